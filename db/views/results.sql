@@ -1,0 +1,15 @@
+-- The newest valid measurement of each case, with what was trained and what was measured on what.
+SELECT
+    t.sweep, t.id AS trial, t.model, t.parameters, t.recipe, t.precision, t.dataset, t.seed, t.params,
+    ta.accuracy,
+    a.sha256 AS artifact, a.format, a.size_bytes, a.binary_macs, a.float_macs,
+    c.device, c.device_kind, c.tool, c.threads, c.protocol,
+    m.latency_us, m.latency_low_us, m.latency_high_us, m.runs,
+    m.peak_memory_bytes, m.energy_uj, m.quality, m.measured_at,
+    c.id AS case_id, t.twin, a.name AS file
+FROM measurements AS m
+JOIN cases AS c ON c.id = m.case_id
+JOIN artifacts AS a ON a.sha256 = c.artifact
+LEFT JOIN trial_artifacts AS ta ON ta.artifact = a.sha256
+LEFT JOIN trials AS t ON t.id = ta.trial_id
+WHERE m.id = (SELECT max(newer.id) FROM measurements AS newer WHERE newer.case_id = m.case_id AND newer.valid)

@@ -1,0 +1,1 @@
+"""How a case is measured and read: argv, logs, facts, protocol, quality; pure but for the runner, a program of its own."""

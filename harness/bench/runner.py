@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Benchmarks a .tflite model with a Python interpreter, in the words of lce_benchmark_model.
+
+A program of its own: it is pushed to devices and needs only Python, numpy and an interpreter there. It takes the
+tool's main flags and prints its lines, so one parser reads both. Each run is timed around one whole call, the
+copies of input and output included: some microseconds more than the C++ tool counts.
+"""
+
+import argparse
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import math
+import os
+import resource
+import sys
+import time
+
+import numpy as np
+
+NO_INTERPRETER = 3
+MIB = 1024.0 * 1024.0  # what the tool calls MB where it speaks of memory
+ECHOES = (
+    ("num_runs", "Min num runs"),
+    ("min_secs", "Min runs duration (seconds)"),
+    ("max_secs", "Max runs duration (seconds)"),
+    ("num_threads", "Num threads"),
+    ("warmup_runs", "Min warmup runs"),
+    ("warmup_min_secs", "Min warmup runs duration (seconds)"),
+    ("report_peak_memory_footprint", "Report the peak memory footprint"),
+    ("graph", "Graph"),
+    ("use_xnnpack", "Use xnnpack"),
+    ("use_reference_bconv", "Use reference bconv"),
+    ("use_indirect_bgemm", "Use indirect bgemm"),
+)
+
+
+def main():
+    options, unknown = flags().parse_known_args()
+    if options.describe:
+        print(interpreter_version() or "none")
+        return 0 if interpreter_version() else NO_INTERPRETER
+    say("STARTING!")
+    if unknown:
+        print("WARN: Unconsumed cmdline flags: " + " ".join(unknown), flush=True)
+    for name, words in ECHOES:
+        if any(argument.startswith("--" + name) for argument in sys.argv[1:]):
+            value = getattr(options, name)
+            say("%s: [%s]" % (words, "%g" % value if isinstance(value, float) else int(value) if isinstance(value, bool) else value))
+    return benchmark(options)
+
+
+def flags():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--graph", default="")
+    parser.add_argument("--num_threads", type=int, default=1)
+    parser.add_argument("--num_runs", type=int, default=50)
+    parser.add_argument("--min_secs", type=float, default=1.0)
+    parser.add_argument("--max_secs", type=float, default=150.0)
+    parser.add_argument("--warmup_runs", type=int, default=1)
+    parser.add_argument("--warmup_min_secs", type=float, default=0.5)
+    parser.add_argument("--use_xnnpack", type=switch, default=True)
+    parser.add_argument("--use_reference_bconv", type=switch, default=False)
+    parser.add_argument("--use_indirect_bgemm", type=switch, default=False)
+    parser.add_argument("--report_peak_memory_footprint", type=switch, default=False)
+    parser.add_argument("--describe", action="store_true", help="print the interpreter's name and version, and end")
+    return parser
+
+
+def switch(text):
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise argparse.ArgumentTypeError("has to be true or false")
+    return text.lower() in ("true", "1")
+
+
+def benchmark(options):
+    try:
+        with open(options.graph, "rb") as file:
+            model = file.read()
+    except OSError as error:
+        return fail("Can't read the graph %s: %s" % (options.graph, error.strerror))
+    at_start = resident_mb()
+    started = time.perf_counter()
+    try:
+        interpreter = load(model, options)
+    except ImportError as error:
+        print("ERROR: %s" % error, file=sys.stderr, flush=True)
+        return NO_INTERPRETER
+    except Exception as error:  # the interpreter raises what it likes at a bad model; its words are what is wanted
+        return fail(str(error))
+    init_us = (time.perf_counter() - started) * 1e6
+    say("Loaded model %s" % options.graph)
+    say("The input model file size (MB): %g" % (len(model) / 1e6))
+    say("Initialized session in %gms." % (init_us / 1e3))
+    after_init = resident_mb()
+    inputs = [values(shape, kind) for shape, kind in zip(interpreter.input_shapes, interpreter.input_types)]
+    warmup = series(interpreter, inputs, options.warmup_runs, options.warmup_min_secs, options.max_secs)
+    timings = series(interpreter, inputs, options.num_runs, options.min_secs, options.max_secs)
+    numbers = (init_us, warmup[0] if warmup else 0, mean(warmup), mean(timings))
+    say("Inference timings in us: Init: %g, First inference: %g, Warmup (avg): %g, Inference (avg): %g" % numbers)
+    say("Memory footprint delta from the start of the tool (MB): init=%g overall=%g" % (after_init - at_start, resident_mb() - at_start))
+    if options.report_peak_memory_footprint:
+        say("Overall peak memory footprint (MB) via periodic monitoring: %g" % peak_mb())
+    return 0
+
+
+def series(interpreter, inputs, least_runs, least_s, most_s):
+    """Microseconds of each run, until there are enough of them and they took long enough, or took too long."""
+    limits = (least_runs, least_s, most_s)
+    say("Running benchmark for at least %d iterations and at least %g seconds but terminate if exceeding %g seconds." % limits)
+    taken = []
+    begun = time.perf_counter()
+    elapsed = 0.0
+    while (len(taken) < least_runs or elapsed < least_s) and elapsed <= most_s:
+        started = time.perf_counter()
+        interpreter.predict(inputs)
+        ended = time.perf_counter()
+        taken.append((ended - started) * 1e6)
+        elapsed = ended - begun
+    say(summary(taken))
+    return taken
+
+
+def summary(taken):
+    if not taken:
+        return "count=0\n"
+    if len(taken) == 1:
+        return "count=1 curr=%g\n" % taken[0]
+    average = mean(taken)
+    deviation = math.sqrt(sum((one - average) ** 2 for one in taken) / len(taken))
+    numbers = (len(taken), taken[0], taken[-1], min(taken), max(taken), average, deviation)
+    return "count=%d first=%g curr=%g min=%g max=%g avg=%g std=%d\n" % numbers
+
+
+def mean(taken):
+    return sum(taken) / len(taken) if taken else 0
+
+
+def values(shape, kind):
+    """An input as the tool makes it: floats of -0.5 to 0.5, whole numbers over their type's range; the same ones every time."""
+    random = np.random.default_rng(0)
+    kind = np.dtype(kind)
+    if kind.kind == "f":
+        return random.uniform(-0.5, 0.5, shape).astype(kind)
+    return random.integers(0, 127, shape).astype(kind)
+
+
+def load(model, options):
+    """LCE's interpreter, without its package: importing that would import TensorFlow, for many seconds."""
+    file = extension()
+    if file is None:
+        raise ImportError("no interpreter: install larq-compute-engine for the Python that runs this (pip install larq-compute-engine)")
+    name = "interpreter_wrapper_lite"
+    loader = importlib.machinery.ExtensionFileLoader(name, file)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module.LiteInterpreter(
+        model, options.num_threads, options.use_reference_bconv, options.use_indirect_bgemm, options.use_xnnpack
+    )
+
+
+def extension():
+    package = importlib.util.find_spec("larq_compute_engine")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        folder = os.path.join(folder, "tflite", "python")
+        for name in sorted(os.listdir(folder)):
+            if name.startswith("interpreter_wrapper_lite") and name.endswith(".so"):
+                return os.path.join(folder, name)
+    return None
+
+
+def interpreter_version():
+    return "larq-compute-engine " + importlib.metadata.version("larq-compute-engine") if extension() else ""
+
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+
+
+def say(text):
+    print("INFO: " + text, flush=True)
+
+
+def fail(text):
+    print("ERROR: %s\nERROR: Benchmarking failed." % text, file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

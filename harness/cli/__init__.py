@@ -1,0 +1,1 @@
+"""Thin commands: read the request, call the pipeline, show the rows."""

@@ -1,0 +1,59 @@
+"""What the commands share: the workspace, its database, and the console."""
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from sqlalchemy import Engine
+
+from harness.store.artifacts import ArtifactFiles
+from harness.store.cases import CaseRows
+from harness.store.database import open_database, open_read_only
+from harness.store.trials import TrialRows
+from harness.store.workspace import Workspace
+
+_WIDTH_IN_A_LOG = 160
+
+DevicesFile = Annotated[Path, typer.Option("--devices", envvar="HARNESS_DEVICES", help="The registry of devices.")]
+DEVICES_FILE = Path("devices.yaml")
+
+
+def console() -> Console:
+    """Prints to standard output; wide where that is no terminal, so that tables in a log are whole."""
+    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else _WIDTH_IN_A_LOG)
+
+
+@dataclass(frozen=True)
+class Session:
+    workspace: Workspace
+
+    @classmethod
+    def here(cls) -> "Session":
+        return cls(Workspace.from_environment())
+
+    @cached_property
+    def engine(self) -> Engine:
+        return open_database(self.workspace.database_url)
+
+    @cached_property
+    def reader(self) -> Engine:
+        """For reading only, of a database that this version understands. Raises WorkspaceError where there is none yet."""
+        reader = open_read_only(self.workspace.database_url)
+        open_database(self.workspace.database_url).dispose()
+        return reader
+
+    @property
+    def trials(self) -> TrialRows:
+        return TrialRows(self.engine)
+
+    @property
+    def cases(self) -> CaseRows:
+        return CaseRows(self.engine)
+
+    @property
+    def files(self) -> ArtifactFiles:
+        return ArtifactFiles(self.workspace.artifacts)

@@ -1,0 +1,1 @@
+"""A trained model → artifact: its bytes, its anatomy, and its own accuracy."""

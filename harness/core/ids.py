@@ -1,0 +1,58 @@
+"""Ids are hashes of content, so that the same request is recognised and only the missing is done."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+ID_LENGTH = 16
+_CHUNK_BYTES = 1 << 20
+
+
+def content_id(value: object) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of `value` as canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:ID_LENGTH]
+
+
+def canonical_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """A frozen value as dictionaries and lists, whole."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    return _plain_inside(value, plain)
+
+
+def essential(value: Any) -> Any:
+    """Like `plain`, but without what equals its default: a field that a later version adds changes no id."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: essential(getattr(value, field.name))
+            for field in fields(value)
+            if field.default is MISSING or getattr(value, field.name) != field.default
+        }
+    return _plain_inside(value, essential)
+
+
+def _plain_inside(value: Any, convert: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: convert(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [convert(item) for item in value]
+    return value

@@ -1,0 +1,49 @@
+"""Numbers for people; the stored ones keep their unit in their name (`_us`, `_bytes`, `_s`)."""
+
+_BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def show_us(microseconds: float | None) -> str:
+    """12.3 us, 4.56 ms or 1.23 s; an en dash where there is no number."""
+    if microseconds is None:
+        return "–"
+    if microseconds < 1e3:
+        return f"{microseconds:.3g} µs" if microseconds < 100 else f"{microseconds:.0f} µs"
+    if microseconds < 1e6:
+        return f"{_three_digits(microseconds / 1e3)} ms"
+    return f"{_three_digits(microseconds / 1e6)} s"
+
+
+def show_bytes(size: int | None) -> str:
+    if size is None:
+        return "–"
+    for step, unit in _BYTE_STEPS:
+        if size >= step:
+            return f"{_three_digits(size / step)} {unit}"
+    return f"{size} B"
+
+
+def show_count(count: int | None) -> str:
+    """Counts of operations or parameters: 1.23 M."""
+    if count is None:
+        return "–"
+    for step, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= step:
+            return f"{_three_digits(count / step)} {unit}"
+    return str(count)
+
+
+def show_percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def show_seconds(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,0 +1,19 @@
+"""scikit-learn's digits: 1,797 real 8x8 images of handwritten digits, shipped with the library (UCI, Alpaydin and Kaynak 1998)."""
+
+import numpy as np
+
+from harness.data.dataset import Dataset, Split, scaled
+
+_TEST_IMAGES = 360  # a fifth
+
+
+def load() -> Dataset:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = scaled(found.images[..., np.newaxis], 16)
+    labels = found.target.astype(np.int64)
+    # Neighbouring images are by the same writer: a fixed shuffle spreads the writers over both parts.
+    order = np.random.default_rng(0).permutation(len(labels))
+    train, test = order[_TEST_IMAGES:], order[:_TEST_IMAGES]
+    return Dataset("digits", 10, Split(images[train], labels[train]), Split(images[test], labels[test]))

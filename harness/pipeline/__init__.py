@@ -1,0 +1,1 @@
+"""plan (pure) → train → convert → measure, and what the numbers say."""

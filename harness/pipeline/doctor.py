@@ -1,0 +1,108 @@
+"""What `harness doctor` looks at: each check is a function that finds out, and says what to do."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from harness.core.errors import HarnessError
+from harness.core.units import show_bytes
+from harness.data import folders
+from harness.pipeline.measure import open_bench
+from harness.spec.device_file import read_devices, this_machine
+from harness.store.database import HEAD, open_database
+from harness.store.workspace import Workspace
+
+_LEAST_FREE_BYTES = 2 * 10**9
+_TRAINING = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "ray", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`needed` is False for what only some uses need."""
+
+    check: str
+    ok: bool
+    text: str
+    needed: bool = True
+
+
+def examine(workspace: Workspace, registry: Path) -> list[Finding]:
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _training,
+        lambda: _space(workspace),
+        lambda: _database(workspace),
+        lambda: _devices(registry),
+        lambda: _tool(workspace, registry),
+        _fashion_mnist,
+    ]
+    return [check() for check in checks]
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    ok = (3, 10) <= sys.version_info < (3, 13) and platform.system() == "Linux"
+    return Finding("Python", ok, found if ok else f"{found}: use Python 3.10, 3.11 or 3.12 on Linux")
+
+
+def _training() -> Finding:
+    missing = [name for name in _TRAINING if _version(name) is None]
+    if missing:
+        return Finding("training", False, f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'", needed=False)
+    return Finding("training", True, ", ".join(f"{name} {_version(name)}" for name in _TRAINING))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _space(workspace: Workspace) -> Finding:
+    nearest = next(folder for folder in (workspace.home, *workspace.home.parents) if folder.exists())
+    free = shutil.disk_usage(nearest).free
+    if not os.access(nearest, os.W_OK):
+        return Finding("workspace", False, f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can")
+    if free < _LEAST_FREE_BYTES:
+        return Finding("workspace", False, f"{workspace.home}: only {show_bytes(free)} free; make room, or set HARNESS_HOME elsewhere")
+    return Finding("workspace", True, f"{workspace.home}, {show_bytes(free)} free")
+
+
+def _database(workspace: Workspace) -> Finding:
+    try:
+        engine = open_database(workspace.database_url)
+    except HarnessError as error:
+        return Finding("database", False, str(error))
+    return Finding("database", True, f"{engine.url.render_as_string(hide_password=True)}, schema {HEAD}")
+
+
+def _devices(registry: Path) -> Finding:
+    if not registry.exists():
+        return Finding("devices", False, f"{registry} is not here; only this machine can be benchmarked", needed=False)
+    try:
+        devices = read_devices(registry)
+    except HarnessError as error:
+        return Finding("devices", False, str(error))
+    return Finding("devices", True, f"{registry}: {', '.join(device.id for device in devices)}")
+
+
+def _tool(workspace: Workspace, registry: Path) -> Finding:
+    try:
+        bench = open_bench(this_machine(registry), workspace)
+    except HarnessError as error:
+        return Finding("tool on this machine", False, str(error), needed=False)
+    return Finding("tool on this machine", True, f"{bench.tool.name} over {bench.tool.interpreter}")
+
+
+def _fashion_mnist() -> Finding:
+    here = next((folder for folder in folders.candidates("fashion-mnist") if folder.is_dir()), None)
+    if here is None:
+        text = f"not on this machine; it will be fetched, or put its files into ${folders.DATA_VARIABLE}/fashion-mnist"
+        return Finding("Fashion-MNIST", False, text, needed=False)
+    return Finding("Fashion-MNIST", True, str(here))

@@ -1,0 +1,88 @@
+"""What a sweep asks for, what of it is there already, and what is left to do: pure functions."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.core.bench import Case, Protocol, Tool
+from harness.core.ids import essential
+from harness.core.sweep import Sweep, Trial
+from harness.data import DATASETS
+from harness.models import ARCHITECTURES
+from harness.spec.document import Document, check
+from harness.spec.sweep_file import Point
+from harness.store.artifacts import FileState
+from harness.store.trials import DONE, TrialState
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """A trial, and why it is run; `because` is empty where it is done and its files are whole."""
+
+    trial: Trial
+    because: str
+    artifacts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CasePlan:
+    """Cases of known artifacts, and how many more there will be once the new trials are done."""
+
+    new: tuple[Case, ...]
+    done: tuple[Case, ...]
+
+
+def sweep_of(points: Sequence[Point]) -> Sweep:
+    """The points' trials, each once, however many points say the same. Raises SpecError."""
+    trials = {trial.id: trial for point in points for trial in _trials(point)}
+    first = points[0].values
+    return Sweep(first.name, tuple(trials.values()), first.resources, first.bench)
+
+
+def _trials(point: Point) -> list[Trial]:
+    values = point.values
+    if values.dataset not in DATASETS:
+        raise point.document.error(("dataset",), f"is {values.dataset!r}; known: {', '.join(DATASETS)}.")
+    name, parameters = _model(point.document, values.model)
+    return [
+        Trial(name, parameters, precision, values.dataset, values.train, seed, values.convert)
+        for seed in values.seeds
+        for precision in values.precision
+    ]
+
+
+def _model(document: Document, model: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    parameters = dict(model)
+    name = parameters.pop("name", None)
+    if name is None:
+        raise document.error(("model", "name"), f"is missing; known: {', '.join(ARCHITECTURES)}.")
+    if name not in ARCHITECTURES:
+        raise document.error(("model", "name"), f"is {name!r}; known: {', '.join(ARCHITECTURES)}.")
+    return name, essential(check(document, ARCHITECTURES[name], parameters, ("model",)))
+
+
+def plan_trials(trials: Sequence[Trial], states: Mapping[str, TrialState], files: Mapping[str, FileState]) -> tuple[TrialPlan, ...]:
+    """`files` tells of every artifact in `states` whether its file is whole."""
+    return tuple(_plan_trial(trial, states.get(trial.id), files) for trial in trials)
+
+
+def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, FileState]) -> TrialPlan:
+    if state is None:
+        return TrialPlan(trial, "new", {})
+    if state.status != DONE:
+        return TrialPlan(trial, f"{state.status} before", state.artifacts)
+    broken = [f"artifact {sha256[:12]}… is {files[sha256].value}" for sha256 in state.artifacts.values() if files[sha256] is not FileState.WHOLE]
+    return TrialPlan(trial, "; ".join(broken), state.artifacts)
+
+
+def plan_cases(artifacts: Sequence[str], devices: Mapping[str, Tool], protocols: Sequence[Protocol]) -> tuple[Case, ...]:
+    """Device by device, each artifact under each protocol."""
+    return tuple(
+        Case(artifact, device, tool, protocol) for device, tool in devices.items() for protocol in protocols for artifact in dict.fromkeys(artifacts)
+    )
+
+
+def split_cases(cases: Sequence[Case], measured: Collection[str], force: bool = False) -> CasePlan:
+    """`force` measures again what has been measured."""
+    new = tuple(case for case in cases if force or case.id not in measured)
+    return CasePlan(new, tuple(case for case in cases if not force and case.id in measured))

@@ -1,0 +1,1 @@
+"""Rows → what people read: tables, sentences, files."""

@@ -1,0 +1,135 @@
+"""Tables for a terminal."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from harness.core.comparison import Comparison, Ratio
+from harness.core.units import show_bytes, show_count, show_percent, show_us
+from harness.report.variants import labels
+
+Row = Mapping[str, Any]
+BEST = "★"
+
+
+def table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:
+    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in set(right) else "left", no_wrap=column in set(right))
+    return made
+
+
+def leaderboard(rows: Sequence[Row]) -> Table:
+    """Every measured variant; a star at the best of each column, device by device and thread count by thread count."""
+    numbers = ("accuracy", "size", "latency", "95 % interval", "binary MACs", "float MACs")
+    made = table("device", "threads", "variant", "precision", *numbers, "quality", right=("threads", *numbers))
+    for row, label in zip(rows, labels(rows), strict=True):
+        group = [other for other in rows if _group(other) == _group(row)]
+        made.add_row(
+            row["device"],
+            str(row["threads"]),
+            label,
+            row["precision"] or "–",
+            _starred(row, group, "accuracy", show_percent, max),
+            _starred(row, group, "size_bytes", show_bytes, min),
+            _starred(row, group, "latency_us", show_us, min),
+            interval(row),
+            show_count(row["binary_macs"]),
+            show_count(row["float_macs"]),
+            row["quality"].split(":")[0],
+        )
+    return made
+
+
+def _group(row: Row) -> tuple[Any, ...]:
+    return row["device"], row["threads"], row["dataset"]
+
+
+def _starred(row: Row, group: Sequence[Row], column: str, show: Callable[[Any], str], best: Callable[..., Any]) -> str:
+    values = [other[column] for other in group if other[column] is not None]
+    star = f" {BEST}" if len(values) > 1 and row[column] == best(values) else "  "
+    return show(row[column]) + star
+
+
+def interval(row: Row) -> str:
+    if row["latency_low_us"] is None:
+        return "–"
+    return f"{show_us(row['latency_low_us'])} … {show_us(row['latency_high_us'])}"
+
+
+def verdicts(rows: Sequence[Row]) -> list[str]:
+    """A sentence for each device, thread count and data set: most accurate, smallest, fastest."""
+    named = list(zip(rows, labels(rows), strict=True))
+    groups = list(dict.fromkeys(_group(row) for row in rows))
+    return [_verdict([(row, label) for row, label in named if _group(row) == group]) for group in groups]
+
+
+def _verdict(named: Sequence[tuple[Row, str]]) -> str:
+    def winner(column: str, best: Callable[..., Any], show: Callable[[Any], str]) -> str:
+        known = [(row, label) for row, label in named if row[column] is not None]
+        if not known:
+            return "unknown"
+        row, label = best(known, key=lambda one: one[0][column])
+        return f"{label} {row['precision'] or ''} ({show(row[column])})"
+
+    first = named[0][0]
+    where = f"{first['dataset'] or 'your models'} on {first['device']}, {first['threads']} thread{'s' if first['threads'] > 1 else ''}"
+    return (
+        f"{where}: most accurate {winner('accuracy', max, show_percent)}, "
+        f"smallest {winner('size_bytes', min, show_bytes)}, fastest {winner('latency_us', min, show_us)}."
+    )
+
+
+def comparison(compared: Sequence[Comparison], metrics: Sequence[str]) -> Table:
+    """One row a pair: both values and their ratio, candidate over baseline."""
+    wanted = [name for name in _METRIC_COLUMNS if name in metrics]
+    headings = [heading for name in wanted for heading in _METRIC_COLUMNS[name][0]]
+    made = table("device", "threads", "variant", *headings, right=("threads", *headings))
+    names = labels([one.pair.candidate for one in compared])
+    for one, label in zip(compared, names, strict=True):
+        cells = [cell for name in wanted for cell in _METRIC_COLUMNS[name][1](one)]
+        made.add_row(one.pair.candidate["device"], str(one.pair.candidate["threads"]), label, *cells)
+    return made
+
+
+def _latency_cells(one: Comparison) -> list[str]:
+    old, new = one.pair.baseline, one.pair.candidate
+    return [f"{show_us(old['latency_us'])} → {show_us(new['latency_us'])}", show_ratio(one.latency)]
+
+
+def _size_cells(one: Comparison) -> list[str]:
+    old, new = one.pair.baseline, one.pair.candidate
+    return [f"{show_bytes(old['size_bytes'])} → {show_bytes(new['size_bytes'])}", show_ratio(one.size)]
+
+
+def _accuracy_cells(one: Comparison) -> list[str]:
+    old, new = one.pair.baseline, one.pair.candidate
+    points = "–" if one.accuracy is None else f"{100 * one.accuracy:+.1f} points"
+    return [f"{show_percent(old['accuracy'])} → {show_percent(new['accuracy'])}", points]
+
+
+def _memory_cells(one: Comparison) -> list[str]:
+    old, new = one.pair.baseline["peak_memory_bytes"], one.pair.candidate["peak_memory_bytes"]
+    ratio = "–" if not old or not new else show_ratio(Ratio(new / old))
+    return [f"{show_bytes(old)} → {show_bytes(new)}", ratio]
+
+
+_METRIC_COLUMNS: dict[str, tuple[list[str], Callable[[Comparison], list[str]]]] = {
+    "latency": (["latency", "ratio"], _latency_cells),
+    "size": (["size", "size ratio"], _size_cells),
+    "accuracy": (["accuracy", "difference"], _accuracy_cells),
+    "memory": (["peak memory", "memory ratio"], _memory_cells),
+}
+
+
+def show_ratio(ratio: Ratio) -> str:
+    bounds = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3g} … {ratio.high:.3g})"
+    return f"× {ratio.value:.3g}{bounds}"
+
+
+def plain_rows(columns: Sequence[str], values: Iterable[Sequence[Any]]) -> Table:
+    made = table(*columns)
+    for row in values:
+        made.add_row(*("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in row))
+    return made

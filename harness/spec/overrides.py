@@ -1,0 +1,71 @@
+"""`--set train.epochs=1`, and the swept values, put into a document."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from harness.core.errors import SpecError
+from harness.spec.document import Document, KeyPath
+
+_FLAT = ("grid",)  # sections whose keys have dots of their own
+
+
+def parse_override(text: str) -> tuple[KeyPath, Any]:
+    """`key=value`, the value read as YAML. Raises SpecError."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise SpecError(f"--set {text}: has to look like key=value, for example --set train.epochs=1.")
+    try:
+        return key_path(key.strip()), YAML(typ="safe", pure=True).load(value)
+    except YAMLError as error:
+        raise SpecError(f"--set {text}: the value is no YAML.") from error
+
+
+def key_path(dotted_key: str) -> KeyPath:
+    first, dot, rest = dotted_key.partition(".")
+    if dot and first in _FLAT:
+        return (first, rest)
+    return tuple(dotted_key.split("."))
+
+
+def override(document: Document, path: KeyPath, value: Any, origin: str) -> Document:
+    """The document with one key set. Raises SpecError where a key on the way is no mapping."""
+    content = _with(document, document.content, path, value, path, origin)
+    return replace(document, content=content, origins={**document.origins, path: origin})
+
+
+def set_by_hand(document: Document, text: str) -> Document:
+    """One `--set`: it replaces the swept values of the same key too."""
+    path, value = parse_override(text)
+    content = {key: _unswept(key, section, ".".join(map(str, path))) for key, section in document.content.items()}
+    content = {key: section for key, section in content.items() if section is not None}
+    return override(replace(document, content=content), path, value, f"--set {text}")
+
+
+def _unswept(section_key: str, section: Any, swept: str) -> Any:
+    """A section without one swept key: None where nothing is left of it, and points that then say the same are one."""
+    if section_key == "grid" and isinstance(section, Mapping) and swept in section:
+        return {key: values for key, values in section.items() if key != swept} or None
+    if section_key == "points" and isinstance(section, list):
+        rest = [_without(point, swept) for point in section]
+        return [point for index, point in enumerate(rest) if point not in rest[:index]]
+    return section
+
+
+def _without(point: Any, key: str) -> Any:
+    return {k: v for k, v in point.items() if k != key} if isinstance(point, Mapping) else point
+
+
+def _with(document: Document, node: Any, path: KeyPath, value: Any, whole: KeyPath, origin: str) -> Any:
+    if not path:
+        return value
+    if isinstance(node, list) and str(path[0]).isdigit() and int(path[0]) < len(node):
+        index = int(path[0])
+        return [_with(document, n, path[1:], value, whole, origin) if i == index else n for i, n in enumerate(node)]
+    if not isinstance(node, Mapping):
+        depth = whole[: len(whole) - len(path)]
+        raise SpecError(f"{origin}: {'.'.join(map(str, depth))} holds no keys, so {'.'.join(map(str, whole))} can't be set.")
+    return {**node, path[0]: _with(document, node.get(path[0], {}), path[1:], value, whole, origin)}

@@ -1,0 +1,1 @@
+"""The database and the artifact files: the only room that knows SQLAlchemy."""

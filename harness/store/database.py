@@ -1,0 +1,188 @@
+"""Opening the database: migrated before use, with views made anew; or read-only, for free SQL."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+
+from harness.core.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"  # the newest migration; a test holds this against db/migrations
+_BUSY_MS = 60_000
+_WRITING = "harness_writing"
+_POSTGRES_LOCK = 0x6E6E62  # any number, the same in every process
+
+
+def db_folder() -> Path:
+    """`db/`: beside the package in a checkout, inside it in a wheel."""
+    inside = Path(__file__).parents[1] / "_db"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "db"
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def open_database(url: str, migrations: Path | None = None) -> Engine:
+    """The database, made or upgraded to this version if it has to be; an older SQLite file is copied first.
+
+    Raises WorkspaceError where it can't be opened, or was made by a newer version.
+    """
+    engine = _engine(url)
+    with _told(engine):
+        if _revision(engine) != HEAD or migrations is not None:
+            _upgrade(engine, migrations or db_folder() / "migrations")
+    return engine
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, DatabaseError) as error:
+        shown = engine.url.render_as_string(hide_password=True)
+        raise WorkspaceError(f"The database {shown} can't be used: {error.orig}; check HARNESS_HOME and HARNESS_DATABASE_URL.") from error
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise WorkspaceError(f"HARNESS_DATABASE_URL names no database that can be opened: {error}.") from error
+    except OSError as error:
+        raise WorkspaceError(f"{error.filename}: can't be made: {error.strerror}; set HARNESS_HOME to a folder that can be written.") from error
+    if engine.dialect.name == "sqlite":
+        _settle_sqlite(engine)
+    return engine
+
+
+def _settle_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITING) else "BEGIN")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that will write: on SQLite it waits for its turn at once, for one that read first would fail where another had written since."""
+    with engine.execution_options(**{_WRITING: True}).begin() as connection:
+        yield connection
+
+
+def _revision(engine: Engine) -> str | None:
+    """The migration that the database is at; None where it is new."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(engine: Engine, migrations: Path) -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]  # newest first
+    with _one_at_a_time(engine):
+        current = _revision(engine)
+        if current is not None and current not in known:
+            raise WorkspaceError(
+                f"The database is of a newer version of the harness (schema {current}, this one knows up to {known[0]}); "
+                "upgrade the harness, or set HARNESS_HOME to another folder."
+            )
+        if current is not None and current != known[0]:
+            _keep_copy(engine, current)
+        _migrate(engine, config)
+
+
+def _migrate(engine: Engine, config: "Config") -> None:
+    from alembic import command
+
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":  # another process may be at it; the second one finds nothing to do
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})")
+        config.attributes["connection"] = connection
+        _drop_views(connection)
+        command.upgrade(config, "head")
+        _make_views(connection)
+
+
+@contextmanager
+def _one_at_a_time(engine: Engine) -> Iterator[None]:
+    """Between the processes that may upgrade one SQLite file, its copy included."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        yield
+        return
+    with FileLock(f"{engine.url.database}.upgrade"):
+        yield
+
+
+def _keep_copy(engine: Engine, revision: str) -> None:
+    if engine.dialect.name != "sqlite" or not (file := engine.url.database):
+        return
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(f"{file}.{revision}.{stamp}.bak")) as copy:
+        source.backup(copy)
+
+
+def _view_files() -> list[Path]:
+    return sorted((db_folder() / "views").glob("*.sql"))
+
+
+def _drop_views(connection: Connection) -> None:
+    for file in reversed(_view_files()):
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {file.stem}")
+
+
+def _make_views(connection: Connection) -> None:
+    """Views hold no data: each upgrade makes them anew from db/views, in the order of their names."""
+    for file in _view_files():
+        connection.exec_driver_sql(f"CREATE VIEW {file.stem} AS\n{file.read_text()}".replace("%", "%%"))
+
+
+def open_read_only(url: str) -> Engine:
+    """For SQL from people: whatever it says, nothing is written. Raises WorkspaceError where there is no database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed).execution_options(postgresql_readonly=True)
+    if not parsed.database or not Path(parsed.database).is_file():
+        raise WorkspaceError(f"There is no database at {parsed.database} yet: submit a sweep first, for example `harness submit sweep jobs/quickstart.yaml --bench`.")
+    file = Path(parsed.database).absolute()
+    return create_engine("sqlite://", creator=lambda: _read_only_sqlite(file))
+
+
+def _read_only_sqlite(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.execute("PRAGMA query_only=ON")
+    connection.set_authorizer(_only_reading)
+    return connection
+
+
+def _only_reading(action: int, first: Any, second: Any, *_rest: Any) -> int:
+    """Refuses everything but reading: ATTACH and PRAGMA could undo or go around the rest."""
+    reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+    if action == sqlite3.SQLITE_PRAGMA:
+        harmless = first in ("table_info", "table_list", "index_list", "foreign_key_list") or (first == "read_uncommitted" and second is None)
+        return sqlite3.SQLITE_OK if harmless else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in reading else sqlite3.SQLITE_DENY

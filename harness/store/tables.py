@@ -1,0 +1,139 @@
+"""The tables, as the newest migration leaves them. Times are ISO 8601 in UTC; JSON is text; logs are zstd."""
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table, Text, true
+
+metadata = MetaData()
+
+sweep_trials = Table(
+    "sweep_trials",
+    metadata,
+    Column("sweep", String(200), primary_key=True),
+    Column("trial_id", ForeignKey("trials.id"), primary_key=True),
+    Column("submitted_at", String(32), nullable=False),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("twin", String(16), nullable=False, index=True),
+    Column("sweep", String(200), nullable=False, index=True),
+    Column("model", String(100), nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("precision", String(16), nullable=False),
+    Column("dataset", String(100), nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("message", Text),
+    Column("accuracy", Float),
+    Column("params", BigInteger),
+    Column("node", String(200)),
+    Column("versions", Text),
+    *(Column(part, Float) for part in ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s")),
+    Column("submitted_at", String(32), nullable=False),
+    Column("finished_at", String(32)),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("trial_id", ForeignKey("trials.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("loss", Float, nullable=False),
+    Column("accuracy", Float, nullable=False),
+    Column("validation_loss", Float),
+    Column("validation_accuracy", Float),
+    Column("seconds", Float, nullable=False),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("format", String(32), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("operators", Text, nullable=False),
+    Column("binary_macs", BigInteger, nullable=False),
+    Column("float_macs", BigInteger, nullable=False),
+    Column("name", String(200)),
+    Column("created_at", String(32), nullable=False),
+)
+
+# Two trials may make the same bytes; what the bytes are worth, their trial's data set decides.
+trial_artifacts = Table(
+    "trial_artifacts",
+    metadata,
+    Column("trial_id", ForeignKey("trials.id"), primary_key=True),
+    Column("artifact", ForeignKey("artifacts.sha256"), primary_key=True, index=True),
+    Column("accuracy", Float, nullable=False),
+    Column("agreement", Float, nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("artifact", ForeignKey("artifacts.sha256"), nullable=False, index=True),
+    Column("device", String(200), nullable=False, index=True),
+    Column("device_kind", String(16), nullable=False),
+    Column("tool", String(100), nullable=False),
+    Column("tool_sha256", String(64), nullable=False),
+    Column("interpreter", String(100), nullable=False),
+    Column("protocol", String(32), nullable=False),
+    Column("protocol_settings", Text, nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("planned_at", String(32), nullable=False),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("case_id", ForeignKey("cases.id"), nullable=False, index=True),
+    Column("measured_at", String(32), nullable=False),
+    Column("valid", Boolean, nullable=False, server_default=true()),
+    Column("artifact_run", String(64), nullable=False),
+    Column("latency_us", Float, nullable=False),
+    Column("latency_low_us", Float),
+    Column("latency_high_us", Float),
+    Column("runs", Integer, nullable=False),
+    Column("peak_memory_bytes", BigInteger),
+    Column("energy_uj", Float),
+    Column("quality", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("harness_version", String(32), nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("measurement_id", ForeignKey("measurements.id"), nullable=False, index=True),
+    Column("number", Integer, nullable=False),
+    Column("started_at", String(32), nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("exit_code", Integer, nullable=False),
+    Column("count", Integer, nullable=False),
+    *(Column(name, Float, nullable=False) for name in ("first_us", "min_us", "max_us", "avg_us")),
+    Column("std_us", Float),
+    Column("init_us", Float),
+    Column("warmup_avg_us", Float),
+    Column("peak_memory_bytes", BigInteger),
+    Column("stdout_zstd", LargeBinary, nullable=False),
+    Column("stderr_zstd", LargeBinary, nullable=False),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("trial_id", ForeignKey("trials.id"), index=True),
+    Column("case_id", ForeignKey("cases.id"), index=True),
+    Column("reason", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("log_zstd", LargeBinary, nullable=False),
+    Column("failed_at", String(32), nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Fit one trial; run many on Ray."""

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from math import isclose
 from pathlib import Path
 
-from harness.bench import runner
 from harness.bench.toollog import parse
 from harness.core.bench import Protocol, ToolLog
 from harness.core.errors import CaseFailed, Reason
 
 PYTHON_RUNNER = "python_runner"
-RUNNER_FILE = Path(runner.__file__)
+RUNNER_FILE = Path(__file__).with_name("runner.py")  # not imported: it is a program, and needs numpy
+NO_INTERPRETER = 3  # its exit code where the device has none
 
 # What the tool echoes of what it was asked; lines that older versions do not print are not held against them.
 _ECHOED = {
@@ -53,7 +53,7 @@ def _failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
     words = errors[0] if errors else f"exit code {exit_code}"
     if "unresolved custom op" in stderr or "failed to prepare" in stderr:
         return CaseFailed(Reason.MISSING_OPERATOR, f"The tool lacks an operator of the model: {words}; use one built with LCE.", log)
-    if exit_code == runner.NO_INTERPRETER:
+    if exit_code == NO_INTERPRETER:
         return CaseFailed(Reason.NO_INTERPRETER, f"The device has no interpreter: {words}.", log)
     if exit_code < 0 or exit_code > 128:
         return _signalled(-exit_code if exit_code < 0 else exit_code - 128, log)

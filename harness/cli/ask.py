@@ -1,30 +1,19 @@
-"""`harness query`, `harness compare` and `harness status`."""
+"""The work of `harness query`, `harness compare` and `harness status`."""
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from harness.cli.app import app
+from harness.cli.commands import FORMATS
 from harness.cli.session import Session, console
-from harness.core.comparison import Comparison
+from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
-from harness.pipeline.compare import METRICS, compared, pairs, regression
+from harness.pipeline.compare import compared, pairs, regression
 from harness.report.files import WRITERS
 from harness.report.tables import comparison, plain_rows, table
 from harness.store.reading import Rows, ask, named_queries, results
 
-FORMATS = ("table", *WRITERS)
-
-
-@app.command()
-def query(
-    question: Annotated[str | None, typer.Argument(metavar="[NAME | SQL]", help="A named query, or a SELECT; without it the named queries are listed.")] = None,
-    format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
-) -> None:
-    """Ask the database; read-only, whatever the SQL says."""
+def query(question: str | None, format: str, out: Path | None) -> None:
     if format not in FORMATS:
         raise RequestError(f"--format {format}: is not known; known: {', '.join(FORMATS)}.")
     queries = named_queries()
@@ -50,15 +39,8 @@ def _write(rows: Rows, format: str, out: Path | None) -> None:
         sys.stdout.buffer.write(content)
 
 
-@app.command("compare")
-def compare_command(
-    baseline: Annotated[str, typer.Argument(help="A precision, a trial, an artifact (the start of its id is enough), or a model file's name.")],
-    candidate: Annotated[str, typer.Argument(help="What is held against it.")],
-    metric: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(METRICS)}; may be given more than once.")] = None,
-    fail_on_regression: Annotated[str | None, typer.Option(metavar="PCT", help="End with code 1 where the candidate is worse by more than this, for example 3%.")] = None,
-) -> None:
-    """Hold a candidate against a baseline, device by device; of two precisions, twin by twin."""
-    metrics = metric or ["latency", "size", "accuracy"]
+def compare(baseline: str, candidate: str, metrics: Sequence[str], fail_on_regression: str | None) -> int:
+    """How many regressions there are over the limit."""
     if unknown := sorted(set(metrics) - set(METRICS)):
         raise RequestError(f"--metric {unknown[0]}: is not known; known: {', '.join(METRICS)}.")
     limit = _share(fail_on_regression) if fail_on_regression is not None else None
@@ -66,8 +48,10 @@ def compare_command(
     out = console()
     out.print(f"{candidate} against {baseline}: ratios are candidate / baseline, under 1 is faster or smaller.")
     out.print(comparison(found, metrics))
-    if limit is not None and _worse(found, metrics, limit):
-        raise typer.Exit(1)
+    worse = [] if limit is None else [line for one in found for line in _regressions(one, metrics, limit)]
+    for line in worse:
+        print(line, file=sys.stderr)
+    return len(worse)
 
 
 def _share(percent: str) -> float:
@@ -77,20 +61,14 @@ def _share(percent: str) -> float:
         raise RequestError(f"--fail-on-regression {percent}: has to be a number of percent, for example 3%.") from error
 
 
-def _worse(found: list[Comparison], metrics: list[str], limit: float) -> bool:
-    """Says each regression over the limit."""
-    worse = False
-    for one in found:
-        for metric in metrics:
-            change = regression(one.pair, metric)
-            if change is not None and change > limit:
-                worse = True
-                row = one.pair.candidate
-                print(f"{metric} on {row['device']}, {row['threads']} threads: {row['artifact'][:12]} is {change:.1%} worse, over {limit:.1%}.", file=sys.stderr)
-    return worse
+def _regressions(one: Comparison, metrics: Sequence[str], limit: float) -> Iterator[str]:
+    row = one.pair.candidate
+    for metric in metrics:
+        change = regression(one.pair, metric)
+        if change is not None and change > limit:
+            yield f"{metric} on {row['device']}, {row['threads']} threads: {row['artifact'][:12]} is {change:.1%} worse, over {limit:.1%}."
 
 
-@app.command()
 def status() -> None:
     """What was submitted, what is done, and what failed and why."""
     reader = Session.here().reader

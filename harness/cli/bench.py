@@ -1,17 +1,16 @@
-"""`harness bench`, and the measuring part of `harness submit sweep --bench`."""
+"""The work of `harness bench`, and the measuring part of `harness submit sweep --bench`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
-from harness.cli.app import app
-from harness.cli.session import DEVICES_FILE, DevicesFile, Session, console
-from harness.core.bench import PROTOCOLS, Device, Protocol, Tool
-from harness.core.errors import CaseFailed, RequestError
+from harness.cli.session import Session, console
+from harness.conversion.anatomy import anatomy
+from harness.core.bench import PROTOCOLS, Device, Protocol
+from harness.core.errors import RequestError
+from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import show_us
 from harness.pipeline.measure import Bench, CaseEvent, CaseGivenUp, CaseMeasured, RunEnded, measure, open_bench
@@ -22,29 +21,16 @@ from harness.spec.device_file import named, read_devices, this_machine
 from harness.store.reading import results
 
 
-@app.command("bench")
-def bench_command(
-    models: Annotated[list[Path] | None, typer.Argument(metavar="[MODEL.tflite]...", help="Model files of your own.")] = None,
-    sweep: Annotated[str | None, typer.Option(help="The artifacts of this sweep's finished trials.")] = None,
-    fleet: Annotated[bool, typer.Option("--fleet", help="Every enabled device of the registry; without it, this machine.")] = False,
-    device: Annotated[list[str] | None, typer.Option(help="A device by its id; may be given more than once.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Every enabled device with this tag; may be given more than once.")] = None,
-    threads: Annotated[str, typer.Option(help="Thread counts, for example 1,4.")] = "1",
-    protocol: Annotated[str, typer.Option(help=f"How to measure: {', '.join(PROTOCOLS)}.")] = "standard",
-    force: Annotated[bool, typer.Option("--force", help="Measure again what has been measured.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be measured, and do nothing.")] = False,
-    devices: DevicesFile = DEVICES_FILE,
-) -> None:
-    """Benchmark artifacts on devices; what has been measured under the same protocol is not measured again."""
-    wanted = chosen_devices(devices, fleet, device or [], tag or [])
-    protocols = _protocols(protocol, threads)
+def bench(
+    models: Sequence[Path], sweep: str | None, devices: Sequence[Device], protocols: Sequence[Protocol], force: bool, dry_run: bool
+) -> int:
+    """How many cases failed."""
     session = Session.here()
-    artifacts = _artifacts(session, models or [], sweep, keep=not dry_run)
+    artifacts = _artifacts(session, models, sweep, keep=not dry_run)
     if dry_run:
-        show_cases(session, artifacts, 0, wanted, protocols, force)
-        return
-    if bench_artifacts(session, artifacts, wanted, protocols, force):
-        raise typer.Exit(1)
+        show_cases(session, artifacts, 0, devices, protocols, force)
+        return 0
+    return bench_artifacts(session, artifacts, devices, protocols, force)
 
 
 def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str]) -> tuple[Device, ...]:
@@ -59,7 +45,8 @@ def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str])
     return chosen
 
 
-def _protocols(name: str, threads: str) -> tuple[Protocol, ...]:
+def protocols_named(name: str, threads: str) -> tuple[Protocol, ...]:
+    """Raises RequestError for a name or thread counts that are none."""
     if name not in PROTOCOLS:
         raise RequestError(f"--protocol {name}: is not known; known: {', '.join(PROTOCOLS)}.")
     counts = [int(count) if count.strip().isdigit() else 0 for count in threads.split(",")]
@@ -83,9 +70,6 @@ def _artifacts(session: Session, models: Sequence[Path], sweep: str | None, keep
 
 
 def _own_model(session: Session, file: Path, keep: bool) -> str:
-    from harness.conversion.anatomy import anatomy
-    from harness.core.ids import sha256_of
-
     try:
         content = file.read_bytes()
         artifact = Artifact(sha256_of(content), "tflite", len(content), anatomy(content))

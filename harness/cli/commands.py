@@ -1,5 +1,132 @@
-"""Every command, registered by being imported; none imports TensorFlow or Ray before it has to train."""
+"""Every command: its words, its options, its help. Each imports what does the work only when it is called,
+so that `--help` waits for no database, and a query for no training.
+"""
 
-from harness.cli import ask, bench, care, submit
+from pathlib import Path
+from typing import Annotated
 
-__all__ = ["ask", "bench", "care", "submit"]
+import typer
+
+from harness.cli.app import app
+from harness.core.bench import PROTOCOLS
+from harness.core.comparison import METRICS
+
+FORMATS = ("table", "csv", "json", "parquet")
+
+submit_app = typer.Typer(help="Train what is missing of a sweep.", no_args_is_help=True)
+db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
+
+DevicesFile = Annotated[Path, typer.Option("--devices", envvar="HARNESS_DEVICES", help="The registry of devices.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+DEVICES_FILE = Path("devices.yaml")
+
+
+@submit_app.callback()
+def _submit() -> None:
+    """Train what is missing of a sweep."""
+
+
+@submit_app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(help="A sweep file, for example jobs/quickstart.yaml.")],
+    bench: Annotated[bool, typer.Option("--bench", help="Benchmark the artifacts when they are made, on this machine.")] = False,
+    fleet: Annotated[bool, typer.Option("--fleet", help="Benchmark them on every enabled device of the registry.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the file.")] = None,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster; without it Ray is started on this machine.")] = None,
+    dry_run: DryRun = False,
+    devices: DevicesFile = DEVICES_FILE,
+) -> None:
+    """Train, convert and evaluate the trials of a sweep that are not there yet, and benchmark them if asked."""
+    from harness.cli.submit import submit
+
+    _end(submit(file, settings or [], bench or fleet, fleet, address, dry_run, devices))
+
+
+app.add_typer(submit_app, name="submit")
+
+
+@app.command()
+def bench(
+    models: Annotated[list[Path] | None, typer.Argument(metavar="[MODEL.tflite]...", help="Model files of your own.")] = None,
+    sweep: Annotated[str | None, typer.Option(help="The artifacts of this sweep's finished trials.")] = None,
+    fleet: Annotated[bool, typer.Option("--fleet", help="Every enabled device of the registry; without it, this machine.")] = False,
+    device: Annotated[list[str] | None, typer.Option(help="A device by its id; may be given more than once.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Every enabled device with this tag; may be given more than once.")] = None,
+    threads: Annotated[str, typer.Option(help="Thread counts, for example 1,4.")] = "1",
+    protocol: Annotated[str, typer.Option(help=f"How to measure: {', '.join(PROTOCOLS)}.")] = "standard",
+    force: Annotated[bool, typer.Option("--force", help="Measure again what has been measured.")] = False,
+    dry_run: DryRun = False,
+    devices: DevicesFile = DEVICES_FILE,
+) -> None:
+    """Benchmark artifacts on devices; what has been measured under the same protocol is not measured again."""
+    from harness.cli.bench import bench as run
+    from harness.cli.bench import chosen_devices, protocols_named
+
+    wanted = chosen_devices(devices, fleet, device or [], tag or [])
+    _end(run(models or [], sweep, wanted, protocols_named(protocol, threads), force, dry_run))
+
+
+@app.command()
+def query(
+    question: Annotated[str | None, typer.Argument(metavar="[NAME | SQL]", help="A named query, or a SELECT; without it, the named ones are listed.")] = None,
+    format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
+) -> None:
+    """Ask the database; read-only, whatever the SQL says."""
+    from harness.cli.ask import query as run
+
+    run(question, format, out)
+
+
+@app.command()
+def compare(
+    baseline: Annotated[str, typer.Argument(help="A precision, a trial, an artifact (the start of its id is enough), or a model file's name.")],
+    candidate: Annotated[str, typer.Argument(help="What is held against it.")],
+    metric: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(METRICS)}; may be given more than once.")] = None,
+    fail_on_regression: Annotated[
+        str | None, typer.Option(metavar="PCT", help="End with code 1 where the candidate is worse by more than this, for example 3%.")
+    ] = None,
+) -> None:
+    """Hold a candidate against a baseline, device by device; of two precisions, twin by twin."""
+    from harness.cli.ask import compare as run
+
+    _end(run(baseline, candidate, metric or ["latency", "size", "accuracy"], fail_on_regression))
+
+
+@app.command()
+def status() -> None:
+    """What was submitted, what is done, and what failed and why."""
+    from harness.cli.ask import status as run
+
+    run()
+
+
+@app.command()
+def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
+    """Look whether everything is here that training, converting and benchmarking need; say what to do about the rest."""
+    from harness.cli.care import doctor as run
+
+    _end(run(devices))
+
+
+@db_app.command()
+def path() -> None:
+    """Print where the database is, without its password."""
+    from harness.cli.care import database_path
+
+    typer.echo(database_path())
+
+
+@db_app.command()
+def upgrade() -> None:
+    """Make the database, or bring it to this version's schema; an older SQLite file is copied first."""
+    from harness.cli.care import upgrade_database
+
+    typer.echo(upgrade_database())
+
+
+app.add_typer(db_app, name="db")
+
+
+def _end(failed: int) -> None:
+    raise typer.Exit(1 if failed else 0)

@@ -3,10 +3,7 @@
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from sqlalchemy import Engine
 
@@ -17,10 +14,6 @@ from harness.store.trials import TrialRows
 from harness.store.workspace import Workspace
 
 _WIDTH_IN_A_LOG = 160
-
-DevicesFile = Annotated[Path, typer.Option("--devices", envvar="HARNESS_DEVICES", help="The registry of devices.")]
-DEVICES_FILE = Path("devices.yaml")
-
 
 def console() -> Console:
     """Prints to standard output; wide where that is no terminal, so that tables in a log are whole."""

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+METRICS = {"latency": "latency_us", "size": "size_bytes", "accuracy": "accuracy", "memory": "peak_memory_bytes"}
+"""What can be compared, and the column of `results` that holds it."""
+
 
 @dataclass(frozen=True)
 class Pair:

@@ -92,11 +92,13 @@ class SweepPoint:
 class Trial:
     """One training run: one set of hyperparameters and one seed.
 
-    `model` is the architecture's name and its parameters without those that equal their defaults.
+    `parameters` are all of the architecture's, `chosen` those that are not its defaults: only they make the id,
+    so that a parameter that a later version adds changes none.
     """
 
     architecture: str
     parameters: Mapping[str, Any]
+    chosen: Mapping[str, Any]
     precision: Precision
     dataset: str
     recipe: Recipe
@@ -114,7 +116,7 @@ class Trial:
 
     def _twin_identity(self) -> dict[str, Any]:
         return {
-            "model": {"name": self.architecture, **self.parameters},
+            "model": {"name": self.architecture, **self.chosen},
             "dataset": self.dataset,
             "train": essential(self.recipe),
             "seed": self.seed,

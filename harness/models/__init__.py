@@ -3,10 +3,9 @@
 TensorFlow and Larq are imported inside the functions that build: parameters are checked without them.
 """
 
-from harness.core.sweep import Precision
 from harness.models.architecture import Architecture, Task
 from harness.models.mlp import Mlp
 
 ARCHITECTURES: dict[str, type[Architecture]] = {"mlp": Mlp}
 
-__all__ = ["ARCHITECTURES", "Architecture", "Precision", "Task"]
+__all__ = ["ARCHITECTURES", "Architecture", "Task"]

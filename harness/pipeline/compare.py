@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.core.comparison import Comparison, Pair, Ratio
+from harness.core.comparison import METRICS, Comparison, Pair, Ratio
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
 
@@ -71,11 +71,8 @@ def _accuracy_difference(pair: Pair) -> float | None:
 
 def regression(pair: Pair, metric: str) -> float | None:
     """How much worse the candidate is, as a share of the baseline: 0.05 is 5 % slower, larger, or less accurate."""
-    old, new = pair.baseline[_COLUMNS[metric]], pair.candidate[_COLUMNS[metric]]
+    old, new = pair.baseline[METRICS[metric]], pair.candidate[METRICS[metric]]
     if old is None or new is None or old == 0:
         return None
     return (old - new) / old if metric == "accuracy" else (new - old) / old
 
-
-_COLUMNS = {"latency": "latency_us", "size": "size_bytes", "accuracy": "accuracy", "memory": "peak_memory_bytes"}
-METRICS = tuple(_COLUMNS)

@@ -1,16 +1,10 @@
-"""What a sweep asks for, what of it is there already, and what is left to do: pure functions."""
+"""What of a request is there already, and what is left to do: pure functions."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.core.bench import Case, Protocol, Tool
-from harness.core.ids import essential
-from harness.core.sweep import Sweep, Trial
-from harness.data import DATASETS
-from harness.models import ARCHITECTURES
-from harness.spec.document import Document, check
-from harness.spec.sweep_file import Point
+from harness.core.sweep import Trial
 from harness.store.artifacts import FileState
 from harness.store.trials import DONE, TrialState
 
@@ -30,35 +24,6 @@ class CasePlan:
 
     new: tuple[Case, ...]
     done: tuple[Case, ...]
-
-
-def sweep_of(points: Sequence[Point]) -> Sweep:
-    """The points' trials, each once, however many points say the same. Raises SpecError."""
-    trials = {trial.id: trial for point in points for trial in _trials(point)}
-    first = points[0].values
-    return Sweep(first.name, tuple(trials.values()), first.resources, first.bench)
-
-
-def _trials(point: Point) -> list[Trial]:
-    values = point.values
-    if values.dataset not in DATASETS:
-        raise point.document.error(("dataset",), f"is {values.dataset!r}; known: {', '.join(DATASETS)}.")
-    name, parameters = _model(point.document, values.model)
-    return [
-        Trial(name, parameters, precision, values.dataset, values.train, seed, values.convert)
-        for seed in values.seeds
-        for precision in values.precision
-    ]
-
-
-def _model(document: Document, model: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    parameters = dict(model)
-    name = parameters.pop("name", None)
-    if name is None:
-        raise document.error(("model", "name"), f"is missing; known: {', '.join(ARCHITECTURES)}.")
-    if name not in ARCHITECTURES:
-        raise document.error(("model", "name"), f"is {name!r}; known: {', '.join(ARCHITECTURES)}.")
-    return name, essential(check(document, ARCHITECTURES[name], parameters, ("model",)))
 
 
 def plan_trials(trials: Sequence[Trial], states: Mapping[str, TrialState], files: Mapping[str, FileState]) -> tuple[TrialPlan, ...]:

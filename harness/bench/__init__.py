@@ -1,1 +1,4 @@
-"""How a case is measured and read: argv, logs, facts, protocol, quality; pure but for the runner, a program of its own."""
+"""How a case is measured and read: argv, logs, facts, protocol, quality.
+
+Pure but for the runner, a program of its own.
+"""

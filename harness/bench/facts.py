@@ -46,5 +46,5 @@ FACTS = (
     Fact("cpus", ("nproc",), _whole),
     Fact("memory_bytes", ("cat", "/proc/meminfo"), _memory_bytes),
     Fact("governor", ("cat", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), _whole),
-    Fact("load_1min", ("cat", "/proc/loadavg"), lambda text: (text.split() or [None])[0]),
+    Fact("load_1min", ("cat", "/proc/loadavg"), lambda text: _whole(text.partition(" ")[0])),
 )

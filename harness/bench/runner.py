@@ -46,7 +46,13 @@ def main():
     for name, words in ECHOES:
         if any(argument.startswith("--" + name) for argument in sys.argv[1:]):
             value = getattr(options, name)
-            say("%s: [%s]" % (words, "%g" % value if isinstance(value, float) else int(value) if isinstance(value, bool) else value))
+            say(
+                "%s: [%s]"
+                % (
+                    words,
+                    "%g" % value if isinstance(value, float) else int(value) if isinstance(value, bool) else value,
+                )
+            )
     return benchmark(options)
 
 
@@ -98,7 +104,10 @@ def benchmark(options):
     timings = series(interpreter, inputs, options.num_runs, options.min_secs, options.max_secs)
     numbers = (init_us, warmup[0] if warmup else 0, mean(warmup), mean(timings))
     say("Inference timings in us: Init: %g, First inference: %g, Warmup (avg): %g, Inference (avg): %g" % numbers)
-    say("Memory footprint delta from the start of the tool (MB): init=%g overall=%g" % (after_init - at_start, resident_mb() - at_start))
+    say(
+        "Memory footprint delta from the start of the tool (MB): init=%g overall=%g"
+        % (after_init - at_start, resident_mb() - at_start)
+    )
     if options.report_peak_memory_footprint:
         say("Overall peak memory footprint (MB) via periodic monitoring: %g" % peak_mb())
     return 0
@@ -107,7 +116,10 @@ def benchmark(options):
 def series(interpreter, inputs, least_runs, least_s, most_s):
     """Microseconds of each run, until there are enough of them and they took long enough, or took too long."""
     limits = (least_runs, least_s, most_s)
-    say("Running benchmark for at least %d iterations and at least %g seconds but terminate if exceeding %g seconds." % limits)
+    say(
+        "Running benchmark for at least %d iterations and at least %g seconds but terminate if exceeding %g seconds."
+        % limits
+    )
     taken = []
     begun = time.perf_counter()
     elapsed = 0.0
@@ -137,7 +149,10 @@ def mean(taken):
 
 
 def values(shape, kind):
-    """An input as the tool makes it: floats of -0.5 to 0.5, whole numbers over their type's range; the same ones every time."""
+    """An input as the tool makes it, the same one every time.
+
+    Floats are of -0.5 to 0.5, whole numbers over their type's range.
+    """
     random = np.random.default_rng(0)
     kind = np.dtype(kind)
     if kind.kind == "f":
@@ -149,7 +164,10 @@ def load(model, options):
     """LCE's interpreter, without its package: importing that would import TensorFlow, for many seconds."""
     file = extension()
     if file is None:
-        raise ImportError("no interpreter: install larq-compute-engine for the Python that runs this (pip install larq-compute-engine)")
+        raise ImportError(
+            "no interpreter: install larq-compute-engine for the Python that runs this "
+            "(pip install larq-compute-engine)"
+        )
     name = "interpreter_wrapper_lite"
     loader = importlib.machinery.ExtensionFileLoader(name, file)
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))

@@ -27,8 +27,9 @@ def summarise(runs: Sequence[Run]) -> Summary:
 
 
 def median_interval(ordered: Sequence[float]) -> tuple[float, float] | None:
-    """The narrowest pair of order statistics that holds the true median in at least 95 % of samples, whatever the distribution.
+    """The narrowest pair of order statistics that holds the true median in at least 95 % of samples.
 
+    That is so whatever the distribution.
     The chance that it lies between the k-th least and the k-th most of n is 1 - 2 P(Binomial(n, 1/2) < k)
     (David and Nagaraja, "Order Statistics", 7.1). None where n is under 6: then even the whole range does not reach it.
     """
@@ -43,5 +44,8 @@ def _quality(ordered: Sequence[float]) -> str:
         warnings.append(f"few_runs: {len(ordered)} processes give no 95 % interval; measure with 6 or more")
     spread = (ordered[-1] - ordered[0]) / median(ordered)
     if spread > WIDEST_SPREAD:
-        warnings.append(f"spread: the processes differ by {spread:.0%}; something else may be running, measure again on an idle machine")
+        warnings.append(
+            f"spread: the processes differ by {spread:.0%}; "
+            "something else may be running, measure again on an idle machine"
+        )
     return "; ".join(warnings) or "ok"

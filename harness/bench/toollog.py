@@ -17,7 +17,9 @@ _COUNT = re.compile(r"^(?:INFO: )?count=(?P<count>\d+)(?P<rest>.*)")  # the prof
 _FIELD = re.compile(r"\b(?P<name>first|curr|min|max|avg|std)=(?P<value>[-+.\deE]+)")
 _STARTED = re.compile(r"\bRunning benchmark for at least \d+ iterations")
 _SUMMARY = re.compile(r"\bInference timings in us: Init: (?P<init>[-+.\deE]+),.*Inference \(avg\): (?P<avg>[-+.\deE]+)")
-_OLD_SUMMARY = re.compile(r"\bAverage inference timings in us: Warmup: [-+.\deE]+, Init: (?P<init>[-+.\deE]+), no stats: (?P<avg>[-+.\deE]+)")
+_OLD_SUMMARY = re.compile(
+    r"\bAverage inference timings in us: Warmup: [-+.\deE]+, Init: (?P<init>[-+.\deE]+), no stats: (?P<avg>[-+.\deE]+)"
+)
 _INITIALIZED = re.compile(r"\bInitialized session in (?P<ms>[-+.\deE]+)ms")
 _PEAK = re.compile(r"\bOverall peak memory footprint \(MB\) via periodic monitoring: (?P<mb>[-+.\deE]+)")
 _OLD_PEAK = re.compile(r"\[Overall\] - Memory usage: max resident set size = (?P<mb>[-+.\deE]+) MB")
@@ -26,15 +28,23 @@ _UNCONSUMED = re.compile(r"\bUnconsumed cmdline flags: (?P<flags>.+)")
 
 
 def parse(text: str) -> ToolLog:
-    """The numbers of one process. Raises CaseFailed: unparsable, nothing_ran, or echo_mismatch for a flag it did not know."""
+    """The numbers of one process.
+
+    Raises CaseFailed: unparsable, nothing_ran, or echo_mismatch for a flag it did not know.
+    """
     lines = text.splitlines()
     for line in lines:
         if found := _UNCONSUMED.search(line):
-            raise CaseFailed(Reason.ECHO_MISMATCH, f"The tool does not know {found['flags']}: take a tool of another version.", text)
+            raise CaseFailed(
+                Reason.ECHO_MISMATCH, f"The tool does not know {found['flags']}: take a tool of another version.", text
+            )
     warmup, inference = _series(text, lines)
     init, printed_average = _summary(lines)
     if printed_average is not None and not isclose(printed_average, inference.avg_us, rel_tol=_PRINTED_PRECISION):
-        message = f"The tool contradicts itself: it says avg={inference.avg_us:g} on one line and {printed_average:g} on another."
+        message = (
+            "The tool contradicts itself: "
+            f"it says avg={inference.avg_us:g} on one line and {printed_average:g} on another."
+        )
         raise CaseFailed(Reason.UNPARSABLE, message, text)
     return ToolLog(inference, warmup, init if init is not None else _init(lines), _peak(lines), dict(_echoes(lines)))
 
@@ -44,10 +54,18 @@ def _series(text: str, lines: list[str]) -> tuple[Timing | None, Timing]:
     counts = [found for line in lines if (found := _COUNT.search(line.strip()))]
     started = sum(bool(_STARTED.search(line)) for line in lines)
     if not counts or len(counts) < started or len(counts) > 2:
-        raise CaseFailed(Reason.UNPARSABLE, "The tool's output does not hold the result of its runs: it ended too soon, or is no such tool.", text)
+        raise CaseFailed(
+            Reason.UNPARSABLE,
+            "The tool's output does not hold the result of its runs: it ended too soon, or is no such tool.",
+            text,
+        )
     timings = [_timing(found, text) for found in counts]
     if timings[-1] is None:
-        raise CaseFailed(Reason.NOTHING_RAN, "The tool ran the model not once, and still called that a success; ask for at least one run.", text)
+        raise CaseFailed(
+            Reason.NOTHING_RAN,
+            "The tool ran the model not once, and still called that a success; ask for at least one run.",
+            text,
+        )
     return (timings[0] if len(timings) == 2 else None), timings[-1]
 
 
@@ -64,7 +82,11 @@ def _timing(found: re.Match[str], text: str) -> Timing | None:
         raise CaseFailed(Reason.UNPARSABLE, f"The tool's line {found[0]!r} lacks a number.", text)
     slack = 1 + _PRINTED_PRECISION
     if not fields["min"] <= fields["avg"] * slack or not fields["avg"] <= fields["max"] * slack:
-        raise CaseFailed(Reason.UNPARSABLE, f"The tool contradicts itself: the average is not between least and most in {found[0]!r}.", text)
+        raise CaseFailed(
+            Reason.UNPARSABLE,
+            f"The tool contradicts itself: the average is not between least and most in {found[0]!r}.",
+            text,
+        )
     return Timing(count, fields["first"], fields["min"], fields["max"], fields["avg"], fields.get("std"))
 
 

@@ -52,7 +52,9 @@ def _failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
     words = errors[0] if errors else f"exit code {exit_code}"
     if "unresolved custom op" in stderr or "failed to prepare" in stderr:
-        return CaseFailed(Reason.MISSING_OPERATOR, f"The tool lacks an operator of the model: {words}; use one built with LCE.", log)
+        return CaseFailed(
+            Reason.MISSING_OPERATOR, f"The tool lacks an operator of the model: {words}; use one built with LCE.", log
+        )
     if exit_code == NO_INTERPRETER:
         return CaseFailed(Reason.NO_INTERPRETER, f"The device has no interpreter: {words}.", log)
     if exit_code < 0 or exit_code > 128:
@@ -63,8 +65,12 @@ def _failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
 def _signalled(number: int, log: str) -> CaseFailed:
     name = signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
     if name == "SIGKILL":
-        return CaseFailed(Reason.KILLED, "The tool was killed, perhaps as memory ran out; free some and bench again.", log)
-    return CaseFailed(Reason.CRASHED, f"The tool crashed ({name}); the model may be broken, or not made for this tool.", log)
+        return CaseFailed(
+            Reason.KILLED, "The tool was killed, perhaps as memory ran out; free some and bench again.", log
+        )
+    return CaseFailed(
+        Reason.CRASHED, f"The tool crashed ({name}); the model may be broken, or not made for this tool.", log
+    )
 
 
 def _hold_against(protocol: Protocol, numbers: ToolLog, log: str) -> None:
@@ -72,7 +78,9 @@ def _hold_against(protocol: Protocol, numbers: ToolLog, log: str) -> None:
     for words, name in _ECHOED.items():
         asked, echoed = getattr(protocol, name), numbers.echo.get(words)
         if echoed is not None and not _same(echoed, asked):
-            raise CaseFailed(Reason.ECHO_MISMATCH, f"The tool was asked for {name}={asked:g} and ran with {echoed}.", log)
+            raise CaseFailed(
+                Reason.ECHO_MISMATCH, f"The tool was asked for {name}={asked:g} and ran with {echoed}.", log
+            )
 
 
 def _same(echoed: str, asked: float) -> bool:

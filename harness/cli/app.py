@@ -1,6 +1,7 @@
 """`harness`: the commands, and how they end.
 
-Exit codes: 0 all done; 1 some case or trial failed, the rest is stored; 2 the request itself was wrong, nothing was started.
+Exit codes: 0 all done; 1 some case or trial failed, the rest is stored;
+2 the request itself was wrong, nothing was started.
 """
 
 import os

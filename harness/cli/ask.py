@@ -13,6 +13,7 @@ from harness.report.files import WRITERS
 from harness.report.tables import comparison, plain_rows, table
 from harness.store.reading import Rows, ask, named_queries, results
 
+
 def query(question: str | None, format: str, out: Path | None) -> None:
     if format not in FORMATS:
         raise RequestError(f"--format {format}: is not known; known: {', '.join(FORMATS)}.")
@@ -21,7 +22,7 @@ def query(question: str | None, format: str, out: Path | None) -> None:
         console().print(plain_rows(("query", "what it answers"), [(one.name, one.purpose) for one in queries.values()]))
         return
     if question not in queries and len(question.split()) == 1:
-        raise RequestError(f"{question!r} is no named query; known: {', '.join(queries)}; or give SQL, for example \"SELECT * FROM results\".")
+        raise RequestError(f"{question!r} is no named query; known: {', '.join(queries)}; SQL has spaces.")
     sql = queries[question].sql if question in queries else question
     _write(ask(Session.here().reader, sql), format, out)
 
@@ -66,7 +67,10 @@ def _regressions(one: Comparison, metrics: Sequence[str], limit: float) -> Itera
     for metric in metrics:
         change = regression(one.pair, metric)
         if change is not None and change > limit:
-            yield f"{metric} on {row['device']}, {row['threads']} threads: {row['artifact'][:12]} is {change:.1%} worse, over {limit:.1%}."
+            yield (
+                f"{metric} on {row['device']}, {row['threads']} threads: "
+                f"{row['artifact'][:12]} is {change:.1%} worse, over {limit:.1%}."
+            )
 
 
 def status() -> None:

@@ -22,7 +22,12 @@ from harness.store.reading import results
 
 
 def bench(
-    models: Sequence[Path], sweep: str | None, devices: Sequence[Device], protocols: Sequence[Protocol], force: bool, dry_run: bool
+    models: Sequence[Path],
+    sweep: str | None,
+    devices: Sequence[Device],
+    protocols: Sequence[Protocol],
+    force: bool,
+    dry_run: bool,
 ) -> int:
     """How many cases failed."""
     session = Session.here()
@@ -41,7 +46,9 @@ def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str])
     enabled = [one for one in devices if one.enabled and (fleet or set(tags) & set(one.tags))]
     chosen = tuple(dict.fromkeys([*named(devices, ids), *enabled]))
     if not chosen:
-        raise RequestError(f"{registry}: no enabled device" + (f" has the tag {' or '.join(tags)}." if tags else "; enable one."))
+        raise RequestError(
+            f"{registry}: no enabled device" + (f" has the tag {' or '.join(tags)}." if tags else "; enable one.")
+        )
     return chosen
 
 
@@ -63,9 +70,13 @@ def _artifacts(session: Session, models: Sequence[Path], sweep: str | None, keep
         return [_own_model(session, file, keep) for file in models]
     if sweep is None:
         sweeps = session.trials.sweeps()
-        raise RequestError(f"say what to bench: --sweep NAME or model files; sweeps here: {', '.join(sweeps) or 'none yet'}.")
+        raise RequestError(
+            f"say what to bench: --sweep NAME or model files; sweeps here: {', '.join(sweeps) or 'none yet'}."
+        )
     if not (artifacts := session.trials.of_sweep(sweep)):
-        raise RequestError(f"sweep {sweep!r} has no finished trials here; sweeps: {', '.join(session.trials.sweeps()) or 'none yet'}.")
+        raise RequestError(
+            f"sweep {sweep!r} has no finished trials here; sweeps: {', '.join(session.trials.sweeps()) or 'none yet'}."
+        )
     return artifacts
 
 
@@ -83,7 +94,9 @@ def _own_model(session: Session, file: Path, keep: bool) -> str:
     return artifact.sha256
 
 
-def bench_artifacts(session: Session, artifacts: Sequence[str], devices: Sequence[Device], protocols: Sequence[Protocol], force: bool) -> int:
+def bench_artifacts(
+    session: Session, artifacts: Sequence[str], devices: Sequence[Device], protocols: Sequence[Protocol], force: bool
+) -> int:
     """Measures what is missing, shows every row of these artifacts, and returns how many cases failed."""
     out = console()
     benches = {device.id: open_bench(device, session.workspace) for device in devices}
@@ -94,25 +107,36 @@ def bench_artifacts(session: Session, artifacts: Sequence[str], devices: Sequenc
     return failed
 
 
-def _planned(session: Session, artifacts: Sequence[str], benches: Mapping[str, Bench], protocols: Sequence[Protocol], force: bool) -> CasePlan:
+def _planned(
+    session: Session, artifacts: Sequence[str], benches: Mapping[str, Bench], protocols: Sequence[Protocol], force: bool
+) -> CasePlan:
     cases = plan_cases(artifacts, {id: bench.tool for id, bench in benches.items()}, protocols)
     return split_cases(cases, session.cases.measured(cases), force)
 
 
 def _counts(plan: CasePlan, to_come: int = 0) -> str:
     later = f", {to_come} more once the new trials are done" if to_come else ""
-    return f"{len(plan.new) + len(plan.done) + to_come} cases: {len(plan.new)} to measure{later}, {len(plan.done)} already done."
+    total = len(plan.new) + len(plan.done) + to_come
+    return f"{total} cases: {len(plan.new)} to measure{later}, {len(plan.done)} already done."
 
 
 def show_cases(
-    session: Session, artifacts: Sequence[str], to_come: int, devices: Sequence[Device], protocols: Sequence[Protocol], force: bool = False
+    session: Session,
+    artifacts: Sequence[str],
+    to_come: int,
+    devices: Sequence[Device],
+    protocols: Sequence[Protocol],
+    force: bool = False,
 ) -> None:
     """What a bench would do; `to_come` artifacts are not made yet."""
     benches = {device.id: open_bench(device, session.workspace) for device in devices}
     plan = _planned(session, artifacts, benches, protocols, force)
     out = console()
     for case in plan.new:
-        out.print(f"  to measure: {case.artifact[:12]} on {case.device}, {case.protocol.threads} threads, {case.protocol.name}")
+        out.print(
+            f"  to measure: {case.artifact[:12]} on {case.device}, "
+            f"{case.protocol.threads} threads, {case.protocol.name}"
+        )
     out.print(_counts(plan, to_come * len(devices) * len(protocols)))
 
 
@@ -127,12 +151,15 @@ def _measure(session: Session, plan: CasePlan, benches: Mapping[str, Bench], out
 
 def _tell(shown: Work, event: CaseEvent) -> None:
     case = event.case
-    name = f"{case.artifact[:12]} on {case.device}, {case.protocol.threads} thread{'s' if case.protocol.threads > 1 else ''}"
+    threads = case.protocol.threads
+    name = f"{case.artifact[:12]} on {case.device}, {threads} thread{'s' if threads > 1 else ''}"
     match event:
         case RunEnded():
             shown.step(name, event.number, case.protocol.processes, show_us(event.run.log.inference.avg_us))
         case CaseMeasured():
-            shown.end(name, f"{name}: {show_us(event.measurement.summary.latency_us)}, {event.measurement.summary.quality}")
+            shown.end(
+                name, f"{name}: {show_us(event.measurement.summary.latency_us)}, {event.measurement.summary.quality}"
+            )
         case CaseGivenUp():
             shown.end(name, f"{name}: failed ({event.failure.reason}): {event.failure}")
 

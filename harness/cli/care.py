@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from harness.cli.session import Session, console
 from harness.pipeline.doctor import examine
 from harness.report.tables import table
-from harness.store.database import HEAD
+from harness.store.database import HEAD, shown
 
 
 def doctor(registry: Path) -> int:
@@ -21,8 +19,7 @@ def doctor(registry: Path) -> int:
 
 
 def database_path() -> str:
-    url = make_url(Session.here().workspace.database_url)
-    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    return shown(Session.here().workspace.database_url)
 
 
 def upgrade_database() -> str:

@@ -29,10 +29,18 @@ def _submit() -> None:
 @submit_app.command()
 def sweep(
     file: Annotated[Path, typer.Argument(help="A sweep file, for example jobs/quickstart.yaml.")],
-    bench: Annotated[bool, typer.Option("--bench", help="Benchmark the artifacts when they are made, on this machine.")] = False,
-    fleet: Annotated[bool, typer.Option("--fleet", help="Benchmark them on every enabled device of the registry.")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the file.")] = None,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster; without it Ray is started on this machine.")] = None,
+    bench: Annotated[
+        bool, typer.Option("--bench", help="Benchmark the artifacts when they are made, on this machine.")
+    ] = False,
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Benchmark them on every enabled device of the registry.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the file.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster; without it Ray is started on this machine.")
+    ] = None,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
@@ -47,11 +55,17 @@ app.add_typer(submit_app, name="submit")
 
 @app.command()
 def bench(
-    models: Annotated[list[Path] | None, typer.Argument(metavar="[MODEL.tflite]...", help="Model files of your own.")] = None,
+    models: Annotated[
+        list[Path] | None, typer.Argument(metavar="[MODEL.tflite]...", help="Model files of your own.")
+    ] = None,
     sweep: Annotated[str | None, typer.Option(help="The artifacts of this sweep's finished trials.")] = None,
-    fleet: Annotated[bool, typer.Option("--fleet", help="Every enabled device of the registry; without it, this machine.")] = False,
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Every enabled device of the registry; without it, this machine.")
+    ] = False,
     device: Annotated[list[str] | None, typer.Option(help="A device by its id; may be given more than once.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Every enabled device with this tag; may be given more than once.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Every enabled device with this tag; may be given more than once.")
+    ] = None,
     threads: Annotated[str, typer.Option(help="Thread counts, for example 1,4.")] = "1",
     protocol: Annotated[str, typer.Option(help=f"How to measure: {', '.join(PROTOCOLS)}.")] = "standard",
     force: Annotated[bool, typer.Option("--force", help="Measure again what has been measured.")] = False,
@@ -68,7 +82,12 @@ def bench(
 
 @app.command()
 def query(
-    question: Annotated[str | None, typer.Argument(metavar="[NAME | SQL]", help="A named query, or a SELECT; without it, the named ones are listed.")] = None,
+    question: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME | SQL]", help="A named query, or a SELECT; without it, the named ones are listed."
+        ),
+    ] = None,
     format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
 ) -> None:
@@ -80,11 +99,21 @@ def query(
 
 @app.command()
 def compare(
-    baseline: Annotated[str, typer.Argument(help="A precision, a trial, an artifact (the start of its id is enough), or a model file's name.")],
+    baseline: Annotated[
+        str,
+        typer.Argument(
+            help="A precision, a trial, an artifact (the start of its id is enough), or a model file's name."
+        ),
+    ],
     candidate: Annotated[str, typer.Argument(help="What is held against it.")],
-    metric: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(METRICS)}; may be given more than once.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help=f"Of {', '.join(METRICS)}; may be given more than once.")
+    ] = None,
     fail_on_regression: Annotated[
-        str | None, typer.Option(metavar="PCT", help="End with code 1 where the candidate is worse by more than this, for example 3%.")
+        str | None,
+        typer.Option(
+            metavar="PCT", help="End with code 1 where the candidate is worse by more than this, for example 3%."
+        ),
     ] = None,
 ) -> None:
     """Hold a candidate against a baseline, device by device; of two precisions, twin by twin."""
@@ -103,7 +132,9 @@ def status() -> None:
 
 @app.command()
 def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
-    """Look whether everything is here that training, converting and benchmarking need; say what to do about the rest."""
+    """Look whether everything is here that training, converting and benchmarking need;
+    say what to do about the rest.
+    """
     from harness.cli.care import doctor as run
 
     _end(run(devices))

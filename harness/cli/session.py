@@ -3,9 +3,9 @@
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from sqlalchemy import Engine
 
 from harness.store.artifacts import ArtifactFiles
 from harness.store.cases import CaseRows
@@ -13,7 +13,11 @@ from harness.store.database import open_database, open_read_only
 from harness.store.trials import TrialRows
 from harness.store.workspace import Workspace
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
 _WIDTH_IN_A_LOG = 160
+
 
 def console() -> Console:
     """Prints to standard output; wide where that is no terminal, so that tables in a log are whole."""
@@ -29,12 +33,15 @@ class Session:
         return cls(Workspace.from_environment())
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         return open_database(self.workspace.database_url)
 
     @cached_property
-    def reader(self) -> Engine:
-        """For reading only, of a database that this version understands. Raises WorkspaceError where there is none yet."""
+    def reader(self) -> "Engine":
+        """For reading only, of a database that this version understands.
+
+        Raises WorkspaceError where there is none yet.
+        """
         reader = open_read_only(self.workspace.database_url)
         open_database(self.workspace.database_url).dispose()
         return reader

@@ -17,7 +17,10 @@ from harness.report.tables import plain_rows
 from harness.spec.sweep_file import read_sweep
 from harness.training.events import EpochEnded, Event, Failed, Finished, Started
 
-def submit(file: Path, settings: Sequence[str], bench: bool, fleet: bool, address: str | None, dry_run: bool, registry: Path) -> int:
+
+def submit(
+    file: Path, settings: Sequence[str], bench: bool, fleet: bool, address: str | None, dry_run: bool, registry: Path
+) -> int:
     """How many trials and cases failed."""
     planned = sweep_of(read_sweep(file, settings))
     wanted = chosen_devices(registry, fleet, [], []) if bench or dry_run else ()
@@ -37,7 +40,9 @@ def _plans(session: Session, planned: Sweep) -> tuple[TrialPlan, ...]:
 
 def _show_plan(session: Session, planned: Sweep, plans: Sequence[TrialPlan], wanted: Sequence[Device]) -> None:
     out = console()
-    trials = [(p.trial.id, _name(p.trial), p.trial.precision, p.trial.seed, p.because or "done", _artifacts(p)) for p in plans]
+    trials = [
+        (p.trial.id, _name(p.trial), p.trial.precision, p.trial.seed, p.because or "done", _artifacts(p)) for p in plans
+    ]
     out.print(plain_rows(("trial", "model", "precision", "seed", "state", "artifacts"), trials))
     new = [plan for plan in plans if plan.because]
     out.print(f"{planned.name}: {len(plans)} trials, {len(new)} to train, {len(plans) - len(new)} already done.")
@@ -96,19 +101,28 @@ def _tell(shown: Work, event: Event) -> None:
         case EpochEnded():
             shown.step(name, event.epoch.number, trial.recipe.epochs, f"loss {event.epoch.loss:.3f}")
         case Finished(outcome=outcome):
-            made = ", ".join(f"{show_bytes(artifact.size_bytes)} at {show_percent(artifact.accuracy)}" for artifact in outcome.artifacts)
+            made = ", ".join(
+                f"{show_bytes(artifact.size_bytes)} at {show_percent(artifact.accuracy)}"
+                for artifact in outcome.artifacts
+            )
             shown.end(name, f"{name}: {made}, in {show_seconds(outcome.timings.work_s)}")
         case Failed(failure=failure):
             shown.end(name, f"{name}: failed ({failure.reason}): {failure.message}")
 
 
 def _last_line(outcomes: Sequence[TrialOutcome], failed: int, wall_s: float, workers: int) -> str:
-    """How much of the workers' wall time was work: loading, fitting, converting, evaluating; not starting, importing, waiting."""
+    """How much of the workers' wall time was work.
+
+    Loading, fitting, converting and evaluating are; starting, importing and waiting are not.
+    """
     work_s = sum(outcome.timings.work_s for outcome in outcomes)
     import_s = sum(outcome.timings.import_s for outcome in outcomes)
     trials = f"{len(outcomes)} trials done" + (f", {failed} failed" if failed else "")
     share = show_percent(work_s / (wall_s * workers)) if workers else show_percent(0)
-    return f"{trials} in {show_seconds(wall_s)}: {share} of {workers} workers' time was work ({show_seconds(work_s)}), {show_seconds(import_s)} imports."
+    return (
+        f"{trials} in {show_seconds(wall_s)}: {share} of {workers} workers' time was work "
+        f"({show_seconds(work_s)}), {show_seconds(import_s)} imports."
+    )
 
 
 def _bench(session: Session, planned: Sweep, wanted: Sequence[Device]) -> int:

@@ -42,7 +42,9 @@ def _name(code: Any) -> str:
     if custom := code.CustomCode():
         return str(custom.decode())
     deprecated = code.DeprecatedBuiltinCode()
-    return str(opcode2name(max(deprecated, code.BuiltinCode()) if deprecated != _PLACEHOLDER_CODE else code.BuiltinCode()))
+    return str(
+        opcode2name(max(deprecated, code.BuiltinCode()) if deprecated != _PLACEHOLDER_CODE else code.BuiltinCode())
+    )
 
 
 def _macs(name: str, graph: Any, operator: Any) -> int:

@@ -20,7 +20,9 @@ def to_tflite(model: "Model") -> bytes:
             # Not convert_keras_model: it discards the cause of some failures.
             return bytes(lce.convert_saved_model(folder))
         except Exception as error:  # the converter raises a bare Exception
-            raise TrialFailed(Reason.CONVERSION, f"Larq Compute Engine can't convert {model.name}: {_first_line(error)}") from error
+            raise TrialFailed(
+                Reason.CONVERSION, f"Larq Compute Engine can't convert {model.name}: {_first_line(error)}"
+            ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -27,7 +27,9 @@ class Evaluation:
     agreement: float
 
 
-def evaluate(flatbuffer: bytes, images: "Images", labels: "Labels", expected: "Probabilities", threads: int) -> Evaluation:
+def evaluate(
+    flatbuffer: bytes, images: "Images", labels: "Labels", expected: "Probabilities", threads: int
+) -> Evaluation:
     """The artifact's accuracy, and how often its class is that of `expected` (n, classes).
 
     Raises TrialFailed where they agree on less than LEAST_AGREEMENT.
@@ -37,7 +39,8 @@ def evaluate(flatbuffer: bytes, images: "Images", labels: "Labels", expected: "P
     if agreement < LEAST_AGREEMENT:
         raise TrialFailed(
             Reason.DISAGREEMENT,
-            f"The artifact and the trained model name the same class on {agreement:.1%} of the test images, under {LEAST_AGREEMENT:.0%}: "
+            "The artifact and the trained model name the same class on "
+            f"{agreement:.1%} of the test images, under {LEAST_AGREEMENT:.0%}: "
             "the conversion changed the network; compare the deployed graph with the trained one.",
         )
     return Evaluation(float(np.mean(classes == labels)), agreement)

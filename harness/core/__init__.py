@@ -1,1 +1,4 @@
-"""Frozen values, errors, ids and units: no I/O, and nothing beyond the standard library but annotated-types' markers."""
+"""Frozen values, errors, ids and units.
+
+No I/O, and nothing beyond the standard library but annotated-types' markers.
+"""

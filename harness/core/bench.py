@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
 from harness.core.ids import content_id, essential, plain
 
-STRICT = {"extra": "forbid"}
+STRICT: Final = {"extra": "forbid"}  # how the file readers take these types: an unknown key is an error
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a case is measured: `processes` of the tool, each `warmup_*` first, then at least `num_runs` runs and `min_secs` seconds."""
+    """How a case is measured.
+
+    `processes` of the tool, each `warmup_*` first, then at least `num_runs` runs and `min_secs` seconds.
+    """
 
     name: str
     threads: int = 1

@@ -11,11 +11,9 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from harness.core.bench import BenchRequest
+from harness.core.bench import STRICT, BenchRequest
 from harness.core.errors import Reason
 from harness.core.ids import content_id, essential
-
-STRICT = {"extra": "forbid"}
 
 
 class Precision(str, Enum):
@@ -30,7 +28,10 @@ class Precision(str, Enum):
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning rate over time: `initial` decays to `initial * decay_rate ** (epoch / decay_epochs)`, or along half a cosine."""
+    """A learning rate over time.
+
+    `initial` decays to `initial * decay_rate ** (epoch / decay_epochs)`, or along half a cosine.
+    """
 
     schedule: Literal["exponential", "cosine"]
     initial: Annotated[float, Gt(0)]
@@ -64,7 +65,10 @@ class Resources:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What each trained model becomes: `tflite` is LCE's converter's file for ARM, the same door for every precision."""
+    """What each trained model becomes.
+
+    `tflite` is LCE's converter's file for ARM, the same door for every precision.
+    """
 
     formats: Annotated[tuple[Literal["tflite"], ...], MinLen(1)] = ("tflite",)
     __pydantic_config__ = STRICT
@@ -84,7 +88,7 @@ class SweepPoint:
     points: Annotated[tuple[Mapping[str, Any], ...], MinLen(1)] | None = None
     resources: Resources = Resources()
     convert: Conversion = Conversion()
-    bench: BenchRequest = BenchRequest()
+    bench: BenchRequest = BenchRequest()  # noqa: RUF009  (frozen)
     __pydantic_config__ = STRICT
 
 
@@ -189,7 +193,10 @@ class Timings:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """A finished trial: `accuracy` is the trained model's on the test set; `files` holds each artifact's bytes by SHA-256."""
+    """A finished trial.
+
+    `accuracy` is the trained model's on the test set; `files` holds each artifact's bytes by SHA-256.
+    """
 
     trial_id: str
     accuracy: float

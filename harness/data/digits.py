@@ -1,4 +1,7 @@
-"""scikit-learn's digits: 1,797 real 8x8 images of handwritten digits, shipped with the library (UCI, Alpaydin and Kaynak 1998)."""
+"""scikit-learn's digits: 1,797 real 8x8 images of handwritten digits, shipped with the library.
+
+They are from UCI (Alpaydin and Kaynak 1998).
+"""
 
 import numpy as np
 

@@ -4,6 +4,7 @@ Taken from a folder of the four IDX files where there is one, else fetched by Ke
 """
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def load() -> Dataset:
     arrays = _from_folder() or _downloaded()
     if (found := digest(*arrays)) != SHA256:
         raise DataUnavailable(
-            f"fashion_mnist: the files hold other data than the published set (SHA-256 {found[:12]}…, not {SHA256[:12]}…); "
+            "fashion_mnist: the files hold other data than the published set "
+            f"(SHA-256 {found[:12]}…, not {SHA256[:12]}…); "
             f"put the original four IDX files into ${DATA_VARIABLE}/{_FOLDER}."
         )
     train_images, train_labels, test_images, test_labels = arrays
@@ -71,12 +73,14 @@ def read_idx(path: Path) -> Bytes:
     """
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, gzip.zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataUnavailable(f"{path}: is no whole gzip file; fetch it again.") from error
     if len(content) < _IDX_HEADER_BYTES or content[:3] != bytes((0, 0, _IDX_UBYTE)):
         raise DataUnavailable(f"{path}: is no IDX file of bytes; fetch it again.")
     rank = content[3]
-    sizes = np.frombuffer(content, ">u4", rank, _IDX_HEADER_BYTES) if len(content) >= 4 + 4 * rank else np.array([], ">u4")
+    sizes = (
+        np.frombuffer(content, ">u4", rank, _IDX_HEADER_BYTES) if len(content) >= 4 + 4 * rank else np.array([], ">u4")
+    )
     start = _IDX_HEADER_BYTES + 4 * rank
     if len(sizes) != rank or len(content) - start != int(np.prod(sizes, dtype=np.int64)):
         raise DataUnavailable(f"{path}: holds {len(content)} bytes, not what its header says; fetch it again.")

@@ -27,7 +27,13 @@ class LocalTransport:
         started = time.perf_counter()
         try:
             process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
             )
         except OSError as error:
             return Completed(127, "", f"{argv[0]}: {error.strerror}", time.perf_counter() - started)
@@ -48,7 +54,11 @@ class LocalTransport:
             _copy(source, target)
         if sha256_of_file(target) != sha256:
             target.unlink()
-            raise CaseFailed(Reason.HASH_MISMATCH, f"{source.name} arrived on {self._device.id} with another content than it has by its name {sha256[:12]}…; bench again.")
+            raise CaseFailed(
+                Reason.HASH_MISMATCH,
+                f"{source.name} arrived on {self._device.id} "
+                f"with another content than it has by its name {sha256[:12]}…; bench again.",
+            )
         return str(target)
 
     def python(self) -> Sequence[str]:

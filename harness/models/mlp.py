@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
+from harness.core.bench import STRICT
 from harness.core.sweep import Precision
 from harness.models.architecture import Task
 
@@ -32,7 +33,7 @@ class Mlp:
 
     layers: Annotated[int, Ge(1)] = 3
     units: Annotated[int, Ge(1)] = 256
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = STRICT
 
     def training_model(self, task: Task) -> "Model":
         return self._network(task, _dense, (prod(task.shape),))

@@ -23,7 +23,10 @@ def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tupl
     chosen, held = _by_key(rows, baseline, keys), _by_key(rows, candidate, keys)
     found = tuple(Pair(row, held[key]) for key, row in chosen.items() if key in held)
     if not found:
-        raise RequestError(f"{baseline} and {candidate} were never measured alike (same device, tool, protocol and threads); bench both.")
+        raise RequestError(
+            f"{baseline} and {candidate} were never measured alike "
+            "(same device, tool, protocol and threads); bench both."
+        )
     return found
 
 
@@ -33,12 +36,18 @@ _PRECISIONS = frozenset(precision.value for precision in Precision)
 def _by_key(rows: Sequence[dict[str, Any]], word: str, keys: Sequence[str]) -> dict[tuple[Any, ...], dict[str, Any]]:
     selected = [row for row in rows if _selects(word)(row)]
     if not selected:
-        raise RequestError(f"{word!r} is no precision, trial, artifact or model file that has been measured; `harness query leaderboard` lists them.")
+        raise RequestError(
+            f"{word!r} is no precision, trial, artifact or model file that has been measured; "
+            "`harness query leaderboard` lists them."
+        )
     chosen: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in selected:
         other = chosen.setdefault(tuple(row[key] for key in keys), row)
         if other["artifact"] != row["artifact"]:
-            raise RequestError(f"{word!r} selects several artifacts on {row['device']} ({other['artifact'][:12]} and {row['artifact'][:12]}); name one of them.")
+            raise RequestError(
+                f"{word!r} selects several artifacts on {row['device']} "
+                f"({other['artifact'][:12]} and {row['artifact'][:12]}); name one of them."
+            )
     return chosen
 
 
@@ -47,15 +56,25 @@ def _selects(word: str) -> Callable[[Row], bool]:
         return lambda row: row["precision"] == word
     if len(word) < _SHORTEST_PREFIX:
         return lambda row: row["file"] == word
-    return lambda row: str(row["trial"] or "").startswith(word) or row["artifact"].startswith(word) or row["file"] == word
+    return lambda row: (
+        str(row["trial"] or "").startswith(word) or row["artifact"].startswith(word) or row["file"] == word
+    )
 
 
 def compared(pair: Pair) -> Comparison:
-    return Comparison(pair, _latency_ratio(pair), Ratio(pair.candidate["size_bytes"] / pair.baseline["size_bytes"]), _accuracy_difference(pair))
+    return Comparison(
+        pair,
+        _latency_ratio(pair),
+        Ratio(pair.candidate["size_bytes"] / pair.baseline["size_bytes"]),
+        _accuracy_difference(pair),
+    )
 
 
 def _latency_ratio(pair: Pair) -> Ratio:
-    """Of the medians; bounded by the ends of both intervals, which is wider than 95 %: nothing is claimed that they do not hold."""
+    """Of the medians; bounded by the ends of both intervals.
+
+    That is wider than 95 %: nothing is claimed that they do not hold.
+    """
     old, new = pair.baseline, pair.candidate
     value = new["latency_us"] / old["latency_us"]
     if None in (old["latency_low_us"], new["latency_low_us"]):
@@ -74,5 +93,4 @@ def regression(pair: Pair, metric: str) -> float | None:
     old, new = pair.baseline[METRICS[metric]], pair.candidate[METRICS[metric]]
     if old is None or new is None or old == 0:
         return None
-    return (old - new) / old if metric == "accuracy" else (new - old) / old
-
+    return float((old - new) / old if metric == "accuracy" else (new - old) / old)

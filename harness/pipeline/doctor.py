@@ -14,7 +14,7 @@ from harness.core.units import show_bytes
 from harness.data import folders
 from harness.pipeline.measure import open_bench
 from harness.spec.device_file import read_devices, this_machine
-from harness.store.database import HEAD, open_database
+from harness.store.database import HEAD, open_database, shown
 from harness.store.workspace import Workspace
 
 _LEAST_FREE_BYTES = 2 * 10**9
@@ -53,7 +53,9 @@ def _python() -> Finding:
 def _training() -> Finding:
     missing = [name for name in _TRAINING if _version(name) is None]
     if missing:
-        return Finding("training", False, f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'", needed=False)
+        return Finding(
+            "training", False, f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'", needed=False
+        )
     return Finding("training", True, ", ".join(f"{name} {_version(name)}" for name in _TRAINING))
 
 
@@ -70,16 +72,20 @@ def _space(workspace: Workspace) -> Finding:
     if not os.access(nearest, os.W_OK):
         return Finding("workspace", False, f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can")
     if free < _LEAST_FREE_BYTES:
-        return Finding("workspace", False, f"{workspace.home}: only {show_bytes(free)} free; make room, or set HARNESS_HOME elsewhere")
+        return Finding(
+            "workspace",
+            False,
+            f"{workspace.home}: only {show_bytes(free)} free; make room, or set HARNESS_HOME elsewhere",
+        )
     return Finding("workspace", True, f"{workspace.home}, {show_bytes(free)} free")
 
 
 def _database(workspace: Workspace) -> Finding:
     try:
-        engine = open_database(workspace.database_url)
+        open_database(workspace.database_url).dispose()
     except HarnessError as error:
         return Finding("database", False, str(error))
-    return Finding("database", True, f"{engine.url.render_as_string(hide_password=True)}, schema {HEAD}")
+    return Finding("database", True, f"{shown(workspace.database_url)}, schema {HEAD}")
 
 
 def _devices(registry: Path) -> Finding:

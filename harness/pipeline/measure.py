@@ -60,12 +60,17 @@ def open_bench(device: Device, workspace: Workspace) -> Bench:
     program = transport.push(RUNNER_FILE, sha256, RUNNER_FILE.name)
     answer = transport.run([*transport.python(), program, "--describe"], _QUESTION_TIMEOUT_S)
     if answer.exit_code != 0:
-        message = f"device {device.id}: its Python has no interpreter for .tflite files; pip install larq-compute-engine there."
+        message = (
+            f"device {device.id}: its Python has no interpreter for .tflite files; "
+            "pip install larq-compute-engine there."
+        )
         raise CaseFailed(Reason.NO_INTERPRETER, message, answer.stdout + answer.stderr)
     return Bench(device, transport, Tool(PYTHON_RUNNER, sha256, answer.stdout.strip()), program)
 
 
-def measure(cases: Sequence[Case], benches: Mapping[str, Bench], files: ArtifactFiles, rows: CaseRows) -> Iterator[CaseEvent]:
+def measure(
+    cases: Sequence[Case], benches: Mapping[str, Bench], files: ArtifactFiles, rows: CaseRows
+) -> Iterator[CaseEvent]:
     """Yields every end of a case after it is stored."""
     facts = {id: read_facts(bench.transport) for id, bench in benches.items()}
     for case in cases:

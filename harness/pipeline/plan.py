@@ -26,7 +26,9 @@ class CasePlan:
     done: tuple[Case, ...]
 
 
-def plan_trials(trials: Sequence[Trial], states: Mapping[str, TrialState], files: Mapping[str, FileState]) -> tuple[TrialPlan, ...]:
+def plan_trials(
+    trials: Sequence[Trial], states: Mapping[str, TrialState], files: Mapping[str, FileState]
+) -> tuple[TrialPlan, ...]:
     """`files` tells of every artifact in `states` whether its file is whole."""
     return tuple(_plan_trial(trial, states.get(trial.id), files) for trial in trials)
 
@@ -36,14 +38,23 @@ def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, File
         return TrialPlan(trial, "new", {})
     if state.status != DONE:
         return TrialPlan(trial, f"{state.status} before", state.artifacts)
-    broken = [f"artifact {sha256[:12]}… is {files[sha256].value}" for sha256 in state.artifacts.values() if files[sha256] is not FileState.WHOLE]
+    broken = [
+        f"artifact {sha256[:12]}… is {files[sha256].value}"
+        for sha256 in state.artifacts.values()
+        if files[sha256] is not FileState.WHOLE
+    ]
     return TrialPlan(trial, "; ".join(broken), state.artifacts)
 
 
-def plan_cases(artifacts: Sequence[str], devices: Mapping[str, Tool], protocols: Sequence[Protocol]) -> tuple[Case, ...]:
+def plan_cases(
+    artifacts: Sequence[str], devices: Mapping[str, Tool], protocols: Sequence[Protocol]
+) -> tuple[Case, ...]:
     """Device by device, each artifact under each protocol."""
     return tuple(
-        Case(artifact, device, tool, protocol) for device, tool in devices.items() for protocol in protocols for artifact in dict.fromkeys(artifacts)
+        Case(artifact, device, tool, protocol)
+        for device, tool in devices.items()
+        for protocol in protocols
+        for artifact in dict.fromkeys(artifacts)
     )
 
 

@@ -9,7 +9,9 @@ from harness.training import cluster
 from harness.training.events import Event, Failed, Finished
 
 
-def train(trials: Sequence[Trial], resources: Resources, address: str | None, rows: TrialRows, files: ArtifactFiles) -> Iterator[Event]:
+def train(
+    trials: Sequence[Trial], resources: Resources, address: str | None, rows: TrialRows, files: ArtifactFiles
+) -> Iterator[Event]:
     """Yields every event after it is stored: what was yielded survives whatever comes."""
     for event in cluster.train(trials, resources, address):
         if isinstance(event, Finished):

@@ -38,4 +38,8 @@ def as_parquet(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes
     return bytes(sink.getvalue().to_pybytes())
 
 
-WRITERS: dict[str, Callable[[Sequence[str], Sequence[Sequence[Any]]], bytes]] = {"csv": as_csv, "json": as_json, "parquet": as_parquet}
+WRITERS: dict[str, Callable[[Sequence[str], Sequence[Sequence[Any]]], bytes]] = {
+    "csv": as_csv,
+    "json": as_json,
+    "parquet": as_parquet,
+}

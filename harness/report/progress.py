@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class Work(Protocol):
@@ -21,7 +29,13 @@ class Work(Protocol):
 def progress(console: Console, title: str, items: int) -> Iterator[Work]:
     if console.is_terminal:
         with Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
         ) as bars:
             yield _Bars(bars, bars.add_task(title, total=items, note=""))
     else:
@@ -47,7 +61,10 @@ class _Bars:
 
 
 class _Lines:
-    """A line an item's end, and in between at most one every 30 s: a log that grows slowly and shows that work goes on."""
+    """A line an item's end, and in between at most one every 30 s.
+
+    So a log grows slowly and shows that work goes on.
+    """
 
     _PAUSE_S = 30.0
 

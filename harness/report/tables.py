@@ -74,7 +74,8 @@ def _verdict(named: Sequence[tuple[Row, str]]) -> str:
         return f"{label} {row['precision'] or ''} ({show(row[column])})"
 
     first = named[0][0]
-    where = f"{first['dataset'] or 'your models'} on {first['device']}, {first['threads']} thread{'s' if first['threads'] > 1 else ''}"
+    threads = first["threads"]
+    where = f"{first['dataset'] or 'your models'} on {first['device']}, {threads} thread{'s' if threads > 1 else ''}"
     return (
         f"{where}: most accurate {winner('accuracy', max, show_percent)}, "
         f"smallest {winner('size_bytes', min, show_bytes)}, fastest {winner('latency_us', min, show_us)}."
@@ -131,5 +132,7 @@ def show_ratio(ratio: Ratio) -> str:
 def plain_rows(columns: Sequence[str], values: Iterable[Sequence[Any]]) -> Table:
     made = table(*columns)
     for row in values:
-        made.add_row(*("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in row))
+        made.add_row(
+            *("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in row)
+        )
     return made

@@ -22,10 +22,18 @@ def _label(row: Row, settings: Mapping[str, Any], telling: Sequence[str]) -> str
 
 
 def _settings(row: Row) -> dict[str, Any]:
-    """Flat: parameters of the model, the recipe's keys, the seed, and the data set; empty for a file of the user's own."""
+    """Flat: parameters of the model, the recipe's keys, the seed, and the data set.
+
+    Empty for a file of the user's own.
+    """
     if row["model"] is None:
         return {}
-    return {**json.loads(row["parameters"]), **json.loads(row["recipe"]), "seed": row["seed"], "dataset": row["dataset"]}
+    return {
+        **json.loads(row["parameters"]),
+        **json.loads(row["recipe"]),
+        "seed": row["seed"],
+        "dataset": row["dataset"],
+    }
 
 
 def _short(value: Any) -> str:

@@ -16,7 +16,9 @@ def read_devices(path: Path) -> tuple[Device, ...]:
     seen: set[str] = set()
     for index, device in enumerate(devices):
         if device.id in seen:
-            raise document.error(("devices", index, "id"), f"is {device.id!r} a second time; give each device an id of its own.")
+            raise document.error(
+                ("devices", index, "id"), f"is {device.id!r} a second time; give each device an id of its own."
+            )
         seen.add(device.id)
     return devices
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from harness.core.errors import SpecError
@@ -111,10 +112,10 @@ def _to_plain(node: Any) -> Any:
 
 def _lines(node: Any, path: KeyPath) -> list[tuple[KeyPath, int]]:
     """The line of every key and list item, counted from 1."""
-    if isinstance(node, dict):
+    if isinstance(node, CommentedMap):
         here = [((*path, str(key)), node.lc.key(key)[0] + 1) for key in node]
         return here + [line for key, value in node.items() for line in _lines(value, (*path, str(key)))]
-    if isinstance(node, list):
+    if isinstance(node, CommentedSeq):
         here = [((*path, index), node.lc.item(index)[0] + 1) for index in range(len(node))]
         return here + [line for index, value in enumerate(node) for line in _lines(value, (*path, index))]
     return []

@@ -67,5 +67,7 @@ def _with(document: Document, node: Any, path: KeyPath, value: Any, whole: KeyPa
         return [_with(document, n, path[1:], value, whole, origin) if i == index else n for i, n in enumerate(node)]
     if not isinstance(node, Mapping):
         depth = whole[: len(whole) - len(path)]
-        raise SpecError(f"{origin}: {'.'.join(map(str, depth))} holds no keys, so {'.'.join(map(str, whole))} can't be set.")
+        raise SpecError(
+            f"{origin}: {'.'.join(map(str, depth))} holds no keys, so {'.'.join(map(str, whole))} can't be set."
+        )
     return {**node, path[0]: _with(document, node.get(path[0], {}), path[1:], value, whole, origin)}

@@ -22,7 +22,10 @@ class Point:
 
 
 def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
-    """Every point of the sweep: the product of `grid`, for each of `points`. Raises SpecError; a sweep has at least one."""
+    """Every point of the sweep: the product of `grid`, for each of `points`.
+
+    Raises SpecError; a sweep has at least one.
+    """
     document = read_document(path)
     for text in overrides:
         document = set_by_hand(document, text)
@@ -33,14 +36,17 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
 def _settings(document: Document, head: SweepPoint) -> Iterator[Mapping[KeyPath, tuple[str, Any]]]:
     """Each point as {where the value stands: (key, value)}."""
     axes = [[(("grid", key), key, value) for value in values] for key, values in (head.grid or {}).items()]
-    rows = [[(("points", n, key), key, value) for key, value in point.items()] for n, point in enumerate(head.points or ({},))]
+    rows = [
+        [(("points", n, key), key, value) for key, value in point.items()]
+        for n, point in enumerate(head.points or ({},))
+    ]
     for row in rows:
         for combination in product(*axes):
             yield {where: (_sweepable(document, where, key), value) for where, key, value in (*row, *combination)}
 
 
 def _sweepable(document: Document, where: KeyPath, key: str) -> str:
-    if key.split(".")[0] in _NOT_SWEPT:
+    if key.split(".", maxsplit=1)[0] in _NOT_SWEPT:
         raise document.error(where, "can't be swept; sweep keys of model, train, dataset, precision, seeds or convert.")
     return key
 

@@ -46,6 +46,9 @@ class ArtifactFiles:
     def whole(self, sha256: str) -> Path:
         """The file, its content checked. Raises CaseFailed: hash_mismatch."""
         if (state := self.state(sha256)) is not FileState.WHOLE:
-            message = f"artifact {sha256[:12]}…: its file {self.path(sha256)} is {state.value}; submit its sweep again to make it anew."
+            message = (
+                f"artifact {sha256[:12]}…: its file {self.path(sha256)} is {state.value}; "
+                "submit its sweep again to make it anew."
+            )
             raise CaseFailed(Reason.HASH_MISMATCH, message)
         return self.path(sha256)

@@ -29,8 +29,9 @@ class CaseRows:
         """A measurement and its runs, whole or not at all; earlier ones of the case stay."""
         with writing(self._engine) as connection:
             _plan(connection, measurement.case, device_kind)
-            key = connection.execute(insert(measurements), [_measurement(measurement)]).inserted_primary_key
-            number = key[0] if key else connection.execute(select(measurements.c.id).order_by(measurements.c.id.desc())).scalar()
+            number = connection.scalars(
+                insert(measurements).returning(measurements.c.id), [_measurement(measurement)]
+            ).one()
             connection.execute(insert(runs), [_run(number, run) for run in measurement.runs])
 
     def fail(self, case: Case, device_kind: str, failure: CaseFailed) -> None:

@@ -50,8 +50,10 @@ def _told(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (OperationalError, DatabaseError) as error:
-        shown = engine.url.render_as_string(hide_password=True)
-        raise WorkspaceError(f"The database {shown} can't be used: {error.orig}; check HARNESS_HOME and HARNESS_DATABASE_URL.") from error
+        name = shown(engine.url.render_as_string(hide_password=False))
+        raise WorkspaceError(
+            f"The database {name} can't be used: {error.orig}; check HARNESS_HOME and HARNESS_DATABASE_URL."
+        ) from error
 
 
 def _engine(url: str) -> Engine:
@@ -63,7 +65,9 @@ def _engine(url: str) -> Engine:
     except (ArgumentError, ModuleNotFoundError) as error:
         raise WorkspaceError(f"HARNESS_DATABASE_URL names no database that can be opened: {error}.") from error
     except OSError as error:
-        raise WorkspaceError(f"{error.filename}: can't be made: {error.strerror}; set HARNESS_HOME to a folder that can be written.") from error
+        raise WorkspaceError(
+            f"{error.filename}: can't be made: {error.strerror}; set HARNESS_HOME to a folder that can be written."
+        ) from error
     if engine.dialect.name == "sqlite":
         _settle_sqlite(engine)
     return engine
@@ -83,7 +87,10 @@ def _settle_sqlite(engine: Engine) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that will write: on SQLite it waits for its turn at once, for one that read first would fail where another had written since."""
+    """A transaction that will write: on SQLite it waits for its turn at once.
+
+    One that read first would fail where another had written since.
+    """
     with engine.execution_options(**{_WRITING: True}).begin() as connection:
         yield connection
 
@@ -107,7 +114,8 @@ def _upgrade(engine: Engine, migrations: Path) -> None:
         current = _revision(engine)
         if current is not None and current not in known:
             raise WorkspaceError(
-                f"The database is of a newer version of the harness (schema {current}, this one knows up to {known[0]}); "
+                "The database is of a newer version of the harness "
+                f"(schema {current}, this one knows up to {known[0]}); "
                 "upgrade the harness, or set HARNESS_HOME to another folder."
             )
         if current is not None and current != known[0]:
@@ -160,13 +168,24 @@ def _make_views(connection: Connection) -> None:
         connection.exec_driver_sql(f"CREATE VIEW {file.stem} AS\n{file.read_text()}".replace("%", "%%"))
 
 
+def shown(url: str) -> str:
+    """A SQLite file's path, or another database's URL without its password."""
+    parsed = make_url(url)
+    return (
+        str(parsed.database) if parsed.get_backend_name() == "sqlite" else parsed.render_as_string(hide_password=True)
+    )
+
+
 def open_read_only(url: str) -> Engine:
     """For SQL from people: whatever it says, nothing is written. Raises WorkspaceError where there is no database."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed).execution_options(postgresql_readonly=True)
     if not parsed.database or not Path(parsed.database).is_file():
-        raise WorkspaceError(f"There is no database at {parsed.database} yet: submit a sweep first, for example `harness submit sweep jobs/quickstart.yaml --bench`.")
+        raise WorkspaceError(
+            f"There is no database at {parsed.database} yet: submit a sweep first, "
+            "for example `harness submit sweep jobs/quickstart.yaml --bench`."
+        )
     file = Path(parsed.database).absolute()
     return create_engine("sqlite://", creator=lambda: _read_only_sqlite(file))
 
@@ -183,6 +202,8 @@ def _only_reading(action: int, first: Any, second: Any, *_rest: Any) -> int:
     """Refuses everything but reading: ATTACH and PRAGMA could undo or go around the rest."""
     reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
     if action == sqlite3.SQLITE_PRAGMA:
-        harmless = first in ("table_info", "table_list", "index_list", "foreign_key_list") or (first == "read_uncommitted" and second is None)
+        harmless = first in ("table_info", "table_list", "index_list", "foreign_key_list") or (
+            first == "read_uncommitted" and second is None
+        )
         return sqlite3.SQLITE_OK if harmless else sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK if action in reading else sqlite3.SQLITE_DENY

@@ -64,9 +64,13 @@ class TrialRows:
         with writing(self._engine) as connection:
             for trial in sweep.trials:
                 insert_missing(connection, trials, _planned(trial, sweep.name, at))
-                insert_missing(connection, sweep_trials, {"sweep": sweep.name, "trial_id": trial.id, "submitted_at": at})
+                insert_missing(
+                    connection, sweep_trials, {"sweep": sweep.name, "trial_id": trial.id, "submitted_at": at}
+                )
             ids = [trial.id for trial in again]
-            connection.execute(update(trials).where(trials.c.id.in_(ids)).values(status=PLANNED, reason=None, message=None))
+            connection.execute(
+                update(trials).where(trials.c.id.in_(ids)).values(status=PLANNED, reason=None, message=None)
+            )
 
     def finish(self, outcome: TrialOutcome) -> None:
         """A finished trial, whole or not at all; a curve of an earlier run gives way to this one's."""
@@ -142,4 +146,6 @@ def _link(connection: Connection, trial_id: str, artifact: Artifact) -> None:
     same = and_(trial_artifacts.c.trial_id == trial_id, trial_artifacts.c.artifact == artifact.sha256)
     connection.execute(trial_artifacts.delete().where(same))
     row = {"trial_id": trial_id, "artifact": artifact.sha256, "created_at": now()}
-    connection.execute(insert(trial_artifacts), [{**row, "accuracy": artifact.accuracy, "agreement": artifact.agreement}])
+    connection.execute(
+        insert(trial_artifacts), [{**row, "accuracy": artifact.accuracy, "agreement": artifact.agreement}]
+    )

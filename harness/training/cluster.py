@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import tempfile
 import threading
 import time
@@ -11,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.core.errors import HarnessError, Reason, RequestError
 from harness.core.sweep import Failure, Resources, Trial
 from harness.training.events import Event, Failed, Finished
-
 
 # What Ray writes where its own memory monitor ended a worker; the kernel's killer leaves no such trace.
 _RAY_OUT_OF_MEMORY = ("NODE_OUT_OF_MEMORY", "OutOfMemoryError", "running low on memory")
@@ -27,6 +28,7 @@ _ENVIRONMENT = {
 }
 
 
+_KNOCK_S = 10.0
 _LOST = Failure(Reason.LOST, "Ray ended without a word about this trial; submit again to go on.")
 
 
@@ -54,6 +56,8 @@ def train(trials: Sequence[Trial], resources: Resources, address: str | None = N
 def _ray(address: str | None) -> Iterator[Any]:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if address is not None:
+        _knock(address)
     import ray
 
     # What Ray logs and prints of a trial is an event of ours.
@@ -68,12 +72,25 @@ def _ray(address: str | None) -> Iterator[Any]:
             runtime_env=_code() if address else None,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        raise HarnessError(f"Can't start or reach {where}: {_first_line(error)}; see `harness doctor`.") from error
+        words = _first_line(error).rstrip(".")
+        if address is None:
+            raise HarnessError(f"Can't start Ray on this machine: {words}; see `harness doctor`.") from error
+        hint = "if it asks for a token, set RAY_AUTH_MODE=token and the token here."
+        raise HarnessError(f"Can't join the Ray cluster at {address}: {words}; {hint}") from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises RequestError where nobody answers: Ray itself would try for a quarter of an hour."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        if place.hostname and place.port:
+            socket.create_connection((place.hostname, place.port), _KNOCK_S).close()
+    except (OSError, ValueError) as error:
+        raise RequestError(f"--address {address}: nobody answers there ({error}); is the Ray cluster up?") from error
 
 
 def _code() -> dict[str, Any]:
@@ -94,7 +111,8 @@ def _share(ray: Any, resources: Resources) -> dict[str, float]:
         largest = {kind: max(node.get(kind.upper(), 0) for node in nodes) for kind in share}
         raise RequestError(
             f"resources: a trial asks for {share['cpu']:g} CPU and {share['gpu']:g} GPU, "
-            f"but no node has both (at most {largest['cpu']:g} CPU, {largest['gpu']:g} GPU); lower resources.cpu or resources.gpu."
+            f"but no node has both (at most {largest['cpu']:g} CPU, {largest['gpu']:g} GPU); "
+            "lower resources.cpu or resources.gpu."
         )
     return share
 
@@ -111,7 +129,7 @@ def _tune(trials: Sequence[Trial], share: dict[str, float], channel: Any) -> Non
         with tempfile.TemporaryDirectory(prefix="harness-tune-") as folder:
             _tuner(trials, share, channel, folder).fit()
         channel.put(_Ended())
-    except Exception:  # told to the reader, which fails the trials that are left
+    except Exception:  # noqa: BLE001  (told to the reader, which fails the trials that are left)
         channel.put(_Ended(traceback.format_exc()))
 
 
@@ -148,8 +166,16 @@ def _death_watch(swept: Sequence[Trial], channel: Any) -> Any:
 
 def _death(text: str) -> Failure:
     if any(words in text for words in _RAY_OUT_OF_MEMORY):
-        return Failure(Reason.OUT_OF_MEMORY, "Ray ended the worker as its node ran out of memory; lower train.batch_size or raise resources.cpu.", text)
-    return Failure(Reason.KILLED, "The worker process died before the trial ended: something killed it; submit again to go on.", text)
+        return Failure(
+            Reason.OUT_OF_MEMORY,
+            "Ray ended the worker as its node ran out of memory; lower train.batch_size or raise resources.cpu.",
+            text,
+        )
+    return Failure(
+        Reason.KILLED,
+        "The worker process died before the trial ended: something killed it; submit again to go on.",
+        text,
+    )
 
 
 def _events(channel: Any, trials: Sequence[Trial]) -> Iterator[Event]:

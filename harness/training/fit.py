@@ -62,5 +62,7 @@ def _teller(curve: list[Epoch], on_epoch: OnEpoch) -> Any:
 
 def _epoch(number: int, logs: Mapping[str, float], seconds: float) -> Epoch:
     if not math.isfinite(logs["loss"]):
-        raise TrialFailed(Reason.DIVERGED, f"The loss became {logs['loss']} in epoch {number}; lower train.learning_rate.")
+        raise TrialFailed(
+            Reason.DIVERGED, f"The loss became {logs['loss']} in epoch {number}; lower train.learning_rate."
+        )
     return Epoch(number, logs["loss"], logs["accuracy"], logs.get("val_loss"), logs.get("val_accuracy"), seconds)

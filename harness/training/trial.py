@@ -93,7 +93,8 @@ def _out_of_memory_told(trial: Trial) -> Iterator[None]:
         yield
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise TrialFailed(
-            Reason.OUT_OF_MEMORY, f"The network or its batches of {trial.recipe.batch_size} do not fit into memory; make either smaller."
+            Reason.OUT_OF_MEMORY,
+            f"The network or its batches of {trial.recipe.batch_size} do not fit into memory; make either smaller.",
         ) from error
 
 
@@ -109,5 +110,3 @@ def warm_up(threads: int) -> None:
     import_module("larq_compute_engine")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-
-

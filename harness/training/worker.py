@@ -19,7 +19,9 @@ from harness.training.trial import run_trial, warm_up
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     """One trial a step; reused for the next trial, so that TensorFlow is imported once a process."""
 
-    def setup(self, config: dict[str, Any], trials: Sequence[Trial], channel: Any, submitted_at: float, threads: int) -> None:
+    def setup(
+        self, config: dict[str, Any], trials: Sequence[Trial], channel: Any, submitted_at: float, threads: int
+    ) -> None:
         started = time.perf_counter()
         warm_up(threads)
         self._import_s = time.perf_counter() - started
@@ -43,8 +45,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             outcome = run_trial(trial, self._threads, lambda epoch: self._channel.put(EpochEnded(trial, epoch)))
         except TrialFailed as error:
             return Failed(trial, Failure(error.reason, str(error), traceback.format_exc()))
-        except Exception as error:  # a bug, or a fault that we don't know: told with its traceback, and it stops no other trial
-            message = f"{type(error).__name__}: {error}; this is a bug in the harness or the model, its log has the traceback."
+        except Exception as error:  # noqa: BLE001  (a bug, or a fault that we don't know: told with its traceback, and it stops no other trial)
+            message = (
+                f"{type(error).__name__}: {error}; "
+                "this is a bug in the harness or the model, its log has the traceback."
+            )
             return Failed(trial, Failure(Reason.BUG, message, traceback.format_exc()))
         timings = replace(outcome.timings, waiting_s=waiting_s, import_s=self._import_s)
         return Finished(trial, replace(outcome, timings=timings))

@@ -1,0 +1,40 @@
+# Everything by itself: each target sets up .venv first, once. HARNESS_HOME and HARNESS_DATABASE_URL are honoured.
+.PHONY: demo test check setup lock clean help
+
+BIN := .venv/bin
+READY := .venv/.ready
+SOURCES := harness tests benchmarks db/migrations
+
+help:
+	@echo "make demo    set up, train a small sweep, benchmark it here, print the comparison"
+	@echo "make test    set up, run the tests"
+	@echo "make check   format, lint, types, architecture, docs"
+	@echo "make lock    solve constraints.txt anew"
+
+demo: $(READY)
+	$(BIN)/harness submit sweep jobs/quickstart.yaml --bench
+	@echo
+	$(BIN)/harness compare float32 binary
+
+test: $(READY)
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.check_docs
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@PYTHON="$$(sh tools/find-python)" && { test -x $(BIN)/python || "$$PYTHON" -m venv .venv; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+lock:
+	sh tools/lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,6 @@
 """Facts of a device: each a command and a pure parser of what it prints."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,14 +28,14 @@ def _cpu_features(text: str) -> str | None:
     for line in text.splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("flags", "Features"):
-            return value.strip()
+            return value.strip() or None
     return None
 
 
 def _memory_bytes(text: str) -> str | None:
     for line in text.splitlines():
-        if line.startswith("MemTotal:"):
-            return str(int(line.split()[1]) * 1024)
+        if found := re.fullmatch(r"MemTotal:\s+(\d+) kB", line.strip()):
+            return str(int(found[1]) * 1024)
     return None
 
 

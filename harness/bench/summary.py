@@ -29,9 +29,9 @@ def summarise(runs: Sequence[Run]) -> Summary:
 def median_interval(ordered: Sequence[float]) -> tuple[float, float] | None:
     """The narrowest pair of order statistics that holds the true median in at least 95 % of samples.
 
-    That is so whatever the distribution.
-    The chance that it lies between the k-th least and the k-th most of n is 1 - 2 P(Binomial(n, 1/2) < k)
-    (David and Nagaraja, "Order Statistics", 7.1). None where n is under 6: then even the whole range does not reach it.
+    That is so for any distribution: the chance that the true median lies between the k-th least and the k-th most
+    of n is 1 - 2 P(Binomial(n, 1/2) < k) (David and Nagaraja, "Order Statistics", 7.1). None where n is under 6:
+    then even the whole range does not reach it.
     """
     n = len(ordered)
     reached = [k for k in range(1, n // 2 + 1) if 1 - 2 * sum(comb(n, i) for i in range(k)) / 2**n >= CONFIDENCE]
@@ -39,13 +39,13 @@ def median_interval(ordered: Sequence[float]) -> tuple[float, float] | None:
 
 
 def _quality(ordered: Sequence[float]) -> str:
+    """Warnings, each `name: what it means and what to do`, with `; ` between them; or `ok`."""
+    middle = median(ordered)
     warnings = []
     if median_interval(ordered) is None:
-        warnings.append(f"few_runs: {len(ordered)} processes give no 95 % interval; measure with 6 or more")
-    spread = (ordered[-1] - ordered[0]) / median(ordered)
-    if spread > WIDEST_SPREAD:
-        warnings.append(
-            f"spread: the processes differ by {spread:.0%}; "
-            "something else may be running, measure again on an idle machine"
-        )
+        warnings.append(f"few_runs: {len(ordered)} processes give no 95 % interval, measure with 6 or more")
+    if middle == 0:
+        warnings.append("below_resolution: the tool's clock shows 0, measure a larger model")
+    elif (spread := (ordered[-1] - ordered[0]) / middle) > WIDEST_SPREAD:
+        warnings.append(f"spread: the processes differ by {spread:.0%}, measure again on an idle machine")
     return "; ".join(warnings) or "ok"

@@ -50,16 +50,15 @@ def read(protocol: Protocol, exit_code: int, stdout: str, stderr: str) -> ToolLo
 
 def _failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
-    words = errors[0] if errors else f"exit code {exit_code}"
-    if "unresolved custom op" in stderr or "failed to prepare" in stderr:
-        return CaseFailed(
-            Reason.MISSING_OPERATOR, f"The tool lacks an operator of the model: {words}; use one built with LCE.", log
-        )
+    words = errors[0].strip().rstrip(".") if errors else f"exit code {exit_code}"
+    if "unresolved custom op" in stderr or "Didn't find op for builtin opcode" in stderr:
+        message = f"The tool lacks an operator of the model ({words}); use one built with LCE."
+        return CaseFailed(Reason.MISSING_OPERATOR, message, log)
     if exit_code == NO_INTERPRETER:
         return CaseFailed(Reason.NO_INTERPRETER, f"The device has no interpreter: {words}.", log)
     if exit_code < 0 or exit_code > 128:
         return _signalled(-exit_code if exit_code < 0 else exit_code - 128, log)
-    return CaseFailed(Reason.CRASHED, f"The tool failed: {words}", log)
+    return CaseFailed(Reason.CRASHED, f"The tool failed: {words}.", log)
 
 
 def _signalled(number: int, log: str) -> CaseFailed:

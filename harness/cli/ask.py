@@ -8,9 +8,10 @@ from harness.cli.commands import FORMATS
 from harness.cli.session import Session, console
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
+from harness.core.units import counted
 from harness.pipeline.compare import compared, pairs, regression
 from harness.report.files import WRITERS
-from harness.report.tables import comparison, plain_rows, table
+from harness.report.tables import add, comparison, plain_rows, table
 from harness.store.reading import Rows, ask, named_queries, results
 
 
@@ -68,7 +69,7 @@ def _regressions(one: Comparison, metrics: Sequence[str], limit: float) -> Itera
         change = regression(one.pair, metric)
         if change is not None and change > limit:
             yield (
-                f"{metric} on {row['device']}, {row['threads']} threads: "
+                f"{metric} on {row['device']}, {counted(row['threads'], 'thread')}: "
                 f"{row['artifact'][:12]} is {change:.1%} worse, over {limit:.1%}."
             )
 
@@ -80,7 +81,7 @@ def status() -> None:
     numbers = ("trials", "done", "failed", "waiting", "measured", "failed cases")
     shown = table("sweep", *numbers, "last submitted", right=numbers)
     for row in ask(reader, named_queries()["sweeps"].sql).values:
-        shown.add_row(*(str(value) for value in row))
+        add(shown, *(str(value) for value in row))
     out.print(shown)
     failures = ask(reader, named_queries()["failures"].sql)
     if failures.values:

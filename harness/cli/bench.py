@@ -12,7 +12,7 @@ from harness.core.bench import PROTOCOLS, Device, Protocol
 from harness.core.errors import RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
-from harness.core.units import show_us
+from harness.core.units import counted, show_us
 from harness.pipeline.measure import Bench, CaseEvent, CaseGivenUp, CaseMeasured, RunEnded, measure, open_bench
 from harness.pipeline.plan import CasePlan, plan_cases, split_cases
 from harness.report.progress import Work, progress
@@ -117,7 +117,7 @@ def _planned(
 def _counts(plan: CasePlan, to_come: int = 0) -> str:
     later = f", {to_come} more once the new trials are done" if to_come else ""
     total = len(plan.new) + len(plan.done) + to_come
-    return f"{total} cases: {len(plan.new)} to measure{later}, {len(plan.done)} already done."
+    return f"{counted(total, 'case')}: {len(plan.new)} to measure{later}, {len(plan.done)} already done."
 
 
 def show_cases(
@@ -135,7 +135,7 @@ def show_cases(
     for case in plan.new:
         out.print(
             f"  to measure: {case.artifact[:12]} on {case.device}, "
-            f"{case.protocol.threads} threads, {case.protocol.name}"
+            f"{counted(case.protocol.threads, 'thread')}, {case.protocol.name}"
         )
     out.print(_counts(plan, to_come * len(devices) * len(protocols)))
 
@@ -151,8 +151,7 @@ def _measure(session: Session, plan: CasePlan, benches: Mapping[str, Bench], out
 
 def _tell(shown: Work, event: CaseEvent) -> None:
     case = event.case
-    threads = case.protocol.threads
-    name = f"{case.artifact[:12]} on {case.device}, {threads} thread{'s' if threads > 1 else ''}"
+    name = f"{case.artifact[:12]} on {case.device}, {counted(case.protocol.threads, 'thread')}"
     match event:
         case RunEnded():
             shown.step(name, event.number, case.protocol.processes, show_us(event.run.log.inference.avg_us))

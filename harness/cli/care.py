@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness.cli.session import Session, console
 from harness.pipeline.doctor import examine
-from harness.report.tables import table
+from harness.report.tables import add, table
 from harness.store.database import HEAD, shown
 
 
@@ -13,7 +13,7 @@ def doctor(registry: Path) -> int:
     findings = examine(Session.here().workspace, registry)
     shown = table("check", "", "finding")
     for finding in findings:
-        shown.add_row(finding.check, "ok" if finding.ok else "missing" if finding.needed else "absent", finding.text)
+        add(shown, finding.check, "ok" if finding.ok else "missing" if finding.needed else "absent", finding.text)
     console().print(shown)
     return sum(finding.needed and not finding.ok for finding in findings)
 

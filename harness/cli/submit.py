@@ -8,14 +8,14 @@ from harness.cli.bench import bench_artifacts, chosen_devices, show_cases
 from harness.cli.session import Session, console
 from harness.core.bench import Device
 from harness.core.sweep import Sweep, Trial, TrialOutcome
-from harness.core.units import show_bytes, show_percent, show_seconds
+from harness.core.units import counted, show_bytes, show_percent, show_seconds
 from harness.pipeline.plan import TrialPlan, plan_trials
 from harness.pipeline.sweeps import sweep_of
 from harness.pipeline.train import file_states, train
 from harness.report.progress import Work, progress
 from harness.report.tables import plain_rows
 from harness.spec.sweep_file import read_sweep
-from harness.training.events import EpochEnded, Event, Failed, Finished, Started
+from harness.training.events import EpochEnded, Failed, Finished, Started, TrialEvent
 
 
 def submit(
@@ -45,10 +45,15 @@ def _show_plan(session: Session, planned: Sweep, plans: Sequence[TrialPlan], wan
     ]
     out.print(plain_rows(("trial", "model", "precision", "seed", "state", "artifacts"), trials))
     new = [plan for plan in plans if plan.because]
-    out.print(f"{planned.name}: {len(plans)} trials, {len(new)} to train, {len(plans) - len(new)} already done.")
+    out.print(_counts(planned, plans))
     artifacts = [sha256 for plan in plans if not plan.because for sha256 in plan.artifacts.values()]
     to_come = sum(len(plan.trial.convert.formats) for plan in new)
     show_cases(session, artifacts, to_come, wanted, planned.bench.protocols())
+
+
+def _counts(planned: Sweep, plans: Sequence[TrialPlan]) -> str:
+    new = sum(bool(plan.because) for plan in plans)
+    return f"{planned.name}: {counted(len(plans), 'trial')}, {new} to train, {len(plans) - new} already done."
 
 
 def _name(trial: Trial) -> str:
@@ -61,25 +66,19 @@ def _artifacts(plan: TrialPlan) -> str:
 
 def _train(session: Session, planned: Sweep, plans: Sequence[TrialPlan], address: str | None) -> int:
     """How many trials failed."""
-    new = [plan.trial for plan in plans if plan.because]
-    session.trials.submit(planned, new)
     out = console()
-    out.print(f"{planned.name}: {len(plans)} trials, {len(new)} to train, {len(plans) - len(new)} already done.")
+    out.print(_counts(planned, plans))
     for plan in plans:
         if plan.artifacts and plan.because:
             out.print(f"  trial {plan.trial.id} is trained again: {plan.because}.")
-    if not new:
-        return 0
-    return _train_new(session, planned, new, address)
-
-
-def _train_new(session: Session, planned: Sweep, new: Sequence[Trial], address: str | None) -> int:
-    out = console()
-    out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
+    new = [plan.trial for plan in plans if plan.because]
+    events = train(planned, new, address, session.trials, session.files)
+    if new:
+        out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
     started, workers, failed = monotonic(), set(), 0
     outcomes: list[TrialOutcome] = []
     with progress(out, "trials", len(new)) as shown:
-        for event in train(new, planned.resources, address, session.trials, session.files):
+        for event in events:
             _tell(shown, event)
             match event:
                 case Started():
@@ -88,11 +87,12 @@ def _train_new(session: Session, planned: Sweep, new: Sequence[Trial], address: 
                     outcomes.append(event.outcome)
                 case Failed():
                     failed += 1
-    out.print(_last_line(outcomes, failed, monotonic() - started, len(workers)))
+    if new:
+        out.print(_last_line(outcomes, failed, monotonic() - started, len(workers)))
     return failed
 
 
-def _tell(shown: Work, event: Event) -> None:
+def _tell(shown: Work, event: TrialEvent) -> None:
     trial = event.trial
     name = f"{trial.id} {_name(trial)} {trial.precision}"
     match event:
@@ -117,7 +117,7 @@ def _last_line(outcomes: Sequence[TrialOutcome], failed: int, wall_s: float, wor
     """
     work_s = sum(outcome.timings.work_s for outcome in outcomes)
     import_s = sum(outcome.timings.import_s for outcome in outcomes)
-    trials = f"{len(outcomes)} trials done" + (f", {failed} failed" if failed else "")
+    trials = f"{counted(len(outcomes), 'trial')} done" + (f", {failed} failed" if failed else "")
     share = show_percent(work_s / (wall_s * workers)) if workers else show_percent(0)
     return (
         f"{trials} in {show_seconds(wall_s)}: {share} of {workers} workers' time was work "

@@ -8,7 +8,10 @@ from annotated_types import Ge, Gt, MinLen
 
 from harness.core.ids import content_id, essential, plain
 
-STRICT: Final = {"extra": "forbid"}  # how the file readers take these types: an unknown key is an error
+STRICT: Final = {
+    "extra": "forbid",
+    "allow_inf_nan": False,
+}  # how the file readers take these types: an unknown key is an error, and so is infinity
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Numbers for people; the stored ones keep their unit in their name (`_us`, `_bytes`, `_s`)."""
 
+_ROUNDS_UP = 0.9995  # of a unit: from here on three digits would show 1000 of the one below
 _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -7,9 +8,9 @@ def show_us(microseconds: float | None) -> str:
     """12.3 us, 4.56 ms or 1.23 s; an en dash where there is no number."""
     if microseconds is None:
         return "–"
-    if microseconds < 1e3:
+    if microseconds < _ROUNDS_UP * 1e3:
         return f"{microseconds:.3g} µs" if microseconds < 100 else f"{microseconds:.0f} µs"
-    if microseconds < 1e6:
+    if microseconds < _ROUNDS_UP * 1e6:
         return f"{_three_digits(microseconds / 1e3)} ms"
     return f"{_three_digits(microseconds / 1e6)} s"
 
@@ -18,7 +19,7 @@ def show_bytes(size: int | None) -> str:
     if size is None:
         return "–"
     for step, unit in _BYTE_STEPS:
-        if size >= step:
+        if size >= _ROUNDS_UP * step:
             return f"{_three_digits(size / step)} {unit}"
     return f"{size} B"
 
@@ -28,13 +29,18 @@ def show_count(count: int | None) -> str:
     if count is None:
         return "–"
     for step, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= step:
+        if count >= _ROUNDS_UP * step:
             return f"{_three_digits(count / step)} {unit}"
     return str(count)
 
 
 def show_percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """1 case, 2 cases."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def show_seconds(seconds: float) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.core.errors import DataUnavailable
 from harness.data.dataset import Dataset, Split, digest, scaled
-from harness.data.folders import DATA_VARIABLE, candidates
+from harness.data.folders import DATA_VARIABLE, folder_of, offline
 
 FILES = (
     "train-images-idx3-ubyte.gz",
@@ -30,12 +30,11 @@ Bytes = NDArray[np.uint8]
 
 def load() -> Dataset:
     """Raises DataUnavailable where it is neither here nor to be fetched, or is another edition."""
-    arrays = _from_folder() or _downloaded()
+    arrays = _from_folder(folder_of(_FOLDER)) or _downloaded()
     if (found := digest(*arrays)) != SHA256:
         raise DataUnavailable(
-            "fashion_mnist: the files hold other data than the published set "
-            f"(SHA-256 {found[:12]}…, not {SHA256[:12]}…); "
-            f"put the original four IDX files into ${DATA_VARIABLE}/{_FOLDER}."
+            f"fashion_mnist: the files hold other data than the published set (SHA-256 {found[:12]}…, "
+            f"not {SHA256[:12]}…); put the original four IDX files into ${DATA_VARIABLE}/{_FOLDER}."
         )
     train_images, train_labels, test_images, test_labels = arrays
     return Dataset("fashion_mnist", 10, _split(train_images, train_labels), _split(test_images, test_labels))
@@ -45,24 +44,29 @@ def _split(images: Bytes, labels: Bytes) -> Split:
     return Split(scaled(images[..., np.newaxis], 255), labels.astype(np.int64))
 
 
-def _from_folder() -> tuple[Bytes, ...] | None:
-    for folder in candidates(_FOLDER):
-        if all((folder / name).is_file() for name in FILES):
-            return tuple(read_idx(folder / name) for name in FILES)
+def _from_folder(folder: Path) -> tuple[Bytes, ...] | None:
+    if all((folder / name).is_file() for name in FILES):
+        return tuple(read_idx(folder / name) for name in FILES)
     return None
 
 
 def _downloaded() -> tuple[Bytes, ...]:
     from harness.data.downloader import fashion_mnist
 
+    if offline():
+        raise DataUnavailable(_nowhere(f"is not in {folder_of(_FOLDER)}"))
     try:
         (train_images, train_labels), (test_images, test_labels) = fashion_mnist()
-    except Exception as error:  # Keras's downloader raises a bare Exception with the URL
-        raise DataUnavailable(
-            f"fashion_mnist is not on this machine and could not be fetched; put {', '.join(FILES)} into "
-            f"${DATA_VARIABLE}/{_FOLDER} (Debian and Ubuntu: apt install dataset-fashion-mnist)."
-        ) from error
+    except Exception as error:
+        raise DataUnavailable(_nowhere("is not on this machine and could not be fetched")) from error
     return train_images, train_labels, test_images, test_labels
+
+
+def _nowhere(what: str) -> str:
+    return (
+        f"fashion_mnist {what}; put {', '.join(FILES)} into ${DATA_VARIABLE}/{_FOLDER}, "
+        f"or unset {DATA_VARIABLE} and install Debian's dataset-fashion-mnist."
+    )
 
 
 def read_idx(path: Path) -> Bytes:

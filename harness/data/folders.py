@@ -1,16 +1,17 @@
 """Where data sets lie on this machine."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 DATA_VARIABLE = "HARNESS_DATA"
 _DEBIAN_DATASETS = Path("/usr/share/datasets")
 
 
-def candidates(dataset: str) -> Iterator[Path]:
-    """Folders that may hold a data set, the user's own first."""
-    if own := os.environ.get(DATA_VARIABLE):
-        yield Path(own) / dataset
-        yield Path(own)
-    yield _DEBIAN_DATASETS / dataset
+def offline() -> bool:
+    """Whether the user has named a folder: then data come from there, and nothing is fetched."""
+    return bool(os.environ.get(DATA_VARIABLE))
+
+
+def folder_of(dataset: str) -> Path:
+    """Where a data set's files are looked for: the user's folder, or else that of Debian's packages."""
+    return Path(os.environ.get(DATA_VARIABLE) or _DEBIAN_DATASETS) / dataset

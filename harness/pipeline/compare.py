@@ -1,6 +1,7 @@
 """`harness compare`: which rows are held against which, and what their numbers say. Pure functions over rows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import nan
 from typing import Any
 
 from harness.core.comparison import METRICS, Comparison, Pair, Ratio
@@ -76,8 +77,10 @@ def _latency_ratio(pair: Pair) -> Ratio:
     That is wider than 95 %: nothing is claimed that they do not hold.
     """
     old, new = pair.baseline, pair.candidate
+    if not old["latency_us"]:
+        return Ratio(nan)
     value = new["latency_us"] / old["latency_us"]
-    if None in (old["latency_low_us"], new["latency_low_us"]):
+    if None in (old["latency_low_us"], new["latency_low_us"]) or not old["latency_low_us"]:
         return Ratio(value)
     return Ratio(value, new["latency_low_us"] / old["latency_high_us"], new["latency_high_us"] / old["latency_low_us"])
 

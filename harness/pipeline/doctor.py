@@ -107,8 +107,8 @@ def _tool(workspace: Workspace, registry: Path) -> Finding:
 
 
 def _fashion_mnist() -> Finding:
-    here = next((folder for folder in folders.candidates("fashion-mnist") if folder.is_dir()), None)
-    if here is None:
-        text = f"not on this machine; it will be fetched, or put its files into ${folders.DATA_VARIABLE}/fashion-mnist"
-        return Finding("Fashion-MNIST", False, text, needed=False)
-    return Finding("Fashion-MNIST", True, str(here))
+    folder = folders.folder_of("fashion-mnist")
+    if folder.is_dir():
+        return Finding("Fashion-MNIST", True, str(folder))
+    how = f"put its files into {folder}" if folders.offline() else "it will be fetched when it is needed"
+    return Finding("Fashion-MNIST", False, f"not on this machine; {how}", needed=False)

@@ -49,13 +49,14 @@ def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, File
 def plan_cases(
     artifacts: Sequence[str], devices: Mapping[str, Tool], protocols: Sequence[Protocol]
 ) -> tuple[Case, ...]:
-    """Device by device, each artifact under each protocol."""
-    return tuple(
+    """Device by device, each artifact under each protocol, once."""
+    cases = (
         Case(artifact, device, tool, protocol)
         for device, tool in devices.items()
         for protocol in protocols
-        for artifact in dict.fromkeys(artifacts)
+        for artifact in artifacts
     )
+    return tuple({case.id: case for case in cases}.values())
 
 
 def split_cases(cases: Sequence[Case], measured: Collection[str], force: bool = False) -> CasePlan:

@@ -36,6 +36,6 @@ def _model(document: Document, model: Mapping[str, Any]) -> tuple[str, Architect
     name = parameters.pop("name", None)
     if name is None:
         raise document.error(("model", "name"), f"is missing; known: {', '.join(ARCHITECTURES)}.")
-    if name not in ARCHITECTURES:
+    if not isinstance(name, str) or name not in ARCHITECTURES:
         raise document.error(("model", "name"), f"is {name!r}; known: {', '.join(ARCHITECTURES)}.")
     return name, check(document, ARCHITECTURES[name], parameters, ("model",))

@@ -2,18 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 
-from harness.core.sweep import Resources, Trial
+from harness.core.sweep import Sweep, Trial
 from harness.store.artifacts import ArtifactFiles, FileState
 from harness.store.trials import TrialRows, TrialState
 from harness.training import cluster
-from harness.training.events import Event, Failed, Finished
+from harness.training.events import Failed, Finished, Ready, TrialEvent
 
 
 def train(
-    trials: Sequence[Trial], resources: Resources, address: str | None, rows: TrialRows, files: ArtifactFiles
-) -> Iterator[Event]:
-    """Yields every event after it is stored: what was yielded survives whatever comes."""
-    for event in cluster.train(trials, resources, address):
+    sweep: Sweep, new: Sequence[Trial], address: str | None, rows: TrialRows, files: ArtifactFiles
+) -> Iterator[TrialEvent]:
+    """Trains the `new` ones of a sweep's trials; yields every event after it is stored: what was told is not lost."""
+    if not new:
+        rows.submit(sweep, new)
+        return
+    for event in cluster.train(new, sweep.resources, address):
+        if isinstance(event, Ready):
+            rows.submit(sweep, new)  # not before: a request that Ray refuses leaves no trace
+            continue
         if isinstance(event, Finished):
             for content in event.outcome.files.values():
                 files.save(content)  # before the row: a row never names a file that is not there

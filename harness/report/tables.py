@@ -1,43 +1,55 @@
 """Tables for a terminal."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isnan
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from harness.core.comparison import Comparison, Ratio
-from harness.core.units import show_bytes, show_count, show_percent, show_us
+from harness.core.units import counted, show_bytes, show_count, show_percent, show_us
 from harness.report.variants import labels
 
 Row = Mapping[str, Any]
 BEST = "★"
 
 
-def table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:
-    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    made = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in set(right) else "left", no_wrap=column in set(right))
     return made
+
+
+def add(made: Table, *cells: str) -> None:
+    """A row of plain text: brackets and colons in a name are the user's, not markup."""
+    made.add_row(*map(Text, cells))
 
 
 def leaderboard(rows: Sequence[Row]) -> Table:
     """Every measured variant; a star at the best of each column, device by device and thread count by thread count."""
     numbers = ("accuracy", "size", "latency", "95 % interval", "binary MACs", "float MACs")
     made = table("device", "threads", "variant", "precision", *numbers, "quality", right=("threads", *numbers))
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_group(row), []).append(row)
+    best = {key: {column: _best(group, column) for column in _BEST} for key, group in groups.items()}
     for row, label in zip(rows, labels(rows), strict=True):
-        group = [other for other in rows if _group(other) == _group(row)]
-        made.add_row(
+        stars = {column: f" {BEST}" if row[column] == value else "  " for column, value in best[_group(row)].items()}
+        add(
+            made,
             row["device"],
             str(row["threads"]),
             label,
             row["precision"] or "–",
-            _starred(row, group, "accuracy", show_percent, max),
-            _starred(row, group, "size_bytes", show_bytes, min),
-            _starred(row, group, "latency_us", show_us, min),
+            show_percent(row["accuracy"]) + stars["accuracy"],
+            show_bytes(row["size_bytes"]) + stars["size_bytes"],
+            show_us(row["latency_us"]) + stars["latency_us"],
             interval(row),
             show_count(row["binary_macs"]),
             show_count(row["float_macs"]),
-            row["quality"].split(":")[0],
+            ", ".join(warning.partition(":")[0] for warning in row["quality"].split("; ")),
         )
     return made
 
@@ -46,10 +58,13 @@ def _group(row: Row) -> tuple[Any, ...]:
     return row["device"], row["threads"], row["dataset"]
 
 
-def _starred(row: Row, group: Sequence[Row], column: str, show: Callable[[Any], str], best: Callable[..., Any]) -> str:
-    values = [other[column] for other in group if other[column] is not None]
-    star = f" {BEST}" if len(values) > 1 and row[column] == best(values) else "  "
-    return show(row[column]) + star
+_BEST: dict[str, Callable[[Iterable[Any]], Any]] = {"accuracy": max, "size_bytes": min, "latency_us": min}
+
+
+def _best(group: Sequence[Row], column: str) -> Any:
+    """What equals nothing, where there is nothing to be better than."""
+    values = [row[column] for row in group if row[column] is not None]
+    return _BEST[column](values) if len(values) > 1 else object()
 
 
 def interval(row: Row) -> str:
@@ -74,8 +89,7 @@ def _verdict(named: Sequence[tuple[Row, str]]) -> str:
         return f"{label} {row['precision'] or ''} ({show(row[column])})"
 
     first = named[0][0]
-    threads = first["threads"]
-    where = f"{first['dataset'] or 'your models'} on {first['device']}, {threads} thread{'s' if threads > 1 else ''}"
+    where = f"{first['dataset'] or 'your models'} on {first['device']}, {counted(first['threads'], 'thread')}"
     return (
         f"{where}: most accurate {winner('accuracy', max, show_percent)}, "
         f"smallest {winner('size_bytes', min, show_bytes)}, fastest {winner('latency_us', min, show_us)}."
@@ -90,7 +104,7 @@ def comparison(compared: Sequence[Comparison], metrics: Sequence[str]) -> Table:
     names = labels([one.pair.candidate for one in compared])
     for one, label in zip(compared, names, strict=True):
         cells = [cell for name in wanted for cell in _METRIC_COLUMNS[name][1](one)]
-        made.add_row(one.pair.candidate["device"], str(one.pair.candidate["threads"]), label, *cells)
+        add(made, one.pair.candidate["device"], str(one.pair.candidate["threads"]), label, *cells)
     return made
 
 
@@ -126,13 +140,14 @@ _METRIC_COLUMNS: dict[str, tuple[list[str], Callable[[Comparison], list[str]]]] 
 
 def show_ratio(ratio: Ratio) -> str:
     bounds = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3g} … {ratio.high:.3g})"
-    return f"× {ratio.value:.3g}{bounds}"
+    return "–" if isnan(ratio.value) else f"× {ratio.value:.3g}{bounds}"
 
 
 def plain_rows(columns: Sequence[str], values: Iterable[Sequence[Any]]) -> Table:
     made = table(*columns)
     for row in values:
-        made.add_row(
-            *("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in row)
+        add(
+            made,
+            *("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in row),
         )
     return made

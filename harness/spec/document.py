@@ -1,8 +1,9 @@
 """A YAML file that remembers where each key stands, and values checked against a core type."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,9 @@ _PLAINER = {
     "string_too_short": "is empty",
     "tuple_type": "has to be a list",
     "dataclass_type": "has to be a mapping of keys to values",
+    "dict_type": "has to be a mapping of keys to values",
 }
+_WANTED = {"dataclass_type": "a mapping"}
 _UNION_MEMBERS = {"float", "constrained-float", "Schedule", "literal['auto']"}
 
 
@@ -46,8 +49,26 @@ class Document:
                 return f"{self.name}:{line}"
         return self.name
 
+    def with_origin(self, path: KeyPath, origin: str) -> "Document":
+        """The document once `origin` has set a key: what stood in the file at and below it is gone."""
+        created = next(
+            length for length in range(1, len(path) + 1) if length == len(path) or not self._has(path[:length])
+        )
+        origins = {
+            **_outside(self.origins, path),
+            **{path[:length]: origin for length in range(created, len(path) + 1)},
+        }
+        return replace(self, lines=_outside(self.lines, path), origins=origins)
+
+    def _has(self, path: KeyPath) -> bool:
+        return path in self.lines or path in self.origins
+
     def error(self, path: KeyPath, problem: str) -> SpecError:
         return SpecError(f"{self.where(path)}: {dotted(path)} {problem}")
+
+
+def _outside(places: Mapping[KeyPath, T], path: KeyPath) -> dict[KeyPath, T]:
+    return {key: place for key, place in places.items() if key[: len(path)] != path}
 
 
 def dotted(path: KeyPath) -> str:
@@ -58,38 +79,49 @@ def read_document(path: Path) -> Document:
     """Raises SpecError where the file can't be read, is no YAML, or is no mapping."""
     try:
         content = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        plain = _to_plain(content)
     except OSError as error:
         raise SpecError(f"{path}: can't be read: {error.strerror}; check the path.") from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: is no text file; give a YAML file.") from error
     except YAMLError as error:
         raise SpecError(f"{path}{_mark(error)}: is no YAML: {_problem(error)}.") from error
+    except (ValueError, RecursionError) as error:  # a number too long, or lists too deep, for Python
+        raise SpecError(f"{path}: holds what can't be read: {_problem(error)}.") from error
     if not isinstance(content, dict):
         raise SpecError(f"{path}:1: has to be a mapping of keys to values.")
-    return Document(str(path), _to_plain(content), dict(_lines(content, ())), {})
+    return Document(str(path), plain, dict(_lines(content, ())), {})
 
 
 def check(document: Document, kind: type[T], value: object, prefix: KeyPath = ()) -> T:
     """`value` as a `kind`, strictly: no number from a string. Raises SpecError naming the first wrong key."""
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
+        checked: T = _adapter(kind).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
         raise _spec_error(document, prefix, error) from error
+    return checked
+
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # a sweep checks hundreds of points
 
 
 def _spec_error(document: Document, prefix: KeyPath, error: ValidationError) -> SpecError:
     problems = [(prefix + _real_keys(p["loc"]), p) for p in error.errors(include_url=False)]
     # The deepest says most: a union complains once for each of its forms, a list once for an item and once for itself.
-    path, worst = max(problems, key=lambda found: len(found[0]))
+    path = max((where for where, _ in problems), key=len)
+    here = [problem for where, problem in problems if where == path]
     others = {other for other, _ in problems if other != path[: len(other)]}
     more = f" (wrong too: {', '.join(sorted(map(dotted, others)))})" if others else ""
-    return document.error(path, f"{_PLAINER.get(worst['type']) or _sentence(worst)}{more}.")
+    return document.error(path, f"{_words(here)}{more}.")
 
 
-def _sentence(problem: Any) -> str:
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    shown = json.dumps(problem["input"], default=str)
-    return f"is {shown if len(shown) <= 60 else shown[:57] + '...'}, but {message}"
+def _words(problems: Sequence[Any]) -> str:
+    """One key's problems in a sentence; of a union, each form that it might have had."""
+    if len(problems) == 1 and (plainer := _PLAINER.get(problems[0]["type"])):
+        return plainer
+    shown = json.dumps(problems[0]["input"], default=str)
+    wanted = [_WANTED.get(problem["type"]) or problem["msg"].removeprefix("Input should be ") for problem in problems]
+    return f"is {shown if len(shown) <= 60 else shown[:57] + '...'}, but has to be {' or '.join(dict.fromkeys(wanted))}"
 
 
 def _real_keys(location: Sequence[str | int]) -> KeyPath:
@@ -110,15 +142,15 @@ def _to_plain(node: Any) -> Any:
     return node
 
 
-def _lines(node: Any, path: KeyPath) -> list[tuple[KeyPath, int]]:
-    """The line of every key and list item, counted from 1."""
-    if isinstance(node, CommentedMap):
-        here = [((*path, str(key)), node.lc.key(key)[0] + 1) for key in node]
-        return here + [line for key, value in node.items() for line in _lines(value, (*path, str(key)))]
-    if isinstance(node, CommentedSeq):
-        here = [((*path, index), node.lc.item(index)[0] + 1) for index in range(len(node))]
-        return here + [line for index, value in enumerate(node) for line in _lines(value, (*path, index))]
-    return []
+def _lines(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    """The line of every key and list item, counted from 1; merged keys (`<<`) have none of their own."""
+    if not isinstance(node, CommentedMap | CommentedSeq):
+        return
+    for key, value in node.items() if isinstance(node, CommentedMap) else enumerate(node):
+        where = (*path, key if isinstance(node, CommentedSeq) else str(key))
+        if (position := (node.lc.data or {}).get(key)) is not None:
+            yield where, position[0] + 1
+        yield from _lines(value, where)
 
 
 def _mark(error: YAMLError) -> str:
@@ -126,6 +158,6 @@ def _mark(error: YAMLError) -> str:
     return f":{mark.line + 1}" if mark is not None else ""
 
 
-def _problem(error: YAMLError) -> str:
+def _problem(error: Exception) -> str:
     text = error.problem if isinstance(error, MarkedYAMLError) and error.problem else str(error)
     return " ".join(text.split())

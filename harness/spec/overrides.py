@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from harness.core.errors import SpecError
-from harness.spec.document import Document, KeyPath
+from harness.spec.document import Document, KeyPath, dotted
 
 _FLAT = ("grid",)  # sections whose keys have dots of their own
 
@@ -20,8 +20,8 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
         raise SpecError(f"--set {text}: has to look like key=value, for example --set train.epochs=1.")
     try:
         return key_path(key.strip()), YAML(typ="safe", pure=True).load(value)
-    except YAMLError as error:
-        raise SpecError(f"--set {text}: the value is no YAML.") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise SpecError(f"--set {text}: the value is no YAML that can be read.") from error
 
 
 def key_path(dotted_key: str) -> KeyPath:
@@ -33,8 +33,8 @@ def key_path(dotted_key: str) -> KeyPath:
 
 def override(document: Document, path: KeyPath, value: Any, origin: str) -> Document:
     """The document with one key set. Raises SpecError where a key on the way is no mapping."""
-    content = _with(document, document.content, path, value, path, origin)
-    return replace(document, content=content, origins={**document.origins, path: origin})
+    content = _with(document.content, path, value, (path, origin))
+    return replace(document.with_origin(path, origin), content=content)
 
 
 def set_by_hand(document: Document, text: str) -> Document:
@@ -46,28 +46,33 @@ def set_by_hand(document: Document, text: str) -> Document:
 
 
 def _unswept(section_key: str, section: Any, swept: str) -> Any:
-    """A section without one swept key: None where nothing is left of it, and points that then say the same are one."""
-    if section_key == "grid" and isinstance(section, Mapping) and swept in section:
-        return {key: values for key, values in section.items() if key != swept} or None
+    """A section that sweeps neither a key nor one below it: None where nothing is left of it.
+
+    Points that then say the same are one.
+    """
+    if section_key == "grid" and isinstance(section, Mapping):
+        return _without(section, swept) or (None if section else section)
     if section_key == "points" and isinstance(section, list):
         rest = [_without(point, swept) for point in section]
         return [point for index, point in enumerate(rest) if point not in rest[:index]]
     return section
 
 
-def _without(point: Any, key: str) -> Any:
-    return {k: v for k, v in point.items() if k != key} if isinstance(point, Mapping) else point
+def _without(point: Any, swept: str) -> Any:
+    if not isinstance(point, Mapping):
+        return point
+    return {key: value for key, value in point.items() if key != swept and not key.startswith(f"{swept}.")}
 
 
-def _with(document: Document, node: Any, path: KeyPath, value: Any, whole: KeyPath, origin: str) -> Any:
+def _with(node: Any, path: KeyPath, value: Any, told: tuple[KeyPath, str]) -> Any:
+    """`told` is the whole path and its origin, for the error."""
     if not path:
         return value
     if isinstance(node, list) and str(path[0]).isdigit() and int(path[0]) < len(node):
         index = int(path[0])
-        return [_with(document, n, path[1:], value, whole, origin) if i == index else n for i, n in enumerate(node)]
+        return [_with(item, path[1:], value, told) if at == index else item for at, item in enumerate(node)]
     if not isinstance(node, Mapping):
-        depth = whole[: len(whole) - len(path)]
-        raise SpecError(
-            f"{origin}: {'.'.join(map(str, depth))} holds no keys, so {'.'.join(map(str, whole))} can't be set."
-        )
-    return {**node, path[0]: _with(document, node.get(path[0], {}), path[1:], value, whole, origin)}
+        whole, origin = told
+        above = dotted(whole[: len(whole) - len(path)])
+        raise SpecError(f"{origin}: {above} holds no keys, so {dotted(whole)} can't be set.")
+    return {**node, path[0]: _with(node.get(path[0], {}), path[1:], value, told)}

@@ -41,6 +41,9 @@ def _settings(document: Document, head: SweepPoint) -> Iterator[Mapping[KeyPath,
         for n, point in enumerate(head.points or ({},))
     ]
     for row in rows:
+        for where, key, _ in row:
+            if key in (head.grid or {}):
+                raise document.error(where, "is swept by grid too; keep one of them.")
         for combination in product(*axes):
             yield {where: (_sweepable(document, where, key), value) for where, key, value in (*row, *combination)}
 

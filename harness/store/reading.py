@@ -45,18 +45,25 @@ def ask(engine: Engine, sql: str, parameters: Mapping[str, Any] | None = None) -
         with engine.connect() as connection:
             # Without parameters the text goes to the driver as it is: a colon in it is the user's.
             result = connection.execute(text(sql), parameters) if parameters else connection.exec_driver_sql(sql)
-            return Rows(tuple(result.keys()), tuple(tuple(row) for row in result))
+            return Rows(_apart(list(result.keys())), tuple(tuple(row) for row in result))
     except DBAPIError as error:
         raise RequestError(f"The database refuses this SQL: {str(error.orig).strip()}.{_hint(error)}") from error
     except ResourceClosedError as error:
         raise RequestError("This SQL answers no rows; queries are read-only, give a SELECT.") from error
 
 
+def _apart(names: list[str]) -> tuple[str, ...]:
+    """Of columns with one name, as a join of tables has them, the later ones get a number."""
+    return tuple(
+        f"{name}_{names[:at].count(name) + 1}" if name in names[:at] else name for at, name in enumerate(names)
+    )
+
+
 def _hint(error: DBAPIError) -> str:
     words = str(error.orig)
     if "readonly" in words or "not authorized" in words or "read-only" in words:
         return " Queries are read-only."
-    return " `harness query` lists the named queries, and docs/database.md the tables." if "no such" in words else ""
+    return " `harness query` lists the named queries; the view `results` has the rows." if "no such" in words else ""
 
 
 def results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict[str, Any]]:

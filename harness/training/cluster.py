@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from harness.core.errors import HarnessError, Reason, RequestError
 from harness.core.sweep import Failure, Resources, Trial
-from harness.training.events import Event, Failed, Finished
+from harness.training.events import Event, Failed, Finished, Ready, TrialEvent
 
 # What Ray writes where its own memory monitor ended a worker; the kernel's killer leaves no such trace.
 _RAY_OUT_OF_MEMORY = ("NODE_OUT_OF_MEMORY", "OutOfMemoryError", "running low on memory")
@@ -46,6 +46,7 @@ def train(trials: Sequence[Trial], resources: Resources, address: str | None = N
     """
     with _ray(address) as ray:
         share = _share(ray, resources)
+        yield Ready()
         channel = _channel()
         thread = threading.Thread(target=_tune, args=(trials, share, channel), daemon=True)
         thread.start()
@@ -178,7 +179,7 @@ def _death(text: str) -> Failure:
     )
 
 
-def _events(channel: Any, trials: Sequence[Trial]) -> Iterator[Event]:
+def _events(channel: Any, trials: Sequence[Trial]) -> Iterator[TrialEvent]:
     """Every event until the end; then a Failed for each trial that has not ended, so that none disappears."""
     open_trials = {trial.id: trial for trial in trials}
     while not isinstance(event := _next(channel), _Ended):

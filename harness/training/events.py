@@ -1,9 +1,14 @@
-"""What a running sweep tells, as it happens; every trial ends with a Finished or a Failed."""
+"""What a running sweep tells, as it happens; first Ready, and for every trial in the end a Finished or a Failed."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from harness.core.sweep import Epoch, Failure, Trial, TrialOutcome
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Ray is up, and some node has what a trial asks for: from here on the request is under way."""
 
 
 @dataclass(frozen=True)
@@ -31,4 +36,5 @@ class Failed:
     failure: Failure
 
 
-Event: TypeAlias = Started | EpochEnded | Finished | Failed
+TrialEvent: TypeAlias = Started | EpochEnded | Finished | Failed
+Event: TypeAlias = Ready | TrialEvent

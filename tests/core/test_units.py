@@ -1,0 +1,99 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.core.units import show_bytes, show_count, show_percent, show_seconds, show_us
+
+UNITS = {
+    "": 1.0,
+    "B": 1.0,
+    "k": 1e3,
+    "kB": 1e3,
+    "M": 1e6,
+    "MB": 1e6,
+    "G": 1e9,
+    "GB": 1e9,
+    "µs": 1.0,
+    "ms": 1e3,
+    "s": 1e6,
+}
+
+
+def read_back(shown: str) -> float:
+    number, _, unit = shown.partition(" ")
+    return float(number) * UNITS[unit]
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "shown"),
+    [
+        (None, "–"),
+        (0.0, "0 µs"),
+        (0.5, "0.5 µs"),
+        (12.34, "12.3 µs"),
+        (456.7, "457 µs"),
+        (1000.0, "1.00 ms"),
+        (4560.0, "4.56 ms"),
+        (45_600.0, "45.6 ms"),
+        (456_000.0, "456 ms"),
+        (1_230_000.0, "1.23 s"),
+    ],
+)
+def test_microseconds(microseconds: float | None, shown: str) -> None:
+    assert show_us(microseconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (None, "–"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (17_080_656, "17.1 MB"),
+        (147_245_496, "147 MB"),
+        (2_500_000_000, "2.50 GB"),
+    ],
+)
+def test_bytes(size: int | None, shown: str) -> None:
+    assert show_bytes(size) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(None, "–"), (0, "0"), (999, "999"), (1230, "1.23 k"), (1_230_000, "1.23 M"), (10**10, "10.0 G")],
+)
+def test_counts(count: int | None, shown: str) -> None:
+    assert show_count(count) == shown
+
+
+@pytest.mark.parametrize(("share", "shown"), [(None, "–"), (0.0, "0.0 %"), (0.8765, "87.6 %"), (1.0, "100.0 %")])
+def test_percent(share: float | None, shown: str) -> None:
+    assert show_percent(share) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60.0, "1 min 00 s"),
+        (61.4, "1 min 01 s"),
+        (3599.7, "1 h 00 min"),
+        (3660.0, "1 h 01 min"),
+        (90_000.0, "25 h 00 min"),
+    ],
+)
+def test_seconds(seconds: float, shown: str) -> None:
+    assert show_seconds(seconds) == shown
+
+
+@given(st.floats(min_value=0.01, max_value=1e9))
+def test_shown_microseconds_are_right_to_half_a_percent(microseconds: float) -> None:
+    assert read_back(show_us(microseconds)) == pytest.approx(microseconds, rel=0.0051)
+
+
+@given(st.integers(min_value=0, max_value=10**12))
+def test_shown_bytes_and_counts_are_right_to_half_a_percent(number: int) -> None:
+    assert read_back(show_bytes(number)) == pytest.approx(number, rel=0.0051)
+    assert read_back(show_count(number)) == pytest.approx(number, rel=0.0051)

@@ -1,0 +1,174 @@
+"""The main job on real parts, once: a small sweep is trained, converted, benchmarked, asked about, and not done again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from harness.bench.toollog import parse
+from tests.harness_cli import Cli
+
+SWEEP = """
+name: tiny
+dataset: digits
+model: {name: mlp, layers: 2, units: 32}
+precision: [binary, float32]
+train: {epochs: 3, learning_rate: 0.003}
+bench: {protocol: quick}
+"""
+
+PROMISED = (
+    "sweep, trial, model, precision, dataset, seed, params, accuracy, artifact, format, size_bytes, binary_macs, "
+    "float_macs, device, device_kind, tool, threads, latency_us, latency_low_us, latency_high_us, runs, "
+    "peak_memory_bytes, energy_uj, quality, measured_at"
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, Path, "subprocess.CompletedProcess[str]"]:
+    folder = tmp_path_factory.mktemp("main job")
+    sweep = folder / "tiny.yaml"
+    sweep.write_text(SWEEP)
+    cli = Cli(folder / "a workspace; with 'odd' characters")
+    before = cli.run("submit", "sweep", sweep, "--dry-run")
+    assert "2 trials, 2 to train, 0 already done" in before.stdout, before.stderr
+    assert "2 cases: 0 to measure, 2 more once the new trials are done" in before.stdout
+    return cli, sweep, cli.run("submit", "sweep", sweep, "--bench")
+
+
+Done = tuple[Cli, Path, "subprocess.CompletedProcess[str]"]
+
+
+def test_it_ends_well_and_says_what_it_did(done: Done) -> None:
+    _, _, ended = done
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 trials done in" in ended.stdout
+    assert "workers' time was work" in ended.stdout
+    assert "most accurate" in ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_results_hold_every_promised_column_of_both_twins(done: Done) -> None:
+    rows = done[0].rows(f"SELECT {PROMISED} FROM results ORDER BY precision")
+    assert [row["precision"] for row in rows] == ["binary", "float32"]
+    for row in rows:
+        assert row["sweep"] == "tiny"
+        assert 0.5 < row["accuracy"] <= 1
+        assert row["latency_low_us"] <= row["latency_us"] <= row["latency_high_us"]
+        assert row["runs"] == 6
+        assert row["peak_memory_bytes"] > 1_000_000
+        assert row["energy_uj"] is None
+    assert rows[0]["binary_macs"] == 32 * 32 + 32 * 10
+    assert rows[0]["float_macs"] == 64 * 32
+    assert rows[1]["binary_macs"] == 0
+    assert rows[0]["size_bytes"] < rows[1]["size_bytes"]
+
+
+def test_the_artifact_file_is_what_its_row_says(done: Done) -> None:
+    cli = done[0]
+    for row in cli.rows("SELECT artifact, size_bytes FROM results"):
+        file = cli.home / "artifacts" / row["artifact"][:2] / f"{row['artifact']}.tflite"
+        assert file.stat().st_size == row["size_bytes"]
+
+
+def test_curves_timings_and_versions_are_kept(done: Done) -> None:
+    cli = done[0]
+    assert [row["epoch"] for row in cli.rows("SELECT number AS epoch FROM epochs ORDER BY trial_id, number")] == [
+        1,
+        2,
+        3,
+    ] * 2
+    for row in cli.rows("SELECT * FROM trials"):
+        assert row["status"] == "done"
+        assert all(row[part] >= 0 for part in ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s"))
+        assert row["fit_s"] > 0
+        assert {"tensorflow", "larq", "larq-compute-engine", "ray"} <= set(json.loads(row["versions"]))
+
+
+def test_raw_logs_are_kept_and_read_again_to_the_same_numbers(done: Done) -> None:
+    import sqlite3
+
+    database = sqlite3.connect(done[0].home / "harness.db")
+    kept = database.execute("SELECT stdout_zstd, avg_us FROM runs").fetchall()
+    assert len(kept) == 12
+    for blob, average in kept:
+        assert parse(zstandard.decompress(blob).decode()).inference.avg_us == average
+
+
+def test_a_second_submission_trains_and_measures_nothing(done: Done) -> None:
+    cli, sweep, _ = done
+    again = cli.run("submit", "sweep", sweep, "--bench")
+    assert again.returncode == 0
+    assert "2 trials, 0 to train, 2 already done" in again.stdout
+    assert "2 cases: 0 to measure, 2 already done" in again.stdout
+    assert "Starting Ray" not in again.stdout
+    assert "most accurate" in again.stdout
+
+
+def test_compare_puts_the_twins_side_by_side(done: Done) -> None:
+    compared = done[0].run("compare", "float32", "binary")
+    assert compared.returncode == 0
+    assert "points" in compared.stdout
+    assert "×" in compared.stdout
+
+
+def test_compare_ends_with_1_on_a_regression_over_the_limit(done: Done) -> None:
+    smaller = done[0].run("compare", "float32", "binary", "--metric", "size", "--fail-on-regression", "1%")
+    larger = done[0].run("compare", "binary", "float32", "--metric", "size", "--fail-on-regression", "1%")
+    assert (smaller.returncode, larger.returncode) == (0, 1)
+    assert "worse" in larger.stderr
+
+
+def test_status_counts_what_is_done(done: Done) -> None:
+    status = done[0].run("status").stdout
+    assert status.splitlines()[1].split()[:7] == ["tiny", "2", "2", "0", "0", "2", "0"]
+
+
+def test_a_trial_and_a_model_file_can_be_benched_by_hand(done: Done) -> None:
+    cli = done[0]
+    sha256 = cli.rows("SELECT artifact FROM results WHERE precision = 'binary'")[0]["artifact"]
+    file = cli.home / "artifacts" / sha256[:2] / f"{sha256}.tflite"
+    named = cli.home / "a model; of 'mine'.tflite"
+    named.write_bytes(file.read_bytes() + b"\0" * 16)  # another artifact, the same model
+    benched = cli.run("bench", named, "--protocol", "quick", "--threads", "1,2")
+    assert benched.returncode == 0, benched.stdout + benched.stderr
+    rows = cli.rows("SELECT file, threads, model FROM results WHERE file IS NOT NULL ORDER BY threads")
+    assert rows == [{"file": named.name, "threads": threads, "model": None} for threads in (1, 2)]
+
+
+def test_a_broken_artifact_is_noticed_told_and_made_anew(done: Done) -> None:
+    cli, sweep, _ = done
+    sha256 = cli.rows("SELECT artifact FROM results WHERE precision = 'float32'")[0]["artifact"]
+    file = cli.home / "artifacts" / sha256[:2] / f"{sha256}.tflite"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    benched = cli.run("bench", "--sweep", "tiny", "--protocol", "quick", "--force")
+    assert benched.returncode == 1
+    assert "hash_mismatch" in benched.stdout
+    assert "corrupt; submit its sweep again" in benched.stdout
+    failed = cli.rows("SELECT reason FROM failures")
+    assert failed == [{"reason": "hash_mismatch"}]
+
+    mended = cli.run("submit", "sweep", sweep)
+    assert mended.returncode == 0
+    assert f"artifact {sha256[:12]}… is corrupt" in mended.stdout
+    assert "1 to train, 1 already done" in mended.stdout
+    assert file.read_bytes() == whole, "the same trial makes the same bytes"
+
+    file.unlink()
+    assert "is missing" in cli.run("submit", "sweep", sweep, "--dry-run").stdout
+    file.write_bytes(whole)
+
+
+def test_the_notebook_runs_from_top_to_bottom(done: Done, repository: Path) -> None:
+    notebook = json.loads((repository / "dashboards" / "first_look.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] for cell in cells), "outputs are not committed"
+    program = "\n".join(["".join(cell["source"]) for cell in cells] + ["print(len(results), len(twins))"])
+    probe = [sys.executable, "-c", program]
+    ended = subprocess.run(probe, env=done[0].environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split()[1] == "1"

@@ -1,0 +1,123 @@
+from pathlib import Path
+
+import pytest
+
+from harness.core.bench import BenchRequest
+from harness.core.errors import SpecError
+from harness.core.sweep import Precision, Resources, Sweep
+from harness.pipeline.sweeps import sweep_of
+from harness.spec.sweep_file import read_sweep
+
+BASE = """\
+name: small
+dataset: digits
+model:
+  name: mlp
+  units: 64
+precision: [binary, float32]
+seeds: [0, 1]
+train: {epochs: 5}
+resources: {cpu: 2, gpu: 0}
+bench: {protocol: quick, threads: [1, 4]}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(text)
+    return path
+
+
+def sweep(folder: Path, text: str, *overrides: str) -> Sweep:
+    return sweep_of(read_sweep(written(folder, text), overrides))
+
+
+def test_a_sweep_trains_every_precision_with_every_seed(tmp_path: Path) -> None:
+    made = sweep(tmp_path, BASE)
+    assert [(trial.precision, trial.seed) for trial in made.trials] == [
+        (precision, seed) for seed in (0, 1) for precision in (Precision.BINARY, Precision.FLOAT32)
+    ]
+    assert (made.name, made.resources, made.bench) == ("small", Resources(2.0, 0.0), BenchRequest("quick", (1, 4)))
+
+
+def test_a_trial_has_all_parameters_and_knows_the_chosen_ones(tmp_path: Path) -> None:
+    trial = sweep(tmp_path, BASE).trials[0]
+    assert trial.parameters == {"layers": 3, "units": 64}
+    assert trial.chosen == {"units": 64}
+
+
+@pytest.mark.parametrize("swept", ["  layers: 3\n", ""])
+def test_a_default_that_is_written_out_makes_the_same_trials(tmp_path: Path, swept: str) -> None:
+    written_out = sweep(tmp_path, BASE.replace("  units: 64\n", "  units: 64\n" + swept))
+    assert [trial.id for trial in written_out.trials] == [trial.id for trial in sweep(tmp_path, BASE).trials]
+
+
+@pytest.mark.parametrize(
+    ("axes", "points"),
+    [
+        pytest.param("grid: {model.units: [64, 64]}\n", 2, id="value given twice"),
+        pytest.param("grid: {model.layers: [3]}\npoints: [{model.units: 64}, {train.epochs: 5}]\n", 2, id="defaults"),
+        pytest.param(
+            "grid: {seeds: [0, 1]}\npoints: [{precision: binary}, {precision: float32}]\n", 4, id="one by one"
+        ),
+    ],
+)
+def test_points_that_say_the_same_collapse_to_one_trial(tmp_path: Path, axes: str, points: int) -> None:
+    path = written(tmp_path, BASE + axes)
+    assert len(read_sweep(path)) == points
+    alike = {trial.id for trial in sweep_of(read_sweep(path)).trials}
+    assert alike == {trial.id for trial in sweep(tmp_path, BASE).trials}
+    assert len(sweep_of(read_sweep(path)).trials) == len(alike)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key"),
+    [
+        pytest.param("dataset: digits", "dataset: numbers", 2, "dataset", id="unknown data set"),
+        pytest.param("name: mlp", "name: resnet", 4, "model.name", id="unknown model"),
+        pytest.param("name: mlp", "name: 3", 4, "model.name", id="model named with a number"),
+        pytest.param("name: mlp", "name: [mlp]", 4, "model.name", id="model named with a list"),
+        pytest.param("name: mlp", "name: {mlp: 1}", 4, "model.name", id="model named with a mapping"),
+        pytest.param("  name: mlp\n", "", 3, "model.name", id="model without a name"),
+        pytest.param("units: 64", "colour: 64", 5, "model.colour", id="unknown model parameter"),
+        pytest.param("units: 64", "units: many", 5, "model.units", id="wrong type"),
+        pytest.param("units: 64", "units: 0", 5, "model.units", id="out of bounds"),
+        pytest.param("units: 64", "units: 6.4", 5, "model.units", id="part of a unit"),
+        pytest.param("units: 64", "units:", 5, "model.units", id="left empty"),
+    ],
+)
+def test_a_wrong_data_set_or_model_is_refused_with_its_file_line_and_key(
+    tmp_path: Path, old: str, new: str, line: int, key: str
+) -> None:
+    path = written(tmp_path, BASE.replace(old, new, 1))
+    with pytest.raises(SpecError) as caught:
+        sweep_of(read_sweep(path))
+    assert str(caught.value).startswith(f"{path}:{line}: {key} ")
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("swept", "key"),
+    [
+        ("grid:\n  model.units: [64, many]\n", "model.units"),
+        ("grid:\n  dataset: [digits, numbers]\n", "dataset"),
+        ("grid:\n  model.name: [mlp, resnet]\n", "model.name"),
+        ("grid:\n  model: [{name: mlp, units: many}]\n", "model.units"),
+        ("points:\n- {model.colour: 3}\n", "model.colour"),
+    ],
+)
+def test_a_wrong_swept_model_is_located_where_it_is_swept(tmp_path: Path, swept: str, key: str) -> None:
+    path = written(tmp_path, BASE + swept)
+    with pytest.raises(SpecError) as caught:
+        sweep_of(read_sweep(path))
+    assert str(caught.value).startswith(f"{path}:12: {key} ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["model.units=many", "model.colour=1", "model.name=resnet", "dataset=numbers", "model={name: mlp, units: many}"],
+)
+def test_a_wrong_override_of_the_model_is_named_itself(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        sweep(tmp_path, BASE, text)
+    assert str(caught.value).startswith(f"--set {text}: ")

@@ -1,0 +1,108 @@
+import csv
+import io
+import json
+import math
+from typing import Any
+
+import pyarrow
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from harness.report.files import WRITERS, as_csv, as_json, as_parquet
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.text(
+    "a ,'\"\r\n\t=+-@", max_size=4
+)
+INTEGERS = st.none() | st.integers(-(2**63), 2**63 - 1)
+FLOATS = st.none() | st.floats(allow_nan=False)
+COLUMNS = ("integer", "float", "text")
+ROWS = st.lists(st.tuples(INTEGERS, FLOATS, st.none() | TEXT), max_size=8)
+FORMULA_STARTS = "=+-@\t\r"
+
+Row = tuple[int | None, float | None, str | None]
+
+
+def read_csv(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode(), newline="")))
+
+
+def test_csv_has_a_heading_and_the_rows() -> None:
+    content = as_csv(("name", "size"), [("a, b", 1), ('say "c"', None), ("two\nlines", 0.5)])
+    assert read_csv(content) == [["name", "size"], ["a, b", "1"], ['say "c"', ""], ["two\nlines", "0.5"]]
+
+
+@pytest.mark.parametrize("start", FORMULA_STARTS)
+def test_a_formula_is_inert_in_csv(start: str) -> None:
+    (_, (cell,)) = read_csv(as_csv(("name",), [(f"{start}HYPERLINK(1)",)]))
+    assert cell == f"'{start}HYPERLINK(1)"
+
+
+@pytest.mark.parametrize("number", [-5, -0.5])
+def test_a_negative_number_stays_one_in_csv(number: float) -> None:
+    assert read_csv(as_csv(("n",), [(number,)]))[1] == [str(number)]
+
+
+@given(ROWS)
+def test_csv_reads_back(rows: list[Row]) -> None:
+    heading, *read = read_csv(as_csv(COLUMNS, rows))
+    assert heading == list(COLUMNS)
+    assert len(read) == len(rows)
+    for (integer, number, text), cells in zip(rows, read, strict=True):
+        assert (int(cells[0]) if cells[0] else None) == integer
+        assert (float(cells[1]) if cells[1] else None) == number
+        assert cells[2].removeprefix("'") == (text or "").removeprefix("'")
+        assert not cells[2].startswith(tuple(FORMULA_STARTS))
+
+
+@given(ROWS)
+def test_json_is_one_object_a_line_and_reads_back(rows: list[Row]) -> None:
+    lines = as_json(COLUMNS, rows).decode().split("\n")
+    assert lines.pop() == ""
+    finite = [tuple(None if isinstance(v, float) and not math.isfinite(v) else v for v in row) for row in rows]
+    assert [tuple(json.loads(line).values()) for line in lines] == finite
+    assert all(tuple(json.loads(line)) == COLUMNS for line in lines)
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_json_stays_json_whatever_the_number(number: float) -> None:
+    """`Infinity` is a word of JavaScript's; other readers of JSON refuse it."""
+
+    def refuse(word: str) -> Any:
+        raise AssertionError(f"{word} is no JSON")
+
+    json.loads(as_json(("n",), [(number,)]), parse_constant=refuse)
+
+
+def read_parquet(content: bytes) -> Any:
+    return parquet.read_table(pyarrow.BufferReader(content))
+
+
+@settings(deadline=None)
+@given(ROWS)
+def test_parquet_reads_back(rows: list[Row]) -> None:
+    table = read_parquet(as_parquet(COLUMNS, rows))
+    assert table.column_names == list(COLUMNS)
+    assert [tuple(row.values()) for row in table.to_pylist()] == rows
+
+
+def test_parquet_keeps_types() -> None:
+    table = read_parquet(as_parquet(COLUMNS, [(1, 1.5, "a"), (None, None, None)]))
+    assert [str(kind) for kind in table.schema.types] == ["int64", "double", "string"]
+
+
+@pytest.mark.parametrize(("form", "content"), [("csv", b"a,b\r\n"), ("json", b"")])
+def test_text_of_no_rows(form: str, content: bytes) -> None:
+    assert WRITERS[form](("a", "b"), []) == content
+
+
+def test_parquet_of_no_rows_keeps_its_columns() -> None:
+    assert read_parquet(as_parquet(("a", "b"), [])).column_names == ["a", "b"]
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_every_form_takes_a_column_of_several_types(form: str) -> None:
+    """SQLite has them."""
+    content = WRITERS[form](("a",), [(1,), ("one",), (None,)])
+    assert b"one" in content

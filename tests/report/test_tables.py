@@ -1,0 +1,171 @@
+import io
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.table import Table
+
+from harness.core.comparison import METRICS, Comparison, Pair, Ratio
+from harness.report.tables import BEST, comparison, interval, leaderboard, plain_rows, show_ratio, verdicts
+from tests.rows import own_model_row, result_row
+
+FLOAT = result_row(
+    precision="float32",
+    accuracy=0.95,
+    size_bytes=4000,
+    latency_us=4000.0,
+    latency_low_us=None,
+    latency_high_us=None,
+    quality="few_runs: 1 processes give no 95 % interval, measure with 6 or more",
+)
+BINARY = result_row()
+
+
+def cells(table: Table) -> list[list[str]]:
+    """The rows as they are rendered, the heading first."""
+    console = Console(record=True, width=400, file=io.StringIO())
+    console.print(table)
+    lines = [line for line in console.export_text().splitlines() if line.strip()]
+    return [re.split(r"\s{2,}", line.strip()) for line in lines]
+
+
+def test_a_leaderboard_shows_every_variant_and_stars_the_best() -> None:
+    heading, binary, floats = cells(leaderboard([BINARY, FLOAT]))
+    assert heading == [
+        *("device", "threads", "variant", "precision", "accuracy", "size", "latency", "95 % interval"),
+        *("binary MACs", "float MACs", "quality"),
+    ]
+    assert binary == [
+        *("pi4", "1", "mlp", "binary", "90.0 %", f"1.00 kB {BEST}", f"100 µs {BEST}", "90 µs … 110 µs"),
+        *("2.00 k", "3.00 k", "ok"),
+    ]
+    assert floats == [
+        *("pi4", "1", "mlp", "float32", f"95.0 % {BEST}", "4.00 kB", "4.00 ms", "–", "2.00 k", "3.00 k", "few_runs"),
+    ]
+
+
+def test_every_warning_of_a_measurement_shows_in_the_leaderboard() -> None:
+    shaky = {**BINARY, "quality": "few_runs: 2 processes give no interval; spread: the processes differ by 30%"}
+    quality = cells(leaderboard([shaky]))[1][-1]
+    assert "few_runs" in quality
+    assert "spread" in quality
+
+
+def test_the_best_are_starred_device_by_device_and_thread_count_by_thread_count() -> None:
+    rows = [
+        {**row, "device": device, "threads": threads}
+        for device, threads in (("pi4", 1), ("pi4", 4), ("pi5", 1))
+        for row in (BINARY, FLOAT)
+    ]
+    stars = [BEST in row[6] for row in cells(leaderboard(rows))[1:]]
+    assert stars == [True, False] * 3
+
+
+def test_a_variant_that_has_no_rival_has_no_star() -> None:
+    assert BEST not in str(cells(leaderboard([BINARY, {**BINARY, "device": "pi5"}])))
+
+
+def test_equals_are_starred_alike() -> None:
+    assert [row[6] for row in cells(leaderboard([BINARY, BINARY]))[1:]] == [f"100 µs {BEST}"] * 2
+
+
+def test_a_model_of_ones_own_stands_in_the_leaderboard() -> None:
+    assert cells(leaderboard([own_model_row()]))[1][:5] == ["pi4", "1", "own.tflite", "–", "–"]
+
+
+@pytest.mark.parametrize("name", ["model[v2].tflite", "[red]hot", "a[/b]c.tflite", "[/]"])
+def test_brackets_in_a_name_are_shown(name: str) -> None:
+    """rich takes them for markup, unless told otherwise."""
+    assert cells(leaderboard([own_model_row(file=name)]))[1][2] == name
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 999), min_size=2, max_size=8))
+def test_the_starred_latency_is_the_least(latencies: list[int]) -> None:
+    shown = [row[6] for row in cells(leaderboard([{**BINARY, "latency_us": float(one)} for one in latencies]))[1:]]
+    starred = {latency for latency, cell in zip(latencies, shown, strict=True) if BEST in cell}
+    assert starred == {min(latencies)}
+
+
+@pytest.mark.parametrize(("low", "high", "shown"), [(None, None, "–"), (90.0, 1100.0, "90 µs … 1.10 ms")])
+def test_an_interval(low: float | None, high: float | None, shown: str) -> None:
+    assert interval(result_row(latency_low_us=low, latency_high_us=high)) == shown
+
+
+def test_a_verdict_names_the_most_accurate_smallest_and_fastest() -> None:
+    assert verdicts([BINARY, FLOAT]) == [
+        "digits on pi4, 1 thread: most accurate mlp float32 (95.0 %), smallest mlp binary (1.00 kB), "
+        "fastest mlp binary (100 µs)."
+    ]
+
+
+def test_there_is_a_verdict_for_each_device_and_thread_count() -> None:
+    rows = [{**BINARY, "threads": 4}, {**BINARY, "device": "pi5"}, {**FLOAT, "threads": 4}]
+    assert [verdict.partition(":")[0] for verdict in verdicts(rows)] == [
+        "digits on pi4, 4 threads",
+        "digits on pi5, 1 thread",
+    ]
+
+
+def test_a_verdict_on_models_of_ones_own_knows_no_accuracy() -> None:
+    (verdict,) = verdicts([own_model_row()])
+    assert verdict.startswith("your models on pi4, 1 thread: most accurate unknown, smallest own.tflite")
+
+
+def test_nothing_has_no_verdict() -> None:
+    assert verdicts([]) == []
+
+
+COMPARED = Comparison(Pair(FLOAT, BINARY), Ratio(0.025, 0.02, 0.03), Ratio(0.25), -0.05)
+
+
+def test_a_comparison_shows_both_values_and_their_ratio() -> None:
+    heading, row = cells(comparison([COMPARED], ["latency", "size", "accuracy", "memory"]))
+    assert dict(zip(heading, row, strict=True)) == {
+        "device": "pi4",
+        "threads": "1",
+        "variant": "mlp",
+        "latency": "4.00 ms → 100 µs",
+        "ratio": "× 0.025 (0.02 … 0.03)",
+        "size": "4.00 kB → 1.00 kB",
+        "size ratio": "× 0.25",
+        "accuracy": "95.0 % → 90.0 %",
+        "difference": "-5.0 points",
+        "peak memory": "1.00 MB → 1.00 MB",
+        "memory ratio": "× 1",
+    }
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_can_be_shown_alone(metric: str) -> None:
+    heading, row = cells(comparison([COMPARED], [metric]))
+    assert len(heading) == len(row) == 5
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    unknown = {"accuracy": None, "peak_memory_bytes": None}
+    compared = Comparison(Pair({**FLOAT, **unknown}, {**BINARY, **unknown}), Ratio(1.0), Ratio(1.0), None)
+    assert cells(comparison([compared], ["accuracy", "memory"]))[1][3:] == ["– → –", "–", "– → –", "–"]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown"),
+    [(Ratio(2.0), "× 2"), (Ratio(0.1234, 0.1, 0.15), "× 0.123 (0.1 … 0.15)"), (Ratio(1.0, 0.5), "× 1")],
+)
+def test_a_ratio(ratio: Ratio, shown: str) -> None:
+    assert show_ratio(ratio) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(3, "3"), (1 / 3, "0.333333"), ("word", "word"), ("[1, 2]", "[1, 2]"), ("[red]", "[red]"), ("a [/b]", "a [/b]")],
+)
+def test_a_querys_value_is_shown_as_it_is(value: Any, shown: str) -> None:
+    assert cells(plain_rows(["value"], [[value]])) == [["value"], [shown]]
+
+
+def test_a_querys_null_is_empty() -> None:
+    assert cells(plain_rows(["a", "b"], [[None, 1]])) == [["a", "b"], ["1"]]

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from harness.core.bench import Device
+from harness.core.errors import SpecError
+from harness.spec.device_file import THIS_MACHINE, named, read_devices, this_machine
+
+TWO = """\
+devices:
+  - {id: here, kind: local, tags: [desk, x86], timeout_s: 90}
+  - id: there
+    kind: local
+    enabled: false
+"""
+
+
+def registry(folder: Path, text: str) -> Path:
+    path = folder / "devices.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_devices_are_read_in_order_the_disabled_ones_too(tmp_path: Path) -> None:
+    assert read_devices(registry(tmp_path, TWO)) == (
+        Device("here", "local", ("desk", "x86"), timeout_s=90.0),
+        Device("there", "local", enabled=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        pytest.param(TWO.replace("id: there", "id: here"), ":3", "devices.1.id", id="id given twice"),
+        pytest.param(TWO + "  - {id: dove, kind: carrier_pigeon}\n", ":6", "devices.2", id="unknown kind"),
+        pytest.param(TWO + "    colour: red\n", ":6", "devices.1", id="unknown key"),
+        pytest.param(TWO + "colour: red\n", ":6", "colour", id="unknown key at the top"),
+        pytest.param(TWO.replace("id: there", "id: ''"), ":3", "devices.1", id="empty id"),
+        pytest.param(TWO.replace("id: there", "tags: []"), ":3", "devices.1", id="id missing"),
+        pytest.param(TWO.replace("enabled: false", "enabled: maybe"), ":5", "devices.1", id="neither on nor off"),
+        pytest.param(TWO.replace("timeout_s: 90", "timeout_s: 0"), ":2", "devices.0", id="no time"),
+        pytest.param(TWO.replace("[desk, x86]", "desk"), ":2", "devices.0", id="tags without a list"),
+        pytest.param("devices: []\n", ":1", "devices", id="no devices"),
+        pytest.param("devices:\n", ":1", "devices", id="devices left empty"),
+        pytest.param("devices: [here]\n", ":1", "devices.0", id="a word for a device"),
+        pytest.param("- {id: here, kind: local}\n", ":1", "", id="list at the top"),
+        pytest.param("{}\n", "", "devices is missing", id="no key"),
+    ],
+)
+def test_a_wrong_registry_is_refused_with_its_file_line_and_key(tmp_path: Path, text: str, line: str, key: str) -> None:
+    path = registry(tmp_path, text)
+    with pytest.raises(SpecError) as caught:
+        read_devices(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}{line}: {key}")
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_a_missing_registry_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="can't be read"):
+        read_devices(tmp_path / "devices.yaml")
+
+
+def test_this_machine_is_called_here_without_a_registry(tmp_path: Path) -> None:
+    assert this_machine(tmp_path / "devices.yaml") == THIS_MACHINE == Device("here", "local")
+
+
+def test_this_machine_is_the_registrys_enabled_local_device(tmp_path: Path) -> None:
+    text = "devices:\n  - {id: old, kind: local, enabled: false}\n  - {id: desk, kind: local, tags: [x86]}\n"
+    assert this_machine(registry(tmp_path, text)) == Device("desk", "local", ("x86",))
+
+
+def test_a_disabled_local_device_is_not_this_machine(tmp_path: Path) -> None:
+    text = "devices:\n  - {id: old, kind: local, enabled: false}\n"
+    assert this_machine(registry(tmp_path, text)) == THIS_MACHINE
+
+
+def test_a_wrong_registry_is_not_passed_over_for_this_machine(tmp_path: Path) -> None:
+    with pytest.raises(SpecError):
+        this_machine(registry(tmp_path, "devices: []\n"))
+
+
+def test_devices_are_chosen_by_id_in_the_order_asked(tmp_path: Path) -> None:
+    devices = read_devices(registry(tmp_path, TWO))
+    assert [device.id for device in named(devices, ["there", "here"])] == ["there", "here"]
+
+
+def test_an_unknown_device_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="'pi9' is not registered; known: here, there"):
+        named(read_devices(registry(tmp_path, TWO)), ["here", "pi9"])

@@ -1,0 +1,394 @@
+import re
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.core.errors import SpecError
+from harness.core.sweep import Precision, Schedule
+from harness.spec.sweep_file import read_sweep
+
+BASE = """\
+name: small
+dataset: digits
+model: {name: mlp, layers: 2}
+precision: [binary, float32]
+seeds: [0]
+train:
+  epochs: 5
+  learning_rate: 0.001
+"""
+NEXT_LINE = 9  # the first line after BASE
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refusal(path: Path, *overrides: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        read_sweep(path, overrides)
+    return str(caught.value)
+
+
+def is_one_sentence(message: str) -> bool:
+    return "\n" not in message and message.endswith(".") and not re.search(r"\.\s+[A-Z]", message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key"),
+    [
+        pytest.param("", "colour: red\n", NEXT_LINE, "colour", id="unknown key at the top"),
+        pytest.param("", "3: red\n", NEXT_LINE, "3", id="a number as a key"),
+        pytest.param("", "  colour: red\n", NEXT_LINE, "train.colour", id="unknown key in train"),
+        pytest.param(
+            "0.001",
+            "\n    schedule: cosine\n    initial: 0.1\n    colour: 1",
+            11,
+            "train.learning_rate.colour",
+            id="unknown key in a nested schedule",
+        ),
+        pytest.param("epochs: 5", 'epochs: "five"', 7, "train.epochs", id="a word for a number"),
+        pytest.param("epochs: 5", 'epochs: "5"', 7, "train.epochs", id="a quoted number"),
+        pytest.param("epochs: 5", "epochs: 1.5", 7, "train.epochs", id="part of an epoch"),
+        pytest.param("epochs: 5", "epochs: true", 7, "train.epochs", id="true epochs"),
+        pytest.param("epochs: 5", "epochs: -5", 7, "train.epochs", id="negative epochs"),
+        pytest.param("epochs: 5", "epochs: 0", 7, "train.epochs", id="no epochs"),
+        pytest.param("epochs: 5", "epochs:", 7, "train.epochs", id="epochs left empty"),
+        pytest.param("epochs: 5", "epochs: [5]", 7, "train.epochs", id="a list of epochs"),
+        pytest.param("epochs: 5", "epochs: 2020-01-01", 7, "train.epochs", id="a date for a number"),
+        pytest.param("  epochs: 5\n", "", 6, "train.epochs", id="epochs missing"),
+        pytest.param("0.001", "yes", 8, "train.learning_rate", id="learning rate yes"),
+        pytest.param("0.001", "true", 8, "train.learning_rate", id="learning rate true"),
+        pytest.param("0.001", ".nan", 8, "train.learning_rate", id="learning rate NaN"),
+        pytest.param("0.001", ".inf", 8, "train.learning_rate", id="learning rate infinite"),
+        pytest.param("0.001", "1e400", 8, "train.learning_rate", id="learning rate beyond floats"),
+        pytest.param("0.001", "0", 8, "train.learning_rate", id="learning rate 0"),
+        pytest.param("0.001", "-1", 8, "train.learning_rate", id="negative learning rate"),
+        pytest.param("0.001", "{schedule: cosine}", 8, "train.learning_rate.initial", id="schedule without a start"),
+        pytest.param(
+            "0.001", "{schedule: linear, initial: 1}", 8, "train.learning_rate.schedule", id="unknown schedule"
+        ),
+        pytest.param("seeds: [0]", "seeds: 3", 5, "seeds", id="one seed without a list"),
+        pytest.param("seeds: [0]", "seeds: []", 5, "seeds", id="no seed"),
+        pytest.param("seeds: [0]", "seeds: [0, -1]", 5, "seeds.1", id="negative seed"),
+        pytest.param("[binary, float32]", "[binary, ternary]", 4, "precision.1", id="unknown precision"),
+        pytest.param("[binary, float32]", "binary", 4, "precision", id="one precision without a list"),
+        pytest.param("", "  optimizer: adamw\n", NEXT_LINE, "train.optimizer", id="unknown optimizer"),
+        pytest.param("", "  loss: hinge\n", NEXT_LINE, "train.loss", id="unknown loss"),
+        pytest.param("", "  initializer: zeros\n", NEXT_LINE, "train.initializer", id="unknown initializer"),
+        pytest.param("", "  validation: 1\n", NEXT_LINE, "train.validation", id="everything for validation"),
+        pytest.param("", "bench: {protocol: fast}\n", NEXT_LINE, "bench.protocol", id="unknown protocol"),
+        pytest.param("", "bench:\n  threads: [1, 0]\n", 10, "bench.threads.1", id="no thread"),
+        pytest.param("", "resources: {gpu: much}\n", NEXT_LINE, "resources.gpu", id="much GPU"),
+        pytest.param("", "resources:\n  cpu: 0\n", 10, "resources.cpu", id="no CPU"),
+        pytest.param("", "convert: {formats: [onnx]}\n", NEXT_LINE, "convert.formats.0", id="unknown format"),
+        pytest.param("", "grid: {}\n", NEXT_LINE, "grid", id="empty grid"),
+        pytest.param("", "grid:\n  model.units: []\n", 10, "grid.model.units", id="axis without values"),
+        pytest.param("", "grid: {model.units: 3}\n", NEXT_LINE, "grid.model.units", id="axis without a list"),
+        pytest.param("", "points: []\n", NEXT_LINE, "points", id="no points"),
+        pytest.param("", "points:\n- {model.units: 1}\n- 3\n", 11, "points.1", id="a point that is a number"),
+        pytest.param("model: {name: mlp, layers: 2}", "model: [mlp]", 3, "model", id="a list for a model"),
+        pytest.param("dataset: digits", "dataset: [digits]", 2, "dataset", id="a list for a data set"),
+        pytest.param("name: small", "name: ''", 1, "name", id="empty name"),
+        pytest.param("name: small", "name: 3", 1, "name", id="a number for a name"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_file_line_and_key(
+    tmp_path: Path, old: str, new: str, line: int, key: str
+) -> None:
+    path = written(tmp_path, BASE.replace(old, new, 1) if old else BASE + new)
+    message = refusal(path)
+    assert message.startswith(f"{path}:{line}: {key} ")
+    assert is_one_sentence(message)
+
+
+def test_a_number_where_a_section_belongs_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, BASE.split("train:", maxsplit=1)[0] + "train: 5\n")
+    message = refusal(path)
+    assert message.startswith(f"{path}:6: train ")
+    assert is_one_sentence(message)
+
+
+@pytest.mark.parametrize("key", ["name", "dataset", "model", "precision"])
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    """It stands on no line."""
+    path = written(tmp_path, "".join(line for line in BASE.splitlines(keepends=True) if not line.startswith(f"{key}:")))
+    assert refusal(path) == f"{path}: {key} is missing."
+
+
+def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, BASE.replace("epochs: 5", "epochs: five").replace("seeds: [0]", "seeds: 0"))
+    message = refusal(path)
+    assert message.startswith(f"{path}:7: train.epochs ")
+    assert message.endswith("(wrong too: seeds).")
+
+
+def test_gpu_may_be_auto_and_its_refusal_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path, BASE + "resources: {gpu: much}\n")
+    assert "auto" in refusal(path).removeprefix(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(BASE + " train: 3\n   x: 1\n", ":9", id="bad indentation"),
+        pytest.param(BASE + "bench:\n\tprotocol: quick\n", ":10", id="tab"),
+        pytest.param(BASE + "seeds: [1]\n", ":9", id="duplicate key"),
+        pytest.param(BASE + "  epochs: 6\n", ":9", id="duplicate key in a section"),
+        pytest.param(BASE + "bench: *nowhere\n", ":9", id="undefined alias"),
+        pytest.param(BASE + "---\n" + BASE, ":9", id="two documents"),
+        pytest.param(BASE + "bench: {protocol: quick\n", ":10", id="brace never closed"),
+        pytest.param("", ":1", id="empty"),
+        pytest.param("# nothing but a comment\n", ":1", id="comment only"),
+        pytest.param("- name: small\n", ":1", id="list at the top"),
+        pytest.param("small\n", ":1", id="word at the top"),
+        pytest.param(bytes(range(256)), "", id="binary"),
+        pytest.param(BASE.encode("utf-16"), "", id="another encoding"),
+        pytest.param(b"name: \x00\n", "", id="zero byte"),
+    ],
+)
+def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path, text: str | bytes, line: str) -> None:
+    path = written(tmp_path, text)
+    message = refusal(path)
+    assert message.startswith(f"{path}{line}: ")
+    assert is_one_sentence(message)
+
+
+def test_a_duplicate_key_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, BASE + "seeds: [1]\n")
+    assert "seeds" in refusal(path).removeprefix(str(path))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere.yaml"
+    assert refusal(path).startswith(f"{path}: can't be read")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    assert refusal(tmp_path).startswith(f"{tmp_path}: can't be read")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            BASE.replace("model: {name: mlp, layers: 2}", "model: &m {name: mlp}")
+            + "grid:\n  model: [{<<: *m, layers: 4}]\n",
+            id="in a swept value",
+        ),
+        pytest.param(BASE + "bench: &b {protocol: quick}\npoints:\n- {<<: {model.units: 3}}\n", id="in a point"),
+        pytest.param(
+            BASE.replace("model: {name: mlp, layers: 2}", "model: {<<: {name: mlp}, layers: 2}"), id="in a section"
+        ),
+    ],
+)
+def test_yamls_merge_key_is_read(tmp_path: Path, text: str) -> None:
+    (point,) = read_sweep(written(tmp_path, text))
+    assert point.values.model["name"] == "mlp"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(BASE.replace("epochs: 5", "epochs: " + "9" * 5000), id="number of 5000 digits"),
+        pytest.param(BASE + f"points: [{{model.units: {'[' * 2000}{']' * 2000}}}]\n", id="2000 lists in one another"),
+    ],
+)
+def test_the_absurd_is_refused_too(tmp_path: Path, text: str) -> None:
+    assert is_one_sentence(refusal(written(tmp_path, text)))
+
+
+def test_a_sweep_without_axes_is_one_point(tmp_path: Path) -> None:
+    (point,) = read_sweep(written(tmp_path, BASE))
+    assert point.values.model == {"name": "mlp", "layers": 2}
+    assert point.values.precision == (Precision.BINARY, Precision.FLOAT32)
+    assert (point.values.seeds, point.values.train.epochs, point.values.train.learning_rate) == ((0,), 5, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("written_as", "rate"), [("1e-3", 0.001), ("1E-3", 0.001), ("5e-3", 0.005), ("1", 1.0), (".5", 0.5)]
+)
+def test_a_learning_rate_in_any_notation_is_a_float(tmp_path: Path, written_as: str, rate: float) -> None:
+    (point,) = read_sweep(written(tmp_path, BASE.replace("0.001", written_as)))
+    (overridden,) = read_sweep(written(tmp_path, BASE), [f"train.learning_rate={written_as}"])
+    assert point.values.train.learning_rate == overridden.values.train.learning_rate == rate
+    assert isinstance(point.values.train.learning_rate, float)
+
+
+def test_a_schedule_is_read(tmp_path: Path) -> None:
+    (point,) = read_sweep(
+        written(tmp_path, BASE.replace("0.001", "{schedule: exponential, initial: 1e-2, decay_rate: 0.7}"))
+    )
+    assert point.values.train.learning_rate == Schedule("exponential", 0.01, 0.7)
+
+
+SWEPT = (
+    BASE
+    + """\
+grid:
+  model.units: [1, 2, 3]
+  train.learning_rate: [1e-3, 0.1]
+points:
+  - {model.layers: 1, train.epochs: 10}
+  - {model.layers: 4, train.epochs: 40}
+"""
+)
+
+
+def values(points: Any) -> list[tuple[Any, ...]]:
+    return [
+        (p.values.model["layers"], p.values.train.epochs, p.values.model["units"], p.values.train.learning_rate)
+        for p in points
+    ]
+
+
+def test_a_sweep_is_the_product_of_its_grid_for_each_of_its_points(tmp_path: Path) -> None:
+    expected = [(la, ep, un, lr) for la, ep in ((1, 10), (4, 40)) for un in (1, 2, 3) for lr in (0.001, 0.1)]
+    assert values(read_sweep(written(tmp_path, SWEPT))) == expected
+
+
+def test_precisions_and_seeds_can_be_swept(tmp_path: Path) -> None:
+    points = read_sweep(written(tmp_path, BASE + "grid:\n  precision: [float32, binary]\n  seeds: [7, 8]\n"))
+    assert [(p.values.precision, p.values.seeds) for p in points] == [
+        ((precision,), (seed,)) for precision in (Precision.FLOAT32, Precision.BINARY) for seed in (7, 8)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("swept", "line", "key"),
+    [
+        pytest.param("grid:\n  train.epochs: [1, two]\n", 10, "train.epochs", id="wrong value"),
+        pytest.param("grid:\n  model.units: [1]\n  train.epochs: [1, two]\n", 11, "train.epochs", id="second axis"),
+        pytest.param("grid:\n  train.learning_rate: [.inf]\n", 10, "train.learning_rate", id="infinite"),
+        pytest.param("grid:\n  train.colour: [1]\n", 10, "train.colour", id="unknown key"),
+        pytest.param("grid:\n  colour: [1]\n", 10, "colour", id="unknown key at the top"),
+        pytest.param("grid:\n  trian.epochs: [1]\n", 10, "trian", id="unknown section"),
+        pytest.param("grid:\n  dataset.x: [1]\n", 10, "dataset", id="below a word"),
+        pytest.param("grid:\n  precision: [ternary]\n", 10, "precision", id="unknown precision"),
+        pytest.param("grid:\n  seeds: [0, -1]\n", 10, "seeds", id="negative seed"),
+        pytest.param("grid:\n  train: [{epochs: none}]\n", 10, "train.epochs", id="in a whole section"),
+        pytest.param("points:\n- {train.epochs: 1}\n- {train.epochs: two}\n", 11, "train.epochs", id="in a point"),
+        pytest.param("grid:\n  name: [a, b]\n", 10, "grid.name", id="name"),
+        pytest.param("grid:\n  resources.cpu: [1]\n", 10, "grid.resources.cpu", id="resources"),
+        pytest.param("points:\n- {}\n- {bench.threads: [1]}\n", 11, "points.1.bench.threads", id="bench"),
+    ],
+)
+def test_a_wrong_swept_value_is_located_where_it_is_swept(tmp_path: Path, swept: str, line: int, key: str) -> None:
+    path = written(tmp_path, BASE + swept)
+    message = refusal(path)
+    assert message.startswith(f"{path}:{line}: {key}")
+    assert is_one_sentence(message)
+
+
+def test_an_override_sets_a_nested_key(tmp_path: Path) -> None:
+    schedule = BASE.replace("0.001", "{schedule: cosine, initial: 0.1}")
+    (point,) = read_sweep(
+        written(tmp_path, schedule),
+        ["train.epochs=1", "train.learning_rate.initial=0.5", "seeds=[1, 2]", "model.units=9"],
+    )
+    assert point.values.train.epochs == 1
+    assert point.values.train.learning_rate == Schedule("cosine", 0.5)
+    assert point.values.seeds == (1, 2)
+    assert point.values.model == {"name": "mlp", "layers": 2, "units": 9}
+
+
+def test_the_last_override_of_a_key_counts(tmp_path: Path) -> None:
+    (point,) = read_sweep(written(tmp_path, BASE), ["train.epochs=1", "train.epochs=2"])
+    assert point.values.train.epochs == 2
+
+
+def test_an_override_makes_a_section_that_is_not_there(tmp_path: Path) -> None:
+    (point,) = read_sweep(written(tmp_path, BASE), ["bench.protocol=quick"])
+    assert point.values.bench.protocol == "quick"
+
+
+def test_an_override_replaces_an_axis_of_the_grid(tmp_path: Path) -> None:
+    points = read_sweep(written(tmp_path, SWEPT), ["model.units=7"])
+    assert values(points) == [(la, ep, 7, lr) for la, ep in ((1, 10), (4, 40)) for lr in (0.001, 0.1)]
+
+
+def test_an_override_replaces_the_only_axis(tmp_path: Path) -> None:
+    (point,) = read_sweep(written(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["model.units=7"])
+    assert point.values.model["units"] == 7
+
+
+def test_an_override_replaces_the_values_of_points(tmp_path: Path) -> None:
+    points = read_sweep(written(tmp_path, SWEPT), ["train.epochs=1", "model.units=1", "train.learning_rate=1"])
+    assert values(points) == [(1, 1, 1, 1.0), (4, 1, 1, 1.0)]
+
+
+def test_points_that_an_override_makes_alike_are_one(tmp_path: Path) -> None:
+    text = BASE + "points:\n- {model.units: 1}\n- {model.units: 2}\n"
+    (point,) = read_sweep(written(tmp_path, text), ["model.units=7"])
+    assert point.values.model["units"] == 7
+
+
+def test_an_override_replaces_swept_precisions(tmp_path: Path) -> None:
+    (point,) = read_sweep(written(tmp_path, BASE + "grid: {precision: [binary, float32]}\n"), ["precision=[float32]"])
+    assert point.values.precision == (Precision.FLOAT32,)
+
+
+def test_an_override_can_give_an_axis_other_values(tmp_path: Path) -> None:
+    points = read_sweep(written(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["grid.model.units=[5, 6, 7]"])
+    assert [point.values.model["units"] for point in points] == [5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train.epochs=many",
+        "train.epochs=",
+        "train.epochs=[1",
+        "train.epochs=2020-01-01",
+        "train.epochs",
+        "=1",
+        "train.colour=1",
+        "colour=1",
+        "trian.epochs=1",
+        "train.colour.deep=1",
+        "train.epochs.deep=1",
+        "train..epochs=1",
+        "train=5",
+        "train={epochs: none}",
+        "train.learning_rate=.inf",
+        "seeds=1",
+        "seeds=[-1]",
+        "seeds.9=3",
+        "precision=[ternary]",
+        "bench.protocol=fast",
+        "grid={}",
+        "grid.model.units=[]",
+    ],
+)
+def test_a_wrong_override_is_named_itself(tmp_path: Path, text: str) -> None:
+    message = refusal(written(tmp_path, BASE), text)
+    assert message.startswith(f"--set {text}: ")
+    assert is_one_sentence(message)
+
+
+AXES = ("model.units", "model.layers", "train.epochs", "train.batch_size")
+SMALL_AXES = st.lists(st.integers(1, 99), min_size=1, max_size=4, unique=True)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.dictionaries(st.sampled_from(AXES), SMALL_AXES, min_size=1))
+def test_a_grid_gives_the_products_number_of_distinct_points(
+    tmp_path_factory: pytest.TempPathFactory, axes: dict[str, list[int]]
+) -> None:
+    grid = "".join(f"  {key}: {listed}\n" for key, listed in axes.items())
+    points = read_sweep(written(tmp_path_factory.mktemp("grid"), f"{BASE}grid:\n{grid}"))
+    assert len(points) == prod(map(len, axes.values()))
+    assert len({repr((sorted(p.values.model.items()), p.values.train)) for p in points}) == len(points)
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_random_text_gives_a_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = written(tmp_path_factory.mktemp("random"), text.encode("utf-8", "surrogatepass"))
+    assert refusal(path).startswith(str(path))

@@ -1,0 +1,172 @@
+"""Trials, outcomes and measurements to store; and what the tests run in processes of their own."""
+
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from harness.core.bench import PROTOCOLS, BenchRequest, Case, Measurement, Run, Summary, Timing, Tool, ToolLog
+from harness.core.errors import CaseFailed, Reason
+from harness.core.ids import sha256_of
+from harness.core.sweep import (
+    Anatomy,
+    Artifact,
+    Epoch,
+    Failure,
+    Precision,
+    Recipe,
+    Resources,
+    Sweep,
+    Timings,
+    Trial,
+    TrialOutcome,
+)
+from harness.store.artifacts import ArtifactFiles
+from harness.store.cases import CaseRows
+from harness.store.database import now, open_database, open_read_only
+from harness.store.reading import ask
+from harness.store.trials import TrialRows
+
+EPOCHS = 3
+_PATIENCE_S = 60
+TOOL = Tool("python_runner", sha256_of(b"the tool"), "an interpreter 1.0")
+
+
+def make_trial(seed: int = 0, precision: Precision = Precision.BINARY) -> Trial:
+    return Trial("mlp", {"layers": 3, "units": 64}, {"units": 64}, precision, "digits", Recipe(epochs=EPOCHS), seed)
+
+
+def make_sweep(*trials: Trial, name: str = "study") -> Sweep:
+    return Sweep(name, trials, Resources(), BenchRequest())
+
+
+def make_artifact(content: bytes, accuracy: float | None = 0.9, agreement: float | None = 1.0) -> Artifact:
+    anatomy = Anatomy({"CONV_2D": 1, "LceBconv2d": 3}, binary_macs=8832, float_macs=4096)
+    return Artifact(sha256_of(content), "tflite", len(content), anatomy, accuracy, agreement)
+
+
+def make_outcome(trial: Trial, content: bytes | None = None, epochs: int = EPOCHS) -> TrialOutcome:
+    """Bytes of the trial's own, where none are given."""
+    content = content if content is not None else trial.id.encode() * 10
+    artifact = make_artifact(content)
+    return TrialOutcome(
+        trial_id=trial.id,
+        accuracy=0.91,
+        params=12_938,
+        curve=tuple(Epoch(n, 1 / n, 0.5 + n / 100, 1.1 / n, None, 0.25) for n in range(1, epochs + 1)),
+        artifacts=(artifact,),
+        files={artifact.sha256: content},
+        timings=Timings(waiting_s=1, import_s=2, data_s=3, fit_s=4, convert_s=5, evaluate_s=6),
+        node="node-1",
+        versions={"tensorflow": "2.21.0"},
+    )
+
+
+def make_case(artifact: str, device: str = "here") -> Case:
+    return Case(artifact, device, TOOL, PROTOCOLS["quick"])
+
+
+def make_measurement(case: Case, latency_us: float = 100.0, processes: int = 2) -> Measurement:
+    runs = tuple(_run(number, latency_us) for number in range(1, processes + 1))
+    summary = Summary(latency_us, latency_us - 1, latency_us + 1, processes, 5_000_000, "ok")
+    return Measurement(case, case.artifact, runs, summary, {"machine": "x86_64"}, now())
+
+
+def _run(number: int, latency_us: float) -> Run:
+    log = ToolLog(
+        inference=Timing(20, latency_us + 3, latency_us - 2, latency_us + 5, latency_us, 1.5),
+        warmup=Timing(1, 150.0, 150.0, 150.0, 150.0, None),
+        init_us=321.0,
+        peak_memory_bytes=4_000_000 + number,
+    )
+    return Run(number, now(), 0.75, 0, f"stdout of run {number}: µs\n", "", log)
+
+
+def stored_trial(engine: Engine, seed: int = 0, precision: Precision = Precision.BINARY) -> tuple[Trial, TrialOutcome]:
+    """A trial of the sweep `study`, submitted and done."""
+    trial = make_trial(seed, precision)
+    outcome = make_outcome(trial)
+    rows = TrialRows(engine)
+    rows.submit(make_sweep(trial), [])
+    rows.finish(outcome)
+    return trial, outcome
+
+
+def fill(engine: Engine) -> None:
+    """Something for every table: twins that are done and measured, a trial and a case that failed."""
+    cases = CaseRows(engine)
+    for precision, latency_us in ((Precision.BINARY, 100.0), (Precision.FLOAT32, 400.0)):
+        _, outcome = stored_trial(engine, precision=precision)
+        cases.finish("local", make_measurement(make_case(outcome.artifacts[0].sha256), latency_us))
+    failed = make_trial(seed=7)
+    TrialRows(engine).submit(make_sweep(failed), [])
+    TrialRows(engine).fail(failed.id, Failure(Reason.DIVERGED, "The loss became nan.", "log"))
+    unlucky = make_case(outcome.artifacts[0].sha256, device="shelf")
+    cases.fail(unlucky, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", "log"))
+
+
+def records(url: str, sql: str) -> list[dict[str, Any]]:
+    engine = open_read_only(url)
+    try:
+        return ask(engine, sql).records()
+    finally:
+        engine.dispose()
+
+
+def count(url: str, table: str) -> int:
+    return int(records(url, f"SELECT count(*) AS n FROM {table}")[0]["n"])
+
+
+def exit_codes(target: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> list[int | None]:
+    """Of one new process for each tuple of arguments; each is also given a barrier at which all of them meet."""
+    spawn = get_context("spawn")
+    together = spawn.Barrier(len(arguments))
+    processes = [spawn.Process(target=target, args=(*own, together)) for own in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def open_together(urls: list[str], together: Barrier) -> None:
+    """Run in several processes: they open each database at the same moment."""
+    for url in urls:
+        together.wait(_PATIENCE_S)
+        try:
+            open_database(url).dispose()
+        except BaseException:
+            together.abort()  # the others need not wait for this one
+            raise
+
+
+def store_outcomes(url: str, seeds: list[int], together: Barrier) -> None:
+    engine = open_database(url)
+    rows = TrialRows(engine)
+    together.wait(_PATIENCE_S)
+    for seed in seeds:
+        rows.finish(make_outcome(make_trial(seed)))
+    engine.dispose()
+
+
+def save_together(folder: Path, contents: list[bytes], together: Barrier) -> None:
+    files = ArtifactFiles(folder)
+    for content in contents:
+        together.wait(_PATIENCE_S)
+        files.save(content)
+
+
+def store_until_killed(url: str, artifacts: Path) -> None:
+    """Prints each trial's id after it is stored."""
+    rows, files = TrialRows(open_database(url)), ArtifactFiles(artifacts)
+    for seed in range(100_000):
+        trial = make_trial(seed)
+        rows.submit(make_sweep(trial), [])
+        outcome = make_outcome(trial)
+        for content in outcome.files.values():
+            files.save(content)
+        rows.finish(outcome)
+        print(trial.id, flush=True)

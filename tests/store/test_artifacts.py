@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import CaseFailed, Reason
+from harness.core.ids import sha256_of, sha256_of_file
+from harness.store.artifacts import ArtifactFiles, FileState
+from tests.store.examples import exit_codes, save_together
+
+CONTENT = b"TFL3 and so on" * 1000
+SHA256 = sha256_of(CONTENT)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ArtifactFiles:
+    return ArtifactFiles(tmp_path / "artifacts")
+
+
+def damage(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_a_saved_file_is_named_by_its_hash_and_whole(files: ArtifactFiles) -> None:
+    assert files.save(CONTENT) == SHA256
+    assert files.state(SHA256) is FileState.WHOLE
+    assert files.whole(SHA256) == files.path(SHA256)
+    assert files.whole(SHA256).read_bytes() == CONTENT
+    assert files.whole(SHA256).stem == SHA256
+
+
+def test_saving_again_leaves_the_file_alone(files: ArtifactFiles) -> None:
+    files.save(CONTENT)
+    before = files.path(SHA256).stat()
+    files.save(CONTENT)
+    after = files.path(SHA256).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_nothing_else_lies_beside_the_file(files: ArtifactFiles, tmp_path: Path) -> None:
+    files.save(CONTENT)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [files.path(SHA256)]
+
+
+def test_a_missing_file_is_noticed(files: ArtifactFiles) -> None:
+    assert files.state(SHA256) is FileState.MISSING
+    with pytest.raises(CaseFailed, match=rf"{SHA256[:12]}.*missing.*submit") as failed:
+        files.whole(SHA256)
+    assert failed.value.reason is Reason.HASH_MISMATCH
+
+
+@pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT + b"x", b"y" + CONTENT[1:]])
+def test_a_file_of_other_content_is_noticed_and_saving_heals_it(files: ArtifactFiles, content: bytes) -> None:
+    damage(files.path(SHA256), content)
+    assert files.state(SHA256) is FileState.CORRUPT
+    with pytest.raises(CaseFailed, match="corrupt") as failed:
+        files.whole(SHA256)
+    assert failed.value.reason is Reason.HASH_MISMATCH
+    assert files.save(CONTENT) == SHA256
+    assert files.whole(SHA256).read_bytes() == CONTENT
+
+
+def test_processes_that_save_the_same_bytes_at_once_leave_one_whole_file_each(tmp_path: Path) -> None:
+    contents = [bytes([number]) * 2_000_000 for number in range(10)]
+    assert exit_codes(save_together, [(tmp_path, contents)] * 2) == [0, 0]
+    found = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(path.stem for path in found) == sorted(map(sha256_of, contents))
+    assert all(sha256_of_file(path) == path.stem for path in found)

@@ -1,0 +1,194 @@
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, text
+
+from harness.core.errors import WorkspaceError
+from harness.store.database import HEAD, db_folder, open_database, open_read_only, shown
+from harness.store.tables import metadata
+from tests.store.examples import count, exit_codes, fill, open_together, records
+
+PROMISED = re.findall(
+    r"\w+",
+    "sweep, trial, model, precision, dataset, seed, params, accuracy, artifact, format, size_bytes, binary_macs, "
+    "float_macs, device, device_kind, tool, threads, latency_us, latency_low_us, latency_high_us, runs, "
+    "peak_memory_bytes, energy_uj, quality, measured_at",
+)
+
+NEXT_MIGRATION = '''
+"""A note on each trial."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("trials", sa.Column("note", sa.Text(), nullable=True))
+'''
+
+
+@pytest.fixture
+def next_migrations(tmp_path: Path) -> Path:
+    """The migrations of a version to come."""
+    folder = tmp_path / "next" / "migrations"
+    shutil.copytree(db_folder() / "migrations", folder)
+    (folder / "versions" / "0002_note.py").write_text(NEXT_MIGRATION)
+    return folder
+
+
+def test_opening_makes_every_table_and_the_view_results(engine: Engine) -> None:
+    found = inspect(engine)
+    assert set(metadata.tables) <= set(found.get_table_names())
+    assert {"results"} <= set(found.get_view_names())
+
+
+def test_results_has_the_columns_that_are_promised(engine: Engine) -> None:
+    assert set(PROMISED) <= {column["name"] for column in inspect(engine).get_columns("results")}
+
+
+def test_opening_again_changes_nothing(url: str) -> None:
+    first = open_database(url)
+    fill(first)
+    first.dispose()
+    before = records(url, "SELECT * FROM results ORDER BY artifact")
+    open_database(url).dispose()
+    assert records(url, "SELECT * FROM results ORDER BY artifact") == before
+    assert len(before) == 2
+
+
+def test_the_folder_of_a_new_sqlite_file_is_made(tmp_path: Path) -> None:
+    open_database(f"sqlite:///{tmp_path}/not/yet/harness.db").dispose()
+    assert (tmp_path / "not/yet/harness.db").is_file()
+
+
+def test_head_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(db_folder() / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_the_migrations_make_the_tables_of_tables_py(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_sqlite_is_in_wal_mode(sqlite_url: str) -> None:
+    engine = open_database(sqlite_url)
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(url: str) -> None:
+    engine = open_database(url)
+    fill(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(WorkspaceError, match=r"newer version.*9999"):
+        open_database(url)
+    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": "9999"}]
+    assert len(records(url, "SELECT * FROM results")) == 2
+
+
+def test_an_older_database_is_upgraded_and_keeps_its_rows(url: str, next_migrations: Path) -> None:
+    engine = open_database(url)
+    fill(engine)
+    engine.dispose()
+    before = records(url, "SELECT * FROM results ORDER BY artifact")
+    open_database(url, next_migrations).dispose()
+    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": "0002"}]
+    assert records(url, "SELECT DISTINCT note FROM trials") == [{"note": None}]
+    assert records(url, "SELECT * FROM results ORDER BY artifact") == before
+
+
+def test_a_copy_of_the_older_sqlite_file_is_kept(sqlite_file: Path, sqlite_url: str, next_migrations: Path) -> None:
+    engine = open_database(sqlite_url)
+    fill(engine)  # left open: what it wrote may still lie in the write-ahead log
+    open_database(sqlite_url, next_migrations).dispose()
+    engine.dispose()
+    (copy,) = sqlite_file.parent.glob("harness.db.*.bak")
+    with closing(sqlite3.connect(copy)) as old:
+        assert old.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert "note" not in [column[1] for column in old.execute("PRAGMA table_info(trials)")]
+    assert count(f"sqlite:///{copy}", "trials") == count(sqlite_url, "trials") == 3
+    assert count(f"sqlite:///{copy}", "results") == 2
+
+
+def test_no_copy_is_made_where_nothing_is_upgraded(sqlite_file: Path, sqlite_url: str) -> None:
+    open_database(sqlite_url).dispose()
+    open_database(sqlite_url).dispose()
+    assert list(sqlite_file.parent.glob("*.bak")) == []
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(url: str, next_migrations: Path) -> None:
+    engine = open_database(url)
+    fill(engine)
+    engine.dispose()
+    file = next_migrations / "versions" / "0002_note.py"
+    file.write_text(file.read_text() + '    raise RuntimeError("half way")\n')
+    with pytest.raises(RuntimeError, match="half way"):
+        open_database(url, next_migrations)
+    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": "0001"}]
+    assert "note" not in records(url, "SELECT * FROM trials")[0]
+    assert len(records(url, "SELECT * FROM results")) == 2
+
+
+@pytest.mark.parametrize("content", [b"This is no database.\n" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_file_that_is_no_database_is_refused_in_words_and_left_alone(
+    sqlite_file: Path, sqlite_url: str, content: bytes
+) -> None:
+    sqlite_file.write_bytes(content)
+    with pytest.raises(WorkspaceError, match=r"harness\.db.*HARNESS_HOME"):
+        open_database(sqlite_url)
+    assert sqlite_file.read_bytes() == content
+
+
+def test_a_folder_that_can_not_be_made_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a regular file")
+    with pytest.raises(WorkspaceError, match="HARNESS_HOME"):
+        open_database(f"sqlite:///{tmp_path}/file/home/harness.db")
+
+
+def test_a_folder_in_the_databases_place_is_refused_in_words(sqlite_file: Path, sqlite_url: str) -> None:
+    sqlite_file.mkdir()
+    with pytest.raises(WorkspaceError, match=r"harness\.db"):
+        open_database(sqlite_url)
+
+
+@pytest.mark.parametrize("nonsense", ["nonsense", "nonsense://here/db"])
+def test_a_url_that_names_no_database_is_refused_in_words(nonsense: str) -> None:
+    with pytest.raises(WorkspaceError, match="HARNESS_DATABASE_URL"):
+        open_database(nonsense)
+    with pytest.raises(WorkspaceError, match="HARNESS_DATABASE_URL"):
+        open_read_only(nonsense)
+
+
+def test_a_password_is_never_shown() -> None:
+    url = "postgresql+psycopg://me:secret@127.0.0.1:1/results?connect_timeout=5"
+    assert "secret" not in shown(url)
+    with pytest.raises(WorkspaceError) as refused:
+        open_database(url)
+    assert "secret" not in str(refused.value)
+    assert "127.0.0.1" in str(refused.value)
+
+
+def test_processes_that_open_a_new_database_at_once_all_succeed(tmp_path: Path, postgres_url: str) -> None:
+    urls = [*(f"sqlite:///{tmp_path}/{number}/harness.db" for number in range(25)), postgres_url]
+    assert exit_codes(open_together, [(urls,)] * 3) == [0, 0, 0]
+    for url in urls:
+        assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
+        assert count(url, "results") == 0

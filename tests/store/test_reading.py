@@ -1,0 +1,261 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from harness.core.errors import RequestError, WorkspaceError
+from harness.store.database import open_database, open_read_only, writing
+from harness.store.reading import Rows, ask, named_queries
+from harness.store.tables import metadata
+from tests.store.conftest import PostgreSQL
+from tests.store.examples import fill
+
+ON_EVERY_DATABASE = [
+    "INSERT INTO trial_artifacts SELECT trial_id, artifact, 1, 1, created_at FROM trial_artifacts",
+    "UPDATE trials SET status = 'planned'",
+    "DELETE FROM epochs",
+    "DROP TABLE runs",
+    "DROP VIEW results",
+    "ALTER TABLE trials ADD COLUMN mine TEXT",
+    "CREATE TABLE mine (id INTEGER)",
+    "CREATE TABLE mine AS SELECT * FROM trials",
+    "WITH x AS (SELECT 1) DELETE FROM epochs",
+    "WITH x AS (SELECT 1) UPDATE trials SET status = 'planned'",
+    "SELECT 1; DELETE FROM epochs",
+    "COMMIT; DELETE FROM epochs",
+    "ROLLBACK; DELETE FROM epochs; COMMIT",
+    "DELETE FROM epochs; COMMIT",
+    "BEGIN",
+    "COMMIT",
+    "",
+    "-- nothing but a comment",
+]
+ON_SQLITE = [
+    "ATTACH '{file}' AS other",
+    "VACUUM INTO '{file}'",
+    "VACUUM",
+    "REINDEX",
+    "ANALYZE",
+    "CREATE TEMP TABLE mine AS SELECT * FROM trials",
+    "PRAGMA query_only=off",
+    "PRAGMA query_only(0)",
+    "PRAGMA writable_schema=1",
+    "PRAGMA user_version=7",
+    "PRAGMA journal_mode=DELETE",
+    "PRAGMA wal_checkpoint(TRUNCATE)",
+    "REPLACE INTO epochs SELECT trial_id, number, 0, 0, 0, 0, 0 FROM epochs",
+    "SELECT load_extension('{file}')",
+    "BEGIN IMMEDIATE",
+]
+ON_POSTGRES = [
+    "COPY trials TO PROGRAM 'cat > {file}'",
+    "COPY (SELECT 'x') TO '{file}'",
+    "COPY trials TO STDOUT",
+    "COPY epochs FROM PROGRAM 'true'",
+    "DO $$ BEGIN DELETE FROM epochs; END $$",
+    "DO $$ BEGIN COPY (SELECT 1) TO '{file}'; END $$",
+    "WITH gone AS (DELETE FROM epochs RETURNING *) SELECT * FROM gone",
+    "SELECT lo_export(lo_from_bytea(0, 'x'), '{file}')",
+    "SELECT set_config('transaction_read_only', 'off', false)",
+    "SET TRANSACTION READ WRITE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+    "BEGIN; SET TRANSACTION READ WRITE; DELETE FROM epochs; COMMIT",
+    "COMMIT; BEGIN READ WRITE; DELETE FROM epochs; COMMIT",
+    "SELECT nextval('runs_id_seq')",
+    "EXPLAIN ANALYZE DELETE FROM epochs",
+    "PREPARE mine AS DELETE FROM epochs",
+    "TRUNCATE epochs CASCADE",
+    "ALTER SYSTEM SET work_mem = '8MB'",
+    "VACUUM",
+]
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    fill(engine)
+    return engine
+
+
+@pytest.fixture
+def reader(url: str, filled: Engine) -> Iterator[Engine]:
+    engine = open_read_only(url)
+    yield engine
+    engine.dispose()
+
+
+def content(engine: Engine) -> dict[str, Any]:
+    """Every row of every table, and the names in the schema."""
+    with engine.connect() as connection:
+        rows: dict[str, Any] = {
+            name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}")).all()))
+            for name in [*metadata.tables, "results"]
+        }
+        known = {
+            "sqlite": "SELECT type, name, sql FROM sqlite_master",
+            "postgresql": "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
+        }
+        rows["schema"] = sorted(map(repr, connection.execute(text(known[engine.dialect.name])).all()))
+        return rows
+
+
+def assert_refused(reader: Engine, writer: Engine, sql: str) -> None:
+    before = content(writer)
+    with pytest.raises(RequestError):
+        ask(reader, sql)
+    assert content(writer) == before
+    assert ask(reader, "SELECT count(*) AS n FROM epochs").values == ((6,),)  # and the next one is answered
+
+
+@pytest.mark.parametrize("sql", ON_EVERY_DATABASE)
+def test_sql_from_people_only_reads(reader: Engine, filled: Engine, sql: str) -> None:
+    assert_refused(reader, filled, sql)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("sql", ON_SQLITE)
+def test_sql_from_people_only_reads_sqlite(reader: Engine, filled: Engine, sql: str, tmp_path: Path) -> None:
+    file = tmp_path / "written-by-sql"
+    assert_refused(reader, filled, sql.format(file=file))
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("sql", ON_POSTGRES)
+def test_sql_from_people_only_reads_postgres(reader: Engine, filled: Engine, sql: str, postgres: PostgreSQL) -> None:
+    """Even as a superuser, who may write files on the server."""
+    file = postgres.folder / "written-by-sql"
+    try:
+        assert_refused(reader, filled, sql.format(file=file))
+        assert not file.exists()
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def test_no_setting_of_one_question_helps_the_next_to_write(reader: Engine, filled: Engine) -> None:
+    before = content(filled)
+    for sql in (*ON_SQLITE, *ON_POSTGRES, *ON_EVERY_DATABASE):
+        if "{file}" not in sql:
+            with pytest.raises(RequestError):
+                ask(reader, sql)
+        with pytest.raises(RequestError):
+            ask(reader, "DELETE FROM epochs")
+    assert content(filled) == before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM trials",
+        "  select count(*) from trials;  ",
+        "-- how many\nSELECT count(*) FROM trials",
+        "/* how many */ SELECT count(*) FROM trials",
+        "WITH x AS (SELECT * FROM trials) SELECT count(*) FROM x",
+        "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 3) SELECT count(*) FROM x",
+        "(SELECT 3)",
+        "VALUES (3)",
+    ],
+)
+def test_every_way_to_ask_is_answered(reader: Engine, url: str, sql: str) -> None:
+    if sql.startswith("(") and url.startswith("sqlite"):
+        with pytest.raises(RequestError):  # its grammar has no such thing
+            ask(reader, sql)
+    else:
+        assert ask(reader, sql).values == ((3,),)
+
+
+def test_rows_have_their_columns_names(reader: Engine) -> None:
+    answer = ask(reader, "SELECT id AS trial, status FROM trials WHERE status = 'failed'")
+    assert answer.columns == ("trial", "status")
+    assert answer.records()[0]["status"] == "failed"
+    assert ask(reader, "SELECT 1 AS one WHERE 1 = 0") == Rows(("one",), ())
+
+
+@pytest.mark.parametrize(
+    "literal",
+    ["50%", "%s", "%(name)s", "%%", "12:30", ":name", "a::b", "?", "$1", "{x}", "it''s", "µ – ☃", "\\n", "%b %d"],
+)
+def test_whatever_stands_in_a_string_survives(reader: Engine, literal: str) -> None:
+    assert ask(reader, f"SELECT '{literal}' AS x").values == ((literal.replace("''", "'"),),)
+
+
+def test_percent_is_an_operator_too(reader: Engine) -> None:
+    assert ask(reader, "SELECT 7 % 4 AS rest").values == ((3,),)
+    assert len(ask(reader, "SELECT * FROM trials WHERE model LIKE 'm%p'").values) == 3
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELEC 1",
+        "SELECT FROM WHERE",
+        "SELECT * FROM nowhere",
+        "SELECT speed FROM trials",
+        "SELECT 'open",
+        "SELECT :x",
+        "SELECT ?",
+    ],
+)
+def test_wrong_sql_is_told_in_one_sentence(reader: Engine, sql: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        ask(reader, sql)
+    message = str(refused.value)
+    assert message.startswith("The database refuses this SQL: ")
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert ".." not in message
+    assert "psycopg" not in message
+    assert "sqlalche.me" not in message
+
+
+@pytest.mark.parametrize("sql", ["SELECT * FROM nowhere", "SELECT speed FROM trials"])
+def test_an_unknown_name_is_answered_with_where_the_names_are(reader: Engine, sql: str) -> None:
+    with pytest.raises(RequestError, match="harness query"):
+        ask(reader, sql)
+
+
+def test_a_refused_write_is_told_that_queries_only_read(reader: Engine) -> None:
+    with pytest.raises(RequestError, match="read-only"):
+        ask(reader, "DELETE FROM epochs")
+
+
+def test_where_no_database_is_yet_the_answer_says_what_to_do(sqlite_file: Path, sqlite_url: str) -> None:
+    with pytest.raises(WorkspaceError, match=r"harness\.db.*harness submit sweep"):
+        open_read_only(sqlite_url)
+    assert not sqlite_file.exists()
+
+
+def test_a_server_without_that_database_is_told_so(postgres: PostgreSQL) -> None:
+    with pytest.raises(WorkspaceError, match="HARNESS_DATABASE_URL"):
+        ask(open_read_only(postgres.url("nobody_made_this")), "SELECT 1")
+
+
+def test_a_writer_with_an_open_transaction_blocks_no_reader(url: str) -> None:
+    writer, reader = open_database(url), open_read_only(url)
+    with writing(writer) as connection:
+        connection.execute(
+            metadata.tables["artifacts"].insert(),
+            [
+                {
+                    "sha256": "0" * 64,
+                    "format": "tflite",
+                    "size_bytes": 1,
+                    "operators": "{}",
+                    "binary_macs": 0,
+                    "float_macs": 0,
+                    "created_at": "",
+                }
+            ],
+        )
+        assert ask(reader, "SELECT * FROM artifacts").values == ()
+    assert len(ask(reader, "SELECT * FROM artifacts").values) == 1
+    writer.dispose()
+    reader.dispose()
+
+
+def test_every_named_query_says_what_it_is_for() -> None:
+    assert {"leaderboard", "pareto", "binary_vs_float", "history", "failures"} <= named_queries().keys()
+    for query in named_queries().values():
+        assert query.sql.startswith(f"-- {query.purpose}")
+        assert query.purpose

@@ -1,0 +1,249 @@
+from threading import Thread
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from harness.core.errors import Reason
+from harness.core.sweep import Artifact, Failure, Precision
+from harness.store.database import writing
+from harness.store.reading import Rows, ask, named_queries
+from harness.store.rows import unpacked
+from harness.store.tables import trials as trials_table
+from harness.store.trials import DONE, FAILED, PLANNED, TrialRows, TrialState
+from tests.store.examples import EPOCHS, fill, make_artifact, make_outcome, make_sweep, make_trial, stored_trial
+
+DIVERGED = Failure(
+    Reason.DIVERGED, "The loss became nan in epoch 2; lower train.learning_rate.", "epoch 1\nepoch 2 µ\n"
+)
+
+REQUIRED = [column.name for column in trials_table.columns if not column.nullable]
+
+
+@pytest.fixture
+def rows(engine: Engine) -> TrialRows:
+    return TrialRows(engine)
+
+
+def records(engine: Engine, sql: str) -> list[dict[str, Any]]:
+    return ask(engine, sql).records()
+
+
+def test_nothing_is_known_of_a_trial_before_it_is_submitted(rows: TrialRows) -> None:
+    assert rows.states([make_trial()]) == {}
+    assert rows.states([]) == {}
+    assert rows.sweeps() == []
+
+
+def test_submitted_trials_are_planned(rows: TrialRows) -> None:
+    trials = [make_trial(seed) for seed in range(3)]
+    rows.submit(make_sweep(*trials), again=[])
+    assert rows.states(trials) == {trial.id: TrialState(PLANNED, {}) for trial in trials}
+    assert rows.states([trials[0], make_trial(99)]).keys() == {trials[0].id}
+
+
+def test_submitting_again_adds_nothing_and_forgets_nothing(rows: TrialRows, engine: Engine) -> None:
+    trial, outcome = stored_trial(engine)
+    rows.submit(make_sweep(trial), again=[])
+    assert rows.states([trial]) == {trial.id: TrialState(DONE, {"tflite": outcome.artifacts[0].sha256})}
+    assert len(records(engine, "SELECT * FROM trials")) == 1
+    assert len(records(engine, "SELECT * FROM sweep_trials")) == 1
+
+
+def test_a_trial_that_is_run_again_is_planned_until_it_finishes(rows: TrialRows, engine: Engine) -> None:
+    trial, outcome = stored_trial(engine)
+    rows.submit(make_sweep(trial), again=[trial])
+    assert rows.states([trial])[trial.id].status == PLANNED
+    rows.finish(outcome)
+    assert rows.states([trial])[trial.id].status == DONE
+
+
+def test_two_sweeps_share_a_trial(rows: TrialRows, engine: Engine) -> None:
+    trial, outcome = stored_trial(engine)
+    rows.submit(make_sweep(trial, make_trial(1), name="other"), again=[])
+    assert rows.sweeps() == ["other", "study"]
+    assert rows.of_sweep("other") == rows.of_sweep("study") == [outcome.artifacts[0].sha256]
+    assert rows.of_sweep("nobody's") == []
+
+
+def test_a_finished_trial_is_stored_whole(rows: TrialRows, engine: Engine) -> None:
+    trial, outcome = stored_trial(engine)
+    (row,) = records(engine, "SELECT * FROM trials")
+    assert row["finished_at"] >= row["submitted_at"]
+    expected = {
+        "id": trial.id,
+        "twin": trial.twin,
+        "sweep": "study",
+        "model": "mlp",
+        "parameters": '{"layers": 3, "units": 64}',
+        "precision": "binary",
+        "dataset": "digits",
+        "seed": 0,
+        "status": DONE,
+        "reason": None,
+        "message": None,
+        "accuracy": 0.91,
+        "params": 12_938,
+        "node": "node-1",
+        "versions": '{"tensorflow": "2.21.0"}',
+        "waiting_s": 1.0,
+        "import_s": 2.0,
+        "data_s": 3.0,
+        "fit_s": 4.0,
+        "convert_s": 5.0,
+        "evaluate_s": 6.0,
+    }
+    assert {name: row[name] for name in expected} == expected
+    (artifact,) = records(engine, "SELECT * FROM artifacts JOIN trial_artifacts ON artifact = sha256")
+    made = outcome.artifacts[0]
+    assert (artifact["sha256"], artifact["size_bytes"]) == (made.sha256, made.size_bytes)
+    assert (artifact["binary_macs"], artifact["float_macs"]) == (8832, 4096)
+    assert artifact["operators"] == '{"CONV_2D": 1, "LceBconv2d": 3}'
+    assert (artifact["trial_id"], artifact["accuracy"], artifact["agreement"]) == (trial.id, 0.9, 1.0)
+
+
+def test_a_curve_has_a_row_an_epoch(engine: Engine) -> None:
+    trial, _ = stored_trial(engine)
+    curve = records(engine, "SELECT * FROM epochs ORDER BY number")
+    assert [row["number"] for row in curve] == [1, 2, 3]
+    assert [row["loss"] for row in curve] == [1.0, 1 / 2, 1 / 3]
+    assert {row["trial_id"] for row in curve} == {trial.id}
+    assert curve[1]["validation_loss"] == 1.1 / 2
+    assert curve[1]["validation_accuracy"] is None
+
+
+def test_finishing_the_same_trial_twice_doubles_nothing(rows: TrialRows, engine: Engine) -> None:
+    _, outcome = stored_trial(engine)
+    tables = ("trials", "epochs", "artifacts", "trial_artifacts")
+    before = {table: len(records(engine, f"SELECT * FROM {table}")) for table in tables}
+    rows.finish(outcome)
+    assert {table: len(records(engine, f"SELECT * FROM {table}")) for table in tables} == before
+    assert before == {"trials": 1, "epochs": EPOCHS, "artifacts": 1, "trial_artifacts": 1}
+
+
+def test_a_shorter_curve_takes_the_place_of_a_longer_one(rows: TrialRows, engine: Engine) -> None:
+    trial, _ = stored_trial(engine)
+    rows.finish(make_outcome(trial, epochs=2))
+    assert [row["number"] for row in records(engine, "SELECT number FROM epochs ORDER BY number")] == [1, 2]
+
+
+def test_the_newest_artifact_of_a_trial_counts(rows: TrialRows, engine: Engine) -> None:
+    trial, _ = stored_trial(engine)
+    newer = make_outcome(trial, b"other bytes")
+    rows.finish(newer)
+    assert rows.states([trial])[trial.id].artifacts == {"tflite": newer.artifacts[0].sha256}
+
+
+def test_two_trials_may_make_the_same_bytes(rows: TrialRows, engine: Engine) -> None:
+    first, second = make_trial(1), make_trial(2)
+    rows.submit(make_sweep(first, second), again=[])
+    for trial in (first, second):
+        rows.finish(make_outcome(trial, b"the same bytes"))
+    sha256 = make_artifact(b"the same bytes").sha256
+    assert len(records(engine, "SELECT * FROM artifacts")) == 1
+    assert rows.states([first, second]) == {
+        first.id: TrialState(DONE, {"tflite": sha256}),
+        second.id: TrialState(DONE, {"tflite": sha256}),
+    }
+    assert rows.of_sweep("study") == [sha256]
+
+
+def test_a_failed_trial_keeps_its_reason_and_log(rows: TrialRows, engine: Engine) -> None:
+    trial = make_trial()
+    rows.submit(make_sweep(trial), again=[])
+    rows.fail(trial.id, DIVERGED)
+    assert rows.states([trial]) == {trial.id: TrialState(FAILED, {})}
+    (row,) = records(engine, "SELECT reason, message, finished_at FROM trials")
+    assert (row["reason"], row["message"]) == ("diverged", DIVERGED.message)
+    assert row["finished_at"] is not None
+    (failure,) = records(engine, "SELECT * FROM failures")
+    assert (failure["trial_id"], failure["case_id"]) == (trial.id, None)
+    assert (failure["reason"], failure["message"]) == ("diverged", DIVERGED.message)
+    assert unpacked(failure["log_zstd"]) == DIVERGED.log
+
+
+def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(rows: TrialRows, engine: Engine) -> None:
+    trial = make_trial()
+    rows.submit(make_sweep(trial), again=[])
+    rows.fail(trial.id, DIVERGED)
+    rows.submit(make_sweep(trial), again=[trial])
+    assert rows.states([trial])[trial.id].status == PLANNED
+    rows.finish(make_outcome(trial))
+    (row,) = records(engine, "SELECT status, reason, message FROM trials")
+    assert row == {"status": DONE, "reason": None, "message": None}
+    assert len(records(engine, "SELECT * FROM failures")) == 1
+    assert ask(engine, named_queries()["failures"].sql).values == ()
+
+
+def test_a_model_file_of_the_users_own_needs_no_trial(rows: TrialRows, engine: Engine) -> None:
+    own: Artifact = make_artifact(b"own model", accuracy=None, agreement=None)
+    rows.add_artifact(own, "mobilenet.tflite")
+    rows.add_artifact(own, "copy.tflite")
+    (row,) = records(engine, "SELECT * FROM artifacts")
+    assert (row["sha256"], row["name"]) == (own.sha256, "mobilenet.tflite")
+    assert records(engine, "SELECT * FROM trial_artifacts") == []
+
+
+def test_a_sweep_may_be_submitted_while_another_process_submits_it(rows: TrialRows, engine: Engine) -> None:
+    """The other one has written the trial down and has not committed yet: this one waits, and finds it there."""
+    trial = make_trial()
+    failures: list[BaseException] = []
+
+    def submit() -> None:
+        try:
+            rows.submit(make_sweep(trial), again=[])
+        except BaseException as failure:  # noqa: BLE001  (told below, by the test's own thread)
+            failures.append(failure)
+
+    thread = Thread(target=submit)
+    with writing(engine) as other:
+        other.execute(
+            trials_table.insert(), [dict.fromkeys(REQUIRED, "…") | {"id": trial.id, "seed": 0, "status": PLANNED}]
+        )
+        thread.start()
+        thread.join(1)
+        assert thread.is_alive()
+    thread.join()
+    assert failures == []
+    assert rows.states([trial]) == {trial.id: TrialState(PLANNED, {})}
+    assert rows.sweeps() == ["study"]
+
+
+@pytest.mark.parametrize("seed", [2**31 - 1, 2**32 - 1])
+def test_every_seed_that_numpy_takes_is_stored(rows: TrialRows, engine: Engine, seed: int) -> None:
+    rows.submit(make_sweep(make_trial(seed)), again=[])
+    assert records(engine, "SELECT seed FROM trials") == [{"seed": seed}]
+
+
+@pytest.mark.parametrize("name", sorted(named_queries()))
+def test_each_named_query_answers_on_an_empty_database(engine: Engine, name: str) -> None:
+    answer = ask(engine, named_queries()[name].sql)
+    assert answer.values == ()
+    assert len(set(answer.columns)) == len(answer.columns) > 3
+
+
+@pytest.mark.parametrize("name", sorted(named_queries()))
+def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -> None:
+    """A number is a number on every database, so that JSON, Parquet and tables need not care where rows come from."""
+    fill(engine)
+    answer: Rows = ask(engine, named_queries()[name].sql)
+    assert answer.values
+    assert {type(value) for row in answer.values for value in row} <= {int, float, str, bool, type(None)}
+    assert named_queries()[name].purpose.endswith(".")
+
+
+def test_a_binary_network_stands_beside_its_float_twin(engine: Engine) -> None:
+    fill(engine)
+    (row,) = records(engine, named_queries()["binary_vs_float"].sql)
+    assert (row["sweep"], row["model"], row["seed"], row["device"]) == ("study", "mlp", 0, "here")
+    assert float(row["times_faster"]) == pytest.approx(4.0)
+    assert float(row["size_share"]) == pytest.approx(1.0)
+    assert float(row["accuracy_points"]) == pytest.approx(0.0)
+
+
+def test_the_sweeps_query_counts_what_came_of_each(engine: Engine) -> None:
+    fill(engine)
+    TrialRows(engine).submit(make_sweep(make_trial(50, Precision.FLOAT32)), again=[])
+    (row,) = records(engine, named_queries()["sweeps"].sql)
+    counts = {name: row[name] for name in ("trials", "done", "failed", "waiting", "measured", "failed_cases")}
+    assert counts == {"trials": 4, "done": 2, "failed": 1, "waiting": 1, "measured": 2, "failed_cases": 1}

@@ -1,0 +1,107 @@
+"""Many writers of one SQLite file: nothing lost, nothing doubled, nothing half."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Event, Thread
+
+from sqlalchemy import text
+
+from harness.store.artifacts import ArtifactFiles, FileState
+from harness.store.database import open_database, writing
+from harness.store.trials import TrialRows
+from tests.store.examples import (
+    EPOCHS,
+    count,
+    exit_codes,
+    make_outcome,
+    make_sweep,
+    make_trial,
+    records,
+    store_outcomes,
+)
+
+PROCESSES, TRIALS = 8, 20
+HELD_S = 3.0
+REPOSITORY = Path(__file__).parents[2]
+WHOLE = """
+SELECT t.id, t.status, (SELECT count(*) FROM epochs WHERE trial_id = t.id) AS epochs,
+       (SELECT artifact FROM trial_artifacts WHERE trial_id = t.id) AS artifact
+FROM trials AS t
+"""
+
+
+def test_eight_processes_store_their_trials_at_once(sqlite_url: str) -> None:
+    seeds = [list(range(start, start + TRIALS)) for start in range(0, PROCESSES * TRIALS, TRIALS)]
+    engine = open_database(sqlite_url)
+    TrialRows(engine).submit(make_sweep(*(make_trial(seed) for own in seeds for seed in own)), again=[])
+    engine.dispose()
+    assert exit_codes(store_outcomes, [(sqlite_url, own) for own in seeds]) == [0] * PROCESSES
+    found = records(sqlite_url, WHOLE)
+    assert {(row["status"], row["epochs"]) for row in found} == {("done", EPOCHS)}
+    assert len({row["artifact"] for row in found}) == len(found) == PROCESSES * TRIALS
+    assert count(sqlite_url, "trial_artifacts") == count(sqlite_url, "artifacts") == PROCESSES * TRIALS
+
+
+def test_processes_that_store_the_same_trials_at_once_double_nothing(url: str) -> None:
+    seeds = list(range(TRIALS))
+    engine = open_database(url)
+    TrialRows(engine).submit(make_sweep(*map(make_trial, seeds)), again=[])
+    engine.dispose()
+    assert exit_codes(store_outcomes, [(url, seeds)] * 3) == [0] * 3
+    found = records(url, WHOLE)
+    assert {(row["status"], row["epochs"]) for row in found} == {("done", EPOCHS)}
+    assert count(url, "trials") == count(url, "trial_artifacts") == count(url, "artifacts") == TRIALS
+
+
+def test_a_lock_that_another_holds_for_seconds_is_waited_for(sqlite_url: str) -> None:
+    engine, other = open_database(sqlite_url), open_database(sqlite_url)
+    trial = make_trial()
+    TrialRows(engine).submit(make_sweep(trial), again=[])
+    locked, never = Event(), Event()
+
+    def hold() -> None:
+        with writing(other) as connection:
+            connection.execute(text("UPDATE trials SET node = 'held'"))
+            locked.set()
+            never.wait(HELD_S)
+
+    holder = Thread(target=hold)
+    holder.start()
+    locked.wait()
+    started = time.monotonic()
+    TrialRows(engine).finish(make_outcome(trial))
+    assert time.monotonic() - started > HELD_S - 0.5
+    holder.join()
+    assert [row["epochs"] for row in records(sqlite_url, WHOLE)] == [EPOCHS]
+    assert records(sqlite_url, "SELECT status, node FROM trials") == [{"status": "done", "node": "node-1"}]
+    engine.dispose()
+    other.dispose()
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_whole_trials(sqlite_url: str, tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from tests.store.examples import store_until_killed as run; run(sys.argv[1], Path(sys.argv[2]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, sqlite_url, str(tmp_path / "artifacts")],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        assert writer.stdout is not None
+        printed = [writer.stdout.readline().strip() for _ in range(25)]
+        writer.kill()
+        printed += writer.stdout.read().split()
+    files = ArtifactFiles(tmp_path / "artifacts")
+    found = {row["id"]: row for row in records(sqlite_url, WHOLE)}
+    assert set(printed) <= found.keys()
+    for row in found.values():
+        if row["id"] in printed or row["status"] == "done":
+            assert (row["status"], row["epochs"]) == ("done", EPOCHS)
+            assert files.state(row["artifact"]) is FileState.WHOLE
+        else:
+            assert (row["status"], row["epochs"], row["artifact"]) == ("planned", 0, None)
+    assert len(found) <= len(printed) + 2
+    open_database(sqlite_url).dispose()
+    assert records(sqlite_url, "PRAGMA table_info(trials)")
+    assert count(sqlite_url, "sweep_trials") == len(found)

@@ -2,7 +2,7 @@
 SELECT
     b.sweep, b.model, b.parameters, b.seed, b.device, b.threads,
     f.latency_us / b.latency_us AS times_faster,
-    1.0 * b.size_bytes / f.size_bytes AS size_share,
+    CAST(b.size_bytes AS FLOAT) / f.size_bytes AS size_share,
     100 * (b.accuracy - f.accuracy) AS accuracy_points
 FROM results AS b
 JOIN results AS f

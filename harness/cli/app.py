@@ -27,14 +27,19 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"harness {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the cause of an error, traceback and all.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and end.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, help="Show the version and end.", is_eager=True)
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"harness {__version__}")
-        raise typer.Exit
     if verbose:
         os.environ["HARNESS_VERBOSE"] = "1"
 

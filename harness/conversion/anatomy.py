@@ -23,7 +23,7 @@ def anatomy(flatbuffer: bytes) -> Anatomy:
         raise ValueError("is no TensorFlow Lite model: the file's identifier is missing")
     try:
         return _count(Model.GetRootAsModel(flatbuffer, 0))
-    except (struct.error, IndexError, TypeError, AttributeError) as error:
+    except (struct.error, LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError("is no whole TensorFlow Lite model: it ends too soon or points outside itself") from error
 
 

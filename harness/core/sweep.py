@@ -83,7 +83,7 @@ class SweepPoint:
     model: Mapping[str, Any]
     train: Recipe
     precision: Annotated[tuple[Precision, ...], MinLen(1)]
-    seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Ge(0), Lt(2**32)], ...], MinLen(1)] = (0,)  # numpy's range
     grid: Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)]], MinLen(1)] | None = None
     points: Annotated[tuple[Mapping[str, Any], ...], MinLen(1)] | None = None
     resources: Resources = Resources()

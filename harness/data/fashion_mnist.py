@@ -5,6 +5,7 @@ Taken from a folder of the four IDX files where there is one, else fetched by Ke
 
 import gzip
 import zlib
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ _FOLDER = "fashion-mnist"
 SHA256 = "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f"  # of the four arrays, in FILES' order
 _IDX_HEADER_BYTES = 4
 _IDX_UBYTE = 8
+_MOST_DIMENSIONS = 32  # of a numpy array
 
 Bytes = NDArray[np.uint8]
 
@@ -82,10 +84,10 @@ def read_idx(path: Path) -> Bytes:
     if len(content) < _IDX_HEADER_BYTES or content[:3] != bytes((0, 0, _IDX_UBYTE)):
         raise DataUnavailable(f"{path}: is no IDX file of bytes; fetch it again.")
     rank = content[3]
-    sizes = (
-        np.frombuffer(content, ">u4", rank, _IDX_HEADER_BYTES) if len(content) >= 4 + 4 * rank else np.array([], ">u4")
-    )
     start = _IDX_HEADER_BYTES + 4 * rank
-    if len(sizes) != rank or len(content) - start != int(np.prod(sizes, dtype=np.int64)):
+    if rank > _MOST_DIMENSIONS or len(content) < start:
+        raise DataUnavailable(f"{path}: has a header that can't be true; fetch it again.")
+    sizes = [int(size) for size in np.frombuffer(content, ">u4", rank, _IDX_HEADER_BYTES)]
+    if len(content) - start != prod(sizes):
         raise DataUnavailable(f"{path}: holds {len(content)} bytes, not what its header says; fetch it again.")
-    return np.frombuffer(content, np.uint8, offset=start).reshape([int(size) for size in sizes])
+    return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)

@@ -9,11 +9,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from harness.core.bench import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of_file
 from harness.devices.transport import Completed
+
+_LAST_WORDS_S = 2.0
 
 
 class LocalTransport:
@@ -37,15 +40,15 @@ class LocalTransport:
             )
         except OSError as error:
             return Completed(127, "", f"{argv[0]}: {error.strerror}", time.perf_counter() - started)
-        with process:
-            try:
-                stdout, stderr = process.communicate(timeout=timeout_s)
-            except BaseException as error:
-                stdout, stderr = _end(process)
-                if isinstance(error, subprocess.TimeoutExpired):
-                    message = f"{argv[0]} was still running after {timeout_s:g} s on {self._device.id} and was ended."
-                    raise CaseFailed(Reason.TIMEOUT, message, f"{stdout}\n{stderr}") from error
-                raise
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            log = _end(process)
+            message = f"{argv[0]} was still running after {timeout_s:g} s on {self._device.id} and was ended."
+            raise CaseFailed(Reason.TIMEOUT, message, log) from error
+        except BaseException:
+            _end(process)
+            raise
         return Completed(process.returncode, stdout, stderr, time.perf_counter() - started)
 
     def push(self, source: Path, sha256: str, name: str) -> str:
@@ -68,13 +71,20 @@ class LocalTransport:
 def _copy(source: Path, target: Path) -> None:
     """Under a temporary name first, so that no half file ever has the hash's name."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    partial = target.with_name(f".{target.name}.{uuid4().hex}")
     shutil.copyfile(source, partial)
     partial.replace(target)
 
 
-def _end(process: "subprocess.Popen[str]") -> tuple[str, str]:
-    """The command and all that it started; what it had printed."""
+def _end(process: "subprocess.Popen[str]") -> str:
+    """Ends the command and all that it started; returns what it had printed."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    return process.communicate()
+    try:
+        return "\n".join(process.communicate(timeout=_LAST_WORDS_S))
+    except subprocess.TimeoutExpired as error:  # a child that left the session holds the pipe: it is not waited for
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+        printed = (error.stdout or b"", error.stderr or b"")
+        return "\n".join(part.decode(errors="replace") if isinstance(part, bytes) else part for part in printed)

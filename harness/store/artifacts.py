@@ -3,6 +3,7 @@
 import os
 from enum import Enum
 from pathlib import Path
+from uuid import uuid4
 
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of, sha256_of_file
@@ -29,7 +30,7 @@ class ArtifactFiles:
         if self.state(sha256) is not FileState.WHOLE:
             path = self.path(sha256)
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}")
+            partial = path.with_name(f".{path.name}.{uuid4().hex}")
             with partial.open("wb") as file:
                 file.write(content)
                 file.flush()

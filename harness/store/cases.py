@@ -10,7 +10,7 @@ from harness.core.bench import Case, Measurement, Run
 from harness.core.errors import CaseFailed
 from harness.core.ids import plain
 from harness.store.database import now, writing
-from harness.store.rows import as_json, insert_missing, packed
+from harness.store.rows import as_json, insert_missing, packed, storable
 from harness.store.tables import cases, failures, measurements, runs
 
 
@@ -37,7 +37,12 @@ class CaseRows:
     def fail(self, case: Case, device_kind: str, failure: CaseFailed) -> None:
         with writing(self._engine) as connection:
             _plan(connection, case, device_kind)
-            row = {"case_id": case.id, "reason": str(failure.reason), "message": str(failure), "failed_at": now()}
+            row = {
+                "case_id": case.id,
+                "reason": str(failure.reason),
+                "message": storable(str(failure)),
+                "failed_at": now(),
+            }
             connection.execute(insert(failures), [{**row, "log_zstd": packed(failure.log)}])
 
 

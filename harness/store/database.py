@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
@@ -39,7 +39,7 @@ def open_database(url: str, migrations: Path | None = None) -> Engine:
     Raises WorkspaceError where it can't be opened, or was made by a newer version.
     """
     engine = _engine(url)
-    with _told(engine):
+    with _told(engine), _one_at_a_time(engine):
         if _revision(engine) != HEAD or migrations is not None:
             _upgrade(engine, migrations or db_folder() / "migrations")
     return engine
@@ -51,26 +51,42 @@ def _told(engine: Engine) -> Iterator[None]:
         yield
     except (OperationalError, DatabaseError) as error:
         name = shown(engine.url.render_as_string(hide_password=False))
+        words = (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
         raise WorkspaceError(
-            f"The database {name} can't be used: {error.orig}; check HARNESS_HOME and HARNESS_DATABASE_URL."
+            f"The database {name} can't be used: {words}; check HARNESS_HOME and HARNESS_DATABASE_URL."
         ) from error
 
 
 def _engine(url: str) -> Engine:
+    parsed = _parsed(url)
     try:
-        parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
-    except (ArgumentError, ModuleNotFoundError) as error:
-        raise WorkspaceError(f"HARNESS_DATABASE_URL names no database that can be opened: {error}.") from error
     except OSError as error:
         raise WorkspaceError(
             f"{error.filename}: can't be made: {error.strerror}; set HARNESS_HOME to a folder that can be written."
         ) from error
+    engine = create_engine(parsed)
     if engine.dialect.name == "sqlite":
         _settle_sqlite(engine)
     return engine
+
+
+def _parsed(url: str) -> URL:
+    """Raises WorkspaceError where it is no URL, or its driver is not installed; the URL's password is not told."""
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect().import_dbapi()
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise WorkspaceError(
+                f"HARNESS_DATABASE_URL: {parsed.get_backend_name()} is not supported, use SQLite or PostgreSQL."
+            )
+    except ArgumentError as error:
+        raise WorkspaceError("HARNESS_DATABASE_URL names no kind of database that is known here.") from error
+    except ModuleNotFoundError as error:
+        hint = "for PostgreSQL: pip install 'bnn-harness[postgres]' and postgresql+psycopg://…"
+        raise WorkspaceError(f"HARNESS_DATABASE_URL needs {error.name}, which is not installed; {hint}") from error
+    return parsed
 
 
 def _settle_sqlite(engine: Engine) -> None:
@@ -110,17 +126,15 @@ def _upgrade(engine: Engine, migrations: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]  # newest first
-    with _one_at_a_time(engine):
-        current = _revision(engine)
-        if current is not None and current not in known:
-            raise WorkspaceError(
-                "The database is of a newer version of the harness "
-                f"(schema {current}, this one knows up to {known[0]}); "
-                "upgrade the harness, or set HARNESS_HOME to another folder."
-            )
-        if current is not None and current != known[0]:
-            _keep_copy(engine, current)
-        _migrate(engine, config)
+    current = _revision(engine)
+    if current is not None and current not in known:
+        raise WorkspaceError(
+            f"The database is of a newer version of the harness (schema {current}, this one knows up to {known[0]}); "
+            "upgrade the harness, or set HARNESS_HOME to another folder."
+        )
+    if current is not None and current != known[0]:
+        _keep_copy(engine, current)
+    _migrate(engine, config)
 
 
 def _migrate(engine: Engine, config: "Config") -> None:
@@ -137,11 +151,11 @@ def _migrate(engine: Engine, config: "Config") -> None:
 
 @contextmanager
 def _one_at_a_time(engine: Engine) -> Iterator[None]:
-    """Between the processes that may upgrade one SQLite file, its copy included."""
+    """Between processes that open one SQLite file: its change to WAL waits for nobody, and its upgrade is for one."""
     if engine.dialect.name != "sqlite" or not engine.url.database:
         yield
         return
-    with FileLock(f"{engine.url.database}.upgrade"):
+    with FileLock(f"{engine.url.database}.lock"):
         yield
 
 
@@ -165,7 +179,8 @@ def _drop_views(connection: Connection) -> None:
 def _make_views(connection: Connection) -> None:
     """Views hold no data: each upgrade makes them anew from db/views, in the order of their names."""
     for file in _view_files():
-        connection.exec_driver_sql(f"CREATE VIEW {file.stem} AS\n{file.read_text()}".replace("%", "%%"))
+        sql = f"CREATE VIEW {file.stem} AS\n{file.read_text()}"
+        connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
 def shown(url: str) -> str:
@@ -178,7 +193,7 @@ def shown(url: str) -> str:
 
 def open_read_only(url: str) -> Engine:
     """For SQL from people: whatever it says, nothing is written. Raises WorkspaceError where there is no database."""
-    parsed = make_url(url)
+    parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed).execution_options(postgresql_readonly=True)
     if not parsed.database or not Path(parsed.database).is_file():

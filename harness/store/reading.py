@@ -1,14 +1,14 @@
 """SQL from files and from people, read-only, as columns and rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
-from harness.core.errors import RequestError
+from harness.core.errors import RequestError, WorkspaceError
 from harness.store.database import db_folder
 
 
@@ -39,17 +39,28 @@ def _named(file: Path) -> NamedQuery:
     return NamedQuery(file.stem, sql.splitlines()[0].removeprefix("--").strip(), sql)
 
 
-def ask(engine: Engine, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+def ask(engine: Engine, sql: str) -> Rows:
     """Raises RequestError where the database refuses the SQL, or would have to write."""
     try:
         with engine.connect() as connection:
-            # Without parameters the text goes to the driver as it is: a colon in it is the user's.
-            result = connection.execute(text(sql), parameters) if parameters else connection.exec_driver_sql(sql)
+            # The text goes to the driver as it is: a colon or a percent sign in it is the user's. On PostgreSQL a
+            # streamed result is a server's cursor, which takes one SELECT: no COMMIT before it, no COPY to a file.
+            options = {"no_parameters": True, "stream_results": True}
+            result = connection.exec_driver_sql(sql, execution_options=options)
             return Rows(_apart(list(result.keys())), tuple(tuple(row) for row in result))
     except DBAPIError as error:
-        raise RequestError(f"The database refuses this SQL: {str(error.orig).strip()}.{_hint(error)}") from error
+        if error.statement is None:
+            raise WorkspaceError(
+                f"The database can't be reached: {_words(error)}; check HARNESS_DATABASE_URL."
+            ) from error
+        raise RequestError(f"The database refuses this SQL: {_words(error)}.{_hint(error)}") from error
     except ResourceClosedError as error:
         raise RequestError("This SQL answers no rows; queries are read-only, give a SELECT.") from error
+
+
+def _words(error: DBAPIError) -> str:
+    """The database's first line; the rest points into the text with a caret."""
+    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0].rstrip(".")
 
 
 def _apart(names: list[str]) -> tuple[str, ...]:
@@ -59,11 +70,17 @@ def _apart(names: list[str]) -> tuple[str, ...]:
     )
 
 
+_WRITING_REFUSED = ("readonly", "not authorized", "authorization denied", "read-only", "syntax error")
+_UNKNOWN_NAME = ("no such", "does not exist")
+
+
 def _hint(error: DBAPIError) -> str:
     words = str(error.orig)
-    if "readonly" in words or "not authorized" in words or "read-only" in words:
-        return " Queries are read-only."
-    return " `harness query` lists the named queries; the view `results` has the rows." if "no such" in words else ""
+    if any(sign in words for sign in _WRITING_REFUSED):
+        return " Queries are read-only: one SELECT."
+    if any(sign in words for sign in _UNKNOWN_NAME):
+        return " `harness query` lists the named queries; the view `results` has the rows."
+    return ""
 
 
 def results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict[str, Any]]:

@@ -6,13 +6,21 @@ from typing import Any
 
 import zstandard
 from sqlalchemy import Connection, Table, and_, insert, select
+from sqlalchemy.exc import IntegrityError
 
 
 def insert_missing(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Inserts unless a row of that primary key is there: on any database, in one transaction with what follows."""
+    """Inserts unless a row of that primary key is there, or comes there at the same moment: on any database."""
     key = and_(*(column == row[column.name] for column in table.primary_key))
-    if connection.execute(select(1).select_from(table).where(key)).first() is None:
-        connection.execute(insert(table), [dict(row)])
+    there = select(1).select_from(table).where(key)
+    if connection.execute(there).first() is not None:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(table), [dict(row)])
+    except IntegrityError:
+        if connection.execute(there).first() is None:
+            raise
 
 
 def as_json(value: object) -> str:
@@ -25,3 +33,8 @@ def packed(text: str) -> bytes:
 
 def unpacked(blob: bytes) -> str:
     return zstandard.decompress(blob).decode()
+
+
+def storable(message: str) -> str:
+    """PostgreSQL takes no NUL in a text, and a tool may print one."""
+    return message.replace("\0", "\ufffd")

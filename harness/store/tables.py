@@ -36,7 +36,7 @@ trials = Table(
     Column("precision", String(16), nullable=False),
     Column("dataset", String(100), nullable=False),
     Column("recipe", Text, nullable=False),
-    Column("seed", Integer, nullable=False),
+    Column("seed", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),
     Column("reason", String(32)),
     Column("message", Text),

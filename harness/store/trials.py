@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, and_, insert, select, update
 from harness.core.ids import plain
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Trial, TrialOutcome
 from harness.store.database import now, writing
-from harness.store.rows import as_json, insert_missing, packed
+from harness.store.rows import as_json, insert_missing, packed, storable
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
 
 DONE, FAILED, PLANNED = "done", "failed", "planned"
@@ -83,11 +83,12 @@ class TrialRows:
 
     def fail(self, trial_id: str, failure: Failure) -> None:
         at = now()
+        told = {"reason": str(failure.reason), "message": storable(failure.message)}
         with writing(self._engine) as connection:
-            told = {"status": FAILED, "reason": str(failure.reason), "message": failure.message, "finished_at": at}
-            connection.execute(update(trials).where(trials.c.id == trial_id).values(**told))
-            row = {"trial_id": trial_id, "reason": str(failure.reason), "message": failure.message, "failed_at": at}
-            connection.execute(insert(failures), [{**row, "log_zstd": packed(failure.log)}])
+            ended = {**told, "status": FAILED, "finished_at": at}
+            connection.execute(update(trials).where(trials.c.id == trial_id).values(**ended))
+            row = {**told, "trial_id": trial_id, "failed_at": at, "log_zstd": packed(failure.log)}
+            connection.execute(insert(failures), [row])
 
     def add_artifact(self, artifact: Artifact, name: str) -> None:
         """A model file of the user's own, that no trial made."""

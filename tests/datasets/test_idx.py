@@ -108,24 +108,33 @@ def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
         read_idx(tmp_path / "array.gz")
 
 
-@pytest.mark.parametrize("below", ["", "fashion-mnist"])
-def test_another_edition_of_fashion_mnist_is_refused_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
-) -> None:
-    (tmp_path / below).mkdir(exist_ok=True)
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where Fashion-MNIST is looked for, and nowhere else."""
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    return folder
+
+
+def test_another_edition_of_fashion_mnist_is_refused_with_what_to_do(own_folder: Path) -> None:
     for name in FILES:
         shape = (5, 28, 28) if "images" in name else (5,)
-        (tmp_path / below / name).write_bytes(gzip.compress(idx(shape, bytes(prod(shape)))))
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+        (own_folder / name).write_bytes(gzip.compress(idx(shape, bytes(prod(shape)))))
     with pytest.raises(DataUnavailable, match=rf"fashion_mnist: .*original four IDX files into \${DATA_VARIABLE}"):
         fashion_mnist.load()
 
 
-def test_a_damaged_file_of_fashion_mnist_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_file_of_fashion_mnist_is_refused_by_name(own_folder: Path) -> None:
     for name in FILES:
-        (tmp_path / name).write_bytes(b"damaged")
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
-    with pytest.raises(DataUnavailable, match="train-images-idx3-ubyte"):
+        (own_folder / name).write_bytes(b"damaged")
+    with pytest.raises(DataUnavailable, match=r"fashion-mnist/train-images-idx3-ubyte\.gz: is no whole gzip"):
+        fashion_mnist.load()
+
+
+def test_an_incomplete_folder_of_the_users_own_is_told_and_nothing_is_fetched(own_folder: Path) -> None:
+    (own_folder / FILES[0]).write_bytes(gzip.compress(idx((1, 28, 28), bytes(784))))
+    with pytest.raises(DataUnavailable, match=rf"fashion_mnist.*{FILES[1]}.*\${DATA_VARIABLE}"):
         fashion_mnist.load()
 
 

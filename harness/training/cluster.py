@@ -26,8 +26,6 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # its result files; rows go to the database
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about a default that is to change
 }
-
-
 _KNOCK_S = 10.0
 _LOST = Failure(Reason.LOST, "Ray ended without a word about this trial; submit again to go on.")
 

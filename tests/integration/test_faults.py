@@ -77,7 +77,7 @@ def test_interrupted_or_killed_it_goes_on_where_it_was(cli: Cli, tmp_path: Path)
     second.kill()
     second.communicate()
     assert _finished(cli) > finished
-    gone, alive = psutil.wait_procs(workers, timeout=60)
+    gone, alive = psutil.wait_procs(workers, timeout=240)
     assert gone
     running = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     assert not running, "Ray's processes end with the driver"

@@ -1,0 +1,39 @@
+"""The commands on either database, from a model file to its comparison."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness_cli import Cli
+
+
+@pytest.fixture
+def on(url: str, tmp_path: Path) -> Cli:
+    return Cli(tmp_path / "workspace", {"HARNESS_DATABASE_URL": url})
+
+
+def test_a_bench_a_query_a_comparison_and_a_status(on: Cli, repository: Path) -> None:
+    models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
+    benched = on.run("bench", *models, "--protocol", "quick")
+    assert benched.returncode == 0, benched.stdout + benched.stderr
+    assert "2 cases: 2 to measure" in benched.stdout
+    assert "0 to measure, 2 already done" in on.run("bench", *models, "--protocol", "quick").stdout
+
+    counted = on.run("query", "SELECT file, runs FROM results WHERE file LIKE '%64%' ORDER BY file", "--format", "csv")
+    assert counted.stdout.splitlines() == ["file,runs", "binary_64.tflite,6", "float_64.tflite,6"]
+
+    compared = on.run(
+        "compare", "float_64.tflite", "binary_64.tflite", "--fail-on-regression", "1%", "--metric", "size"
+    )
+    assert compared.returncode == 0, compared.stderr
+    assert "× 0.394" in compared.stdout
+    assert on.run("status").returncode == 0
+    assert on.run("query", "DELETE FROM runs").returncode == 2
+    assert on.rows("SELECT count(*) AS kept FROM runs") == [{"kept": 12}]
+
+
+def test_before_anything_was_stored_questions_say_what_to_do(on: Cli) -> None:
+    for words in (("status",), ("compare", "binary", "float32"), ("query", "leaderboard")):
+        asked = on.run(*words)
+        assert "Traceback" not in asked.stderr
+        assert asked.returncode in (0, 2)

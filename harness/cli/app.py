@@ -1,4 +1,4 @@
-"""`harness`: the commands, and how they end.
+"""`harness`: where it starts, and how it ends.
 
 Exit codes: 0 all done; 1 some case or trial failed, the rest is stored;
 2 the request itself was wrong, nothing was started.
@@ -9,39 +9,12 @@ import signal
 import sys
 import traceback
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
-
-from harness import __version__
+from harness.cli.commands import app
 from harness.core.errors import HarnessError, RequestError
 
 INTERRUPTED = 130
-
-app = typer.Typer(
-    help="Which variant of my binarized network is best on which device?",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"harness {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the cause of an error, traceback and all.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, help="Show the version and end.", is_eager=True)
-    ] = False,
-) -> None:
-    if verbose:
-        os.environ["HARNESS_VERBOSE"] = "1"
 
 
 class Interrupted(BaseException):
@@ -49,8 +22,6 @@ class Interrupted(BaseException):
 
 
 def main() -> NoReturn:
-    from harness.cli import commands  # noqa: F401  (each registers itself)
-
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

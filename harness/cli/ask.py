@@ -4,13 +4,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.cli.commands import FORMATS
 from harness.cli.session import Session, console
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
 from harness.core.units import counted
 from harness.pipeline.compare import compared, pairs, regression
-from harness.report.files import WRITERS
+from harness.report.files import FORMATS, WRITERS
 from harness.report.tables import add, comparison, plain_rows, table
 from harness.store.reading import Rows, ask, named_queries, results
 

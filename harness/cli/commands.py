@@ -2,23 +2,47 @@
 so that `--help` waits for no database, and a query for no training.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
+from harness import __version__
 from harness.core.bench import PROTOCOLS
 from harness.core.comparison import METRICS
+from harness.report.files import FORMATS
 
-FORMATS = ("table", "csv", "json", "parquet")
-
+app = typer.Typer(
+    help="Which variant of my binarized network is best on which device?",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 submit_app = typer.Typer(help="Train what is missing of a sweep.", no_args_is_help=True)
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
 
 DevicesFile = Annotated[Path, typer.Option("--devices", envvar="HARNESS_DEVICES", help="The registry of devices.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 DEVICES_FILE = Path("devices.yaml")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"harness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the cause of an error, traceback and all.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, help="Show the version and end.", is_eager=True)
+    ] = False,
+) -> None:
+    if verbose:
+        os.environ["HARNESS_VERBOSE"] = "1"
 
 
 @submit_app.callback()

@@ -62,3 +62,4 @@ WRITERS: dict[str, Callable[[Sequence[str], Sequence[Sequence[Any]]], bytes]] = 
     "json": as_json,
     "parquet": as_parquet,
 }
+FORMATS = ("table", *WRITERS)

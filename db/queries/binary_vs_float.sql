@@ -6,6 +6,6 @@ SELECT
     100 * (b.accuracy - f.accuracy) AS accuracy_points
 FROM results AS b
 JOIN results AS f
-    ON f.twin = b.twin AND f.device = b.device AND f.threads = b.threads AND f.tool = b.tool AND f.protocol = b.protocol AND f.format = b.format
+    ON f.twin = b.twin AND f.sweep = b.sweep AND f.device = b.device AND f.threads = b.threads AND f.tool = b.tool AND f.protocol = b.protocol AND f.format = b.format
 WHERE b.precision = 'binary' AND f.precision = 'float32'
 ORDER BY b.dataset, b.size_bytes

@@ -1,5 +1,5 @@
 -- Variants that no other one on their device beats in accuracy, latency and size together.
-SELECT r.device, r.threads, r.dataset, r.model, r.parameters, r.precision, r.seed, r.accuracy, r.latency_us, r.size_bytes
+SELECT DISTINCT r.device, r.threads, r.dataset, r.model, r.parameters, r.precision, r.seed, r.accuracy, r.latency_us, r.size_bytes
 FROM results AS r
 WHERE NOT EXISTS (
     SELECT 1

@@ -1,6 +1,7 @@
 -- The newest valid measurement of each case, with what was trained and what was measured on what.
+-- A trial that several sweeps share is trained and measured once, and has a row for each of them.
 SELECT
-    t.sweep, t.id AS trial, t.model, t.parameters, t.recipe, t.precision, t.dataset, t.seed, t.params,
+    s.sweep, t.id AS trial, t.model, t.parameters, t.recipe, t.precision, t.dataset, t.seed, t.params,
     ta.accuracy,
     a.sha256 AS artifact, a.format, a.size_bytes, a.binary_macs, a.float_macs,
     c.device, c.device_kind, c.tool, c.threads, c.protocol,
@@ -12,4 +13,5 @@ JOIN cases AS c ON c.id = m.case_id
 JOIN artifacts AS a ON a.sha256 = c.artifact
 LEFT JOIN trial_artifacts AS ta ON ta.artifact = a.sha256
 LEFT JOIN trials AS t ON t.id = ta.trial_id
+LEFT JOIN sweep_trials AS s ON s.trial_id = t.id
 WHERE m.id = (SELECT max(newer.id) FROM measurements AS newer WHERE newer.case_id = m.case_id AND newer.valid)

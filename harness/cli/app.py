@@ -15,6 +15,8 @@ from harness.cli.commands import app
 from harness.core.errors import HarnessError, RequestError
 
 INTERRUPTED = 130
+_GOODBYE = "Interrupted: what is done is kept, and the same command goes on from here."
+_interrupted: list[int] = []  # the signals that came
 
 
 class Interrupted(BaseException):
@@ -28,7 +30,11 @@ def main() -> NoReturn:
         app()
         sys.exit(0)
     except Interrupted:
-        _end("Interrupted: what is done is kept, and the same command goes on from here.", INTERRUPTED)
+        _end(_GOODBYE, INTERRUPTED)
+    except SystemError:  # a C extension that was interrupted says it this way
+        if not _interrupted:
+            raise
+        _end(_GOODBYE, INTERRUPTED)
     except RequestError as error:
         _end(f"error: {error}", 2)
     except HarnessError as error:
@@ -39,6 +45,11 @@ def main() -> NoReturn:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """The first time things are put in order; the second time the process ends at once."""
+    if _interrupted:
+        os.write(sys.stderr.fileno(), f"{_GOODBYE}\n".encode())
+        os._exit(INTERRUPTED)
+    _interrupted.append(number)
     raise Interrupted
 
 

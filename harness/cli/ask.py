@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from math import inf
 from pathlib import Path
 
 from harness.cli.session import Session, console
@@ -33,11 +34,18 @@ def _write(rows: Rows, format: str, out: Path | None) -> None:
         return
     content = WRITERS["csv" if format == "table" else format](rows.columns, rows.values)
     if out is not None:
-        out.write_bytes(content)
+        _save(out, content)
     elif format == "parquet" and sys.stdout.isatty():
         raise RequestError("--format parquet: is no text; give --out FILE.")
     else:
         sys.stdout.buffer.write(content)
+
+
+def _save(out: Path, content: bytes) -> None:
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise RequestError(f"--out {out}: can't be written: {error.strerror}; check the path.") from error
 
 
 def compare(baseline: str, candidate: str, metrics: Sequence[str], fail_on_regression: str | None) -> int:
@@ -57,9 +65,14 @@ def compare(baseline: str, candidate: str, metrics: Sequence[str], fail_on_regre
 
 def _share(percent: str) -> float:
     try:
-        return float(percent.strip().removesuffix("%")) / 100
-    except ValueError as error:
-        raise RequestError(f"--fail-on-regression {percent}: has to be a number of percent, for example 3%.") from error
+        share = float(percent.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < inf:
+        raise RequestError(
+            f"--fail-on-regression {percent}: has to be a number of percent of 0 or more, for example 3%."
+        )
+    return share
 
 
 def _regressions(one: Comparison, metrics: Sequence[str], limit: float) -> Iterator[str]:

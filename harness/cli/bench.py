@@ -1,5 +1,6 @@
 """The work of `harness bench`, and the measuring part of `harness submit sweep --bench`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from rich.console import Console
 
 from harness.cli.session import Session, console
 from harness.conversion.anatomy import anatomy
-from harness.core.bench import PROTOCOLS, Device, Protocol
+from harness.core.bench import MOST_THREADS, PROTOCOLS, Device, Protocol
 from harness.core.errors import RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
@@ -56,9 +57,9 @@ def protocols_named(name: str, threads: str) -> tuple[Protocol, ...]:
     """Raises RequestError for a name or thread counts that are none."""
     if name not in PROTOCOLS:
         raise RequestError(f"--protocol {name}: is not known; known: {', '.join(PROTOCOLS)}.")
-    counts = [int(count) if count.strip().isdigit() else 0 for count in threads.split(",")]
-    if min(counts) < 1:
-        raise RequestError(f"--threads {threads}: has to be whole numbers of 1 or more, for example 1,4.")
+    counts = [int(count) if re.fullmatch(r"\s*[0-9]{1,4}\s*", count) else 0 for count in threads.split(",")]
+    if not all(1 <= count <= MOST_THREADS for count in counts):
+        raise RequestError(f"--threads {threads}: has to be whole numbers of 1 to {MOST_THREADS}, for example 1,4.")
     return tuple(replace(PROTOCOLS[name], threads=count) for count in dict.fromkeys(counts))
 
 

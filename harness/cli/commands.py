@@ -24,7 +24,7 @@ submit_app = typer.Typer(help="Train what is missing of a sweep.", no_args_is_he
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
 
 DevicesFile = Annotated[Path, typer.Option("--devices", envvar="HARNESS_DEVICES", help="The registry of devices.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; train and measure nothing.")]
 DEVICES_FILE = Path("devices.yaml")
 
 
@@ -112,7 +112,7 @@ def query(
             metavar="[NAME | SQL]", help="A named query, or a SELECT; without it, the named ones are listed."
         ),
     ] = None,
-    format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "table",
+    format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}; json is one object a line.")] = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
 ) -> None:
     """Ask the database; read-only, whatever the SQL says."""

@@ -7,7 +7,7 @@ from time import monotonic
 from harness.cli.bench import bench_artifacts, chosen_devices, show_cases
 from harness.cli.session import Session, console
 from harness.core.bench import Device
-from harness.core.sweep import Sweep, Trial, TrialOutcome
+from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import counted, show_bytes, show_percent, show_seconds
 from harness.pipeline.plan import TrialPlan, plan_trials
 from harness.pipeline.sweeps import sweep_of
@@ -76,7 +76,7 @@ def _train(session: Session, planned: Sweep, plans: Sequence[TrialPlan], address
     if new:
         out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
     started, workers, failed = monotonic(), set(), 0
-    outcomes: list[TrialOutcome] = []
+    timings: list[Timings] = []
     with progress(out, "trials", len(new)) as shown:
         for event in events:
             _tell(shown, event)
@@ -84,11 +84,12 @@ def _train(session: Session, planned: Sweep, plans: Sequence[TrialPlan], address
                 case Started():
                     workers.add((event.node, event.pid))
                 case Finished():
-                    outcomes.append(event.outcome)
+                    timings.append(event.outcome.timings)
                 case Failed():
                     failed += 1
+                    timings.append(event.timings or Timings())
     if new:
-        out.print(_last_line(outcomes, failed, monotonic() - started, len(workers)))
+        out.print(_last_line(timings, failed, monotonic() - started, len(workers)))
     return failed
 
 
@@ -110,18 +111,14 @@ def _tell(shown: Work, event: TrialEvent) -> None:
             shown.end(name, f"{name}: failed ({failure.reason}): {failure.message}")
 
 
-def _last_line(outcomes: Sequence[TrialOutcome], failed: int, wall_s: float, workers: int) -> str:
-    """How much of the workers' wall time was work.
-
-    Loading, fitting, converting and evaluating are; starting, importing and waiting are not.
-    """
-    work_s = sum(outcome.timings.work_s for outcome in outcomes)
-    import_s = sum(outcome.timings.import_s for outcome in outcomes)
-    trials = f"{counted(len(outcomes), 'trial')} done" + (f", {failed} failed" if failed else "")
-    share = show_percent(work_s / (wall_s * workers)) if workers else show_percent(0)
+def _last_line(timings: Sequence[Timings], failed: int, wall_s: float, workers: int) -> str:
+    """How much of the workers' wall time was work: all but waiting and imports."""
+    work_s, import_s = (sum(values) for values in zip(*((one.work_s, one.import_s) for one in timings), strict=True))
+    trials = f"{counted(len(timings) - failed, 'trial')} done" + (f", {failed} failed" if failed else "")
+    share = show_percent(work_s / (wall_s * max(workers, 1)))
     return (
-        f"{trials} in {show_seconds(wall_s)}: {share} of {workers} workers' time was work "
-        f"({show_seconds(work_s)}), {show_seconds(import_s)} imports."
+        f"{trials} in {show_seconds(wall_s)}: {share} of the time of {counted(workers, 'worker')} was work "
+        f"({show_seconds(work_s)}), {show_seconds(import_s)} went into imports."
     )
 
 

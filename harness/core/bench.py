@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Final, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from harness.core.ids import content_id, essential, plain
 
@@ -47,16 +47,19 @@ PROTOCOLS = {
 }
 
 
+MOST_THREADS = 1024
+
+
 @dataclass(frozen=True)
 class BenchRequest:
     """The part of a sweep file that says how its artifacts are measured."""
 
     protocol: Literal["quick", "standard", "thorough"] = "standard"
-    threads: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)] = (1,)
+    threads: Annotated[tuple[Annotated[int, Ge(1), Le(MOST_THREADS)], ...], MinLen(1)] = (1,)
     __pydantic_config__ = STRICT
 
     def protocols(self) -> tuple[Protocol, ...]:
-        return tuple(replace(PROTOCOLS[self.protocol], threads=threads) for threads in self.threads)
+        return tuple(replace(PROTOCOLS[self.protocol], threads=threads) for threads in dict.fromkeys(self.threads))
 
 
 @dataclass(frozen=True)

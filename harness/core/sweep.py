@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from harness.core.bench import STRICT, BenchRequest
 from harness.core.errors import Reason
@@ -50,7 +50,7 @@ class Recipe:
     learning_rate: Annotated[float, Gt(0)] | Schedule = 0.001
     loss: Literal["softmax_cross_entropy"] = "softmax_cross_entropy"
     initializer: Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"] = "glorot_uniform"
-    validation: Annotated[float, Ge(0), Lt(1)] = 0.1
+    validation: Annotated[float, Ge(0), Le(0.9)] = 0.1
     __pydantic_config__ = STRICT
 
 
@@ -78,7 +78,7 @@ class Conversion:
 class SweepPoint:
     """A sweep file with one set of its swept values put in."""
 
-    name: Annotated[str, MinLen(1)]
+    name: Annotated[str, MinLen(1), MaxLen(200)]
     dataset: str
     model: Mapping[str, Any]
     train: Recipe

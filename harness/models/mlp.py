@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
 from harness.core.sweep import Precision
@@ -31,8 +31,8 @@ class Mlp:
     The binary network's first layer takes real-valued pixels: its weights are binary, its product is not.
     """
 
-    layers: Annotated[int, Ge(1)] = 3
-    units: Annotated[int, Ge(1)] = 256
+    layers: Annotated[int, Ge(1), Le(1000)] = 3
+    units: Annotated[int, Ge(1), Lt(2**31)] = 256
     __pydantic_config__ = STRICT
 
     def training_model(self, task: Task) -> "Model":

@@ -69,6 +69,8 @@ def _version(package: str) -> str | None:
 def _space(workspace: Workspace) -> Finding:
     nearest = next(folder for folder in (workspace.home, *workspace.home.parents) if folder.exists())
     free = shutil.disk_usage(nearest).free
+    if not nearest.is_dir():
+        return Finding("workspace", False, f"{nearest} is no folder; set HARNESS_HOME to one")
     if not os.access(nearest, os.W_OK):
         return Finding("workspace", False, f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can")
     if free < _LEAST_FREE_BYTES:
@@ -101,7 +103,7 @@ def _devices(registry: Path) -> Finding:
 def _tool(workspace: Workspace, registry: Path) -> Finding:
     try:
         bench = open_bench(this_machine(registry), workspace)
-    except HarnessError as error:
+    except (HarnessError, OSError) as error:
         return Finding("tool on this machine", False, str(error), needed=False)
     return Finding("tool on this machine", True, f"{bench.tool.name} over {bench.tool.interpreter}")
 

@@ -55,7 +55,7 @@ CaseEvent: TypeAlias = RunEnded | CaseMeasured | CaseGivenUp
 
 def open_bench(device: Device, workspace: Workspace) -> Bench:
     """Raises CaseFailed where the device can't be used."""
-    transport = TRANSPORTS[device.kind](device, workspace.devices / device.id)
+    transport = TRANSPORTS[device.kind](device, workspace.device_folder(device.id))
     sha256 = sha256_of_file(RUNNER_FILE)
     program = transport.push(RUNNER_FILE, sha256, RUNNER_FILE.name)
     answer = transport.run([*transport.python(), program, "--describe"], _QUESTION_TIMEOUT_S)

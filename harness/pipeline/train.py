@@ -25,7 +25,7 @@ def train(
                 files.save(content)  # before the row: a row never names a file that is not there
             rows.finish(event.outcome)
         elif isinstance(event, Failed):
-            rows.fail(event.trial.id, event.failure)
+            rows.fail(event.trial.id, event.failure, event.timings, event.node)
         yield event
 
 

@@ -6,6 +6,7 @@ from harness.core.bench import Device, Registry
 from harness.core.errors import SpecError
 from harness.spec.document import check, read_document
 
+DEVICES_FILE = Path("devices.yaml")
 THIS_MACHINE = Device(id="here", kind="local")
 
 
@@ -25,7 +26,7 @@ def read_devices(path: Path) -> tuple[Device, ...]:
 
 def this_machine(path: Path) -> Device:
     """The registry's enabled local device, or one called `here` where there is none."""
-    if not path.exists():
+    if path == DEVICES_FILE and not path.exists():
         return THIS_MACHINE
     local = [device for device in read_devices(path) if device.kind == "local" and device.enabled]
     return local[0] if local else THIS_MACHINE

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HEAD = "0001"  # the newest migration; a test holds this against db/migrations
 _BUSY_MS = 60_000
+_BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"
 _POSTGRES_LOCK = 0x6E6E62  # any number, the same in every process
 
@@ -76,13 +77,13 @@ def _parsed(url: str) -> URL:
     """Raises WorkspaceError where it is no URL, or its driver is not installed; the URL's password is not told."""
     try:
         parsed = make_url(url)
+        if parsed.get_backend_name() not in _BACKENDS or (
+            parsed.get_backend_name() == "sqlite" and not parsed.database
+        ):
+            raise WorkspaceError("HARNESS_DATABASE_URL: has to name a SQLite file or a PostgreSQL database.")
         parsed.get_dialect().import_dbapi()
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-            raise WorkspaceError(
-                f"HARNESS_DATABASE_URL: {parsed.get_backend_name()} is not supported, use SQLite or PostgreSQL."
-            )
-    except ArgumentError as error:
-        raise WorkspaceError("HARNESS_DATABASE_URL names no kind of database that is known here.") from error
+    except (ArgumentError, ValueError) as error:
+        raise WorkspaceError("HARNESS_DATABASE_URL: is no URL of a SQLite file or a PostgreSQL database.") from error
     except ModuleNotFoundError as error:
         hint = "for PostgreSQL: pip install 'bnn-harness[postgres]' and postgresql+psycopg://…"
         raise WorkspaceError(f"HARNESS_DATABASE_URL needs {error.name}, which is not installed; {hint}") from error

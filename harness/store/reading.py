@@ -84,7 +84,8 @@ def _hint(error: DBAPIError) -> str:
 
 
 def results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Rows of the view `results`, of those artifacts where given."""
-    rows = ask(engine, "SELECT * FROM results ORDER BY device, threads, size_bytes, artifact").records()
+    """Rows of the view `results`, of those artifacts where given; a trial of several sweeps stands in it once."""
+    rows = ask(engine, "SELECT * FROM results ORDER BY device, threads, size_bytes, artifact, sweep").records()
     wanted = set(artifacts) if artifacts is not None else None
-    return [row for row in rows if wanted is None or row["artifact"] in wanted]
+    once = {(row["case_id"], row["trial"]): row for row in reversed(rows)}
+    return [row for row in reversed(once.values()) if wanted is None or row["artifact"] in wanted]

@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, insert, select, update
 
 from harness.core.ids import plain
-from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Trial, TrialOutcome
+from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, writing
 from harness.store.rows import as_json, insert_missing, packed, storable
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
 
+_LONGEST_NAME = 200
 DONE, FAILED, PLANNED = "done", "failed", "planned"
 
 
@@ -81,19 +82,22 @@ class TrialRows:
             for artifact in outcome.artifacts:
                 _link(connection, outcome.trial_id, artifact)
 
-    def fail(self, trial_id: str, failure: Failure) -> None:
+    def fail(self, trial_id: str, failure: Failure, timings: Timings | None = None, node: str | None = None) -> None:
         at = now()
         told = {"reason": str(failure.reason), "message": storable(failure.message)}
         with writing(self._engine) as connection:
-            ended = {**told, "status": FAILED, "finished_at": at}
+            ended = {**told, "status": FAILED, "finished_at": at, "node": node, **(asdict(timings) if timings else {})}
             connection.execute(update(trials).where(trials.c.id == trial_id).values(**ended))
             row = {**told, "trial_id": trial_id, "failed_at": at, "log_zstd": packed(failure.log)}
             connection.execute(insert(failures), [row])
 
     def add_artifact(self, artifact: Artifact, name: str) -> None:
-        """A model file of the user's own, that no trial made."""
+        """A model file of the user's own; the name that it had last is the one to call it by."""
         with writing(self._engine) as connection:
-            insert_missing(connection, artifacts, {**_artifact(artifact), "name": name})
+            insert_missing(connection, artifacts, _artifact(artifact))
+            connection.execute(
+                update(artifacts).where(artifacts.c.sha256 == artifact.sha256).values(name=name[-_LONGEST_NAME:])
+            )
 
 
 def _planned(trial: Trial, sweep: str, at: str) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """The folder that holds everything: `HARNESS_HOME`, or `.harness` here."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.core.ids import content_id
 
 HOME_VARIABLE = "HARNESS_HOME"
 DATABASE_VARIABLE = "HARNESS_DATABASE_URL"
@@ -20,10 +23,10 @@ class Workspace:
     def artifacts(self) -> Path:
         return self.home / "artifacts"
 
-    @property
-    def devices(self) -> Path:
-        """Working folders of local devices."""
-        return self.home / "devices"
+    def device_folder(self, device_id: str) -> Path:
+        """A local device's working folder: an id is data, and whatever it holds, the folder stays in here."""
+        readable = re.sub(r"[^A-Za-z0-9_-]", "_", device_id)[:40]
+        return self.home / "devices" / f"{readable}-{content_id(device_id)[:8]}"
 
     @property
     def database_url(self) -> str:

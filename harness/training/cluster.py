@@ -60,7 +60,7 @@ def _ray(address: str | None) -> Iterator[Any]:
     import ray
 
     # What Ray logs and prints of a trial is an event of ours.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
     ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
     try:
         ray.init(
@@ -75,19 +75,23 @@ def _ray(address: str | None) -> Iterator[Any]:
         if address is None:
             raise HarnessError(f"Can't start Ray on this machine: {words}; see `harness doctor`.") from error
         hint = "if it asks for a token, set RAY_AUTH_MODE=token and the token here."
-        raise HarnessError(f"Can't join the Ray cluster at {address}: {words}; {hint}") from error
+        raise RequestError(f"--address {address}: can't be joined: {words}; {hint}") from error
     try:
         yield ray
     finally:
         ray.shutdown()
+        logging.disable(logging.NOTSET)
 
 
 def _knock(address: str) -> None:
     """Raises RequestError where nobody answers: Ray itself would try for a quarter of an hour."""
     place = urlsplit(address if "://" in address else f"//{address}")
     try:
-        if place.hostname and place.port:
-            socket.create_connection((place.hostname, place.port), _KNOCK_S).close()
+        if address == "auto":
+            return
+        if not place.hostname or not place.port:
+            raise RequestError(f"--address {address!r}: has to look like HOST:PORT, or be auto.")
+        socket.create_connection((place.hostname, place.port), _KNOCK_S).close()
     except (OSError, ValueError) as error:
         raise RequestError(f"--address {address}: nobody answers there ({error}); is the Ray cluster up?") from error
 

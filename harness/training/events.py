@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from harness.core.sweep import Epoch, Failure, Trial, TrialOutcome
+from harness.core.sweep import Epoch, Failure, Timings, Trial, TrialOutcome
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
+    """`timings` and `node` are unknown where the worker died."""
+
     trial: Trial
     failure: Failure
+    timings: Timings | None = None
+    node: str | None = None
 
 
 TrialEvent: TypeAlias = Started | EpochEnded | Finished | Failed

@@ -21,7 +21,7 @@ def _learning_rate(recipe: Recipe, steps_per_epoch: int) -> Any:
     if rate.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(rate.initial, steps_per_epoch * recipe.epochs)
     return keras.optimizers.schedules.ExponentialDecay(
-        rate.initial, round(steps_per_epoch * rate.decay_epochs), rate.decay_rate
+        rate.initial, max(1, round(steps_per_epoch * rate.decay_epochs)), rate.decay_rate
     )
 
 

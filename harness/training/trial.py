@@ -39,9 +39,8 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def run_trial(trial: Trial, threads: int, on_epoch: OnEpoch) -> TrialOutcome:
-    """Loads, fits, converts and evaluates. Raises TrialFailed."""
-    watch = Stopwatch()
+def run_trial(trial: Trial, threads: int, on_epoch: OnEpoch, watch: Stopwatch) -> TrialOutcome:
+    """Loads, fits, converts and evaluates; `watch` tells where the time went, in the end. Raises TrialFailed."""
     with watch.part("data_s"):
         dataset = _load(trial.dataset)
     with watch.part("fit_s"), _out_of_memory_told(trial):

@@ -5,15 +5,14 @@ import platform
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from ray import tune
 
 from harness.core.errors import Reason, TrialFailed
-from harness.core.sweep import Failure, Trial
+from harness.core.sweep import Epoch, Failure, Timings, Trial
 from harness.training.events import EpochEnded, Failed, Finished, Started
-from harness.training.trial import run_trial, warm_up
+from harness.training.trial import Stopwatch, run_trial, warm_up
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
@@ -39,17 +38,18 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         self._channel.put(self._run(waiting_s))
         return {"done": True}
 
+    def _tell(self, epoch: Epoch) -> None:
+        self._channel.put(EpochEnded(self._trial, epoch))
+
     def _run(self, waiting_s: float) -> Finished | Failed:
-        trial = self._trial
+        trial, watch = self._trial, Stopwatch({"waiting_s": waiting_s, "import_s": self._import_s})
         try:
-            outcome = run_trial(trial, self._threads, lambda epoch: self._channel.put(EpochEnded(trial, epoch)))
+            return Finished(trial, run_trial(trial, self._threads, self._tell, watch))
         except TrialFailed as error:
-            return Failed(trial, Failure(error.reason, str(error), traceback.format_exc()))
-        except Exception as error:  # noqa: BLE001  (a bug, or a fault that we don't know: told with its traceback, and it stops no other trial)
+            failure = Failure(error.reason, str(error), traceback.format_exc())
+        except Exception as error:  # noqa: BLE001  (a bug, or a fault that we don't know: told, and it stops no other trial)
             message = (
-                f"{type(error).__name__}: {error}; "
-                "this is a bug in the harness or the model, its log has the traceback."
+                f"{type(error).__name__}: {error}; this is a bug in the harness or the model, its log has the rest."
             )
-            return Failed(trial, Failure(Reason.BUG, message, traceback.format_exc()))
-        timings = replace(outcome.timings, waiting_s=waiting_s, import_s=self._import_s)
-        return Finished(trial, replace(outcome, timings=timings))
+            failure = Failure(Reason.BUG, message, traceback.format_exc())
+        return Failed(trial, failure, Timings(**watch.seconds), platform.node())

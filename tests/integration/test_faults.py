@@ -46,6 +46,8 @@ def test_trials_that_diverge_or_do_not_fit_fail_alone(cli: Cli, tmp_path: Path) 
         ("failed", "out_of_memory"),
     ]
     assert "lower train.learning_rate" in rows[1]["message"]
+    spent = cli.rows("SELECT node, waiting_s, import_s, data_s, fit_s FROM trials")
+    assert all(None not in row.values() for row in spent), "a failed trial says where its time went too"
     assert len(cli.rows("SELECT * FROM results")) == 1
     status = cli.run("status").stdout
     assert "diverged" in status
@@ -103,6 +105,8 @@ def _finished(cli: Cli) -> set[str]:
         ("model.units=many", 'model.units is "many"'),
         ("train.loss=hinge", "train.loss is"),
         ("grid.model.units=[]", "grid.model.units is empty"),
+        ("train.validation=0.99", "train.validation is 0.99"),
+        ("bench.threads=[5000]", "bench.threads.0 is 5000"),
         ("resources.cpu=1000000", "no node has both"),
     ],
 )

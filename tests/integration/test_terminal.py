@@ -49,3 +49,42 @@ def test_elsewhere_there_are_plain_lines_without_control_characters(cli: Cli, re
     assert ended.returncode == 0, ended.stderr
     assert "\x1b" not in ended.stdout
     assert "[cases: 1/1]" in ended.stdout
+
+
+def test_what_can_not_be_done_is_a_sentence_and_no_traceback(cli: Cli, tmp_path: Path, repository: Path) -> None:
+    model = str(repository / "tests" / "data" / "models" / "binary_64.tflite")
+    wrong: list[tuple[list[str], dict[str, str]]] = [
+        (["query", "SELECT 1", "--format", "csv", "--out", str(tmp_path / "nowhere" / "rows.csv")], {}),
+        (["bench", model, "--threads", "²"], {}),
+        (["bench", model, "--threads", "3000000000"], {}),
+        (["bench", model, "--devices", str(tmp_path / "none.yaml")], {}),
+        (["compare", "binary", "float32", "--fail-on-regression", "nan"], {}),
+        (["status"], {"HARNESS_DATABASE_URL": "postgresql+psycopg://postgres@127.0.0.1:port/db"}),
+        (["status"], {"HARNESS_DATABASE_URL": "mysql://here/db"}),
+        (["submit", "sweep", str(repository / "jobs" / "quickstart.yaml"), "--address", "nonsense"], {}),
+    ]
+    cli.run("db", "upgrade")
+    for arguments, settings in wrong:
+        ended = Cli(cli.home, settings).run(*arguments)
+        assert ended.returncode == 2, (arguments, ended.stdout, ended.stderr)
+        assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+
+
+def test_doctor_says_what_is_wrong_with_a_workspace_that_is_a_file(tmp_path: Path) -> None:
+    home = tmp_path / "file"
+    home.write_text("")
+    ended = Cli(home).run("doctor")
+    assert ended.returncode == 1
+    assert "is no folder" in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_device_s_id_stays_inside_the_workspace(cli: Cli, tmp_path: Path, repository: Path) -> None:
+    registry = tmp_path / "devices.yaml"
+    registry.write_text("devices:\n  - {id: '../../out; of \"here\"', kind: local}\n")
+    model = repository / "tests" / "data" / "models" / "binary_64.tflite"
+    before = {path.name for path in tmp_path.iterdir()}
+    ended = cli.run("bench", model, "--protocol", "quick", "--devices", registry, "--fleet")
+    assert ended.returncode == 0, ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} == before | {"workspace"}
+    assert cli.rows("SELECT device FROM results") == [{"device": '../../out; of "here"'}]

@@ -62,8 +62,14 @@ def test_a_missing_registry_is_refused(tmp_path: Path) -> None:
         read_devices(tmp_path / "devices.yaml")
 
 
-def test_this_machine_is_called_here_without_a_registry(tmp_path: Path) -> None:
-    assert this_machine(tmp_path / "devices.yaml") == THIS_MACHINE == Device("here", "local")
+def test_this_machine_is_called_here_without_a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert this_machine(Path("devices.yaml")) == THIS_MACHINE == Device("here", "local")
+
+
+def test_a_registry_that_was_named_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="can't be read"):
+        this_machine(tmp_path / "devices.yaml")
 
 
 def test_this_machine_is_the_registrys_enabled_local_device(tmp_path: Path) -> None:

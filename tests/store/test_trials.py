@@ -180,7 +180,7 @@ def test_a_model_file_of_the_users_own_needs_no_trial(rows: TrialRows, engine: E
     rows.add_artifact(own, "mobilenet.tflite")
     rows.add_artifact(own, "copy.tflite")
     (row,) = records(engine, "SELECT * FROM artifacts")
-    assert (row["sha256"], row["name"]) == (own.sha256, "mobilenet.tflite")
+    assert (row["sha256"], row["name"]) == (own.sha256, "copy.tflite"), "the name that it had last"
     assert records(engine, "SELECT * FROM trial_artifacts") == []
 
 

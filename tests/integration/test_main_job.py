@@ -133,8 +133,8 @@ def test_compare_ends_with_1_on_a_regression_over_the_limit(done: Done) -> None:
 
 
 def test_status_counts_what_is_done(done: Done) -> None:
-    status = done[0].run("status").stdout
-    assert status.splitlines()[1].split()[:7] == ["tiny", "2", "2", "0", "0", "2", "0"]
+    lines = [line.split()[:7] for line in done[0].run("status").stdout.splitlines()]
+    assert ["tiny", "2", "2", "0", "0", "2", "0"] in lines
 
 
 def test_a_trial_and_a_model_file_can_be_benched_by_hand(done: Done) -> None:

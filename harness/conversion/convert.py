@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.core.errors import Reason, TrialFailed
+from harness.core.errors import Reason, TrialFailed, first_line
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
@@ -21,12 +21,8 @@ def to_tflite(model: "Model") -> bytes:
             return bytes(lce.convert_saved_model(folder))
         except Exception as error:  # the converter raises a bare Exception
             raise TrialFailed(
-                Reason.CONVERSION, f"Larq Compute Engine can't convert {model.name}: {_first_line(error)}"
+                Reason.CONVERSION, f"Larq Compute Engine can't convert {model.name}: {first_line(error)}."
             ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 CONVERTERS: dict[str, Callable[["Model"], bytes]] = {"tflite": to_tflite}

@@ -66,3 +66,8 @@ class CaseFailed(HarnessError):
         super().__init__(message)
         self.reason = reason
         self.log = log
+
+
+def first_line(error: object) -> str:
+    """What another library says in its first line, without a full stop: the rest is for its own developers."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -11,6 +11,7 @@ from harness.core.sweep import Precision
 Row = Mapping[str, Any]
 _ALIKE = ("device", "tool", "protocol", "threads")
 _SHORTEST_PREFIX = 4
+_PRECISIONS = frozenset(precision.value for precision in Precision)
 
 
 def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tuple[Pair, ...]:
@@ -31,11 +32,8 @@ def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tupl
     return found
 
 
-_PRECISIONS = frozenset(precision.value for precision in Precision)
-
-
 def _by_key(rows: Sequence[dict[str, Any]], word: str, keys: Sequence[str]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    selected = [row for row in rows if _selects(word)(row)]
+    selected = list(filter(_selects(word), rows))
     if not selected:
         raise RequestError(
             f"{word!r} is no precision, trial, artifact or model file that has been measured; "

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, t
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
-from harness.core.errors import WorkspaceError
+from harness.core.errors import WorkspaceError, first_line
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -52,9 +52,8 @@ def _told(engine: Engine) -> Iterator[None]:
         yield
     except (OperationalError, DatabaseError) as error:
         name = shown(engine.url.render_as_string(hide_password=False))
-        words = (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
         raise WorkspaceError(
-            f"The database {name} can't be used: {words}; check HARNESS_HOME and HARNESS_DATABASE_URL."
+            f"The database {name} can't be used: {first_line(error.orig)}; check HARNESS_HOME and HARNESS_DATABASE_URL."
         ) from error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
-from harness.core.errors import RequestError, WorkspaceError
+from harness.core.errors import RequestError, WorkspaceError, first_line
 from harness.store.database import db_folder
 
 
@@ -51,16 +51,11 @@ def ask(engine: Engine, sql: str) -> Rows:
     except DBAPIError as error:
         if error.statement is None:
             raise WorkspaceError(
-                f"The database can't be reached: {_words(error)}; check HARNESS_DATABASE_URL."
+                f"The database can't be reached: {first_line(error.orig)}; check HARNESS_DATABASE_URL."
             ) from error
-        raise RequestError(f"The database refuses this SQL: {_words(error)}.{_hint(error)}") from error
+        raise RequestError(f"The database refuses this SQL: {first_line(error.orig)}.{_hint(error)}") from error
     except ResourceClosedError as error:
         raise RequestError("This SQL answers no rows; queries are read-only, give a SELECT.") from error
-
-
-def _words(error: DBAPIError) -> str:
-    """The database's first line; the rest points into the text with a caret."""
-    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0].rstrip(".")
 
 
 def _apart(names: list[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.core.errors import HarnessError, Reason, RequestError
+from harness.core.errors import HarnessError, Reason, RequestError, first_line
 from harness.core.sweep import Failure, Resources, Trial
 from harness.training.events import Event, Failed, Finished, Ready, TrialEvent
 
@@ -71,7 +71,7 @@ def _ray(address: str | None) -> Iterator[Any]:
             runtime_env=_code() if address else None,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        words = _first_line(error).rstrip(".")
+        words = first_line(error)
         if address is None:
             raise HarnessError(f"Can't start Ray on this machine: {words}; see `harness doctor`.") from error
         hint = "if it asks for a token, set RAY_AUTH_MODE=token and the token here."
@@ -200,7 +200,3 @@ def _next(channel: Any) -> Any:
         return channel.get()
     except RayError as error:
         return _Ended(str(error))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,48 +1,76 @@
 """The work of `harness bench`, and the measuring part of `harness submit sweep --bench`."""
 
+import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from harness.cli.session import Session, console
 from harness.conversion.anatomy import anatomy
-from harness.core.bench import MOST_THREADS, PROTOCOLS, Device, Protocol
-from harness.core.errors import RequestError
+from harness.core.bench import MOST_THREADS, PROTOCOLS, Case, Protocol
+from harness.core.device import Device
+from harness.core.errors import Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import counted, show_us
-from harness.pipeline.measure import Bench, CaseEvent, CaseGivenUp, CaseMeasured, RunEnded, measure, open_bench
-from harness.pipeline.plan import CasePlan, plan_cases, split_cases
-from harness.report.progress import Work, progress
+from harness.pipeline.fleet import (
+    CaseGivenUp,
+    CaseMeasured,
+    DevicePlanned,
+    FleetEvent,
+    LaneEnded,
+    Order,
+    RunEnded,
+    SetAside,
+    Stores,
+    Told,
+    bench_fleet,
+)
+from harness.report.fleet import FleetProgress, fleet_progress
 from harness.report.tables import leaderboard, verdicts
 from harness.spec.device_file import named, read_devices, this_machine
 from harness.store.reading import results
 
 
-def bench(
-    models: Sequence[Path],
-    sweep: str | None,
-    devices: Sequence[Device],
-    protocols: Sequence[Protocol],
-    force: bool,
-    dry_run: bool,
-) -> int:
-    """How many cases failed."""
+@dataclass(frozen=True)
+class Chosen:
+    """The devices to bench, and the whole registry, where their hubs and jump hosts are."""
+
+    devices: tuple[Device, ...]
+    registry: dict[str, Device]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to measure: by `protocols`, with a device's own thread counts where it has some and none were asked for."""
+
+    protocols: tuple[Protocol, ...]
+    threads_asked: bool = False
+    force: bool = False
+    dry_run: bool = False
+    wait_s: float = 3600.0
+
+    def of(self, device: Device) -> tuple[Protocol, ...]:
+        if self.threads_asked or device.threads is None:
+            return self.protocols
+        return tuple(replace(self.protocols[0], threads=threads) for threads in device.threads)
+
+
+def bench(models: Sequence[Path], sweep: str | None, chosen: Chosen, way: Way) -> int:
+    """How many cases and devices failed."""
     session = Session.here()
-    artifacts = _artifacts(session, models, sweep, keep=not dry_run)
-    if dry_run:
-        show_cases(session, artifacts, 0, devices, protocols, force)
-        return 0
-    return bench_artifacts(session, artifacts, devices, protocols, force)
+    return bench_artifacts(session, _artifacts(session, models, sweep, keep=not way.dry_run), chosen, way)
 
 
-def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str]) -> tuple[Device, ...]:
+def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str]) -> Chosen:
     """Raises RequestError where that is none."""
     if not fleet and not ids and not tags:
-        return (this_machine(registry),)
+        here = this_machine(registry)
+        return Chosen((here,), {here.id: here})
     devices = read_devices(registry)
     enabled = [one for one in devices if one.enabled and (fleet or set(tags) & set(one.tags))]
     chosen = tuple(dict.fromkeys([*named(devices, ids), *enabled]))
@@ -50,7 +78,7 @@ def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str])
         raise RequestError(
             f"{registry}: no enabled device" + (f" has the tag {' or '.join(tags)}." if tags else "; enable one.")
         )
-    return chosen
+    return Chosen(chosen, {device.id: device for device in devices})
 
 
 def protocols_named(name: str, threads: str) -> tuple[Protocol, ...]:
@@ -95,73 +123,85 @@ def _own_model(session: Session, file: Path, keep: bool) -> str:
     return artifact.sha256
 
 
-def bench_artifacts(
-    session: Session, artifacts: Sequence[str], devices: Sequence[Device], protocols: Sequence[Protocol], force: bool
-) -> int:
-    """Measures what is missing, shows every row of these artifacts, and returns how many cases failed."""
+def bench_artifacts(session: Session, artifacts: Sequence[str], chosen: Chosen, way: Way, to_come: int = 0) -> int:
+    """Measures what is missing, shows every row of these artifacts, and returns how many cases and devices failed.
+
+    `to_come` artifacts are not made yet: a dry run counts them.
+    """
     out = console()
-    benches = {device.id: open_bench(device, session.workspace) for device in devices}
-    plan = _planned(session, artifacts, benches, protocols, force)
-    out.print(_counts(plan))
-    failed = _measure(session, plan, benches, out) if plan.new else 0
-    show_results(session, artifacts, out)
-    return failed
+    protocols = {device.id: way.of(device) for device in chosen.devices}
+    order = Order(tuple(artifacts), protocols, way.force, way.wait_s, way.dry_run)
+    told = _Told(out, to_come, {id: len(found) for id, found in protocols.items()}, way.dry_run)
+    with fleet_progress(out, [device.id for device in chosen.devices]) as shown:
+        for event in bench_fleet(chosen.devices, chosen.registry, order, stores(session)):
+            told.hear(event, shown)
+    for line in told.set_aside:
+        print(line, file=sys.stderr)
+    if not way.dry_run:
+        show_results(session, artifacts, out)
+    return told.failed
 
 
-def _planned(
-    session: Session, artifacts: Sequence[str], benches: Mapping[str, Bench], protocols: Sequence[Protocol], force: bool
-) -> CasePlan:
-    cases = plan_cases(artifacts, {id: bench.tool for id, bench in benches.items()}, protocols)
-    return split_cases(cases, session.cases.measured(cases), force)
+def stores(session: Session) -> Stores:
+    tools = session.tools.newest()
+    return Stores(session.workspace, session.files, session.cases, session.devices, session.leases, tools)
 
 
-def _counts(plan: CasePlan, to_come: int = 0) -> str:
-    later = f", {to_come} more once the new trials are done" if to_come else ""
-    total = len(plan.new) + len(plan.done) + to_come
-    return f"{counted(total, 'case')}: {len(plan.new)} to measure{later}, {len(plan.done)} already done."
+class _Told:
+    """What the events of a bench come to: lines for people, and how much failed."""
+
+    def __init__(self, out: Console, to_come: int, protocols: dict[str, int], dry_run: bool) -> None:
+        self._out = out
+        self._to_come = to_come
+        self._protocols = protocols
+        self._dry_run = dry_run
+        self.failed = 0
+        self.set_aside: list[str] = []
+
+    def hear(self, event: FleetEvent, shown: FleetProgress) -> None:
+        id = event.device.id
+        match event:
+            case Told():
+                shown.say(id, event.text)
+            case DevicePlanned():
+                self._plan(event, shown)
+            case RunEnded(run=run) if run is not None:
+                done = run.process.number
+                shown.step(id, _name(event.case), done, event.case.protocol.processes, run.process.temperature_c)
+            case CaseMeasured():
+                summary = event.measurement.summary
+                shown.end(id, f"{_name(event.case)}: {show_us(summary.latency_us)}, {summary.quality}")
+            case CaseGivenUp(failure=failure):
+                self.failed += 1
+                shown.end(id, f"{_name(event.case)}: failed ({failure.reason}): {failure}")
+            case SetAside():
+                self._set_aside(event, shown)
+            case LaneEnded():
+                shown.leave(id)
+
+    def _plan(self, event: DevicePlanned, shown: FleetProgress) -> None:
+        shown.planned(event.device.id, len(event.new))
+        if self._dry_run:
+            for case in event.new:
+                self._out.print(f"  to measure: {_name(case)}, {case.protocol.name}", soft_wrap=True)
+        to_come = self._to_come * self._protocols[event.device.id]
+        later = f", {to_come} more once the new trials are done" if to_come else ""
+        total = len(event.new) + len(event.done) + to_come
+        counts = f"{len(event.new)} to measure{later}, {len(event.done)} already done"
+        self._out.print(f"{event.device.id}: {counted(total, 'case')}, {counts}.", soft_wrap=True)
+
+    def _set_aside(self, event: SetAside, shown: FleetProgress) -> None:
+        self.failed += 1
+        left = "its cases wait" if event.left is None else f"{counted(event.left, 'case')} left"
+        line = f"set aside ({event.failure.reason}), {left} for a later bench: {event.failure}"
+        shown.say(event.device.id, line)
+        self.set_aside.append(f"{event.device.id}: {line}")
+        if event.failure.reason is Reason.BUG and os.environ.get("HARNESS_VERBOSE"):
+            print(event.failure.log, file=sys.stderr)
 
 
-def show_cases(
-    session: Session,
-    artifacts: Sequence[str],
-    to_come: int,
-    devices: Sequence[Device],
-    protocols: Sequence[Protocol],
-    force: bool = False,
-) -> None:
-    """What a bench would do; `to_come` artifacts are not made yet."""
-    benches = {device.id: open_bench(device, session.workspace) for device in devices}
-    plan = _planned(session, artifacts, benches, protocols, force)
-    out = console()
-    for case in plan.new:
-        out.print(
-            f"  to measure: {case.artifact[:12]} on {case.device}, "
-            f"{counted(case.protocol.threads, 'thread')}, {case.protocol.name}"
-        )
-    out.print(_counts(plan, to_come * len(devices) * len(protocols)))
-
-
-def _measure(session: Session, plan: CasePlan, benches: Mapping[str, Bench], out: Console) -> int:
-    failed = 0
-    with progress(out, "cases", len(plan.new)) as shown:
-        for event in measure(plan.new, benches, session.files, session.cases):
-            failed += isinstance(event, CaseGivenUp)
-            _tell(shown, event)
-    return failed
-
-
-def _tell(shown: Work, event: CaseEvent) -> None:
-    case = event.case
-    name = f"{case.artifact[:12]} on {case.device}, {counted(case.protocol.threads, 'thread')}"
-    match event:
-        case RunEnded():
-            shown.step(name, event.number, case.protocol.processes, show_us(event.run.log.inference.avg_us))
-        case CaseMeasured():
-            shown.end(
-                name, f"{name}: {show_us(event.measurement.summary.latency_us)}, {event.measurement.summary.quality}"
-            )
-        case CaseGivenUp():
-            shown.end(name, f"{name}: failed ({event.failure.reason}): {event.failure}")
+def _name(case: Case) -> str:
+    return f"{case.artifact[:12]} on {case.device}, {counted(case.protocol.threads, 'thread')}"
 
 
 def show_results(session: Session, artifacts: Sequence[str], out: Console) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from harness import __version__
+from harness.cli.fleet_commands import devices_app, tools_app
+from harness.cli.options import DEVICES_FILE, DevicesFile, DryRun, end
 from harness.core.bench import PROTOCOLS
 from harness.core.comparison import METRICS
 from harness.report.files import FORMATS
@@ -22,10 +24,6 @@ app = typer.Typer(
 )
 submit_app = typer.Typer(help="Train what is missing of a sweep.", no_args_is_help=True)
 db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
-
-DevicesFile = Annotated[Path, typer.Option("--devices", envvar="HARNESS_DEVICES", help="The registry of devices.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; train and measure nothing.")]
-DEVICES_FILE = Path("devices.yaml")
 
 
 def _show_version(asked: bool) -> None:
@@ -71,7 +69,7 @@ def sweep(
     """Train, convert and evaluate the trials of a sweep that are not there yet, and benchmark them if asked."""
     from harness.cli.submit import submit
 
-    _end(submit(file, settings or [], bench or fleet, fleet, address, dry_run, devices))
+    end(submit(file, settings or [], bench or fleet, fleet, address, dry_run, devices))
 
 
 app.add_typer(submit_app, name="submit")
@@ -90,18 +88,22 @@ def bench(
     tag: Annotated[
         list[str] | None, typer.Option(help="Every enabled device with this tag; may be given more than once.")
     ] = None,
-    threads: Annotated[str, typer.Option(help="Thread counts, for example 1,4.")] = "1",
+    threads: Annotated[
+        str | None, typer.Option(help="Thread counts, for example 1,4; without it, each device's own, or 1.")
+    ] = None,
     protocol: Annotated[str, typer.Option(help=f"How to measure: {', '.join(PROTOCOLS)}.")] = "standard",
     force: Annotated[bool, typer.Option("--force", help="Measure again what has been measured.")] = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for a device that someone else uses.")] = 3600.0,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Benchmark artifacts on devices; what has been measured under the same protocol is not measured again."""
+    from harness.cli.bench import Way, chosen_devices, protocols_named
     from harness.cli.bench import bench as run
-    from harness.cli.bench import chosen_devices, protocols_named
 
     wanted = chosen_devices(devices, fleet, device or [], tag or [])
-    _end(run(models or [], sweep, wanted, protocols_named(protocol, threads), force, dry_run))
+    way = Way(protocols_named(protocol, threads or "1"), threads is not None, force, dry_run, wait)
+    end(run(models or [], sweep, wanted, way))
 
 
 @app.command()
@@ -143,7 +145,7 @@ def compare(
     """Hold a candidate against a baseline, device by device; of two precisions, twin by twin."""
     from harness.cli.ask import compare as run
 
-    _end(run(baseline, candidate, metric or ["latency", "size", "accuracy"], fail_on_regression))
+    end(run(baseline, candidate, metric or ["latency", "size", "accuracy"], fail_on_regression))
 
 
 @app.command()
@@ -161,7 +163,7 @@ def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
     """
     from harness.cli.care import doctor as run
 
-    _end(run(devices))
+    end(run(devices))
 
 
 @db_app.command()
@@ -180,8 +182,6 @@ def upgrade() -> None:
     typer.echo(upgrade_database())
 
 
+app.add_typer(devices_app, name="devices")
+app.add_typer(tools_app, name="tools")
 app.add_typer(db_app, name="db")
-
-
-def _end(failed: int) -> None:
-    raise typer.Exit(1 if failed else 0)

@@ -10,6 +10,9 @@ from rich.console import Console
 from harness.store.artifacts import ArtifactFiles
 from harness.store.cases import CaseRows
 from harness.store.database import open_database, open_read_only
+from harness.store.devices import DeviceRows
+from harness.store.leases import Leases
+from harness.store.tools import ToolFiles
 from harness.store.trials import TrialRows
 from harness.store.workspace import Workspace
 
@@ -53,6 +56,18 @@ class Session:
     @property
     def cases(self) -> CaseRows:
         return CaseRows(self.engine)
+
+    @property
+    def devices(self) -> DeviceRows:
+        return DeviceRows(self.engine)
+
+    @property
+    def leases(self) -> Leases:
+        return Leases(self.engine)
+
+    @property
+    def tools(self) -> ToolFiles:
+        return ToolFiles(self.workspace.tools)
 
     @property
     def files(self) -> ArtifactFiles:

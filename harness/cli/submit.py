@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
-from harness.cli.bench import bench_artifacts, chosen_devices, show_cases
+from harness.cli.bench import Chosen, Way, bench_artifacts, chosen_devices
 from harness.cli.session import Session, console
-from harness.core.bench import Device
 from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import counted, show_bytes, show_percent, show_seconds
 from harness.pipeline.plan import TrialPlan, plan_trials
@@ -23,14 +22,13 @@ def submit(
 ) -> int:
     """How many trials and cases failed."""
     planned = sweep_of(read_sweep(file, settings))
-    wanted = chosen_devices(registry, fleet, [], []) if bench or dry_run else ()
+    wanted = chosen_devices(registry, fleet, [], []) if bench or dry_run else None
     session = Session.here()
     plans = _plans(session, planned)
-    if dry_run:
-        _show_plan(session, planned, plans, wanted)
-        return 0
+    if dry_run and wanted is not None:
+        return _show_plan(session, planned, plans, wanted)
     failed = _train(session, planned, plans, address)
-    return failed + (_bench(session, planned, wanted) if bench else 0)
+    return failed + (_bench(session, planned, wanted) if wanted is not None else 0)
 
 
 def _plans(session: Session, planned: Sweep) -> tuple[TrialPlan, ...]:
@@ -38,7 +36,7 @@ def _plans(session: Session, planned: Sweep) -> tuple[TrialPlan, ...]:
     return plan_trials(planned.trials, states, file_states(list(states.values()), session.files))
 
 
-def _show_plan(session: Session, planned: Sweep, plans: Sequence[TrialPlan], wanted: Sequence[Device]) -> None:
+def _show_plan(session: Session, planned: Sweep, plans: Sequence[TrialPlan], wanted: Chosen) -> int:
     out = console()
     trials = [
         (p.trial.id, _name(p.trial), p.trial.precision, p.trial.seed, p.because or "done", _artifacts(p)) for p in plans
@@ -48,7 +46,7 @@ def _show_plan(session: Session, planned: Sweep, plans: Sequence[TrialPlan], wan
     out.print(_counts(planned, plans))
     artifacts = [sha256 for plan in plans if not plan.because for sha256 in plan.artifacts.values()]
     to_come = sum(len(plan.trial.convert.formats) for plan in new)
-    show_cases(session, artifacts, to_come, wanted, planned.bench.protocols())
+    return bench_artifacts(session, artifacts, wanted, Way(planned.bench.protocols(), dry_run=True), to_come)
 
 
 def _counts(planned: Sweep, plans: Sequence[TrialPlan]) -> str:
@@ -122,8 +120,8 @@ def _last_line(timings: Sequence[Timings], failed: int, wall_s: float, workers: 
     )
 
 
-def _bench(session: Session, planned: Sweep, wanted: Sequence[Device]) -> int:
+def _bench(session: Session, planned: Sweep, wanted: Chosen) -> int:
     """How many cases failed."""
     states = session.trials.states(planned.trials).values()
     artifacts = [sha256 for state in states for sha256 in state.artifacts.values()]
-    return bench_artifacts(session, artifacts, wanted, planned.bench.protocols(), force=False)
+    return bench_artifacts(session, artifacts, wanted, Way(planned.bench.protocols()))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Final, Literal
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Le, MinLen
 
 from harness.core.ids import content_id, essential, plain
 
@@ -63,26 +63,6 @@ class BenchRequest:
 
 
 @dataclass(frozen=True)
-class Device:
-    """An entry of `devices.yaml`: what a device is. How one talks to it is its transport's business."""
-
-    id: Annotated[str, MinLen(1)]
-    kind: Literal["local"]
-    tags: tuple[str, ...] = ()
-    enabled: bool = True
-    timeout_s: Annotated[float, Gt(0)] | None = None
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
-class Registry:
-    """`devices.yaml`."""
-
-    devices: Annotated[tuple[Device, ...], MinLen(1)]
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
 class Tool:
     """What runs on the device: `sha256` of its program, and the interpreter that it found there, if it needs one."""
 
@@ -93,23 +73,23 @@ class Tool:
 
 @dataclass(frozen=True)
 class Case:
-    """artifact × device × tool × protocol: what is planned, retried and resumed."""
+    """artifact × device × tool × protocol: what is planned, retried and resumed. `cpus`: the tool's affinity."""
 
     artifact: str
     device: str
     tool: Tool
     protocol: Protocol
+    cpus: tuple[int, ...] = ()
 
     @cached_property
     def id(self) -> str:
-        return content_id(
-            {
-                "artifact": self.artifact,
-                "device": self.device,
-                "tool": plain(self.tool),
-                "protocol": essential(self.protocol),
-            }
-        )
+        content = {
+            "artifact": self.artifact,
+            "device": self.device,
+            "tool": plain(self.tool),
+            "protocol": essential(self.protocol),
+        }
+        return content_id({**content, "cpus": plain(self.cpus)} if self.cpus else content)
 
 
 @dataclass(frozen=True)
@@ -136,8 +116,8 @@ class ToolLog:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One process of the tool on the device: its raw output is kept for ever."""
+class Process:
+    """One process of the tool, as it ended: `seconds` by the device's clock, its hottest sensor, its raw output."""
 
     number: int
     started_at: str
@@ -145,6 +125,15 @@ class Run:
     exit_code: int
     stdout: str
     stderr: str
+    temperature_c: float | None = None
+    artifact_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process of the tool that told its numbers: its raw output is kept for ever."""
+
+    process: Process
     log: ToolLog
 
 

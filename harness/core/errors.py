@@ -19,6 +19,10 @@ class WorkspaceError(RequestError):
     """The workspace or its database can't be used as it is."""
 
 
+class DatabaseBusy(HarnessError):
+    """Another process has locked the database for too long."""
+
+
 class DataUnavailable(HarnessError):
     """A data set is not here and can't be fetched."""
 
@@ -42,6 +46,10 @@ class Reason(str, Enum):
     ECHO_MISMATCH = "echo_mismatch"
     HASH_MISMATCH = "hash_mismatch"
     UNREACHABLE = "unreachable"
+    NO_SPACE = "no_space"
+    NOT_WRITABLE = "not_writable"
+    WRONG_ABI = "wrong_abi"
+    DEVICE_BUSY = "device_busy"
     BUG = "bug"
 
     def __str__(self) -> str:
@@ -66,6 +74,14 @@ class CaseFailed(HarnessError):
         super().__init__(message)
         self.reason = reason
         self.log = log
+
+
+class Unreachable(CaseFailed):
+    """The way to a device does not work; `passing` where it may again by itself in a while."""
+
+    def __init__(self, message: str, *, passing: bool = True) -> None:
+        super().__init__(Reason.UNREACHABLE, message)
+        self.passing = passing
 
 
 def first_line(error: object) -> str:

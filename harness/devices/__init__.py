@@ -1,12 +1,70 @@
-"""How one talks to a device: one file a transport, one contract for all."""
+"""How one talks to a device: one file a link, and one transport over all of them."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from harness.core.bench import Device
-from harness.devices.local import LocalTransport
-from harness.devices.transport import Completed, Transport
+from harness.core.device import AdbDevice, Device, LocalDevice, SshDevice
+from harness.devices.adb import AdbLink
+from harness.devices.link import Link
+from harness.devices.local import LocalLink
+from harness.devices.transport import Completed, FileAbsent, Graph, Patience, Transport, Turn
 
-TRANSPORTS: dict[str, Callable[[Device, Path], Transport]] = {"local": LocalTransport}
+__all__ = [
+    "LINKS",
+    "Completed",
+    "FileAbsent",
+    "Graph",
+    "Link",
+    "Patience",
+    "Transport",
+    "Turn",
+    "jump_of",
+    "link_to",
+    "open_transport",
+]
 
-__all__ = ["TRANSPORTS", "Completed", "Transport"]
+Registry = Mapping[str, Device]
+
+
+def _local(_device: LocalDevice, _registry: Registry) -> Link:
+    return LocalLink()
+
+
+def _ssh(device: SshDevice, registry: Registry) -> Link:
+    from harness.devices.ssh import SshLink  # Fabric is slow to import: only who needs it waits for it
+
+    return SshLink(device, jump_of(device, registry))
+
+
+def _adb(device: AdbDevice, registry: Registry) -> Link:
+    return AdbLink(device, LocalLink() if device.via is None else link_to(registry[device.via], registry))
+
+
+LINKS: dict[str, Callable[[Any, Registry], Link]] = {"local": _local, "ssh": _ssh, "adb": _adb}
+_FOLDERS = {"ssh": ".cache/bnn-harness", "adb": "/data/local/tmp/bnn-harness"}
+
+
+def link_to(device: Device, registry: Registry) -> Link:
+    return LINKS[device.kind](device, registry)
+
+
+def jump_of(device: SshDevice, registry: Registry) -> SshDevice | None:
+    """The registered device that `jump` names, or one made of `[user@]host[:port]`."""
+    if device.jump is None:
+        return None
+    if isinstance(found := registry.get(device.jump), SshDevice):
+        return found
+    user, _, rest = device.jump.rpartition("@")
+    host, _, port = rest.partition(":")
+    return SshDevice(id=device.jump, host=host, user=user or None, port=int(port) if port.isdigit() else None)
+
+
+def open_transport(
+    device: Device, registry: Registry, local_folder: Path, patience: Patience | None = None
+) -> Transport:
+    """Connects only once it is used; `local_folder` is this machine's own working folder for a device of kind local."""
+    folder = device.folder or _FOLDERS.get(device.kind, str(local_folder))
+    python = sys.executable if device.kind == "local" and device.python == "python3" else device.python
+    return Transport(device.id, link_to(device, registry), folder, (python,), patience)

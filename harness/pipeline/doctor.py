@@ -12,9 +12,12 @@ from pathlib import Path
 from harness.core.errors import HarnessError
 from harness.core.units import show_bytes
 from harness.data import folders
-from harness.pipeline.measure import open_bench
+from harness.devices import open_transport
+from harness.pipeline.measure import facts_of
+from harness.pipeline.tooling import ready_tool
 from harness.spec.device_file import read_devices, this_machine
 from harness.store.database import HEAD, open_database, shown
+from harness.store.tools import ToolFiles
 from harness.store.workspace import Workspace
 
 _LEAST_FREE_BYTES = 2 * 10**9
@@ -102,10 +105,13 @@ def _devices(registry: Path) -> Finding:
 
 def _tool(workspace: Workspace, registry: Path) -> Finding:
     try:
-        bench = open_bench(this_machine(registry), workspace)
+        device = this_machine(registry)
+        transport = open_transport(device, {}, workspace.device_folder(device.id))
+        tool = ready_tool(device, transport, facts_of(transport), ToolFiles(workspace.tools).newest()).tool
     except (HarnessError, OSError) as error:
         return Finding("tool on this machine", False, str(error), needed=False)
-    return Finding("tool on this machine", True, f"{bench.tool.name} over {bench.tool.interpreter}")
+    over = f" over {tool.interpreter}" if tool.interpreter else ""
+    return Finding("tool on this machine", True, f"{tool.name}{over}")
 
 
 def _fashion_mnist() -> Finding:

@@ -1,111 +1,133 @@
-"""Cases → measurements: each on its device, a failing one never taking another with it."""
+"""One case on one device: its artifact there, its processes one after the other, its numbers."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from harness.bench.facts import FACTS
+from harness.bench.facts import read_facts, script
 from harness.bench.summary import summarise
-from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE, command, read
-from harness.core.bench import Case, Device, Measurement, Run, Tool
+from harness.bench.tools import arguments, read
+from harness.core.bench import Case, Measurement, Process, Run
+from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
-from harness.core.ids import sha256_of_file
-from harness.devices import TRANSPORTS, Transport
-from harness.store.artifacts import ArtifactFiles
-from harness.store.cases import CaseRows
+from harness.devices import Completed, FileAbsent, Graph, Transport, Turn
+from harness.pipeline.tooling import Ready
 from harness.store.database import now
-from harness.store.workspace import Workspace
 
-_QUESTION_TIMEOUT_S = 30.0
+_SLOWEST_BYTES_PER_S = 50_000
+_LOG_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Bench:
-    """A device that is ready: its transport, and the tool that was pushed to it."""
+class Station:
+    """A device that is ours for now, with its tool on it."""
 
     device: Device
     transport: Transport
-    tool: Tool
-    program: str
+    ready: Ready
+    facts: Mapping[str, str]
+    turn: Turn
 
 
-@dataclass(frozen=True)
-class RunEnded:
-    """`number` of the case's processes have ended, counted from 1."""
-
-    case: Case
-    number: int
-    run: Run
+def facts_of(transport: Transport) -> dict[str, str]:
+    return read_facts(transport.ask(script()).stdout)
 
 
-@dataclass(frozen=True)
-class CaseMeasured:
-    case: Case
-    measurement: Measurement
+def measure_case(
+    case: Case,
+    station: Station,
+    source: Callable[[str], Path],
+    before: Sequence[Process],
+    ended: Callable[[Process, Run | None, int], None],
+) -> Measurement:
+    """`before` are processes of the same case that ended in an earlier bench; those that can be read count.
 
-
-@dataclass(frozen=True)
-class CaseGivenUp:
-    case: Case
-    failure: CaseFailed
-
-
-CaseEvent: TypeAlias = RunEnded | CaseMeasured | CaseGivenUp
-
-
-def open_bench(device: Device, workspace: Workspace) -> Bench:
-    """Raises CaseFailed where the device can't be used."""
-    transport = TRANSPORTS[device.kind](device, workspace.device_folder(device.id))
-    sha256 = sha256_of_file(RUNNER_FILE)
-    program = transport.push(RUNNER_FILE, sha256, RUNNER_FILE.name)
-    answer = transport.run([*transport.python(), program, "--describe"], _QUESTION_TIMEOUT_S)
-    if answer.exit_code != 0:
-        message = (
-            f"device {device.id}: its Python has no interpreter for .tflite files; "
-            "pip install larq-compute-engine there."
-        )
-        raise CaseFailed(Reason.NO_INTERPRETER, message, answer.stdout + answer.stderr)
-    return Bench(device, transport, Tool(PYTHON_RUNNER, sha256, answer.stdout.strip()), program)
-
-
-def measure(
-    cases: Sequence[Case], benches: Mapping[str, Bench], files: ArtifactFiles, rows: CaseRows
-) -> Iterator[CaseEvent]:
-    """Yields every end of a case after it is stored."""
-    facts = {id: read_facts(bench.transport) for id, bench in benches.items()}
-    for case in cases:
-        bench = benches[case.device]
-        try:
-            runs: list[Run] = []
-            for run in _runs(case, bench, files):
-                runs.append(run)
-                yield RunEnded(case, len(runs), run)
-            measurement = Measurement(case, case.artifact, tuple(runs), summarise(runs), facts[case.device], now())
-            rows.finish(bench.device.kind, measurement)
-            yield CaseMeasured(case, measurement)
-        except CaseFailed as failure:
-            rows.fail(case, bench.device.kind, failure)
-            yield CaseGivenUp(case, failure)
-
-
-def _runs(case: Case, bench: Bench, files: ArtifactFiles) -> Iterator[Run]:
-    """The hash is checked where the file lies here, and again where it lies on the device."""
-    source = files.whole(case.artifact)
-    graph = bench.transport.push(source, case.artifact, source.name)
-    argv = command(bench.transport.python(), bench.program, case.protocol, graph)
-    timeout_s = bench.device.timeout_s or case.protocol.timeout_s
-    for number in range(1, case.protocol.processes + 1):
+    `ended` hears of each process, at once: what it printed, its numbers, how many others want the device.
+    Raises CaseFailed.
+    """
+    runs = _readable(case, before)
+    for number in range(len(runs) + 1, case.protocol.processes + 1):
         started_at = now()
-        ended = bench.transport.run(argv, timeout_s)
-        log = read(case.protocol, ended.exit_code, ended.stdout, ended.stderr)
-        yield Run(number, started_at, ended.seconds, ended.exit_code, ended.stdout, ended.stderr, log)
+        completed = _run(case, station, source)
+        process = _process(number, started_at, completed)
+        try:
+            log = read(case.protocol, process.exit_code, process.stdout, process.stderr)
+        except CaseFailed:
+            ended(process, None, completed.others_waiting)
+            raise
+        runs.append(Run(process, log))
+        ended(process, runs[-1], completed.others_waiting)
+    return measured(case, runs, station.facts)
 
 
-def read_facts(transport: Transport) -> dict[str, str]:
-    """What the device says of itself; a fact that it does not tell is left out."""
-    found = {}
-    for fact in FACTS:
-        answer = transport.run(list(fact.argv), _QUESTION_TIMEOUT_S)
-        if answer.exit_code == 0 and (value := fact.parse(answer.stdout)) is not None:
-            found[fact.name] = value
-    return found
+def measured(case: Case, runs: Sequence[Run], facts: Mapping[str, str]) -> Measurement:
+    """A measurement of all of a case's runs. Raises CaseFailed where not all ran the artifact itself."""
+    strange = {run.process.artifact_sha256 for run in runs} - {case.artifact}
+    if strange:
+        raise CaseFailed(Reason.HASH_MISMATCH, f"{case.device} ran {strange.pop()[:12]}… instead; bench again.")
+    return Measurement(case, case.artifact, tuple(runs), summarise(runs), dict(facts), now())
+
+
+def _readable(case: Case, processes: Sequence[Process]) -> list[Run]:
+    """The first of them, up to one that is missing or tells no numbers."""
+    runs: list[Run] = []
+    for process in processes:
+        if process.number != len(runs) + 1:
+            break
+        try:
+            runs.append(Run(process, read(case.protocol, process.exit_code, process.stdout, process.stderr)))
+        except CaseFailed:
+            break
+    return runs
+
+
+def _process(number: int, started_at: str, completed: Completed) -> Process:
+    return Process(
+        number,
+        started_at,
+        completed.seconds,
+        completed.exit_code,
+        _shortened(completed.stdout),
+        _shortened(completed.stderr),
+        max(completed.temperatures_c, default=None),
+        completed.graph_sha256,
+    )
+
+
+def _shortened(printed: str) -> str:
+    """Both ends of what was printed: a tool gone wrong prints without end."""
+    if len(printed) <= _LOG_CHARACTERS:
+        return printed
+    half = _LOG_CHARACTERS // 2
+    return f"{printed[:half]}\n… {len(printed) - 2 * half} characters left out …\n{printed[-half:]}"
+
+
+def _run(case: Case, station: Station, source: Callable[[str], Path]) -> Completed:
+    """The artifact is sent where the device misses it, or has another under its name: once."""
+    transport, name = station.transport, f"{case.artifact}.tflite"
+    graph = Graph(case.artifact, transport.path(case.artifact, name))
+    argv = [*station.ready.argv, *arguments(case.protocol, graph.path)]
+    timeout_s = station.device.timeout_s or case.protocol.timeout_s
+    for _ in range(2):
+        try:
+            return transport.run(argv, timeout_s, graph, station.device.cpus, station.turn)
+        except FileAbsent:
+            _send(station, source(case.artifact), case.artifact, name)
+    message = (
+        f"{case.artifact[:12]}… does not stay on {case.device}: something there changes it; see what fills its disk."
+    )
+    raise CaseFailed(Reason.HASH_MISMATCH, message)
+
+
+def _send(station: Station, file: Path, sha256: str, name: str) -> None:
+    """Room is made once where there is none."""
+    transport, turn = station.transport, station.turn
+    transport.take_turn(replace(turn, seconds=turn.seconds + file.stat().st_size // _SLOWEST_BYTES_PER_S))
+    for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
+        try:
+            transport.clean(limit_bytes, keep=(station.ready.tool.sha256,))
+            transport.send(file, sha256, name)
+            return
+        except CaseFailed as failure:
+            if failure.reason is not Reason.NO_SPACE or limit_bytes == 0:
+                raise

@@ -47,15 +47,10 @@ def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, File
 
 
 def plan_cases(
-    artifacts: Sequence[str], devices: Mapping[str, Tool], protocols: Sequence[Protocol]
+    artifacts: Sequence[str], device: str, tool: Tool, protocols: Sequence[Protocol], cpus: tuple[int, ...] = ()
 ) -> tuple[Case, ...]:
-    """Device by device, each artifact under each protocol, once."""
-    cases = (
-        Case(artifact, device, tool, protocol)
-        for device, tool in devices.items()
-        for protocol in protocols
-        for artifact in artifacts
-    )
+    """A device's: each artifact under each protocol, once."""
+    cases = (Case(artifact, device, tool, protocol, cpus) for protocol in protocols for artifact in artifacts)
     return tuple({case.id: case for case in cases}.values())
 
 

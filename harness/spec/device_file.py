@@ -1,19 +1,44 @@
 """`devices.yaml` → devices."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from harness.core.bench import Device, Registry
+from annotated_types import MinLen
+from pydantic import Field
+
+from harness.core.bench import STRICT
+from harness.core.device import Device, LocalDevice, SshDevice
 from harness.core.errors import SpecError
-from harness.spec.document import check, read_document
+from harness.spec.document import Document, check, read_document
 
 DEVICES_FILE = Path("devices.yaml")
-THIS_MACHINE = Device(id="here", kind="local")
+THIS_MACHINE = LocalDevice(id="here")
+
+
+@dataclass(frozen=True)
+class _Registry:
+    devices: Annotated[tuple[Annotated[Device, Field(discriminator="kind")], ...], MinLen(1)]
+    __pydantic_config__ = STRICT
 
 
 def read_devices(path: Path) -> tuple[Device, ...]:
     """Every device of the registry, the disabled ones too. Raises SpecError."""
     document = read_document(path)
-    devices = check(document, Registry, document.content).devices
+    devices = check(document, _Registry, document.content).devices
+    _each_once(document, devices)
+    hubs = {device.id: device for device in devices}
+    for index, device in enumerate(devices):
+        if device.kind == "adb" and device.via is not None and not isinstance(hubs.get(device.via), SshDevice):
+            known = ", ".join(id for id, hub in hubs.items() if isinstance(hub, SshDevice))
+            raise document.error(
+                ("devices", index, "via"), f"is {device.via!r}, which is no ssh device here; known: {known or 'none'}."
+            )
+    return devices
+
+
+def _each_once(document: Document, devices: Sequence[Device]) -> None:
     seen: set[str] = set()
     for index, device in enumerate(devices):
         if device.id in seen:
@@ -21,7 +46,6 @@ def read_devices(path: Path) -> tuple[Device, ...]:
                 ("devices", index, "id"), f"is {device.id!r} a second time; give each device an id of its own."
             )
         seen.add(device.id)
-    return devices
 
 
 def this_machine(path: Path) -> Device:
@@ -32,9 +56,9 @@ def this_machine(path: Path) -> Device:
     return local[0] if local else THIS_MACHINE
 
 
-def named(devices: tuple[Device, ...], ids: list[str]) -> tuple[Device, ...]:
+def named(devices: Sequence[Device], ids: Sequence[str]) -> tuple[Device, ...]:
     """Raises SpecError for an id that is not registered."""
-    known = {device.id: device for device in devices}
+    known: Mapping[str, Device] = {device.id: device for device in devices}
     for wanted in ids:
         if wanted not in known:
             raise SpecError(f"device {wanted!r} is not registered; known: {', '.join(known)}.")

@@ -26,9 +26,11 @@ _PLAINER = {
     "tuple_type": "has to be a list",
     "dataclass_type": "has to be a mapping of keys to values",
     "dict_type": "has to be a mapping of keys to values",
+    "union_tag_not_found": "lacks a kind: local, ssh or adb",
+    "union_tag_invalid": "is of a kind that is not known; known: local, ssh, adb",
 }
 _WANTED = {"dataclass_type": "a mapping"}
-_UNION_MEMBERS = {"float", "constrained-float", "Schedule", "literal['auto']"}
+_UNION_MEMBERS = {"float", "constrained-float", "Schedule", "literal['auto']", "local", "ssh", "adb"}
 
 
 @dataclass(frozen=True)

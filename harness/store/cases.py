@@ -1,17 +1,17 @@
 """Cases, measurements, their runs and failures, as rows."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select
 
 from harness import __version__
-from harness.core.bench import Case, Measurement, Run
+from harness.core.bench import Case, Measurement, Process, Protocol, Run
 from harness.core.errors import CaseFailed
-from harness.core.ids import plain
+from harness.core.ids import content_id, essential, plain
 from harness.store.database import now, writing
-from harness.store.rows import as_json, insert_missing, packed, storable
-from harness.store.tables import cases, failures, measurements, runs
+from harness.store.rows import as_json, insert_missing, packed, storable, unpacked
+from harness.store.tables import cases, failures, measurements, pending_runs, queue, runs
 
 
 class CaseRows:
@@ -25,29 +25,92 @@ class CaseRows:
         with self._engine.connect() as connection:
             return set(connection.scalars(query))
 
+    def measured_on(self, devices: Collection[str]) -> frozenset[str]:
+        """The ids of all cases on these devices that have a valid measurement."""
+        query = (
+            select(measurements.c.case_id)
+            .join(cases, cases.c.id == measurements.c.case_id)
+            .where(cases.c.device.in_(devices), measurements.c.valid)
+            .distinct()
+        )
+        with self._engine.connect() as connection:
+            return frozenset(connection.scalars(query))
+
+    def pending_on(self, devices: Collection[str]) -> dict[str, list[Process]]:
+        """By case, the processes that ended before their bench did."""
+        query = (
+            select(pending_runs)
+            .join(cases, cases.c.id == pending_runs.c.case_id)
+            .where(cases.c.device.in_(devices))
+            .order_by(pending_runs.c.case_id, pending_runs.c.number)
+        )
+        found: dict[str, list[Process]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(query).mappings():
+                found.setdefault(row["case_id"], []).append(_process(row))
+        return found
+
+    def plan(self, planned: Sequence[Case], device_kind: str) -> None:
+        """Makes the cases known."""
+        with writing(self._engine) as connection:
+            insert_missing(connection, cases, *(_planned(case, device_kind) for case in planned))
+
+    def keep(self, case: Case, process: Process) -> None:
+        """A process has ended; its case goes on. One of the same number, which could not be read, gives way to it."""
+        key = (pending_runs.c.case_id == case.id) & (pending_runs.c.number == process.number)
+        with writing(self._engine) as connection:
+            connection.execute(delete(pending_runs).where(key))
+            connection.execute(
+                insert(pending_runs),
+                [{"case_id": case.id, **_raw(process), "artifact_sha256": process.artifact_sha256}],
+            )
+
+    def forget_pending(self, planned: Iterable[Case]) -> None:
+        """For cases that are measured anew from their first process."""
+        ids = [case.id for case in planned]
+        with writing(self._engine) as connection:
+            connection.execute(delete(pending_runs).where(pending_runs.c.case_id.in_(ids)))
+
     def finish(self, device_kind: str, measurement: Measurement) -> None:
         """A measurement and its runs, whole or not at all; earlier ones of the case stay."""
+        case = measurement.case
         with writing(self._engine) as connection:
-            _plan(connection, measurement.case, device_kind)
+            insert_missing(connection, cases, _planned(case, device_kind))
             number = connection.scalars(
                 insert(measurements).returning(measurements.c.id), [_measurement(measurement)]
             ).one()
             connection.execute(insert(runs), [_run(number, run) for run in measurement.runs])
+            connection.execute(delete(pending_runs).where(pending_runs.c.case_id == case.id))
+            unqueue(connection, case.device, case.artifact, protocol_id(case.protocol))
 
     def fail(self, case: Case, device_kind: str, failure: CaseFailed) -> None:
+        """The case has ended for now; its pending runs stay, to be read again or gone on from."""
         with writing(self._engine) as connection:
-            _plan(connection, case, device_kind)
-            row = {
-                "case_id": case.id,
-                "reason": str(failure.reason),
-                "message": storable(str(failure)),
-                "failed_at": now(),
-            }
-            connection.execute(insert(failures), [{**row, "log_zstd": packed(failure.log)}])
+            insert_missing(connection, cases, _planned(case, device_kind))
+            connection.execute(insert(failures), [{"case_id": case.id, **failure_row(failure)}])
+            unqueue(connection, case.device, case.artifact, protocol_id(case.protocol))
 
 
-def _plan(connection: Connection, case: Case, device_kind: str) -> None:
-    row = {
+def failure_row(failure: CaseFailed) -> dict[str, Any]:
+    return {
+        "reason": str(failure.reason),
+        "message": storable(str(failure)),
+        "log_zstd": packed(failure.log),
+        "failed_at": now(),
+    }
+
+
+def protocol_id(protocol: Protocol) -> str:
+    return content_id(essential(protocol))
+
+
+def unqueue(connection: Connection, device: str, artifact: str, protocol: str) -> None:
+    key = (queue.c.device == device, queue.c.artifact == artifact, queue.c.protocol_id == protocol)
+    connection.execute(delete(queue).where(*key))
+
+
+def _planned(case: Case, device_kind: str) -> dict[str, Any]:
+    return {
         "id": case.id,
         "artifact": case.artifact,
         "device": case.device,
@@ -58,9 +121,9 @@ def _plan(connection: Connection, case: Case, device_kind: str) -> None:
         "protocol": case.protocol.name,
         "protocol_settings": as_json(plain(case.protocol)),
         "threads": case.protocol.threads,
+        "cpus": ",".join(map(str, case.cpus)),
         "planned_at": now(),
     }
-    insert_missing(connection, cases, row)
 
 
 def _measurement(measurement: Measurement) -> dict[str, Any]:
@@ -75,17 +138,36 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
 
 
 def _run(measurement_id: int, run: Run) -> dict[str, Any]:
-    timing = run.log.inference
     return {
         "measurement_id": measurement_id,
-        "number": run.number,
-        "started_at": run.started_at,
-        "seconds": run.seconds,
-        "exit_code": run.exit_code,
-        **plain(timing),
+        **_raw(run.process),
+        **plain(run.log.inference),
         "init_us": run.log.init_us,
         "warmup_avg_us": run.log.warmup.avg_us if run.log.warmup else None,
         "peak_memory_bytes": run.log.peak_memory_bytes,
-        "stdout_zstd": packed(run.stdout),
-        "stderr_zstd": packed(run.stderr),
     }
+
+
+def _raw(process: Process) -> dict[str, Any]:
+    return {
+        "number": process.number,
+        "started_at": process.started_at,
+        "seconds": process.seconds,
+        "exit_code": process.exit_code,
+        "temperature_c": process.temperature_c,
+        "stdout_zstd": packed(process.stdout),
+        "stderr_zstd": packed(process.stderr),
+    }
+
+
+def _process(row: RowMapping) -> Process:
+    return Process(
+        row["number"],
+        row["started_at"],
+        row["seconds"],
+        row["exit_code"],
+        unpacked(row["stdout_zstd"]),
+        unpacked(row["stderr_zstd"]),
+        row["temperature_c"],
+        row["artifact_sha256"],
+    )

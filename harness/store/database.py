@@ -12,12 +12,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, t
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
-from harness.core.errors import WorkspaceError, first_line
+from harness.core.errors import DatabaseBusy, WorkspaceError, first_line
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"  # the newest migration; a test holds this against db/migrations
+HEAD = "0002"  # the newest migration; a test holds this against db/migrations
 _BUSY_MS = 60_000
 _BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"
@@ -105,10 +105,19 @@ def _settle_sqlite(engine: Engine) -> None:
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that will write: on SQLite it waits for its turn at once.
 
-    One that read first would fail where another had written since.
+    One that read first would fail where another had written since. Raises DatabaseBusy where its turn does not come.
     """
-    with engine.execution_options(**{_WRITING: True}).begin() as connection:
-        yield connection
+    try:
+        with engine.execution_options(**{_WRITING: True}).begin() as connection:
+            yield connection
+    except OperationalError as error:
+        if "database is locked" not in str(error.orig):
+            raise
+        name = shown(engine.url.render_as_string(hide_password=False))
+        raise DatabaseBusy(
+            f"The database {name} has been locked by another process for {_BUSY_MS // 1000} s: end what holds it, "
+            "and run this again; what is stored is kept."
+        ) from error
 
 
 def _revision(engine: Engine) -> str | None:

@@ -5,22 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import zstandard
-from sqlalchemy import Connection, Table, and_, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
 
 
-def insert_missing(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Inserts unless a row of that primary key is there, or comes there at the same moment: on any database."""
-    key = and_(*(column == row[column.name] for column in table.primary_key))
-    there = select(1).select_from(table).where(key)
-    if connection.execute(there).first() is not None:
+def insert_missing(connection: Connection, table: Table, *rows: Mapping[str, Any]) -> None:
+    """Inserts those whose primary key is not there, and does not come there at the same moment."""
+    if not rows:
         return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(table), [dict(row)])
-    except IntegrityError:
-        if connection.execute(there).first() is None:
-            raise
+    is_sqlite = connection.dialect.name == "sqlite"
+    insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    connection.execute(insert.on_conflict_do_nothing(), [dict(row) for row in rows])
 
 
 def as_json(value: object) -> str:

@@ -98,6 +98,7 @@ cases = Table(
     Column("protocol", String(32), nullable=False),
     Column("protocol_settings", Text, nullable=False),
     Column("threads", Integer, nullable=False),
+    Column("cpus", String(200), nullable=False, server_default=""),
     Column("planned_at", String(32), nullable=False),
 )
 
@@ -135,8 +136,61 @@ runs = Table(
     Column("init_us", Float),
     Column("warmup_avg_us", Float),
     Column("peak_memory_bytes", BigInteger),
+    Column("temperature_c", Float),
     Column("stdout_zstd", LargeBinary, nullable=False),
     Column("stderr_zstd", LargeBinary, nullable=False),
+)
+
+# Processes of cases that have not ended: a killed bench goes on after them, and what could not be read is kept.
+pending_runs = Table(
+    "pending_runs",
+    metadata,
+    Column("case_id", ForeignKey("cases.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("started_at", String(32), nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("exit_code", Integer, nullable=False),
+    Column("temperature_c", Float),
+    Column("artifact_sha256", String(64), nullable=False),
+    Column("stdout_zstd", LargeBinary, nullable=False),
+    Column("stderr_zstd", LargeBinary, nullable=False),
+)
+
+# What was last seen of each device.
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", String(200), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("seen_at", String(32)),
+    Column("changed_at", String(32), nullable=False),
+)
+
+# What was asked for and has not ended: a row for each artifact, device and protocol.
+queue = Table(
+    "queue",
+    metadata,
+    Column("device", String(200), primary_key=True),
+    Column("artifact", ForeignKey("artifacts.sha256"), primary_key=True),
+    Column("protocol_id", String(16), primary_key=True),
+    Column("protocol", String(32), nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("asked_at", String(32), nullable=False),
+)
+
+# A place for each harness that wants a device: of those that have not expired, the lowest number has it.
+leases = Table(
+    "leases",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("device", String(200), nullable=False, index=True),
+    Column("token", String(32), nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("process", String(200), nullable=False),
+    Column("expires", Float, nullable=False),  # seconds since 1970, by the database's own clock
 )
 
 failures = Table(
@@ -145,6 +199,7 @@ failures = Table(
     Column("id", Integer, primary_key=True),
     Column("trial_id", ForeignKey("trials.id"), index=True),
     Column("case_id", ForeignKey("cases.id"), index=True),
+    Column("device", String(200), index=True),
     Column("reason", String(32), nullable=False),
     Column("message", Text, nullable=False),
     Column("log_zstd", LargeBinary, nullable=False),

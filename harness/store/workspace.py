@@ -23,6 +23,10 @@ class Workspace:
     def artifacts(self) -> Path:
         return self.home / "artifacts"
 
+    @property
+    def tools(self) -> Path:
+        return self.home / "tools"
+
     def device_folder(self, device_id: str) -> Path:
         """A local device's working folder: an id is data, and whatever it holds, the folder stays in here."""
         readable = re.sub(r"[^A-Za-z0-9_-]", "_", device_id)[:40]

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.bench.summary import median_interval, summarise
-from harness.core.bench import Run, Timing, ToolLog
+from harness.core.bench import Process, Run, Timing, ToolLog
 
 SAMPLES = 4000
 
 
 def run(average: float, peak: int | None = None) -> Run:
     timing = Timing(50, average, average, average, average, 0)
-    return Run(1, "2024-01-01T00:00:00+00:00", 1.0, 0, "", "", ToolLog(timing, peak_memory_bytes=peak))
+    return Run(Process(1, "2024-01-01T00:00:00+00:00", 1.0, 0, "", ""), ToolLog(timing, peak_memory_bytes=peak))
 
 
 def runs(averages: Sequence[float]) -> list[Run]:
@@ -75,7 +75,7 @@ def test_the_order_of_runs_makes_no_difference(averages: list[float]) -> None:
 
 
 def test_a_run_counts_once_however_many_iterations_it_made() -> None:
-    many = Run(1, "", 1.0, 0, "", "", ToolLog(Timing(100_000, 1, 1, 1, 1, 0)))
+    many = Run(Process(1, "", 1.0, 0, "", ""), ToolLog(Timing(100_000, 1, 1, 1, 1, 0)))
     assert summarise([many, *runs([2, 3])]).latency_us == 2
 
 

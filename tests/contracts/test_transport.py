@@ -4,16 +4,17 @@ A new kind of device adds a line to FACTORIES.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 
 import pytest
 
-from harness.core.bench import Device
+from harness.core.device import LocalDevice, SshDevice
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of
-from harness.devices import TRANSPORTS, Completed, Transport
+from harness.devices import Completed, Transport, open_transport
+from tests.sshd import Sshd
 
 PATIENCE_S = 60.0
 CONTENT = b"TFL3 \0\xff and so on" * 1000
@@ -40,19 +41,23 @@ AWKWARD = [
     "--",
 ]
 
-Factory = Callable[[Path], Transport]
+
+@pytest.fixture(params=["local", "ssh"])
+def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transport]:
+    device = request.getfixturevalue(f"{request.param}_device")
+    transport = open_transport(device, {}, tmp_path / "device")
+    yield transport
+    transport.close()
 
 
-def local(folder: Path) -> Transport:
-    return TRANSPORTS["local"](Device("here", "local"), folder / "device")
+@pytest.fixture
+def local_device() -> LocalDevice:
+    return LocalDevice(id="here")
 
 
-FACTORIES: dict[str, Factory] = {"local": local}
-
-
-@pytest.fixture(params=sorted(FACTORIES))
-def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Transport:
-    return FACTORIES[request.param](tmp_path)
+@pytest.fixture
+def ssh_device(sshd: Sshd, tmp_path: Path) -> SshDevice:
+    return sshd.device(folder=str(tmp_path / "over ssh; 'quoted'"))
 
 
 @pytest.fixture
@@ -78,10 +83,6 @@ def goes_on(transport: Transport, pid: str) -> bool:
     return (
         shell(transport, f"for try in 1 2 3 4 5 6 7 8 9; do {running} || exit 1; sleep 0.3; done", pid).exit_code == 0
     )
-
-
-def test_there_is_a_contract_for_every_kind_of_device() -> None:
-    assert set(FACTORIES) == set(TRANSPORTS)
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 126, 255])

@@ -35,7 +35,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, Path, "subproce
     cli = Cli(folder / "a workspace; with 'odd' characters")
     before = cli.run("submit", "sweep", sweep, "--dry-run")
     assert "2 trials, 2 to train, 0 already done" in before.stdout, before.stderr
-    assert "2 cases: 0 to measure, 2 more once the new trials are done" in before.stdout
+    assert "2 cases, 0 to measure, 2 more once the new trials are done" in before.stdout
     return cli, sweep, cli.run("submit", "sweep", sweep, "--bench")
 
 
@@ -103,7 +103,7 @@ def test_a_second_submission_trains_and_measures_nothing(done: Done) -> None:
     again = cli.run("submit", "sweep", sweep, "--bench")
     assert again.returncode == 0
     assert "2 trials, 0 to train, 2 already done" in again.stdout
-    assert "2 cases: 0 to measure, 2 already done" in again.stdout
+    assert "2 cases, 0 to measure, 2 already done" in again.stdout
     assert "Starting Ray" not in again.stdout
     assert "most accurate" in again.stdout
 
@@ -112,7 +112,7 @@ def test_another_sweep_with_the_same_trials_has_rows_of_its_own(done: Done) -> N
     cli, sweep, _ = done
     renamed = cli.run("submit", "sweep", sweep, "--set", "name=renamed", "--bench")
     assert "renamed: 2 trials, 0 to train, 2 already done" in renamed.stdout
-    assert "2 cases: 0 to measure, 2 already done" in renamed.stdout
+    assert "2 cases, 0 to measure, 2 already done" in renamed.stdout
     counts = cli.rows("SELECT sweep, count(*) AS n FROM results GROUP BY sweep ORDER BY sweep")
     assert counts == [{"sweep": "renamed", "n": 2}, {"sweep": "tiny", "n": 2}]
     assert cli.run("compare", "float32", "binary").stdout.count("points") == 1

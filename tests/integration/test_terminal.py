@@ -40,7 +40,7 @@ def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_it_goes_on(cli: Cli, repo
 
     ended = cli.run("bench", model, "--protocol", "quick")
     assert ended.returncode == 0
-    assert "1 case: 1 to measure" in ended.stdout
+    assert "1 case, 1 to measure" in ended.stdout
 
 
 def test_elsewhere_there_are_plain_lines_without_control_characters(cli: Cli, repository: Path) -> None:

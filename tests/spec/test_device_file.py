@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.bench import Device
+from harness.core.device import LocalDevice
 from harness.core.errors import SpecError
 from harness.spec.device_file import THIS_MACHINE, named, read_devices, this_machine
 
@@ -23,8 +23,8 @@ def registry(folder: Path, text: str) -> Path:
 
 def test_devices_are_read_in_order_the_disabled_ones_too(tmp_path: Path) -> None:
     assert read_devices(registry(tmp_path, TWO)) == (
-        Device("here", "local", ("desk", "x86"), timeout_s=90.0),
-        Device("there", "local", enabled=False),
+        LocalDevice(id="here", tags=("desk", "x86"), timeout_s=90.0),
+        LocalDevice(id="there", enabled=False),
     )
 
 
@@ -64,7 +64,7 @@ def test_a_missing_registry_is_refused(tmp_path: Path) -> None:
 
 def test_this_machine_is_called_here_without_a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert this_machine(Path("devices.yaml")) == THIS_MACHINE == Device("here", "local")
+    assert this_machine(Path("devices.yaml")) == THIS_MACHINE == LocalDevice(id="here")
 
 
 def test_a_registry_that_was_named_has_to_be_there(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_registry_that_was_named_has_to_be_there(tmp_path: Path) -> None:
 
 def test_this_machine_is_the_registrys_enabled_local_device(tmp_path: Path) -> None:
     text = "devices:\n  - {id: old, kind: local, enabled: false}\n  - {id: desk, kind: local, tags: [x86]}\n"
-    assert this_machine(registry(tmp_path, text)) == Device("desk", "local", ("x86",))
+    assert this_machine(registry(tmp_path, text)) == LocalDevice(id="desk", tags=("x86",))
 
 
 def test_a_disabled_local_device_is_not_this_machine(tmp_path: Path) -> None:

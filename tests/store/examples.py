@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from harness.core.bench import PROTOCOLS, BenchRequest, Case, Measurement, Run, Summary, Timing, Tool, ToolLog
+from harness.core.bench import PROTOCOLS, BenchRequest, Case, Measurement, Process, Run, Summary, Timing, Tool, ToolLog
+from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of
 from harness.core.sweep import (
@@ -27,6 +28,8 @@ from harness.core.sweep import (
 from harness.store.artifacts import ArtifactFiles
 from harness.store.cases import CaseRows
 from harness.store.database import now, open_database, open_read_only
+from harness.store.devices import DeviceRows
+from harness.store.leases import Leases
 from harness.store.reading import ask
 from harness.store.trials import TrialRows
 
@@ -82,7 +85,7 @@ def _run(number: int, latency_us: float) -> Run:
         init_us=321.0,
         peak_memory_bytes=4_000_000 + number,
     )
-    return Run(number, now(), 0.75, 0, f"stdout of run {number}: µs\n", "", log)
+    return Run(Process(number, now(), 0.75, 0, f"stdout of run {number}: µs\n", "", 41.5), log)
 
 
 def stored_trial(engine: Engine, seed: int = 0, precision: Precision = Precision.BINARY) -> tuple[Trial, TrialOutcome]:
@@ -96,7 +99,7 @@ def stored_trial(engine: Engine, seed: int = 0, precision: Precision = Precision
 
 
 def fill(engine: Engine) -> None:
-    """Something for every table: twins that are done and measured, a trial and a case that failed."""
+    """Something for every table: twins that are done and measured, a trial, a case and a device that failed."""
     cases = CaseRows(engine)
     for precision, latency_us in ((Precision.BINARY, 100.0), (Precision.FLOAT32, 400.0)):
         _, outcome = stored_trial(engine, precision=precision)
@@ -106,6 +109,11 @@ def fill(engine: Engine) -> None:
     TrialRows(engine).fail(failed.id, Failure(Reason.DIVERGED, "The loss became nan.", "log"))
     unlucky = make_case(outcome.artifacts[0].sha256, device="shelf")
     cases.fail(unlucky, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", "log"))
+    cases.keep(unlucky, Process(1, now(), 0.5, 0, "garbage", "", 40.0, unlucky.artifact))
+    devices = DeviceRows(engine)
+    devices.set_aside(LocalDevice(id="shelf"), CaseFailed(Reason.NO_SPACE, "No space left."))
+    devices.want({"shelf": [(unlucky.artifact, unlucky.protocol)]})
+    Leases(engine).renew({"shelf": "a token"})
 
 
 def records(url: str, sql: str) -> list[dict[str, Any]]:

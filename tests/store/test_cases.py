@@ -79,7 +79,7 @@ def test_every_run_is_stored_with_its_raw_log(rows: CaseRows, case: Case, engine
     rows.finish("local", measurement)
     stored = records(engine, "SELECT * FROM runs ORDER BY number")
     assert [row["number"] for row in stored] == [1, 2, 3, 4, 5, 6]
-    assert [unpacked(row["stdout_zstd"]) for row in stored] == [run.stdout for run in measurement.runs]
+    assert [unpacked(row["stdout_zstd"]) for row in stored] == [run.process.stdout for run in measurement.runs]
     assert {unpacked(row["stderr_zstd"]) for row in stored} == {""}
     first = stored[0]
     assert (first["count"], first["first_us"], first["min_us"], first["max_us"]) == (20, 103.0, 98.0, 105.0)

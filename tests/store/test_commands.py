@@ -16,7 +16,7 @@ def test_a_bench_a_query_a_comparison_and_a_status(on: Cli, repository: Path) ->
     models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
     benched = on.run("bench", *models, "--protocol", "quick")
     assert benched.returncode == 0, benched.stdout + benched.stderr
-    assert "2 cases: 2 to measure" in benched.stdout
+    assert "here: 2 cases, 2 to measure" in benched.stdout
     assert "0 to measure, 2 already done" in on.run("bench", *models, "--protocol", "quick").stdout
 
     counted = on.run("query", "SELECT file, runs FROM results WHERE file LIKE '%64%' ORDER BY file", "--format", "csv")

@@ -23,14 +23,15 @@ PROMISED = re.findall(
     "peak_memory_bytes, energy_uj, quality, measured_at",
 )
 
-NEXT_MIGRATION = '''
+NEXT = "9000"
+NEXT_MIGRATION = f'''
 """A note on each trial."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{NEXT}"
+down_revision = "{HEAD}"
 
 
 def upgrade() -> None:
@@ -43,7 +44,7 @@ def next_migrations(tmp_path: Path) -> Path:
     """The migrations of a version to come."""
     folder = tmp_path / "next" / "migrations"
     shutil.copytree(db_folder() / "migrations", folder)
-    (folder / "versions" / "0002_note.py").write_text(NEXT_MIGRATION)
+    (folder / "versions" / "9000_note.py").write_text(NEXT_MIGRATION)
     return folder
 
 
@@ -110,7 +111,7 @@ def test_an_older_database_is_upgraded_and_keeps_its_rows(url: str, next_migrati
     engine.dispose()
     before = records(url, "SELECT * FROM results ORDER BY artifact")
     open_database(url, next_migrations).dispose()
-    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": "0002"}]
+    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": NEXT}]
     assert records(url, "SELECT DISTINCT note FROM trials") == [{"note": None}]
     assert records(url, "SELECT * FROM results ORDER BY artifact") == before
 
@@ -122,7 +123,7 @@ def test_a_copy_of_the_older_sqlite_file_is_kept(sqlite_file: Path, sqlite_url: 
     engine.dispose()
     (copy,) = sqlite_file.parent.glob("harness.db.*.bak")
     with closing(sqlite3.connect(copy)) as old:
-        assert old.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert old.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
         assert "note" not in [column[1] for column in old.execute("PRAGMA table_info(trials)")]
     assert count(f"sqlite:///{copy}", "trials") == count(sqlite_url, "trials") == 3
     assert count(f"sqlite:///{copy}", "results") == 2
@@ -138,11 +139,11 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(url: str, next_mig
     engine = open_database(url)
     fill(engine)
     engine.dispose()
-    file = next_migrations / "versions" / "0002_note.py"
+    file = next_migrations / "versions" / "9000_note.py"
     file.write_text(file.read_text() + '    raise RuntimeError("half way")\n')
     with pytest.raises(RuntimeError, match="half way"):
         open_database(url, next_migrations)
-    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": "0001"}]
+    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
     assert "note" not in records(url, "SELECT * FROM trials")[0]
     assert len(records(url, "SELECT * FROM results")) == 2
 

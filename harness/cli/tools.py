@@ -1,0 +1,111 @@
+"""The work of `harness tools`."""
+
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from harness.bench.elf import ANY_ABI, abis_of
+from harness.bench.tools import PYTHON_RUNNER
+from harness.cli.session import Session, console
+from harness.core.errors import RequestError, first_line
+from harness.core.ids import sha256_of
+from harness.core.units import show_bytes
+from harness.report.tables import plain_rows
+from harness.spec.device_file import read_devices
+from harness.store.tools import ToolFile
+
+# docs.larq.dev, "Benchmarking": the binaries of each release.
+_RELEASES = "https://github.com/larq/compute-engine/releases/download/v0.16.0"
+_RELEASED = ("lce_benchmark_model_aarch64", "lce_benchmark_model_aarch32", "lce_benchmark_model_android_arm64")
+_TIMEOUT_S = 60
+
+
+def add_tool(name: str, url: str | None, file: Path | None, sha256: str | None) -> None:
+    """Raises RequestError where it can't be had, is no program, or is not the one with that SHA-256."""
+    if url and file:
+        raise RequestError("give --url or --file, not both.")
+    content = _read(file) if file is not None else _download(url or _release(name))
+    if sha256 is not None and sha256_of(content) != sha256.lower():
+        raise RequestError(f"tool {name}: its SHA-256 is {sha256_of(content)}, not the one that was asked for.")
+    files = Session.here().tools
+    added = files.add(name, content)
+    try:
+        abis = abis_of(added.path)
+    except ValueError as error:
+        added.path.unlink()
+        raise RequestError(f"tool {name}: {file or url or _release(name)} {error}.") from error
+    print(f"{name}: {show_bytes(added.size_bytes)} for {_words(abis)}, SHA-256 {added.sha256}")
+
+
+def _release(name: str) -> str:
+    if name not in _RELEASED:
+        raise RequestError(f"tool {name!r}: give --file or --url; released are {', '.join(_RELEASED)}.")
+    return f"{_RELEASES}/{name}"
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error
+
+
+def _download(url: str) -> bytes:
+    if not url.startswith("https://"):
+        raise RequestError(f"--url {url}: has to start with https://.")
+    try:
+        with urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - https only
+            content: bytes = answer.read()
+            return content
+    except (URLError, OSError) as error:
+        message = f"{url}: can't be fetched ({first_line(error)}); fetch it elsewhere and give it with --file."
+        raise RequestError(message) from error
+
+
+def _words(abis: frozenset[str]) -> str:
+    return "any ABI (a script)" if abis == ANY_ABI else " and ".join(sorted(abis))
+
+
+def list_tools() -> None:
+    tools = Session.here().tools
+    newest = {tool.path for tool in tools.newest().values()}
+    rows = [
+        (tool.name, _abis(tool), tool.sha256[:12], show_bytes(tool.size_bytes), _added(tool), _use(tool.path in newest))
+        for tool in tools.all()
+    ]
+    rows.append((PYTHON_RUNNER, "any with Python", "", "", "", "comes with the harness"))
+    console().print(plain_rows(("tool", "for", "sha256", "size", "added", ""), rows))
+
+
+def _use(newest: bool) -> str:
+    return "in use" if newest else "kept"
+
+
+def _abis(tool: ToolFile) -> str:
+    try:
+        return _words(abis_of(tool.path))
+    except ValueError as error:
+        return str(error)
+
+
+def _added(tool: ToolFile) -> str:
+    return datetime.fromtimestamp(tool.added, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def check_tools(registry: Path) -> int:
+    """Whether each tool's file is what it was, and which device runs which; how many are damaged or missing."""
+    tools = Session.here().tools
+    wrong = [tool for tool in tools.all() if not tools.is_whole(tool)]
+    for tool in wrong:
+        print(f"{tool.name}: its file {tool.path} was changed; add it again.")
+    newest = tools.newest()
+    rows, missing = [], 0
+    for device in read_devices(registry) if registry.exists() else ():
+        fitting = f"lce_benchmark_model_{(device.abi or '').replace('-', '_')}"
+        chosen = device.tool or (fitting if fitting in newest else PYTHON_RUNNER)
+        there = chosen == PYTHON_RUNNER or chosen in newest
+        missing += not there
+        rows.append((device.id, device.abi, chosen, "" if there else f"missing: harness tools add {chosen}"))
+    console().print(plain_rows(("device", "abi", "tool", ""), rows))
+    return len(wrong) + missing

@@ -1,0 +1,255 @@
+#!/bin/sh
+# The harness's hand on a device: pushed there at each connection, and run once for each question.
+# POSIX sh, and of programs only what GNU, busybox and Android's toybox have alike. What it says:
+# exit codes as in transport.py (70 with the system's own words: a file could not be written).
+set -u
+umask 077
+export LC_ALL=C
+cd "${0%/*}" || exit 70
+
+TROUBLE=70 BUSY=71 ABSENT=72 MISMATCH=73 GONE=74 PENDING=75
+MOST_OUTPUT_BLOCKS=65536 # of 512 bytes: a tool that prints more is ended by SIGXFSZ
+
+# The system's words for what could not be done.
+trouble() {
+    printf '%s\n' "$1" >&2
+    exit "$TROUBLE"
+}
+
+# Of standard input; in hexadecimal.
+sha256() {
+    hash=$(sha256sum) && printf '%s' "${hash%% *}"
+}
+
+# Seconds since the device started: its clock may be wrong, or be set while we look.
+uptime_s() {
+    read -r up _ </proc/uptime && printf '%s' "$up"
+}
+
+# ---- Whose turn it is: `queue` has this boot's id, and for each who wants the device a line
+# "TOKEN UNTIL OWNER" in the order of their coming. Who stands first may use the device.
+
+boot_id() {
+    cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown
+}
+
+guarded() {
+    exec 9>>queue.guard || trouble "queue.guard: can't be written"
+    if command -v flock >/dev/null; then flock 9; fi
+    now=$(uptime_s)
+    now=${now%%.*}
+}
+
+# TOKEN UNTIL OWNER: `lines` without those that have expired; mine renewed, or added at the end, or gone without UNTIL.
+# `first` is the line in front, `waiting` how many are others'.
+read_queue() {
+    first='' waiting=0 lines='' line="$1 $2 ${3-}"
+    if [ -f queue ]; then
+        {
+            read -r boot
+            while [ "$boot" = "$(boot_id)" ] && read -r token until owner; do
+                if [ "$token" = "$1" ]; then
+                    [ -n "$2" ] || continue
+                    add_line "$line"
+                    line=''
+                elif [ "$until" -ge "$now" ] 2>/dev/null; then
+                    add_line "$token $until $owner"
+                    waiting=$((waiting + 1))
+                fi
+            done
+        } <queue
+    fi
+    if [ -n "$2" ] && [ -n "$line" ]; then add_line "$line"; fi
+}
+
+add_line() {
+    [ -n "$first" ] || first=$1
+    lines="$lines$1
+"
+}
+
+write_queue() {
+    said=$({ printf '%s\n%s' "$(boot_id)" "$lines" >queue.part && mv -f queue.part queue; } 2>&1) || trouble "$said"
+}
+
+# TOKEN SECONDS OWNER: takes a place or keeps it; prints how many others want the device, or who has it.
+take_turn() {
+    guarded
+    read_queue "$1" $((now + $2)) "$3"
+    write_queue
+    exec 9>&-
+    case $first in
+    "$1 "*) ;;
+    *)
+        printf '%s\n' "${first#* * }" >&2
+        exit "$BUSY"
+        ;;
+    esac
+}
+
+# TOKEN: gives the place back; who was in front leaves nothing running.
+leave() {
+    guarded
+    read_queue "$1" "$now" ''
+    case $first in "$1 "*) end_all_runs ;; esac
+    read_queue "$1" ''
+    write_queue
+    exec 9>&-
+}
+
+# ---- Runs: a folder each, with the process ids and the output, and `exit` once it has ended.
+
+is_of_run() {
+    tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | grep -qx "HARNESS_RUN=$2"
+}
+
+# FOLDER: ends the tool and its supervisor, unless the process ids are others' by now.
+end_run() {
+    for role in tool supervisor watchdog; do
+        if [ -f "$1/$role" ] && read -r pid <"$1/$role" && is_of_run "$pid" "${1##*/}"; then
+            kill -9 "-$pid" 2>/dev/null
+        fi
+    done
+    rm -rf "$1"
+}
+
+end_all_runs() {
+    for folder in runs/*; do
+        if [ -d "$folder" ]; then end_run "$folder"; fi
+    done
+    rm -f objects/*/.part.*
+}
+
+# RUN LIMIT AFFINITY ARGV...: in a session of its own, so that it goes on without the link.
+supervise() {
+    cd "runs/$1" || exit
+    echo $$ >supervisor
+    limit=$2 affinity=$3
+    shift 3
+    if [ -n "$affinity" ]; then set -- taskset "$affinity" "$@"; fi
+    began=$(uptime_s)
+    (
+        ulimit -f "$MOST_OUTPUT_BLOCKS"
+        exec setsid "$@"
+    ) >stdout 2>stderr &
+    tool=$!
+    echo "$tool" >tool
+    # shellcheck disable=SC2016 # the inner shell expands them
+    setsid sh -c 'sleep "$1"; : >timeout; kill -9 "-$2"' sh "$limit" "$tool" >/dev/null 2>&1 &
+    watchdog=$!
+    echo "$watchdog" >watchdog
+    wait "$tool"
+    code=$?
+    kill -9 "-$watchdog" 2>/dev/null
+    kill -9 "-$tool" 2>/dev/null
+    ended=$(uptime_s)
+    [ -e timeout ] && code=timeout
+    echo "$code $began $ended" >exit.part && mv exit.part exit
+}
+
+temperatures() {
+    for zone in /sys/class/thermal/thermal_zone*/temp; do
+        if read -r millidegrees <"$zone"; then printf '%s,' "$millidegrees"; fi
+    done 2>/dev/null
+}
+
+# RUN SHA256 WAITING: a line of numbers, then what the tool printed.
+report() {
+    read -r code began ended <"runs/$1/exit" || trouble "No space left on device: the run's end could not be written"
+    out=$(wc -c <"runs/$1/stdout") err=$(wc -c <"runs/$1/stderr")
+    printf '%s %s %s %s %s %s %s %s\n' \
+        "$code" "$began" "$ended" "$((out))" "$((err))" "${2:--}" "${3:-0}" "$(temperatures)-"
+    cat "runs/$1/stdout" "runs/$1/stderr"
+}
+
+hash_of_graph() {
+    graph_hash=''
+    [ -n "$1" ] || return 0
+    [ -f "$2" ] || exit "$ABSENT"
+    graph_hash=$(sha256 <"$2")
+    [ "$graph_hash" = "$1" ] || exit "$MISMATCH"
+    touch "${2%/*}"
+}
+
+command=$1
+shift
+case $command in
+turn) # TOKEN SECONDS OWNER: whoever gets it finds nothing of others running
+    take_turn "$@"
+    end_all_runs
+    ;;
+leave) # TOKEN
+    leave "$1"
+    ;;
+present) # SHA256 NAME
+    hash_of_graph "$1" "objects/$1/$2"
+    ;;
+receive) # SHA256 NAME ENCODING, and the content as standard input
+    part="objects/$1/.part.$$"
+    said=$(mkdir -p "objects/$1" 2>&1) || trouble "$said"
+    case $3 in
+    gzip) said=$({ gzip -dc >"$part"; } 2>&1) ;;
+    *) said=$({ cat >"$part"; } 2>&1) ;;
+    esac || {
+        rm -f "$part"
+        trouble "$said"
+    }
+    if [ "$(sha256 <"$part")" != "$1" ]; then
+        rm -f "$part"
+        rmdir "objects/$1" 2>/dev/null
+        exit "$MISMATCH"
+    fi
+    said=$(chmod 700 "$part" 2>&1 && mv -f "$part" "objects/$1/$2" 2>&1) || trouble "$said"
+    ;;
+forget) # SHA256 NAME
+    rm -f "objects/$1/$2"
+    rmdir "objects/$1" 2>/dev/null
+    ;;
+run) # TOKEN SECONDS OWNER RUN PREVIOUS LIMIT AFFINITY SHA256 GRAPH ARGV...: starts it, waits for its end, tells
+    waiting=0
+    if [ -n "$1" ]; then
+        take_turn "$1" "$2" "$3"
+        end_all_runs
+    elif [ -n "$5" ]; then
+        rm -rf "runs/$5"
+    fi
+    others_waiting=$waiting run=$4 limit=$6 affinity=$7
+    hash_of_graph "$8" "$9"
+    shift 9
+    said=$({ mkdir -p runs && mkdir "runs/$run"; } 2>&1) || trouble "$said"
+    HARNESS_RUN=$run setsid sh "$0" supervise "$run" "$limit" "$affinity" "$@" </dev/null >/dev/null 2>&1 &
+    wait $!
+    report "$run" "$graph_hash" "$others_waiting"
+    ;;
+supervise)
+    supervise "$@"
+    ;;
+collect) # RUN SECONDS SHA256: what a run has come to, once it has
+    [ -d "runs/$1" ] || exit "$GONE"
+    waited=0
+    until [ -e "runs/$1/exit" ]; do
+        [ "$waited" -lt "$2" ] || exit "$PENDING"
+        sleep 1
+        waited=$((waited + 1))
+        if ! { read -r pid <"runs/$1/supervisor" && is_of_run "$pid" "$1"; } 2>/dev/null; then
+            [ -e "runs/$1/exit" ] || exit "$GONE"
+        fi
+    done
+    report "$1" "$3" 0
+    ;;
+end) # RUN
+    end_run "runs/$1"
+    ;;
+clean) # KILOBYTES KEEP...: removes what was used longest ago, until no more than that is left; prints what it removed
+    limit=$1 kept=0
+    shift
+    # shellcheck disable=SC2012 # the names are hashes
+    ls -t objects 2>/dev/null | while read -r name; do
+        size=$(du -sk "objects/$name")
+        size=${size%%[!0-9]*}
+        kept=$((kept + size))
+        case " $* " in *" $name "*) continue ;; esac
+        if [ "$kept" -gt "$limit" ]; then rm -rf "objects/$name" && printf '%s %s\n' "$name" "$size"; fi
+    done
+    ;;
+esac

@@ -1,0 +1,100 @@
+"""What is true of devices now: whether each answers, what it is, whether its tool runs there."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import uuid4
+
+from harness.bench.tools import PYTHON_RUNNER
+from harness.core.bench import Tool
+from harness.core.device import Device
+from harness.core.errors import CaseFailed, Reason
+from harness.devices import Patience, Transport, Turn, open_transport
+from harness.pipeline.measure import facts_of
+from harness.pipeline.tooling import ready_tool
+from harness.store.leases import owner
+from harness.store.tools import ToolFile
+from harness.store.workspace import Workspace
+
+T = TypeVar("T")
+_AT_ONCE = 32
+_TOOL_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Examined:
+    """`failure` is why it can't be benched now; what was found out before stays."""
+
+    device: Device
+    facts: Mapping[str, str] = field(default_factory=dict)
+    tool: Tool | None = None
+    failure: CaseFailed | None = None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How devices are reached: over which hubs, from which workspace, with which tools."""
+
+    registry: Mapping[str, Device]
+    workspace: Workspace
+    tools: Mapping[str, ToolFile]
+
+    def to(self, device: Device) -> Transport:
+        """Tried once: who asks sits there and waits."""
+        folder = self.workspace.device_folder(device.id)
+        return open_transport(device, self.registry, folder, Patience(seconds=0))
+
+
+def on_each(devices: Sequence[Device], work: Callable[[Device], T]) -> Iterator[T]:
+    """All at once, each answer as its turn comes."""
+    with ThreadPoolExecutor(min(_AT_ONCE, len(devices) or 1)) as pool:
+        yield from pool.map(work, devices)
+
+
+def examine(device: Device, reach: Reach, with_tool: bool = True) -> Examined:
+    transport = reach.to(device)
+    facts: dict[str, str] = {}
+    try:
+        facts = facts_of(transport)
+        tool = _tool(device, transport, facts, reach) if with_tool else None
+    except CaseFailed as failure:
+        return Examined(device, facts, failure=failure)
+    finally:
+        transport.close()
+    return Examined(device, facts, tool)
+
+
+def _tool(device: Device, transport: Transport, facts: Mapping[str, str], reach: Reach) -> Tool:
+    """The tool that a bench would use, once it was seen to start. Raises CaseFailed."""
+    ready = ready_tool(device, transport, facts, reach.tools)
+    if ready.tool.name != PYTHON_RUNNER:
+        started = transport.run([*ready.argv, "--help"], _TOOL_TIMEOUT_S)
+        if started.exit_code in (126, 127) or started.exit_code > 128:
+            said = (started.stderr.strip().splitlines() or [f"exit code {started.exit_code}"])[-1]
+            message = (
+                f"device {device.id}: its tool {ready.tool.name} does not start ({said}): add another build of it."
+            )
+            raise CaseFailed(Reason.CRASHED, message, started.stderr)
+    return ready.tool
+
+
+def clean(device: Device, reach: Reach, limit_bytes: int) -> tuple[Device, int, CaseFailed | None]:
+    """Bytes freed on a device that nobody is using."""
+    transport = reach.to(device)
+    try:
+        return device, _clean(device, transport, limit_bytes), None
+    except CaseFailed as failure:
+        return device, 0, failure
+    finally:
+        transport.close()
+
+
+def _clean(device: Device, transport: Transport, limit_bytes: int) -> int:
+    turn = Turn(uuid4().hex, owner())
+    holder = transport.take_turn(turn)
+    freed = sum(transport.clean(limit_bytes).values()) if holder is None else 0
+    transport.leave(turn)
+    if holder is not None:
+        raise CaseFailed(Reason.DEVICE_BUSY, f"device {device.id}: used by {holder}; clean it later.")
+    return freed

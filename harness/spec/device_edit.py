@@ -1,0 +1,59 @@
+"""Changes to `devices.yaml` that keep its comments: a new entry, a key of an entry."""
+
+from collections.abc import Callable, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ruamel.yaml import YAML
+
+from harness.core.errors import SpecError
+from harness.spec.device_file import read_devices
+
+
+def add_entry(path: Path, entry: Mapping[str, Any]) -> None:
+    """Appends a device; makes the file where there is none. Raises SpecError, and changes nothing, for a wrong one."""
+
+    def append(content: dict[str, Any]) -> None:
+        content.setdefault("devices", []).append(dict(entry))
+
+    _change(path, append)
+
+
+def set_key(path: Path, device: str, key: str, value: str) -> None:
+    """Sets one key of a registered device's entry. Raises SpecError."""
+
+    def change(content: dict[str, Any]) -> None:
+        for entry in content["devices"]:
+            if entry["id"] == device:
+                entry[key] = value
+
+    _change(path, change)
+
+
+def _change(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """The new text takes the file's place only once it has been read as a registry."""
+    if path.exists():
+        read_devices(path)
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    content = yaml.load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    change(content)
+    text = StringIO()
+    yaml.dump(content, text)
+    partial = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        partial.write_text(text.getvalue(), encoding="utf-8")
+        read_devices(partial)
+        if path.exists():
+            partial.chmod(path.stat().st_mode)
+        partial.replace(path)
+    except SpecError as error:
+        raise SpecError(str(error).replace(str(partial), str(path))) from error
+    except OSError as error:
+        raise SpecError(f"{path}: can't be written: {error.strerror}; check the path.") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""A real sshd on the loopback interface, for whoever runs the tests: no root needed, no setting of the machine's read."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.core.device import SshDevice
+from tests.waiting import wait_until
+
+_CONFIGURATION = """
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/client_key.pub
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin yes
+MaxStartups 200
+MaxSessions 200
+"""
+
+
+@dataclass
+class Sshd:
+    """`key` logs in; `host_key` is what it shows."""
+
+    folder: Path
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    @classmethod
+    def start(cls, folder: Path) -> "Sshd":
+        for name in ("host_key", "client_key"):
+            make_key(folder / name)
+        port = free_port()
+        (folder / "sshd_config").write_text(_CONFIGURATION.format(folder=folder, port=port))
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        sshd = cls(folder, port, _serve(folder))
+        wait_until(lambda: answers(port), "sshd listens")
+        return sshd
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "client_key"
+
+    @property
+    def host_key(self) -> str:
+        return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
+
+    def device(self, id: str = "board", **settings: object) -> SshDevice:
+        return SshDevice(
+            **{  # type: ignore[arg-type]
+                "id": id,
+                "host": "127.0.0.1",
+                "port": self.port,
+                "user": pwd.getpwuid(os.geteuid()).pw_name,
+                "key": str(self.key),
+                "host_key": self.host_key,
+                **settings,
+            }
+        )
+
+    def stop(self) -> None:
+        self.cut()
+        self.process.terminate()
+        self.process.wait(10)
+
+    def cut(self) -> None:
+        """Ends every connection at once; what runs in them goes on."""
+        children = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False
+        ).stdout.split()
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def _serve(folder: Path) -> "subprocess.Popen[bytes]":
+    program = sshd_program()
+    with (folder / "sshd.log").open("wb") as log:
+        return subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+
+
+def sshd_program() -> str:
+    """Skips, or in CI fails, where it is not installed."""
+    found = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/sbin:/usr/local/sbin")
+    if found is None:
+        missing = "sshd is not installed (Debian and Ubuntu: apt install openssh-server)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
+
+
+def make_key(path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

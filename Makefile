@@ -1,5 +1,5 @@
 # Everything by itself: each target sets up .venv first, once. HARNESS_HOME and HARNESS_DATABASE_URL are honoured.
-.PHONY: demo test check setup lock clean help
+.PHONY: demo test check lab lab-up lab-down setup lock clean help
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -8,6 +8,8 @@ SOURCES := harness tests benchmarks db/migrations
 help:
 	@echo "make demo    set up, train a small sweep, benchmark it here, print the comparison"
 	@echo "make test    set up, run the tests"
+	@echo "make lab     root: emulated ARM64 boards and an adb phone, and the tests that use them"
+	@echo "make lab-up  leave them running, for .lab/devices.yaml; make lab-down ends them"
 	@echo "make check   format, lint, types, architecture, docs"
 	@echo "make lock    solve constraints.txt anew"
 
@@ -18,6 +20,15 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest
+
+lab: $(READY)
+	$(BIN)/pytest tests/lab
+
+lab-up: $(READY)
+	$(BIN)/python -m tests.lab up
+
+lab-down: $(READY)
+	$(BIN)/python -m tests.lab down
 
 check: $(READY)
 	$(BIN)/ruff format --check $(SOURCES)

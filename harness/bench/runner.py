@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import math
 import os
+import re
 import resource
 import sys
 import time
@@ -161,15 +162,23 @@ def values(shape, kind):
 
 
 def load(model, options):
+    """The first interpreter that is installed, with the model in it. Raises ImportError where there is none."""
+    for package, _, make in INTERPRETERS:
+        if importlib.util.find_spec(package):
+            return make(package, model, options)
+    raise ImportError(
+        "no interpreter for .tflite files: pip install larq-compute-engine (x86-64 Linux only), or ai-edge-litert or "
+        "tflite-runtime for models without binary layers; on ARM, binary layers need the lce_benchmark_model program"
+    )
+
+
+def larq(package, model, options):
     """LCE's interpreter, without its package: importing that would import TensorFlow, for many seconds."""
-    file = extension()
-    if file is None:
-        raise ImportError(
-            "no interpreter: install larq-compute-engine for the Python that runs this "
-            "(pip install larq-compute-engine)"
-        )
+    (folder,) = importlib.util.find_spec(package).submodule_search_locations
+    folder = os.path.join(folder, "tflite", "python")
+    (file,) = [name for name in os.listdir(folder) if re.match(r"interpreter_wrapper_lite.*\.so$", name)]
     name = "interpreter_wrapper_lite"
-    loader = importlib.machinery.ExtensionFileLoader(name, file)
+    loader = importlib.machinery.ExtensionFileLoader(name, os.path.join(folder, file))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
     loader.exec_module(module)
     return module.LiteInterpreter(
@@ -177,18 +186,57 @@ def load(model, options):
     )
 
 
-def extension():
-    package = importlib.util.find_spec("larq_compute_engine")
-    for folder in (package.submodule_search_locations or []) if package else []:
-        folder = os.path.join(folder, "tflite", "python")
-        for name in sorted(os.listdir(folder)):
-            if name.startswith("interpreter_wrapper_lite") and name.endswith(".so"):
-                return os.path.join(folder, name)
-    return None
+class Lite:
+    """TensorFlow Lite's own interpreter, under either of its names, with the same three words as LCE's."""
+
+    def __init__(self, package, model, options):
+        if options.use_reference_bconv or options.use_indirect_bgemm:
+            raise ValueError("use_reference_bconv and use_indirect_bgemm need larq-compute-engine")
+        module = importlib.import_module(package + ".interpreter")
+        resolvers = module.OpResolverType
+        self.interpreter = module.Interpreter(
+            model_content=model,
+            num_threads=options.num_threads,
+            experimental_op_resolver_type=resolvers.AUTO
+            if options.use_xnnpack
+            else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        try:
+            self.interpreter.allocate_tensors()
+        except RuntimeError as error:
+            raise ValueError(with_advice(str(error))) from error
+        self.inputs = self.interpreter.get_input_details()
+        self.outputs = [one["index"] for one in self.interpreter.get_output_details()]
+        self.input_shapes = [tuple(one["shape"]) for one in self.inputs]
+        self.input_types = [one["dtype"] for one in self.inputs]
+
+    def predict(self, inputs):
+        for one, values in zip(self.inputs, inputs):
+            self.interpreter.set_tensor(one["index"], values)
+        self.interpreter.invoke()
+        return [self.interpreter.get_tensor(index) for index in self.outputs]
+
+
+def with_advice(words):
+    """The interpreter's words in one line; of an operator of Larq's, which tools have it."""
+    line = " ".join(words.split())
+    if "custom op: Lce" in line:
+        line += " (binary layers need lce_benchmark_model, or on x86-64 Linux larq-compute-engine)"
+    return line
+
+
+INTERPRETERS = (
+    ("larq_compute_engine", "larq-compute-engine", larq),
+    ("ai_edge_litert", "ai-edge-litert", Lite),
+    ("tflite_runtime", "tflite-runtime", Lite),
+)
 
 
 def interpreter_version():
-    return "larq-compute-engine " + importlib.metadata.version("larq-compute-engine") if extension() else ""
+    for package, name, _ in INTERPRETERS:
+        if importlib.util.find_spec(package):
+            return name + " " + importlib.metadata.version(name)
+    return ""
 
 
 def resident_mb():

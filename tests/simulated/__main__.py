@@ -1,0 +1,41 @@
+"""A simulated fleet as a process of its own: `python -m tests.simulated --count 64 --folder DIR`.
+
+Prints `ready` when all endpoints listen and DIR/devices.yaml is written. Ends, and ends what it started,
+when standard input closes or on SIGTERM.
+"""
+
+import argparse
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from tests.simulated.fleet import SimulatedFleet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulated", description=__doc__)
+    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--delay-s", type=float, default=0.0, help="one way, for all endpoints")
+    parser.add_argument("--loss", type=float, default=0.0, help="a chunk's chance to be the end of its connection")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
+    with suppress(KeyboardInterrupt), SimulatedFleet(options.count, options.folder, seed=options.seed) as fleet:
+        for endpoint in fleet.endpoints:
+            endpoint.wire.delay_s = options.delay_s
+            endpoint.wire.loss = options.loss
+        fleet.write_devices(fleet.folder / "devices.yaml")
+        print("ready", flush=True)
+        for _ in sys.stdin.buffer:
+            pass
+
+
+def _end(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would end the cleaning up
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -14,11 +14,12 @@ def on_terminal(cli: Cli, arguments: list[str]) -> "pexpect.spawn[str]":
     return pexpect.spawn(PROGRAM, arguments, env=settings, dimensions=(40, 160), timeout=120, encoding="utf-8")
 
 
-def test_a_bench_on_a_terminal_shows_bars_and_then_the_table(cli: Cli, repository: Path) -> None:
+def test_a_bench_on_a_terminal_shows_a_live_table_and_then_the_results(cli: Cli, repository: Path) -> None:
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
     arguments = [*MODULE, "bench", str(model), "--protocol", "quick"]
     child = on_terminal(cli, arguments)
-    child.expect("cases.*━.*0/1")
+    child.expect("device.*done.*left.*doing")
+    child.expect("here.*0/1.*/6")
     child.expect("binary_64.tflite")
     child.expect("fastest")
     child.expect(pexpect.EOF)

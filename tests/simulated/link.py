@@ -86,7 +86,8 @@ class End(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._into.blocked = False
-        self._into.pump()
+        # Not at once: asyncio cannot bear that a transport is closed from within this call.
+        asyncio.get_running_loop().call_soon(self._into.pump)
 
     def close(self) -> None:
         if self._transport is not None:

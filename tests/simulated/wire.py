@@ -65,6 +65,7 @@ class Wire:
         self._random = random.Random(seed)
         self._links: set[Link] = set()
         self._until_cut: int | None = None
+        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -97,7 +98,8 @@ class Wire:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         self._cut_all()
 
     def _cut_all(self) -> None:

@@ -1,0 +1,78 @@
+"""Real clients of a simulated endpoint: the `ssh` command and paramiko, both strict about the host key."""
+
+import subprocess
+import time
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+
+import paramiko
+
+from tests.simulated.fleet import Endpoint, SimulatedFleet
+from tests.simulated.server import USER
+
+WITHIN_S = 30.0
+
+
+def until(holds: Callable[[], object], within_s: float = WITHIN_S) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.005)
+
+
+def ssh_argv(fleet: SimulatedFleet, endpoint: Endpoint, *options: str, user: str = USER) -> list[str]:
+    """Ready for a command's words after it; no configuration of this machine's user counts."""
+    known_hosts = fleet.folder / f"known_hosts.{endpoint.name}"
+    known_hosts.write_text(f"[127.0.0.1]:{endpoint.port} {fleet.host_key}\n")
+    settings = ("BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={known_hosts}", "IdentitiesOnly=yes")
+    words = ["ssh", "-F", "none", "-p", str(endpoint.port), *options]
+    if "-i" not in options:
+        words += ["-i", str(fleet.client_key)]
+    for setting in settings:
+        words += ["-o", setting]
+    return [*words, f"{user}@127.0.0.1"]
+
+
+def ssh(
+    fleet: SimulatedFleet, endpoint: Endpoint, command: str, *options: str, data: bytes = b"", user: str = USER
+) -> "subprocess.CompletedProcess[bytes]":
+    argv = [*ssh_argv(fleet, endpoint, *options, user=user), command]
+    return subprocess.run(argv, input=data, capture_output=True, check=False, timeout=2 * WITHIN_S)
+
+
+def connect(
+    fleet: SimulatedFleet, endpoint: Endpoint, *, user: str = USER, key: Path | None = None
+) -> paramiko.SSHClient:
+    client = paramiko.SSHClient()
+    kind, data = fleet.host_key.split()
+    host_key = paramiko.PKey.from_type_string(kind, b64decode(data))
+    client.get_host_keys().add(f"[127.0.0.1]:{endpoint.port}", kind, host_key)
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    client.connect(
+        "127.0.0.1",
+        endpoint.port,
+        user,
+        key_filename=str(key or fleet.client_key),
+        allow_agent=False,
+        look_for_keys=False,
+        timeout=WITHIN_S,
+    )
+    return client
+
+
+def run(client: paramiko.SSHClient, command: str) -> tuple[int, bytes]:
+    """Exit status and standard output."""
+    channel = start(client, command)
+    channel.shutdown_write()
+    printed = b"".join(iter(lambda: channel.recv(2**16), b""))
+    return channel.recv_exit_status(), printed
+
+
+def start(client: paramiko.SSHClient, command: str) -> paramiko.Channel:
+    transport = client.get_transport()
+    assert transport is not None
+    channel = transport.open_session(timeout=WITHIN_S)
+    channel.settimeout(WITHIN_S)
+    channel.exec_command(command)
+    return channel

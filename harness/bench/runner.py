@@ -92,7 +92,7 @@ def benchmark(options):
         print("ERROR: %s" % error, file=sys.stderr, flush=True)
         return NO_INTERPRETER
     except Exception as error:  # the interpreter raises what it likes at a bad model; its words are what is wanted
-        return fail(str(error))
+        return fail(" ".join(str(error).split()))
     init_us = (time.perf_counter() - started) * 1e6
     say("Loaded model %s" % options.graph)
     say("The input model file size (MB): %g" % (len(model) / 1e6))
@@ -201,10 +201,7 @@ class Lite:
             if options.use_xnnpack
             else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
-        try:
-            self.interpreter.allocate_tensors()
-        except RuntimeError as error:
-            raise ValueError(with_advice(str(error))) from error
+        self.interpreter.allocate_tensors()
         self.inputs = self.interpreter.get_input_details()
         self.outputs = [one["index"] for one in self.interpreter.get_output_details()]
         self.input_shapes = [tuple(one["shape"]) for one in self.inputs]
@@ -215,14 +212,6 @@ class Lite:
             self.interpreter.set_tensor(one["index"], values)
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(index) for index in self.outputs]
-
-
-def with_advice(words):
-    """The interpreter's words in one line; of an operator of Larq's, which tools have it."""
-    line = " ".join(words.split())
-    if "custom op: Lce" in line:
-        line += " (binary layers need lce_benchmark_model, or on x86-64 Linux larq-compute-engine)"
-    return line
 
 
 INTERPRETERS = (

@@ -1,5 +1,6 @@
 """Tools: their argv, and what their exit and output mean."""
 
+import re
 import signal
 from collections.abc import Sequence
 from math import isclose
@@ -52,7 +53,11 @@ def _failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
     words = errors[0].strip().rstrip(".") if errors else f"exit code {exit_code}"
     if "unresolved custom op" in stderr or "Didn't find op for builtin opcode" in stderr:
-        message = f"The tool lacks an operator of the model ({words}); use one built with LCE."
+        named = re.search(r"custom op: (\w+)", stderr)
+        message = (
+            f"The tool lacks the model's operator {named[1] if named else 'of its version'}: binary layers need "
+            "lce_benchmark_model there, or on x86-64 Linux larq-compute-engine."
+        )
         return CaseFailed(Reason.MISSING_OPERATOR, message, log)
     if exit_code == NO_INTERPRETER:
         return CaseFailed(Reason.NO_INTERPRETER, f"The device has no interpreter: {words}.", log)

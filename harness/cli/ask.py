@@ -87,7 +87,7 @@ def _regressions(one: Comparison, metrics: Sequence[str], limit: float) -> Itera
 
 
 def status() -> None:
-    """What was submitted, what is done, and what failed and why."""
+    """What was submitted, the devices and what waits for them, and what failed and why."""
     reader = Session.here().reader
     out = console()
     numbers = ("trials", "done", "failed", "waiting", "measured", "failed cases")
@@ -95,6 +95,10 @@ def status() -> None:
     for row in ask(reader, named_queries()["sweeps"].sql).values:
         add(shown, *(str(value) for value in row))
     out.print(shown)
+    devices = ask(reader, named_queries()["devices"].sql)
+    if devices.values:
+        out.print("\nDevices:")
+        out.print(plain_rows(devices.columns, devices.values))
     failures = ask(reader, named_queries()["failures"].sql)
     if failures.values:
         out.print("\nNot mended yet:")

@@ -150,7 +150,7 @@ def compare(
 
 @app.command()
 def status() -> None:
-    """What was submitted, what is done, and what failed and why."""
+    """What was submitted, the devices and what waits for them, and what failed and why."""
     from harness.cli.ask import status as run
 
     run()

@@ -8,7 +8,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TypeAlias
-from uuid import uuid4
 
 from harness.core.bench import Case, Measurement, Process, Protocol, Run
 from harness.core.device import Device
@@ -120,7 +119,9 @@ def bench_fleet(
 ) -> Iterator[FleetEvent]:
     """Yields every event after it is stored. Where the caller stops early, what runs on the devices is ended."""
     ids = [device.id for device in devices]
-    known = _Known(stores.cases.measured_on(ids), stores.cases.pending_on(ids), cache(stores.files.whole))
+    known = _Known(
+        stores.cases.measured_on(ids), stores.cases.pending_on(ids), cache(stores.files.whole), stores.leases.identity()
+    )
     events: SimpleQueue[FleetEvent] = SimpleQueue()
     stop = Event()
     with LeaseKeeper(stores.leases, stop) as keeper:
@@ -146,6 +147,7 @@ class _Known:
     measured: frozenset[str]
     pending: Mapping[str, Sequence[Process]]
     file: Callable[[str], Path]
+    identity: str
 
 
 def _store(event: FleetEvent, order: Order, stores: Stores) -> None:
@@ -179,7 +181,11 @@ def _stop(lanes: Sequence["_Lane"], stop: Event) -> None:
 
 @dataclass
 class _Lane:
-    """One device's thread."""
+    """One device's thread.
+
+    The lease keeps other harnesses of this database off the device, and the turn there those of other databases: a
+    harness that was killed is followed at once by another with the same turn.
+    """
 
     device: Device
     registry: Mapping[str, Device]
@@ -198,7 +204,7 @@ class _Lane:
         patience = Patience(self.device.patience_s, self.stop, self._lost)
         folder = self.stores.workspace.device_folder(self.device.id)
         self.transport = open_transport(self.device, self.registry, folder, patience)
-        self.turn = Turn(uuid4().hex, owner())
+        self.turn = Turn(self.known.identity, owner())
         self.thread = Thread(target=self._work, name=f"lane {self.device.id}", daemon=True)
 
     def start(self) -> None:
@@ -268,6 +274,10 @@ class _Lane:
             nonlocal others
             others = waiting
             self.tell(RunEnded(self.device, case, process, run))
+            if not self.keeper.is_ours(self.device.id):
+                raise CaseFailed(
+                    Reason.DEVICE_BUSY, f"device {self.device.id}: the lease was lost; it is asked for anew."
+                )
 
         try:
             measurement = measure_case(case, station, self.known.file, pending, ended)

@@ -12,8 +12,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy import text as sql
 
+from harness.core.ids import content_id
 from harness.store.database import writing
-from harness.store.tables import leases
+from harness.store.tables import identity, leases
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,13 @@ class Leases:
         for one in connection.scalars(select(leases.c.process).distinct()):
             if is_dead(one):
                 connection.execute(delete(leases).where(leases.c.process == one))
+
+    def identity(self) -> str:
+        """What tells this database from all others: its own id, and for a file, which may be copied, where it is."""
+        with self._engine.connect() as connection:
+            id = connection.execute(select(identity.c.id)).scalar_one()
+        file = self._engine.url.database if self._engine.dialect.name == "sqlite" else ""
+        return content_id([id, socket.gethostname() if file else "", str(Path(file).absolute()) if file else ""])
 
     def leave(self, tokens: list[str]) -> None:
         with writing(self._engine) as connection:

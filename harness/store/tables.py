@@ -181,6 +181,9 @@ queue = Table(
     Column("asked_at", String(32), nullable=False),
 )
 
+# One row: what tells this database from all others, to devices that several use.
+identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
+
 # A place for each harness that wants a device: of those that have not expired, the lowest number has it.
 leases = Table(
     "leases",

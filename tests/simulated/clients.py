@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import paramiko
+import psutil
 
 from tests.simulated.fleet import Endpoint, SimulatedFleet
 from tests.simulated.server import USER
@@ -19,6 +20,14 @@ def until(holds: Callable[[], object], within_s: float = WITHIN_S) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it never came about"
         time.sleep(0.005)
+
+
+def lives(pid: int) -> bool:
+    """False also for one that is dead and only waits for its parent."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def ssh_argv(fleet: SimulatedFleet, endpoint: Endpoint, *options: str, user: str = USER) -> list[str]:
@@ -49,15 +58,12 @@ def connect(
     host_key = paramiko.PKey.from_type_string(kind, b64decode(data))
     client.get_host_keys().add(f"[127.0.0.1]:{endpoint.port}", kind, host_key)
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    client.connect(
-        "127.0.0.1",
-        endpoint.port,
-        user,
-        key_filename=str(key or fleet.client_key),
-        allow_agent=False,
-        look_for_keys=False,
-        timeout=WITHIN_S,
-    )
+    key_file = str(key or fleet.client_key)
+    try:
+        client.connect("127.0.0.1", endpoint.port, user, key_filename=key_file, allow_agent=False, look_for_keys=False)
+    except BaseException:
+        client.close()  # paramiko leaves a connection open that it could not log in on
+        raise
     return client
 
 

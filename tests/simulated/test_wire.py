@@ -83,7 +83,7 @@ def test_cut_after_lets_that_many_bytes_pass_and_cuts_once(fleet: SimulatedFleet
     assert ssh(fleet, endpoint, "cat > file", data=bytes(1_000_000)).returncode == 255
     assert endpoint.wire.bytes_to_device - before == 300_000
     until(lambda: not endpoint.processes())
-    assert 250_000 < (endpoint.home / "file").stat().st_size < 300_000
+    assert 0 < (endpoint.home / "file").stat().st_size < 300_000
     assert ssh(fleet, endpoint, "cat > file", data=bytes(1_000_000)).returncode == 0
     assert (endpoint.home / "file").stat().st_size == 1_000_000
 
@@ -107,15 +107,17 @@ def test_refuse_resets_what_is_new_and_leaves_what_is_open(
 
 def test_a_frozen_wire_passes_nothing_and_closes_nothing(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
     with connect(fleet, endpoint) as client:
-        echo = start(client, "cat | tee file")
+        echo = start(client, "cat")
+        file = start(client, "cat > file")
         echo.sendall(b"before")
         assert echo.recv(6) == b"before"
         endpoint.wire.freeze = True
         passed = endpoint.wire.bytes_to_device, endpoint.wire.bytes_from_device
-        echo.sendall(b" after")
+        echo.sendall(b"after")
+        file.sendall(b"after")
         echo.settimeout(0.3)
         with pytest.raises(TimeoutError):
-            echo.recv(6)
+            echo.recv(5)
         with socket.create_connection(("127.0.0.1", endpoint.port), WITHIN_S) as plain:
             plain.settimeout(0.3)
             with pytest.raises(TimeoutError):
@@ -124,7 +126,7 @@ def test_a_frozen_wire_passes_nothing_and_closes_nothing(fleet: SimulatedFleet, 
     assert endpoint.processes()  # the device has not seen the client go
     endpoint.wire.freeze = False
     until(lambda: not endpoint.processes())
-    assert (endpoint.home / "file").read_bytes() == b"before after"
+    assert (endpoint.home / "file").read_bytes() == b"after"
     until(lambda: endpoint.wire.open_connections == 0)
 
 

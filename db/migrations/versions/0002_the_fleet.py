@@ -1,5 +1,7 @@
 """The fleet: devices, leases, the queue, runs of cases that have not ended, failures of whole devices."""
 
+from uuid import uuid4
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -55,6 +57,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"]),
         sa.PrimaryKeyConstraint("case_id", "number"),
     )
+    identity = op.create_table(
+        "identity", sa.Column("id", sa.String(length=32), nullable=False), sa.PrimaryKeyConstraint("id")
+    )
+    op.bulk_insert(identity, [{"id": uuid4().hex}])
     op.add_column("cases", sa.Column("cpus", sa.String(length=200), server_default="", nullable=False))
     op.add_column("runs", sa.Column("temperature_c", sa.Float(), nullable=True))
     op.add_column("failures", sa.Column("device", sa.String(length=200), nullable=True))

@@ -1,0 +1,256 @@
+"""Boards over a real sshd: what goes wrong with one case, one device or one link stays there, and nothing is lost."""
+
+import signal
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests import tools
+from tests.harness_cli import Cli, wait_for_line
+from tests.sshd import Sshd, make_key
+from tests.waiting import wait_until
+
+PROCESSES = 6  # of the protocol quick
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Boards of one sshd, each with a folder of its own, and the command that benches them."""
+
+    cli: Cli
+    sshd: Sshd
+    folder: Path
+    models: list[Path]
+
+    def register(self, *ids: str, **settings: Any) -> None:
+        entries = [{**self.entry(id), **settings} for id in ids]
+        with (self.folder / "devices.yaml").open("w") as file:
+            YAML().dump({"devices": entries}, file)
+
+    def entry(self, id: str) -> dict[str, Any]:
+        board = self.sshd.device(id)
+        way = {"host": board.host, "port": board.port, "user": board.user, "key": board.key, "host_key": board.host_key}
+        return {
+            "id": id,
+            "kind": "ssh",
+            **way,
+            "folder": str(self.folder / f"on {id}"),
+            "tool": "tool",
+            "patience_s": 30,
+        }
+
+    def add_tool(self, file: Path) -> None:
+        added = self.cli.run("tools", "add", "tool", "--file", file)
+        assert added.returncode == 0, added.stderr
+
+    @property
+    def command(self) -> list[str | Path]:
+        return ["bench", "--fleet", "--protocol", "quick", *self.models]
+
+    def assert_each_case_ended_once(self, cases: int) -> None:
+        rows = self.cli.rows("SELECT case_id, runs FROM measurements")
+        assert Counter(row["case_id"] for row in rows) == Counter({row["case_id"]: 1 for row in rows})
+        assert [row["runs"] for row in rows] == [PROCESSES] * cases
+        assert len(self.cli.rows("SELECT * FROM runs")) == cases * PROCESSES
+        assert self.cli.rows("SELECT * FROM pending_runs") == []
+        assert self.cli.rows("SELECT * FROM queue") == []
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, sshd: Sshd, repository: Path) -> Shelf:
+    models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
+    cli = Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(tmp_path / "devices.yaml")})
+    return Shelf(cli, sshd, tmp_path, models)
+
+
+def wait_for_starts(notes: Path, starts: int) -> None:
+    wait_until(lambda: tools.lines(notes / "starts") >= starts, f"run {starts} has started")
+
+
+def other_harness(shelf: Shelf) -> Cli:
+    """Another person, with a database of their own."""
+    return Cli(shelf.folder / "other", shelf.cli.settings)
+
+
+def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
+    shelf.register("one", "two; it's", "three")
+    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    ended = shelf.cli.run(*shelf.command)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shelf.assert_each_case_ended_once(6)
+    facts = shelf.cli.rows(
+        "SELECT DISTINCT artifact_run = artifact AS same FROM measurements JOIN cases ON case_id = cases.id"
+    )
+    assert [bool(row["same"]) for row in facts] == [True]
+    again = shelf.cli.run(*shelf.command)
+    assert again.stdout.count("0 to measure, 2 already done") == 3
+    shelf.assert_each_case_ended_once(6)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "words"),
+    [
+        ("sleep 1000", "timeout", "still running"),
+        ("kill -SEGV $$", "crashed", "SIGSEGV"),
+        ("kill -KILL $$", "killed", "memory"),
+        ("echo what a day", "unparsable", "no such tool"),
+        ("head -c 1000 /dev/urandom", "unparsable", ""),
+        (":", "unparsable", ""),
+        ("yes | head -c 100000000", "crashed", ""),
+        ("echo 'ERROR: Encountered unresolved custom op: LceQuantize' >&2; exit 1", "missing_operator", "LCE"),
+    ],
+    ids=["hangs", "crashes", "is_killed", "garbage", "binary_garbage", "nothing", "100_MB", "operator"],
+)
+def test_a_broken_tool_fails_its_case_with_a_reason_and_a_log(shelf: Shelf, body: str, reason: str, words: str) -> None:
+    shelf.register("board", timeout_s=2)
+    shelf.add_tool(tools.script(shelf.folder / "tool", body))
+    ended = shelf.cli.run(*shelf.command)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    failures = shelf.cli.rows("SELECT reason, message FROM failures")
+    assert [row["reason"] for row in failures] == [reason] * 2, "each case fails for itself"
+    assert words in failures[0]["message"]
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_a_board_that_says_another_abi_gets_nothing_pushed(shelf: Shelf) -> None:
+    shelf.register("board", abi="aarch64")
+    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    assert shelf.cli.run(*shelf.command).returncode == 1
+    (failure,) = shelf.cli.rows("SELECT device, reason, message FROM failures")
+    assert (failure["device"], failure["reason"]) == ("board", "wrong_abi")
+    assert "abi: x86_64" in failure["message"]
+    assert not (shelf.folder / "on board" / "objects").exists()
+
+
+def test_a_cut_connection_is_picked_up_again_and_the_run_is_not_repeated(shelf: Shelf) -> None:
+    notes = shelf.folder / "notes"
+    shelf.register("board")
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 2))
+    bench = shelf.cli.start(*shelf.command)
+    for starts in (1, 3):
+        wait_for_starts(notes, starts)
+        shelf.sshd.cut()
+    said, wrong = bench.communicate()
+    assert bench.returncode == 0, said + wrong
+    assert "trying again" in said
+    shelf.assert_each_case_ended_once(2)
+    assert tools.lines(notes / "starts") == 2 * PROCESSES
+    assert tools.lines(notes / "overlaps") == 0
+
+
+def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
+    notes = shelf.folder / "notes"
+    shelf.register("board")
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 0.3))
+    for starts in (1, 4, 8):
+        bench = shelf.cli.start(*shelf.command)
+        wait_for_starts(notes, starts)
+        bench.send_signal(signal.SIGKILL)
+        bench.communicate()
+    ended = shelf.cli.run(*shelf.command)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shelf.assert_each_case_ended_once(2)
+    assert tools.lines(notes / "starts") <= 2 * PROCESSES + 3, "a kill costs at most the run that it hit"
+
+
+def test_ctrl_c_leaves_nothing_running_and_the_device_free(shelf: Shelf) -> None:
+    notes = shelf.folder / "notes"
+    shelf.register("board")
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 1000))
+    bench = shelf.cli.start(*shelf.command)
+    wait_until(lambda: tools.lines(notes / "starts") == 1, "a run has started")
+    bench.send_signal(signal.SIGINT)
+    _, wrong = bench.communicate()
+    assert bench.returncode == 130
+    assert "Traceback" not in wrong
+    queue = (shelf.folder / "on board" / "queue").read_text()
+    assert len(queue.splitlines()) == 1, "only the boot's id is left in it"
+    assert list((shelf.folder / "on board" / "runs").iterdir()) == []
+    assert shelf.cli.rows("SELECT * FROM leases") == []
+
+
+@pytest.mark.parametrize("same_database", [True, False])
+def test_two_harnesses_share_a_board_without_ever_meeting(shelf: Shelf, same_database: bool) -> None:
+    notes = shelf.folder / "notes"
+    shelf.register("board")
+    clis = [shelf.cli, shelf.cli if same_database else other_harness(shelf)]
+    for cli in clis:
+        added = cli.run("tools", "add", "tool", "--file", tools.lasting(shelf.folder / "tool", notes, 0.2))
+        assert added.returncode == 0
+    benches = [cli.start(*shelf.command, *(["--force"] if same_database else [])) for cli in clis]
+    said = [bench.communicate() for bench in benches]
+    assert [bench.returncode for bench in benches] == [0, 0], said
+    assert any("has it" in out for out, _ in said), "who waits is told who has the board"
+    assert tools.lines(notes / "starts") == 2 * 2 * PROCESSES
+    assert tools.lines(notes / "overlaps") == 0
+
+
+def test_a_database_that_is_locked_for_a_while_only_makes_the_bench_wait(shelf: Shelf) -> None:
+    shelf.register("board")
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", shelf.folder / "notes", 0.5))
+    bench = shelf.cli.start(*shelf.command)
+    wait_for_line(bench, "to measure")
+    with closing(sqlite3.connect(shelf.cli.home / "harness.db", timeout=60, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        wait_until(lambda: tools.lines(shelf.folder / "notes" / "starts") == 2 * PROCESSES, "all runs have started")
+        other.execute("ROLLBACK")
+    said, wrong = bench.communicate()
+    assert bench.returncode == 0, said + wrong
+    shelf.assert_each_case_ended_once(2)
+
+
+def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_on(shelf: Shelf) -> None:
+    make_key(shelf.folder / "other_key")
+    strange = " ".join((shelf.folder / "other_key.pub").read_text().split()[:2])
+    entries = [
+        {**shelf.entry("impostor"), "host_key": strange},
+        {**shelf.entry("stranger"), "user": "nobody-here"},
+        shelf.entry("good"),
+    ]
+    with (shelf.folder / "devices.yaml").open("w") as file:
+        YAML().dump({"devices": entries}, file)
+    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    ended = shelf.cli.run(*shelf.command)
+    assert ended.returncode == 1
+    failures = shelf.cli.rows("SELECT device, reason, message FROM failures ORDER BY device")
+    assert [(row["device"], row["reason"]) for row in failures] == [
+        ("impostor", "unreachable"),
+        ("stranger", "unreachable"),
+    ]
+    assert "devices trust impostor" in failures[0]["message"]
+    assert "user and key" in failures[1]["message"]
+    assert len(shelf.cli.rows("SELECT * FROM queue")) == 4, "the others' cases are kept for later"
+    assert shelf.cli.rows("SELECT DISTINCT device FROM results") == [{"device": "good"}]
+    status = shelf.cli.run("status").stdout
+    assert "impostor" in status
+
+    shelf.register("impostor", "stranger", "good")
+    assert shelf.cli.run(*shelf.command).returncode == 0
+    shelf.assert_each_case_ended_once(6)
+
+
+def test_a_board_that_comes_back_is_waited_for_and_one_that_does_not_is_set_aside(shelf: Shelf, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    flaky = Sshd.start(folder)
+    shelf.register("steady", "flaky", patience_s=3)
+    registry = YAML().load((shelf.folder / "devices.yaml").read_text())
+    registry["devices"][1] |= {"port": flaky.port, "host_key": flaky.host_key, "key": str(flaky.key)}
+    with (shelf.folder / "devices.yaml").open("w") as file:
+        YAML().dump(registry, file)
+    notes = shelf.folder / "notes"
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 0.2))
+    bench = shelf.cli.start(*shelf.command)
+    wait_for_starts(notes, 3)
+    flaky.stop()
+    said, wrong = bench.communicate()
+    assert bench.returncode == 1, said + wrong
+    assert "set aside (unreachable)" in wrong
+    assert len(shelf.cli.rows("SELECT * FROM results WHERE device = 'steady'")) == 2
+    assert len(shelf.cli.rows("SELECT * FROM queue WHERE device = 'flaky'")) > 0

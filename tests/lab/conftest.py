@@ -1,0 +1,35 @@
+"""The lab as a fixture: what is up stays up, what the tests boot they end."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.core.device import Device
+from harness.spec.device_file import read_devices
+from tests.harness_cli import Cli
+from tests.lab.lab import Lab
+
+
+@pytest.fixture(scope="session")
+def lab(repository: Path) -> Iterator[Lab]:
+    if os.geteuid() != 0:
+        pytest.fail("The lab makes network namespaces and mounts: run `make lab` as root.")
+    lab = Lab(repository / ".lab")
+    was_up = all(machine.is_running for machine in lab.machines.values())
+    lab.up()
+    yield lab
+    if not was_up:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def registry(lab: Lab) -> dict[str, Device]:
+    return {device.id: device for device in read_devices(lab.devices_file)}
+
+
+@pytest.fixture
+def cli(lab: Lab, tmp_path: Path) -> Cli:
+    """The command with a workspace of its own, on the lab's devices."""
+    return Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(lab.devices_file)})

@@ -1,0 +1,193 @@
+"""The whole way on the lab's machines: boards and phones in one bench, and what only a machine of one's own can suffer."""
+
+import os
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests import tools
+from tests.harness_cli import Cli
+from tests.lab.lab import Lab
+from tests.sshd import free_port
+from tests.waiting import wait_until
+
+PROCESSES = 6  # of the protocol quick
+NOTES = "/tmp/notes"
+
+
+@pytest.fixture
+def model(repository: Path) -> Path:
+    return repository / "tests" / "data" / "models" / "float_64.tflite"
+
+
+@pytest.fixture
+def own_adb(cli: Cli) -> Cli:
+    """With an adb server of its own, which a test may kill."""
+    port = str(free_port())
+    return Cli(cli.home, {**cli.settings, "ANDROID_ADB_SERVER_PORT": port})
+
+
+def with_tool(cli: Cli, lab: Lab, folder: Path, body: str, **settings: Any) -> Cli:
+    """The lab's registry, each device with a script as its tool."""
+    added = cli.run("tools", "add", "tool", "--file", tools.script(folder / "tool", body))
+    assert added.returncode == 0, added.stderr
+    registry = YAML().load(lab.devices_file.read_text())
+    for entry in registry["devices"]:
+        entry.update({"tool": "tool", "patience_s": 60, **settings})
+    with (folder / "devices.yaml").open("w") as file:
+        YAML().dump(registry, file)
+    return Cli(cli.home, {**cli.settings, "HARNESS_DEVICES": str(folder / "devices.yaml")})
+
+
+def bench(device: str, model: Path) -> list[str | Path]:
+    return ["bench", "--device", device, "--protocol", "quick", model]
+
+
+def lasting(seconds: float) -> str:
+    return f"echo started >>{NOTES}\nsleep {seconds}\n{tools.NUMBERS}"
+
+
+def starts(lab: Lab, name: str) -> int:
+    return int(lab.machines[name].run("sh", "-c", f"cat {NOTES} 2>/dev/null | wc -l"))
+
+
+def assert_measured_once(cli: Cli) -> None:
+    rows = cli.rows("SELECT device, runs FROM measurements JOIN cases ON case_id = cases.id")
+    assert [row["runs"] for row in rows] == [PROCESSES]
+    assert cli.rows("SELECT * FROM pending_runs") == []
+
+
+def test_boards_and_phones_in_one_bench(cli: Cli, repository: Path) -> None:
+    models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
+    ended = cli.run("bench", "--fleet", "--protocol", "quick", *models)
+    assert ended.returncode == 1, "no interpreter on ARM has LCE's operators, where there is no binary"
+    rows = cli.rows("SELECT device, file, device_kind FROM results")
+    assert Counter(row["device"] for row in rows) == {"arm1": 1, "arm2": 1, "x86": 2, "phone1": 1, "phone2": 1}
+    failures = cli.rows("SELECT device, reason FROM failures JOIN cases ON case_id = cases.id ORDER BY cases.device")
+    assert [row["reason"] for row in failures] == ["missing_operator"] * 4
+    facts = cli.rows("SELECT id, facts FROM devices ORDER BY id")
+    assert "aarch64" in facts[0]["facts"]
+    again = cli.run("bench", "--fleet", "--protocol", "quick", models[1])
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("0 to measure, 1 already done") == 5
+
+
+def test_check_tells_what_each_device_is(cli: Cli) -> None:
+    checked = cli.run("devices", "check")
+    assert checked.returncode == 0, checked.stderr
+    lines = {line.split()[0]: line for line in checked.stdout.splitlines()[1:]}
+    assert "64-bit aarch64" in lines["arm1"]
+    assert "ai-edge-litert" in lines["arm1"]
+    assert "tflite-runtime" in lines["arm2"]
+    assert "larq-compute-engine" in lines["x86"]
+    assert "Android 14" in lines["phone1"]
+    assert "27.4" in lines["phone2"]
+
+
+def test_a_board_that_loses_power_in_the_middle_of_a_run_goes_on_after_it_is_back(
+    cli: Cli, lab: Lab, tmp_path: Path, model: Path
+) -> None:
+    cli = with_tool(cli, lab, tmp_path, lasting(2))
+    lab.machines["x86"].run("rm", "-f", NOTES)
+    running = cli.start(*bench("x86", model))
+    wait_until(lambda: starts(lab, "x86") >= 2, "the second run has started")
+    lab.machines["x86"].reboot()
+    said, wrong = running.communicate()
+    assert running.returncode == 0, said + wrong
+    assert_measured_once(cli)
+    assert starts(lab, "x86") == PROCESSES + 1, "only the run that the reboot ended is repeated"
+
+
+def test_a_cable_that_is_pulled_and_plugged_in_again_costs_no_run(
+    cli: Cli, lab: Lab, tmp_path: Path, model: Path
+) -> None:
+    cli = with_tool(cli, lab, tmp_path, lasting(2))
+    lab.machines["x86"].run("rm", "-f", NOTES)
+    running = cli.start(*bench("x86", model))
+    wait_until(lambda: starts(lab, "x86") >= 1, "a run has started")
+    lab.machines["x86"].cut()
+    wait_until(
+        lambda: "exit" in lab.machines["x86"].run("sh", "-c", "ls /home/bench/.cache/bnn-harness/runs/*"), "its end"
+    )
+    lab.machines["x86"].restore()
+    said, wrong = running.communicate()
+    assert running.returncode == 0, said + wrong
+    assert_measured_once(cli)
+    assert starts(lab, "x86") == PROCESSES
+
+
+@pytest.mark.parametrize(("device", "reason"), [("full", "no_space"), ("readonly", "not_writable")])
+def test_a_board_that_can_not_be_written_says_so(
+    cli: Cli, lab: Lab, tmp_path: Path, model: Path, device: str, reason: str
+) -> None:
+    cli = with_tool(cli, lab, tmp_path, tools.NUMBERS)
+    big = tmp_path / "big.tflite"
+    big.write_bytes(model.read_bytes() + os.urandom(4_000_000))
+    ended = cli.run(*bench(device, big if device == "full" else model))
+    assert ended.returncode == 1
+    (failure,) = cli.rows("SELECT reason, message FROM failures")
+    assert failure["reason"] == reason, failure
+    assert "set `folder`" in failure["message"]
+
+
+def test_a_clock_that_is_wrong_by_years_does_not_matter(cli: Cli, lab: Lab, tmp_path: Path, model: Path) -> None:
+    cli = with_tool(cli, lab, tmp_path, tools.NUMBERS)
+    ended = cli.run(*bench("oldclock", model))
+    assert ended.returncode == 0, ended.stderr
+    (row,) = cli.rows(
+        "SELECT measured_at, seconds FROM measurements JOIN runs ON measurement_id = measurements.id LIMIT 1"
+    )
+    assert row["measured_at"] > "2026"
+    assert 0 <= row["seconds"] < 60
+
+
+def test_an_adb_server_that_is_killed_costs_no_run(own_adb: Cli, lab: Lab, tmp_path: Path, model: Path) -> None:
+    cli = with_tool(own_adb, lab, tmp_path, lasting(2))
+    lab.machines["phone1"].run("rm", "-f", NOTES)
+    running = cli.start(*bench("phone1", model))
+    wait_until(lambda: starts(lab, "phone1") >= 2, "the second run has started")
+    subprocess.run(["adb", "kill-server"], env=cli.environment, check=True)
+    said, wrong = running.communicate()
+    assert running.returncode == 0, said + wrong
+    assert_measured_once(cli)
+    assert starts(lab, "phone1") == PROCESSES
+
+
+def test_a_phone_that_does_not_answer_is_set_aside_in_words(
+    own_adb: Cli, lab: Lab, tmp_path: Path, model: Path
+) -> None:
+    cli = with_tool(own_adb, lab, tmp_path, tools.NUMBERS, patience_s=2)
+    lab.machines["phone1"].pause_adbd()
+    try:
+        ended = cli.run(*bench("phone1", model))
+    finally:
+        lab.machines["phone1"].resume_adbd()
+    assert ended.returncode == 1
+    (failure,) = cli.rows("SELECT device, reason, message FROM failures")
+    assert (failure["device"], failure["reason"]) == ("phone1", "unreachable")
+    assert cli.run(*bench("phone1", model)).returncode == 0
+
+
+def test_phones_are_discovered_here_and_on_the_hub(own_adb: Cli, lab: Lab, tmp_path: Path) -> None:
+    registry = YAML().load(lab.devices_file.read_text())
+    registry["devices"] = [entry for entry in registry["devices"] if entry["kind"] == "ssh"]
+    file = tmp_path / "devices.yaml"
+    with file.open("w") as text:
+        text.write("# ours\n")
+        YAML().dump(registry, text)
+    cli = Cli(own_adb.home, {**own_adb.settings, "HARNESS_DEVICES": str(file)})
+    serial = lab.entry(lab.machines["phone1"].kind)["serial"]
+    subprocess.run(["adb", "connect", serial], env=cli.environment, check=True, capture_output=True)
+    found = cli.run("devices", "discover", "--add")
+    assert found.returncode == 0, found.stderr
+    assert serial in found.stdout
+    text_now = file.read_text()
+    assert text_now.startswith("# ours")
+    assert serial in text_now
+    assert cli.run("devices", "discover").stdout.count("no\n") == 0
+    hub = cli.run("devices", "discover", "--via", "hub")
+    assert hub.returncode == 0, hub.stderr

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from harness.core.device import AdbDevice, SshDevice
+from harness.core.errors import SpecError
+from harness.spec.device_edit import add_entry, set_key
+from harness.spec.device_file import read_devices
+
+REGISTRY = """\
+# The lab's boards.
+devices:
+  - id: pi4        # on the top shelf
+    kind: ssh
+    host: pi4.lab
+    tags: [cortex-a72]  # four cores
+
+# The end.
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "devices.yaml"
+    path.write_text(REGISTRY)
+    return path
+
+
+def comments(path: Path) -> list[str]:
+    return [line.partition("#")[2].strip() for line in path.read_text().splitlines() if "#" in line]
+
+
+def test_an_entry_is_added_and_comments_stay(file: Path) -> None:
+    before = comments(file)
+    add_entry(file, {"id": "it's; a phone", "kind": "adb", "serial": "1A05", "via": "pi4", "tags": ["new"]})
+    assert read_devices(file)[1] == AdbDevice(id="it's; a phone", serial="1A05", via="pi4", tags=("new",))
+    assert comments(file) == before
+
+
+def test_the_first_entry_makes_the_file(tmp_path: Path) -> None:
+    add_entry(tmp_path / "new.yaml", {"id": "pi5", "kind": "ssh", "host": "pi5"})
+    assert read_devices(tmp_path / "new.yaml") == (SshDevice(id="pi5", host="pi5"),)
+
+
+def test_a_key_is_set_and_comments_stay(file: Path) -> None:
+    before = comments(file)
+    set_key(file, "pi4", "host_key", "ssh-ed25519 AAAA")
+    (board,) = read_devices(file)
+    assert isinstance(board, SshDevice)
+    assert board.host_key == "ssh-ed25519 AAAA"
+    assert comments(file) == before
+    set_key(file, "pi4", "host_key", "ssh-ed25519 BBBB")
+    assert file.read_text().count("host_key") == 1
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"id": "pi4", "kind": "ssh", "host": "again"},
+        {"id": "new", "kind": "ssh"},
+        {"id": "new", "kind": "adb", "serial": "1", "via": "nowhere"},
+    ],
+    ids=["id taken", "no host", "no such hub"],
+)
+def test_a_wrong_entry_changes_nothing(file: Path, entry: dict[str, str]) -> None:
+    with pytest.raises(SpecError, match=r"devices\.yaml"):
+        add_entry(file, entry)
+    assert file.read_text() == REGISTRY
+    assert [path.name for path in file.parent.iterdir()] == ["devices.yaml"]

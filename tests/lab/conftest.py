@@ -15,7 +15,8 @@ from tests.lab.lab import Lab
 @pytest.fixture(scope="session")
 def lab(repository: Path) -> Iterator[Lab]:
     if os.geteuid() != 0:
-        pytest.fail("The lab makes network namespaces and mounts: run `make lab` as root.")
+        refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        refuse("The lab makes network namespaces and mounts: run `make lab` as root.")
     lab = Lab(repository / ".lab")
     was_up = all(machine.is_running for machine in lab.machines.values())
     lab.up()

@@ -67,7 +67,9 @@ def test_boards_and_phones_in_one_bench(cli: Cli, repository: Path) -> None:
     assert ended.returncode == 1, "no interpreter on ARM has LCE's operators, where there is no binary"
     rows = cli.rows("SELECT device, file, device_kind FROM results")
     assert Counter(row["device"] for row in rows) == {"arm1": 1, "arm2": 1, "x86": 2, "phone1": 1, "phone2": 1}
-    failures = cli.rows("SELECT device, reason FROM failures JOIN cases ON case_id = cases.id ORDER BY cases.device")
+    failures = cli.rows(
+        "SELECT cases.device, reason FROM failures JOIN cases ON case_id = cases.id ORDER BY cases.device"
+    )
     assert [row["reason"] for row in failures] == ["missing_operator"] * 4
     facts = cli.rows("SELECT id, facts FROM devices ORDER BY id")
     assert "aarch64" in facts[0]["facts"]

@@ -163,8 +163,7 @@ class Machine:
 
     def remove(self) -> None:
         self.stop()
-        for words in (("netns", "del", self._link), ("link", "del", self._link)):
-            subprocess.run(["ip", *words], capture_output=True, check=False)
+        self._disconnect()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @cached_property
@@ -219,14 +218,22 @@ class Machine:
 
     def _connect(self) -> None:
         """A cable from its namespace to the lab's bridge."""
-        if Path(f"/run/netns/{self._link}").exists():
-            return
+        self._disconnect()
         _do("ip", "netns", "add", self._link)
         _do("ip", "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self._link)
         _do("ip", "link", "set", self._link, "master", BRIDGE, "up")
         _do("ip", "-n", self._link, "addr", "add", f"{self.kind.address}/24", "dev", "eth0")
         _do("ip", "-n", self._link, "link", "set", "eth0", "up")
         _do("ip", "-n", self._link, "link", "set", "lo", "up")
+
+    def _disconnect(self) -> None:
+        """Also of what another checkout's lab, or one that was killed, has left."""
+        listed = subprocess.run(["ip", "netns", "pids", self._link], capture_output=True, text=True, check=False)
+        for pid in listed.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        for words in (("netns", "del", self._link), ("link", "del", self._link)):
+            subprocess.run(["ip", *words], capture_output=True, check=False)
 
     def _boot(self) -> None:
         (self.folder / "boot_id").write_text(f"{uuid4()}\n")

@@ -40,15 +40,18 @@ def measure_case(
     before: Sequence[Process],
     ended: Callable[[Process, Run | None, int], None],
 ) -> Measurement:
-    """`before` are processes of the same case that ended in an earlier bench; those that can be read count.
+    """Measures what is missing of a case. `source` gives the artifact's file here, its content checked.
+
+    `before` are processes of the same case that ended in an earlier bench; those that can be read count.
 
     `ended` hears of each process, at once: what it printed, its numbers, how many others want the device.
     Raises CaseFailed.
     """
+    file = source(case.artifact)
     runs = _readable(case, before)
     for number in range(len(runs) + 1, case.protocol.processes + 1):
         started_at = now()
-        completed = _run(case, station, source)
+        completed = _run(case, station, file)
         process = _process(number, started_at, completed)
         try:
             log = read(case.protocol, process.exit_code, process.stdout, process.stderr)
@@ -102,7 +105,7 @@ def _shortened(printed: str) -> str:
     return f"{printed[:half]}\n… {len(printed) - 2 * half} characters left out …\n{printed[-half:]}"
 
 
-def _run(case: Case, station: Station, source: Callable[[str], Path]) -> Completed:
+def _run(case: Case, station: Station, file: Path) -> Completed:
     """The artifact is sent where the device misses it, or has another under its name: once."""
     transport, name = station.transport, f"{case.artifact}.tflite"
     graph = Graph(case.artifact, transport.path(case.artifact, name))
@@ -112,7 +115,7 @@ def _run(case: Case, station: Station, source: Callable[[str], Path]) -> Complet
         try:
             return transport.run(argv, timeout_s, graph, station.device.cpus, station.turn)
         except FileAbsent:
-            _send(station, source(case.artifact), case.artifact, name)
+            _send(station, file, case.artifact, name)
     message = (
         f"{case.artifact[:12]}… does not stay on {case.device}: something there changes it; see what fills its disk."
     )

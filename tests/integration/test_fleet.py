@@ -103,7 +103,11 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
         ("head -c 1000 /dev/urandom", "unparsable", ""),
         (":", "unparsable", ""),
         ("yes | head -c 100000000", "crashed", ""),
-        ("echo 'ERROR: Encountered unresolved custom op: LceQuantize' >&2; exit 1", "missing_operator", "LCE"),
+        (
+            "echo 'ERROR: Encountered unresolved custom op: LceQuantize' >&2; exit 1",
+            "missing_operator",
+            "lce_benchmark_model",
+        ),
     ],
     ids=["hangs", "crashes", "is_killed", "garbage", "binary_garbage", "nothing", "100_MB", "operator"],
 )

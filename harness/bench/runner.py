@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Benchmarks a .tflite model with a Python interpreter, in the words of lce_benchmark_model.
 
-A program of its own: it is pushed to devices and needs only Python, numpy and an interpreter there. It takes the
-tool's main flags and prints its lines, so one parser reads both. Each run is timed around one whole call, the
-copies of input and output included: some microseconds more than the C++ tool counts.
+A program of its own: it is pushed to devices and needs only Python (3.7 and later), numpy and an interpreter there:
+the first of INTERPRETERS that loads. It takes the tool's main flags and prints its lines, so one parser reads both.
+Each run is timed around one whole call, the copies of input and output included: some microseconds more than the C++
+tool counts. Loading the interpreter's code is not part of the initialization, as it is none of the C++ tool's.
 """
 
 import argparse
 import importlib.machinery
-import importlib.metadata
 import importlib.util
 import math
 import os
@@ -19,6 +19,7 @@ import time
 
 NO_INTERPRETER = 3
 MIB = 1024.0 * 1024.0  # what the tool calls MB where it speaks of memory
+OF_BINARY_MODELS = "binary models need larq-compute-engine (x86-64 Linux only) or the lce_benchmark_model program"
 ECHOES = (
     ("num_runs", "Min num runs"),
     ("min_secs", "Min runs duration (seconds)"),
@@ -37,8 +38,7 @@ ECHOES = (
 def main():
     options, unknown = flags().parse_known_args()
     if options.describe:
-        print(interpreter_version() or "none")
-        return 0 if interpreter_version() else NO_INTERPRETER
+        return describe()
     say("STARTING!")
     if unknown:
         print("WARN: Unconsumed cmdline flags: " + " ".join(unknown), flush=True)
@@ -78,24 +78,54 @@ def switch(text):
     return text.lower() in ("true", "1")
 
 
+def describe():
+    """Loads it, as an interpreter that does not load is none."""
+    try:
+        name, package, _, _ = chosen()
+    except ImportError as error:
+        print("none", flush=True)
+        return no_interpreter(error)
+    print("%s %s" % (name, version(name, package)))
+    return 0
+
+
+def version(name, package):
+    found = getattr(sys.modules.get(package), "__version__", "")
+    if found:
+        return found
+    try:
+        from importlib import metadata  # slower than all else here, and not in Python 3.7
+    except ImportError:
+        return "unknown"
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def benchmark(options):
     try:
         with open(options.graph, "rb") as file:
             model = file.read()
     except OSError as error:
         return fail("Can't read the graph %s: %s" % (options.graph, error.strerror))
+    try:
+        _, _, module, make = chosen()
+        measure(lambda: make(module, model, options), len(model), options)
+    except ImportError as error:
+        return no_interpreter(error)
+    except Exception as error:  # the interpreter raises what it likes at a bad model; its words are what is wanted
+        return fail(" ".join(str(error).split()) or type(error).__name__)
+    return 0
+
+
+def measure(make, size, options):
     at_start = resident_mb()
     started = time.perf_counter()
-    try:
-        interpreter = load(model, options)
-    except ImportError as error:
-        print("ERROR: %s" % error, file=sys.stderr, flush=True)
-        return NO_INTERPRETER
-    except Exception as error:  # the interpreter raises what it likes at a bad model; its words are what is wanted
-        return fail(" ".join(str(error).split()))
+    interpreter = make()
     init_us = (time.perf_counter() - started) * 1e6
     say("Loaded model %s" % options.graph)
-    say("The input model file size (MB): %g" % (len(model) / 1e6))
+    say("The input model file size (MB): %g" % (size / 1e6))
     say("Initialized session in %gms." % (init_us / 1e3))
     after_init = resident_mb()
     inputs = [values(shape, kind) for shape, kind in zip(interpreter.input_shapes, interpreter.input_types)]
@@ -109,7 +139,6 @@ def benchmark(options):
     )
     if options.report_peak_memory_footprint:
         say("Overall peak memory footprint (MB) via periodic monitoring: %g" % peak_mb())
-    return 0
 
 
 def series(interpreter, inputs, least_runs, least_s, most_s):
@@ -150,30 +179,38 @@ def mean(taken):
 def values(shape, kind):
     """An input as the tool makes it, the same one every time.
 
-    Floats are of -0.5 to 0.5, whole numbers over their type's range.
+    Floats are of -0.5 to 0.5, whole numbers of 0 to 126.
     """
-    import numpy as np  # the interpreter needs it too: where it is missing, there is no interpreter
+    import numpy as np
 
-    random = np.random.default_rng(0)
+    random = np.random.RandomState(0)  # in the numpy of old systems too
     kind = np.dtype(kind)
     if kind.kind == "f":
         return random.uniform(-0.5, 0.5, shape).astype(kind)
-    return random.integers(0, 127, shape).astype(kind)
+    return random.randint(0, 127, shape).astype(kind)
 
 
-def load(model, options):
-    """The first interpreter that is installed, with the model in it. Raises ImportError where there is none."""
-    for package, _, make in INTERPRETERS:
-        if importlib.util.find_spec(package):
-            return make(package, model, options)
-    raise ImportError(
-        "no interpreter for .tflite files: pip install larq-compute-engine (x86-64 Linux only), or ai-edge-litert or "
-        "tflite-runtime for models without binary layers; on ARM, binary layers need the lce_benchmark_model program"
-    )
+def chosen():
+    """The first of INTERPRETERS that is installed and loads, its module loaded. Raises ImportError where none does."""
+    broken = []
+    for name, package, load, make in INTERPRETERS:
+        if importlib.util.find_spec(package) is None:
+            continue
+        try:
+            importlib.import_module("numpy")
+            module = load(package)
+        except Exception as error:  # a half of a package, another machine's, or one for another numpy
+            broken.append("%s does not load: %s" % (name, " ".join(str(error).split())))
+            continue
+        for words in broken:
+            print("WARN: " + words, file=sys.stderr, flush=True)
+        return name, package, module, make
+    names = "%s, %s or %s" % tuple(name for name, _, _, _ in INTERPRETERS)
+    raise ImportError("; ".join(broken) or "pip install %s there; %s" % (names, OF_BINARY_MODELS))
 
 
-def larq(package, model, options):
-    """LCE's interpreter, without its package: importing that would import TensorFlow, for many seconds."""
+def larq_module(package):
+    """The extension without its package: importing that would import TensorFlow, for many seconds."""
     (folder,) = importlib.util.find_spec(package).submodule_search_locations
     folder = os.path.join(folder, "tflite", "python")
     (file,) = [name for name in os.listdir(folder) if re.match(r"interpreter_wrapper_lite.*\.so$", name)]
@@ -181,6 +218,15 @@ def larq(package, model, options):
     loader = importlib.machinery.ExtensionFileLoader(name, os.path.join(folder, file))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
     loader.exec_module(module)
+    return module
+
+
+def lite_module(package):
+    """Through its package, which imports nothing but numpy that takes time."""
+    return importlib.import_module(package + ".interpreter")
+
+
+def larq(module, model, options):
     return module.LiteInterpreter(
         model, options.num_threads, options.use_reference_bconv, options.use_indirect_bgemm, options.use_xnnpack
     )
@@ -189,22 +235,25 @@ def larq(package, model, options):
 class Lite:
     """TensorFlow Lite's own interpreter, under either of its names, with the same three words as LCE's."""
 
-    def __init__(self, package, model, options):
-        if options.use_reference_bconv or options.use_indirect_bgemm:
-            raise ValueError("use_reference_bconv and use_indirect_bgemm need larq-compute-engine")
-        module = importlib.import_module(package + ".interpreter")
-        resolvers = module.OpResolverType
-        self.interpreter = module.Interpreter(
-            model_content=model,
-            num_threads=options.num_threads,
-            experimental_op_resolver_type=resolvers.AUTO
-            if options.use_xnnpack
-            else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-        self.interpreter.allocate_tensors()
+    def __init__(self, module, model, options):
+        foreign = [flag for flag in ("use_reference_bconv", "use_indirect_bgemm") if getattr(options, flag)]
+        if foreign:
+            raise ValueError("%s=true: only larq-compute-engine has that" % foreign[0])
+        settings = {"model_content": model, "num_threads": options.num_threads}
+        if not options.use_xnnpack:
+            if not hasattr(module, "OpResolverType"):
+                raise ValueError("use_xnnpack=false: this interpreter is too old for that")
+            settings["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        try:
+            self.interpreter = module.Interpreter(**settings)
+            self.interpreter.allocate_tensors()
+        except SystemError as error:  # all that is heard of an extension for numpy 1 beside numpy 2
+            words = "%s and numpy %s do not fit: pip install 'numpy<2'"
+            name = module.__name__.partition(".")[0].replace("_", "-")
+            raise ImportError(words % (name, sys.modules["numpy"].__version__)) from error
         self.inputs = self.interpreter.get_input_details()
         self.outputs = [one["index"] for one in self.interpreter.get_output_details()]
-        self.input_shapes = [tuple(one["shape"]) for one in self.inputs]
+        self.input_shapes = [tuple(one["shape"]) for one in self.inputs]  # 1 where a dimension is dynamic
         self.input_types = [one["dtype"] for one in self.inputs]
 
     def predict(self, inputs):
@@ -215,17 +264,10 @@ class Lite:
 
 
 INTERPRETERS = (
-    ("larq_compute_engine", "larq-compute-engine", larq),
-    ("ai_edge_litert", "ai-edge-litert", Lite),
-    ("tflite_runtime", "tflite-runtime", Lite),
+    ("larq-compute-engine", "larq_compute_engine", larq_module, larq),
+    ("ai-edge-litert", "ai_edge_litert", lite_module, Lite),
+    ("tflite-runtime", "tflite_runtime", lite_module, Lite),
 )
-
-
-def interpreter_version():
-    for package, name, _ in INTERPRETERS:
-        if importlib.util.find_spec(package):
-            return name + " " + importlib.metadata.version(name)
-    return ""
 
 
 def resident_mb():
@@ -241,8 +283,16 @@ def say(text):
     print("INFO: " + text, flush=True)
 
 
+def no_interpreter(error):
+    print("ERROR: %s" % error, file=sys.stderr, flush=True)
+    return NO_INTERPRETER
+
+
 def fail(text):
-    print("ERROR: %s\nERROR: Benchmarking failed." % text, file=sys.stderr, flush=True)
+    print("ERROR: %s" % text, file=sys.stderr)
+    if "unresolved custom op: Lce" in text:
+        print("ERROR: " + OF_BINARY_MODELS, file=sys.stderr)
+    print("ERROR: Benchmarking failed.", file=sys.stderr, flush=True)
     return 1
 
 

@@ -167,13 +167,13 @@ class _Told:
                 self._plan(event, shown)
             case RunEnded(run=run) if run is not None:
                 done = run.process.number
-                shown.step(id, _name(event.case), done, event.case.protocol.processes, run.process.temperature_c)
+                shown.step(id, case_name(event.case), done, event.case.protocol.processes, run.process.temperature_c)
             case CaseMeasured():
                 summary = event.measurement.summary
-                shown.end(id, f"{_name(event.case)}: {show_us(summary.latency_us)}, {summary.quality}")
+                shown.end(id, f"{case_name(event.case)}: {show_us(summary.latency_us)}, {summary.quality}")
             case CaseGivenUp(failure=failure):
                 self.failed += 1
-                shown.end(id, f"{_name(event.case)}: failed ({failure.reason}): {failure}")
+                shown.end(id, f"{case_name(event.case)}: failed ({failure.reason}): {failure}")
             case SetAside():
                 self._set_aside(event, shown)
             case LaneEnded():
@@ -183,7 +183,7 @@ class _Told:
         shown.planned(event.device.id, len(event.new))
         if self._dry_run:
             for case in event.new:
-                self._out.print(f"  to measure: {_name(case)}, {case.protocol.name}", soft_wrap=True)
+                self._out.print(f"  to measure: {case_name(case)}, {case.protocol.name}", soft_wrap=True)
         to_come = self._to_come * self._protocols[event.device.id]
         later = f", {to_come} more once the new trials are done" if to_come else ""
         total = len(event.new) + len(event.done) + to_come
@@ -200,7 +200,7 @@ class _Told:
             print(event.failure.log, file=sys.stderr)
 
 
-def _name(case: Case) -> str:
+def case_name(case: Case) -> str:
     return f"{case.artifact[:12]} on {case.device}, {counted(case.protocol.threads, 'thread')}"
 
 

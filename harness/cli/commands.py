@@ -94,6 +94,9 @@ def bench(
     protocol: Annotated[str, typer.Option(help=f"How to measure: {', '.join(PROTOCOLS)}.")] = "standard",
     force: Annotated[bool, typer.Option("--force", help="Measure again what has been measured.")] = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait for a device that someone else uses.")] = 3600.0,
+    reparse: Annotated[
+        bool, typer.Option("--reparse", help="Only read again what tools printed in the past; ask no device.")
+    ] = False,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
@@ -101,6 +104,13 @@ def bench(
     from harness.cli.bench import Way, chosen_devices, protocols_named
     from harness.cli.bench import bench as run
 
+    if reparse:
+        from harness.cli.reparse import reparse_all
+        from harness.core.errors import RequestError
+
+        if models or sweep or fleet or device or tag:
+            raise RequestError("--reparse reads all that was ever printed: give it no models, sweep or devices.")
+        end(reparse_all())
     wanted = chosen_devices(devices, fleet, device or [], tag or [])
     way = Way(protocols_named(protocol, threads or "1"), threads is not None, force, dry_run, wait)
     end(run(models or [], sweep, wanted, way))

@@ -11,6 +11,7 @@ from harness.store.artifacts import ArtifactFiles
 from harness.store.cases import CaseRows
 from harness.store.database import open_database, open_read_only
 from harness.store.devices import DeviceRows
+from harness.store.history import History
 from harness.store.leases import Leases
 from harness.store.tools import ToolFiles
 from harness.store.trials import TrialRows
@@ -56,6 +57,10 @@ class Session:
     @property
     def cases(self) -> CaseRows:
         return CaseRows(self.engine)
+
+    @property
+    def history(self) -> History:
+        return History(self.engine)
 
     @property
     def devices(self) -> DeviceRows:

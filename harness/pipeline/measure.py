@@ -48,17 +48,16 @@ def measure_case(
     Raises CaseFailed.
     """
     file = source(case.artifact)
-    runs = _readable(case, before)
+    runs = readable(case, before)
     for number in range(len(runs) + 1, case.protocol.processes + 1):
         started_at = now()
         completed = _run(case, station, file)
         process = _process(number, started_at, completed)
         try:
-            log = read(case.protocol, process.exit_code, process.stdout, process.stderr)
+            runs.append(read_run(case, process))
         except CaseFailed:
             ended(process, None, completed.others_waiting)
             raise
-        runs.append(Run(process, log))
         ended(process, runs[-1], completed.others_waiting)
     return measured(case, runs, station.facts)
 
@@ -71,17 +70,22 @@ def measured(case: Case, runs: Sequence[Run], facts: Mapping[str, str]) -> Measu
     return Measurement(case, case.artifact, tuple(runs), summarise(runs), dict(facts), now())
 
 
-def _readable(case: Case, processes: Sequence[Process]) -> list[Run]:
+def readable(case: Case, processes: Sequence[Process]) -> list[Run]:
     """The first of them, up to one that is missing or tells no numbers."""
     runs: list[Run] = []
     for process in processes:
         if process.number != len(runs) + 1:
             break
         try:
-            runs.append(Run(process, read(case.protocol, process.exit_code, process.stdout, process.stderr)))
+            runs.append(read_run(case, process))
         except CaseFailed:
             break
     return runs
+
+
+def read_run(case: Case, process: Process) -> Run:
+    """Raises CaseFailed where it tells no numbers."""
+    return Run(process, read(case.protocol, process.exit_code, process.stdout, process.stderr))
 
 
 def _process(number: int, started_at: str, completed: Completed) -> Process:

@@ -1,12 +1,13 @@
 """Cases, measurements, their runs and failures, as rows."""
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select
 
 from harness import __version__
-from harness.core.bench import Case, Measurement, Process, Protocol, Run
+from harness.core.bench import Case, Measurement, Process, Protocol, Run, Tool
 from harness.core.errors import CaseFailed
 from harness.core.ids import content_id, essential, plain
 from harness.store.database import now, writing
@@ -47,7 +48,7 @@ class CaseRows:
         found: dict[str, list[Process]] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(query).mappings():
-                found.setdefault(row["case_id"], []).append(_process(row))
+                found.setdefault(row["case_id"], []).append(process_of(row))
         return found
 
     def plan(self, planned: Sequence[Case], device_kind: str) -> None:
@@ -138,9 +139,12 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
 
 
 def _run(measurement_id: int, run: Run) -> dict[str, Any]:
+    return {"measurement_id": measurement_id, **_raw(run.process), **numbers(run)}
+
+
+def numbers(run: Run) -> dict[str, Any]:
+    """What was read of a run, as columns."""
     return {
-        "measurement_id": measurement_id,
-        **_raw(run.process),
         **plain(run.log.inference),
         "init_us": run.log.init_us,
         "warmup_avg_us": run.log.warmup.avg_us if run.log.warmup else None,
@@ -160,7 +164,8 @@ def _raw(process: Process) -> dict[str, Any]:
     }
 
 
-def _process(row: RowMapping) -> Process:
+def process_of(row: RowMapping, artifact: str | None = None) -> Process:
+    """`artifact` is what it ran, where the row does not say it."""
     return Process(
         row["number"],
         row["started_at"],
@@ -169,5 +174,16 @@ def _process(row: RowMapping) -> Process:
         unpacked(row["stdout_zstd"]),
         unpacked(row["stderr_zstd"]),
         row["temperature_c"],
-        row["artifact_sha256"],
+        artifact or row["artifact_sha256"],
+    )
+
+
+def case_of(row: RowMapping) -> Case:
+    """As it was planned. `row` has the columns of `cases`."""
+    return Case(
+        row["artifact"],
+        row["device"],
+        Tool(row["tool"], row["tool_sha256"], row["interpreter"]),
+        Protocol(**json.loads(row["protocol_settings"])),
+        tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
     )

@@ -1,9 +1,12 @@
 """Boards over a real sshd: what goes wrong with one case, one device or one link stays there, and nothing is lost."""
 
+import os
 import signal
 import sqlite3
+import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +14,16 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from harness.core.ids import sha256_of_file
 from tests import tools
 from tests.harness_cli import Cli, wait_for_line
+from tests.simulated.cable import cable_to
 from tests.sshd import Sshd, make_key
 from tests.waiting import wait_until
 
 PROCESSES = 6  # of the protocol quick
+BIG_BYTES = 100_000_000
+LOCKED_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -163,6 +170,78 @@ def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
     assert tools.lines(notes / "starts") <= 2 * PROCESSES + 3, "a kill costs at most the run that it hit"
 
 
+def big_model(shelf: Shelf) -> Path:
+    """That takes a moment to send: its weights don't shrink."""
+    file = shelf.folder / "big.tflite"
+    file.write_bytes(shelf.models[0].read_bytes() + os.urandom(BIG_BYTES))
+    return file
+
+
+def assert_pushed_whole(shelf: Shelf, model: Path) -> None:
+    folder = shelf.folder / "on board" / "objects"
+    sha256 = sha256_of_file(model)
+    assert sha256_of_file(folder / sha256 / f"{sha256}.tflite") == sha256
+    assert list(folder.rglob(".part*")) == []
+
+
+def test_a_push_that_is_cut_in_the_middle_is_sent_again(shelf: Shelf) -> None:
+    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    model = big_model(shelf)
+    with cable_to(shelf.sshd.port) as cable:
+        shelf.register("board", port=cable.port)
+        cable.cut_after(bytes_to_device=BIG_BYTES // 2)
+        ended = shelf.cli.run("bench", "--fleet", "--protocol", "quick", model)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "trying again" in ended.stdout
+        assert BIG_BYTES * 1.4 < cable.bytes_to_device < BIG_BYTES * 1.6
+    shelf.assert_each_case_ended_once(1)
+    assert_pushed_whole(shelf, model)
+
+
+def test_killed_in_the_middle_of_a_push_the_same_command_goes_on(shelf: Shelf) -> None:
+    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    model = big_model(shelf)
+    command = ["bench", "--fleet", "--protocol", "quick", model]
+    with cable_to(shelf.sshd.port) as cable:
+        shelf.register("board", port=cable.port)
+        bench = shelf.cli.start(*command)
+        wait_until(lambda: cable.bytes_to_device > BIG_BYTES // 10, "the push is on its way")
+        cable.freeze = True
+        assert cable.bytes_to_device < BIG_BYTES
+        bench.send_signal(signal.SIGKILL)
+        bench.communicate()
+        cable.freeze = False
+        ended = shelf.cli.run(*command)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    shelf.assert_each_case_ended_once(1)
+    assert_pushed_whole(shelf, model)
+
+
+@pytest.mark.parametrize("run", [1, PROCESSES], ids=["of_a_run", "of_a_measurement"])
+def test_killed_in_the_middle_of_a_store_the_same_command_goes_on(shelf: Shelf, run: int) -> None:
+    notes = shelf.folder / "notes"
+    shelf.register("board")
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 0.5))
+    bench = shelf.cli.start(*shelf.command)
+    wait_for_starts(notes, run)
+    with locked(shelf):
+        wait_for_starts(notes, run + 2)  # what the earlier one printed is waiting to be stored
+        bench.send_signal(signal.SIGKILL)
+        bench.communicate()
+    ended = shelf.cli.run(*shelf.command)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shelf.assert_each_case_ended_once(2)
+
+
+@contextmanager
+def locked(shelf: Shelf) -> Iterator[None]:
+    """By another process's writing, as far as the database can tell."""
+    with closing(sqlite3.connect(shelf.cli.home / "harness.db", timeout=60, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
 def test_ctrl_c_leaves_nothing_running_and_the_device_free(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
@@ -195,18 +274,35 @@ def test_two_harnesses_share_a_board_without_ever_meeting(shelf: Shelf, same_dat
     assert tools.lines(notes / "overlaps") == 0
 
 
-def test_a_database_that_is_locked_for_a_while_only_makes_the_bench_wait(shelf: Shelf) -> None:
+def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(shelf: Shelf) -> None:
+    notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", shelf.folder / "notes", 0.5))
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, LOCKED_S / 2 / PROCESSES))
     bench = shelf.cli.start(*shelf.command)
     wait_for_line(bench, "to measure")
-    with closing(sqlite3.connect(shelf.cli.home / "harness.db", timeout=60, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        wait_until(lambda: tools.lines(shelf.folder / "notes" / "starts") == 2 * PROCESSES, "all runs have started")
-        other.execute("ROLLBACK")
+    with locked(shelf):
+        began = time.monotonic()
+        wait_for_starts(notes, 2 * PROCESSES)
+        wait_until(lambda: time.monotonic() - began > LOCKED_S, "the database was locked for long")
     said, wrong = bench.communicate()
     assert bench.returncode == 0, said + wrong
     shelf.assert_each_case_ended_once(2)
+    assert tools.lines(notes / "starts") == 2 * PROCESSES
+
+
+def test_what_can_not_be_read_is_kept_to_be_read_again(shelf: Shelf) -> None:
+    shelf.register("board")
+    shelf.add_tool(tools.script(shelf.folder / "tool", "echo what a day"))
+    assert shelf.cli.run(*shelf.command).returncode == 1
+    again = shelf.cli.run("bench", "--reparse")
+    assert again.returncode == 0, again.stderr
+    assert "0 measurements changed, 0 withdrawn, 0 finished from what was kept; 2 cases to go on with" in again.stdout
+    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    assert shelf.cli.run(*shelf.command).returncode == 0
+    assert "12 runs read again: 0 measurements changed" in shelf.cli.run("bench", "--reparse").stdout
+    refused = shelf.cli.run("bench", "--reparse", "--fleet")
+    assert refused.returncode == 2
+    assert "give it no models, sweep or devices" in refused.stderr
 
 
 def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_on(shelf: Shelf) -> None:

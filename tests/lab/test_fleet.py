@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from tests import tools
 from tests.harness_cli import Cli
 from tests.lab.lab import Lab
+from tests.lab.phones import stubborn_phone
 from tests.sshd import free_port
 from tests.waiting import wait_until
 
@@ -172,6 +173,24 @@ def test_a_phone_that_does_not_answer_is_set_aside_in_words(
     (failure,) = cli.rows("SELECT device, reason, message FROM failures")
     assert (failure["device"], failure["reason"]) == ("phone1", "unreachable")
     assert cli.run(*bench("phone1", model)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"), [(True, "accept the key on its screen"), (False, "offline")], ids=["unauthorized", "offline"]
+)
+def test_a_phone_that_adb_can_not_use_is_set_aside_in_words_and_the_others_go_on(
+    own_adb: Cli, lab: Lab, tmp_path: Path, model: Path, answers: bool, words: str
+) -> None:
+    cli = with_tool(own_adb, lab, tmp_path, tools.NUMBERS, patience_s=2)
+    with stubborn_phone(answers) as serial:
+        added = cli.run("devices", "add", "stubborn", "--serial", serial)
+        assert added.returncode == 0, added.stderr
+        ended = cli.run(*bench("stubborn", model), "--device", "phone1")
+    assert ended.returncode == 1
+    (failure,) = cli.rows("SELECT device, reason, message FROM failures")
+    assert (failure["device"], failure["reason"]) == ("stubborn", "unreachable")
+    assert words in failure["message"]
+    assert [row["device"] for row in cli.rows("SELECT device FROM results")] == ["phone1"]
 
 
 def test_phones_are_discovered_here_and_on_the_hub(own_adb: Cli, lab: Lab, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ when standard input closes or on SIGTERM.
 """
 
 import argparse
+import os
+import select
 import signal
 import sys
 from contextlib import suppress
@@ -21,20 +23,16 @@ def main() -> None:
     parser.add_argument("--loss", type=float, default=0.0, help="a chunk's chance to be the end of its connection")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _end)
+    # A handler that raises could do so in the middle of the cleaning up.
+    terminated, told = os.pipe()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os.write(told, b"."))
     with suppress(KeyboardInterrupt), SimulatedFleet(options.count, options.folder, seed=options.seed) as fleet:
         for endpoint in fleet.endpoints:
             endpoint.wire.delay_s = options.delay_s
             endpoint.wire.loss = options.loss
         fleet.write_devices(fleet.folder / "devices.yaml")
         print("ready", flush=True)
-        for _ in sys.stdin.buffer:
-            pass
-
-
-def _end(number: int, frame: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one would end the cleaning up
-    raise SystemExit(0)
+        select.select([sys.stdin, terminated], [], [])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""All that tools ever printed here, read again by the parser of now: no device is asked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from uuid import uuid4
+
+from harness.core.bench import Case
+from harness.core.errors import CaseFailed
+from harness.pipeline.measure import measured, read_run, readable
+from harness.store.cases import CaseRows
+from harness.store.history import Begun, History, Kept
+from harness.store.leases import Leases
+
+
+class Outcome(Enum):
+    SAME = "same"
+    CHANGED = "changed"
+    WITHDRAWN = "withdrawn"
+    FINISHED = "finished"
+    OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Reread:
+    """What came of a measurement, or of a case that has not ended.
+
+    `runs` could be read; the latencies are in microseconds, None where there is none.
+    """
+
+    case: Case
+    outcome: Outcome
+    runs: int
+    before_us: float | None = None
+    after_us: float | None = None
+    why: str = ""
+
+
+def reparse(history: History, cases: CaseRows, leases: Leases) -> Iterator[Reread]:
+    """Yields each once it is stored."""
+    for kept in history.measured():
+        yield _again(kept, history)
+    begun = history.begun()
+    tokens = {one.case.device: uuid4().hex for one in begun}
+    places = leases.renew(tokens) if tokens else {}
+    try:
+        for one in begun:
+            if places[one.case.device].first:  # or else a bench goes on with it right now
+                yield _ended(one, cases)
+    finally:
+        leases.leave(list(tokens.values()))
+
+
+def _again(kept: Kept, history: History) -> Reread:
+    before_us = kept.summary["latency_us"] if kept.valid else None
+    try:
+        runs = [read_run(kept.case, process) for process in kept.processes]
+        now = measured(kept.case, runs, kept.facts)
+    except CaseFailed as failure:
+        if kept.valid:
+            history.withdraw(kept, failure)
+        outcome = Outcome.WITHDRAWN if kept.valid else Outcome.SAME
+        return Reread(kept.case, outcome, 0, before_us, why=str(failure))
+    changed = history.correct(kept, runs, now.summary)
+    outcome = Outcome.CHANGED if changed else Outcome.SAME
+    return Reread(kept.case, outcome, len(runs), before_us, now.summary.latency_us)
+
+
+def _ended(begun: Begun, cases: CaseRows) -> Reread:
+    """A case whose processes can all be read is measured: nothing is left to run."""
+    runs = readable(begun.case, begun.processes)
+    if len(runs) < begun.case.protocol.processes:
+        return Reread(begun.case, Outcome.OPEN, len(runs))
+    now = replace(measured(begun.case, runs, begun.facts), measured_at=runs[-1].process.started_at)
+    cases.finish(begun.device_kind, now)
+    return Reread(begun.case, Outcome.FINISHED, len(runs), after_us=now.summary.latency_us)

@@ -16,40 +16,41 @@ trouble() {
     exit "$TROUBLE"
 }
 
-# Of standard input; in hexadecimal.
-sha256() {
-    hash=$(sha256sum) && printf '%s' "${hash%% *}"
+# A board is slow at starting processes, and this runs between any two that are measured: functions answer in variables.
+
+# FILE: sets `hash`, in hexadecimal.
+hash_of() {
+    hash=$(sha256sum <"$1")
+    hash=${hash%% *}
 }
 
-# Seconds since the device started: its clock may be wrong, or be set while we look.
-uptime_s() {
-    read -r up _ </proc/uptime && printf '%s' "$up"
+# Sets `uptime`, in seconds since the device started: its clock may be wrong, or be set while we look.
+read_uptime() {
+    read -r uptime _ </proc/uptime
 }
 
 # ---- Whose turn it is: `queue` has this boot's id, and for each who wants the device a line
 # "TOKEN UNTIL OWNER" in the order of their coming. Who stands first may use the device.
 
-boot_id() {
-    cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown
-}
-
 guarded() {
     exec 9>>queue.guard || trouble "queue.guard: can't be written"
-    if command -v flock >/dev/null; then flock 9; fi
-    now=$(uptime_s)
-    now=${now%%.*}
+    if command -v flock >/dev/null; then flock 8 8>&9; fi # mksh, the shell of Android, keeps 9 from programs
+    read_uptime
+    now=${uptime%%.*} this_boot=unknown
+    read -r this_boot 2>/dev/null </proc/sys/kernel/random/boot_id
 }
 
 # TOKEN UNTIL OWNER: `lines` without those that have expired; mine renewed, or added at the end, or gone without UNTIL.
-# `first` is the line in front, `waiting` how many are others'.
+# `first` is the line in front, `waiting` how many are others', `mine` until when ours was good.
 read_queue() {
-    first='' waiting=0 lines='' line="$1 $2 ${3-}"
+    first='' waiting=0 mine=0 lines='' line="$1 $2 ${3-}"
     if [ -f queue ]; then
         {
             read -r boot
-            while [ "$boot" = "$(boot_id)" ] && read -r token until owner; do
+            while [ "$boot" = "$this_boot" ] && read -r token until owner; do
                 if [ "$token" = "$1" ]; then
                     [ -n "$2" ] || continue
+                    mine=$until
                     add_line "$line"
                     line=''
                 elif [ "$until" -ge "$now" ] 2>/dev/null; then
@@ -69,14 +70,14 @@ add_line() {
 }
 
 write_queue() {
-    said=$({ printf '%s\n%s' "$(boot_id)" "$lines" >queue.part && mv -f queue.part queue; } 2>&1) || trouble "$said"
+    said=$({ printf '%s\n%s' "$this_boot" "$lines" >queue.part && mv -f queue.part queue; } 2>&1) || trouble "$said"
 }
 
-# TOKEN SECONDS OWNER: takes a place or keeps it; prints how many others want the device, or who has it.
+# TOKEN SECONDS OWNER: takes a place or keeps it, for half a minute less at times; prints who has the device otherwise.
 take_turn() {
     guarded
     read_queue "$1" $((now + $2)) "$3"
-    write_queue
+    [ "$mine" -ge $((now + $2 - 30)) ] || write_queue
     exec 9>&-
     case $first in
     "$1 "*) ;;
@@ -100,7 +101,7 @@ leave() {
 # ---- Runs: a folder each, with the process ids and the output, and `exit` once it has ended.
 
 is_of_run() {
-    tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | grep -qx "HARNESS_RUN=$2"
+    [ -e "/proc/$1" ] && tr '\0' '\n' 2>/dev/null <"/proc/$1/environ" | grep -qx "HARNESS_RUN=$2"
 }
 
 # FOLDER: ends the tool and its supervisor, unless the process ids are others' by now.
@@ -117,7 +118,9 @@ end_all_runs() {
     for folder in runs/*; do
         if [ -d "$folder" ]; then end_run "$folder"; fi
     done
-    rm -f objects/*/.part.*
+    for part in objects/*/.part.*; do
+        if [ -e "$part" ]; then rm -f "$part"; fi
+    done
 }
 
 # RUN LIMIT AFFINITY ARGV...: in a session of its own, so that it goes on without the link.
@@ -127,7 +130,8 @@ supervise() {
     limit=$2 affinity=$3
     shift 3
     if [ -n "$affinity" ]; then set -- taskset "$affinity" "$@"; fi
-    began=$(uptime_s)
+    read_uptime
+    began=$uptime
     (
         ulimit -f "$MOST_OUTPUT_BLOCKS"
         exec setsid "$@"
@@ -142,23 +146,25 @@ supervise() {
     code=$?
     kill -9 "-$watchdog" 2>/dev/null
     kill -9 "-$tool" 2>/dev/null
-    ended=$(uptime_s)
+    read_uptime
     [ -e timeout ] && code=timeout
-    echo "$code $began $ended" >exit.part && mv exit.part exit
+    echo "$code $began $uptime" >exit.part && mv exit.part exit
 }
 
-temperatures() {
+# Sets `temperatures`, in millidegrees.
+read_temperatures() {
+    temperatures=''
     for zone in /sys/class/thermal/thermal_zone*/temp; do
-        if read -r millidegrees <"$zone"; then printf '%s,' "$millidegrees"; fi
+        if read -r millidegrees <"$zone"; then temperatures="$temperatures$millidegrees,"; fi
     done 2>/dev/null
 }
 
 # RUN SHA256 WAITING: a line of numbers, then what the tool printed.
 report() {
     read -r code began ended <"runs/$1/exit" || trouble "No space left on device: the run's end could not be written"
-    out=$(wc -c <"runs/$1/stdout") err=$(wc -c <"runs/$1/stderr")
-    printf '%s %s %s %s %s %s %s %s\n' \
-        "$code" "$began" "$ended" "$((out))" "$((err))" "${2:--}" "${3:-0}" "$(temperatures)-"
+    out=$(wc -c <"runs/$1/stdout")
+    read_temperatures
+    printf '%s %s %s %s %s %s %s\n' "$code" "$began" "$ended" "$((out))" "${2:--}" "${3:-0}" "$temperatures-"
     cat "runs/$1/stdout" "runs/$1/stderr"
 }
 
@@ -166,7 +172,8 @@ hash_of_graph() {
     graph_hash=''
     [ -n "$1" ] || return 0
     [ -f "$2" ] || exit "$ABSENT"
-    graph_hash=$(sha256 <"$2")
+    hash_of "$2"
+    graph_hash=$hash
     [ "$graph_hash" = "$1" ] || exit "$MISMATCH"
     touch "${2%/*}"
 }
@@ -194,7 +201,8 @@ receive) # SHA256 NAME ENCODING, and the content as standard input
         rm -f "$part"
         trouble "$said"
     }
-    if [ "$(sha256 <"$part")" != "$1" ]; then
+    hash_of "$part"
+    if [ "$hash" != "$1" ]; then
         rm -f "$part"
         rmdir "objects/$1" 2>/dev/null
         exit "$MISMATCH"
@@ -216,7 +224,7 @@ run) # TOKEN SECONDS OWNER RUN PREVIOUS LIMIT AFFINITY SHA256 GRAPH ARGV...: sta
     others_waiting=$waiting run=$4 limit=$6 affinity=$7
     hash_of_graph "$8" "$9"
     shift 9
-    said=$({ mkdir -p runs && mkdir "runs/$run"; } 2>&1) || trouble "$said"
+    said=$(mkdir -p "runs/$run" 2>&1) || trouble "$said"
     HARNESS_RUN=$run setsid sh "$0" supervise "$run" "$limit" "$affinity" "$@" </dev/null >/dev/null 2>&1 &
     wait $!
     report "$run" "$graph_hash" "$others_waiting"

@@ -221,7 +221,7 @@ class Transport:
 
     def _completed(self, answer: Answer, argv: Sequence[str], timeout_s: float) -> Completed:
         first, _, printed = answer.stdout.partition(b"\n")
-        code, began, ended, out, _err, sha256, waiting, temperatures = first.decode().split()
+        code, began, ended, out, sha256, waiting, temperatures = first.decode().split()
         stdout, stderr = _text(printed[: int(out)]), _text(printed[int(out) :])
         if code == "timeout":
             message = f"{argv[0]} was still running after {timeout_s:g} s on {self._device} and was ended."

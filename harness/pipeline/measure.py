@@ -115,9 +115,11 @@ def _run(case: Case, station: Station, file: Path) -> Completed:
     graph = Graph(case.artifact, transport.path(case.artifact, name))
     argv = [*station.ready.argv, *arguments(case.protocol, graph.path)]
     timeout_s = station.device.timeout_s or case.protocol.timeout_s
+    sending_s = file.stat().st_size // _SLOWEST_BYTES_PER_S
+    turn = replace(station.turn, seconds=station.turn.seconds + sending_s)
     for _ in range(2):
         try:
-            return transport.run(argv, timeout_s, graph, station.device.cpus, station.turn)
+            return transport.run(argv, timeout_s, graph, station.device.cpus, turn)
         except FileAbsent:
             _send(station, file, case.artifact, name)
     message = (
@@ -128,8 +130,7 @@ def _run(case: Case, station: Station, file: Path) -> Completed:
 
 def _send(station: Station, file: Path, sha256: str, name: str) -> None:
     """Room is made once where there is none."""
-    transport, turn = station.transport, station.turn
-    transport.take_turn(replace(turn, seconds=turn.seconds + file.stat().st_size // _SLOWEST_BYTES_PER_S))
+    transport = station.transport
     for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
         try:
             transport.clean(limit_bytes, keep=(station.ready.tool.sha256,))

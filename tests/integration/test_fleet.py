@@ -201,7 +201,7 @@ def test_a_push_that_is_cut_in_the_middle_is_sent_again(shelf: Shelf) -> None:
 def test_killed_in_the_middle_of_a_push_the_same_command_goes_on(shelf: Shelf) -> None:
     shelf.add_tool(tools.script(shelf.folder / "tool"))
     model = big_model(shelf)
-    command = ["bench", "--fleet", "--protocol", "quick", model]
+    command: list[str | Path] = ["bench", "--fleet", "--protocol", "quick", model]
     with cable_to(shelf.sshd.port) as cable:
         shelf.register("board", port=cable.port)
         bench = shelf.cli.start(*command)

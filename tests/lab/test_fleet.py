@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from harness.spec.device_edit import add_entry
 from tests import tools
 from tests.harness_cli import Cli
 from tests.lab.lab import Lab
@@ -183,8 +184,7 @@ def test_a_phone_that_adb_can_not_use_is_set_aside_in_words_and_the_others_go_on
 ) -> None:
     cli = with_tool(own_adb, lab, tmp_path, tools.NUMBERS, patience_s=2)
     with stubborn_phone(answers) as serial:
-        added = cli.run("devices", "add", "stubborn", "--serial", serial)
-        assert added.returncode == 0, added.stderr
+        add_entry(tmp_path / "devices.yaml", {"id": "stubborn", "kind": "adb", "serial": serial, "patience_s": 2})
         ended = cli.run(*bench("stubborn", model), "--device", "phone1")
     assert ended.returncode == 1
     (failure,) = cli.rows("SELECT device, reason, message FROM failures")

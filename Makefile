@@ -35,6 +35,7 @@ check: $(READY)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if command -v shellcheck >/dev/null; then shellcheck harness/devices/agent.sh; else echo "agent.sh was not looked at: shellcheck is not installed"; fi
 	$(BIN)/python -m tests.check_docs
 
 setup: $(READY)

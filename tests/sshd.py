@@ -56,6 +56,10 @@ class Sshd:
         return self.folder / "client_key"
 
     @property
+    def host_key_file(self) -> Path:
+        return self.folder / "host_key"
+
+    @property
     def host_key(self) -> str:
         return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
 

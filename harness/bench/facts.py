@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.core.units import degrees_c
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -38,7 +40,7 @@ def _cpu_features(text: str) -> str | None:
 
 def _memory_bytes(text: str) -> str | None:
     for line in text.splitlines():
-        if found := re.fullmatch(r"MemTotal:\s+(\d+) kB", line.strip()):
+        if found := re.fullmatch(r"MemTotal:\s+([0-9]{1,18}) kB", line.strip()):
             return str(int(found[1]) * 1024)
     return None
 
@@ -50,24 +52,23 @@ def _userland_bits(text: str) -> str | None:
 
 def _free_bytes(text: str) -> str | None:
     """From `df -k`: the fourth number of its last line, in kilobytes."""
-    numbers = re.findall(r"\s(\d+)(?=\s)", (text.strip().splitlines() or [""])[-1])
+    numbers = re.findall(r"\s([0-9]{1,18})(?=\s)", (text.strip().splitlines() or [""])[-1])
     return str(int(numbers[2]) * 1024) if len(numbers) >= 3 else None
 
 
 def _glibc(text: str) -> str | None:
-    found = re.search(r"glibc (\d[\d.]*)", text)
+    found = re.search(r"glibc ([0-9][0-9.]*)", text)
     return found[1] if found else None
 
 
 def _hottest_c(text: str) -> str | None:
-    """Of all sensors, in °C; one that is off says 0 or less."""
-    degrees = [int(line) / 1000 for line in text.split() if line.isdigit() and int(line) > 0]
+    degrees = degrees_c(text.split())
     return f"{max(degrees):g}" if degrees else None
 
 
 def _battery_c(text: str) -> str | None:
     """From Android's `dumpsys battery`, in tenths of a degree."""
-    found = re.search(r"^\s*temperature: (\d+)$", text, re.MULTILINE)
+    found = re.search(r"^\s*temperature: ([0-9]{1,9})$", text, re.MULTILINE)
     return f"{int(found[1]) / 10:g}" if found else None
 
 

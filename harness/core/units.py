@@ -1,5 +1,8 @@
 """Numbers for people; the stored ones keep their unit in their name (`_us`, `_bytes`, `_s`)."""
 
+import re
+from collections.abc import Iterable
+
 _ROUNDS_UP = 0.9995  # of a unit: from here on three digits would show 1000 of the one below
 _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -53,3 +56,8 @@ def show_seconds(seconds: float) -> str:
 
 def _three_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def degrees_c(millidegrees: Iterable[str]) -> list[float]:
+    """What the kernel's sensors say, as °C; one that is off says 0 or less, and is left out."""
+    return [int(one) / 1000 for one in millidegrees if re.fullmatch("[0-9]{1,9}", one) and int(one) > 0]

@@ -9,7 +9,8 @@ from harness.core.device import AdbDevice, Device, LocalDevice, SshDevice
 from harness.devices.adb import AdbLink
 from harness.devices.link import Link
 from harness.devices.local import LocalLink
-from harness.devices.transport import Completed, FileAbsent, Graph, Patience, Transport, Turn
+from harness.devices.patience import Patience
+from harness.devices.transport import Completed, FileAbsent, Graph, Transport, Turn
 
 __all__ = [
     "LINKS",

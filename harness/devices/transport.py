@@ -3,41 +3,26 @@
 `tests/contracts` holds what has to be so for every kind of link.
 """
 
-import gzip
 import re
-import shutil
-import tempfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from shlex import join, quote
-from threading import Event
 from uuid import uuid4
-
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    sleep_using_event,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_exponential_jitter,
-)
 
 from harness.core.errors import CaseFailed, Reason, Unreachable
 from harness.core.ids import sha256_of_file
+from harness.core.units import degrees_c
 from harness.devices.link import Answer, Link
+from harness.devices.packing import packed
+from harness.devices.patience import Patience
 
 AGENT_FILE = Path(__file__).with_name("agent.sh")
 _QUESTION_S = 60.0
 _GRACE_S = 30.0  # how much later than its limit a run's end may be told
 _COLLECT_S = 20
 _SLOWEST_BYTES_PER_S = 50_000
-_SAMPLE_BYTES = 1 << 20
-_WORTH_PACKING = 0.8
 _NO_AGENT = (2, 126, 127)
 
 
@@ -88,32 +73,6 @@ class Turn:
 
 class FileAbsent(Exception):
     """The graph is not on the device, or is not what its name says: push it."""
-
-
-@dataclass
-class Patience:
-    """How a lost link is tried again: with growing pauses, for `seconds`, until `stop` is set.
-
-    `told` hears why, and how long the pause is.
-    """
-
-    seconds: float = 0.0
-    stop: Event = field(default_factory=Event)
-    told: Callable[[str, float], None] = lambda _why, _pause: None
-
-    def attempts(self) -> Retrying:
-        return Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, Unreachable) and error.passing),
-            wait=wait_exponential_jitter(initial=0.5, max=30, jitter=0.5),
-            stop=stop_after_delay(self.seconds) | stop_when_event_set(self.stop),
-            sleep=sleep_using_event(self.stop),
-            before_sleep=self._tell,
-            reraise=True,
-        )
-
-    def _tell(self, state: RetryCallState) -> None:
-        assert state.outcome is not None
-        self.told(str(state.outcome.exception()), state.upcoming_sleep)
 
 
 class Transport:
@@ -231,7 +190,7 @@ class Transport:
             stdout,
             stderr,
             round(float(ended) - float(began), 3),
-            _celsius(temperatures),
+            tuple(degrees_c(temperatures.rstrip("-").split(","))),
             sha256.removeprefix("-"),
             int(waiting),
         )
@@ -251,7 +210,7 @@ class Transport:
 
     def send(self, source: Path, sha256: str, name: str) -> None:
         """Puts a file there under its hash, over whatever is there. Raises CaseFailed: hash_mismatch."""
-        with _packed(source) as (encoding, content):
+        with packed(source) as (encoding, content):
             timeout_s = _QUESTION_S + content.stat().st_size / _SLOWEST_BYTES_PER_S
             received = self._steadily(
                 lambda: self._agent("receive", sha256, name, encoding, timeout_s=timeout_s, stdin=content)
@@ -374,29 +333,3 @@ def _agent_name() -> str:
 
 def _text(data: bytes) -> str:
     return data.decode(errors="replace")
-
-
-def _celsius(printed: str) -> tuple[float, ...]:
-    """Of the kernel's millidegrees; some sensors are off and say 0 or less."""
-    return tuple(int(one) / 1000 for one in printed.rstrip("-").split(",") if one.isdigit() and int(one) > 0)
-
-
-@contextmanager
-def _packed(source: Path) -> Iterator[tuple[str, Path]]:
-    """The file as it is sent: packed where a piece from its middle shows that this helps; weights often don't."""
-    if not _shrinks(source):
-        yield "plain", source
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        packed = Path(folder) / "packed"
-        with source.open("rb") as plain, gzip.open(packed, "wb", compresslevel=1) as target:
-            shutil.copyfileobj(plain, target, _SAMPLE_BYTES)
-        yield "gzip", packed
-
-
-def _shrinks(source: Path) -> bool:
-    size = source.stat().st_size
-    with source.open("rb") as file:
-        file.seek(max(0, size - _SAMPLE_BYTES) // 2)
-        sample = file.read(_SAMPLE_BYTES)
-    return size > 4096 and len(zlib.compress(sample, 1)) < _WORTH_PACKING * len(sample)

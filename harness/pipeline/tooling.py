@@ -33,9 +33,13 @@ def ready_tool(device: Device, transport: Transport, facts: Mapping[str, str], t
 
 
 def checked_abi(device: Device, facts: Mapping[str, str]) -> str | None:
-    """What its programs are, by its own word; None where that is not known. Raises CaseFailed: wrong_abi."""
+    """What its programs are; None where that is not known. Raises CaseFailed: wrong_abi.
+
+    Its entry's word counts, unless the device contradicts it. Of one thing a phone knows nothing: whether there is a
+    Linux userland on it (Termux, a chroot), which runs aarch64 programs.
+    """
     found = abi(dict(facts))
-    if device.abi is not None and found is not None and device.abi != found:
+    if device.abi is not None and found is not None and _chip(device.abi) != _chip(found):
         bits = f" and a {facts['userland_bits']}-bit userland" if "userland_bits" in facts else ""
         hint = "install a 64-bit system, or say" if found == "aarch32" else "say"
         message = (
@@ -44,6 +48,10 @@ def checked_abi(device: Device, facts: Mapping[str, str]) -> str | None:
         )
         raise CaseFailed(Reason.WRONG_ABI, message)
     return device.abi or found
+
+
+def _chip(abi: str) -> str:
+    return "aarch64" if abi == "android-arm64" else abi
 
 
 def _chosen(device: Device, there: str | None, tools: Mapping[str, ToolFile]) -> ToolFile | None:
@@ -86,7 +94,8 @@ def _python_runner(device: Device, transport: Transport) -> Ready:
         why = "its Python has no interpreter" if answer.exit_code == NO_INTERPRETER else f"no Python there ({said[-1]})"
         message = (
             f"device {device.id}: it has no tool for its ABI, and {why}: add lce_benchmark_model for it "
-            "(`harness tools add`), or pip install ai-edge-litert there for models without binary layers."
+            "(`harness tools add`), or pip install ai-edge-litert there for models without binary layers, "
+            "and say with `python` which Python has it."
         )
         raise CaseFailed(Reason.NO_INTERPRETER, message, answer.stdout + answer.stderr)
     return Ready(Tool(PYTHON_RUNNER, sha256, answer.stdout.strip()), argv)

@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness.bench.facts import FACTS
+from harness.bench.facts import FACTS, abi, read_facts
 
 PARSERS = {fact.name: fact.parse for fact in FACTS}
 
@@ -109,3 +111,49 @@ def test_nonsense_is_nothing_known(fact: str, text: str) -> None:
 
 def test_every_fact_has_a_name_of_its_own() -> None:
     assert len(PARSERS) == len(FACTS)
+
+
+@given(st.text())
+def test_whatever_a_device_prints_its_facts_are_texts_or_unknown(text: str) -> None:
+    for fact in FACTS:
+        value = fact.parse(text)
+        assert value is None or value.strip()
+    assert all(value.strip() for value in read_facts(text).values())
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(PARSERS)), st.text(st.characters(exclude_characters="\x1e")))))
+def test_each_part_of_the_scripts_output_is_read_by_its_own_parser(parts: list[tuple[str, str]]) -> None:
+    printed = "noise" + "".join(f"\x1e{name}\n{text}" for name, text in parts)
+    expected = {name: PARSERS[name](text) for name, text in parts}
+    assert read_facts(printed) == {name: value for name, value in expected.items() if value is not None}
+
+
+@given(st.integers(1, 10**12), st.integers(0, 10**12), st.integers(0, 10**12), st.text("abc/-", min_size=1))
+def test_free_space_is_the_fourth_number_of_df(total: int, used: int, free: int, device: str) -> None:
+    printed = f"Filesystem 1K-blocks Used Available Use% Mounted on\n{device} {total} {used} {free} 7% /data\n"
+    assert PARSERS["free_bytes"](printed) == str(free * 1024)
+
+
+@given(st.lists(st.integers(-300_000, 150_000), min_size=1))
+def test_the_temperature_is_the_hottest_sensors_that_is_on(millidegrees: list[int]) -> None:
+    on = [value for value in millidegrees if value > 0]
+    read = PARSERS["temperature_c"]("\n".join(map(str, millidegrees)))
+    assert read == (f"{max(on) / 1000:g}" if on else None)
+
+
+@pytest.mark.parametrize(
+    ("machine", "bits", "android", "expected"),
+    [
+        ("x86_64", "64", False, "x86_64"),
+        ("aarch64", "64", False, "aarch64"),
+        ("aarch64", "64", True, "android-arm64"),
+        ("aarch64", "32", False, "aarch32"),
+        ("armv7l", "32", False, "aarch32"),
+        ("armv8l", "64", False, "aarch32"),
+        ("riscv64", "64", False, None),
+        ("", "", False, None),
+    ],
+)
+def test_the_abi_is_the_userlands_not_the_chips(machine: str, bits: str, android: bool, expected: str | None) -> None:
+    facts = {"machine": machine, "userland_bits": bits, **({"android": "14"} if android else {})}
+    assert abi(facts) == expected

@@ -1,10 +1,12 @@
-"""`python -m tests.lab up|down|status`, as root."""
+"""`python -m tests.lab up|down|status`, as root. With LAB_LCE_BENCHMARK_AARCH64, the workspace gets that tool, too."""
 
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-from tests.lab.lab import Lab
+from tests.harness_cli import COMMAND
+from tests.lab.lab import TOOL, Lab, real_tool
 
 LAB = Lab(Path(__file__).parents[2] / ".lab")
 
@@ -14,6 +16,8 @@ def main() -> int:
     if command == "up":
         began = time.monotonic()
         LAB.up()
+        if (tool := real_tool()) is not None:
+            subprocess.run([*COMMAND, "tools", "add", TOOL, "--file", tool], check=True)
         status()
         print(f"Up in {time.monotonic() - began:.0f} s: harness devices check --devices {LAB.devices_file}")
     elif command == "down":

@@ -9,7 +9,7 @@ import pytest
 from harness.core.device import Device
 from harness.spec.device_file import read_devices
 from tests.harness_cli import Cli
-from tests.lab.lab import Lab
+from tests.lab.lab import TOOL, Lab, real_tool
 
 
 @pytest.fixture(scope="session")
@@ -33,4 +33,7 @@ def registry(lab: Lab) -> dict[str, Device]:
 @pytest.fixture
 def cli(lab: Lab, tmp_path: Path) -> Cli:
     """The command with a workspace of its own, on the lab's devices."""
-    return Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(lab.devices_file)})
+    cli = Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(lab.devices_file)})
+    if (tool := real_tool()) is not None:
+        assert cli.run("tools", "add", TOOL, "--file", tool).returncode == 0
+    return cli

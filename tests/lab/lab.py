@@ -18,6 +18,12 @@ TOOL = "lce_benchmark_model_aarch64"
 _BENCHED = ("arm1", "arm2", "x86", "phone1", "phone2")
 
 
+def real_tool() -> Path | None:
+    """The user's own lce_benchmark_model for ARM64."""
+    named = os.environ.get(TOOL_VARIABLE)
+    return Path(named).absolute() if named else None
+
+
 class Lab:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -61,7 +67,8 @@ class Lab:
 
     def entry(self, kind: Kind) -> dict[str, Any]:
         """A machine's entry in `devices.yaml`."""
-        tool = {"tool": TOOL} if os.environ.get(TOOL_VARIABLE) and kind.abi != "x86_64" else {}
+        # Below the phone's adbd there is a Debian, which runs a Linux board's program.
+        tool = {"tool": TOOL, "abi": "aarch64"} if real_tool() is not None and kind.abi != "x86_64" else {}
         common = {"abi": kind.abi, "tags": ["lab"], "enabled": kind.name in _BENCHED, "timeout_s": 300, **tool}
         if kind.phone:
             via = {"via": "hub"} if kind.name == "phone2" else {}

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from harness.spec.device_edit import add_entry
 from tests import tools
 from tests.harness_cli import Cli
-from tests.lab.lab import Lab
+from tests.lab.lab import Lab, real_tool
 from tests.lab.phones import stubborn_phone
 from tests.sshd import free_port
 from tests.waiting import wait_until
@@ -66,13 +66,16 @@ def assert_measured_once(cli: Cli) -> None:
 def test_boards_and_phones_in_one_bench(cli: Cli, repository: Path) -> None:
     models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
     ended = cli.run("bench", "--fleet", "--protocol", "quick", *models)
-    assert ended.returncode == 1, "no interpreter on ARM has LCE's operators, where there is no binary"
+    binaries_fail = real_tool() is None  # no interpreter on ARM has LCE's operators
+    assert ended.returncode == int(binaries_fail), ended.stderr
     rows = cli.rows("SELECT device, file, device_kind FROM results")
-    assert Counter(row["device"] for row in rows) == {"arm1": 1, "arm2": 1, "x86": 2, "phone1": 1, "phone2": 1}
+    on_arm = 1 if binaries_fail else 2
+    expected = {"arm1": on_arm, "arm2": on_arm, "x86": 2, "phone1": on_arm, "phone2": on_arm}
+    assert Counter(row["device"] for row in rows) == expected
     failures = cli.rows(
         "SELECT cases.device, reason FROM failures JOIN cases ON case_id = cases.id ORDER BY cases.device"
     )
-    assert [row["reason"] for row in failures] == ["missing_operator"] * 4
+    assert [row["reason"] for row in failures] == ["missing_operator"] * (4 if binaries_fail else 0)
     facts = cli.rows("SELECT id, facts FROM devices ORDER BY id")
     assert "aarch64" in facts[0]["facts"]
     again = cli.run("bench", "--fleet", "--protocol", "quick", models[1])
@@ -85,8 +88,9 @@ def test_check_tells_what_each_device_is(cli: Cli) -> None:
     assert checked.returncode == 0, checked.stderr
     lines = {line.split()[0]: line for line in checked.stdout.splitlines()[1:]}
     assert "64-bit aarch64" in lines["arm1"]
-    assert "ai-edge-litert" in lines["arm1"]
-    assert "tflite-runtime" in lines["arm2"]
+    if real_tool() is None:
+        assert "ai-edge-litert" in lines["arm1"]
+        assert "tflite-runtime" in lines["arm2"]
     assert "larq-compute-engine" in lines["x86"]
     assert "Android 14" in lines["phone1"]
     assert "27.4" in lines["phone2"]

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Boolean, Engine, MetaData, Table, inspect, text
 
 from harness.core.errors import WorkspaceError
 from harness.store.database import HEAD, db_folder, open_database, open_read_only, shown
@@ -114,6 +114,46 @@ def test_an_older_database_is_upgraded_and_keeps_its_rows(url: str, next_migrati
     assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": NEXT}]
     assert records(url, "SELECT DISTINCT note FROM trials") == [{"note": None}]
     assert records(url, "SELECT * FROM results ORDER BY artifact") == before
+
+
+@pytest.mark.parametrize("revision", ["0001"])
+def test_a_database_that_an_earlier_version_wrote_is_upgraded_with_its_rows(
+    url: str, tmp_path: Path, repository: Path, revision: str
+) -> None:
+    saved = sqlite3.connect(":memory:")
+    saved.row_factory = sqlite3.Row
+    saved.executescript((repository / "tests" / "data" / "databases" / f"{revision}.sql").read_text())
+    old = open_database(url, migrations_up_to(revision, tmp_path))
+    tables = MetaData()
+    tables.reflect(old)
+    kept = [table for table in tables.sorted_tables if table.name != "alembic_version"]
+    with old.begin() as connection:
+        for table in kept:
+            if rows := [stored(table, row) for row in saved.execute(f"SELECT * FROM {table.name}")]:
+                connection.execute(table.insert(), rows)
+    old.dispose()
+    open_database(url).dispose()
+    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
+    for table in kept:
+        (number,) = saved.execute(f"SELECT count(*) FROM {table.name}").fetchone()
+        assert count(url, table.name) == number
+    assert [row["latency_us"] for row in records(url, "SELECT * FROM results ORDER BY latency_us")] == [100.0, 400.0]
+
+
+def migrations_up_to(revision: str, folder: Path) -> Path:
+    """As that version had them."""
+    target = folder / "migrations"
+    shutil.copytree(db_folder() / "migrations", target)
+    for file in (target / "versions").glob("[0-9]*.py"):
+        if file.name[: len(revision)] > revision:
+            file.unlink()
+    return target
+
+
+def stored(table: Table, row: sqlite3.Row) -> dict[str, object]:
+    """SQLite has no type of its own for what is true."""
+    values = dict(row)
+    return {name: bool(value) if isinstance(table.c[name].type, Boolean) else value for name, value in values.items()}
 
 
 def test_a_copy_of_the_older_sqlite_file_is_kept(sqlite_file: Path, sqlite_url: str, next_migrations: Path) -> None:

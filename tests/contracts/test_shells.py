@@ -1,0 +1,36 @@
+"""The contract over the shells and programs of others: busybox, as small boards have it, and Android's own shell."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.core.device import LocalDevice
+from harness.devices import Transport, open_transport
+from tests.contracts.suite import *  # noqa: F403
+
+
+@pytest.fixture(scope="module", params=["busybox", "mksh"])
+def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of programs that go first. Skips, or in CI fails, where the shell is not installed."""
+    found = shutil.which(request.param)
+    if found is None:
+        refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        refuse(f"{request.param} is not installed (Debian and Ubuntu: apt install {request.param})")
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    if request.param == "busybox":
+        subprocess.run([found, "--install", "-s", folder], check=True)
+    else:
+        (folder / "sh").symlink_to(found)
+    return folder
+
+
+@pytest.fixture
+def transport(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transport]:
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    transport = open_transport(LocalDevice(id="here"), {}, tmp_path / "device")
+    yield transport
+    transport.close()

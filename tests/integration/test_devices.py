@@ -1,0 +1,204 @@
+"""`harness devices` and `harness tools` as people type them, over a real sshd."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.core.ids import sha256_of_file
+from tests import tools
+from tests.harness_cli import COMMAND, Cli
+from tests.sshd import Sshd, make_key
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    return tmp_path / "devices.yaml"
+
+
+@pytest.fixture
+def cli(tmp_path: Path, registry: Path) -> Cli:
+    """Nobody's own known hosts have a say."""
+    return Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(registry), "HOME": str(tmp_path)})
+
+
+def done(ended: "subprocess.CompletedProcess[str]") -> str:
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def add_board(cli: Cli, sshd: Sshd, folder: Path, id: str = "pi; 4") -> None:
+    board = sshd.device()
+    way = ["--host", board.host, "--port", str(board.port), "--user", str(board.user), "--key", str(board.key)]
+    done(
+        cli.run(
+            "devices",
+            "add",
+            id,
+            *way,
+            "--folder",
+            str(folder),
+            "--tag",
+            "shelf",
+            "--cpus",
+            "0",
+            "--python",
+            sys.executable,
+        )
+    )
+
+
+def test_a_board_is_added_trusted_checked_benched_and_cleaned(
+    cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path, repository: Path
+) -> None:
+    registry.write_text("# ours\ndevices:\n  - {id: here, kind: local, enabled: false} # not now\n")
+    add_board(cli, sshd, tmp_path / "on the board")
+    assert "# ours" in registry.read_text()
+    assert "# not now" in registry.read_text()
+    listed = done(cli.run("devices", "list"))
+    assert "pi; 4" in listed
+    assert f"127.0.0.1:{sshd.port}" in listed
+
+    refused = cli.run("devices", "check", "pi; 4")
+    assert refused.returncode == 1
+    assert "its host key is not known" in refused.stderr
+    assert "devices trust" in refused.stderr
+
+    said = done(cli.run("devices", "trust", "pi; 4", "--yes"))
+    printed = subprocess.run(
+        ["ssh-keygen", "-lf", f"{sshd.host_key_file}.pub"], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.split()[1] in said, "what people see on the board itself"
+    assert sshd.host_key in registry.read_text()
+    assert "trusted already" in done(cli.run("devices", "trust", "pi; 4"))
+
+    checked = done(cli.run("devices", "check", "pi; 4"))
+    assert "64-bit" in checked
+    assert "glibc" in checked
+    assert "python_runner" in checked
+    facts = done(cli.run("devices", "facts", "pi; 4"))
+    assert "free_bytes" in facts
+    assert "kernel" in facts
+
+    model = repository / "tests" / "data" / "models" / "float_64.tflite"
+    done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
+    done(cli.run("devices", "add", "twin", "--host", "127.0.0.1", "--port", str(sshd.port), "--tool", "tool"))
+    benched = done(cli.run("bench", "--device", "pi; 4", "--protocol", "quick", model))
+    assert "1 to measure" in benched
+    assert sha256_of_file(model) in {path.name for path in (tmp_path / "on the board" / "objects").iterdir()}
+    assert "freed" in done(cli.run("devices", "clean", "pi; 4"))
+    assert list((tmp_path / "on the board" / "objects").iterdir()) == []
+
+
+def test_a_key_is_recorded_only_by_who_is_sure(cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path) -> None:
+    add_board(cli, sshd, tmp_path / "board")
+    before = registry.read_text()
+    unsure = subprocess.run(
+        [*COMMAND, "devices", "trust", "pi; 4"],
+        env=cli.environment, input="n\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert unsure.returncode == 2
+    assert "not recorded" in unsure.stderr
+    assert registry.read_text() == before
+
+
+def test_another_key_than_the_one_that_is_trusted_is_called_out(
+    cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
+) -> None:
+    add_board(cli, sshd, tmp_path / "board")
+    make_key(tmp_path / "other")
+    other = " ".join((tmp_path / "other.pub").read_text().split()[:2])
+    registry.write_text(registry.read_text() + f"    host_key: {other}\n")
+    refused = cli.run("devices", "check")
+    assert refused.returncode == 1
+    assert "its host key is not the one that is known" in refused.stderr
+    said = done(cli.run("devices", "trust", "pi; 4", "--yes"))
+    assert "ANOTHER key was trusted so far" in said
+    done(cli.run("devices", "check"))
+
+
+def test_a_wrong_entry_is_refused_and_the_file_stays_as_it_is(cli: Cli, registry: Path) -> None:
+    text = "# ours\ndevices:\n  - {id: here, kind: local}\n"
+    registry.write_text(text)
+    for arguments, words in (
+        (["here"], "here"),
+        (["phone", "--serial", "R58M", "--via", "no-such-hub"], "no-such-hub"),
+        (["board", "--host", "h", "--serial", "s"], "not both"),
+        (["board", "--host", "h", "--abi", "m68k"], "abi"),
+        (["board", "--host", "h", "--cpus", "two"], "whole numbers"),
+        (["board", "--host", "h", "--port", "70000"], "port"),
+    ):
+        refused = cli.run("devices", "add", *arguments)
+        assert refused.returncode == 2, arguments
+        assert words in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert registry.read_text() == text
+
+
+def test_a_device_without_any_tool_or_python_says_what_to_install(
+    cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path, repository: Path
+) -> None:
+    add_board(cli, sshd, tmp_path / "board")
+    done(cli.run("devices", "trust", "pi; 4", "--yes"))
+    registry.write_text(registry.read_text().replace(sys.executable, "no-such-python"))
+    model = repository / "tests" / "data" / "models" / "float_64.tflite"
+    ended = cli.run("bench", "--fleet", "--protocol", "quick", model)
+    assert ended.returncode == 1
+    (failure,) = cli.rows("SELECT device, reason, message FROM failures")
+    assert (failure["device"], failure["reason"]) == ("pi; 4", "no_interpreter")
+    assert "harness tools add" in failure["message"]
+    assert "pip install ai-edge-litert" in failure["message"]
+    assert len(cli.rows("SELECT * FROM queue")) == 1
+
+
+def test_tools_are_kept_by_their_hash_and_refused_where_they_are_none(cli: Cli, tmp_path: Path) -> None:
+    script = tools.script(tmp_path / "tool")
+    sha256 = sha256_of_file(script)
+    assert sha256 in done(cli.run("tools", "add", "mine", "--file", script))
+    assert (cli.home / "tools" / "mine" / sha256).is_file()
+    done(cli.run("tools", "add", "mine", "--file", tools.script(tmp_path / "tool", "echo newer")))
+    listed = done(cli.run("tools", "list"))
+    assert listed.count("mine ") == 2
+    assert listed.count("in use") == 1
+    (tmp_path / "text").write_text("no program")
+    for arguments, words in (
+        (["x", "--file", tmp_path / "text"], "no program"),
+        (["x", "--file", tmp_path / "missing"], "missing"),
+        (["x"], "lce_benchmark_model_aarch64"),
+        (["x", "--file", script, "--sha256", "0" * 64], "SHA-256"),
+        (["x", "--url", "http://127.0.0.1/x"], "https"),
+        (["../x", "--file", script], "slash"),
+    ):
+        refused = cli.run("tools", "add", *arguments)
+        assert refused.returncode == 2, arguments
+        assert words in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert not (cli.home / "tools" / "x").exists() or list((cli.home / "tools" / "x").iterdir()) == []
+    done(cli.run("tools", "check"))
+    (cli.home / "tools" / "mine" / sha256).write_text("changed")
+    changed = cli.run("tools", "check")
+    assert changed.returncode == 1
+
+
+def test_what_was_used_longest_ago_is_removed_first(cli: Cli, sshd: Sshd, tmp_path: Path, repository: Path) -> None:
+    """Two models of 3 MB where there is room for 5: the first goes when the second comes."""
+    base = (repository / "tests" / "data" / "models" / "float_64.tflite").read_bytes()
+    models = [tmp_path / f"{name}.tflite" for name in ("old", "new")]
+    for number, model in enumerate(models):
+        model.write_bytes(base + bytes([number]) * 3_000_000)
+    add_board(cli, sshd, tmp_path / "board")
+    done(cli.run("devices", "trust", "pi; 4", "--yes"))
+    done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
+    registry = tmp_path / "devices.yaml"
+    registry.write_text(registry.read_text() + "    tool: tool\n    cache_mb: 5\n")
+    done(cli.run("bench", "--fleet", "--protocol", "quick", *models))
+    there = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
+    assert sha256_of_file(tmp_path / "tool") in there
+    assert sha256_of_file(models[0]) in there, "nothing goes before its limit is passed"
+    done(cli.run("bench", "--fleet", "--force", "--protocol", "quick", models[1]))
+    third = tmp_path / "third.tflite"
+    third.write_bytes(base + b"3" * 3_000_000)
+    done(cli.run("bench", "--fleet", "--protocol", "quick", third))
+    there = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
+    assert there == {sha256_of_file(tmp_path / "tool"), sha256_of_file(models[1]), sha256_of_file(third)}

@@ -17,19 +17,18 @@ from harness.core.errors import Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import counted, show_us
-from harness.pipeline.fleet import (
+from harness.pipeline.events import (
     CaseGivenUp,
     CaseMeasured,
     DevicePlanned,
     FleetEvent,
     LaneEnded,
-    Order,
     RunEnded,
     SetAside,
-    Stores,
     Told,
-    bench_fleet,
 )
+from harness.pipeline.fleet import Stores, bench_fleet
+from harness.pipeline.lane import Order
 from harness.report.fleet import FleetProgress, fleet_progress
 from harness.report.tables import leaderboard, verdicts
 from harness.spec.device_file import named, read_devices, this_machine

@@ -12,9 +12,8 @@ from pathlib import Path
 from harness.core.errors import HarnessError
 from harness.core.units import show_bytes
 from harness.data import folders
-from harness.devices import open_transport
-from harness.pipeline.measure import facts_of
-from harness.pipeline.tooling import ready_tool
+from harness.pipeline.examine import Reach
+from harness.pipeline.examine import examine as examine_device
 from harness.spec.device_file import read_devices, this_machine
 from harness.store.database import HEAD, open_database, shown
 from harness.store.tools import ToolFiles
@@ -106,12 +105,13 @@ def _devices(registry: Path) -> Finding:
 def _tool(workspace: Workspace, registry: Path) -> Finding:
     try:
         device = this_machine(registry)
-        transport = open_transport(device, {}, workspace.device_folder(device.id))
-        tool = ready_tool(device, transport, facts_of(transport), ToolFiles(workspace.tools).newest()).tool
+        found = examine_device(device, Reach({device.id: device}, workspace, ToolFiles(workspace.tools).newest()))
     except (HarnessError, OSError) as error:
         return Finding("tool on this machine", False, str(error), needed=False)
-    over = f" over {tool.interpreter}" if tool.interpreter else ""
-    return Finding("tool on this machine", True, f"{tool.name}{over}")
+    if found.tool is None:
+        return Finding("tool on this machine", False, str(found.failure), needed=False)
+    over = f" over {found.tool.interpreter}" if found.tool.interpreter else ""
+    return Finding("tool on this machine", True, f"{found.tool.name}{over}")
 
 
 def _fashion_mnist() -> Finding:

@@ -1,7 +1,7 @@
 """All that tools ever printed here, read again by the parser of now: no device is asked."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from uuid import uuid4
 
@@ -71,6 +71,6 @@ def _ended(begun: Begun, cases: CaseRows) -> Reread:
     runs = readable(begun.case, begun.processes)
     if len(runs) < begun.case.protocol.processes:
         return Reread(begun.case, Outcome.OPEN, len(runs))
-    now = replace(measured(begun.case, runs, begun.facts), measured_at=runs[-1].process.started_at)
+    now = measured(begun.case, runs, begun.facts)
     cases.finish(begun.device_kind, now)
     return Reread(begun.case, Outcome.FINISHED, len(runs), after_us=now.summary.latency_us)

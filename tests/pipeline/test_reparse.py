@@ -16,7 +16,7 @@ from harness.store.database import open_database
 from harness.store.devices import DeviceRows
 from harness.store.history import History
 from harness.store.leases import Leases
-from harness.store.reading import ask, results
+from harness.store.reading import ask, named_queries, results
 from tests.store.examples import make_case, make_measurement, stored_trial
 
 PROCESSES = 6
@@ -104,7 +104,8 @@ def test_a_case_is_finished_where_all_its_processes_can_be_read_now(engine: Engi
     (reread,) = again(engine)
     done = readable == PROCESSES
     assert (reread.outcome, reread.runs) == (Outcome.FINISHED if done else Outcome.OPEN, readable)
-    assert [row["measured_at"] for row in results(engine)] == ["2026-01-01T00:00:06+00:00"] * done
+    assert [row["latency_us"] for row in results(engine)] == [100.0] * done
+    assert len(ask(engine, named_queries()["failures"].sql).records()) == (0 if done else 1)
     assert len(ask(engine, "SELECT * FROM pending_runs").records()) == (0 if done else PROCESSES)
     assert ask(engine, "SELECT * FROM leases").records() == []
     assert [row["facts"] for row in ask(engine, "SELECT facts FROM measurements").records()] == [

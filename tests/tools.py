@@ -1,7 +1,9 @@
-"""Tools that are small scripts: what they print is lce_benchmark_model's, or what a broken one might do."""
+"""Tools that are small scripts, or programs that are only a header: what they print is lce_benchmark_model's, or what a broken one might do."""
 
+import struct
 from pathlib import Path
 
+AARCH64, ARM, X86_64, RISCV = 183, 40, 62, 243  # ELF's numbers of machines
 NUMBERS = "echo 'count=50 first=12 curr=10 min=9 max=12 avg=10 std=1'"
 # A tool that finds another one at work says so; `sleep` makes it last.
 _ALONE = """
@@ -25,3 +27,35 @@ def lasting(path: Path, folder: Path, seconds: float) -> Path:
 
 def lines(file: Path) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def elf(machine: int, interpreter: str | None, bits: int = 64) -> bytes:
+    """The smallest program of that machine: a header, and where it is dynamic, the loader that it asks for."""
+    wide = bits == 64
+    header_bytes, entry_bytes = (64, 56) if wide else (52, 32)
+    loader = (interpreter or "").encode() + b"\0"
+    count = 1 if interpreter else 0
+    identity = b"\x7fELF" + bytes([2 if wide else 1, 1, 1]) + bytes(9)
+    word = "QQQ" if wide else "III"
+    header = identity + struct.pack(
+        f"<HHI{word}IHHHHHH",
+        2,
+        machine,
+        1,
+        0,
+        header_bytes,
+        0,
+        0,
+        header_bytes,
+        entry_bytes,
+        count,
+        64 if wide else 40,
+        0,
+        0,
+    )
+    start = header_bytes + entry_bytes
+    if wide:
+        entry = struct.pack("<IIQQQQQQ", 3, 4, start, 0, 0, len(loader), len(loader), 1)
+    else:
+        entry = struct.pack("<IIIIIIII", 3, start, 0, 0, len(loader), len(loader), 4, 1)
+    return header + (entry + loader if interpreter else b"")

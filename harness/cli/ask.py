@@ -99,6 +99,8 @@ def status() -> None:
     if devices.values:
         out.print("\nDevices:")
         out.print(plain_rows(devices.columns, devices.values))
+        if queued := sum(device["queued"] for device in devices.records()):
+            out.print(f"{counted(queued, 'case')} in the queue: `harness query queue`.")
     failures = ask(reader, named_queries()["failures"].sql)
     if failures.values:
         out.print("\nNot mended yet:")

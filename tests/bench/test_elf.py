@@ -1,44 +1,10 @@
-import struct
 import sys
 from pathlib import Path
 
 import pytest
 
 from harness.bench.elf import ANY_ABI, abis_of
-
-AARCH64, ARM, X86_64, RISCV = 183, 40, 62, 243
-
-
-def elf(machine: int, interpreter: str | None, bits: int = 64) -> bytes:
-    """The smallest program of that machine: a header, and where it is dynamic, the loader that it asks for."""
-    wide = bits == 64
-    header_bytes, entry_bytes = (64, 56) if wide else (52, 32)
-    loader = (interpreter or "").encode() + b"\0"
-    count = 1 if interpreter else 0
-    identity = b"\x7fELF" + bytes([2 if wide else 1, 1, 1]) + bytes(9)
-    word = "QQQ" if wide else "III"
-    header = identity + struct.pack(
-        f"<HHI{word}IHHHHHH",
-        2,
-        machine,
-        1,
-        0,
-        header_bytes,
-        0,
-        0,
-        header_bytes,
-        entry_bytes,
-        count,
-        64 if wide else 40,
-        0,
-        0,
-    )
-    start = header_bytes + entry_bytes
-    if wide:
-        entry = struct.pack("<IIQQQQQQ", 3, 4, start, 0, 0, len(loader), len(loader), 1)
-    else:
-        entry = struct.pack("<IIIIIIII", 3, start, 0, 0, len(loader), len(loader), 4, 1)
-    return header + (entry + loader if interpreter else b"")
+from tests.tools import AARCH64, ARM, RISCV, X86_64, elf
 
 
 @pytest.mark.parametrize(

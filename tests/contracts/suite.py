@@ -75,6 +75,12 @@ def test_stdout_and_stderr_stay_apart(transport: Transport) -> None:
     assert (answer.exit_code, answer.stdout, answer.stderr) == (1, "to stdout\nmore\n", "to stderr\n")
 
 
+@pytest.mark.parametrize("cpus", [(0,), (1,), (0, 1), (1, 0, 1)], ids=str)
+def test_a_command_runs_on_the_cpus_that_were_asked_for(transport: Transport, cpus: tuple[int, ...]) -> None:
+    answer = transport.run(["grep", "Cpus_allowed_list", "/proc/self/status"], PATIENCE_S, cpus=cpus)
+    assert answer.stdout.split()[1:] == ["0-1" if len(cpus) > 1 else str(cpus[0])], answer.stderr
+
+
 def test_the_time_that_it_took_is_told(transport: Transport) -> None:
     assert 0.3 <= shell(transport, "sleep 0.3").seconds < PATIENCE_S
 

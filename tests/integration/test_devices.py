@@ -1,5 +1,6 @@
 """`harness devices` and `harness tools` as people type them, over a real sshd."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,35 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
     assert sha256_of_file(model) in {path.name for path in (tmp_path / "on the board" / "objects").iterdir()}
     assert "freed" in done(cli.run("devices", "clean", "pi; 4"))
     assert list((tmp_path / "on the board" / "objects").iterdir()) == []
+
+
+def test_the_way_may_stand_in_the_users_own_ssh_configuration_and_lead_over_another_board(
+    cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
+) -> None:
+    board = sshd.device()
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    (tmp_path / ".ssh" / "config").write_text(
+        f"Host shelf\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {board.user}\n  IdentityFile {board.key}\n"
+    )
+    here = ["--tool", "tool", "--folder", str(tmp_path / "board")]
+    done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
+    done(cli.run("devices", "add", "near", "--host", "shelf", *here))
+    done(cli.run("devices", "add", "far", "--host", "shelf", "--jump", "near", *here))
+    assert "its host key is not known" in cli.run("devices", "check", "near").stderr
+    for id in ("near", "far"):
+        done(cli.run("devices", "trust", id, "--yes"))
+    checked = done(cli.run("devices", "check"))
+    assert checked.count(" yes ") == 2
+    assert "by near" in done(cli.run("devices", "list"))
+
+
+def test_a_32_bit_system_on_a_64_bit_chip_is_called_out(cli: Cli, registry: Path, tmp_path: Path) -> None:
+    """By an `od` that finds a program of the other class there."""
+    (tmp_path / "bin").mkdir()
+    tools.script(tmp_path / "bin" / "od", "echo 1").chmod(0o755)
+    registry.write_text("devices:\n  - {id: here, kind: local}\n")
+    cli.settings["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    assert "32-bit on a 64-bit chip" in cli.run("devices", "check").stdout
 
 
 def test_a_key_is_recorded_only_by_who_is_sure(cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path) -> None:

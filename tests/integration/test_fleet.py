@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from harness.core.ids import sha256_of_file
+from harness.devices import Turn, open_transport
 from tests import tools
 from tests.harness_cli import Cli, wait_for_line
 from tests.simulated.cable import cable_to
@@ -137,6 +138,51 @@ def test_a_board_that_says_another_abi_gets_nothing_pushed(shelf: Shelf) -> None
     assert (failure["device"], failure["reason"]) == ("board", "wrong_abi")
     assert "abi: x86_64" in failure["message"]
     assert not (shelf.folder / "on board" / "objects").exists()
+
+
+def test_a_tool_for_another_chip_is_not_pushed(shelf: Shelf) -> None:
+    shelf.register("board")
+    (shelf.folder / "tool").write_bytes(tools.elf(tools.AARCH64, None))
+    shelf.add_tool(shelf.folder / "tool")
+    assert shelf.cli.run(*shelf.command).returncode == 1
+    (failure,) = shelf.cli.rows("SELECT device, reason, message FROM failures")
+    assert (failure["device"], failure["reason"]) == ("board", "wrong_abi")
+    assert "runs x86_64 programs" in failure["message"]
+    assert not (shelf.folder / "on board" / "objects").exists()
+
+
+def test_an_artifact_that_changes_on_the_board_is_never_what_was_measured(shelf: Shelf) -> None:
+    """The tool spoils its own model each time: the next run notices, and it is sent again."""
+    spoil = 'for one in "$@"; do case $one in --graph=*) echo spoilt >>"${one#--graph=}" ;; esac; done'
+    shelf.register("board")
+    shelf.add_tool(tools.script(shelf.folder / "tool", f"{tools.NUMBERS}\n{spoil}"))
+    ended = shelf.cli.run(*shelf.command)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shelf.assert_each_case_ended_once(2)
+    rows = shelf.cli.rows("SELECT artifact_run = artifact AS same FROM measurements JOIN cases ON case_id = cases.id")
+    assert all(row["same"] for row in rows)
+
+
+def test_a_board_that_others_hold_for_too_long_is_set_aside_with_who_has_it(shelf: Shelf) -> None:
+    shelf.register("board")
+    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    others = open_transport(
+        replace(shelf.sshd.device("board"), folder=str(shelf.folder / "on board")), {}, shelf.folder
+    )
+    turn = Turn("another's", "ada@lovelace (process 1)", 600)
+    assert others.take_turn(turn) is None
+    ended = shelf.cli.run(*shelf.command, "--wait", "1")
+    assert ended.returncode == 1
+    (failure,) = shelf.cli.rows("SELECT device, reason, message FROM failures")
+    assert (failure["device"], failure["reason"]) == ("board", "device_busy")
+    assert "ada@lovelace" in failure["message"]
+    status = shelf.cli.run("status").stdout
+    assert "2 cases in the queue" in status
+    assert "ada@lovelace" in status
+    others.leave(turn)
+    others.close()
+    assert shelf.cli.run(*shelf.command).returncode == 0
+    shelf.assert_each_case_ended_once(2)
 
 
 def test_a_cut_connection_is_picked_up_again_and_the_run_is_not_repeated(shelf: Shelf) -> None:

@@ -1,4 +1,4 @@
-"""Tools that are small scripts, or programs that are only a header: what they print is lce_benchmark_model's, or what a broken one might do."""
+"""Tools that are small scripts, which print what lce_benchmark_model does or a broken one might; or only a header."""
 
 import struct
 from pathlib import Path

@@ -122,7 +122,7 @@ class Agent:
                 f"device {self.device}: no space left in its folder {self._folder}: make room there, or set `folder`."
             )
             return CaseFailed(Reason.NO_SPACE, message, said)
-        if re.search(r"Read-only|Permission denied|can't create|cannot create", said):
+        if re.search(r"Read-only|Permission denied|not permitted|can't create|cannot create", said):
             message = f"{where}: can't be written ({words}): set `folder` to one that can."
             return CaseFailed(Reason.NOT_WRITABLE, message, said)
         return CaseFailed(Reason.CRASHED, f"device {self.device}: its shell failed ({words}).", said)

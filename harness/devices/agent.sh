@@ -33,7 +33,8 @@ read_uptime() {
 # "TOKEN UNTIL OWNER" in the order of their coming. Who stands first may use the device.
 
 guarded() {
-    exec 9>>queue.guard || trouble "queue.guard: can't be written"
+    true 2>/dev/null >>queue.guard || trouble "$({ true >>queue.guard; } 2>&1)"
+    exec 9>>queue.guard
     if command -v flock >/dev/null; then flock 8 8>&9; fi # mksh, the shell of Android, keeps 9 from programs
     read_uptime
     now=${uptime%%.*} this_boot=unknown

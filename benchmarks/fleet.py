@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,11 @@ class Took:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", default="1,16,64,256")
-    parser.add_argument("--run", nargs=3, metavar=("FOLDER", "SLEEP", "FORCE"), help=argparse.SUPPRESS)
+    parser.add_argument("--run", nargs=4, metavar=("FOLDER", "SLEEP", "FORCE", "THREADS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        print(json.dumps(vars(bench(Path(options.run[0]), float(options.run[1]), options.run[2] == "1"))))
+        folder, sleep_s, force, threads = options.run
+        print(json.dumps(vars(bench(Path(folder), float(sleep_s), force == "1", json.loads(threads)))))
         return
     for count in map(int, options.devices.split(",")):
         overhead(count)
@@ -85,9 +86,9 @@ def overhead(count: int) -> None:
 
 
 def makespan(count: int, sleep_s: float) -> None:
-    """The whole bench against what the busiest device works by itself."""
+    """The whole bench of six cases a device, as the quickstart has, against what the busiest device works by itself."""
     with simulated(count) as folder:
-        took = run(folder, sleep_s)
+        took = run(folder, sleep_s, threads=(1, 2, 4))
         own_s = busiest_s(folder)
     print(
         f"makespan of {count} devices: {took.seconds:.1f} s, the busiest device's own {own_s:.1f} s: "
@@ -143,20 +144,30 @@ def simulated(count: int) -> Iterator[Path]:
             fleet.terminate()
 
 
-def run(folder: Path, sleep_s: float, force: bool = False) -> Took:
+def run(folder: Path, sleep_s: float, force: bool = False, threads: tuple[int, ...] = (1,)) -> Took:
     """In a process of its own, whose memory is then the bench's."""
-    argv = [sys.executable, "-m", "benchmarks.fleet", "--run", str(folder), str(sleep_s), str(int(force))]
+    argv = [
+        sys.executable,
+        "-m",
+        "benchmarks.fleet",
+        "--run",
+        str(folder),
+        str(sleep_s),
+        str(int(force)),
+        json.dumps(threads),
+    ]
     environment = {**os.environ, HOME_VARIABLE: str(folder / "workspace")}
     ended = subprocess.run(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return Took(**json.loads(ended.stdout))
 
 
-def bench(folder: Path, sleep_s: float, force: bool) -> Took:
+def bench(folder: Path, sleep_s: float, force: bool, threads: Sequence[int]) -> Took:
     session = Session.here()
     session.tools.add("tool", tools.script(folder / "tool", f"sleep {sleep_s}\n{tools.NUMBERS}").read_bytes())
     devices = [with_tool(device) for device in read_devices(folder / "devices.yaml")]
     artifacts = tuple(own_model(session, model) for model in MODELS)
-    order = Order(artifacts, {device.id: (PROTOCOL,) for device in devices}, force)
+    protocols = tuple(replace(PROTOCOL, threads=count) for count in threads)
+    order = Order(artifacts, {device.id: protocols for device in devices}, force)
     began = time.perf_counter()
     events = list(bench_fleet(devices, {}, order, stores(session)))
     seconds = time.perf_counter() - began
@@ -167,8 +178,6 @@ def bench(folder: Path, sleep_s: float, force: bool) -> Took:
 
 
 def with_tool(device: Device) -> Device:
-    from dataclasses import replace
-
     return replace(device, tool="tool")
 
 

@@ -179,6 +179,20 @@ hash_of_graph() {
     touch "${2%/*}"
 }
 
+# KILOBYTES KEEP...: removes what was used longest ago, until no more than that is left; prints what it removed.
+clean() {
+    limit=$1 kept=0
+    shift
+    # shellcheck disable=SC2012 # the names are hashes
+    ls -t objects 2>/dev/null | while read -r name; do
+        size=$(du -sk "objects/$name")
+        size=${size%%[!0-9]*}
+        kept=$((kept + size))
+        case " $* " in *" $name "*) continue ;; esac
+        if [ "$kept" -gt "$limit" ]; then rm -rf "objects/$name" && printf '%s %s\n' "$name" "$size"; fi
+    done
+}
+
 command=$1
 shift
 case $command in
@@ -192,10 +206,12 @@ leave) # TOKEN
 present) # SHA256 NAME
     hash_of_graph "$1" "objects/$1/$2"
     ;;
-receive) # SHA256 NAME ENCODING, and the content as standard input
-    part="objects/$1/.part.$$"
-    said=$(mkdir -p "objects/$1" 2>&1) || trouble "$said"
-    case $3 in
+receive) # SHA256 NAME ENCODING [KILOBYTES KEEP...], and the content as standard input; makes room first
+    sha256=$1 name=$2 encoding=$3 part="objects/$1/.part.$$"
+    shift 3
+    [ $# -eq 0 ] || clean "$@" >/dev/null
+    said=$(mkdir -p "objects/$sha256" 2>&1) || trouble "$said"
+    case $encoding in
     gzip) said=$({ gzip -dc >"$part"; } 2>&1) ;;
     *) said=$({ cat >"$part"; } 2>&1) ;;
     esac || {
@@ -203,12 +219,12 @@ receive) # SHA256 NAME ENCODING, and the content as standard input
         trouble "$said"
     }
     hash_of "$part"
-    if [ "$hash" != "$1" ]; then
+    if [ "$hash" != "$sha256" ]; then
         rm -f "$part"
-        rmdir "objects/$1" 2>/dev/null
+        rmdir "objects/$sha256" 2>/dev/null
         exit "$MISMATCH"
     fi
-    said=$(chmod 700 "$part" 2>&1 && mv -f "$part" "objects/$1/$2" 2>&1) || trouble "$said"
+    said=$(chmod 700 "$part" 2>&1 && mv -f "$part" "objects/$sha256/$name" 2>&1) || trouble "$said"
     ;;
 forget) # SHA256 NAME
     rm -f "objects/$1/$2"
@@ -249,16 +265,7 @@ collect) # RUN SECONDS SHA256: what a run has come to, once it has
 end) # RUN
     end_run "runs/$1"
     ;;
-clean) # KILOBYTES KEEP...: removes what was used longest ago, until no more than that is left; prints what it removed
-    limit=$1 kept=0
-    shift
-    # shellcheck disable=SC2012 # the names are hashes
-    ls -t objects 2>/dev/null | while read -r name; do
-        size=$(du -sk "objects/$name")
-        size=${size%%[!0-9]*}
-        kept=$((kept + size))
-        case " $* " in *" $name "*) continue ;; esac
-        if [ "$kept" -gt "$limit" ]; then rm -rf "objects/$name" && printf '%s %s\n' "$name" "$size"; fi
-    done
+clean) # KILOBYTES KEEP...
+    clean "$@"
     ;;
 esac

@@ -192,12 +192,18 @@ class Transport:
             self.send(source, sha256, name)
         return self.path(sha256, name)
 
-    def send(self, source: Path, sha256: str, name: str) -> None:
-        """Puts a file there under its hash, over whatever is there. Raises CaseFailed: hash_mismatch."""
+    def send(
+        self, source: Path, sha256: str, name: str, limit_bytes: int | None = None, keep: Sequence[str] = ()
+    ) -> None:
+        """Puts a file there under its hash, over whatever is there, and cleans before, where there is a limit.
+
+        Raises CaseFailed: hash_mismatch.
+        """
+        room = () if limit_bytes is None else (str(limit_bytes // 1024), *keep)
         with packed(source) as (encoding, content):
             timeout_s = _QUESTION_S + content.stat().st_size / _SLOWEST_BYTES_PER_S
             received = self._agent.steadily(
-                lambda: self._agent.ask("receive", sha256, name, encoding, timeout_s=timeout_s, stdin=content)
+                lambda: self._agent.ask("receive", sha256, name, encoding, *room, timeout_s=timeout_s, stdin=content)
             )
             self.bytes_pushed += content.stat().st_size
         if received.exit_code == Code.MISMATCH:

@@ -133,8 +133,7 @@ def _send(station: Station, file: Path, sha256: str, name: str) -> None:
     transport = station.transport
     for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
         try:
-            transport.clean(limit_bytes, keep=(station.ready.tool.sha256,))
-            transport.send(file, sha256, name)
+            transport.send(file, sha256, name, limit_bytes, keep=(station.ready.tool.sha256,))
             return
         except CaseFailed as failure:
             if failure.reason is not Reason.NO_SPACE or limit_bytes == 0:

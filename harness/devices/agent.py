@@ -14,6 +14,7 @@ from harness.devices.patience import Patience
 _FILE = Path(__file__).with_name("agent.sh")
 _QUESTION_S = 60.0
 _NO_AGENT = (2, 126, 127)
+_SIGNALLED = 128
 
 
 class Code(IntEnum):
@@ -71,7 +72,7 @@ class Agent:
         """A question that may be asked twice, and its answer: 0, or one that is allowed."""
         answer = self.steadily(lambda: self.ask(*arguments))
         if answer.exit_code not in (0, *allowed):
-            raise self._trouble(text(answer.stderr))
+            raise self.trouble(answer)
         return answer
 
     def steadily(self, once: Callable[[], Answer]) -> Answer:
@@ -95,10 +96,12 @@ class Agent:
         """Asks once; within `steadily`."""
         command = f"exec {join(['sh', f'{self._root}/{_name()}', *arguments])}"
         answer = self._link.execute(command, timeout_s, stdin)
+        if not 0 <= answer.exit_code < _SIGNALLED:  # what it started goes on, and can be collected
+            raise Unreachable("its shell was killed")
         if answer.exit_code in _NO_AGENT and _name().encode() in answer.stderr:
             raise Unreachable("its working folder is gone")
         if answer.exit_code == Code.TROUBLE:
-            raise self._trouble(text(answer.stderr))
+            raise self.trouble(answer)
         return answer
 
     def _install(self) -> str:
@@ -111,10 +114,12 @@ class Agent:
         )
         answer = self._link.execute(f"exec sh -c {quote(script)}", _QUESTION_S, _FILE)
         if answer.exit_code != 0:
-            raise self._trouble(text(answer.stderr))
+            raise self.trouble(answer)
         return text(answer.stdout).rstrip("\n")
 
-    def _trouble(self, said: str) -> CaseFailed:
+    def trouble(self, answer: Answer) -> CaseFailed:
+        """Why it could not do what it was asked, by the system's own words."""
+        said = text(answer.stderr)
         where = f"device {self.device}: its folder {self._folder}"
         words = (said.strip().splitlines() or ["it said nothing"])[-1].rstrip(".")
         if re.search(r"No space left|[Qq]uota exceeded", said):

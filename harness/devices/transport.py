@@ -163,6 +163,8 @@ class Transport:
                 self._agent.ask("end", run, timeout_s=_COLLECT_S)
 
     def _completed(self, answer: Answer, argv: Sequence[str], timeout_s: float) -> Completed:
+        if answer.exit_code != 0:
+            raise self._agent.trouble(answer)
         first, _, printed = answer.stdout.partition(b"\n")
         code, began, ended, out, sha256, waiting, temperatures = first.decode().split()
         stdout, stderr = text(printed[: int(out)]), text(printed[int(out) :])

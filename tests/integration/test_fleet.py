@@ -201,6 +201,22 @@ def test_a_cut_connection_is_picked_up_again_and_the_run_is_not_repeated(shelf: 
     assert tools.lines(notes / "overlaps") == 0
 
 
+def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
+    """The one that waits there for the tool: each run, over SSH and here."""
+    notes = shelf.folder / "notes"
+    shelf.register("board")
+    entries = YAML().load((shelf.folder / "devices.yaml").read_text())
+    entries["devices"].append({"id": "here", "kind": "local", "tool": "tool", "patience_s": 30})
+    with (shelf.folder / "devices.yaml").open("w") as file:
+        YAML().dump(entries, file)
+    kill = "read -r _ _ _ waiting _ </proc/$PPID/stat; kill -9 $waiting; sleep 0.2"
+    shelf.add_tool(tools.script(shelf.folder / "tool", f"echo started >>{notes}\n{kill}\n{tools.NUMBERS}"))
+    ended = shelf.cli.run(*shelf.command[:-1])
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shelf.assert_each_case_ended_once(2)
+    assert tools.lines(notes) == 2 * PROCESSES
+
+
 def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")

@@ -30,7 +30,7 @@ from harness.pipeline.events import (
 from harness.pipeline.fleet import Stores, bench_fleet
 from harness.pipeline.lane import Order
 from harness.report.fleet import FleetProgress, fleet_progress
-from harness.report.tables import leaderboard, verdicts
+from harness.report.tables import print_leaderboard, verdicts
 from harness.spec.device_file import named, read_devices, this_machine
 from harness.store.reading import results
 
@@ -207,6 +207,6 @@ def show_results(session: Session, artifacts: Sequence[str], out: Console) -> No
     rows = results(session.reader, artifacts)
     if rows:
         out.print()
-        out.print(leaderboard(rows))
+        print_leaderboard(out, rows)
         for sentence in verdicts(rows):
             out.print(sentence)

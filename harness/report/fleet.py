@@ -91,7 +91,8 @@ def fleet_progress(console: Console, devices: list[str]) -> Iterator[FleetProgre
         yield _Lines(console, devices)
         return
     shown = _Table(console, devices)
-    with Live(get_renderable=shown.render, console=console, refresh_per_second=4, transient=True):
+    with Live(get_renderable=shown.render, console=console, refresh_per_second=4, transient=True) as live:
+        live.refresh()  # before anyone prints: of two first frames at once, one would stay
         yield shown
 
 

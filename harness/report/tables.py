@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isnan
 from typing import Any
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -27,30 +29,50 @@ def add(made: Table, *cells: str) -> None:
     made.add_row(*map(Text, cells))
 
 
-def leaderboard(rows: Sequence[Row]) -> Table:
+_ENDLESS = 10_000
+# What a narrow terminal can do without, the first first.
+_DISPENSABLE = ("float MACs", "binary MACs", "95 % interval", "precision", "threads", "quality")
+
+
+def print_leaderboard(out: Console, rows: Sequence[Row]) -> None:
+    """With as many columns as the terminal has room for; a last line says which it has not."""
+    for count in range(len(_DISPENSABLE) + 1):
+        left_out = _DISPENSABLE[:count]
+        made = leaderboard(rows, left_out)
+        if Measurement.get(out, out.options.update_width(_ENDLESS), made).maximum <= out.width:
+            break
+    out.print(made)
+    if left_out:
+        out.print(f"(No room here for {', '.join(left_out)}: `harness query leaderboard` has all.)")
+
+
+def leaderboard(rows: Sequence[Row], left_out: Sequence[str] = ()) -> Table:
     """Every measured variant; a star at the best of each column, device by device and thread count by thread count."""
     numbers = ("accuracy", "size", "latency", "95 % interval", "binary MACs", "float MACs")
-    made = table("device", "threads", "variant", "precision", *numbers, "quality", right=("threads", *numbers))
+    columns = [
+        name for name in ("device", "threads", "variant", "precision", *numbers, "quality") if name not in left_out
+    ]
+    made = table(*columns, right=("threads", *numbers))
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(_group(row), []).append(row)
     best = {key: {column: _best(group, column) for column in _BEST} for key, group in groups.items()}
     for row, label in zip(rows, labels(rows), strict=True):
         stars = {column: f" {BEST}" if row[column] == value else "  " for column, value in best[_group(row)].items()}
-        add(
-            made,
-            row["device"],
-            str(row["threads"]),
-            label,
-            row["precision"] or "–",
-            show_percent(row["accuracy"]) + stars["accuracy"],
-            show_bytes(row["size_bytes"]) + stars["size_bytes"],
-            show_us(row["latency_us"]) + stars["latency_us"],
-            interval(row),
-            show_count(row["binary_macs"]),
-            show_count(row["float_macs"]),
-            ", ".join(warning.partition(":")[0] for warning in row["quality"].split("; ")),
-        )
+        cells = {
+            "device": row["device"],
+            "threads": str(row["threads"]),
+            "variant": label,
+            "precision": row["precision"] or "–",
+            "accuracy": show_percent(row["accuracy"]) + stars["accuracy"],
+            "size": show_bytes(row["size_bytes"]) + stars["size_bytes"],
+            "latency": show_us(row["latency_us"]) + stars["latency_us"],
+            "95 % interval": interval(row),
+            "binary MACs": show_count(row["binary_macs"]),
+            "float MACs": show_count(row["float_macs"]),
+            "quality": ", ".join(warning.partition(":")[0] for warning in row["quality"].split("; ")),
+        }
+        add(made, *(cells[name] for name in columns))
     return made
 
 
@@ -86,7 +108,8 @@ def _verdict(named: Sequence[tuple[Row, str]]) -> str:
         if not known:
             return "unknown"
         row, label = best(known, key=lambda one: one[0][column])
-        return f"{label} {row['precision'] or ''} ({show(row[column])})"
+        words = (label, row["precision"], f"({show(row[column])})")
+        return " ".join(word for word in words if word)
 
     first = named[0][0]
     where = f"{first['dataset'] or 'your models'} on {first['device']}, {counted(first['threads'], 'thread')}"

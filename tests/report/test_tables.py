@@ -9,7 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.core.comparison import METRICS, Comparison, Pair, Ratio
-from harness.report.tables import BEST, comparison, interval, leaderboard, plain_rows, show_ratio, verdicts
+from harness.report.tables import (
+    BEST,
+    comparison,
+    interval,
+    leaderboard,
+    plain_rows,
+    print_leaderboard,
+    show_ratio,
+    verdicts,
+)
 from tests.rows import own_model_row, result_row
 
 FLOAT = result_row(
@@ -45,6 +54,19 @@ def test_a_leaderboard_shows_every_variant_and_stars_the_best() -> None:
     assert floats == [
         *("pi4", "1", "mlp", "float32", f"95.0 % {BEST}", "4.00 kB", "4.00 ms", "–", "2.00 k", "3.00 k", "few_runs"),
     ]
+
+
+@pytest.mark.parametrize("width", [160, 120, 100, 80, 60])
+def test_a_leaderboard_fits_the_terminal_and_its_names_are_whole(width: int) -> None:
+    out = Console(width=width, file=io.StringIO())
+    print_leaderboard(out, [BINARY, FLOAT])
+    assert isinstance(out.file, io.StringIO)
+    printed = out.file.getvalue()
+    assert "…" not in printed.replace(" … ", "")
+    for name in ("device", "variant", "accuracy", "size", "latency"):
+        assert name in printed
+    assert ("No room here" in printed) == ("float MACs" not in printed.splitlines()[0])
+    assert max(len(line) for line in printed.splitlines()) <= width
 
 
 def test_every_warning_of_a_measurement_shows_in_the_leaderboard() -> None:

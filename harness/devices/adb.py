@@ -16,6 +16,7 @@ _ENDING = re.compile(rb"\n?\x1eharness-exit:(\d{1,3})\r?\n?\Z")
 _STATES = {
     "unauthorized": ("it does not trust this computer: accept the key on its screen", False),
     "no permissions": ("USB access is refused: add yourself to the group plugdev and udev rules for the phone", False),
+    "closed": ("adb has lost it: see whether it is on, and its cable", True),
     "offline": ("adb calls it offline: plug it out and in", True),
 }
 

@@ -20,6 +20,7 @@ from harness.store.workspace import Workspace
 T = TypeVar("T")
 _AT_ONCE = 32
 _TOOL_TIMEOUT_S = 60.0
+_PATIENCE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Reach:
     tools: Mapping[str, ToolFile]
 
     def to(self, device: Device) -> Transport:
-        """Tried once: who asks sits there and waits."""
+        """With little patience, as who asks sits there: enough for adb to notice that a phone was started anew."""
         folder = self.workspace.device_folder(device.id)
-        return open_transport(device, self.registry, folder, Patience(seconds=0))
+        return open_transport(device, self.registry, folder, Patience(seconds=_PATIENCE_S))
 
 
 def on_each(devices: Sequence[Device], work: Callable[[Device], T]) -> Iterator[T]:

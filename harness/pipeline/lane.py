@@ -73,6 +73,7 @@ class Lane:
     tell: Callable[[FleetEvent], None]
     stop: Event
     left: int | None = None
+    others_there: int = 0
     transport: Transport = field(init=False)
     turn: Turn = field(init=False)
     thread: Thread = field(init=False)
@@ -136,6 +137,8 @@ class Lane:
     def _measure_all(self, cases: Sequence[Case], station: Station) -> None:
         for number, case in enumerate(cases):
             self.left = len(cases) - number
+            if number > 0:
+                self._let_others()
             while not self.stop.is_set() and not self._measured(case, station):
                 self._get_device()
             if self.stop.is_set():
@@ -145,11 +148,9 @@ class Lane:
     def _measured(self, case: Case, station: Station) -> bool:
         """Whether the case has ended; False where the device was taken by others in between."""
         pending = () if self.order.force else self.known.pending.get(case.id, ())
-        others = 0
 
         def ended(process: Process, run: Run | None, waiting: int) -> None:
-            nonlocal others
-            others = waiting
+            self.others_there = waiting
             self.tell(RunEnded(self.device, case, process, run))
             if not self.keeper.is_ours(self.device.id):
                 raise CaseFailed(
@@ -165,18 +166,15 @@ class Lane:
             if failure.reason is Reason.DEVICE_BUSY:
                 return False
             self.tell(CaseGivenUp(self.device, case, failure))
-        self._let_others(others)
         return True
 
-    def _let_others(self, others_there: int) -> None:
-        """After each case, whoever waits is let go first."""
-        if others_there:
+    def _let_others(self) -> None:
+        """Between two cases, whoever waits is let go first: others of this database, or on the device itself."""
+        in_line = self.keeper.others_waiting(self.device.id)
+        if in_line or self.others_there:
             self.transport.leave(self.turn)
-        if self.keeper.others_waiting(self.device.id):
-            self.transport.leave(self.turn)
-            self.keeper.leave(self.device.id)
-            self._get_device()
-        elif others_there:
+            if in_line:
+                self.keeper.leave(self.device.id)
             self._get_device()
 
     def _get_device(self) -> bool:

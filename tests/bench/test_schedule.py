@@ -1,0 +1,104 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.bench.schedule import MOST_TRIES, in_order, is_precise, is_wide, wants_another
+from harness.core.bench import PROTOCOLS, Protocol
+
+STANDARD = PROTOCOLS["standard"]
+FIXED = Protocol("fixed", processes=10)
+CASES = [f"case{number}" for number in range(6)]
+STEADY = [100.0] * 100
+NOISY = [100.0, 150.0] * 100
+
+
+@given(st.text(), st.integers(0), st.sets(st.text(), min_size=1))
+def test_each_case_has_its_turn_whatever_the_order_it_is_given_in(batch: str, block: int, cases: set[str]) -> None:
+    order = in_order(batch, block, sorted(cases), "interleaved")
+    assert sorted(order) == sorted(cases)
+    assert order == in_order(batch, block, sorted(cases, reverse=True), "interleaved")
+
+
+@given(st.text(), st.integers(0), st.sampled_from(CASES))
+def test_a_case_that_has_enough_leaves_the_others_as_they_were(batch: str, block: int, done: str) -> None:
+    rest = [case for case in in_order(batch, block, CASES, "interleaved") if case != done]
+    assert rest == in_order(batch, block, [case for case in CASES if case != done], "interleaved")
+
+
+def test_every_order_is_as_likely() -> None:
+    orders = [tuple(in_order("batch", block, CASES[:3], "interleaved")) for block in range(6000)]
+    assert [round(orders.count(order), -3) for order in permutations(CASES[:3])] == [1000] * 6
+
+
+@pytest.mark.parametrize(("cases", "order"), [(["b", "a"], ["b"]), (["a"], ["a"]), ([], [])])
+def test_one_after_the_other_only_the_first_runs(cases: list[str], order: list[str]) -> None:
+    assert in_order("batch", 0, cases, "sequential") == order
+
+
+@pytest.mark.parametrize(
+    ("protocol", "counted", "disturbed", "wants"),
+    [
+        (FIXED, NOISY[:9], 0, True),
+        (FIXED, NOISY[:10], 0, False),
+        (FIXED, NOISY[:9], 5, True),
+        (FIXED, NOISY[:9], 6, False),
+        (FIXED, [], 15, False),
+        (STANDARD, STEADY[:9], 0, True),
+        (STANDARD, STEADY[:10], 0, False),
+        (STANDARD, NOISY[:10], 0, True),
+        (STANDARD, NOISY[:39], 0, True),
+        (STANDARD, NOISY[:40], 0, False),
+        (STANDARD, NOISY[:39], 20, True),
+        (STANDARD, NOISY[:39], 21, False),
+        (STANDARD, [], 60, False),
+    ],
+)
+def test_a_case_wants_another_process_until_it_has_enough(
+    protocol: Protocol, counted: Sequence[float], disturbed: int, wants: bool
+) -> None:
+    assert wants_another(protocol, counted, disturbed) is wants
+
+
+@given(
+    st.sampled_from([FIXED, replace(FIXED, target=0.02), *PROTOCOLS.values()]),
+    st.lists(st.tuples(st.floats(90, 110), st.booleans()), min_size=150, max_size=150),
+)
+def test_measuring_ends_where_the_protocol_says(protocol: Protocol, told: list[tuple[float, bool]]) -> None:
+    counted: list[float] = []
+    disturbed = 0
+    for average, is_disturbed in told:
+        if not wants_another(protocol, counted, disturbed):
+            break
+        disturbed += is_disturbed
+        counted += [] if is_disturbed else [average]
+    most_tries = MOST_TRIES * protocol.most_processes
+    assert protocol.processes <= len(counted) <= protocol.most_processes or len(counted) + disturbed == most_tries
+    assert (
+        not is_wide(protocol, counted)
+        or len(counted) == protocol.most_processes
+        or len(counted) + disturbed == most_tries
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "target", "precise"),
+    [
+        ([100.0] * 5, 0.02, False),  # no interval
+        ([100.0] * 6, 0.02, True),
+        ([99.9, 100, 100, 100, 100, 100.1], 0.02, True),
+        ([98, 99, 100, 100, 101, 102], 0.02, False),
+        ([98, 99, 100, 100, 101, 102], 0.05, True),
+        ([0.0] * 6, 0.02, False),  # under the clock's resolution nothing is precise
+    ],
+)
+def test_precise_is_an_interval_narrower_than_the_target(values: list[float], target: float, precise: bool) -> None:
+    assert is_precise(values, target) is precise
+    assert is_wide(replace(FIXED, target=target), values) is not precise
+
+
+def test_without_a_target_nothing_is_wide() -> None:
+    assert not is_wide(FIXED, NOISY)

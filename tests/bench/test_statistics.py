@@ -1,0 +1,294 @@
+from collections.abc import Callable, Sequence
+from math import comb, log
+from statistics import median
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from harness.bench.statistics import (
+    ALPHA,
+    accuracy_difference,
+    adjusted,
+    is_bimodal,
+    median_interval,
+    outliers,
+    ratio_in_blocks,
+    ratio_of_samples,
+    trend,
+    verdict,
+)
+from harness.core.comparison import Estimate, Verdict
+
+LATENCY = st.floats(1, 1e6)
+untimed = settings(deadline=None, max_examples=50)  # the first example waits for scipy.stats
+Compare: TypeAlias = Callable[[Sequence[float], Sequence[float]], Estimate]
+SAMPLE = st.lists(LATENCY, min_size=6, max_size=30)
+
+
+@pytest.mark.parametrize(("confidence", "fewest"), [(0.95, 6), (0.965, 6), (0.99, 8)])
+def test_too_few_values_have_no_interval(confidence: float, fewest: int) -> None:
+    assert all(median_interval(range(count), confidence) is None for count in range(fewest))
+    assert median_interval(range(fewest), confidence) is not None
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"), [(6, 1), (7, 1), (8, 1), (9, 2), (10, 2), (12, 3), (20, 6), (40, 14), (100, 40)]
+)
+def test_the_interval_begins_at_the_published_order_statistic(count: int, rank: int) -> None:
+    """Conover, "Practical Nonparametric Statistics", table of the sign test; interpolated, towards the next one."""
+    interval = median_interval(range(1, count + 1), 0.95)
+    assert interval is not None
+    assert rank <= interval[0] < rank + 1
+    assert interval[0] + interval[1] == pytest.approx(count + 1)
+
+
+@pytest.mark.parametrize(("count", "rank"), [(6, 1), (10, 2), (20, 6), (40, 14)])
+def test_at_an_order_statistic_s_own_confidence_nothing_is_interpolated(count: int, rank: int) -> None:
+    confidence = 1 - 2 * sum(comb(count, i) for i in range(rank)) / 2**count
+    assert median_interval(range(1, count + 1), confidence) == (rank, count + 1 - rank)
+
+
+def test_the_interpolation_is_the_published_one() -> None:
+    """Hettmansperger and Sheather (1986): for 10 values at 95 %, I = (0.9785 - 0.95) / (0.9785 - 0.8906)."""
+    share = (0.978515625 - 0.95) / (0.978515625 - 0.890625)
+    weight = 8 * share / (2 + 6 * share)
+    assert median_interval(range(1, 11), 0.95) == pytest.approx((2 + weight, 9 - weight))
+
+
+@untimed
+@given(SAMPLE)
+def test_the_interval_holds_the_median_whatever_the_order(values: list[float]) -> None:
+    interval = median_interval(values)
+    assert interval is not None
+    assert min(values) <= interval[0] <= median(values) <= interval[1] <= max(values)
+    assert interval == median_interval(values[::-1])
+
+
+@untimed
+@given(LATENCY, st.integers(6, 100))
+def test_equal_values_have_an_interval_without_width(value: float, count: int) -> None:
+    assert median_interval([value] * count) == (value, value)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([100.0], ()),
+        ([100.0] * 10, ()),
+        ([100.0] * 9 + [110.0], (9,)),  # the median absolute deviation is 0
+        ([100.0] * 9 + [104.0], ()),
+        ([100.0] * 6 + [101.0] * 4, ()),
+        ([99, 100, 101, 100.5, 99.5, 130], (5,)),
+        ([99, 60, 101, 100.5, 99.5, 130], (1, 5)),
+        ([99, 100, 101, 100.5, 99.5, 102], ()),
+        ([99, 100, 101, 100.5, 99.5, 0], (5,)),
+        ([0.0] * 6, ()),
+    ],
+)
+def test_outliers_are_told_by_index(values: list[float], found: tuple[int, ...]) -> None:
+    assert outliers(values) == found
+
+
+@untimed
+@given(st.lists(st.floats(90, 110), min_size=6, max_size=30), st.floats(0.001, 1000))
+def test_outliers_know_no_unit(values: list[float], factor: float) -> None:
+    assume(np.median(np.abs(np.log(values) - np.median(np.log(values)))) > 1e-6)  # else it is rounding that decides
+    assert len(outliers(values)) == len(outliers([factor * value for value in values]))
+
+
+@pytest.mark.parametrize(
+    ("values", "change"),
+    [
+        ([], None),
+        ([100.0], None),
+        ([100.0] * 10, None),
+        ([1, 2, 3, 4, 5], None),  # too few: five in order are seen once in 60 times
+        (range(100, 111), 10 / 105),
+        (range(110, 99, -1), -10 / 105),
+        ([100, 110] * 5, None),
+        ([100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 500], 10 / 105),  # one outlier bends no line
+    ],
+)
+def test_a_trend_is_the_change_from_first_to_last(values: list[float], change: float | None) -> None:
+    assert trend(values) == (None if change is None else pytest.approx(change, rel=0.05))
+
+
+def test_noise_seldom_has_a_trend() -> None:
+    rng = np.random.default_rng(1)
+    assert np.mean([trend(rng.lognormal(7, 0.02, 15).tolist()) is not None for _ in range(1000)]) <= 0.02
+
+
+@pytest.mark.parametrize(
+    ("values", "two"),
+    [
+        ([100, 100.1, 100.2, 100.3, 100.4, 110, 110.1], False),  # too few
+        ([100, 100.1, 100.2, 100.3, 100.4, 110, 110.1, 110.2], True),
+        ([110, 100, 110, 100, 110, 100, 110, 100], True),
+        ([100.0] * 10, False),
+        ([100 + 0.1 * step for step in range(19)] + [110], False),  # an outlier is no group
+        ([100 + 0.1 * step for step in range(20)], False),
+    ],
+)
+def test_two_modes_are_two_groups_apart(values: list[float], two: bool) -> None:
+    assert is_bimodal(values) is two
+
+
+@pytest.mark.parametrize("count", [8, 10, 20, 40, 100])
+def test_one_mode_is_seldom_taken_for_two(count: int) -> None:
+    rng = np.random.default_rng(count)
+    assert np.mean([is_bimodal(rng.lognormal(7, 0.02, count).tolist()) for _ in range(1000)]) <= 0.02
+
+
+@pytest.mark.parametrize(("count", "found"), [(10, 0.75), (20, 0.85), (40, 0.9), (100, 0.95)])
+def test_modes_ten_deviations_apart_are_mostly_told(count: int, found: float) -> None:
+    """3 in 10 are slower; less than a fifth of ten is often all that a sample has of them."""
+    rng = np.random.default_rng(count)
+    modes = [np.where(rng.random(count) < 0.3, 1.1, 1.0) for _ in range(500)]
+    assert np.mean([is_bimodal((mode * rng.lognormal(7, 0.01, count)).tolist()) for mode in modes]) >= found
+
+
+def test_hollander_and_wolfe_s_depression_scores() -> None:
+    """Their table 3.1, p = 0.039; the estimate and interval are theirs too, but of the differences of logs here."""
+    before = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
+    after = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
+    estimate = ratio_in_blocks(np.exp(before), np.exp(after))  # type: ignore[arg-type]
+    assert estimate.p == pytest.approx(0.0391, abs=1e-4)
+    assert log(estimate.value) == pytest.approx(-0.46)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert (log(estimate.low), log(estimate.high)) == pytest.approx((-0.786, -0.010))
+
+
+@untimed
+@given(st.lists(st.tuples(LATENCY, LATENCY), min_size=6, max_size=20))
+def test_an_interval_leaves_out_1_exactly_where_the_test_rejects(pairs: list[tuple[float, float]]) -> None:
+    magnitudes = [abs(log(new / old)) for old, new in pairs]
+    assume(min(magnitudes) > 1e-6)
+    assume(all(abs(a - b) > 1e-6 for i, a in enumerate(magnitudes) for b in magnitudes[:i]))  # ties have no exact test
+    old, new = zip(*pairs, strict=True)
+    check_interval(ratio_in_blocks(old, new))
+
+
+@untimed
+@given(SAMPLE, SAMPLE)
+def test_so_does_that_of_two_samples(baseline: list[float], candidate: list[float]) -> None:
+    assume(len({*baseline, *candidate}) == len(baseline) + len(candidate))
+    assume(min(len(baseline), len(candidate)) <= 8)  # scipy's exact p
+    check_interval(ratio_of_samples(baseline, candidate))
+
+
+def check_interval(estimate: Estimate) -> None:
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.p is not None
+    assert estimate.low <= estimate.value <= estimate.high
+    assert (estimate.low > 1 or estimate.high < 1) == (estimate.p <= ALPHA)
+
+
+@pytest.mark.parametrize("compare", [ratio_in_blocks, ratio_of_samples])
+@pytest.mark.parametrize("count", [6, 10, 40, 100])
+def test_the_same_numbers_have_the_ratio_1(compare: Compare, count: int) -> None:
+    estimate = compare([7.0] * count, [7.0] * count)
+    assert estimate == Estimate(1.0, 1.0, 1.0, 1.0, 0.0, count)
+
+
+@pytest.mark.parametrize("compare", [ratio_in_blocks, ratio_of_samples])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_under_six_say_the_ratio_alone(compare: Compare, count: int) -> None:
+    estimate = compare([10.0] * count, [12.0] * count)
+    assert estimate == Estimate(estimate.value, samples=count)
+    assert estimate.value == pytest.approx(1.2)
+
+
+def test_samples_apart_are_held_against_each_other_whatever_their_lengths() -> None:
+    old, new = [100.0, 101, 102, 103, 104, 105], [110.0, 111, 112, 113, 114, 115, 116]
+    estimate = ratio_of_samples(old, new)
+    assert estimate.samples == 6
+    assert estimate.p == pytest.approx(2 / comb(13, 6))
+    assert estimate.value == pytest.approx(113 / 102.5, abs=0.001)
+
+
+@untimed
+@given(SAMPLE, st.floats(0.5, 2))
+def test_a_common_factor_is_the_ratio(values: list[float], factor: float) -> None:
+    slower = [factor * value for value in values]
+    assert ratio_in_blocks(values, slower).value == pytest.approx(factor)
+    assert ratio_of_samples(values, slower).value == pytest.approx(factor)
+
+
+def test_blocks_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="7 and 6 values are no pairs"):
+        ratio_in_blocks([1.0] * 7, [1.0] * 6)
+
+
+@untimed
+@given(st.lists(st.none() | st.floats(0, 1)))
+def test_unknown_chances_stay_unknown_and_the_rest_are_adjusted(ps: list[float | None]) -> None:
+    found = adjusted(ps)
+    assert [p is None for p in found] == [p is None for p in ps]
+    assert all(new >= old for new, old in zip(found, ps, strict=True) if new is not None and old is not None)
+
+
+def test_the_adjustment_is_the_published_one() -> None:
+    """Benjamini and Hochberg (1995), their example of 15: the first four are found at 5 %."""
+    ps = [
+        0.0001,
+        0.0004,
+        0.0019,
+        0.0095,
+        0.0201,
+        0.0278,
+        0.0298,
+        0.0344,
+        0.0459,
+        0.324,
+        0.4262,
+        0.5719,
+        0.6528,
+        0.759,
+        1,
+    ]
+    assert sum(p <= 0.05 for p in adjusted(ps) if p is not None) == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "p", "expected"),
+    [
+        (0.9, 0.01, Verdict.FASTER),
+        (1.1, ALPHA, Verdict.SLOWER),
+        (1.1, ALPHA + 0.001, Verdict.NO_DIFFERENCE),
+        (1.1, None, Verdict.UNKNOWN),
+    ],
+)
+def test_a_verdict(value: float, p: float | None, expected: Verdict) -> None:
+    assert verdict(Estimate(value), p) is expected
+
+
+def test_accuracy_is_compared_image_by_image() -> None:
+    """Of 100 images, both get 60 right, the baseline alone 12, the candidate alone 3."""
+    baseline = np.array([True] * 72 + [False] * 28)
+    candidate = np.array([True] * 60 + [False] * 12 + [True] * 3 + [False] * 25)
+    estimate = accuracy_difference(baseline, candidate)
+    error = ((13 + 4) / 102 - (9 / 102) ** 2) ** 0.5 / 102**0.5
+    assert estimate.value == pytest.approx(-0.09)
+    assert (estimate.low, estimate.high) == pytest.approx((-9 / 102 - 1.96 * error, -9 / 102 + 1.96 * error), abs=1e-5)
+    assert estimate.p == pytest.approx(2 * sum(comb(15, i) for i in range(4)) / 2**15)
+    assert estimate.smallest_change == pytest.approx(3.2415 * error, abs=1e-5)
+    assert estimate.samples == 100
+
+
+def test_the_same_answers_are_no_difference_but_leave_doubt() -> None:
+    right = np.array([True, False] * 50)
+    estimate = accuracy_difference(right, right)
+    assert (estimate.value, estimate.p) == (0, 1)
+    assert estimate.low is not None
+    assert estimate.low < 0
+
+
+@pytest.mark.parametrize(("old", "new"), [(3, 2), (0, 0)])
+def test_images_that_are_no_pairs_are_refused(old: int, new: int) -> None:
+    with pytest.raises(ValueError, match=f"{old} and {new} images are no pairs"):
+        accuracy_difference(np.ones(old, dtype=bool), np.ones(new, dtype=bool))

@@ -5,6 +5,9 @@ A program of its own: it is pushed to devices and needs only Python (3.7 and lat
 the first of INTERPRETERS that loads. It takes the tool's main flags and prints its lines, so one parser reads both.
 Each run is timed around one whole call, the copies of input and output included: some microseconds more than the C++
 tool counts. Loading the interpreter's code is not part of the initialization, as it is none of the C++ tool's.
+
+A file of input values may hold several inputs, one after the other: the first is what is benchmarked, and the outputs
+of each go to the output file. The C++ tool takes one.
 """
 
 import argparse
@@ -29,6 +32,10 @@ ECHOES = (
     ("warmup_min_secs", "Min warmup runs duration (seconds)"),
     ("report_peak_memory_footprint", "Report the peak memory footprint"),
     ("graph", "Graph"),
+    ("input_layer", "Input layers"),
+    ("input_layer_shape", "Input shapes"),
+    ("input_layer_value_files", "Input value files"),
+    ("output_filepath", "File path to export outputs layer to"),
     ("use_xnnpack", "Use xnnpack"),
     ("use_reference_bconv", "Use reference bconv"),
     ("use_indirect_bgemm", "Use indirect bgemm"),
@@ -43,7 +50,7 @@ def main():
     if unknown:
         print("WARN: Unconsumed cmdline flags: " + " ".join(unknown), flush=True)
     for name, words in ECHOES:
-        if any(argument.startswith("--" + name) for argument in sys.argv[1:]):
+        if any(argument.partition("=")[0] == "--" + name for argument in sys.argv[1:]):
             value = getattr(options, name)
             say(
                 "%s: [%s]"
@@ -58,6 +65,10 @@ def main():
 def flags():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--graph", default="")
+    parser.add_argument("--input_layer", default="", help="the name of the only input")
+    parser.add_argument("--input_layer_shape", default="", help="its shape, as 1,28,28,1")
+    parser.add_argument("--input_layer_value_files", default="", help="NAME:FILE of raw values, a colon doubled")
+    parser.add_argument("--output_filepath", default="", help="a file for the raw values of the outputs")
     parser.add_argument("--num_threads", type=int, default=1)
     parser.add_argument("--num_runs", type=int, default=50)
     parser.add_argument("--min_secs", type=float, default=1.0)
@@ -128,7 +139,8 @@ def measure(make, size, options):
     say("The input model file size (MB): %g" % (size / 1e6))
     say("Initialized session in %gms." % (init_us / 1e3))
     after_init = resident_mb()
-    inputs = [values(shape, kind) for shape, kind in zip(interpreter.input_shapes, interpreter.input_types)]
+    batches = read_inputs(interpreter, options) if options.input_layer_value_files else [random_inputs(interpreter)]
+    inputs = batches[0]
     warmup = series(interpreter, inputs, options.warmup_runs, options.warmup_min_secs, options.max_secs)
     timings = series(interpreter, inputs, options.num_runs, options.min_secs, options.max_secs)
     numbers = (init_us, warmup[0] if warmup else 0, mean(warmup), mean(timings))
@@ -139,6 +151,9 @@ def measure(make, size, options):
     )
     if options.report_peak_memory_footprint:
         say("Overall peak memory footprint (MB) via periodic monitoring: %g" % peak_mb())
+        say("- VmRSS              : %d MB" % resident_mb())
+    if options.output_filepath:
+        write_outputs(interpreter, batches, options.output_filepath)
 
 
 def series(interpreter, inputs, least_runs, least_s, most_s):
@@ -176,6 +191,10 @@ def mean(taken):
     return sum(taken) / len(taken) if taken else 0
 
 
+def random_inputs(interpreter):
+    return [values(shape, kind) for shape, kind in zip(interpreter.input_shapes, interpreter.input_types)]
+
+
 def values(shape, kind):
     """An input as the tool makes it, the same one every time.
 
@@ -188,6 +207,44 @@ def values(shape, kind):
     if kind.kind == "f":
         return random.uniform(-0.5, 0.5, shape).astype(kind)
     return random.randint(0, 127, shape).astype(kind)
+
+
+def read_inputs(interpreter, options):
+    """What the file holds: one input or more, each as a list of the model's only input."""
+    import numpy as np
+
+    if len(interpreter.input_shapes) != 1:
+        raise ValueError("the model has %d inputs: values are taken for one" % len(interpreter.input_shapes))
+    shape, kind = interpreter.input_shapes[0], np.dtype(interpreter.input_types[0])
+    file = value_file(options)
+    if options.input_layer_shape and options.input_layer_shape != ",".join(map(str, shape)):
+        words = "input_layer_shape=%s: the model's input is %s"
+        raise ValueError(words % (options.input_layer_shape, ",".join(map(str, shape))))
+    with open(file, "rb") as opened:
+        content = opened.read()
+    size = kind.itemsize * int(np.prod(shape))
+    if not content or len(content) % size:
+        raise ValueError("%s has %d bytes: an input has %d" % (file, len(content), size))
+    read = np.frombuffer(content, kind.newbyteorder("<")).astype(kind)
+    return [[one] for one in read.reshape((-1, *shape))]
+
+
+def value_file(options):
+    """The file of NAME:FILE, where a colon of either is doubled."""
+    found = re.match(r"((?:[^:]|::)+):((?:[^:]|::)+)$", options.input_layer_value_files)
+    name, file = [part.replace("::", ":") for part in found.groups()] if found else ("", "")
+    if not found or name != options.input_layer:
+        words = "input_layer_value_files=%s: has to be the NAME of input_layer=%s, a colon and a file"
+        raise ValueError(words % (options.input_layer_value_files, options.input_layer))
+    return file
+
+
+def write_outputs(interpreter, batches, path):
+    """Of each input, the model's outputs one after the other: raw values, little-endian."""
+    with open(path, "wb") as file:
+        for inputs in batches:
+            for output in interpreter.predict(inputs):
+                file.write(output.astype(output.dtype.newbyteorder("<")).tobytes())
 
 
 def chosen():

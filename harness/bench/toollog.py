@@ -1,32 +1,60 @@
 """What lce_benchmark_model and the Python runner print, of any version → numbers.
 
-Nothing half-parsed passes: a number that was not printed is None, a line that contradicts another is an error.
+Nothing half-parsed passes: a number that was not printed is None, a line that contradicts another is an error. The
+lines are those of `OnBenchmarkEnd` and `Stat::OutputToStream` in TensorFlow Lite's `tools/benchmark` and
+`util/stats_calculator.h`, from 1.13 on, and of LiteRT's `tools/benchmark_litert_model.h`.
 """
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
 from math import inf, isclose
 
 from harness.core.bench import Timing, ToolLog
 from harness.core.errors import CaseFailed, Reason
 
-MIB = 1024 * 1024
+MIB = 1024 * 1024  # what the tool calls MB where it speaks of memory
 _PRINTED_PRECISION = 1e-4  # the tool prints six digits
+_TWO_DECIMALS_US = 10.0  # by how much milliseconds with two decimals may differ from microseconds
 
-_COUNT = re.compile(
-    r"^(?:INFO: )?count=(?P<count>\d{1,12})\b(?P<rest>.*)"
-)  # the profile's own count lines start otherwise
-_FIELD = re.compile(r"\b(?P<name>first|curr|min|max|avg|std)=(?P<value>[-+.\deE]+)")
+_N = r"[-+.\deE]+"
+_BY = r"(?:.*(?:INFO|\btflite *): )?"  # the tool's own word, or what Android's log puts before a line
+_COUNT = re.compile(rf"^{_BY}count=(?P<count>\d{{1,12}})\b(?P<rest>.*)")  # a profile's count lines start otherwise
+_FIELD = re.compile(rf"\b(?P<name>first|curr|min|max|avg|std|p5|median|p95)=(?P<value>{_N})")
 _STARTED = re.compile(r"\bRunning benchmark for at least \d+ iterations")
-_SUMMARY = re.compile(r"\bInference timings in us: Init: (?P<init>[-+.\deE]+),.*Inference \(avg\): (?P<avg>[-+.\deE]+)")
-_OLD_SUMMARY = re.compile(
-    r"\bAverage inference timings in us: Warmup: [-+.\deE]+, Init: (?P<init>[-+.\deE]+), no stats: (?P<avg>[-+.\deE]+)"
+_PEAK = re.compile(
+    r"(?:\bOverall peak memory footprint \(MB\) via periodic monitoring: |\bPeak memory: +|"
+    rf"\[Overall\] - Memory usage: max resident set size = )(?P<mb>{_N})"
 )
-_INITIALIZED = re.compile(r"\bInitialized session in (?P<ms>[-+.\deE]+)ms")
-_PEAK = re.compile(r"\bOverall peak memory footprint \(MB\) via periodic monitoring: (?P<mb>[-+.\deE]+)")
-_OLD_PEAK = re.compile(r"\[Overall\] - Memory usage: max resident set size = (?P<mb>[-+.\deE]+) MB")
-_ECHO = re.compile(r"^(?:INFO: )?(?P<name>[A-Z#][^:\[\]]*?): \[(?P<value>.*)\]$")
+_RESIDENT = re.compile(rf"- VmRSS +: (?P<mb>{_N}) MB")
+_ECHO = re.compile(rf"^{_BY}(?P<name>[A-Z#][^:\[\]]*?): \[(?P<value>.*)\]$")
 _UNCONSUMED = re.compile(r"\bUnconsumed cmdline flags: (?P<flags>.+)")
+
+# Lines that tell again what others told: the microseconds of their unit, and by how many they round. Most exact last.
+_TELLERS = (
+    (re.compile(rf"\bModel initialization: +(?P<init>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
+    (re.compile(rf"\bWarmup \(first\): +(?P<first>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
+    (re.compile(rf"\bWarmup \(avg\): +(?P<warmup>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
+    (re.compile(rf"\bInference \(avg\): +(?P<average>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
+    (re.compile(rf"\bInitialized session in (?P<init>{_N})ms"), 1e3, 0.0),
+    (
+        re.compile(
+            rf"\bAverage inference timings in us: Warmup: (?P<warmup>{_N}), Init: (?P<init>{_N}), "
+            rf"(?:no stats|Inference): (?P<average>{_N})"
+        ),
+        1.0,
+        0.0,
+    ),
+    (
+        re.compile(
+            rf"\bInference timings in us: Init: (?P<init>{_N})(?:, First inference: (?P<first>{_N}))?"
+            rf"(?:, Warmup \(avg\): (?P<warmup>{_N}))?.*, Inference \(avg\): (?P<average>{_N})"
+        ),
+        1.0,
+        0.0,
+    ),
+)
 
 
 def parse(text: str) -> ToolLog:
@@ -34,27 +62,56 @@ def parse(text: str) -> ToolLog:
 
     Raises CaseFailed: unparsable, nothing_ran, or echo_mismatch for a flag it did not know.
     """
-    lines = text.splitlines()
-    if unknown := next((found for line in lines if (found := _UNCONSUMED.search(line))), None):
+    lines = text[: text.rfind("\n") + 1].splitlines()  # a line without its end may lack half of its number
+    if unknown := _first(_UNCONSUMED, lines):
         message = f"The tool does not know {unknown['flags']}: take a tool of another version."
         raise CaseFailed(Reason.ECHO_MISMATCH, message, text)
-    warmup, inference = _series(text, lines)
-    init, average = _summary(text, lines)
-    if average is not None and not isclose(average, inference.avg_us, rel_tol=_PRINTED_PRECISION):
-        raise _unparsable(f"The tool contradicts itself: avg={inference.avg_us:g}, and later {average:g}.", text)
-    return ToolLog(inference, warmup, init, _peak(text, lines), dict(_echoes(lines)))
+    told = _told(lines, text)
+    warmup, inference = _series(lines, "average" in told, text)
+    expected = {name: times[-1][0] for name, times in told.items()} | {"average": inference.avg_us}
+    if warmup:
+        expected |= {"first": warmup.first_us, "warmup": warmup.avg_us}
+    _hold_against(expected, told, text)
+    return ToolLog(
+        inference,
+        warmup,
+        expected.get("init"),
+        _bytes(_PEAK, lines, text),
+        _bytes(_RESIDENT, lines, text),
+        _echoes(lines),
+    )
+
+
+def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | None:
+    return next((found for line in lines if (found := pattern.search(line))), None)
 
 
 def _unparsable(message: str, text: str) -> CaseFailed:
     return CaseFailed(Reason.UNPARSABLE, message, text)
 
 
-def _series(text: str, lines: list[str]) -> tuple[Timing | None, Timing]:
+def _told(lines: Sequence[str], text: str) -> dict[str, list[tuple[float, float]]]:
+    """By name, each time that a line tells it: microseconds, and by how many they are rounded."""
+    told: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for pattern, unit_us, rounded_us in _TELLERS:
+        for found in filter(None, map(pattern.search, lines)):
+            for name, printed in found.groupdict().items():
+                if printed is not None:
+                    told[name].append((_number(printed, text) * unit_us, rounded_us))
+    return dict(told)
+
+
+def _hold_against(expected: dict[str, float], told: dict[str, list[tuple[float, float]]], text: str) -> None:
+    for name, times in told.items():
+        for us, rounded_us in times:
+            if not isclose(us, expected[name], rel_tol=_PRINTED_PRECISION, abs_tol=rounded_us):
+                raise _unparsable(f"The tool contradicts itself: {name} {expected[name]:g}, and again {us:g} µs.", text)
+
+
+def _series(lines: Sequence[str], ended: bool, text: str) -> tuple[Timing | None, Timing]:
     """The warm-up's line where there is one, and the runs' line, which is the last."""
     counts = [found for line in lines if (found := _COUNT.search(line.strip()))]
-    announced = any(_STARTED.search(line) for line in lines)
-    ended = any(_SUMMARY.search(line) or _OLD_SUMMARY.search(line) for line in lines)
-    if not 1 <= len(counts) <= 2 or (announced and not ended):
+    if not 1 <= len(counts) <= 2 or (_first(_STARTED, lines) and not ended):
         raise _unparsable("The tool's output ends before the result of its runs, or it is no such tool.", text)
     timings = [_timing(found, text) for found in counts]
     if timings[-1] is None:
@@ -69,35 +126,30 @@ def _timing(found: re.Match[str], text: str) -> Timing | None:
     if count == 0:
         return None
     fields = {field["name"]: _number(field["value"], text) for field in _FIELD.finditer(found["rest"])}
-    if set(fields) == {"curr"}:
-        only = fields["curr"]
-        return Timing(count, only, only, only, only, None if count == 1 else 0.0)
-    if not {"first", "min", "max", "avg"} <= set(fields):
+    if fields.keys() - {"p5", "median", "p95"} == {"curr"}:
+        fields |= dict.fromkeys(("first", "min", "max", "avg"), fields["curr"])
+        fields |= {"std": 0.0} if count > 1 else {}
+    if not {"first", "min", "max", "avg"} <= fields.keys():
         raise _unparsable(f"The tool's line {found[0]!r} lacks a number.", text)
-    slack = 1 + _PRINTED_PRECISION
-    if not fields["min"] / slack <= fields["avg"] <= fields["max"] * slack:
-        raise _unparsable(f"The tool contradicts itself: avg is not between min and max in {found[0]!r}.", text)
-    return Timing(count, fields["first"], fields["min"], fields["max"], fields["avg"], fields.get("std"))
+    if not _in_order(fields):
+        raise _unparsable(f"The tool contradicts itself: a number is out of order in {found[0]!r}.", text)
+    required = (fields[name] for name in ("first", "min", "max", "avg"))
+    return Timing(count, *required, *map(fields.get, ("std", "p5", "median", "p95")))
 
 
-def _summary(text: str, lines: list[str]) -> tuple[float | None, float | None]:
-    """Microseconds of the initialisation, and of a run on average: each None where it was not printed."""
-    for line in lines:
-        if found := _SUMMARY.search(line) or _OLD_SUMMARY.search(line):
-            return _number(found["init"], text), _number(found["avg"], text)
-    started = next((found for line in lines if (found := _INITIALIZED.search(line))), None)
-    return (_number(started["ms"], text) * 1e3 if started else None), None
+def _in_order(fields: dict[str, float]) -> bool:
+    chains = (("min", "p5", "median", "p95", "max"), *(("min", name, "max") for name in ("first", "curr", "avg")))
+    printed = ([fields[name] for name in chain if name in fields] for chain in chains)
+    return all(low <= high * (1 + _PRINTED_PRECISION) for chain in printed for low, high in pairwise(chain))
 
 
-def _peak(text: str, lines: list[str]) -> int | None:
-    found = next((found for line in lines if (found := _PEAK.search(line) or _OLD_PEAK.search(line))), None)
+def _bytes(pattern: re.Pattern[str], lines: Sequence[str], text: str) -> int | None:
+    found = _first(pattern, lines)
     return round(_number(found["mb"], text) * MIB) if found else None
 
 
-def _echoes(lines: list[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        if found := _ECHO.search(line.strip()):
-            yield found["name"], found["value"]
+def _echoes(lines: Sequence[str]) -> dict[str, str]:
+    return {found["name"]: found["value"] for line in lines if (found := _ECHO.search(line.strip()))}
 
 
 def _number(printed: str, text: str) -> float:

@@ -1,13 +1,15 @@
-"""What a `.tflite` file is made of: operators, and multiply-accumulates by width."""
+"""What a `.tflite` file is made of: operators, multiply-accumulates by width, and what goes in and comes out."""
 
 import struct
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 from flatbuffers import flexbuffers
 from tflite.Model import Model
+from tflite.TensorType import TensorType
 from tflite.utils import opcode2name
 
 from harness.core.sweep import Anatomy
@@ -15,14 +17,42 @@ from harness.core.sweep import Anatomy
 IDENTIFIER = b"TFL3"
 _PLACEHOLDER_CODE = 127  # the field that held the code until it outgrew a byte, in files of both kinds
 _BINARY_CONVOLUTION = "LceBconv2d"
+_DTYPES = {value: name.lower() for name, value in vars(TensorType).items() if name.isupper()}
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What goes into a model or comes out of it: `shape` has 1 where a dimension is dynamic.
+
+    `dtype` is numpy's name, but for types that numpy does not have, such as `string` or `int4`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
 
 
 def anatomy(flatbuffer: bytes) -> Anatomy:
     """Counts over every subgraph, for one inference. Raises ValueError where the bytes are no TensorFlow Lite model."""
+    return _read(flatbuffer, _count)
+
+
+def inputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
+    """Of the first subgraph. Raises ValueError as `anatomy` does."""
+    return _read(flatbuffer, lambda model: _tensors(model.Subgraphs(0), model.Subgraphs(0).InputsAsNumpy()))
+
+
+def outputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
+    """Of the first subgraph. Raises ValueError as `anatomy` does."""
+    return _read(flatbuffer, lambda model: _tensors(model.Subgraphs(0), model.Subgraphs(0).OutputsAsNumpy()))
+
+
+def _read(flatbuffer: bytes, look: Callable[[Any], _Found]) -> _Found:
     if flatbuffer[4:8] != IDENTIFIER:
         raise ValueError("is no TensorFlow Lite model: the file's identifier is missing")
     try:
-        return _count(Model.GetRootAsModel(flatbuffer, 0))
+        return look(Model.GetRootAsModel(flatbuffer, 0))
     except (struct.error, LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError("is no whole TensorFlow Lite model: it ends too soon or points outside itself") from error
 
@@ -36,6 +66,15 @@ def _count(model: Any) -> Anatomy:
             operators[name] += 1
             macs[name == _BINARY_CONVOLUTION] += _macs(name, graph, operator)
     return Anatomy(dict(sorted(operators.items())), binary_macs=macs[True], float_macs=macs[False])
+
+
+def _tensors(graph: Any, indices: Any) -> tuple[Tensor, ...]:
+    return tuple(_tensor(graph.Tensors(int(index))) for index in indices)
+
+
+def _tensor(tensor: Any) -> Tensor:
+    shape = tuple(abs(int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength()))  # -1 where it is dynamic
+    return Tensor(tensor.Name().decode(), shape, _DTYPES[tensor.Type()])
 
 
 def _name(code: Any) -> str:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy
 import pytest
+from numpy.typing import NDArray
 
 from harness.bench.toollog import parse
 from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, arguments, read
 from harness.core.bench import Protocol
 from harness.core.errors import CaseFailed, Reason
+from tests.bench.golden import recording
+from tests.bench.interpreter import predict
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 BINARY, FLOAT = MODELS / "binary_64.tflite", MODELS / "float_64.tflite"
@@ -45,6 +48,8 @@ def test_its_output_is_the_tools(model: Path) -> None:
     assert log.init_us > 0
     assert log.peak_memory_bytes is not None
     assert 10_000_000 < log.peak_memory_bytes < 2_000_000_000
+    assert log.resident_memory_bytes is not None
+    assert 10_000_000 < log.resident_memory_bytes <= log.peak_memory_bytes
 
 
 def test_the_summary_says_what_the_series_said() -> None:
@@ -135,6 +140,74 @@ def test_max_secs_ends_it() -> None:
     timing = parse(ended.stdout).inference
     assert 1 < timing.count < 100_000_000
     assert timing.count * timing.avg_us < 1e6
+
+
+NAME = "serving_default_image:0"
+ESCAPED = NAME.replace(":", "::")
+IMAGES = numpy.random.default_rng(0).uniform(-1, 1, (3, 8, 8, 1)).astype("<f4")
+
+
+def answer(folder: Path, model: Path, images: NDArray[numpy.float32], *flags: str) -> Ended:
+    (folder / "in.bin").write_bytes(images.tobytes())
+    values = f"--input_layer_value_files={ESCAPED}:{folder / 'in.bin'}"
+    shape = "--input_layer_shape=1,8,8,1"
+    return bench(model, f"--input_layer={NAME}", shape, values, f"--output_filepath={folder / 'out.bin'}", *flags)
+
+
+@pytest.mark.parametrize("flag", ["", "--use_xnnpack=false", "--use_reference_bconv=true"])
+@pytest.mark.parametrize("model", [BINARY, FLOAT], ids=["binary", "float"])
+def test_what_it_is_asked_it_answers(tmp_path: Path, model: Path, flag: str) -> None:
+    ended = answer(tmp_path, model, IMAGES, *filter(None, [flag]))
+    assert ended.returncode == 0
+    assert parse(ended.stdout).inference.count == 3
+    found = numpy.frombuffer((tmp_path / "out.bin").read_bytes(), "<f4").reshape(3, 10)
+    assert numpy.abs(found - predict(model.read_bytes(), IMAGES)).max() < 1e-5
+    assert len(numpy.unique(found, axis=0)) == 3
+
+
+def test_a_single_input_is_what_the_tool_takes_too(tmp_path: Path) -> None:
+    assert answer(tmp_path, BINARY, IMAGES[:1]).returncode == 0
+    assert len((tmp_path / "out.bin").read_bytes()) == 10 * 4
+
+
+def test_inputs_and_outputs_are_echoed_as_the_tool_does(tmp_path: Path) -> None:
+    echo = parse(answer(tmp_path, BINARY, IMAGES[:1]).stdout).echo
+    words = ["Graph", "Input layers", "Input shapes", "Input value files", "File path to export outputs layer to"]
+    assert [echo[one] for one in words[1:]] == [NAME, "1,8,8,1", f"{ESCAPED}:{tmp_path}/in.bin", f"{tmp_path}/out.bin"]
+    for printed in (echo, parse(recording("io_True_0_xnnfalse").stdout).echo):
+        assert [one for one in printed if one in words] == words
+
+
+def test_outputs_of_the_values_it_makes_up_are_written_too(tmp_path: Path) -> None:
+    assert bench(BINARY, f"--output_filepath={tmp_path / 'out.bin'}").returncode == 0
+    assert numpy.frombuffer((tmp_path / "out.bin").read_bytes(), "<f4").sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 * 8 * 4 - 1, 8 * 8 * 4 + 1])
+def test_values_of_the_wrong_size_are_refused(tmp_path: Path, size: int) -> None:
+    ended = answer(tmp_path, BINARY, numpy.zeros(size, numpy.uint8))
+    assert ended.returncode == 1
+    assert f"ERROR: {tmp_path}/in.bin has {size} bytes: an input has 256\n" in ended.stderr
+    assert not (tmp_path / "out.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--input_layer_value_files=serving_default_image::0:/no/such/file", "/no/such/file"),
+        ("--input_layer_value_files=serving_default_image:0:in.bin", "has to be the NAME"),
+        ("--input_layer_value_files=another:in.bin", "has to be the NAME"),
+        ("--input_layer_value_files=in.bin", "has to be the NAME"),
+        ("--input_layer_shape=1,28,28,1", "the model's input is 1,8,8,1"),
+        ("--output_filepath=/no/such/folder/out.bin", "/no/such/folder/out.bin"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused_in_words(tmp_path: Path, flag: str, words: str) -> None:
+    ended = answer(tmp_path, BINARY, IMAGES[:1], flag)
+    assert ended.returncode == 1
+    assert words in ended.stderr.splitlines()[-2]
+    assert ended.stderr.endswith("ERROR: Benchmarking failed.\n")
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("flags", [(), ("--graph=",), ("--graph=/no/such/model.tflite",), (f"--graph={MODELS}",)])

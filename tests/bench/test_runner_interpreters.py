@@ -20,6 +20,7 @@ import pytest
 from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, arguments, read
 from harness.core.bench import Protocol
 from harness.core.errors import CaseFailed, Reason
+from tests.bench.interpreter import predict
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 BINARY, FLOAT = MODELS / "binary_64.tflite", MODELS / "float_64.tflite"
@@ -126,6 +127,17 @@ def test_a_float_model_runs_on_each(board: Board, flags: tuple[str, ...]) -> Non
     assert log.peak_memory_bytes is not None
 
 
+def test_each_answers_alike(board: Board, tmp_path: Path) -> None:
+    images = numpy.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1)).astype("<f4")
+    (tmp_path / "in.bin").write_bytes(images.tobytes())
+    name, values = "--input_layer=serving_default_image:0", f"serving_default_image::0:{tmp_path / 'in.bin'}"
+    output = tmp_path / "out.bin"
+    ended = board.bench(FLOAT, name, f"--input_layer_value_files={values}", f"--output_filepath={output}")
+    assert ended.returncode == 0
+    found = numpy.frombuffer(output.read_bytes(), "<f4").reshape(2, 10)
+    assert numpy.abs(found - predict(FLOAT.read_bytes(), images)).max() < 1e-5
+
+
 def test_xnnpack_is_left_out_where_that_is_asked_for(lite: Board) -> None:
     assert "XNNPACK delegate" in lite.bench(FLOAT).stderr
     ended = lite.bench(FLOAT, "--use_xnnpack=false")
@@ -224,6 +236,28 @@ def test_the_first_of_two_is_taken(bare: Board, add: Maker) -> None:
     for package in ("tflite_runtime", "ai_edge_litert"):
         add(package)
         assert bare.run("--describe").stdout == f"{NAMES[package]} 9.8\n"
+
+
+def test_values_are_taken_for_one_input_alone(bare: Board, add: Maker) -> None:
+    two = "return [dict(index=5, shape=shape, dtype=numpy.int8), dict(index=6, shape=shape, dtype=numpy.int8)]"
+    one = "return [dict(index=5, shape=shape, shape_signature=signature, dtype=numpy.float32)]"
+    assert one in DOUBLE
+    add("tflite_runtime", DOUBLE.replace(one, two))
+    ended = bare.bench(FLOAT, "--input_layer=a", "--input_layer_value_files=a:in.bin")
+    assert ended.returncode == 1
+    assert errors(ended)[0] == "the model has 2 inputs: values are taken for one"
+    assert bare.bench(FLOAT).returncode == 0
+
+
+def test_values_are_of_the_inputs_type(bare: Board, add: Maker, tmp_path: Path) -> None:
+    shown = 'print("SET", index, values.shape, values.dtype)'
+    assert shown in DOUBLE
+    double = DOUBLE.replace("numpy.float32", "numpy.int16").replace(shown, 'print("SET", values.dtype, values.max())')
+    add("tflite_runtime", double)
+    (tmp_path / "in.bin").write_bytes(b"\x01\x02" * 64)
+    ended = bare.bench(FLOAT, "--input_layer=a", f"--input_layer_value_files=a:{tmp_path / 'in.bin'}")
+    assert ended.returncode == 0
+    assert ended.stdout.count("SET int16 513\n") == 4
 
 
 def test_a_version_that_nothing_tells_is_unknown(bare: Board, add: Maker) -> None:

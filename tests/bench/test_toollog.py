@@ -1,8 +1,9 @@
-import random
 from collections.abc import Sequence
+from dataclasses import astuple, replace
+from math import isclose
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.bench.toollog import MIB, parse
@@ -89,14 +90,46 @@ INFO: count=50 first=121183 curr=115199 min=111222 max=121324 avg=116066 std=190
 INFO: Inference timings in us: Init: 530, First inference: 124020, Warmup (avg): 117225, Inference (avg): 116066
 INFO: Memory footprint delta from the start of the tool (MB): init=3.75 overall=12.1914
 """
-LITERT_PERCENTILES = """\
-INFO: count=50 first=5 curr=4 min=3 max=9 avg=4.5 std=1 p5=3 median=4 p95=8
-INFO: Inference timings in us: Init: 530, First inference: 9, Warmup (avg): 5, Inference (avg): 4.5
+TENSORFLOW_1_14 = """\
+Initialized session in 0.896ms
+Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
+count=215 first=12231 curr=2106 min=2065 max=12231 avg=2331.42 std=746
+
+Running benchmark for at least 100 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
+count=459 first=2143 curr=2101 min=2056 max=2656 avg=2177.1 std=124
+
+Average inference timings in us: Warmup: 2331.42, Init: 896, no stats: 2177.1
 """
+LITERT = """\
+INFO: [litert/runtime/accelerators/auto_registration.cc:148] CPU accelerator registered.
+INFO: Initialized session in 4.478ms.
+INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
+INFO: count=1055 first=1033 curr=473 min=443 max=1033 avg=465.319 std=18 p5=459 median=463 p95=478
+
+INFO: Running benchmark for at least 1000 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
+INFO: count=2112 first=463 curr=459 min=442 max=979 avg=464.545 std=13 p5=460 median=462 p95=478
+
+INFO: [./litert/tools/benchmark_litert_model.h:81]
+========== BENCHMARK RESULTS ==========
+INFO: [./litert/tools/benchmark_litert_model.h:82] Model initialization: 4.48 ms
+INFO: [./litert/tools/benchmark_litert_model.h:84] Warmup (first):       1.03 ms
+INFO: [./litert/tools/benchmark_litert_model.h:86] Warmup (avg):         0.47 ms (1055 runs)
+INFO: [./litert/tools/benchmark_litert_model.h:88] Inference (avg):      0.46 ms (2112 runs)
+INFO: [./litert/tools/benchmark_litert_model.h:92] Inference (min):      0.44 ms
+INFO: [./litert/tools/benchmark_litert_model.h:116] Overall footprint:    11.51 MB
+INFO: [./litert/tools/benchmark_litert_model.h:118] Peak memory:          12.25 MB
+"""
+LITERT_SUMMARY = LITERT.partition("INFO: [./litert")[0] + (
+    "INFO: Inference timings in us: Init: 4478, First inference: 1033, Warmup (avg): 465.319, Inference (avg): 464.545\n"
+)
 LITERT_ALL_SAME = """\
-INFO: count=50 curr=7(all same)
+INFO: count=50 curr=7(all same) p5=7 median=7 p95=7
 INFO: Inference timings in us: Init: 530, First inference: 9, Warmup (avg): 5, Inference (avg): 7
 """
+LOGCAT = "".join(
+    f"07-14 13:14:52.097 22838 22838 I tflite  : {line.removeprefix('INFO: ')}\n"
+    for line in TENSORFLOW_2_13.splitlines()
+)
 
 # Lines of the runtime's own, as they stand in public threads and in the recordings' standard error.
 OF_THE_RUNTIME = (
@@ -173,8 +206,50 @@ def test_what_the_tool_echoes_is_kept() -> None:
         pytest.param(
             TENSORFLOW_2_13, None, Timing(50, 121183, 111222, 121324, 116066, 1906), 530, None, id="TensorFlow 2.13"
         ),
-        pytest.param(LITERT_PERCENTILES, None, Timing(50, 5, 3, 9, 4.5, 1), 530, None, id="LiteRT with percentiles"),
-        pytest.param(LITERT_ALL_SAME, None, Timing(50, 7, 7, 7, 7, 0.0), 530, None, id="LiteRT, all the same"),
+        pytest.param(
+            TENSORFLOW_1_14,
+            Timing(215, 12231, 2065, 12231, 2331.42, 746),
+            Timing(459, 2143, 2056, 2656, 2177.1, 124),
+            896,
+            None,
+            id="TensorFlow 1.14",
+        ),
+        pytest.param(
+            TENSORFLOW_1_14.replace("no stats: ", "Inference: "),
+            Timing(215, 12231, 2065, 12231, 2331.42, 746),
+            Timing(459, 2143, 2056, 2656, 2177.1, 124),
+            896,
+            None,
+            id="TensorFlow 1.15",
+        ),
+        pytest.param(
+            LITERT,
+            Timing(1055, 1033, 443, 1033, 465.319, 18, 459, 463, 478),
+            Timing(2112, 463, 442, 979, 464.545, 13, 460, 462, 478),
+            4478,
+            round(12.25 * MIB),
+            id="LiteRT",
+        ),
+        pytest.param(
+            LITERT_SUMMARY,
+            Timing(1055, 1033, 443, 1033, 465.319, 18, 459, 463, 478),
+            Timing(2112, 463, 442, 979, 464.545, 13, 460, 462, 478),
+            4478,
+            None,
+            id="LiteRT with the old summary",
+        ),
+        pytest.param(LITERT_ALL_SAME, None, Timing(50, 7, 7, 7, 7, 0.0, 7, 7, 7), 530, None, id="LiteRT, all the same"),
+        pytest.param(
+            LITERT_ALL_SAME.replace(" p5=7 median=7 p95=7", ""),
+            None,
+            Timing(50, 7, 7, 7, 7, 0.0),
+            530,
+            None,
+            id="all the same, without percentiles",
+        ),
+        pytest.param(
+            LOGCAT, None, Timing(50, 121183, 111222, 121324, 116066, 1906), 530, None, id="through Android's log"
+        ),
         pytest.param(
             TENSORFLOW_2_13.replace("avg=116066", "avg=1.16066e+05"),
             None,
@@ -193,7 +268,7 @@ def test_what_other_versions_print_is_read(
     assert (log.init_us, log.peak_memory_bytes) == (init_us, peak)
 
 
-@pytest.mark.parametrize("text", [TENSORFLOW_2_1, LCE_DOCS, TENSORFLOW_2_13, LITERT_PERCENTILES, LITERT_ALL_SAME])
+@pytest.mark.parametrize("text", [TENSORFLOW_2_1, LCE_DOCS, TENSORFLOW_2_13, LITERT, LITERT_ALL_SAME])
 @pytest.mark.parametrize("line_end", ["\r\n", "\n\n", " \n"], ids=repr)
 def test_line_ends_make_no_difference(text: str, line_end: str) -> None:
     assert parse(text.replace("\n", line_end)) == parse(text)
@@ -206,7 +281,8 @@ def test_line_ends_make_no_difference(text: str, line_end: str) -> None:
         pytest.param("count=0\n", id="nothing else"),
         pytest.param("INFO: count=16 curr=3\nINFO: count=0\n", id="only the warm-up"),
         pytest.param(
-            LCE_DOCS.split("count=50", maxsplit=1)[0] + "count=0\n" + LCE_DOCS.splitlines()[-1], id="with a summary"
+            LCE_DOCS.split("count=50", maxsplit=1)[0] + "count=0\n" + LCE_DOCS.splitlines()[-1] + "\n",
+            id="with a summary",
         ),
     ],
 )
@@ -231,11 +307,36 @@ def test_a_tool_that_ran_nothing_is_no_success(text: str) -> None:
         pytest.param("Inference (avg): 31420.6", "Inference (avg): -", id="summary that is no number"),
         pytest.param("count=50", "count=" + "9" * 5000, id="count of 5000 digits"),
         pytest.param("count=16", "count=12 curr=3\ncount=16", id="three series"),
+        pytest.param("first=31929", "first=31930.5e1", id="first over the most"),
+        pytest.param("first=31929", "first=31000", id="first under the least"),
+        pytest.param("curr=31278", "curr=31000", id="last under the least"),
+        pytest.param("First inference: 41707", "First inference: 41000", id="summary has another first"),
+        pytest.param("Warmup (avg): 32491.4", "Warmup (avg): 32591.4", id="summary has another warm-up"),
+        pytest.param("Init: 1471", "Init: 1571", id="summary has another initialisation"),
+        pytest.param("std=260", "std=260 p5=31130 median=31400 p95=31500", id="p5 under the least"),
+        pytest.param("std=260", "std=260 p5=31450 median=31400 p95=31500", id="p5 over the median"),
+        pytest.param("std=260", "std=260 p5=31200 median=31600 p95=31500", id="median over p95"),
+        pytest.param("std=260", "std=260 median=32000", id="median over the most"),
+        pytest.param("std=260", "std=260 p5=31200 median=31400 p95=32000", id="p95 over the most"),
     ],
 )
 def test_a_log_that_contradicts_itself_is_refused(old: str, new: str) -> None:
     assert old in LCE_DOCS
     assert failure(LCE_DOCS.replace(old, new)).reason is Reason.UNPARSABLE
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Model initialization: 4.48", "Model initialization: 4.58"),
+        ("Warmup (first):       1.03", "Warmup (first):       1.13"),
+        ("Warmup (avg):         0.47", "Warmup (avg):         0.57"),
+        ("Inference (avg):      0.46", "Inference (avg):      0.56"),
+    ],
+)
+def test_litert_must_not_contradict_itself_either(old: str, new: str) -> None:
+    assert old in LITERT
+    assert failure(LITERT.replace(old, new)).reason is Reason.UNPARSABLE
 
 
 @pytest.mark.parametrize(
@@ -247,7 +348,7 @@ def test_a_log_that_contradicts_itself_is_refused(old: str, new: str) -> None:
     ],
 )
 def test_times_that_can_not_be_are_refused(line: str) -> None:
-    assert failure(line).reason is Reason.UNPARSABLE
+    assert failure(line + "\n").reason is Reason.UNPARSABLE
 
 
 @pytest.mark.parametrize("text", ["", "\n", "command not found", "INFO: STARTING!", "count=", "INFO: count=x first=3"])
@@ -286,58 +387,87 @@ def test_a_tool_that_was_killed_before_its_summary_has_no_result(name: str) -> N
     assert {failure(prefix).reason for prefix in cut} == {Reason.UNPARSABLE}
 
 
-@pytest.mark.parametrize("name", ["base_bnn", "peakmem_bnn"])
-def test_a_log_cut_within_a_line_never_gives_other_numbers(name: str) -> None:
-    whole = recording(name).stdout
-    expected = parse(whole)
-    ends = range(whole.rindex("INFO: count="), whole.index("INFO: Note"))
-    read = [log for log in (parsed(whole[:end]) for end in ends) if isinstance(log, ToolLog)]
-    assert {log.inference for log in read} == {expected.inference}
-    assert {round(log.init_us or 0) for log in read} == {expected.init_us}
+def told_by(log: ToolLog) -> tuple[object, ...]:
+    return log.warmup, log.inference, log.init_us, log.peak_memory_bytes, log.resident_memory_bytes
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("seed", range(5))
-def test_lines_of_the_runtime_in_between_change_nothing(name: str, seed: int) -> None:
-    randomly = random.Random(seed)
+@given(st.sampled_from([*(recording(name).stdout for name in NUMBERS), LITERT, LCE_DOCS, TENSORFLOW_2_1]), st.data())
+@settings(max_examples=300)
+def test_a_log_cut_anywhere_never_gives_other_numbers(whole: str, data: st.DataObject) -> None:
+    end = data.draw(st.integers(0, len(whole)) | st.integers(whole.rindex("count="), len(whole)))
+    log = parsed(whole[:end])
+    if isinstance(log, ToolLog):
+        expected = told_by(parse(whole))
+        assert all(found in (None, number) for found, number in zip(told_by(log), expected, strict=True))
+        assert log.inference == parse(whole).inference
+    else:
+        assert log is Reason.UNPARSABLE
+
+
+OF_OTHERS = st.sampled_from(OF_THE_RUNTIME) | st.text(
+    st.characters(categories=["L", "P", "Zs"], exclude_characters="=[]"), max_size=40
+)
+
+
+@given(st.sampled_from(sorted(NUMBERS)), st.data())
+def test_lines_of_others_in_between_change_nothing(name: str, data: st.DataObject) -> None:
+    """As standard error comes in where both go through one stream: line by line."""
     lines = recording(name).stdout.splitlines()
-    mixed = [line for one in lines for line in (*randomly.choices(OF_THE_RUNTIME, k=randomly.randrange(3)), one)]
-    assert parse("\n".join(mixed)) == parse(recording(name).merged)
+    for line in data.draw(st.lists(OF_OTHERS, max_size=20)):
+        lines.insert(data.draw(st.integers(0, len(lines))), line)
+    assert parse("\n".join(lines) + "\n") == parse(recording(name).merged)
 
 
-def count_line(times: Sequence[float]) -> str:
-    """As the tool prints it: six digits, and one run alone as `curr`."""
-    if len(times) == 1:
-        return f"INFO: count=1 curr={times[0]:g}\n"
+def test_the_memory_that_it_held_at_its_end_is_read_beside_the_peak() -> None:
+    log = parse(recording("peakmem_bnn").merged)
+    assert (log.peak_memory_bytes, log.resident_memory_bytes) == (round(21.9805 * MIB), 23 * MIB)
+    assert parse(recording("base_bnn").merged).resident_memory_bytes is None
+
+
+def timing(times: Sequence[float], percentiles: bool) -> Timing:
+    ordered = sorted(times)
+    p5, median, p95 = (ordered[int(share * (len(times) - 1))] for share in (0.05, 0.5, 0.95))
     average = sum(times) / len(times)
     deviation = int((sum((one - average) ** 2 for one in times) / len(times)) ** 0.5)
-    return (
-        f"INFO: count={len(times)} first={times[0]:g} curr={times[-1]:g} min={min(times):g} max={max(times):g} "
-        f"avg={average:g} std={deviation}\n"
-    )
+    shape = Timing(len(times), times[0], ordered[0], ordered[-1], average, deviation if len(times) > 1 else None)
+    return replace(shape, p5_us=p5, median_us=median, p95_us=p95) if percentiles else shape
+
+
+def count_line(times: Sequence[float], percentiles: bool) -> str:
+    """As the tool prints it: six digits, and one run alone as `curr`."""
+    of = timing(times, percentiles)
+    fields = f"first={of.first_us:g} curr={times[-1]:g} min={of.min_us:g} max={of.max_us:g} avg={of.avg_us:g}"
+    printed = f"curr={times[0]:g}" if of.count == 1 else f"{fields} std={of.std_us}"
+    more = f" p5={of.p5_us:g} median={of.median_us:g} p95={of.p95_us:g}" if percentiles else ""
+    return f"INFO: count={of.count} {printed}{more}\n"
+
+
+def near(found: Timing, expected: Timing) -> bool:
+    pairs = zip(astuple(found), astuple(expected), strict=True)
+    return all(one == other or isclose(one, other, rel_tol=1e-5) for one, other in pairs)
 
 
 TIMES = st.lists(st.floats(0.5, 1e9), min_size=1, max_size=20)
 
 
-@given(TIMES, TIMES, st.floats(1, 1e9), st.none() | st.floats(0.1, 1e5))
-def test_a_printed_log_parses_back(warmup: list[float], times: list[float], init_us: float, peak: float | None) -> None:
+@given(TIMES, TIMES, st.floats(1, 1e9), st.none() | st.floats(0.1, 1e5), st.booleans())
+def test_a_printed_log_parses_back(
+    warmup: list[float], times: list[float], init_us: float, peak: float | None, percentiles: bool
+) -> None:
     average = sum(times) / len(times)
     text = (
         "INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds\n"
-        + count_line(warmup)
+        + count_line(warmup, percentiles)
         + "\nINFO: Running benchmark for at least 50 iterations and at least 1 seconds\n"
-        + count_line(times)
+        + count_line(times, percentiles)
         + f"\nINFO: Inference timings in us: Init: {init_us:g}, First inference: {warmup[0]:g}, "
         + f"Warmup (avg): {sum(warmup) / len(warmup):g}, Inference (avg): {average:g}\n"
         + (f"INFO: Overall peak memory footprint (MB) via periodic monitoring: {peak:g}\n" if peak else "")
     )
     log = parse(text)
     assert log.warmup is not None
-    for timing, printed in ((log.warmup, warmup), (log.inference, times)):
-        found = (timing.count, timing.first_us, timing.min_us, timing.max_us, timing.avg_us)
-        expected = (len(printed), printed[0], min(printed), max(printed), sum(printed) / len(printed))
-        assert found == pytest.approx(expected, rel=1e-5)
+    assert near(log.warmup, timing(warmup, percentiles))
+    assert near(log.inference, timing(times, percentiles))
     assert log.init_us == pytest.approx(init_us, rel=1e-5)
     assert log.peak_memory_bytes == (None if peak is None else pytest.approx(peak * MIB, rel=1e-5))
 
@@ -353,6 +483,8 @@ SNIPPETS = st.sampled_from(
             "min=1",
             " max=9",
             " avg=4",
+            " p5=2",
+            " median=",
             " std=",
             "\n",
             " ",
@@ -380,10 +512,10 @@ def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
     raises_nothing_else(text)
 
 
-@given(st.lists(SNIPPETS, max_size=12).map("".join))
-@example("count=1 curr=3\nInference timings in us: Init: ., Inference (avg): 3")
-@example("count=1 curr=3\nInitialized session in -ms")
-@example("count=1 curr=3\nOverall peak memory footprint (MB) via periodic monitoring: 1e999")
-@example("count=1 curr=3\n[Overall] - Memory usage: max resident set size = e MB")
+@given(st.lists(SNIPPETS, max_size=12).map(lambda words: "".join(words) + "\n"))
+@example("count=1 curr=3\nInference timings in us: Init: ., Inference (avg): 3\n")
+@example("count=1 curr=3\nInitialized session in -ms\n")
+@example("count=1 curr=3\nOverall peak memory footprint (MB) via periodic monitoring: 1e999\n")
+@example("count=1 curr=3\n[Overall] - Memory usage: max resident set size = e MB\n")
 def test_random_words_of_the_tools_raise_nothing_but_a_failed_case(text: str) -> None:
     raises_nothing_else(text)

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import flatbuffers
+import numpy as np
 import pytest
+import tflite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.conversion.anatomy import IDENTIFIER, anatomy
+from harness.conversion.anatomy import IDENTIFIER, Tensor, anatomy, inputs, outputs
 from harness.core.sweep import Anatomy
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -28,6 +31,63 @@ def test_a_binary_networks_first_layer_takes_real_values_and_is_float() -> None:
         binary_macs=2 * HIDDEN + LAST,
         float_macs=FIRST,
     )
+
+
+@pytest.mark.parametrize("model", [BINARY, FLOAT], ids=["binary", "float"])
+def test_what_goes_in_and_what_comes_out(model: bytes) -> None:
+    assert inputs(model) == (Tensor("serving_default_image:0", (1, 8, 8, 1), "float32"),)
+    assert outputs(model) == (Tensor("StatefulPartitionedCall:0", (1, 10), "float32"),)
+
+
+def made_of(*tensors: tuple[str, int, list[int]]) -> bytes:
+    """A model that has them all as its inputs, and the last as its output."""
+    builder = flatbuffers.Builder()
+    made = []
+    for name, type, sizes in tensors:
+        label, shape = builder.CreateString(name), builder.CreateNumpyVector(np.array(sizes, np.int32))
+        tflite.TensorStart(builder)
+        tflite.TensorAddName(builder, label)
+        tflite.TensorAddShape(builder, shape)
+        tflite.TensorAddType(builder, type)
+        made.append(tflite.TensorEnd(builder))
+    tflite.SubGraphStartTensorsVector(builder, len(made))
+    for one in reversed(made):
+        builder.PrependUOffsetTRelative(one)
+    listed = builder.EndVector()
+    into = builder.CreateNumpyVector(np.arange(len(made), dtype=np.int32))
+    out = builder.CreateNumpyVector(np.array([len(made) - 1], np.int32))
+    tflite.SubGraphStart(builder)
+    tflite.SubGraphAddTensors(builder, listed)
+    tflite.SubGraphAddInputs(builder, into)
+    tflite.SubGraphAddOutputs(builder, out)
+    graph = tflite.SubGraphEnd(builder)
+    tflite.ModelStartSubgraphsVector(builder, 1)
+    builder.PrependUOffsetTRelative(graph)
+    graphs = builder.EndVector()
+    tflite.ModelStart(builder)
+    tflite.ModelAddSubgraphs(builder, graphs)
+    builder.Finish(tflite.ModelEnd(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def test_a_dynamic_dimension_is_1_and_a_type_has_numpys_name() -> None:
+    model = made_of(("image", tflite.TensorType.UINT8, [-1, 28, 28, 3]), ("mask", tflite.TensorType.BOOL, []))
+    mask = Tensor("mask", (), "bool")
+    assert inputs(model) == (Tensor("image", (1, 28, 28, 3), "uint8"), mask)
+    assert outputs(model) == (mask,)
+
+
+@pytest.mark.parametrize(
+    "type", ["float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool", "complex64"]
+)
+def test_a_types_name_is_numpys(type: str) -> None:
+    (tensor,) = inputs(made_of(("x", getattr(tflite.TensorType, type.upper()), [1])))
+    assert np.dtype(tensor.dtype).name == type
+
+
+def test_a_type_that_numpy_lacks_is_named_all_the_same() -> None:
+    model = made_of(("words", tflite.TensorType.STRING, [1]), ("weights", tflite.TensorType.INT4, [2]))
+    assert [tensor.dtype for tensor in inputs(model)] == ["string", "int4"]
 
 
 def test_twins_do_the_same_work() -> None:
@@ -91,9 +151,10 @@ def structure(length: int) -> st.SearchStrategy[int]:
 
 
 def told(content: bytes) -> None:
-    """Whatever the bytes: an anatomy, or a ValueError that says what the file is not."""
-    try:
-        anatomy(content)
-    except ValueError as error:
-        if not str(error).startswith("is no "):
-            raise
+    """Whatever the bytes: what was asked, or a ValueError that says what the file is not."""
+    for read in (anatomy, inputs, outputs):
+        try:
+            read(content)
+        except ValueError as error:
+            if not str(error).startswith("is no "):
+                raise

@@ -1,13 +1,15 @@
 """What is measured: devices, tools, protocols, cases, runs and measurements."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from harness.core.ids import content_id, essential, plain
 
+MOST_THREADS = 1024
 STRICT: Final = {
     "extra": "forbid",
     "allow_inf_nan": False,
@@ -15,51 +17,95 @@ STRICT: Final = {
 
 
 @dataclass(frozen=True)
+class Gates:
+    """When a process may start, and whether it counts. `bench/quality.py` gives each threshold's reason.
+
+    A device that is hotter than `max_temperature_c`, of whose CPU time others use more than the share `max_busy`, whose
+    battery is under `min_battery` percent or whose screen is on is waited for, `max_wait_s` in all for a batch; then it
+    is measured as it is. A process that was disturbed all the same is kept, marked, and repeated.
+    """
+
+    max_wait_s: Annotated[float, Ge(0)] = 120.0
+    max_temperature_c: Annotated[float, Gt(0)] = 60.0
+    max_busy: Annotated[float, Gt(0), Le(1)] = 0.1
+    min_battery: Annotated[int, Ge(0), Le(100)] = 20
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How a case is measured.
 
-    `processes` of the tool, each `warmup_*` first, then at least `num_runs` runs and `min_secs` seconds.
+    `processes` of the tool, each `warmup_*` first, then at least `num_runs` runs and `min_secs` seconds. Where there is
+    a `target`, more of them, up to `max_processes`, until the median's 95 % interval is narrower than that share of the
+    median. `order`: the cases of a device are `interleaved` in shuffled blocks, or measured one after the other.
+    `canary`: a small model is measured before and after them; `answers`: once for each artifact and tool on a device,
+    its outputs are held against those here.
+    Defaults are what the first version did, so that its cases keep their ids.
     """
 
-    name: str
-    threads: int = 1
-    warmup_runs: int = 1
-    warmup_min_secs: float = 0.5
-    num_runs: int = 50
-    min_secs: float = 1.0
-    max_secs: float = 150.0
-    processes: int = 10
+    name: Annotated[str, MinLen(1), MaxLen(32)]
+    threads: Annotated[int, Ge(1), Le(MOST_THREADS)] = 1
+    warmup_runs: Annotated[int, Ge(0)] = 1
+    warmup_min_secs: Annotated[float, Ge(0)] = 0.5
+    num_runs: Annotated[int, Ge(1)] = 50
+    min_secs: Annotated[float, Ge(0)] = 1.0
+    max_secs: Annotated[float, Gt(0)] = 150.0
+    processes: Annotated[int, Ge(1)] = 10
+    max_processes: Annotated[int, Ge(0)] = 0
+    target: Annotated[float, Ge(0), Lt(1)] = 0.0
+    order: Literal["interleaved", "sequential"] = "sequential"
+    gates: Gates | None = None
+    canary: bool = False
+    answers: bool = False
+    __pydantic_config__ = STRICT
 
     @property
     def timeout_s(self) -> float:
         """Far more than a process may take by its own limits: start-up, warm-up and runs each end by `max_secs`."""
         return 60 + 2 * self.max_secs
 
+    @property
+    def most_processes(self) -> int:
+        """That may count."""
+        return max(self.processes, self.max_processes)
+
 
 # Six processes are the fewest whose range holds the median with 95 % probability (1 - 2 * 0.5**6 = 96.9 %).
 PROTOCOLS = {
-    protocol.name: protocol
+    protocol.name: replace(protocol, order="interleaved", canary=True, answers=True)
     for protocol in (
-        Protocol("quick", warmup_min_secs=0.1, num_runs=20, min_secs=0.2, processes=6),
-        Protocol("standard", processes=10),
-        Protocol("thorough", num_runs=100, min_secs=3.0, processes=20),
+        Protocol(
+            "quick",
+            warmup_min_secs=0.1,
+            num_runs=20,
+            min_secs=0.2,
+            processes=6,
+            max_processes=12,
+            target=0.10,
+            gates=Gates(max_wait_s=5.0),
+        ),
+        Protocol("standard", processes=10, max_processes=40, target=0.02, gates=Gates()),
+        Protocol(
+            "thorough",
+            num_runs=100,
+            min_secs=3.0,
+            processes=20,
+            max_processes=100,
+            target=0.01,
+            gates=Gates(max_wait_s=600.0),
+        ),
     )
 }
 
 
-MOST_THREADS = 1024
-
-
 @dataclass(frozen=True)
 class BenchRequest:
-    """The part of a sweep file that says how its artifacts are measured."""
+    """The part of a sweep file that says how its artifacts are measured: by a named protocol, or one spelled out."""
 
-    protocol: Literal["quick", "standard", "thorough"] = "standard"
+    protocol: Literal["quick", "standard", "thorough"] | Mapping[str, Any] = "standard"
     threads: Annotated[tuple[Annotated[int, Ge(1), Le(MOST_THREADS)], ...], MinLen(1)] = (1,)
     __pydantic_config__ = STRICT
-
-    def protocols(self) -> tuple[Protocol, ...]:
-        return tuple(replace(PROTOCOLS[self.protocol], threads=threads) for threads in dict.fromkeys(self.threads))
 
 
 @dataclass(frozen=True)
@@ -102,6 +148,9 @@ class Timing:
     max_us: float
     avg_us: float
     std_us: float | None
+    p5_us: float | None = None
+    median_us: float | None = None
+    p95_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,12 +161,25 @@ class ToolLog:
     warmup: Timing | None = None
     init_us: float | None = None
     peak_memory_bytes: int | None = None
+    resident_memory_bytes: int | None = None
     echo: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a process stood in the order: its batch, the block in it, and its place within the block, from 0."""
+
+    batch: str
+    block: int
+    position: int
+
+
+@dataclass(frozen=True)
 class Process:
-    """One process of the tool, as it ended: `seconds` by the device's clock, its hottest sensor, its raw output."""
+    """One process of the tool, as it ended: `seconds` by the device's clock, its raw output.
+
+    `watch` is what the device's sensors said meanwhile, in the words of `bench/watch.py`.
+    """
 
     number: int
     started_at: str
@@ -125,21 +187,46 @@ class Process:
     exit_code: int
     stdout: str
     stderr: str
-    temperature_c: float | None = None
+    watch: str = ""
     artifact_sha256: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the device's sensors said during a process. What it can't tell is None.
+
+    `temperature_c`: the hottest; `frequency_khz`: the average over the samples of the slowest core used; `throttled`:
+    whether the system said that it slowed down; `busy`: the share of all cores' time that others used, 0 to 1;
+    `power_uw`: the average while inferences ran, idle power included.
+    """
+
+    temperature_c: float | None = None
+    frequency_khz: float | None = None
+    throttled: bool | None = None
+    busy: float | None = None
+    power_uw: float | None = None
 
 
 @dataclass(frozen=True)
 class Run:
-    """One process of the tool that told its numbers: its raw output is kept for ever."""
+    """One process of the tool that told its numbers: its raw output is kept for ever.
+
+    `disturbed` says why it does not count; it is empty where it does.
+    """
 
     process: Process
     log: ToolLog
+    watched: Watched = Watched()
+    disturbed: str = ""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A measurement's numbers over its runs: `latency_us` is the median of the runs' averages, with a 95 % interval."""
+    """A measurement's numbers over its runs: `latency_us` is the median of the runs' averages, with a 95 % interval.
+
+    `runs` counted and `disturbed_runs` did not. `energy_uj`: of one inference, beyond what the idle device takes.
+    """
 
     latency_us: float
     latency_low_us: float | None
@@ -147,6 +234,12 @@ class Summary:
     runs: int
     peak_memory_bytes: int | None
     quality: str
+    disturbed_runs: int = 0
+    temperature_c: float | None = None
+    frequency_khz: float | None = None
+    energy_uj: float | None = None
+    energy_low_uj: float | None = None
+    energy_high_uj: float | None = None
 
 
 @dataclass(frozen=True)
@@ -159,3 +252,8 @@ class Measurement:
     summary: Summary
     facts: dict[str, str]
     measured_at: str
+
+
+def with_threads(protocol: Protocol, threads: Iterable[int]) -> tuple[Protocol, ...]:
+    """One for each thread count."""
+    return tuple(replace(protocol, threads=count) for count in dict.fromkeys(threads))

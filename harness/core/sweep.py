@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
-from harness.core.bench import STRICT, BenchRequest
+from harness.core.bench import STRICT, BenchRequest, Protocol
 from harness.core.errors import Reason
 from harness.core.ids import content_id, essential
 
@@ -135,7 +135,7 @@ class Sweep:
     name: str
     trials: tuple[Trial, ...]
     resources: Resources
-    bench: BenchRequest
+    protocols: tuple[Protocol, ...]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ class Artifact:
     """A converted model: its bytes are named by `sha256`.
 
     `accuracy` is its own, 0 to 1, from its interpreter on the test set; `agreement` the share of test images
-    on which its class is the trained model's.
+    on which its class is the trained model's. `correct` says which images it got right, in the test set's order:
+    their number in 4 bytes, big-endian, then a bit for each, the first in the highest bit (`numpy.packbits`).
     """
 
     sha256: str
@@ -173,6 +174,7 @@ class Artifact:
     anatomy: Anatomy
     accuracy: float | None = None
     agreement: float | None = None
+    correct: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ class Timings:
 class TrialOutcome:
     """A finished trial.
 
-    `accuracy` is the trained model's on the test set; `files` holds each artifact's bytes by SHA-256.
+    `accuracy` is the trained model's on the test set. By the artifacts' SHA-256: `files` holds their bytes, `probes`
+    a few test images with their interpreter's own outputs, to ask a device's tool for (`bench/answers.py`).
     """
 
     trial_id: str
@@ -207,6 +210,7 @@ class TrialOutcome:
     timings: Timings
     node: str
     versions: Mapping[str, str]
+    probes: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

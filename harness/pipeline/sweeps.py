@@ -3,19 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.core.bench import with_threads
 from harness.core.ids import essential, plain
 from harness.core.sweep import Sweep, Trial
 from harness.data import DATASETS
 from harness.models import ARCHITECTURES, Architecture
 from harness.spec.document import Document, check
+from harness.spec.protocol import protocol_of
 from harness.spec.sweep_file import Point
 
 
 def sweep_of(points: Sequence[Point]) -> Sweep:
     """The points' trials, each once, however many points say the same. Raises SpecError."""
     trials = {trial.id: trial for point in points for trial in _trials(point)}
-    first = points[0].values
-    return Sweep(first.name, tuple(trials.values()), first.resources, first.bench)
+    document, first = points[0].document, points[0].values
+    protocol = protocol_of(document, first.bench.protocol, ("bench", "protocol"))
+    return Sweep(first.name, tuple(trials.values()), first.resources, with_threads(protocol, first.bench.threads))
 
 
 def _trials(point: Point) -> list[Trial]:

@@ -1,6 +1,7 @@
 """A YAML file that remembers where each key stands, and values checked against a core type."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,8 +30,8 @@ _PLAINER = {
     "union_tag_not_found": "lacks a kind: local, ssh or adb",
     "union_tag_invalid": "is of a kind that is not known; known: local, ssh, adb",
 }
-_WANTED = {"dataclass_type": "a mapping"}
-_UNION_MEMBERS = {"float", "constrained-float", "Schedule", "literal['auto']", "local", "ssh", "adb"}
+_WANTED = {"dataclass_type": "a mapping", "dict_type": "a mapping"}
+_UNION_MEMBERS = re.compile(r"float|constrained-float|Schedule|Gates|local|ssh|adb|(literal|dict|tuple)\[.*\]")
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _words(problems: Sequence[Any]) -> str:
 
 def _real_keys(location: Sequence[str | int]) -> KeyPath:
     """pydantic's location without the names that it gives to a union's members."""
-    return tuple(part for part in location if part not in _UNION_MEMBERS)
+    return tuple(part for part in location if isinstance(part, int) or not _UNION_MEMBERS.fullmatch(part))
 
 
 def _to_plain(node: Any) -> Any:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.bench import PROTOCOLS, BenchRequest, Case, Protocol, Tool
+from harness.core.bench import PROTOCOLS, Case, Protocol, Tool, with_threads
 from harness.core.sweep import Conversion, Precision, Recipe, Schedule, Timings, Trial
 
 TRIAL = Trial(
@@ -117,9 +117,8 @@ def test_a_protocols_defaults_do_not_matter() -> None:
     assert replace(CASE, protocol=Protocol("quick", 1, 1, 0.5, 50, 1.0, 150.0, 10)).id == CASE.id
 
 
-def test_a_bench_request_is_its_protocol_at_every_thread_count() -> None:
-    asked = BenchRequest("quick", (1, 4)).protocols()
-    assert asked == (PROTOCOLS["quick"], replace(PROTOCOLS["quick"], threads=4))
+def test_a_protocol_at_every_thread_count() -> None:
+    assert with_threads(PROTOCOLS["quick"], (1, 4, 1)) == (PROTOCOLS["quick"], replace(PROTOCOLS["quick"], threads=4))
 
 
 def test_every_protocol_runs_enough_processes_for_an_interval() -> None:

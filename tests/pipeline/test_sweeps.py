@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.bench import BenchRequest
+from harness.core.bench import PROTOCOLS, with_threads
 from harness.core.errors import SpecError
 from harness.core.sweep import Precision, Resources, Sweep
 from harness.pipeline.sweeps import sweep_of
@@ -37,7 +37,8 @@ def test_a_sweep_trains_every_precision_with_every_seed(tmp_path: Path) -> None:
     assert [(trial.precision, trial.seed) for trial in made.trials] == [
         (precision, seed) for seed in (0, 1) for precision in (Precision.BINARY, Precision.FLOAT32)
     ]
-    assert (made.name, made.resources, made.bench) == ("small", Resources(2.0, 0.0), BenchRequest("quick", (1, 4)))
+    assert (made.name, made.resources) == ("small", Resources(2.0, 0.0))
+    assert made.protocols == with_threads(PROTOCOLS["quick"], (1, 4))
 
 
 def test_a_trial_has_all_parameters_and_knows_the_chosen_ones(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """Rows of the view `results`, as the tests of comparing and reporting need them."""
 
 import json
+from dataclasses import replace
 from typing import Any
+
+from harness.core.bench import PROTOCOLS
+from harness.core.ids import plain
 
 
 def result_row(**changed: Any) -> dict[str, Any]:
@@ -27,12 +31,24 @@ def result_row(**changed: Any) -> dict[str, Any]:
         "tool": "python_runner",
         "threads": 1,
         "protocol": "quick",
+        "protocol_settings": protocol_settings(),
         "latency_us": 100.0,
         "latency_low_us": 90.0,
         "latency_high_us": 110.0,
         "runs": 6,
         "peak_memory_bytes": 1_000_000,
         "energy_uj": None,
+        "energy_low_uj": None,
+        "energy_high_uj": None,
+        "disturbed_runs": 0,
+        "temperature_c": None,
+        "frequency_khz": None,
+        "classes_agree": None,
+        "largest_difference": None,
+        "cpus": "",
+        "tool_sha256": "1" * 64,
+        "interpreter": "an interpreter 1.0",
+        "measurement_id": 1,
         "quality": "ok",
         "measured_at": "2024-01-01T00:00:00+00:00",
         "case_id": "cccc000000000001",
@@ -41,6 +57,10 @@ def result_row(**changed: Any) -> dict[str, Any]:
         **changed,
     }
     return {**row, **{key: json.dumps(row[key]) for key in ("parameters", "recipe") if isinstance(row[key], dict)}}
+
+
+def protocol_settings(name: str = "quick", **changed: Any) -> str:
+    return json.dumps(plain(replace(PROTOCOLS[name], **changed)))
 
 
 def own_model_row(**changed: Any) -> dict[str, Any]:

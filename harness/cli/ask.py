@@ -9,10 +9,10 @@ from harness.cli.session import Session, console
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
 from harness.core.units import counted
-from harness.pipeline.compare import compared, pairs, regression
+from harness.pipeline.regression import is_unseen, regression
 from harness.report.files import FORMATS, WRITERS
-from harness.report.tables import add, comparison, plain_rows, table
-from harness.store.reading import Rows, ask, named_queries, results
+from harness.report.tables import add, conclusions, plain_rows, print_comparison, table, told_differences
+from harness.store.reading import Rows, ask, correct_images, evidence, named_queries, results
 
 
 def query(question: str | None, format: str, out: Path | None) -> None:
@@ -50,17 +50,58 @@ def _save(out: Path, content: bytes) -> None:
 
 def compare(baseline: str, candidate: str, metrics: Sequence[str], fail_on_regression: str | None) -> int:
     """How many regressions there are over the limit."""
+    from harness.pipeline.compare import compared, pairs, selected  # brings scipy, which `query` does not wait for
+
     if unknown := sorted(set(metrics) - set(METRICS)):
         raise RequestError(f"--metric {unknown[0]}: is not known; known: {', '.join(METRICS)}.")
     limit = _share(fail_on_regression) if fail_on_regression is not None else None
-    found = [compared(pair) for pair in pairs(results(Session.here().reader), baseline, candidate)]
+    reader = Session.here().reader
+    rows = results(reader)
+    chosen = [row for word in (baseline, candidate) for row in selected(rows, word)]
+    behind = evidence(reader, {row["measurement_id"] for row in chosen})
+    held = pairs(rows, baseline, candidate, behind)
+    found = compared(held, behind, correct_images(reader, {row["artifact"] for row in chosen}))
+    _print_compared(found, baseline, candidate, metrics)
+    return 0 if limit is None else _judge(found, metrics, limit)
+
+
+def _print_compared(found: Sequence[Comparison], baseline: str, candidate: str, metrics: Sequence[str]) -> None:
     out = console()
     out.print(f"{candidate} against {baseline}: ratios are candidate / baseline, under 1 is faster or smaller.")
-    out.print(comparison(found, metrics))
-    worse = [] if limit is None else [line for one in found for line in _regressions(one, metrics, limit)]
-    for line in worse:
+    print_comparison(out, found, metrics)
+    told = conclusions(found, candidate) if "latency" in metrics else []
+    for line in (*told, *told_differences(found)):
+        out.print(line, soft_wrap=True)
+
+
+def _judge(found: Sequence[Comparison], metrics: Sequence[str], limit: float) -> int:
+    """How many regressions there are over the limit; on standard error each of them, and what could not be seen."""
+    worse = [line for one in found for line in _regressions(one, metrics, limit)]
+    for line in (*worse, *_unseen(found if "latency" in metrics else (), limit)):
         print(line, file=sys.stderr)
     return len(worse)
+
+
+def _regressions(one: Comparison, metrics: Sequence[str], limit: float) -> Iterator[str]:
+    for metric in metrics:
+        change = regression(one, metric, limit)
+        if change is not None:
+            artifact = one.pair.candidate["artifact"][:12]
+            yield f"{metric} on {_where(one)}: {artifact} is {change:.1%} worse, over {limit:.1%}."
+
+
+def _unseen(found: Sequence[Comparison], limit: float) -> Iterator[str]:
+    unseen = [one for one in found if is_unseen(one, limit)]
+    if unseen:
+        yield (
+            f"latency on {'; '.join(dict.fromkeys(map(_where, unseen)))}: a change of {limit:.1%} would not have shown "
+            f"in {len(unseen)} of {counted(len(found), 'comparison')}; bench both again with --protocol thorough."
+        )
+
+
+def _where(one: Comparison) -> str:
+    row = one.pair.candidate
+    return f"{row['device']}, {counted(row['threads'], 'thread')}"
 
 
 def _share(percent: str) -> float:
@@ -73,17 +114,6 @@ def _share(percent: str) -> float:
             f"--fail-on-regression {percent}: has to be a number of percent of 0 or more, for example 3%."
         )
     return share
-
-
-def _regressions(one: Comparison, metrics: Sequence[str], limit: float) -> Iterator[str]:
-    row = one.pair.candidate
-    for metric in metrics:
-        change = regression(one.pair, metric)
-        if change is not None and change > limit:
-            yield (
-                f"{metric} on {row['device']}, {counted(row['threads'], 'thread')}: "
-                f"{row['artifact'][:12]} is {change:.1%} worse, over {limit:.1%}."
-            )
 
 
 def status() -> None:

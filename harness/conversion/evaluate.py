@@ -1,5 +1,6 @@
 """What an artifact answers: LCE's interpreter over the test set, held against the trained model."""
 
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,22 +20,34 @@ if TYPE_CHECKING:
 LEAST_AGREEMENT = 0.97
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Shares of the test images, 0 to 1."""
+_COUNT = struct.Struct(">I")
 
-    accuracy: float
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Over n test images: `outputs` (n, classes); `correct` (n,), whether each was classed right.
+
+    `agreement` is the share of the images, 0 to 1, on which the class is the trained model's.
+    """
+
+    outputs: "Probabilities"
+    correct: "NDArray[np.bool_]"
     agreement: float
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.correct.mean())
 
 
 def evaluate(
     flatbuffer: bytes, images: "Images", labels: "Labels", expected: "Probabilities", threads: int
 ) -> Evaluation:
-    """The artifact's accuracy, and how often its class is that of `expected` (n, classes).
+    """What the artifact answers, and how often its class is that of `expected` (n, classes).
 
     Raises TrialFailed where they agree on less than LEAST_AGREEMENT.
     """
-    classes = predict(flatbuffer, images, threads).argmax(axis=1)
+    outputs = predict(flatbuffer, images, threads)
+    classes = outputs.argmax(axis=1)
     agreement = float(np.mean(classes == expected.argmax(axis=1)))
     if agreement < LEAST_AGREEMENT:
         raise TrialFailed(
@@ -43,7 +56,18 @@ def evaluate(
             f"{agreement:.1%} of the test images, under {LEAST_AGREEMENT:.0%}: "
             "the conversion changed the network; compare the deployed graph with the trained one.",
         )
-    return Evaluation(float(np.mean(classes == labels)), agreement)
+    return Evaluation(outputs, classes == labels, agreement)
+
+
+def pack_correct(correct: "NDArray[np.bool_]") -> bytes:
+    """As `Artifact.correct` keeps it."""
+    return _COUNT.pack(len(correct)) + np.packbits(correct).tobytes()
+
+
+def unpack_correct(packed: bytes) -> "NDArray[np.bool_]":
+    """(n,), what `pack_correct` was given."""
+    (count,) = _COUNT.unpack_from(packed)
+    return np.unpackbits(np.frombuffer(packed, np.uint8, offset=_COUNT.size), count=count).astype(bool)
 
 
 def predict(flatbuffer: bytes, images: "Images", threads: int = 1) -> "Probabilities":

@@ -1,6 +1,8 @@
 """Two artifacts measured alike, side by side."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 METRICS = {"latency": "latency_us", "size": "size_bytes", "accuracy": "accuracy", "memory": "peak_memory_bytes"}
@@ -8,27 +10,65 @@ METRICS = {"latency": "latency_us", "size": "size_bytes", "accuracy": "accuracy"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two rows of `results` of one device, tool, protocol and thread count."""
+class Estimate:
+    """A ratio (candidate over baseline) or a difference (candidate minus baseline), with its 95 % interval.
 
-    baseline: dict[str, Any]
-    candidate: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Candidate over baseline; `low` and `high` bound it where both have an interval."""
+    `p` is two-sided, for no change at all. `smallest_change`, a share of 1, is the least change in either direction
+    that these data would have shown with 90 % probability. What the data can't tell is None.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
+    p: float | None = None
+    smallest_change: float | None = None
+    samples: int = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What stands behind a measurement: each counted run's average, in microseconds, and how the device was then.
+
+    `by_block` holds those of the averages that have a place in the order of a batch, by batch and block.
+    """
+
+    averages_us: tuple[float, ...]
+    by_block: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    harness_version: str = ""
+
+
+class Verdict(str, Enum):
+    """What the data say of a change, once it is accounted for how many comparisons were made."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    NO_DIFFERENCE = "no difference found"
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows of `results` of one device and thread count, and in words what else differs between them."""
+
+    baseline: dict[str, Any]
+    candidate: dict[str, Any]
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a pair says: ratios of latency and size, and the difference of accuracy in shares of 1."""
+    """What a pair says: ratios of latency and size, and the difference of accuracy in shares of 1.
+
+    `p` is that of the latency's ratio, adjusted for the number of comparisons made at once.
+    """
 
     pair: Pair
-    latency: Ratio
-    size: Ratio
-    accuracy: float | None
+    latency: Estimate
+    size: Estimate
+    accuracy: Estimate | None
+    verdict: Verdict = Verdict.UNKNOWN
+    p: float | None = None

@@ -1,53 +1,43 @@
 """`harness compare`: which rows are held against which, and what their numbers say. Pure functions over rows."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from math import nan
 from typing import Any
 
-from harness.core.comparison import METRICS, Comparison, Pair, Ratio
+from harness.bench.statistics import (
+    FEWEST_PAIRS,
+    accuracy_difference,
+    adjusted,
+    ratio_in_blocks,
+    ratio_of_samples,
+    verdict,
+)
+from harness.conversion.evaluate import unpack_correct
+from harness.core.comparison import Comparison, Estimate, Evidence, Pair
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
+from harness.pipeline.conditions import differences
 
-Row = Mapping[str, Any]
-_ALIKE = ("device", "tool", "protocol", "threads")
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+Correct = Mapping[tuple[str, str], bytes]
+_ALIKE = ("device", "threads")
 _SHORTEST_PREFIX = 4
 _PRECISIONS = frozenset(precision.value for precision in Precision)
 
 
-def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tuple[Pair, ...]:
-    """Every baseline row with its candidate row, measured alike; of two precisions only twins.
-
-    Raises RequestError where a word selects nothing or more than one artifact a device, or nothing matches.
-    """
-    keys: tuple[str, ...] = _ALIKE
-    if baseline in _PRECISIONS and candidate in _PRECISIONS:
-        keys = (*_ALIKE, "twin", "format")
-    chosen, held = _by_key(rows, baseline, keys), _by_key(rows, candidate, keys)
-    found = tuple(Pair(row, held[key]) for key, row in chosen.items() if key in held)
+def selected(rows: Sequence[Row], word: str) -> list[Row]:
+    """Those of a precision, trial, artifact or model file. Raises RequestError where there are none."""
+    found = list(filter(_selects(word), rows))
     if not found:
-        raise RequestError(
-            f"{baseline} and {candidate} were never measured alike "
-            "(same device, tool, protocol and threads); bench both."
-        )
-    return found
-
-
-def _by_key(rows: Sequence[dict[str, Any]], word: str, keys: Sequence[str]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    selected = list(filter(_selects(word), rows))
-    if not selected:
         raise RequestError(
             f"{word!r} is no precision, trial, artifact or model file that has been measured; "
             "`harness query leaderboard` lists them."
         )
-    chosen: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in selected:
-        other = chosen.setdefault(tuple(row[key] for key in keys), row)
-        if other["artifact"] != row["artifact"]:
-            raise RequestError(
-                f"{word!r} selects several artifacts on {row['device']} "
-                f"({other['artifact'][:12]} and {row['artifact'][:12]}); name one of them."
-            )
-    return chosen
+    return found
 
 
 def _selects(word: str) -> Callable[[Row], bool]:
@@ -60,38 +50,89 @@ def _selects(word: str) -> Callable[[Row], bool]:
     )
 
 
-def compared(pair: Pair) -> Comparison:
-    return Comparison(
-        pair,
-        _latency_ratio(pair),
-        Ratio(pair.candidate["size_bytes"] / pair.baseline["size_bytes"]),
-        _accuracy_difference(pair),
-    )
+def pairs(rows: Sequence[Row], baseline: str, candidate: str, evidence: Mapping[int, Evidence]) -> tuple[Pair, ...]:
+    """Every baseline row with its candidate row, on the same device and threads; of two precisions only twins.
+
+    Of several measurements of one artifact, the two that were made most alike. `evidence` is that of the selected rows.
+    Raises RequestError where a word selects nothing or more than one artifact a device, or nothing matches.
+    """
+    twins = ("twin", "format") if baseline in _PRECISIONS and candidate in _PRECISIONS else ()
+    old, new = (_by_key(selected(rows, word), word, (*_ALIKE, *twins)) for word in (baseline, candidate))
+    found = tuple(_most_alike(held, new[key], evidence) for key, held in old.items() if key in new)
+    if not found:
+        raise RequestError(
+            f"{baseline} and {candidate} were never measured alike "
+            "(same device and threads; of two precisions, twins); bench both."
+        )
+    return found
 
 
-def _latency_ratio(pair: Pair) -> Ratio:
-    """Of the medians; bounded by the ends of both intervals.
+def _by_key(chosen: Sequence[Row], word: str, keys: Sequence[str]) -> dict[Key, list[Row]]:
+    found: dict[Key, list[Row]] = defaultdict(list)
+    for row in chosen:
+        found[tuple(row[key] for key in keys)].append(row)
+    for first, *others in found.values():
+        if other := next((row for row in others if row["artifact"] != first["artifact"]), None):
+            raise RequestError(
+                f"{word!r} selects several artifacts on {first['device']} "
+                f"({first['artifact'][:12]} and {other['artifact'][:12]}); name one of them."
+            )
+    return dict(found)
 
-    That is wider than 95 %: nothing is claimed that they do not hold.
+
+def _most_alike(old: Sequence[Row], new: Sequence[Row], evidence: Mapping[int, Evidence]) -> Pair:
+    """The fewest differences; of several such, those of one batch; of several such, the newest."""
+
+    def alike(pair: Pair) -> tuple[Any, ...]:
+        old_batches, new_batches = ({batch for batch, _ in one.by_block} for one in _behind(pair, evidence))
+        newest = pair.candidate["measured_at"], pair.baseline["measured_at"]
+        return -len(pair.differences), not old_batches.isdisjoint(new_batches), *newest
+
+    possible = (Pair(*both) for both in product(old, new))
+    told = (replace(pair, differences=differences(pair, *_behind(pair, evidence))) for pair in possible)
+    return max(told, key=alike)
+
+
+def _behind(pair: Pair, evidence: Mapping[int, Evidence]) -> tuple[Evidence, Evidence]:
+    return evidence[pair.baseline["measurement_id"]], evidence[pair.candidate["measurement_id"]]
+
+
+def compared(held: Sequence[Pair], evidence: Mapping[int, Evidence], correct: Correct) -> list[Comparison]:
+    """What each pair says. One that is faster by chance is the likelier the more there are: all are judged together.
+
+    `correct` holds `Artifact.correct` by trial and artifact, where it is known.
+    """
+    latencies = [_latency_ratio(*_behind(pair, evidence)) for pair in held]
+    chances = adjusted([latency.p for latency in latencies])
+    return [
+        Comparison(pair, latency, _size_ratio(pair), _accuracy_difference(pair, correct), verdict(latency, p), p)
+        for pair, latency, p in zip(held, latencies, chances, strict=True)
+    ]
+
+
+def _latency_ratio(old: Evidence, new: Evidence) -> Estimate:
+    """Block by block where both were measured side by side often enough: what slows both cancels out there."""
+    if not all((*old.averages_us, *new.averages_us)):
+        return Estimate(nan)  # under the resolution of the tool's clock
+    shared = sorted(old.by_block.keys() & new.by_block.keys())
+    if len(shared) < FEWEST_PAIRS:
+        return ratio_of_samples(old.averages_us, new.averages_us)
+    return ratio_in_blocks([old.by_block[block] for block in shared], [new.by_block[block] for block in shared])
+
+
+def _size_ratio(pair: Pair) -> Estimate:
+    return Estimate(pair.candidate["size_bytes"] / pair.baseline["size_bytes"])
+
+
+def _accuracy_difference(pair: Pair, correct: Correct) -> Estimate | None:
+    """Candidate minus baseline, in shares of 1; image by image where both say which of the same images they got right.
+
+    None where either has no accuracy.
     """
     old, new = pair.baseline, pair.candidate
-    if not old["latency_us"]:
-        return Ratio(nan)
-    value = new["latency_us"] / old["latency_us"]
-    if None in (old["latency_low_us"], new["latency_low_us"]) or not old["latency_low_us"]:
-        return Ratio(value)
-    return Ratio(value, new["latency_low_us"] / old["latency_high_us"], new["latency_high_us"] / old["latency_low_us"])
-
-
-def _accuracy_difference(pair: Pair) -> float | None:
-    """Candidate minus baseline, in shares of 1; None where either has none."""
-    old, new = pair.baseline["accuracy"], pair.candidate["accuracy"]
-    return None if old is None or new is None else new - old
-
-
-def regression(pair: Pair, metric: str) -> float | None:
-    """How much worse the candidate is, as a share of the baseline: 0.05 is 5 % slower, larger, or less accurate."""
-    old, new = pair.baseline[METRICS[metric]], pair.candidate[METRICS[metric]]
-    if old is None or new is None or old == 0:
+    if old["accuracy"] is None or new["accuracy"] is None:
         return None
-    return float((old - new) / old if metric == "accuracy" else (new - old) / old)
+    bits = [unpack_correct(correct[key]) for row in (old, new) if (key := (row["trial"], row["artifact"])) in correct]
+    if len(bits) == 2 and old["dataset"] == new["dataset"] and len(bits[0]) == len(bits[1]):
+        return accuracy_difference(*bits)
+    return Estimate(new["accuracy"] - old["accuracy"])

@@ -1,15 +1,19 @@
 """SQL from files and from people, read-only, as columns and rows."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+import zstandard
+from sqlalchemy import Engine, RowMapping, select
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
+from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError, first_line
 from harness.store.database import db_folder
+from harness.store.tables import measurements, runs, trial_artifacts
 
 
 @dataclass(frozen=True)
@@ -84,3 +88,39 @@ def results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict
     wanted = set(artifacts) if artifacts is not None else None
     once = {(row["case_id"], row["trial"]): row for row in reversed(rows)}
     return [row for row in reversed(once.values()) if wanted is None or row["artifact"] in wanted]
+
+
+def evidence(engine: Engine, measured: Collection[int]) -> dict[int, Evidence]:
+    """What stands behind those measurements, by their `measurement_id`."""
+    about = select(measurements.c.id, measurements.c.runs, measurements.c.facts, measurements.c.harness_version)
+    made = (
+        select(runs.c.measurement_id, runs.c.batch, runs.c.block, runs.c.avg_us, runs.c.disturbed)
+        .where(runs.c.measurement_id.in_(measured))
+        .order_by(runs.c.measurement_id, runs.c.number)
+    )
+    processes: dict[int, list[RowMapping]] = {number: [] for number in measured}
+    with engine.connect() as connection:
+        for run in connection.execute(made).mappings():
+            processes[run["measurement_id"]].append(run)
+        found = connection.execute(about.where(measurements.c.id.in_(measured))).mappings().all()
+    return {row["id"]: _evidence(row, processes[row["id"]]) for row in found}
+
+
+def _evidence(measurement: RowMapping, made: Sequence[RowMapping]) -> Evidence:
+    undisturbed = [run for run in made if not run["disturbed"]]
+    counted = undisturbed if len(undisturbed) >= measurement["runs"] else made
+    return Evidence(
+        averages_us=tuple(run["avg_us"] for run in counted),
+        by_block={(run["batch"], run["block"]): run["avg_us"] for run in counted if run["batch"] is not None},
+        facts=json.loads(measurement["facts"]),
+        harness_version=measurement["harness_version"],
+    )
+
+
+def correct_images(engine: Engine, wanted: Collection[str]) -> Mapping[tuple[str, str], bytes]:
+    """Of those artifacts, `Artifact.correct` by trial and artifact, where it is known."""
+    query = select(trial_artifacts.c.trial_id, trial_artifacts.c.artifact, trial_artifacts.c.correct_zstd).where(
+        trial_artifacts.c.artifact.in_(wanted), trial_artifacts.c.correct_zstd.is_not(None)
+    )
+    with engine.connect() as connection:
+        return {(trial, sha256): zstandard.decompress(blob) for trial, sha256, blob in connection.execute(query)}

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import zstandard
 from sqlalchemy import Connection, Engine, and_, insert, select, update
 
 from harness.core.ids import plain
@@ -45,15 +46,19 @@ class TrialRows:
         return {trial_id: TrialState(status, files.get(trial_id, {})) for trial_id, status in known}
 
     def of_sweep(self, name: str) -> list[str]:
-        """The artifacts of a sweep's finished trials, whoever trained them first."""
+        """The artifacts of a sweep's finished trials, whoever trained them first; twins follow each other."""
         query = (
-            select(trial_artifacts.c.artifact)
+            select(trial_artifacts.c.artifact, trials.c.twin)
             .join(sweep_trials, sweep_trials.c.trial_id == trial_artifacts.c.trial_id)
             .where(sweep_trials.c.sweep == name)
+            .join(trials, trials.c.id == trial_artifacts.c.trial_id)
             .order_by(trial_artifacts.c.created_at)
         )
+        twins: dict[str, list[str]] = {}
         with self._engine.connect() as connection:
-            return list(dict.fromkeys(connection.scalars(query)))
+            for artifact, twin in connection.execute(query):
+                twins.setdefault(twin, []).append(artifact)
+        return list(dict.fromkeys(artifact for alike in twins.values() for artifact in alike))
 
     def sweeps(self) -> list[str]:
         with self._engine.connect() as connection:
@@ -150,7 +155,12 @@ def _link(connection: Connection, trial_id: str, artifact: Artifact) -> None:
     insert_missing(connection, artifacts, _artifact(artifact))
     same = and_(trial_artifacts.c.trial_id == trial_id, trial_artifacts.c.artifact == artifact.sha256)
     connection.execute(trial_artifacts.delete().where(same))
-    row = {"trial_id": trial_id, "artifact": artifact.sha256, "created_at": now()}
-    connection.execute(
-        insert(trial_artifacts), [{**row, "accuracy": artifact.accuracy, "agreement": artifact.agreement}]
-    )
+    row = {
+        "trial_id": trial_id,
+        "artifact": artifact.sha256,
+        "accuracy": artifact.accuracy,
+        "agreement": artifact.agreement,
+        "correct_zstd": zstandard.compress(artifact.correct) if artifact.correct else None,
+        "created_at": now(),
+    }
+    connection.execute(insert(trial_artifacts), [row])

@@ -10,9 +10,10 @@ from importlib.metadata import version
 from typing import Any
 
 from harness import data
+from harness.bench.answers import Probe, save_probe, surest
 from harness.conversion.anatomy import anatomy
 from harness.conversion.convert import CONVERTERS
-from harness.conversion.evaluate import evaluate
+from harness.conversion.evaluate import Evaluation, evaluate, pack_correct
 from harness.core.errors import DataUnavailable, Reason, TrialFailed
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact, Timings, Trial, TrialOutcome
@@ -53,17 +54,19 @@ def run_trial(trial: Trial, threads: int, on_epoch: OnEpoch, watch: Stopwatch) -
     with watch.part("evaluate_s"):
         expected = model.predict(dataset.test.images, batch_size=_PREDICTION_BATCH, verbose=0)
         accuracy = float((expected.argmax(axis=1) == dataset.test.labels).mean())
-        artifacts = tuple(_artifact(form, file, dataset, expected, threads) for form, file in files.items())
+        test = dataset.test
+        answered = {form: evaluate(file, test.images, test.labels, expected, threads) for form, file in files.items()}
     return TrialOutcome(
         trial_id=trial.id,
         accuracy=accuracy,
         params=int(model.count_params()),
         curve=curve,
-        artifacts=artifacts,
+        artifacts=tuple(_artifact(form, files[form], answer) for form, answer in answered.items()),
         files={sha256_of(file): file for file in files.values()},
         timings=Timings(**watch.seconds),
         node=platform.node(),
         versions={name: version(name) for name in _RECORDED},
+        probes={sha256_of(files[form]): _probe(dataset, answer) for form, answer in answered.items()},
     )
 
 
@@ -97,9 +100,15 @@ def _out_of_memory_told(trial: Trial) -> Iterator[None]:
         ) from error
 
 
-def _artifact(form: str, file: bytes, dataset: Dataset, expected: Any, threads: int) -> Artifact:
-    result = evaluate(file, dataset.test.images, dataset.test.labels, expected, threads)
-    return Artifact(sha256_of(file), form, len(file), anatomy(file), result.accuracy, result.agreement)
+def _artifact(form: str, file: bytes, answer: Evaluation) -> Artifact:
+    correct = pack_correct(answer.correct)
+    return Artifact(sha256_of(file), form, len(file), anatomy(file), answer.accuracy, answer.agreement, correct)
+
+
+def _probe(dataset: Dataset, answer: Evaluation) -> bytes:
+    """The test images that the artifact is surest of: where another tool names another class, it is not by rounding."""
+    chosen = surest(answer.outputs)
+    return save_probe(Probe(dataset.test.images[chosen], answer.outputs[chosen]))
 
 
 def warm_up(threads: int) -> None:

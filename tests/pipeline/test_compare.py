@@ -1,12 +1,18 @@
+from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from harness.core.comparison import Pair, Ratio
+from harness.conversion.evaluate import pack_correct, unpack_correct
+from harness.core.comparison import Comparison, Estimate, Evidence, Pair, Verdict
 from harness.core.errors import RequestError
-from harness.pipeline.compare import compared, pairs, regression
+from harness.pipeline import compare
+from harness.pipeline.compare import compared
 from tests.rows import own_model_row, result_row
 
 BINARY = result_row()
@@ -21,6 +27,12 @@ FLOAT = result_row(
     accuracy=0.95,
 )
 OWN = own_model_row()
+
+
+def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tuple[Pair, ...]:
+    """Of measurements that were all made alike."""
+    evidence = Evidence((100.0,), {("b1", 0): 100.0})
+    return compare.pairs(rows, baseline, candidate, {row["measurement_id"]: evidence for row in rows})
 
 
 def other_twin(row: dict[str, Any], number: int) -> dict[str, Any]:
@@ -98,7 +110,7 @@ def test_a_word_for_nothing_is_refused(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unlike", [{"device": "pi5"}, {"threads": 4}, {"tool": "lce_benchmark_model"}, {"protocol": "thorough"}], ids=str
+    "unlike", [{"device": "pi5"}, {"threads": 4}, {"twin": "another"}, {"format": "another"}], ids=str
 )
 def test_what_was_never_measured_alike_is_refused(unlike: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="never measured alike"):
@@ -110,61 +122,155 @@ def test_precisions_without_twins_are_refused() -> None:
         pairs([FLOAT, other_twin(BINARY, 1)], "float32", "binary")
 
 
-def test_ratios_are_candidate_over_baseline() -> None:
-    found = compared(Pair(FLOAT, BINARY))
-    assert found.latency == Ratio(0.25, 90 / 440, 110 / 380)
-    assert found.size == Ratio(0.25)
-    assert found.accuracy == pytest.approx(-0.05)
+def blocks(batch: str, averages: Sequence[float]) -> dict[tuple[str, int], float]:
+    return {(batch, number): average for number, average in enumerate(averages)}
 
 
-@pytest.mark.parametrize("without", [FLOAT, BINARY])
-def test_a_ratio_is_bounded_only_where_both_have_an_interval(without: dict[str, Any]) -> None:
-    unbounded = {"latency_low_us": None, "latency_high_us": None}
-    rows = [{**row, **(unbounded if row is without else {})} for row in (FLOAT, BINARY)]
-    assert compared(Pair(*rows)).latency == Ratio(0.25)
+def in_batch(batch: str, *averages: float) -> Evidence:
+    return Evidence(averages, blocks(batch, averages))
 
 
-INTERVALS = st.lists(st.floats(0.1, 1e6), min_size=3, max_size=3).map(sorted)
-
-
-@given(INTERVALS, INTERVALS)
-def test_a_ratios_bounds_hold_it(old: list[float], new: list[float]) -> None:
-    rows = [
-        {**BINARY, "latency_low_us": low, "latency_us": middle, "latency_high_us": high}
-        for low, middle, high in (old, new)
-    ]
-    ratio = compared(Pair(*rows)).latency
-    assert ratio.low is not None
-    assert ratio.high is not None
-    assert ratio.low <= ratio.value * (1 + 1e-12)
-    assert ratio.value <= ratio.high * (1 + 1e-12)
-
-
-@pytest.mark.parametrize("row", [FLOAT, BINARY])
-def test_accuracy_is_unknown_where_either_has_none(row: dict[str, Any]) -> None:
-    rows = [{**one, **({"accuracy": None} if one is row else {})} for one in (FLOAT, BINARY)]
-    assert compared(Pair(*rows)).accuracy is None
-    assert regression(Pair(*rows), "accuracy") is None
+TOOL = {"tool": "lce_benchmark_model", "interpreter": ""}
+LATER = {"measured_at": "2024-01-02T00:00:00Z"}
 
 
 @pytest.mark.parametrize(
-    ("metric", "column", "old", "new", "expected"),
+    ("first", "second", "batches", "chosen"),
     [
-        ("latency", "latency_us", 100.0, 105.0, 0.05),
-        ("latency", "latency_us", 100.0, 50.0, -0.5),
-        ("size", "size_bytes", 1000, 1500, 0.5),
-        ("size", "size_bytes", 1000, 900, -0.1),
-        ("accuracy", "accuracy", 0.8, 0.6, 0.25),
-        ("accuracy", "accuracy", 0.8, 1.0, -0.25),
-        ("memory", "peak_memory_bytes", 100, 300, 2.0),
-        ("latency", "latency_us", 100.0, 100.0, 0.0),
-        ("memory", "peak_memory_bytes", None, 300, None),
-        ("memory", "peak_memory_bytes", 300, None, None),
-        ("accuracy", "accuracy", 0.0, 0.5, None),
+        pytest.param(TOOL, LATER, "b1 b1 b1", 3, id="what was measured alike, not what came first"),
+        pytest.param({}, TOOL | LATER, "b1 b1 b1", 2, id="nor what is newer"),
+        pytest.param({}, LATER, "b1 b1 b1", 3, id="of equals the newer"),
+        pytest.param({}, LATER, "b1 b1 b2", 2, id="before it what was measured together"),
+        pytest.param(TOOL, TOOL | LATER, "b1 b1 b1", 3, id="and where nothing was measured alike, still one"),
     ],
 )
-def test_a_regression_is_positive_where_the_candidate_is_worse(
-    metric: str, column: str, old: float | None, new: float | None, expected: float | None
+def test_of_several_measurements_the_most_alike_are_compared(
+    first: dict[str, Any], second: dict[str, Any], batches: str, chosen: int
 ) -> None:
-    found = regression(Pair({**BINARY, column: old}, {**BINARY, column: new}), metric)
-    assert found == (expected if expected is None else pytest.approx(expected))
+    rows = [FLOAT, {**BINARY, "measurement_id": 2, **first}, {**BINARY, "measurement_id": 3, **second}]
+    evidence = {number: in_batch(batch, 1.0) for number, batch in enumerate(batches.split(), 1)}
+    (pair,) = compare.pairs(rows, "float32", "binary", evidence)
+    assert pair.candidate["measurement_id"] == chosen
+
+
+def test_a_pair_says_what_differs() -> None:
+    (pair,) = pairs([FLOAT, {**BINARY, **TOOL}], "float32", "binary")
+    assert pair.differences == (
+        "tool python_runner → lce_benchmark_model",
+        "interpreter an interpreter 1.0 → none",
+    )
+
+
+def held_against(old: Evidence, new: Evidence, correct: compare.Correct | None = None, **changed: Any) -> Comparison:
+    pair = Pair(FLOAT, {**BINARY, "measurement_id": 2, **changed})
+    (one,) = compared([pair], {1: old, 2: new}, correct or {})
+    return one
+
+
+STEADY = (100.0, 101.0, 99.0, 100.5, 99.5, 100.2, 99.8)
+
+
+def test_runs_of_the_same_blocks_are_held_against_each_other() -> None:
+    """The device slows down by half from block to block, and the candidate takes 2 % longer in each."""
+    drifting = [100.0 * 1.5**number for number in range(7)]
+    slower = [1.02 * average * noise / 100 for average, noise in zip(drifting, STEADY, strict=True)]
+    together = held_against(in_batch("b1", *drifting), in_batch("b1", *slower))
+    assert together.latency.value == pytest.approx(1.02, rel=0.01)
+    assert together.verdict is Verdict.SLOWER
+    apart = held_against(in_batch("b1", *drifting), in_batch("b2", *slower))
+    assert apart.verdict is Verdict.NO_DIFFERENCE
+
+
+@pytest.mark.parametrize(
+    "old", [in_batch("b2", *STEADY), in_batch("b1", *STEADY[:5]), Evidence(STEADY)], ids=["other", "too few", "before"]
+)
+def test_runs_that_share_too_few_blocks_are_compared_as_samples(old: Evidence) -> None:
+    """A fifth block would pair 100 with 50; all averages say half as well."""
+    one = held_against(old, in_batch("b1", *(average / 2 for average in STEADY)))
+    assert one.latency.value == pytest.approx(0.5, rel=0.02)
+
+
+def test_only_the_blocks_of_both_are_paired_and_each_with_its_own() -> None:
+    old = Evidence(STEADY, blocks("b1", STEADY))
+    shuffled = dict(reversed(blocks("b1", [average / 4 for average in (*STEADY, 1e6)]).items()))
+    one = held_against(old, Evidence(tuple(shuffled.values()), shuffled))
+    assert one.latency.value == pytest.approx(0.25)
+    assert one.verdict is Verdict.FASTER
+
+
+def test_too_few_runs_have_a_ratio_and_no_verdict() -> None:
+    one = held_against(Evidence((100.0, 101.0)), Evidence((50.0, 51.0)))
+    assert one.latency.value == pytest.approx(0.5, rel=0.02)
+    assert (one.verdict, one.p) == (Verdict.UNKNOWN, None)
+
+
+@pytest.mark.parametrize("averages", [(0.0,) * 7, (0.0, *STEADY[1:])])
+def test_a_time_under_the_clocks_resolution_has_no_ratio(averages: tuple[float, ...]) -> None:
+    for old, new in ((averages, STEADY), (STEADY, averages)):
+        one = held_against(Evidence(old), Evidence(new))
+        assert isnan(one.latency.value)
+        assert one.verdict is Verdict.UNKNOWN
+
+
+def test_one_finding_among_many_comparisons_weighs_less() -> None:
+    """By chance, one of many shows a difference."""
+    odd = in_batch("b1", *(average * (1.01 + at / 1000) for at, average in enumerate(STEADY)))
+    evidence = {1: in_batch("b1", *STEADY), 2: odd} | dict.fromkeys(range(3, 12), in_batch("b1", *reversed(STEADY)))
+    held = [Pair(FLOAT, {**BINARY, "measurement_id": number}) for number in range(2, 12)]
+    (alone,), among = compared(held[:1], evidence, {}), compared(held, evidence, {})
+    assert alone.latency == among[0].latency
+    assert alone.p is not None
+    assert among[0].p is not None
+    assert alone.p < 0.05 < among[0].p
+    assert (alone.verdict, among[0].verdict) == (Verdict.SLOWER, Verdict.NO_DIFFERENCE)
+
+
+def test_a_size_is_exact() -> None:
+    assert held_against(Evidence(STEADY), Evidence(STEADY)).size == Estimate(0.25)
+
+
+IMAGES = np.arange(1000)
+FLOAT_RIGHT, BINARY_RIGHT = IMAGES < 950, (IMAGES >= 10) & (IMAGES < 910)
+
+
+def of_both(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> dict[tuple[str, str], bytes]:
+    keys = ((row["trial"], row["artifact"]) for row in (FLOAT, BINARY))
+    return {key: pack_correct(right) for key, right in zip(keys, (old, new), strict=True)}
+
+
+def test_accuracies_are_compared_image_by_image() -> None:
+    one = held_against(Evidence(STEADY), Evidence(STEADY), of_both(FLOAT_RIGHT, BINARY_RIGHT))
+    assert one.accuracy is not None
+    assert one.accuracy.value == pytest.approx(-0.05)
+    assert one.accuracy.low is not None
+    assert one.accuracy.high is not None
+    assert -0.08 < one.accuracy.low < -0.05 < one.accuracy.high < -0.02
+    assert one.accuracy.p is not None
+    assert one.accuracy.p < 0.001
+
+
+@pytest.mark.parametrize(
+    ("correct", "changed"),
+    [
+        pytest.param({}, {}, id="none"),
+        pytest.param(dict([next(iter(of_both(FLOAT_RIGHT, BINARY_RIGHT).items()))]), {}, id="one"),
+        pytest.param(of_both(FLOAT_RIGHT, BINARY_RIGHT[:-1]), {}, id="another number"),
+        pytest.param(of_both(FLOAT_RIGHT, BINARY_RIGHT), {"dataset": "fashion_mnist"}, id="another data set"),
+    ],
+)
+def test_without_the_same_images_a_difference_has_no_interval(
+    correct: dict[tuple[str, str], bytes], changed: dict[str, Any]
+) -> None:
+    one = held_against(Evidence(STEADY), Evidence(STEADY), correct, **changed)
+    assert one.accuracy is not None
+    assert (one.accuracy.low, one.accuracy.high, one.accuracy.p) == (None, None, None)
+    assert one.accuracy.value == pytest.approx(-0.05)
+
+
+def test_accuracy_is_unknown_where_either_has_none() -> None:
+    assert held_against(Evidence(STEADY), Evidence(STEADY), accuracy=None).accuracy is None
+
+
+@given(st.lists(st.booleans()))
+def test_which_images_were_right_survives_its_packing(right: list[bool]) -> None:
+    assert unpack_correct(pack_correct(np.array(right, bool))).tolist() == right

@@ -1,5 +1,6 @@
 import io
 import re
+from math import nan
 from typing import Any
 
 import pytest
@@ -8,15 +9,19 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from harness.core.comparison import METRICS, Comparison, Pair, Ratio
+from harness.core.comparison import METRICS, Comparison, Estimate, Pair, Verdict
 from harness.report.tables import (
     BEST,
     comparison,
+    conclusions,
     interval,
     leaderboard,
     plain_rows,
+    print_comparison,
     print_leaderboard,
+    show_points,
     show_ratio,
+    told_differences,
     verdicts,
 )
 from tests.rows import own_model_row, result_row
@@ -141,10 +146,16 @@ def test_nothing_has_no_verdict() -> None:
     assert verdicts([]) == []
 
 
-COMPARED = Comparison(Pair(FLOAT, BINARY), Ratio(0.025, 0.02, 0.03), Ratio(0.25), -0.05)
+COMPARED = Comparison(
+    Pair(FLOAT, BINARY),
+    Estimate(0.025, 0.02, 0.03, p=0.001, smallest_change=0.031),
+    Estimate(0.25),
+    Estimate(-0.05, -0.081, -0.019),
+    Verdict.FASTER,
+)
 
 
-def test_a_comparison_shows_both_values_and_their_ratio() -> None:
+def test_a_comparison_shows_both_values_and_what_lies_between_them() -> None:
     heading, row = cells(comparison([COMPARED], ["latency", "size", "accuracy", "memory"]))
     assert dict(zip(heading, row, strict=True)) == {
         "device": "pi4",
@@ -152,10 +163,12 @@ def test_a_comparison_shows_both_values_and_their_ratio() -> None:
         "variant": "mlp",
         "latency": "4.00 ms → 100 µs",
         "ratio": "× 0.025 (0.02 … 0.03)",
+        "verdict": "faster",
+        "smallest change": "3.1 %",
         "size": "4.00 kB → 1.00 kB",
         "size ratio": "× 0.25",
         "accuracy": "95.0 % → 90.0 %",
-        "difference": "-5.0 points",
+        "difference": "-5.0 points (-8.1 … -1.9)",
         "peak memory": "1.00 MB → 1.00 MB",
         "memory ratio": "× 1",
     }
@@ -164,21 +177,104 @@ def test_a_comparison_shows_both_values_and_their_ratio() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_can_be_shown_alone(metric: str) -> None:
     heading, row = cells(comparison([COMPARED], [metric]))
-    assert len(heading) == len(row) == 5
+    assert len(heading) == len(row) == (7 if metric == "latency" else 5)
+
+
+@pytest.mark.parametrize("metrics", [["latency", "size", "accuracy"], ["accuracy"], list(METRICS)], ids=str)
+@pytest.mark.parametrize("width", [240, 160, 120])
+def test_a_comparison_fits_the_terminal_and_its_ratios_are_whole(width: int, metrics: list[str]) -> None:
+    out = Console(width=width, file=io.StringIO())
+    print_comparison(out, [COMPARED], metrics)
+    assert isinstance(out.file, io.StringIO)
+    printed = out.file.getvalue()
+    assert "…" not in printed.replace(" … ", "")
+    assert ("-5.0 points (-8.1 … -1.9)" in printed) == ("accuracy" in metrics)
+    assert ("No room here" in printed) == (width < 240 and len(metrics) > 1)
+    assert max(len(line) for line in printed.splitlines()) <= width
 
 
 def test_what_is_not_known_is_a_dash() -> None:
     unknown = {"accuracy": None, "peak_memory_bytes": None}
-    compared = Comparison(Pair({**FLOAT, **unknown}, {**BINARY, **unknown}), Ratio(1.0), Ratio(1.0), None)
+    compared = Comparison(Pair({**FLOAT, **unknown}, {**BINARY, **unknown}), Estimate(1.0), Estimate(1.0), None)
     assert cells(comparison([compared], ["accuracy", "memory"]))[1][3:] == ["– → –", "–", "– → –", "–"]
+    assert cells(comparison([compared], ["latency"]))[1][4:] == ["× 1", "unknown", "–"]
 
 
 @pytest.mark.parametrize(
     ("ratio", "shown"),
-    [(Ratio(2.0), "× 2"), (Ratio(0.1234, 0.1, 0.15), "× 0.123 (0.1 … 0.15)"), (Ratio(1.0, 0.5), "× 1")],
+    [
+        (Estimate(2.0), "× 2"),
+        (Estimate(0.1234, 0.1, 0.15), "× 0.123 (0.1 … 0.15)"),
+        (Estimate(1.0, 0.5), "× 1"),
+        (Estimate(nan), "–"),
+    ],
 )
-def test_a_ratio(ratio: Ratio, shown: str) -> None:
+def test_a_ratio(ratio: Estimate, shown: str) -> None:
     assert show_ratio(ratio) == shown
+
+
+@pytest.mark.parametrize(
+    ("difference", "shown"),
+    [
+        (None, "–"),
+        (Estimate(0.0123), "+1.2 points"),
+        (Estimate(-0.0577, -0.0812, 0.0036), "-5.8 points (-8.1 … +0.4)"),
+    ],
+)
+def test_a_difference_of_accuracy(difference: Estimate | None, shown: str) -> None:
+    assert show_points(difference) == shown
+
+
+def found(verdict: Verdict, ratio: float = 1.0, least: float | None = None, **row: Any) -> Comparison:
+    return Comparison(
+        Pair(FLOAT, result_row(**row)), Estimate(ratio, smallest_change=least), Estimate(1.0), None, verdict
+    )
+
+
+FASTER, SLOWER, NO_DIFFERENCE, UNKNOWN = Verdict
+
+
+@pytest.mark.parametrize(
+    ("compared", "sentence"),
+    [
+        (
+            [*(found(FASTER, ratio) for ratio in (0.5, 0.84, 0.21)), found(NO_DIFFERENCE, 1.01, 0.031)],
+            "binary is faster in 3 of 4 variants (× 0.21 to × 0.84), no difference found in 1, "
+            "where a change of 3.1 % would have shown.",
+        ),
+        (
+            [found(SLOWER, 1.2), found(FASTER, 0.5)],
+            "binary is faster in 1 of 2 variants (× 0.5), slower in 1 (× 1.2).",
+        ),
+        (
+            [found(NO_DIFFERENCE, 1.0, least) for least in (0.02, 0.08, None)],
+            "no difference found in 3 of 3 variants, where a change of 8.0 % would have shown.",
+        ),
+        ([found(NO_DIFFERENCE)], "no difference found in 1 of 1 variant."),
+        ([found(UNKNOWN)], "unknown in 1 of 1 variant, whose runs are too few or too short to tell."),
+    ],
+)
+def test_a_conclusion_counts_the_verdicts(compared: list[Comparison], sentence: str) -> None:
+    assert conclusions(compared, "binary") == [f"pi4, 1 thread: {sentence}"]
+
+
+def test_there_is_a_conclusion_for_each_device_and_thread_count() -> None:
+    compared = [found(FASTER, 0.5), found(FASTER, 0.5, threads=4), found(SLOWER, 2, device="pi5"), found(FASTER, 0.5)]
+    assert [sentence.partition(" (")[0] for sentence in conclusions(compared, "cccc")] == [
+        "pi4, 1 thread: cccc is faster in 2 of 2 variants",
+        "pi4, 4 threads: cccc is faster in 1 of 1 variant",
+        "pi5, 1 thread: cccc is slower in 1 of 1 variant",
+    ]
+
+
+def test_each_difference_is_told_once_with_where_it_is() -> None:
+    tool, clock = "tool x: 1a2b3c… → 4d5e6f…", "clock 1.80 GHz → 0.60 GHz"
+    compared = [
+        Comparison(Pair(FLOAT, {**BINARY, "device": device}, differences), Estimate(1.0), Estimate(1.0), None)
+        for device, differences in (("pi4", (tool,)), ("pi4", (tool, clock)), ("pi5", (tool,)), ("here", ()))
+    ]
+    assert told_differences(compared) == [f"pi4, pi5: {tool}", f"pi4 (1 of 2): {clock}"]
+    assert told_differences(compared[-1:]) == []
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,33 @@
 """Trials, outcomes and measurements to store; and what the tests run in processes of their own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Engine
 
-from harness.core.bench import PROTOCOLS, BenchRequest, Case, Measurement, Process, Run, Summary, Timing, Tool, ToolLog
+from harness.core.bench import (
+    PROTOCOLS,
+    Case,
+    Measurement,
+    Place,
+    Process,
+    Run,
+    Summary,
+    Timing,
+    Tool,
+    ToolLog,
+    Watched,
+)
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of
+from harness.core.observations import Answer, Batch, Canary, Kernels, KernelVerdict, Operator, Role
 from harness.core.sweep import (
     Anatomy,
     Artifact,
@@ -30,6 +46,7 @@ from harness.store.cases import CaseRows
 from harness.store.database import now, open_database, open_read_only
 from harness.store.devices import DeviceRows
 from harness.store.leases import Leases
+from harness.store.observations import ObservationRows
 from harness.store.reading import ask
 from harness.store.trials import TrialRows
 
@@ -43,7 +60,7 @@ def make_trial(seed: int = 0, precision: Precision = Precision.BINARY) -> Trial:
 
 
 def make_sweep(*trials: Trial, name: str = "study") -> Sweep:
-    return Sweep(name, trials, Resources(), BenchRequest())
+    return Sweep(name, trials, Resources(), (PROTOCOLS["standard"],))
 
 
 def make_artifact(content: bytes, accuracy: float | None = 0.9, agreement: float | None = 1.0) -> Artifact:
@@ -51,10 +68,12 @@ def make_artifact(content: bytes, accuracy: float | None = 0.9, agreement: float
     return Artifact(sha256_of(content), "tflite", len(content), anatomy, accuracy, agreement)
 
 
-def make_outcome(trial: Trial, content: bytes | None = None, epochs: int = EPOCHS) -> TrialOutcome:
+def make_outcome(
+    trial: Trial, content: bytes | None = None, epochs: int = EPOCHS, accuracy: float = 0.9, correct: bytes = b""
+) -> TrialOutcome:
     """Bytes of the trial's own, where none are given."""
     content = content if content is not None else trial.id.encode() * 10
-    artifact = make_artifact(content)
+    artifact = replace(make_artifact(content, accuracy), correct=correct)
     return TrialOutcome(
         trial_id=trial.id,
         accuracy=0.91,
@@ -73,19 +92,37 @@ def make_case(artifact: str, device: str = "here") -> Case:
 
 
 def make_measurement(case: Case, latency_us: float = 100.0, processes: int = 2) -> Measurement:
-    runs = tuple(_run(number, latency_us) for number in range(1, processes + 1))
-    summary = Summary(latency_us, latency_us - 1, latency_us + 1, processes, 5_000_000, "ok")
-    return Measurement(case, case.artifact, runs, summary, {"machine": "x86_64"}, now())
+    return measured(case, [latency_us] * processes)
 
 
-def _run(number: int, latency_us: float) -> Run:
+def measured(
+    case: Case,
+    averages_us: Sequence[float],
+    batch: str | None = None,
+    disturbed: Sequence[int] = (),
+    facts: Mapping[str, str] = MappingProxyType({"machine": "x86_64"}),
+) -> Measurement:
+    """A run for each average, in the blocks of a batch where one is given; those of the numbers `disturbed` don't count."""
+    runs = tuple(
+        _run(number, average, batch, "busy" if number in disturbed else "")
+        for number, average in enumerate(averages_us, 1)
+    )
+    counted = [run.log.inference.avg_us for run in runs if not run.disturbed]
+    middle = median(counted)
+    summary = Summary(middle, middle - 1, middle + 1, len(counted), 5_000_000, "ok", len(runs) - len(counted))
+    return Measurement(case, case.artifact, runs, summary, dict(facts), now())
+
+
+def _run(number: int, latency_us: float, batch: str | None, disturbed: str) -> Run:
     log = ToolLog(
         inference=Timing(20, latency_us + 3, latency_us - 2, latency_us + 5, latency_us, 1.5),
         warmup=Timing(1, 150.0, 150.0, 150.0, 150.0, None),
         init_us=321.0,
         peak_memory_bytes=4_000_000 + number,
     )
-    return Run(Process(number, now(), 0.75, 0, f"stdout of run {number}: µs\n", "", 41.5), log)
+    place = Place(batch, number - 1, 0) if batch else None
+    process = Process(number, now(), 0.75, 0, f"stdout of run {number}: µs\n", "", place=place)
+    return Run(process, log, Watched(temperature_c=41.5), disturbed)
 
 
 def stored_trial(engine: Engine, seed: int = 0, precision: Precision = Precision.BINARY) -> tuple[Trial, TrialOutcome]:
@@ -109,11 +146,22 @@ def fill(engine: Engine) -> None:
     TrialRows(engine).fail(failed.id, Failure(Reason.DIVERGED, "The loss became nan.", "log"))
     unlucky = make_case(outcome.artifacts[0].sha256, device="shelf")
     cases.fail(unlucky, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", "log"))
-    cases.keep(unlucky, Process(1, now(), 0.5, 0, "garbage", "", 40.0, unlucky.artifact))
+    cases.keep(unlucky, Process(1, now(), 0.5, 0, "garbage", "", artifact_sha256=unlucky.artifact))
     devices = DeviceRows(engine)
     devices.set_aside(LocalDevice(id="shelf"), CaseFailed(Reason.NO_SPACE, "No space left."))
     devices.want({"shelf": [(unlucky.artifact, unlucky.protocol)]})
     Leases(engine).renew({"shelf": "a token"})
+    observe(engine, make_case(outcome.artifacts[0].sha256))
+
+
+def observe(engine: Engine, case: Case) -> None:
+    """A batch with a canary on the case's device, and what was found of its answers, kernels and operators."""
+    rows = ObservationRows(engine)
+    rows.begin_batch(Batch("a batch", case.device, now(), "interleaved", 1, 2.5, "too warm", 2e6))
+    rows.add_canary(Canary("a batch", case.device, "before", now(), case.artifact, TOOL, (), 99.0, 41.5, 1.8e6))
+    rows.add_answer(Answer(case.artifact, case.device, TOOL, 8, 1e-6, True, "", now()))
+    rows.add_kernels(Kernels(case.device, TOOL, 7.5, 7.0, 8.0, KernelVerdict.OPTIMISED, "", now()))
+    rows.add_profile(case, [Operator(0, "LceBconv2d", "conv_1", 60.0, 0.6, 1, Role.BINARY_CONVOLUTION)])
 
 
 def records(url: str, sql: str) -> list[dict[str, Any]]:

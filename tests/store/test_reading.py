@@ -1,19 +1,23 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from harness import __version__
+from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError
+from harness.store.cases import CaseRows
 from harness.store.database import open_database, open_read_only, writing
-from harness.store.reading import Rows, ask, named_queries
+from harness.store.reading import Rows, ask, evidence, named_queries, results
 from harness.store.tables import metadata
 from tests.store.conftest import PostgreSQL
-from tests.store.examples import fill
+from tests.store.examples import fill, make_case, measured, stored_trial
 
 ON_EVERY_DATABASE = [
-    "INSERT INTO trial_artifacts SELECT trial_id, artifact, 1, 1, created_at FROM trial_artifacts",
+    "INSERT INTO trial_artifacts SELECT trial_id, artifact, 1, 1, created_at, NULL FROM trial_artifacts",
     "UPDATE trials SET status = 'planned'",
     "DELETE FROM epochs",
     "DROP TABLE runs",
@@ -218,6 +222,31 @@ def test_an_unknown_name_is_answered_with_where_the_names_are(reader: Engine, sq
 def test_a_refused_write_is_told_that_queries_only_read(reader: Engine) -> None:
     with pytest.raises(RequestError, match="read-only"):
         ask(reader, "DELETE FROM epochs")
+
+
+def test_behind_a_measurement_stand_its_runs_that_counted(url: str, engine: Engine, reader: Engine) -> None:
+    _, outcome = stored_trial(engine, seed=1)
+    case, other = (make_case(outcome.artifacts[0].sha256, device) for device in ("pi4", "pi5"))
+    rows = CaseRows(engine)
+    rows.finish("ssh", measured(case, [10.0, 99.0, 12.0], "b1", disturbed=[2], facts={"governor": "performance"}))
+    rows.finish("ssh", measured(other, [20.0, 21.0]))
+    by_device = {row["device"]: row["measurement_id"] for row in results(reader)}
+    assert evidence(reader, [by_device["pi4"], by_device["pi5"]]) == {
+        by_device["pi4"]: Evidence(
+            (10.0, 12.0), {("b1", 0): 10.0, ("b1", 2): 12.0}, {"governor": "performance"}, __version__
+        ),
+        by_device["pi5"]: Evidence((20.0, 21.0), {}, {"machine": "x86_64"}, __version__),
+    }
+    assert evidence(reader, []) == {}
+
+
+def test_where_disturbed_runs_had_to_count_they_all_stand_behind_it(engine: Engine) -> None:
+    _, outcome = stored_trial(engine)
+    made = measured(make_case(outcome.artifacts[0].sha256), [10.0, 11.0, 12.0], "b1", disturbed=[1, 2])
+    all_counted = replace(made, summary=replace(made.summary, runs=3))
+    CaseRows(engine).finish("local", all_counted)
+    (row,) = results(engine)
+    assert evidence(engine, [row["measurement_id"]])[row["measurement_id"]].averages_us == (10.0, 11.0, 12.0)
 
 
 def test_where_no_database_is_yet_the_answer_says_what_to_do(sqlite_file: Path, sqlite_url: str) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from harness.core.errors import Reason
 from harness.core.sweep import Artifact, Failure, Precision
 from harness.store.database import writing
-from harness.store.reading import Rows, ask, named_queries
+from harness.store.reading import Rows, ask, correct_images, named_queries
 from harness.store.rows import unpacked
 from harness.store.tables import trials as trials_table
 from harness.store.trials import DONE, FAILED, PLANNED, TrialRows, TrialState
@@ -100,6 +100,17 @@ def test_a_finished_trial_is_stored_whole(rows: TrialRows, engine: Engine) -> No
     assert (artifact["binary_macs"], artifact["float_macs"]) == (8832, 4096)
     assert artifact["operators"] == '{"CONV_2D": 1, "LceBconv2d": 3}'
     assert (artifact["trial_id"], artifact["accuracy"], artifact["agreement"]) == (trial.id, 0.9, 1.0)
+
+
+def test_which_test_images_an_artifact_got_right_is_stored_with_its_trial(rows: TrialRows, engine: Engine) -> None:
+    bits = b"\x00\x00\x00\x09\xfe\x80"
+    told, silent = make_trial(1), make_trial(2)
+    rows.submit(make_sweep(told, silent), again=[])
+    rows.finish(make_outcome(told, b"the same bytes", correct=bits))
+    rows.finish(make_outcome(silent, b"the same bytes"))
+    sha256 = make_artifact(b"the same bytes").sha256
+    assert correct_images(engine, [sha256, "0" * 64]) == {(told.id, sha256): bits}
+    assert correct_images(engine, []) == {}
 
 
 def test_a_curve_has_a_row_an_epoch(engine: Engine) -> None:

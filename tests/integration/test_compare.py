@@ -1,0 +1,158 @@
+"""`harness compare` on a database that measurements were written to."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from harness.conversion.evaluate import pack_correct
+from harness.core.bench import PROTOCOLS, Case
+from harness.core.sweep import Precision
+from harness.store.cases import CaseRows
+from harness.store.database import open_database
+from harness.store.trials import TrialRows
+from tests.harness_cli import Cli
+from tests.store.examples import TOOL, make_artifact, make_case, make_outcome, make_sweep, make_trial, measured
+
+# What a device does in ten blocks, as shares: to both variants alike, and to each by itself.
+DRIFT = np.linspace(1.0, 1.6, 10)
+NOISE = np.array([0.0, 4, -3, 1, -2, 3, -4, 2, -1, 0]) / 1000
+IMAGES = np.arange(1000)
+
+
+@pytest.fixture
+def engine(cli: Cli) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{cli.home / 'harness.db'}")
+    yield engine
+    engine.dispose()
+
+
+def train(engine: Engine, seed: int = 0, *, told: bool = True) -> tuple[str, str]:
+    """A float artifact that is right on 95 % of 1,000 images, and its binary twin, on 90 % of them; where `told`."""
+    made = {Precision.FLOAT32: IMAGES < 950, Precision.BINARY: (IMAGES >= 10) & (IMAGES < 910)}
+    outcomes = []
+    for precision, right in made.items():
+        trial = make_trial(seed, precision)
+        correct = pack_correct(right) if told else b""
+        outcome = make_outcome(trial, accuracy=float(right.mean()), correct=correct)
+        TrialRows(engine).submit(make_sweep(trial), [])
+        TrialRows(engine).finish(outcome)
+        outcomes.append(outcome)
+    floats, binary = (outcome.artifacts[0].sha256 for outcome in outcomes)
+    return floats, binary
+
+
+def measure(
+    engine: Engine, case: Case, averages: Sequence[float] | NDArray[np.float64], batch: str | None = None
+) -> None:
+    CaseRows(engine).finish("ssh", measured(case, [float(average) for average in averages], batch))
+
+
+def measure_together(engine: Engine, device: str, floats: str, binary: str, ratio: float) -> None:
+    """In the blocks of one batch, in which the device becomes slower."""
+    measure(engine, make_case(floats, device), 1000 * DRIFT * (1 + NOISE), f"on {device}")
+    measure(engine, make_case(binary, device), 1000 * ratio * DRIFT * (1 - NOISE), f"on {device}")
+
+
+def test_faster_slower_and_no_difference_found(cli: Cli, engine: Engine) -> None:
+    for seed, ratio in ((0, 0.25), (1, 1.03), (2, 1.0)):
+        measure_together(engine, "pi4", *train(engine, seed), ratio)
+    measure_together(engine, "pi5", *train(engine), 0.8)
+    compared = cli.run("compare", "float32", "binary")
+    assert compared.returncode == 0, compared.stderr
+    _, heading, *lines = compared.stdout.splitlines()
+    assert "verdict" in heading
+    assert "smallest change" in heading
+    shown = {line.split()[3]: line for line in lines if line.startswith("pi4  ")}
+    for variant, verdict in (("seed=0", "faster"), ("seed=1", "slower"), ("seed=2", "no difference found")):
+        assert verdict in shown[variant]
+        assert "-5.0 points (-" in shown[variant]
+    assert "× 0.25 (0.2" in shown["seed=0"]
+    sentences = [line for line in lines if line.startswith(("pi4, 1 thread:", "pi5, 1 thread:"))]
+    assert (
+        "binary is faster in 1 of 3 variants (× 0.25), slower in 1 (× 1.03), no difference found in 1" in sentences[0]
+    )
+    assert "% would have shown." in sentences[0]
+    assert sentences[1] == "pi5, 1 thread: binary is faster in 1 of 1 variant (× 0.8)."
+    assert "measured apart" not in compared.stdout
+
+
+def test_a_drift_that_both_were_in_hides_no_small_change(cli: Cli, engine: Engine) -> None:
+    """The device becomes 60 % slower meanwhile, and 3 % still show; what is measured apart shows no such thing."""
+    floats, binary = train(engine)
+    measure_together(engine, "pi4", floats, binary, 1.03)
+    together = cli.run("compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%")
+    assert together.returncode == 1
+    assert "latency on pi4, 1 thread" in together.stderr
+    assert "3.0% worse, over 1.0%." in together.stderr
+    assert "would not have shown" not in together.stderr
+
+    measure(engine, make_case(binary, "pi4"), 1030 * DRIFT * (1 - NOISE), "another")
+    apart = cli.run("compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%")
+    assert apart.returncode == 0
+    assert "no difference found" in apart.stdout
+    assert "pi4: measured apart: under a minute" in apart.stdout
+    (told,) = apart.stderr.splitlines()
+    assert told.startswith("latency on pi4, 1 thread: a change of 1.0% would not have shown in 1 of 1 comparison")
+    assert "--protocol thorough" in told
+
+
+def test_a_slowdown_under_the_limit_passes(cli: Cli, engine: Engine) -> None:
+    measure_together(engine, "pi4", *train(engine), 1.03)
+    passed = cli.run("compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "10%")
+    assert (passed.returncode, passed.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("limit", "code"), [("5%", 1), ("6%", 0)])
+def test_an_accuracy_regresses_by_its_share(cli: Cli, engine: Engine, limit: str, code: int) -> None:
+    measure_together(engine, "pi4", *train(engine), 1.0)
+    ended = cli.run("compare", "float32", "binary", "--metric", "accuracy", "--fail-on-regression", limit)
+    assert ended.returncode == code
+    assert ("5.3% worse" in ended.stderr) == (code == 1)
+
+
+def test_what_was_measured_before_there_were_blocks_still_compares(cli: Cli, engine: Engine) -> None:
+    floats, binary = train(engine, told=False)
+    measure(engine, make_case(floats, "pi4"), 1000 * (1 + NOISE))
+    measure(engine, make_case(binary, "pi4"), 500 * (1 - NOISE))
+    compared = cli.run("compare", "float32", "binary")
+    assert compared.returncode == 0, compared.stderr
+    assert "binary is faster in 1 of 1 variant (× 0.5)." in compared.stdout
+    assert "-5.0 points\n" in compared.stdout, "without an interval: which images were right is not known"
+
+
+def test_what_differs_between_two_measurements_is_told(cli: Cli, engine: Engine) -> None:
+    floats, binary = train(engine)
+    measure(engine, make_case(floats, "pi4"), 1000 * (1 + NOISE), "on pi4")
+    tool, protocol = replace(TOOL, sha256="4d5e6f" + "0" * 58), PROTOCOLS["standard"]
+    measure(engine, replace(make_case(binary, "pi4"), tool=tool, protocol=protocol), 500 * (1 - NOISE), "on pi4")
+    compared = cli.run("compare", "float32", "binary")
+    assert compared.returncode == 0, compared.stderr
+    assert compared.stdout.splitlines()[-2:] == [
+        f"pi4: tool python_runner: {TOOL.sha256[:6]}… → 4d5e6f…",
+        "pi4: protocol quick → standard",
+    ]
+
+
+def test_the_most_alike_of_several_measurements_are_taken(cli: Cli, engine: Engine) -> None:
+    floats, binary = train(engine)
+    measure_together(engine, "pi4", floats, binary, 0.5)
+    thorough = replace(make_case(binary, "pi4"), protocol=PROTOCOLS["thorough"])
+    measure(engine, thorough, 2000 * (1 + NOISE), "another")
+    compared = cli.run("compare", "float32", "binary", "--metric", "latency")
+    assert "binary is faster in 1 of 1 variant (× 0.5)." in compared.stdout.splitlines()[-1]
+
+
+def test_files_of_ones_own_compare_without_accuracy(cli: Cli, engine: Engine) -> None:
+    rows = TrialRows(engine)
+    for name, latency in (("old.tflite", 100.0), ("new.tflite", 101.0)):
+        artifact = make_artifact(name.encode(), accuracy=None, agreement=None)
+        rows.add_artifact(artifact, name)
+        measure(engine, make_case(artifact.sha256), [latency] * 2)
+    compared = cli.run("compare", "old.tflite", "new.tflite", "--fail-on-regression", "5%")
+    assert compared.returncode == 0, compared.stderr
+    assert "unknown in 1 of 1 variant, whose runs are too few or too short to tell." in compared.stdout
+    assert "a change of 5.0% would not have shown in 1 of 1 comparison" in compared.stderr

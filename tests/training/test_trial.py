@@ -1,0 +1,47 @@
+"""One trial, from its data to what its artifacts answer."""
+
+import numpy as np
+import pytest
+
+from harness import data
+from harness.bench.answers import load_probe, surest
+from harness.conversion.evaluate import LEAST_AGREEMENT, evaluate, predict, unpack_correct
+from harness.core.errors import Reason, TrialFailed
+from harness.core.sweep import Precision, Recipe, Trial, TrialOutcome
+from harness.training.trial import Stopwatch, run_trial
+
+
+@pytest.fixture(scope="module")
+def outcome() -> TrialOutcome:
+    recipe = Recipe(epochs=3, learning_rate=0.01)
+    trial = Trial("mlp", {"layers": 1, "units": 64}, {"units": 64}, Precision.BINARY, "digits", recipe, 0)
+    return run_trial(trial, 1, lambda _: None, Stopwatch())
+
+
+def test_an_artifact_knows_which_test_images_it_gets_right(outcome: TrialOutcome) -> None:
+    test = data.load("digits").test
+    (artifact,) = outcome.artifacts
+    correct = unpack_correct(artifact.correct)
+    answered = predict(outcome.files[artifact.sha256], test.images)
+    np.testing.assert_array_equal(correct, answered.argmax(axis=1) == test.labels)
+    assert artifact.accuracy == correct.mean()
+    assert 0.5 < correct.mean() < 1
+
+
+def test_its_probe_is_what_its_interpreter_answers_to_the_images_that_it_is_surest_of(outcome: TrialOutcome) -> None:
+    test = data.load("digits").test
+    (artifact,) = outcome.artifacts
+    probe = load_probe(outcome.probes[artifact.sha256])
+    file = outcome.files[artifact.sha256]
+    assert probe.inputs.shape == (8, *test.images.shape[1:])
+    np.testing.assert_array_equal(probe.inputs, test.images[surest(predict(file, test.images))])
+    np.testing.assert_array_equal(probe.outputs, predict(file, probe.inputs))
+
+
+def test_an_artifact_that_is_another_network_is_refused(outcome: TrialOutcome) -> None:
+    test = data.load("digits").test
+    (file,) = outcome.files.values()
+    unlike = np.roll(predict(file, test.images), 1, axis=1)
+    with pytest.raises(TrialFailed, match=f"under {LEAST_AGREEMENT:.0%}") as refused:
+        evaluate(file, test.images, test.labels, unlike, 1)
+    assert refused.value.reason is Reason.DISAGREEMENT

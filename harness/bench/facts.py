@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.bench.sensors import MOST_ALIKE, POWER_KINDS
 from harness.core.units import degrees_c
 
 
@@ -14,6 +15,11 @@ class Fact:
     name: str
     command: str
     parse: Callable[[str], str | None]
+
+
+_CPU_ZONE = re.compile("cpu|soc|pkg|package|bcm|big|little|gold|silver|prime|cluster|core", re.IGNORECASE)
+# BatteryManager.BATTERY_STATUS_*
+_BATTERY_STATES = {"2": "charging", "3": "discharging", "4": "not charging", "5": "full"}
 
 
 def _whole(text: str) -> str | None:
@@ -76,6 +82,122 @@ def _model(text: str) -> str | None:
     return _whole(text.replace("\0", ""))
 
 
+def _thermal_zones(text: str) -> str | None:
+    """From lines `TYPE=FILE`: those of the CPU by their type; where none says so, any."""
+    zones = [line.strip() for line in text.splitlines() if re.fullmatch(r"\s*[^;=]+=/[^;]+", line)]
+    of_cpu = [zone for zone in zones if _CPU_ZONE.search(zone.partition("=")[0])]
+    return ";".join((of_cpu or zones)[:MOST_ALIKE]) or None
+
+
+def _cpufreq(text: str) -> str | None:
+    """From the folder, then a line `POLICY MAX_KHZ GOVERNOR CPU CPU…` for each clock."""
+    folder, *lines = text.strip().splitlines() or [""]
+    found = [re.fullmatch(r"(policy\d+) (\d{1,12}) ([\w-]+) (\d{1,4}(?: \d{1,4})*)", line.strip()) for line in lines]
+    entries = [f"{one[1]} {one[4].replace(' ', ',')} {one[2]} {one[3]}" for one in found if one]
+    return ";".join((folder, *entries)) if entries and re.fullmatch("/[^;]+", folder) else None
+
+
+def _power_sensors(text: str) -> str | None:
+    """From lines `GROUP KIND=SOURCE`: the first group alone, as one may measure what is part of another's."""
+    found = [re.fullmatch(r"(\w+) (\w+=[/!][^;]+)", line.strip()) for line in text.splitlines()]
+    known = [one for one in found if one and one[2].partition("=")[0] in POWER_KINDS]
+    for group in ("battery", "total", "rails", "pmic"):
+        if sensors := [one[2] for one in known if one[1] == group]:
+            return ";".join(sensors)
+    return None
+
+
+def _source(text: str) -> str | None:
+    return text.strip() if re.fullmatch(r"[/!][^\n]+", text.strip()) else None
+
+
+def battery_percent(text: str) -> int | None:
+    """From Android's `dumpsys battery`."""
+    found = re.search(r"^\s*level: ([0-9]{1,3})$", text, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def battery_state(text: str) -> str | None:
+    """From the same, where it is one of BatteryManager's numbers, or from the kernel, in its words."""
+    found = re.search(r"^\s*status: ([\w ]{1,20})$", text, re.MULTILINE)
+    return _BATTERY_STATES.get(found[1].strip(), found[1].strip().lower()) if found else None
+
+
+def screen(text: str) -> str | None:
+    """`on` or `off`, from Android's PowerManagerService; one that dozes shows a clock at most."""
+    found = re.search(r"mWakefulness=(\w+)", text)
+    return None if found is None else "on" if found[1] in ("Awake", "Dreaming") else "off"
+
+
+def _battery(text: str) -> str | None:
+    percent = battery_percent(text)
+    if percent is None:
+        return None
+    plugged = "plugged in" if "powered: true" in text else None
+    return ", ".join(word for word in (f"{percent} %", battery_state(text), plugged) if word)
+
+
+def _lines(text: str) -> str | None:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip()) or None
+
+
+# A tree of plain files may stand in for the kernel's.
+_SYSFS = '"${HARNESS_SYSFS:-/sys}"'
+_THERMAL_ZONES = f"""
+for zone in {_SYSFS}/class/thermal/thermal_zone*; do
+    read -r type <"$zone/type" && read -r _ <"$zone/temp" && echo "$type=$zone/temp"
+done"""
+_CPUFREQ = f"""
+folder={_SYSFS}/devices/system/cpu/cpufreq
+echo "$folder"
+for policy in "$folder"/policy*; do
+    read -r cpus <"$policy/related_cpus" && read -r max <"$policy/cpuinfo_max_freq" &&
+        read -r governor <"$policy/scaling_governor" && echo "${{policy##*/}} $max $governor $cpus"
+done"""
+_THROTTLE_SOURCE = f"""
+flags={_SYSFS}/devices/platform/soc/soc:firmware/get_throttled
+if read -r _ <"$flags"; then echo "$flags"; else
+    case $(vcgencmd get_throttled) in throttled=*) echo '!vcgencmd get_throttled' ;; esac
+fi"""
+# What is measured at the board's input is labelled so on NVIDIA's (VDD_IN, POM_5V_IN); other rails are parts of it.
+_POWER_SENSORS = f"""
+for supply in {_SYSFS}/class/power_supply/*; do
+    read -r type <"$supply/type" && read -r status <"$supply/status" || continue
+    if [ "$type $status" != 'Battery Discharging' ]; then continue; fi
+    if read -r _ <"$supply/power_now"; then
+        echo "battery power_uw=$supply/power_now"
+    elif read -r _ <"$supply/current_now" && read -r _ <"$supply/voltage_now"; then
+        echo "battery current_ua=$supply/current_now"
+        echo "battery voltage_uv=$supply/voltage_now"
+    fi
+done
+for power in {_SYSFS}/class/hwmon/hwmon*/power*_input; do
+    if read -r _ <"$power"; then echo "rails power_uw=$power"; fi
+done
+for current in {_SYSFS}/class/hwmon/hwmon*/curr*_input; do
+    chip=${{current%/*}} rail=${{current##*/curr}} name='' label=''
+    rail=${{rail%_input}}
+    read -r name <"$chip/name"
+    read -r label <"$chip/in${{rail}}_label"
+    if [ "$name" != ina3221 ]; then continue; fi
+    case $label in *_IN) group=total ;; *) group=rails ;; esac
+    if read -r _ <"$current" && read -r _ <"$chip/in${{rail}}_input"; then
+        echo "$group current_ma=$current"
+        echo "$group voltage_mv=$chip/in${{rail}}_input"
+    fi
+done
+case $(vcgencmd pmic_read_adc) in *'current('*) echo 'pmic pmic=!vcgencmd pmic_read_adc' ;; esac"""
+_BATTERY = f"""
+dumpsys battery || for supply in {_SYSFS}/class/power_supply/*; do
+    read -r type <"$supply/type" && [ "$type" = Battery ] && read -r level <"$supply/capacity" || continue
+    read -r status <"$supply/status"
+    echo "level: $level"
+    echo "status: $status"
+done"""
+_OS_IMAGE = """
+getprop ro.build.fingerprint || (. /etc/os-release; echo "$PRETTY_NAME")
+uname -v"""
+
 FACTS = (
     Fact("machine", "uname -m", _whole),
     Fact("kernel", "uname -r", _whole),
@@ -88,9 +210,18 @@ FACTS = (
     Fact("glibc", "getconf GNU_LIBC_VERSION", _glibc),
     Fact("android", "getprop ro.build.version.release", _whole),
     Fact("free_bytes", "df -k .", _free_bytes),
-    Fact("governor", "cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", _whole),
-    Fact("temperature_c", "cat /sys/class/thermal/thermal_zone*/temp", _hottest_c),
+    Fact("governor", f"cat {_SYSFS}/devices/system/cpu/cpu0/cpufreq/scaling_governor", _whole),
+    Fact("temperature_c", f"cat {_SYSFS}/class/thermal/thermal_zone*/temp", _hottest_c),
     Fact("battery_c", "dumpsys battery", _battery_c),
+    Fact("battery", _BATTERY, _battery),
+    Fact("screen", "dumpsys power | grep mWakefulness=", screen),
+    Fact("os_image", _OS_IMAGE, _lines),
+    Fact("thermal_zones", _THERMAL_ZONES, _thermal_zones),
+    Fact("cpufreq", _CPUFREQ, _cpufreq),
+    Fact("throttle_source", _THROTTLE_SOURCE, _source),
+    Fact("power_sensors", _POWER_SENSORS, _power_sensors),
+    Fact("taskset", "command -v taskset >/dev/null && echo yes", _whole),
+    Fact("timeout", "timeout 5 true && echo yes", _whole),
     Fact("load_1min", "cat /proc/loadavg", _first_word),
 )
 

@@ -10,10 +10,11 @@ from harness.devices.adb import AdbLink
 from harness.devices.link import Link
 from harness.devices.local import LocalLink
 from harness.devices.patience import Patience
-from harness.devices.transport import Completed, FileAbsent, Graph, Transport, Turn
+from harness.devices.transport import WATCH_INTERVAL_S, Completed, FileAbsent, Graph, Transport, Turn
 
 __all__ = [
     "LINKS",
+    "WATCH_INTERVAL_S",
     "Completed",
     "FileAbsent",
     "Graph",

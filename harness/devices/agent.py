@@ -26,6 +26,7 @@ class Code(IntEnum):
     MISMATCH = 73
     GONE = 74
     PENDING = 75
+    UNGOVERNED = 76
 
 
 class Agent:

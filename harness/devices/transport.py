@@ -10,7 +10,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from harness.core.errors import CaseFailed, Reason
-from harness.core.units import degrees_c
 from harness.devices.agent import Agent, Code, text
 from harness.devices.link import Answer, Link
 from harness.devices.packing import packed
@@ -20,21 +19,22 @@ _QUESTION_S = 60.0
 _GRACE_S = 30.0  # how much later than its limit a run's end may be told
 _COLLECT_S = 20
 _SLOWEST_BYTES_PER_S = 50_000
+WATCH_INTERVAL_S = 10.0  # costs an emulated ARM64 board under 1 % of a core: see benchmarks/watching.py
 
 
 @dataclass(frozen=True)
 class Completed:
     """A command that ended: `exit_code` is over 128 where a signal ended it; `seconds` by the device's own clock.
 
-    `temperatures_c` are its sensors' at the end. `graph_sha256` is of the file that the command was checked against,
-    and `others_waiting` how many others want the device.
+    `watch` is what its sensors said meanwhile, as `bench/watch.py` reads it. `graph_sha256` is of the file that the
+    command was checked against, and `others_waiting` how many others want the device.
     """
 
     exit_code: int
     stdout: str
     stderr: str
     seconds: float
-    temperatures_c: tuple[float, ...] = ()
+    watch: str = ""
     graph_sha256: str = ""
     others_waiting: int = 0
 
@@ -100,12 +100,19 @@ class Transport:
         graph: Graph | None = None,
         cpus: Sequence[int] = (),
         turn: Turn | None = None,
+        watch: Sequence[str] | None = None,
+        interval_s: float = WATCH_INTERVAL_S,
     ) -> Completed:
         """Runs a command there to its end; it goes on without the link, whose return is waited for.
+
+        `watch`, where given, is what to look at right before and after, and every `interval_s` meanwhile: files by
+        absolute paths, and lines of shell, each after a `!`. The first such look comes after a second, or an interval
+        if that is shorter. The time of all cores is told too, without a source.
 
         Raises CaseFailed: timeout (nothing of it goes on), device_busy. Raises FileAbsent for the graph.
         """
         run = uuid4().hex
+        watching = ("", "") if watch is None else (f"{interval_s:g}", "\n".join(watch))
         started = False
 
         def once() -> Answer:
@@ -115,7 +122,7 @@ class Transport:
                     return answer
                 run = uuid4().hex
             started = True
-            return self._start(run, argv, timeout_s, graph, cpus, turn)
+            return self._start(run, argv, timeout_s, graph, cpus, turn, watching)
 
         try:
             answer = self._agent.steadily(once)
@@ -133,13 +140,13 @@ class Transport:
         graph: Graph | None,
         cpus: Sequence[int],
         turn: Turn | None,
+        watching: tuple[str, str],
     ) -> Answer:
         place = (turn.token, str(int(timeout_s) + turn.seconds), turn.owner) if turn else ("", "", "")
         checked = (graph.sha256, graph.path) if graph else ("", "")
         mask = f"{sum(1 << cpu for cpu in set(cpus)):x}" if cpus else ""
-        answer = self._agent.ask(
-            "run", *place, run, self._last_run, f"{timeout_s:g}", mask, *checked, *argv, timeout_s=timeout_s + _GRACE_S
-        )
+        how = (run, self._last_run, f"{timeout_s:g}", mask, *watching)
+        answer = self._agent.ask("run", *place, *how, *checked, *argv, timeout_s=timeout_s + _GRACE_S)
         if answer.exit_code == Code.BUSY:
             message = f"device {self._device} is used by {text(answer.stderr).strip()} now."
             raise CaseFailed(Reason.DEVICE_BUSY, message)
@@ -166,8 +173,9 @@ class Transport:
         if answer.exit_code != 0:
             raise self._agent.trouble(answer)
         first, _, printed = answer.stdout.partition(b"\n")
-        code, began, ended, out, sha256, waiting, temperatures = first.decode().split()
-        stdout, stderr = text(printed[: int(out)]), text(printed[int(out) :])
+        code, began, ended, out, watched, sha256, waiting = first.decode().split()
+        end = int(out) + int(watched)
+        stdout, watch, stderr = (text(part) for part in (printed[: int(out)], printed[int(out) : end], printed[end:]))
         if code == "timeout":
             message = f"{argv[0]} was still running after {timeout_s:g} s on {self._device} and was ended."
             raise CaseFailed(Reason.TIMEOUT, message, f"{stdout}\n{stderr}")
@@ -176,7 +184,7 @@ class Transport:
             stdout,
             stderr,
             round(float(ended) - float(began), 3),
-            tuple(degrees_c(temperatures.rstrip("-").split(","))),
+            watch,
             sha256.removeprefix("-"),
             int(waiting),
         )
@@ -220,8 +228,28 @@ class Transport:
         answer = self._agent.checked("turn", turn.token, str(turn.seconds), turn.owner, allowed=(Code.BUSY,))
         return text(answer.stderr).strip() if answer.exit_code == Code.BUSY else None
 
+    def govern(self, turn: Turn, governor: str) -> str | None:
+        """Sets the governor of all cores for as long as the turn lasts; who has the device otherwise, as `take_turn`.
+
+        The device puts back what it had once the turn is given back, taken by others, or over without a word of us.
+        Raises CaseFailed: not_writable.
+        """
+        asked = ("govern", turn.token, str(turn.seconds), turn.owner, governor)
+        answer = self._agent.checked(*asked, allowed=(Code.BUSY, Code.UNGOVERNED))
+        if answer.exit_code == Code.UNGOVERNED:
+            raise self._ungoverned(governor, text(answer.stdout).split(), text(answer.stderr).strip())
+        return text(answer.stderr).strip() if answer.exit_code == Code.BUSY else None
+
+    def _ungoverned(self, governor: str, available: Sequence[str], said: str) -> CaseFailed:
+        """`available`: the governors that it has instead; otherwise `said` are the system's words."""
+        if available:
+            message = f"has no governor {governor}: set `governor` in its entry to {' or '.join(available)}."
+        else:
+            message = f"can't set its governor ({said}): log in as root there, or take `governor` out of its entry."
+        return CaseFailed(Reason.NOT_WRITABLE, f"device {self._device} {message}", said)
+
     def leave(self, turn: Turn) -> None:
-        """Gives the turn back; nothing of ours goes on then."""
+        """Gives the turn back; nothing of ours goes on then, and governors are as they were."""
         self._agent.checked("leave", turn.token)
 
     def clean(self, limit_bytes: int, keep: Sequence[str] = ()) -> dict[str, int]:

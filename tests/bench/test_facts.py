@@ -55,6 +55,14 @@ Features\t: fp asimd
 CPU implementer\t: 0x41
 CPU part\t: 0xd0c
 """
+DUMPSYS_BATTERY = """\
+Current Battery Service state:
+  AC powered: false
+  USB powered: true
+  status: 2
+  level: 80
+  temperature: 274
+"""
 MEMINFO = """\
 MemTotal:        3884336 kB
 MemFree:         1204880 kB
@@ -77,6 +85,33 @@ MemAvailable:    3241180 kB
         ("memory_bytes", MEMINFO, str(3884336 * 1024)),
         ("governor", "ondemand\n", "ondemand"),
         ("load_1min", "0.52 0.58 0.59 1/257 12345\n", "0.52"),
+        ("battery", DUMPSYS_BATTERY, "80 %, charging, plugged in"),
+        ("battery", "level: 41\nstatus: Not charging\n", "41 %, not charging"),
+        ("screen", "    mWakefulness=Awake\n", "on"),
+        ("screen", "    mWakefulness=Dozing\n", "off"),
+        ("os_image", "Debian GNU/Linux 12\n#1 SMP Debian 6.1\n", "Debian GNU/Linux 12; #1 SMP Debian 6.1"),
+        ("thermal_zones", "cpu-thermal=/z0/temp\ngpu-thermal=/z1/temp\n", "cpu-thermal=/z0/temp"),
+        ("thermal_zones", "acpitz=/z0/temp\nwifi=/z1/temp\n", "acpitz=/z0/temp;wifi=/z1/temp"),
+        ("thermal_zones", "".join(f"cpu-{n}=/z{n}\n" for n in range(9)), ";".join(f"cpu-{n}=/z{n}" for n in range(8))),
+        ("cpufreq", "/sys/c\npolicy0 1800000 ondemand 0 1\n", "/sys/c;policy0 0,1 1800000 ondemand"),
+        (
+            "cpufreq",
+            "/sys/c\npolicy0 1800000 schedutil 0 1 2 3\npolicy4 2400000 performance 4 5\n",
+            "/sys/c;policy0 0,1,2,3 1800000 schedutil;policy4 4,5 2400000 performance",
+        ),
+        ("cpufreq", "/sys/c\npolicy0\n", None),
+        ("cpufreq", "/sys/c\n", None),
+        ("throttle_source", "!vcgencmd get_throttled\n", "!vcgencmd get_throttled"),
+        ("throttle_source", "/sys/f/get_throttled\n", "/sys/f/get_throttled"),
+        (
+            "power_sensors",
+            "rails power_uw=/sys/h/power1_input\nbattery current_ua=/sys/b/c\nbattery voltage_uv=/sys/b/v\n",
+            "current_ua=/sys/b/c;voltage_uv=/sys/b/v",
+        ),
+        ("power_sensors", "rails power_uw=/a\nrails power_uw=/b\n", "power_uw=/a;power_uw=/b"),
+        ("power_sensors", "rails current_ma=/a\ntotal current_ma=/b\n", "current_ma=/b"),
+        ("power_sensors", "pmic pmic=!vcgencmd pmic_read_adc\n", "pmic=!vcgencmd pmic_read_adc"),
+        ("power_sensors", "rails volume=/a\n", None),
     ],
 )
 def test_a_fact_is_read_from_what_its_command_prints(fact: str, text: str, value: str | None) -> None:

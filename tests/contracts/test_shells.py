@@ -11,6 +11,7 @@ import pytest
 from harness.core.device import LocalDevice
 from harness.devices import Transport, open_transport
 from tests.contracts.suite import *  # noqa: F403
+from tests.contracts.watching import *  # noqa: F403
 
 
 @pytest.fixture(scope="module", params=["busybox", "mksh"])

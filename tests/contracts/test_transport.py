@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from harness.core.device import Device, LocalDevice
-from harness.devices import Transport, open_transport
+from harness.devices import Patience, Transport, open_transport
 from harness.spec.device_file import read_devices
 from tests.contracts.suite import *  # noqa: F403
+from tests.contracts.watching import *  # noqa: F403
 from tests.simulated.fleet import SimulatedFleet
 from tests.sshd import Sshd
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +34,23 @@ def transport(request: pytest.FixtureRequest, sshd: Sshd, simulated: Device, tmp
     transport = open_transport(boards[request.param], {}, tmp_path / "device")
     yield transport
     transport.close()
+
+
+def test_a_run_is_watched_although_its_link_is_lost(sshd: Sshd, tmp_path: Path) -> None:
+    board = sshd.device(folder=str(tmp_path / "board"))
+    transport = open_transport(board, {}, tmp_path, Patience(60))
+    begun, cut = tmp_path / "begun", tmp_path / "cut"
+
+    def cut_once_it_runs() -> None:
+        wait_until(begun.exists, "the run has begun")
+        sshd.cut()
+        cut.touch()
+
+    thread = Thread(target=cut_once_it_runs)
+    thread.start()
+    tool = f': >"$1"; until [ -e "$2" ]; do sleep 0.1; done; {LOOKS.replace("$1", "$3")}'  # noqa: F405
+    arguments = ("sh", str(begun), str(cut), "4")
+    answer = transport.run(["sh", "-c", tool, *arguments], PATIENCE_S, watch=["/proc/loadavg"], interval_s=0.1)  # noqa: F405
+    thread.join()
+    transport.close()
+    assert len([line for line in answer.watch.splitlines() if line.startswith("at ")]) >= 5

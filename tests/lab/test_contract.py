@@ -10,6 +10,7 @@ import pytest
 from harness.core.device import Device
 from harness.devices import Transport, open_transport
 from tests.contracts.suite import *  # noqa: F403
+from tests.contracts.watching import *  # noqa: F403
 
 
 @pytest.fixture(params=["phone1", "phone2"])

@@ -1,0 +1,82 @@
+import pytest
+
+from harness.bench.sensors import MOST_ALIKE, Sensor, affinity, big_cores, power_sensors, sensors_of
+
+FOLDER = "/sys/devices/system/cpu/cpufreq"
+PI4 = {"taskset": "yes", "cpufreq": f"{FOLDER};policy0 0,1,2,3 1800000 ondemand"}
+PHONE = {
+    "taskset": "yes",
+    "cpufreq": f"{FOLDER};policy0 0,1,2,3 1800000 schedutil;policy4 4,5,6 2420000 schedutil;policy7 7 2840000 schedutil",
+}
+EVEN = {"taskset": "yes", "cpufreq": f"{FOLDER};policy0 0 3000000 performance;policy1 1 3000000 performance"}
+MANY = {"cpufreq": ";".join((FOLDER, *(f"policy{cpu} {cpu} 3000000 performance" for cpu in range(64))))}
+
+
+@pytest.mark.parametrize(("facts", "cores"), [(PHONE, (7,)), (PI4, ()), (EVEN, ()), ({}, ())])
+def test_big_cores_are_those_of_the_highest_clock(facts: dict[str, str], cores: tuple[int, ...]) -> None:
+    assert big_cores(facts) == cores
+
+
+@pytest.mark.parametrize(
+    ("cpus", "facts", "threads", "bound_to"),
+    [
+        ("big", PHONE, 1, (7,)),
+        ("big", PHONE, 2, (4, 5, 6, 7)),
+        ("big", PHONE, 4, (4, 5, 6, 7)),
+        ("big", PHONE, 5, ()),
+        ("big", {"cpufreq": PHONE["cpufreq"]}, 1, ()),
+        ("big", PI4, 1, ()),
+        ("all", PHONE, 1, ()),
+        ((0, 1), PHONE, 4, (0, 1)),
+        ((0, 1), {}, 1, (0, 1)),
+        ((), PHONE, 1, ()),
+    ],
+)
+def test_a_tool_is_bound_to_the_fastest_cores_that_are_enough(
+    cpus: tuple[int, ...], facts: dict[str, str], threads: int, bound_to: tuple[int, ...]
+) -> None:
+    assert affinity(cpus, facts, threads) == bound_to
+
+
+@pytest.mark.parametrize(
+    ("facts", "cpus", "kinds"),
+    [
+        (PI4, (), [("frequency", 0)]),
+        (PHONE, (7,), [("frequency", 7)]),
+        (PHONE, (4, 7), [("frequency", 4), ("frequency", 7)]),
+        (PHONE, (), [("any_frequency", 0), ("any_frequency", 4), ("any_frequency", 7)]),
+        (MANY, (), []),
+        (MANY, (3,), [("frequency", 3)]),
+    ],
+)
+def test_the_clocks_of_the_cores_in_use_are_looked_at(
+    facts: dict[str, str], cpus: tuple[int, ...], kinds: list[tuple[str, int]]
+) -> None:
+    found = [(sensor.kind, sensor.source) for sensor in sensors_of(facts, cpus)]
+    assert found == [(kind, f"{FOLDER}/policy{policy}/scaling_cur_freq") for kind, policy in kinds]
+    assert len(found) <= MOST_ALIKE
+
+
+def test_what_the_facts_tell_is_looked_at() -> None:
+    facts = {
+        "thermal_zones": "cpu-thermal=/sys/class/thermal/thermal_zone0/temp;soc=/sys/class/thermal/thermal_zone1/temp",
+        "throttle_source": "!vcgencmd get_throttled",
+        "power_sensors": "current_ua=/sys/b/current_now;voltage_uv=/sys/b/voltage_now",
+    }
+    assert sensors_of(facts) == (
+        Sensor("temperature", "/sys/class/thermal/thermal_zone0/temp"),
+        Sensor("temperature", "/sys/class/thermal/thermal_zone1/temp"),
+        Sensor("throttled", "!vcgencmd get_throttled"),
+        Sensor("current_ua", "/sys/b/current_now"),
+        Sensor("voltage_uv", "/sys/b/voltage_now"),
+    )
+    assert [sensor.kind for sensor in power_sensors(sensors_of(facts))] == ["current_ua", "voltage_uv"]
+    assert sensors_of({}) == ()
+
+
+def test_the_users_own_power_command_goes_first_and_is_given_little_time() -> None:
+    facts = {"power_sensors": "power_uw=/sys/hwmon0/power1_input", "timeout": "yes"}
+    assert sensors_of(facts, (), "read-plug | tail -1") == (
+        Sensor("power_w", "!timeout 5 sh -c 'read-plug | tail -1'"),
+    )
+    assert sensors_of({}, (), "first\nsecond\n") == (Sensor("power_w", "!first; second"),)

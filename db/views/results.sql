@@ -7,10 +7,15 @@ SELECT
     c.device, c.device_kind, c.tool, c.threads, c.protocol,
     m.latency_us, m.latency_low_us, m.latency_high_us, m.runs,
     m.peak_memory_bytes, m.energy_uj, m.quality, m.measured_at,
-    c.id AS case_id, t.twin, a.name AS file
+    m.disturbed_runs, m.temperature_c, m.frequency_khz, m.energy_low_uj, m.energy_high_uj,
+    w.classes_agree, w.largest_difference,
+    c.cpus, c.tool_sha256, c.interpreter, c.protocol_settings,
+    m.id AS measurement_id, c.id AS case_id, t.twin, a.name AS file
 FROM measurements AS m
 JOIN cases AS c ON c.id = m.case_id
 JOIN artifacts AS a ON a.sha256 = c.artifact
+LEFT JOIN answers AS w
+    ON w.artifact = c.artifact AND w.device = c.device AND w.tool_sha256 = c.tool_sha256 AND w.interpreter = c.interpreter
 LEFT JOIN trial_artifacts AS ta ON ta.artifact = a.sha256
 LEFT JOIN trials AS t ON t.id = ta.trial_id
 LEFT JOIN sweep_trials AS s ON s.trial_id = t.id

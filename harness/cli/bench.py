@@ -4,25 +4,27 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from harness.cli.session import Session, console
 from harness.conversion.anatomy import anatomy
-from harness.core.bench import MOST_THREADS, PROTOCOLS, Case, Protocol
+from harness.core.bench import MOST_THREADS, Case, Protocol, Run, with_threads
 from harness.core.device import Device
 from harness.core.errors import Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import counted, show_us
 from harness.pipeline.events import (
+    AnswerChecked,
     CaseGivenUp,
     CaseMeasured,
     DevicePlanned,
     FleetEvent,
     LaneEnded,
+    Profiled,
     RunEnded,
     SetAside,
     Told,
@@ -30,8 +32,9 @@ from harness.pipeline.events import (
 from harness.pipeline.fleet import Stores, bench_fleet
 from harness.pipeline.lane import Order
 from harness.report.fleet import FleetProgress, fleet_progress
-from harness.report.tables import print_leaderboard, verdicts
+from harness.report.tables import explained, print_leaderboard, verdicts, warning_names
 from harness.spec.device_file import named, read_devices, this_machine
+from harness.spec.protocol import protocol_from
 from harness.store.reading import results
 
 
@@ -52,11 +55,13 @@ class Way:
     force: bool = False
     dry_run: bool = False
     wait_s: float = 3600.0
+    profile: bool = False
+    check_answers: bool = False
 
     def of(self, device: Device) -> tuple[Protocol, ...]:
         if self.threads_asked or device.threads is None:
             return self.protocols
-        return tuple(replace(self.protocols[0], threads=threads) for threads in device.threads)
+        return with_threads(self.protocols[0], device.threads)
 
 
 def bench(models: Sequence[Path], sweep: str | None, chosen: Chosen, way: Way) -> int:
@@ -80,14 +85,13 @@ def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str])
     return Chosen(chosen, {device.id: device for device in devices})
 
 
-def protocols_named(name: str, threads: str) -> tuple[Protocol, ...]:
-    """Raises RequestError for a name or thread counts that are none."""
-    if name not in PROTOCOLS:
-        raise RequestError(f"--protocol {name}: is not known; known: {', '.join(PROTOCOLS)}.")
+def protocols_asked(words: str, threads: str) -> tuple[Protocol, ...]:
+    """Raises RequestError for a protocol or thread counts that are none."""
+    protocol = protocol_from(words)
     counts = [int(count) if re.fullmatch(r"\s*[0-9]{1,4}\s*", count) else 0 for count in threads.split(",")]
     if not all(1 <= count <= MOST_THREADS for count in counts):
         raise RequestError(f"--threads {threads}: has to be whole numbers of 1 to {MOST_THREADS}, for example 1,4.")
-    return tuple(replace(PROTOCOLS[name], threads=count) for count in dict.fromkeys(counts))
+    return with_threads(protocol, counts)
 
 
 def _artifacts(session: Session, models: Sequence[Path], sweep: str | None, keep: bool) -> list[str]:
@@ -129,7 +133,7 @@ def bench_artifacts(session: Session, artifacts: Sequence[str], chosen: Chosen, 
     """
     out = console()
     protocols = {device.id: way.of(device) for device in chosen.devices}
-    order = Order(tuple(artifacts), protocols, way.force, way.wait_s, way.dry_run)
+    order = Order(tuple(artifacts), protocols, way.force, way.wait_s, way.dry_run, way.profile, way.check_answers)
     told = _Told(out, to_come, {id: len(found) for id, found in protocols.items()}, way.dry_run)
     with fleet_progress(out, [device.id for device in chosen.devices]) as shown:
         for event in bench_fleet(chosen.devices, chosen.registry, order, stores(session)):
@@ -143,7 +147,15 @@ def bench_artifacts(session: Session, artifacts: Sequence[str], chosen: Chosen, 
 
 def stores(session: Session) -> Stores:
     tools = session.tools.newest()
-    return Stores(session.workspace, session.files, session.cases, session.devices, session.leases, tools)
+    return Stores(
+        session.workspace,
+        session.files,
+        session.cases,
+        session.devices,
+        session.leases,
+        session.observations,
+        tools,
+    )
 
 
 class _Told:
@@ -165,14 +177,19 @@ class _Told:
             case DevicePlanned():
                 self._plan(event, shown)
             case RunEnded(run=run) if run is not None:
-                done = run.process.number
-                shown.step(id, case_name(event.case), done, event.case.protocol.processes, run.process.temperature_c)
+                shown.step(id, _doing(event.case, run), event.progress, run.watched.temperature_c)
             case CaseMeasured():
                 summary = event.measurement.summary
-                shown.end(id, f"{case_name(event.case)}: {show_us(summary.latency_us)}, {summary.quality}")
+                shown.end(
+                    id, f"{case_name(event.case)}: {show_us(summary.latency_us)}, {warning_names(summary.quality)}"
+                )
             case CaseGivenUp(failure=failure):
                 self.failed += 1
                 shown.end(id, f"{case_name(event.case)}: failed ({failure.reason}): {failure}")
+            case AnswerChecked(answer=answer) if answer.message:
+                shown.say(id, answer.message)
+            case Profiled():
+                shown.say(id, f"{case_name(event.case)}: {counted(len(event.operators), 'operator')} profiled")
             case SetAside():
                 self._set_aside(event, shown)
             case LaneEnded():
@@ -199,6 +216,11 @@ class _Told:
             print(event.failure.log, file=sys.stderr)
 
 
+def _doing(case: Case, run: Run) -> str:
+    disturbed = f", does not count: {run.disturbed}" if run.disturbed else ""
+    return f"{case_name(case)}, process {run.process.number}{disturbed}"
+
+
 def case_name(case: Case) -> str:
     return f"{case.artifact[:12]} on {case.device}, {counted(case.protocol.threads, 'thread')}"
 
@@ -208,5 +230,5 @@ def show_results(session: Session, artifacts: Sequence[str], out: Console) -> No
     if rows:
         out.print()
         print_leaderboard(out, rows)
-        for sentence in verdicts(rows):
+        for sentence in (*verdicts(rows), *explained(rows)):
             out.print(sentence)

@@ -91,9 +91,23 @@ def bench(
     threads: Annotated[
         str | None, typer.Option(help="Thread counts, for example 1,4; without it, each device's own, or 1.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help=f"How to measure: {', '.join(PROTOCOLS)}.")] = "standard",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help=f"How to measure: {', '.join(PROTOCOLS)}, or one of them with settings: quick,processes=20,target=1%."
+        ),
+    ] = "standard",
     force: Annotated[bool, typer.Option("--force", help="Measure again what has been measured.")] = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait for a device that someone else uses.")] = 3600.0,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Note each operator's time too: `harness query op_profile`.")
+    ] = False,
+    check_answers: Annotated[
+        bool,
+        typer.Option(
+            "--check-answers", help="Hold the device's answers against those here once more; the first time is usual."
+        ),
+    ] = False,
     reparse: Annotated[
         bool, typer.Option("--reparse", help="Only read again what tools printed in the past; ask no device.")
     ] = False,
@@ -101,7 +115,7 @@ def bench(
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Benchmark artifacts on devices; what has been measured under the same protocol is not measured again."""
-    from harness.cli.bench import Way, chosen_devices, protocols_named
+    from harness.cli.bench import Way, chosen_devices, protocols_asked
     from harness.cli.bench import bench as run
 
     if reparse:
@@ -112,7 +126,9 @@ def bench(
             raise RequestError("--reparse reads all that was ever printed: give it no models, sweep or devices.")
         end(reparse_all())
     wanted = chosen_devices(devices, fleet, device or [], tag or [])
-    way = Way(protocols_named(protocol, threads or "1"), threads is not None, force, dry_run, wait)
+    way = Way(
+        protocols_asked(protocol, threads or "1"), threads is not None, force, dry_run, wait, profile, check_answers
+    )
     end(run(models or [], sweep, wanted, way))
 
 

@@ -12,10 +12,11 @@ from harness.core.units import show_bytes
 from harness.devices import jump_of, link_to
 from harness.devices.adb import attached
 from harness.devices.local import LocalLink
+from harness.pipeline.canary import Trend, trend_of
 from harness.pipeline.examine import Examined, Reach, clean, examine, on_each
 from harness.report.tables import add, plain_rows, table
 from harness.spec.device_edit import add_entry, set_key
-from harness.spec.device_file import named, read_devices
+from harness.spec.device_file import THIS_MACHINE, named, read_devices
 
 
 def list_devices(path: Path) -> None:
@@ -36,9 +37,9 @@ def _where(device: Device) -> str:
     return "this machine"
 
 
-def _chosen(path: Path, ids: Sequence[str]) -> tuple[list[Device], Reach]:
-    """Those that are named, or all that are enabled."""
-    devices = read_devices(path)
+def chosen_for(path: Path, ids: Sequence[str]) -> tuple[list[Device], Reach]:
+    """Those that are named, or all that are enabled; without a registry, this machine."""
+    devices = read_devices(path) if path.exists() or ids else (THIS_MACHINE,)
     chosen = list(named(devices, ids)) or [device for device in devices if device.enabled]
     session = Session.here()
     return chosen, Reach({device.id: device for device in devices}, session.workspace, session.tools.newest())
@@ -46,16 +47,26 @@ def _chosen(path: Path, ids: Sequence[str]) -> tuple[list[Device], Reach]:
 
 def check(path: Path, ids: Sequence[str]) -> int:
     """How many devices can't be benched."""
-    chosen, reach = _chosen(path, ids)
-    shown = table("device", "reachable", "userland", "features", "system", "free", "governor", "°C", "tool")
+    chosen, reach = chosen_for(path, ids)
+    shown = table("device", "reachable", "userland", "features", "system", "free", "governor", "°C", "tool", "canary")
     found = list(on_each(chosen, lambda device: examine(device, reach)))
+    trends = _trends([device.id for device in chosen])
     for one in found:
-        add(shown, one.device.id, *_cells(one))
+        add(shown, one.device.id, *_cells(one), trends.get(one.device.id, Trend()).words)
     console().print(shown)
+    for id, trend in trends.items():
+        if trend.warning:
+            print(f"{id}: {trend.warning}")
     failures = [one.failure for one in found if one.failure is not None]
     for failure in failures:
         print(f"{failure}", file=sys.stderr)
     return len(failures)
+
+
+def _trends(ids: Sequence[str]) -> dict[str, Trend]:
+    """Each device's canary against its own past; none where there is no database yet."""
+    rows = Session.here().observations.canaries_on(ids)
+    return {id: trend_of([row for row in rows if row.device == id]) for id in dict.fromkeys(row.device for row in rows)}
 
 
 def _cells(one: Examined) -> list[str]:
@@ -88,7 +99,7 @@ def _system(facts: Mapping[str, str]) -> str:
 
 def facts(path: Path, ids: Sequence[str]) -> int:
     """How many devices can't be reached."""
-    chosen, reach = _chosen(path, ids)
+    chosen, reach = chosen_for(path, ids)
     found = list(on_each(chosen, lambda device: examine(device, reach, with_tool=False)))
     rows = [(one.device.id, name, value) for one in found for name, value in one.facts.items()]
     console().print(plain_rows(("device", "fact", "value"), rows))
@@ -105,11 +116,13 @@ def add_device(path: Path, entry: Mapping[str, Any]) -> None:
     print(f"{path}: added {entry['id']}; see whether it can be used with `harness devices check {entry['id']}`{hint}.")
 
 
-def numbers(option: str, text: str | None) -> list[int]:
+def cores(text: str | None) -> list[int] | str | None:
     """Raises RequestError where they are none."""
-    words = text.split(",") if text else []
+    if text is None or text in ("big", "all"):
+        return text
+    words = text.split(",")
     if not all(word.strip().isdecimal() for word in words):
-        raise RequestError(f"{option} {text}: has to be whole numbers, for example 2,3.")
+        raise RequestError(f"--cpus {text}: has to be big, all, or whole numbers, for example 2,3.")
     return [int(word) for word in words]
 
 
@@ -161,7 +174,7 @@ def trust(path: Path, id: str, sure: Callable[[str], bool]) -> None:
 
 def clean_devices(path: Path, ids: Sequence[str], keep_mb: int) -> int:
     """How many devices could not be cleaned."""
-    chosen, reach = _chosen(path, ids)
+    chosen, reach = chosen_for(path, ids)
     failures: list[CaseFailed] = []
     for device, freed, failure in on_each(chosen, lambda device: clean(device, reach, keep_mb * 1_000_000)):
         if failure is None:

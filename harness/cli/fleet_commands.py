@@ -54,11 +54,15 @@ def add(
     python: Annotated[str | None, typer.Option(help="The Python there that has an interpreter.")] = None,
     folder: Annotated[str | None, typer.Option(help="The working folder there.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="May be given more than once.")] = None,
-    cpus: Annotated[str | None, typer.Option(help="The tool's CPU affinity, for example 2,3.")] = None,
+    cpus: Annotated[
+        str | None, typer.Option(help="The tool's cores, for example 2,3, or all; without it, the big ones.")
+    ] = None,
+    governor: Annotated[str | None, typer.Option(help="Its cpufreq governor while it is benched; needs root.")] = None,
+    power: Annotated[str | None, typer.Option(help="A command there that prints watts.")] = None,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Register a board (--host), a phone (--serial), or, with neither, this machine; comments in the file stay."""
-    from harness.cli.devices import add_device, numbers
+    from harness.cli.devices import add_device, cores
     from harness.core.errors import RequestError
 
     if host is not None and serial is not None:
@@ -81,7 +85,9 @@ def add(
             "python": python,
             "folder": folder,
             "tags": tag,
-            "cpus": numbers("--cpus", cpus),
+            "cpus": cores(cpus),
+            "governor": governor,
+            "power": power,
         },
     )
 
@@ -144,8 +150,8 @@ def list_tools() -> None:
 
 
 @tools_app.command("check")
-def check_tools(devices: DevicesFile = DEVICES_FILE) -> None:
-    """Look whether each tool's file is whole, and which device would run which."""
+def check_tools(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
+    """Look whether each tool's file is whole, and whether it runs the optimised binary kernels on each device."""
     from harness.cli.tools import check_tools as run
 
-    end(run(devices))
+    end(run(devices, ids or []))

@@ -13,6 +13,7 @@ from harness.store.database import open_database, open_read_only
 from harness.store.devices import DeviceRows
 from harness.store.history import History
 from harness.store.leases import Leases
+from harness.store.observations import ObservationRows
 from harness.store.tools import ToolFiles
 from harness.store.trials import TrialRows
 from harness.store.workspace import Workspace
@@ -69,6 +70,10 @@ class Session:
     @property
     def leases(self) -> Leases:
         return Leases(self.engine)
+
+    @property
+    def observations(self) -> ObservationRows:
+        return ObservationRows(self.engine)
 
     @property
     def tools(self) -> ToolFiles:

@@ -46,7 +46,7 @@ def _show_plan(session: Session, planned: Sweep, plans: Sequence[TrialPlan], wan
     out.print(_counts(planned, plans))
     artifacts = [sha256 for plan in plans if not plan.because for sha256 in plan.artifacts.values()]
     to_come = sum(len(plan.trial.convert.formats) for plan in new)
-    return bench_artifacts(session, artifacts, wanted, Way(planned.bench.protocols(), dry_run=True), to_come)
+    return bench_artifacts(session, artifacts, wanted, Way(planned.protocols, dry_run=True), to_come)
 
 
 def _counts(planned: Sweep, plans: Sequence[TrialPlan]) -> str:
@@ -124,4 +124,4 @@ def _bench(session: Session, planned: Sweep, wanted: Chosen) -> int:
     """How many cases failed."""
     states = session.trials.states(planned.trials).values()
     artifacts = [sha256 for state in states for sha256 in state.artifacts.values()]
-    return bench_artifacts(session, artifacts, wanted, Way(planned.bench.protocols()))
+    return bench_artifacts(session, artifacts, wanted, Way(planned.protocols))

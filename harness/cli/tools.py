@@ -1,5 +1,7 @@
 """The work of `harness tools`."""
 
+import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from urllib.error import URLError
@@ -7,12 +9,16 @@ from urllib.request import urlopen
 
 from harness.bench.elf import ANY_ABI, abis_of
 from harness.bench.tools import PYTHON_RUNNER
+from harness.cli.devices import chosen_for
 from harness.cli.session import Session, console
-from harness.core.errors import RequestError, first_line
+from harness.core.comparison import Estimate
+from harness.core.errors import CaseFailed, RequestError, first_line
 from harness.core.ids import sha256_of
+from harness.core.observations import Kernels, KernelVerdict
 from harness.core.units import show_bytes
-from harness.report.tables import plain_rows
-from harness.spec.device_file import read_devices
+from harness.pipeline.examine import on_each
+from harness.pipeline.kernels import check_kernels
+from harness.report.tables import add, plain_rows, show_ratio, table
 from harness.store.tools import ToolFile
 
 # docs.larq.dev, "Benchmarking": the binaries of each release.
@@ -93,19 +99,32 @@ def _added(tool: ToolFile) -> str:
     return datetime.fromtimestamp(tool.added, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def check_tools(registry: Path) -> int:
-    """Whether each tool's file is what it was, and which device runs which; how many are damaged or missing."""
-    tools = Session.here().tools
-    wrong = [tool for tool in tools.all() if not tools.is_whole(tool)]
+def check_tools(registry: Path, ids: Sequence[str]) -> int:
+    """Whether each tool's file is what it was, and whether each device's tool runs the optimised kernels.
+
+    How many are damaged, can't be tried, or run the slow ones.
+    """
+    session = Session.here()
+    wrong = [tool for tool in session.tools.all() if not session.tools.is_whole(tool)]
     for tool in wrong:
         print(f"{tool.name}: its file {tool.path} was changed; add it again.")
-    newest = tools.newest()
-    rows, missing = [], 0
-    for device in read_devices(registry) if registry.exists() else ():
-        fitting = f"lce_benchmark_model_{(device.abi or '').replace('-', '_')}"
-        chosen = device.tool or (fitting if fitting in newest else PYTHON_RUNNER)
-        there = chosen == PYTHON_RUNNER or chosen in newest
-        missing += not there
-        rows.append((device.id, device.abi, chosen, "" if there else f"missing: harness tools add {chosen}"))
-    console().print(plain_rows(("device", "abi", "tool", ""), rows))
-    return len(wrong) + missing
+    chosen, reach = chosen_for(registry, ids)
+    made = table("device", "tool", "kernels", "reference / optimised", "")
+    slow = 0
+    failures = []
+    for device, found in zip(chosen, on_each(chosen, lambda one: check_kernels(one, reach)), strict=True):
+        if isinstance(found, CaseFailed):
+            failures.append(found)
+            continue
+        session.observations.add_kernels(found)
+        slow += found.verdict is KernelVerdict.REFERENCE and found.tool.name != PYTHON_RUNNER  # which never is fast
+        name = found.tool.interpreter or found.tool.sha256[:12]
+        add(made, device.id, f"{found.tool.name} {name}", str(found.verdict), _ratio(found), found.message)
+    console().print(made)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return len(wrong) + len(failures) + slow
+
+
+def _ratio(found: Kernels) -> str:
+    return "–" if found.ratio is None else show_ratio(Estimate(found.ratio, found.ratio_low, found.ratio_high))

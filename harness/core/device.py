@@ -16,7 +16,10 @@ Text: TypeAlias = Annotated[str, MinLen(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class _Device:
-    """`threads`, where given, is what is measured unless the command says otherwise; `cpus` is the tool's affinity.
+    """`threads`, where given, is what is measured unless the command says otherwise.
+
+    `cpus` is the tool's affinity: those cores, `all` of them, or the `big` ones where some are faster than others.
+    `governor` is set while the device is benched, and put back. `power` is a command that prints watts.
 
     `tool` names one of `harness tools list`, or `python_runner`; without it, one that fits `abi` is taken.
     `folder` is the device's working folder, of which artifacts may take `cache_mb` (megabytes of 1,000,000 bytes).
@@ -30,7 +33,9 @@ class _Device:
     tool: Text | None = None
     python: Text = "python3"
     threads: Annotated[tuple[Threads, ...], MinLen(1)] | None = None
-    cpus: tuple[Annotated[int, Ge(0), Le(MOST_CPUS - 1)], ...] = ()
+    cpus: Literal["big", "all"] | tuple[Annotated[int, Ge(0), Le(MOST_CPUS - 1)], ...] = "big"
+    governor: Text | None = None
+    power: Text | None = None
     folder: Text | None = None
     cache_mb: Annotated[int, Ge(1)] = 2000
     timeout_s: Annotated[float, Gt(0)] | None = None

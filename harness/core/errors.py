@@ -50,6 +50,8 @@ class Reason(str, Enum):
     NOT_WRITABLE = "not_writable"
     WRONG_ABI = "wrong_abi"
     DEVICE_BUSY = "device_busy"
+    WRONG_ANSWER = "wrong_answer"
+    NOT_PROFILED = "not_profiled"
     BUG = "bug"
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from harness.core.bench import Case, Measurement, Process, Run
 from harness.core.device import Device
 from harness.core.errors import CaseFailed
+from harness.core.observations import Answer, Batch, Canary, Operator
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,47 @@ class DevicePlanned:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """A process of a case has ended; `run` is None where its output could not be read."""
+    """A process of a case has ended; `run` is None where its output could not be read.
+
+    `progress` is how many cases' worth of its batch are done.
+    """
 
     device: Device
     case: Case
     process: Process
     run: Run | None
+    progress: float
+
+
+@dataclass(frozen=True)
+class BatchBegan:
+    device: Device
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class BatchEnded:
+    device: Device
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class CanarySang:
+    device: Device
+    canary: Canary
+
+
+@dataclass(frozen=True)
+class AnswerChecked:
+    device: Device
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Profiled:
+    device: Device
+    case: Case
+    operators: tuple[Operator, ...]
 
 
 @dataclass(frozen=True)
@@ -66,4 +102,17 @@ class LaneEnded:
     pushed_bytes: int
 
 
-FleetEvent: TypeAlias = Told | DevicePlanned | RunEnded | CaseMeasured | CaseGivenUp | SetAside | LaneEnded
+FleetEvent: TypeAlias = (
+    Told
+    | DevicePlanned
+    | BatchBegan
+    | CanarySang
+    | AnswerChecked
+    | RunEnded
+    | CaseMeasured
+    | CaseGivenUp
+    | BatchEnded
+    | Profiled
+    | SetAside
+    | LaneEnded
+)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import uuid4
@@ -11,8 +12,7 @@ from harness.core.bench import Tool
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.devices import Patience, Transport, Turn, open_transport
-from harness.pipeline.measure import facts_of
-from harness.pipeline.tooling import ready_tool
+from harness.pipeline.tooling import facts_of, ready_tool
 from harness.store.leases import owner
 from harness.store.tools import ToolFile
 from harness.store.workspace import Workspace
@@ -84,18 +84,22 @@ def clean(device: Device, reach: Reach, limit_bytes: int) -> tuple[Device, int, 
     """Bytes freed on a device that nobody is using."""
     transport = reach.to(device)
     try:
-        return device, _clean(device, transport, limit_bytes), None
+        with held(device, transport):
+            return device, sum(transport.clean(limit_bytes).values()), None
     except CaseFailed as failure:
         return device, 0, failure
     finally:
         transport.close()
 
 
-def _clean(device: Device, transport: Transport, limit_bytes: int) -> int:
+@contextmanager
+def held(device: Device, transport: Transport) -> Iterator[Turn]:
+    """The device is ours meanwhile. Raises CaseFailed: device_busy where it is someone else's."""
     turn = Turn(uuid4().hex, owner())
-    holder = transport.take_turn(turn)
-    freed = sum(transport.clean(limit_bytes).values()) if holder is None else 0
-    transport.leave(turn)
-    if holder is not None:
-        raise CaseFailed(Reason.DEVICE_BUSY, f"device {device.id}: used by {holder}; clean it later.")
-    return freed
+    try:
+        if (holder := transport.take_turn(turn)) is not None:
+            raise CaseFailed(Reason.DEVICE_BUSY, f"device {device.id}: used by {holder}; try again later.")
+        yield turn
+    finally:
+        with suppress(CaseFailed):
+            transport.leave(turn)

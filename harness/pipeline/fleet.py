@@ -7,13 +7,28 @@ from queue import SimpleQueue
 from threading import Event
 
 from harness.core.device import Device
-from harness.pipeline.events import CaseGivenUp, CaseMeasured, DevicePlanned, FleetEvent, LaneEnded, RunEnded, SetAside
+from harness.pipeline.answering import References
+from harness.pipeline.events import (
+    AnswerChecked,
+    BatchBegan,
+    BatchEnded,
+    CanarySang,
+    CaseGivenUp,
+    CaseMeasured,
+    DevicePlanned,
+    FleetEvent,
+    LaneEnded,
+    Profiled,
+    RunEnded,
+    SetAside,
+)
 from harness.pipeline.lane import Known, Lane, Order
 from harness.pipeline.leasing import LeaseKeeper
 from harness.store.artifacts import ArtifactFiles
 from harness.store.cases import CaseRows
 from harness.store.devices import DeviceRows
 from harness.store.leases import Leases
+from harness.store.observations import ObservationRows
 from harness.store.tools import ToolFile
 from harness.store.workspace import Workspace
 
@@ -29,6 +44,7 @@ class Stores:
     cases: CaseRows
     devices: DeviceRows
     leases: Leases
+    observations: ObservationRows
     tools: Mapping[str, ToolFile]
 
 
@@ -44,6 +60,11 @@ def bench_fleet(
         stores.leases.identity(),
         stores.tools,
         stores.workspace,
+        stores.observations.canaries_on(ids),
+        stores.observations.kernels_on(ids),
+        stores.observations.answers_on(ids),
+        References(stores.files),
+        stores.cases.binary(order.artifacts),
     )
     events: SimpleQueue[FleetEvent] = SimpleQueue()
     stop = Event()
@@ -72,6 +93,16 @@ def _store(event: FleetEvent, order: Order, stores: Stores) -> None:
                 stores.cases.forget_pending(event.new)
             stores.devices.want({device.id: [(case.artifact, case.protocol) for case in event.new]})
             stores.devices.unwant(device.id, [(case.artifact, case.protocol) for case in event.done])
+        case BatchBegan():
+            stores.observations.begin_batch(event.batch)
+        case BatchEnded():
+            stores.observations.end_batch(event.batch)
+        case CanarySang():
+            stores.observations.add_canary(event.canary)
+        case AnswerChecked():
+            stores.observations.add_answer(event.answer)
+        case Profiled():
+            stores.observations.add_profile(event.case, event.operators)
         case RunEnded():
             stores.cases.keep(event.case, event.process)
         case CaseMeasured():

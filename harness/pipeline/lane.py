@@ -1,29 +1,25 @@
-"""One device's part of a bench: a thread that gets the device, measures its cases one by one, and lets others in."""
+"""One device's part of a bench: a thread that gets it, measures its cases batch by batch, and lets others in."""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 
-from harness.core.bench import Case, Process, Protocol, Run
+from harness.core.bench import Case, Process, Protocol, Tool
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason, Unreachable
+from harness.core.observations import Canary, KernelVerdict
 from harness.devices import Patience, Transport, Turn, open_transport
-from harness.pipeline.events import (
-    CaseGivenUp,
-    CaseMeasured,
-    DevicePlanned,
-    FleetEvent,
-    LaneEnded,
-    RunEnded,
-    SetAside,
-    Told,
-)
+from harness.pipeline.answering import Answering, References
+from harness.pipeline.batch import BatchWork, Surroundings, batches_of
+from harness.pipeline.canary import FLOAT, canary_case, is_alike
+from harness.pipeline.events import CaseGivenUp, DevicePlanned, FleetEvent, LaneEnded, Profiled, SetAside, Told
 from harness.pipeline.leasing import LeaseKeeper
-from harness.pipeline.measure import Station, facts_of, measure_case
+from harness.pipeline.measure import Station
 from harness.pipeline.plan import plan_cases, split_cases
-from harness.pipeline.tooling import ready_tool
+from harness.pipeline.profiling import profile
+from harness.pipeline.tooling import facts_of, ready_tool
 from harness.store.leases import owner
 from harness.store.tools import ToolFile
 from harness.store.workspace import Workspace
@@ -33,13 +29,18 @@ _ASK_AGAIN_S = 2.0
 
 @dataclass(frozen=True)
 class Order:
-    """What is wanted: these artifacts, under each device's own protocols. `wait_s`: how long for a busy device."""
+    """What is wanted: these artifacts, under each device's own protocols. `wait_s`: how long for a busy device.
+
+    `profile` asks for operator profiles too, `check_answers` for answers that were checked before.
+    """
 
     artifacts: tuple[str, ...]
     protocols: Mapping[str, tuple[Protocol, ...]]
     force: bool = False
     wait_s: float = 3600.0
     dry_run: bool = False
+    profile: bool = False
+    check_answers: bool = False
 
     def pairs(self, device: str) -> list[tuple[str, Protocol]]:
         return [(artifact, protocol) for protocol in self.protocols[device] for artifact in self.artifacts]
@@ -55,6 +56,11 @@ class Known:
     identity: str
     tools: Mapping[str, ToolFile]
     workspace: Workspace
+    canaries: Sequence[Canary]
+    kernels: Mapping[tuple[str, Tool], KernelVerdict]
+    answers: Mapping[tuple[str, str, Tool], bool | None]
+    references: References
+    binary: Container[str]
 
 
 @dataclass
@@ -73,7 +79,6 @@ class Lane:
     tell: Callable[[FleetEvent], None]
     stop: Event
     left: int | None = None
-    others_there: int = 0
     transport: Transport = field(init=False)
     turn: Turn = field(init=False)
     thread: Thread = field(init=False)
@@ -128,50 +133,62 @@ class Lane:
         ready = ready_tool(self.device, self.transport, facts, self.known.tools)
         station = Station(self.device, self.transport, ready, facts, self.turn)
         protocols = self.order.protocols[self.device.id]
-        cases = plan_cases(self.order.artifacts, self.device.id, ready.tool, protocols, self.device.cpus)
+        cases = plan_cases(self.order.artifacts, self.device.id, ready.tool, protocols, station.cpus)
         plan = split_cases(cases, self.known.measured, self.order.force)
         self.tell(DevicePlanned(self.device, facts, plan.new, plan.done))
-        if not self.order.dry_run:
-            self._measure_all(plan.new, station)
+        if self.order.dry_run:
+            return
+        batches = batches_of(plan.new)
+        for number, batch in enumerate(batches):
+            self._measure(batch, station, sum(map(len, batches[number + 1 :])))
+        if self.order.profile:
+            self._profile(cases, station)
 
-    def _measure_all(self, cases: Sequence[Case], station: Station) -> None:
-        for number, case in enumerate(cases):
-            self.left = len(cases) - number
-            if number > 0:
-                self._let_others()
-            while not self.stop.is_set() and not self._measured(case, station):
-                self._get_device()
-            if self.stop.is_set():
-                return
-        self.left = 0
+    def _measure(self, cases: Sequence[Case], station: Station, later: int) -> None:
+        work = BatchWork(cases, station, self._surroundings(station), self.stop, self.tell)
+        more = True
+        while more and not self.stop.is_set():
+            self.left = work.left + later
+            more = self._held_on(work.step)
+            if more and work.is_between_blocks:
+                self._let_others(work.others_waiting)
+        self.left = later if not more else self.left
 
-    def _measured(self, case: Case, station: Station) -> bool:
-        """Whether the case has ended; False where the device was taken by others in between."""
-        pending = () if self.order.force else self.known.pending.get(case.id, ())
+    def _surroundings(self, station: Station) -> Surroundings:
+        pending = {} if self.order.force else self.known.pending
+        kernels = self.known.kernels.get((self.device.id, station.ready.tool), KernelVerdict.UNKNOWN)
+        answering = Answering(self.known.references, self.known.answers, self.order.check_answers)
+        alike = canary_case(station, FLOAT)
+        history = [one for one in self.known.canaries if is_alike(one, alike)]
+        return Surroundings(self.known.file, pending, history, kernels, self.known.binary.__contains__, answering)
 
-        def ended(process: Process, run: Run | None, waiting: int) -> None:
-            self.others_there = waiting
-            self.tell(RunEnded(self.device, case, process, run))
-            if not self.keeper.is_ours(self.device.id):
-                raise CaseFailed(
-                    Reason.DEVICE_BUSY, f"device {self.device.id}: the lease was lost; it is asked for anew."
-                )
-
+    def _held_on(self, step: Callable[[], bool]) -> bool:
+        """Does a step; where the device was lost to someone else, waits for it, and says that there is more to do."""
         try:
-            measurement = measure_case(case, station, self.known.file, pending, ended)
-            self.tell(CaseMeasured(self.device, case, measurement))
-        except Unreachable:
-            raise
+            more = step()
+            if not more or self.keeper.is_ours(self.device.id):
+                return more
         except CaseFailed as failure:
-            if failure.reason is Reason.DEVICE_BUSY:
-                return False
-            self.tell(CaseGivenUp(self.device, case, failure))
+            if failure.reason is not Reason.DEVICE_BUSY:
+                raise
+        self._get_device()
         return True
 
-    def _let_others(self) -> None:
-        """Between two cases, whoever waits is let go first: others of this database, or on the device itself."""
+    def _profile(self, cases: Sequence[Case], station: Station) -> None:
+        for case in cases:
+            if self.stop.is_set():
+                return
+            try:
+                self.tell(Profiled(self.device, case, profile(case, station, self.known.file(case.artifact))))
+            except Unreachable:
+                raise
+            except CaseFailed as failure:
+                self.tell(CaseGivenUp(self.device, case, failure))
+
+    def _let_others(self, waiting_there: int) -> None:
+        """Between two blocks, whoever waits is let go first: others of this database, or on the device itself."""
         in_line = self.keeper.others_waiting(self.device.id)
-        if in_line or self.others_there:
+        if in_line or waiting_there:
             self.transport.leave(self.turn)
             if in_line:
                 self.keeper.leave(self.device.id)
@@ -188,7 +205,7 @@ class Lane:
         self._say("connecting")
         heard = ""
         waited_s = 0.0
-        while (holder := self.transport.take_turn(self.turn)) is not None:
+        while (holder := self._ask_for_turn()) is not None:
             if holder != heard:
                 self._held(heard := holder)
             if waited_s >= self.order.wait_s:
@@ -198,3 +215,9 @@ class Lane:
                 return False
             waited_s += _ASK_AGAIN_S
         return True
+
+    def _ask_for_turn(self) -> str | None:
+        """Who has the device, or None where it is ours, with its governor set."""
+        if self.device.governor is None:
+            return self.transport.take_turn(self.turn)
+        return self.transport.govern(self.turn, self.device.governor)

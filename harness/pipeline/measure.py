@@ -1,21 +1,26 @@
-"""One case on one device: its artifact there, its processes one after the other, its numbers."""
+"""One process of the tool on a device: its artifact there, its output, its numbers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.bench.facts import read_facts, script
+from harness.bench.quality import disturbance
+from harness.bench.sensors import Sensor, affinity, power_sensors, sensors_of
 from harness.bench.summary import summarise
 from harness.bench.tools import arguments, read
-from harness.core.bench import Case, Measurement, Process, Run
+from harness.bench.watch import header, idle_power_uw, watched
+from harness.core.bench import Case, Measurement, Place, Process, Run
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
-from harness.devices import Completed, FileAbsent, Graph, Transport, Turn
+from harness.devices import WATCH_INTERVAL_S, Completed, FileAbsent, Graph, Transport, Turn
 from harness.pipeline.tooling import Ready
 from harness.store.database import now
 
 _SLOWEST_BYTES_PER_S = 50_000
 _LOG_CHARACTERS = 1_000_000
+_IDLE_S = 5
+_IDLE_TIMEOUT_S = 60.0
+_WATCH_POWER_S = 0.25  # an average of power needs some samples in a run of a second
 
 
 @dataclass(frozen=True)
@@ -28,46 +33,111 @@ class Station:
     facts: Mapping[str, str]
     turn: Turn
 
+    def cpus(self, threads: int) -> tuple[int, ...]:
+        """The cores that a tool with so many threads is kept on; none: wherever the system puts it."""
+        return affinity(self.device.cpus, self.facts, threads)
 
-def facts_of(transport: Transport) -> dict[str, str]:
-    return read_facts(transport.ask(script()).stdout)
+    def sensors(self, cpus: tuple[int, ...] = ()) -> tuple[Sensor, ...]:
+        """What tells of the device while a tool runs on those cores."""
+        return sensors_of(self.facts, cpus, self.device.power)
 
 
-def measure_case(
-    case: Case,
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended, and how many others want the device."""
+
+    process: Process
+    others_waiting: int
+
+
+def run_process(
+    case: Case, station: Station, file: Path, number: int, place: Place | None = None, extra: Sequence[str] = ()
+) -> Ended:
+    """`file` is the artifact here; `extra` are further flags. Raises CaseFailed."""
+    started_at = now()
+    graph = Graph(case.artifact, station.transport.path(case.artifact, f"{case.artifact}.tflite"))
+    argv = [*station.ready.argv, *arguments(case.protocol, graph.path), *extra]
+    sensors = station.sensors(case.cpus)
+    completed = run_watched(station, argv, _timeout_s(case, station), (graph, file), case.cpus, sensors)
+    process = Process(
+        number,
+        started_at,
+        completed.seconds,
+        completed.exit_code,
+        _shortened(completed.stdout),
+        _shortened(completed.stderr),
+        header(sensors) + completed.watch,
+        completed.graph_sha256,
+        place,
+    )
+    return Ended(process, completed.others_waiting)
+
+
+def _timeout_s(case: Case, station: Station) -> float:
+    return station.device.timeout_s or case.protocol.timeout_s
+
+
+def run_watched(
     station: Station,
-    source: Callable[[str], Path],
-    before: Sequence[Process],
-    ended: Callable[[Process, Run | None, int], None],
-) -> Measurement:
-    """Measures what is missing of a case. `source` gives the artifact's file here, its content checked.
-
-    `before` are processes of the same case that ended in an earlier bench; those that can be read count.
-
-    `ended` hears of each process, at once: what it printed, its numbers, how many others want the device.
-    Raises CaseFailed.
-    """
-    file = source(case.artifact)
-    runs = readable(case, before)
-    for number in range(len(runs) + 1, case.protocol.processes + 1):
-        started_at = now()
-        completed = _run(case, station, file)
-        process = _process(number, started_at, completed)
+    argv: Sequence[str],
+    timeout_s: float,
+    model: tuple[Graph, Path],
+    cpus: Sequence[int] = (),
+    sensors: Sequence[Sensor] | None = None,
+) -> Completed:
+    """`model` is sent where the device misses it, or has another under its name: once. Raises CaseFailed."""
+    graph, file = model
+    turn = replace(station.turn, seconds=station.turn.seconds + file.stat().st_size // _SLOWEST_BYTES_PER_S)
+    interval_s = _WATCH_POWER_S if power_sensors(sensors or ()) else WATCH_INTERVAL_S
+    sources = None if sensors is None else [sensor.source for sensor in sensors]
+    for _ in range(2):
         try:
-            runs.append(read_run(case, process))
-        except CaseFailed:
-            ended(process, None, completed.others_waiting)
-            raise
-        ended(process, runs[-1], completed.others_waiting)
-    return measured(case, runs, station.facts)
+            return station.transport.run(argv, timeout_s, graph, cpus, turn, sources, interval_s)
+        except FileAbsent:
+            _send(station, file, graph.sha256)
+    message = (
+        f"{graph.sha256[:12]}… does not stay on {station.device.id}: something there changes it; "
+        "see what fills its disk."
+    )
+    raise CaseFailed(Reason.HASH_MISMATCH, message)
 
 
-def measured(case: Case, runs: Sequence[Run], facts: Mapping[str, str]) -> Measurement:
-    """A measurement of all of a case's runs. Raises CaseFailed where not all ran the artifact itself."""
-    strange = {run.process.artifact_sha256 for run in runs} - {case.artifact}
-    if strange:
-        raise CaseFailed(Reason.HASH_MISMATCH, f"{case.device} ran {strange.pop()[:12]}… instead; bench again.")
-    return Measurement(case, case.artifact, tuple(runs), summarise(runs), dict(facts), now())
+def _send(station: Station, file: Path, sha256: str) -> None:
+    """Room is made once where there is none."""
+    transport = station.transport
+    for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
+        try:
+            transport.send(file, sha256, f"{sha256}.tflite", limit_bytes, keep=(station.ready.tool.sha256,))
+            return
+        except CaseFailed as failure:
+            if failure.reason is not Reason.NO_SPACE or limit_bytes == 0:
+                raise
+
+
+def idle_power(station: Station) -> float | None:
+    """Microwatts of the device while nothing runs; None where it can't tell."""
+    if not (sensors := power_sensors(station.sensors())):
+        return None
+    sources = [sensor.source for sensor in sensors]
+    idle = ["sleep", f"{_IDLE_S}"]
+    completed = station.transport.run(idle, _IDLE_TIMEOUT_S, None, (), station.turn, sources, _WATCH_POWER_S)
+    return idle_power_uw(header(sensors) + completed.watch)
+
+
+def read_run(case: Case, process: Process, before: Sequence[Run] = ()) -> Run:
+    """`before` are the case's earlier runs, whose clock is the usual one. Raises CaseFailed where it tells nothing."""
+    log = read(case.protocol, process.exit_code, process.stdout, process.stderr)
+    seen = watched(process.watch, log.inference.count * log.inference.avg_us / 1e6)
+    clocks = [run.watched.frequency_khz for run in before if run.watched.frequency_khz is not None]
+    return Run(process, log, seen, disturbance(seen, case.protocol.gates, max(clocks, default=None)))
+
+
+def read_runs(case: Case, processes: Sequence[Process]) -> list[Run]:
+    """Raises CaseFailed where one of them tells no numbers."""
+    runs: list[Run] = []
+    for process in processes:
+        runs.append(read_run(case, process, runs))
+    return runs
 
 
 def readable(case: Case, processes: Sequence[Process]) -> list[Run]:
@@ -77,28 +147,25 @@ def readable(case: Case, processes: Sequence[Process]) -> list[Run]:
         if process.number != len(runs) + 1:
             break
         try:
-            runs.append(read_run(case, process))
+            runs.append(read_run(case, process, runs))
         except CaseFailed:
             break
     return runs
 
 
-def read_run(case: Case, process: Process) -> Run:
-    """Raises CaseFailed where it tells no numbers."""
-    return Run(process, read(case.protocol, process.exit_code, process.stdout, process.stderr))
-
-
-def _process(number: int, started_at: str, completed: Completed) -> Process:
-    return Process(
-        number,
-        started_at,
-        completed.seconds,
-        completed.exit_code,
-        _shortened(completed.stdout),
-        _shortened(completed.stderr),
-        max(completed.temperatures_c, default=None),
-        completed.graph_sha256,
-    )
+def measured(
+    case: Case,
+    runs: Sequence[Run],
+    facts: Mapping[str, str],
+    idle_uw: Mapping[str, float],
+    around: Sequence[str] = (),
+) -> Measurement:
+    """A measurement of all of a case's runs. Raises CaseFailed where not all ran the artifact itself."""
+    strange = {run.process.artifact_sha256 for run in runs} - {case.artifact}
+    if strange:
+        raise CaseFailed(Reason.HASH_MISMATCH, f"{case.device} ran {strange.pop()[:12]}… instead; bench again.")
+    summary = summarise(case, runs, idle_uw, around)
+    return Measurement(case, case.artifact, tuple(runs), summary, dict(facts), now())
 
 
 def _shortened(printed: str) -> str:
@@ -107,34 +174,3 @@ def _shortened(printed: str) -> str:
         return printed
     half = _LOG_CHARACTERS // 2
     return f"{printed[:half]}\n… {len(printed) - 2 * half} characters left out …\n{printed[-half:]}"
-
-
-def _run(case: Case, station: Station, file: Path) -> Completed:
-    """The artifact is sent where the device misses it, or has another under its name: once."""
-    transport, name = station.transport, f"{case.artifact}.tflite"
-    graph = Graph(case.artifact, transport.path(case.artifact, name))
-    argv = [*station.ready.argv, *arguments(case.protocol, graph.path)]
-    timeout_s = station.device.timeout_s or case.protocol.timeout_s
-    sending_s = file.stat().st_size // _SLOWEST_BYTES_PER_S
-    turn = replace(station.turn, seconds=station.turn.seconds + sending_s)
-    for _ in range(2):
-        try:
-            return transport.run(argv, timeout_s, graph, station.device.cpus, turn)
-        except FileAbsent:
-            _send(station, file, case.artifact, name)
-    message = (
-        f"{case.artifact[:12]}… does not stay on {case.device}: something there changes it; see what fills its disk."
-    )
-    raise CaseFailed(Reason.HASH_MISMATCH, message)
-
-
-def _send(station: Station, file: Path, sha256: str, name: str) -> None:
-    """Room is made once where there is none."""
-    transport = station.transport
-    for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
-        try:
-            transport.send(file, sha256, name, limit_bytes, keep=(station.ready.tool.sha256,))
-            return
-        except CaseFailed as failure:
-            if failure.reason is not Reason.NO_SPACE or limit_bytes == 0:
-                raise

@@ -1,6 +1,6 @@
 """What of a request is there already, and what is left to do: pure functions."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.bench import Case, Protocol, Tool
@@ -47,10 +47,18 @@ def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, File
 
 
 def plan_cases(
-    artifacts: Sequence[str], device: str, tool: Tool, protocols: Sequence[Protocol], cpus: tuple[int, ...] = ()
+    artifacts: Sequence[str],
+    device: str,
+    tool: Tool,
+    protocols: Sequence[Protocol],
+    cpus: Callable[[int], tuple[int, ...]] = lambda _threads: (),
 ) -> tuple[Case, ...]:
-    """A device's: each artifact under each protocol, once."""
-    cases = (Case(artifact, device, tool, protocol, cpus) for protocol in protocols for artifact in artifacts)
+    """A device's: each artifact under each protocol, once. `cpus` tells the affinity of a thread count."""
+    cases = (
+        Case(artifact, device, tool, protocol, cpus(protocol.threads))
+        for protocol in protocols
+        for artifact in artifacts
+    )
     return tuple({case.id: case for case in cases}.values())
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import uuid4
 
+from harness.bench.quality import circumstances
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed
-from harness.pipeline.measure import measured, read_run, readable
+from harness.pipeline.batch import wants_more
+from harness.pipeline.measure import measured, read_runs, readable
 from harness.store.cases import CaseRows
 from harness.store.history import Begun, History, Kept
 from harness.store.leases import Leases
@@ -54,8 +56,8 @@ def reparse(history: History, cases: CaseRows, leases: Leases) -> Iterator[Rerea
 def _again(kept: Kept, history: History) -> Reread:
     before_us = kept.summary["latency_us"] if kept.valid else None
     try:
-        runs = [read_run(kept.case, process) for process in kept.processes]
-        now = measured(kept.case, runs, kept.facts)
+        runs = read_runs(kept.case, kept.processes)
+        now = measured(kept.case, runs, kept.facts, kept.idle_uw, circumstances(kept.summary["quality"]))
     except CaseFailed as failure:
         if kept.valid:
             history.withdraw(kept, failure)
@@ -69,8 +71,8 @@ def _again(kept: Kept, history: History) -> Reread:
 def _ended(begun: Begun, cases: CaseRows) -> Reread:
     """A case whose processes can all be read is measured: nothing is left to run."""
     runs = readable(begun.case, begun.processes)
-    if len(runs) < begun.case.protocol.processes:
+    if wants_more(begun.case.protocol, runs):
         return Reread(begun.case, Outcome.OPEN, len(runs))
-    now = measured(begun.case, runs, begun.facts)
+    now = measured(begun.case, runs, begun.facts, begun.idle_uw)
     cases.finish(begun.device_kind, now)
     return Reread(begun.case, Outcome.FINISHED, len(runs), after_us=now.summary.latency_us)

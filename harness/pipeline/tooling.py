@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.bench.elf import abis_of
-from harness.bench.facts import abi
+from harness.bench.facts import abi, read_facts, script
 from harness.bench.tools import NO_INTERPRETER, PYTHON_RUNNER, RUNNER_FILE
 from harness.core.bench import Tool
 from harness.core.device import Device
@@ -23,6 +23,10 @@ class Ready:
 
     tool: Tool
     argv: tuple[str, ...]
+
+
+def facts_of(transport: Transport) -> dict[str, str]:
+    return read_facts(transport.ask(script()).stdout)
 
 
 def ready_tool(device: Device, transport: Transport, facts: Mapping[str, str], tools: Mapping[str, ToolFile]) -> Ready:

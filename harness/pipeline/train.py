@@ -23,6 +23,8 @@ def train(
         if isinstance(event, Finished):
             for content in event.outcome.files.values():
                 files.save(content)  # before the row: a row never names a file that is not there
+            for sha256, probe in event.outcome.probes.items():
+                files.save_probe(sha256, probe)
             rows.finish(event.outcome)
         elif isinstance(event, Failed):
             rows.fail(event.trial.id, event.failure, event.timings, event.node)

@@ -17,13 +17,13 @@ _LEAST_ROWS = 5
 
 
 class FleetProgress(Protocol):
-    """What a bench tells of each device."""
+    """What a bench tells of each device; `part` is how many cases' worth of those under way is done."""
 
     def say(self, device: str, text: str) -> None: ...
 
     def planned(self, device: str, cases: int) -> None: ...
 
-    def step(self, device: str, case: str, done: int, total: int, temperature_c: float | None) -> None: ...
+    def step(self, device: str, text: str, part: float, temperature_c: float | None) -> None: ...
 
     def end(self, device: str, line: str) -> None: ...
 
@@ -32,7 +32,7 @@ class FleetProgress(Protocol):
 
 @dataclass
 class _Row:
-    """What is known of one device: `done` of `total` cases, and what it is doing."""
+    """What is known of one device: `done` of `total` cases, `part` more under way, and what it is doing."""
 
     text: str = ""
     total: int | None = None
@@ -60,13 +60,13 @@ class _State:
         row = self.rows[device]
         row.total, row.started, row.text = cases, time.monotonic(), ""
 
-    def step(self, device: str, case: str, done: int, total: int, temperature_c: float | None) -> None:
+    def step(self, device: str, text: str, part: float, temperature_c: float | None) -> None:
         row = self.rows[device]
-        row.text, row.part, row.temperature_c = f"{case} {done}/{total}", done / total, temperature_c
+        row.text, row.part, row.temperature_c = text, part, temperature_c
 
     def end(self, device: str, line: str) -> None:
         row = self.rows[device]
-        row.done, row.part, row.text = row.done + 1, 0.0, ""
+        row.done, row.part, row.text = row.done + 1, max(0.0, row.part - 1), ""
 
     def leave(self, device: str, line: str = "") -> None:
         self.rows[device].ended = True
@@ -148,10 +148,10 @@ class _Lines(_State):
         if text != "connecting":
             self._print(f"{device}: {text}")
 
-    def step(self, device: str, case: str, done: int, total: int, temperature_c: float | None) -> None:
-        super().step(device, case, done, total, temperature_c)
+    def step(self, device: str, text: str, part: float, temperature_c: float | None) -> None:
+        super().step(device, text, part, temperature_c)
         if time.monotonic() - self._last >= self._PAUSE_S:
-            self._print(f"{case}: {done}/{total}")
+            self._print(f"{text}, {self.rows[device].done + part:.1f} of {self.rows[device].total} cases")
 
     def end(self, device: str, line: str) -> None:
         super().end(device, line)

@@ -284,10 +284,16 @@ def _where(device: str, count: int, of_all: int) -> str:
 
 
 def plain_rows(columns: Sequence[str], values: Iterable[Sequence[Any]]) -> Table:
+    """As they are, but for `quality`, of which the warnings' names have to do here."""
     made = table(*columns)
     for row in values:
-        add(
-            made,
-            *("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in row),
-        )
+        add(made, *(_plain(column, value) for column, value in zip(columns, row, strict=True)))
     return made
+
+
+def _plain(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return warning_names(value) if column == "quality" and isinstance(value, str) else str(value)

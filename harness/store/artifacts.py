@@ -25,18 +25,22 @@ class ArtifactFiles:
         return self._folder / sha256[:2] / f"{sha256}.tflite"
 
     def save(self, content: bytes) -> str:
-        """Writes under a temporary name first, and over a file that is not what its name says."""
+        """Over a file that is not what its name says, too."""
         sha256 = sha256_of(content)
         if self.state(sha256) is not FileState.WHOLE:
-            path = self.path(sha256)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{uuid4().hex}")
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
+            _write(self.path(sha256), content)
         return sha256
+
+    def save_probe(self, sha256: str, content: bytes) -> None:
+        """What the artifact answers to a few images stands beside it."""
+        _write(self._probe(sha256), content)
+
+    def probe(self, sha256: str) -> bytes | None:
+        path = self._probe(sha256)
+        return path.read_bytes() if path.is_file() else None
+
+    def _probe(self, sha256: str) -> Path:
+        return self.path(sha256).with_suffix(".probe.npz")
 
     def state(self, sha256: str) -> FileState:
         path = self.path(sha256)
@@ -53,3 +57,14 @@ class ArtifactFiles:
             )
             raise CaseFailed(Reason.HASH_MISMATCH, message)
         return self.path(sha256)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Under a temporary name first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex}")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select
 
 from harness import __version__
-from harness.core.bench import Case, Measurement, Process, Protocol, Run, Tool
+from harness.core.bench import Case, Gates, Measurement, Place, Process, Protocol, Run, Tool
 from harness.core.errors import CaseFailed
 from harness.core.ids import content_id, essential, plain
 from harness.store.database import now, writing
 from harness.store.rows import as_json, insert_missing, packed, storable, unpacked
-from harness.store.tables import cases, failures, measurements, pending_runs, queue, runs
+from harness.store.tables import artifacts, cases, failures, measurements, pending_runs, queue, runs
+
+_PLACE = tuple(field.name for field in fields(Place))
 
 
 class CaseRows:
@@ -50,6 +53,12 @@ class CaseRows:
             for row in connection.execute(query).mappings():
                 found.setdefault(row["case_id"], []).append(process_of(row))
         return found
+
+    def binary(self, of: Collection[str]) -> frozenset[str]:
+        """Those artifacts that have binary layers."""
+        query = select(artifacts.c.sha256).where(artifacts.c.sha256.in_(of), artifacts.c.binary_macs > 0)
+        with self._engine.connect() as connection:
+            return frozenset(connection.scalars(query))
 
     def plan(self, planned: Sequence[Case], device_kind: str) -> None:
         """Makes the cases known."""
@@ -101,6 +110,10 @@ def failure_row(failure: CaseFailed) -> dict[str, Any]:
     }
 
 
+def cpus_text(cpus: Sequence[int]) -> str:
+    return ",".join(map(str, cpus))
+
+
 def protocol_id(protocol: Protocol) -> str:
     return content_id(essential(protocol))
 
@@ -122,7 +135,7 @@ def _planned(case: Case, device_kind: str) -> dict[str, Any]:
         "protocol": case.protocol.name,
         "protocol_settings": as_json(plain(case.protocol)),
         "threads": case.protocol.threads,
-        "cpus": ",".join(map(str, case.cpus)),
+        "cpus": cpus_text(case.cpus),
         "planned_at": now(),
     }
 
@@ -146,9 +159,12 @@ def numbers(run: Run) -> dict[str, Any]:
     """What was read of a run, as columns."""
     return {
         **plain(run.log.inference),
+        **plain(run.watched),
         "init_us": run.log.init_us,
         "warmup_avg_us": run.log.warmup.avg_us if run.log.warmup else None,
         "peak_memory_bytes": run.log.peak_memory_bytes,
+        "resident_memory_bytes": run.log.resident_memory_bytes,
+        "disturbed": run.disturbed,
     }
 
 
@@ -158,9 +174,10 @@ def _raw(process: Process) -> dict[str, Any]:
         "started_at": process.started_at,
         "seconds": process.seconds,
         "exit_code": process.exit_code,
-        "temperature_c": process.temperature_c,
+        **(plain(process.place) if process.place else dict.fromkeys(_PLACE)),
         "stdout_zstd": packed(process.stdout),
         "stderr_zstd": packed(process.stderr),
+        "watch_zstd": packed(process.watch) if process.watch else None,
     }
 
 
@@ -173,8 +190,9 @@ def process_of(row: RowMapping, artifact: str | None = None) -> Process:
         row["exit_code"],
         unpacked(row["stdout_zstd"]),
         unpacked(row["stderr_zstd"]),
-        row["temperature_c"],
+        unpacked(row["watch_zstd"]) if row["watch_zstd"] is not None else "",
         artifact or row["artifact_sha256"],
+        Place(*(row[name] for name in _PLACE)) if row["batch"] is not None else None,
     )
 
 
@@ -184,6 +202,11 @@ def case_of(row: RowMapping) -> Case:
         row["artifact"],
         row["device"],
         Tool(row["tool"], row["tool_sha256"], row["interpreter"]),
-        Protocol(**json.loads(row["protocol_settings"])),
+        _protocol(json.loads(row["protocol_settings"])),
         tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
     )
+
+
+def _protocol(settings: dict[str, Any]) -> Protocol:
+    gates = settings.get("gates")
+    return Protocol(**{**settings, "gates": Gates(**gates) if gates else None})

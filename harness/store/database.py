@@ -1,7 +1,7 @@
 """Opening the database: migrated before use, with views made anew; or read-only, for free SQL."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,7 +17,7 @@ from harness.core.errors import DatabaseBusy, WorkspaceError, first_line
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"  # the newest migration; a test holds this against db/migrations
+HEAD = "0003"  # the newest migration; a test holds this against db/migrations
 _BUSY_MS = 60_000
 _BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"
@@ -143,19 +143,20 @@ def _upgrade(engine: Engine, migrations: Path) -> None:
         )
     if current is not None and current != known[0]:
         _keep_copy(engine, current)
-    _migrate(engine, config)
+    _migrate(engine, config, migrations)
 
 
-def _migrate(engine: Engine, config: "Config") -> None:
+def _migrate(engine: Engine, config: "Config", migrations: Path) -> None:
     from alembic import command
 
+    views = sorted(migrations.with_name("views").glob("*.sql"))
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":  # another process may be at it; the second one finds nothing to do
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})")
         config.attributes["connection"] = connection
-        _drop_views(connection)
+        _drop_views(connection, views)
         command.upgrade(config, "head")
-        _make_views(connection)
+        _make_views(connection, views)
 
 
 @contextmanager
@@ -176,18 +177,14 @@ def _keep_copy(engine: Engine, revision: str) -> None:
         source.backup(copy)
 
 
-def _view_files() -> list[Path]:
-    return sorted((db_folder() / "views").glob("*.sql"))
-
-
-def _drop_views(connection: Connection) -> None:
-    for file in reversed(_view_files()):
+def _drop_views(connection: Connection, views: Sequence[Path]) -> None:
+    for file in reversed(views):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {file.stem}")
 
 
-def _make_views(connection: Connection) -> None:
+def _make_views(connection: Connection, views: Sequence[Path]) -> None:
     """Views hold no data: each upgrade makes them anew from db/views, in the order of their names."""
-    for file in _view_files():
+    for file in views:
         sql = f"CREATE VIEW {file.stem} AS\n{file.read_text()}"
         connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 

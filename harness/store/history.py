@@ -1,8 +1,8 @@
 """What tools printed and what was read of it, to be read again."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, func, insert, select, update
@@ -12,14 +12,17 @@ from harness.core.errors import CaseFailed
 from harness.core.ids import plain
 from harness.store.cases import case_of, failure_row, numbers, process_of
 from harness.store.database import writing
-from harness.store.tables import cases, devices, failures, measurements, pending_runs, runs
+from harness.store.tables import batches, cases, devices, failures, measurements, pending_runs, runs
 
-_SUMMARY = ("latency_us", "latency_low_us", "latency_high_us", "runs", "peak_memory_bytes", "quality")
+_SUMMARY = tuple(field.name for field in fields(Summary))
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A measurement as it was stored: its processes, and the numbers that were read of them, by the runs' keys."""
+    """A measurement as it was stored: its processes, and the numbers that were read of them, by the runs' keys.
+
+    `idle_uw` is the idle device's power by batch.
+    """
 
     id: int
     case: Case
@@ -28,6 +31,7 @@ class Kept:
     valid: bool
     summary: Mapping[str, Any]
     numbers: Mapping[int, Mapping[str, Any]]
+    idle_uw: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Begun:
     device_kind: str
     processes: tuple[Process, ...]
     facts: Mapping[str, str]
+    idle_uw: Mapping[str, float]
 
 
 class History:
@@ -70,7 +75,14 @@ class History:
             row["valid"],
             {name: row[name] for name in _SUMMARY},
             {run["id"]: dict(run) for run in found},
+            self._idle_uw({run["batch"] for run in found}),
         )
+
+    def _idle_uw(self, ids: Collection[str | None]) -> dict[str, float]:
+        known = (batches.c.id.in_(ids), batches.c.idle_power_uw.is_not(None))
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(batches.c.id, batches.c.idle_power_uw).where(*known))
+            return {row.id: row.idle_power_uw for row in rows}
 
     def begun(self) -> list[Begun]:
         query = (
@@ -83,7 +95,15 @@ class History:
         with self._engine.connect() as connection:
             for row in connection.execute(query).mappings():
                 by_case.setdefault(row["case_id"], []).append(row)
-        return [_begun(rows) for rows in by_case.values()]
+        return [self._begun(rows) for rows in by_case.values()]
+
+    def _begun(self, rows: Sequence[RowMapping]) -> Begun:
+        first = rows[0]
+        facts = json.loads(first["facts"] or "{}")
+        processes = tuple(process_of(row) for row in rows)
+        return Begun(
+            case_of(first), first["device_kind"], processes, facts, self._idle_uw({row["batch"] for row in rows})
+        )
 
     def correct(self, kept: Kept, read: Sequence[Run], summary: Summary) -> bool:
         """Writes what is read now, where that is something else: whether it was. What was printed stays as it is."""
@@ -106,9 +126,3 @@ class History:
         with writing(self._engine) as connection:
             connection.execute(update(measurements).where(measurements.c.id == kept.id).values(valid=False))
             connection.execute(insert(failures), [{"case_id": kept.case.id, **failure_row(failure)}])
-
-
-def _begun(rows: Sequence[RowMapping]) -> Begun:
-    first = rows[0]
-    processes = tuple(process_of(row) for row in rows)
-    return Begun(case_of(first), first["device_kind"], processes, json.loads(first["facts"] or "{}"))

@@ -1,5 +1,7 @@
 """The tables, as the newest migration leaves them. Times are ISO 8601 in UTC; JSON is text; logs are zstd."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -16,6 +18,12 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+
+def _place() -> tuple[Column[Any], ...]:
+    """Where a process stood in the order of its batch; empty for what was measured before there were batches."""
+    return Column("batch", String(16)), Column("block", Integer), Column("position", Integer)
+
 
 sweep_trials = Table(
     "sweep_trials",
@@ -82,6 +90,7 @@ trial_artifacts = Table(
     Column("artifact", ForeignKey("artifacts.sha256"), primary_key=True, index=True),
     Column("accuracy", Float, nullable=False),
     Column("agreement", Float, nullable=False),
+    Column("correct_zstd", LargeBinary),  # a bit for each test image, in their order: whether its class was right
     Column("created_at", String(32), nullable=False),
 )
 
@@ -114,8 +123,11 @@ measurements = Table(
     Column("latency_low_us", Float),
     Column("latency_high_us", Float),
     Column("runs", Integer, nullable=False),
+    Column("disturbed_runs", Integer, nullable=False, server_default="0"),
     Column("peak_memory_bytes", BigInteger),
-    Column("energy_uj", Float),
+    Column("temperature_c", Float),
+    Column("frequency_khz", Float),
+    *(Column(name, Float) for name in ("energy_uj", "energy_low_uj", "energy_high_uj")),
     Column("quality", Text, nullable=False),
     Column("facts", Text, nullable=False),
     Column("harness_version", String(32), nullable=False),
@@ -132,13 +144,15 @@ runs = Table(
     Column("exit_code", Integer, nullable=False),
     Column("count", Integer, nullable=False),
     *(Column(name, Float, nullable=False) for name in ("first_us", "min_us", "max_us", "avg_us")),
-    Column("std_us", Float),
-    Column("init_us", Float),
-    Column("warmup_avg_us", Float),
-    Column("peak_memory_bytes", BigInteger),
-    Column("temperature_c", Float),
+    *(Column(name, Float) for name in ("std_us", "p5_us", "median_us", "p95_us", "init_us", "warmup_avg_us")),
+    *(Column(name, BigInteger) for name in ("peak_memory_bytes", "resident_memory_bytes")),
+    *_place(),
+    *(Column(name, Float) for name in ("temperature_c", "frequency_khz", "busy", "power_uw")),
+    Column("throttled", Boolean),
+    Column("disturbed", String(200), nullable=False, server_default=""),
     Column("stdout_zstd", LargeBinary, nullable=False),
     Column("stderr_zstd", LargeBinary, nullable=False),
+    Column("watch_zstd", LargeBinary),
 )
 
 # Processes of cases that have not ended: a killed bench goes on after them, and what could not be read is kept.
@@ -150,10 +164,93 @@ pending_runs = Table(
     Column("started_at", String(32), nullable=False),
     Column("seconds", Float, nullable=False),
     Column("exit_code", Integer, nullable=False),
-    Column("temperature_c", Float),
     Column("artifact_sha256", String(64), nullable=False),
+    *_place(),
     Column("stdout_zstd", LargeBinary, nullable=False),
     Column("stderr_zstd", LargeBinary, nullable=False),
+    Column("watch_zstd", LargeBinary),
+)
+
+# Cases of a device that were measured together, in an order that follows from the batch's id.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("device", String(200), nullable=False, index=True),
+    Column("started_at", String(32), nullable=False),
+    Column("ordering", String(16), nullable=False),
+    Column("cases", Integer, nullable=False),
+    Column("waited_s", Float, nullable=False, server_default="0"),
+    Column("waited_for", Text, nullable=False, server_default=""),
+    Column("idle_power_uw", Float),
+)
+
+# The same small model before and after each batch: how the device itself is doing. No number where it could not run.
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("batch", ForeignKey("batches.id"), nullable=False, index=True),
+    Column("device", String(200), nullable=False, index=True),
+    Column("moment", String(8), nullable=False),  # before or after
+    Column("measured_at", String(32), nullable=False),
+    Column("artifact", String(64), nullable=False),
+    Column("tool", String(100), nullable=False),
+    Column("tool_sha256", String(64), nullable=False),
+    Column("interpreter", String(100), nullable=False),
+    Column("cpus", String(200), nullable=False),
+    Column("latency_us", Float),
+    Column("temperature_c", Float),
+    Column("frequency_khz", Float),
+    Column("disturbed", String(200), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("stdout_zstd", LargeBinary, nullable=False),
+    Column("stderr_zstd", LargeBinary, nullable=False),
+)
+
+# Whether a device's tool gives the answers that the interpreter gives here, for a few images.
+answers = Table(
+    "answers",
+    metadata,
+    Column("artifact", ForeignKey("artifacts.sha256"), primary_key=True),
+    Column("device", String(200), primary_key=True),
+    Column("tool_sha256", String(64), primary_key=True),
+    Column("interpreter", String(100), primary_key=True),
+    Column("tool", String(100), nullable=False),
+    Column("images", Integer, nullable=False),
+    Column("largest_difference", Float),
+    Column("classes_agree", Boolean),
+    Column("message", Text, nullable=False),
+    Column("checked_at", String(32), nullable=False),
+)
+
+# Whether a tool runs LCE's optimised kernels on a device: times of the binary canary without them over with them.
+kernels = Table(
+    "kernels",
+    metadata,
+    Column("device", String(200), primary_key=True),
+    Column("tool_sha256", String(64), primary_key=True),
+    Column("interpreter", String(100), primary_key=True),
+    Column("tool", String(100), nullable=False),
+    *(Column(name, Float) for name in ("ratio", "ratio_low", "ratio_high")),
+    Column("verdict", String(16), nullable=False),  # optimised, reference or unknown
+    Column("message", Text, nullable=False),
+    Column("checked_at", String(32), nullable=False),
+)
+
+# Where an artifact's time goes: a row for each operator that ran, of one process of the tool that took notes.
+operators = Table(
+    "operators",
+    metadata,
+    Column("case_id", ForeignKey("cases.id"), primary_key=True),
+    Column("profiled_at", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("type", String(200), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", String(32), nullable=False),  # binary convolution, quantise/dequantise, float layer or other
+    Column("avg_us", Float, nullable=False),
+    Column("share", Float, nullable=False),
+    Column("calls", Integer, nullable=False),
 )
 
 # What was last seen of each device.

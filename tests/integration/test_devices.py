@@ -9,7 +9,7 @@ import pytest
 
 from harness.core.ids import sha256_of_file
 from tests import tools
-from tests.harness_cli import COMMAND, Cli
+from tests.harness_cli import BARE, COMMAND, Cli
 from tests.sshd import Sshd, make_key
 
 
@@ -85,7 +85,7 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
     done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
     done(cli.run("devices", "add", "twin", "--host", "127.0.0.1", "--port", str(sshd.port), "--tool", "tool"))
-    benched = done(cli.run("bench", "--device", "pi; 4", "--protocol", "quick", model))
+    benched = done(cli.run("bench", "--device", "pi; 4", "--protocol", BARE, model))
     assert "1 to measure" in benched
     assert sha256_of_file(model) in {path.name for path in (tmp_path / "on the board" / "objects").iterdir()}
     assert "freed" in done(cli.run("devices", "clean", "pi; 4"))
@@ -173,7 +173,7 @@ def test_a_device_without_any_tool_or_python_says_what_to_install(
     done(cli.run("devices", "trust", "pi; 4", "--yes"))
     registry.write_text(registry.read_text().replace(sys.executable, "no-such-python"))
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
-    ended = cli.run("bench", "--fleet", "--protocol", "quick", model)
+    ended = cli.run("bench", "--fleet", "--protocol", BARE, model)
     assert ended.returncode == 1
     (failure,) = cli.rows("SELECT device, reason, message FROM failures")
     assert (failure["device"], failure["reason"]) == ("pi; 4", "no_interpreter")
@@ -222,13 +222,13 @@ def test_what_was_used_longest_ago_is_removed_first(cli: Cli, sshd: Sshd, tmp_pa
     done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
     registry = tmp_path / "devices.yaml"
     registry.write_text(registry.read_text() + "    tool: tool\n    cache_mb: 5\n")
-    done(cli.run("bench", "--fleet", "--protocol", "quick", *models))
+    done(cli.run("bench", "--fleet", "--protocol", BARE, *models))
     there = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
     assert sha256_of_file(tmp_path / "tool") in there
     assert sha256_of_file(models[0]) in there, "nothing goes before its limit is passed"
-    done(cli.run("bench", "--fleet", "--force", "--protocol", "quick", models[1]))
+    done(cli.run("bench", "--fleet", "--force", "--protocol", BARE, models[1]))
     third = tmp_path / "third.tflite"
     third.write_bytes(base + b"3" * 3_000_000)
-    done(cli.run("bench", "--fleet", "--protocol", "quick", third))
+    done(cli.run("bench", "--fleet", "--protocol", BARE, third))
     there = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
     assert there == {sha256_of_file(tmp_path / "tool"), sha256_of_file(models[1]), sha256_of_file(third)}

@@ -17,12 +17,12 @@ from ruamel.yaml import YAML
 from harness.core.ids import sha256_of_file
 from harness.devices import Turn, open_transport
 from tests import tools
-from tests.harness_cli import Cli, wait_for_line
+from tests.harness_cli import BARE, Cli, wait_for_line
 from tests.simulated.cable import cable_to
 from tests.sshd import Sshd, make_key
 from tests.waiting import wait_until
 
-PROCESSES = 6  # of the protocol quick
+PROCESSES = 6  # of the protocol
 BIG_BYTES = 100_000_000
 LOCKED_S = 30.0
 
@@ -59,7 +59,7 @@ class Shelf:
 
     @property
     def command(self) -> list[str | Path]:
-        return ["bench", "--fleet", "--protocol", "quick", *self.models]
+        return ["bench", "--fleet", "--protocol", BARE, *self.models]
 
     def assert_each_case_ended_once(self, cases: int) -> None:
         rows = self.cli.rows("SELECT case_id, runs FROM measurements")
@@ -252,7 +252,7 @@ def test_a_push_that_is_cut_in_the_middle_is_sent_again(shelf: Shelf) -> None:
     with cable_to(shelf.sshd.port) as cable:
         shelf.register("board", port=cable.port)
         cable.cut_after(bytes_to_device=BIG_BYTES // 2)
-        ended = shelf.cli.run("bench", "--fleet", "--protocol", "quick", model)
+        ended = shelf.cli.run("bench", "--fleet", "--protocol", BARE, model)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert "trying again" in ended.stdout
         assert BIG_BYTES * 1.4 < cable.bytes_to_device < BIG_BYTES * 1.6
@@ -263,7 +263,7 @@ def test_a_push_that_is_cut_in_the_middle_is_sent_again(shelf: Shelf) -> None:
 def test_killed_in_the_middle_of_a_push_the_same_command_goes_on(shelf: Shelf) -> None:
     shelf.add_tool(tools.script(shelf.folder / "tool"))
     model = big_model(shelf)
-    command: list[str | Path] = ["bench", "--fleet", "--protocol", "quick", model]
+    command: list[str | Path] = ["bench", "--fleet", "--protocol", BARE, model]
     with cable_to(shelf.sshd.port) as cable:
         shelf.register("board", port=cable.port)
         bench = shelf.cli.start(*command)

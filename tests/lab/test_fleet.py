@@ -11,13 +11,13 @@ from ruamel.yaml import YAML
 
 from harness.spec.device_edit import add_entry
 from tests import tools
-from tests.harness_cli import Cli
+from tests.harness_cli import BARE, Cli
 from tests.lab.lab import Lab, real_tool
 from tests.lab.phones import stubborn_phone
 from tests.sshd import free_port
 from tests.waiting import wait_until
 
-PROCESSES = 6  # of the protocol quick
+PROCESSES = 6  # of the protocol
 NOTES = "/tmp/notes"
 
 
@@ -46,7 +46,7 @@ def with_tool(cli: Cli, lab: Lab, folder: Path, body: str, **settings: Any) -> C
 
 
 def bench(device: str, model: Path) -> list[str | Path]:
-    return ["bench", "--device", device, "--protocol", "quick", model]
+    return ["bench", "--device", device, "--protocol", BARE, model]
 
 
 def lasting(seconds: float) -> str:
@@ -65,7 +65,7 @@ def assert_measured_once(cli: Cli) -> None:
 
 def test_boards_and_phones_in_one_bench(cli: Cli, repository: Path) -> None:
     models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
-    ended = cli.run("bench", "--fleet", "--protocol", "quick", *models)
+    ended = cli.run("bench", "--fleet", "--protocol", BARE, *models)
     binaries_fail = real_tool() is None  # no interpreter on ARM has LCE's operators
     assert ended.returncode == int(binaries_fail), ended.stderr
     rows = cli.rows("SELECT device, file, device_kind FROM results")
@@ -78,7 +78,7 @@ def test_boards_and_phones_in_one_bench(cli: Cli, repository: Path) -> None:
     assert [row["reason"] for row in failures] == ["missing_operator"] * (4 if binaries_fail else 0)
     facts = cli.rows("SELECT id, facts FROM devices ORDER BY id")
     assert "aarch64" in facts[0]["facts"]
-    again = cli.run("bench", "--fleet", "--protocol", "quick", models[1])
+    again = cli.run("bench", "--fleet", "--protocol", BARE, models[1])
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("0 to measure, 1 already done") == 5
 

@@ -20,6 +20,7 @@ from harness.store.reading import ask, named_queries, results
 from tests.store.examples import make_case, make_measurement, stored_trial
 
 PROCESSES = 6
+WATCH = "sensors temperature\nat 1.0 40000\n"
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def printed(average: float) -> str:
 
 
 def process(case: Case, number: int, stdout: str) -> Process:
-    return Process(number, f"2026-01-01T00:00:0{number}+00:00", 0.5, 0, stdout, "", 40.0, case.artifact)
+    return Process(number, f"2026-01-01T00:00:0{number}+00:00", 0.5, 0, stdout, "", WATCH, case.artifact)
 
 
 def misread(case: Case, stdout: str, latency_us: float = 100.0) -> Measurement:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness_cli import Cli
+from tests.harness_cli import BARE, Cli
 
 
 @pytest.fixture
@@ -14,10 +14,10 @@ def on(url: str, tmp_path: Path) -> Cli:
 
 def test_a_bench_a_query_a_comparison_and_a_status(on: Cli, repository: Path) -> None:
     models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
-    benched = on.run("bench", *models, "--protocol", "quick")
+    benched = on.run("bench", *models, "--protocol", BARE)
     assert benched.returncode == 0, benched.stdout + benched.stderr
     assert "here: 2 cases, 2 to measure" in benched.stdout
-    assert "0 to measure, 2 already done" in on.run("bench", *models, "--protocol", "quick").stdout
+    assert "0 to measure, 2 already done" in on.run("bench", *models, "--protocol", BARE).stdout
 
     counted = on.run("query", "SELECT file, runs FROM results WHERE file LIKE '%64%' ORDER BY file", "--format", "csv")
     assert counted.stdout.splitlines() == ["file,runs", "binary_64.tflite,6", "float_64.tflite,6"]

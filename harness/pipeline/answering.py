@@ -1,0 +1,134 @@
+"""Whether a device gives the answers that the interpreter gives here: once for each artifact, device and tool."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from uuid import uuid4
+
+import numpy as np
+
+from harness.bench import answers
+from harness.bench.answers import Probe
+from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE
+from harness.conversion.anatomy import Tensor, inputs, outputs
+from harness.core.bench import Case, Tool
+from harness.core.errors import CaseFailed, Reason
+from harness.core.ids import sha256_of_file
+from harness.core.observations import Answer
+from harness.devices import Graph
+from harness.pipeline.canary import OURS_TO_HANDLE
+from harness.pipeline.measure import Station, run_watched
+from harness.store.artifacts import ArtifactFiles
+from harness.store.database import now
+
+_TIMEOUT_S = 600.0
+_CANDIDATES = 64  # of which the eight are taken that the model is surest of
+
+
+class References:
+    """What the interpreter here answers, worked out once an artifact, and kept beside it."""
+
+    def __init__(self, files: ArtifactFiles) -> None:
+        self._files = files
+        self._one_at_a_time = Lock()  # two hundred devices may ask for the same one at once
+
+    def of(self, artifact: str) -> Probe:
+        """Test images that the trial left, or random ones. Raises CaseFailed where the interpreter here can't tell."""
+        with self._one_at_a_time:
+            if (kept := self._files.probe(artifact)) is None:
+                kept = answers.save_probe(_probe_here(self._files.whole(artifact)))
+                self._files.save_probe(artifact, kept)
+        try:
+            return answers.load_probe(kept)
+        except ValueError as error:
+            raise CaseFailed(Reason.NO_INTERPRETER, f"its probe {error}; submit its sweep again.") from error
+
+
+def input_of(content: bytes) -> Tensor:
+    """Raises CaseFailed for a model that is not asked with one image alone."""
+    tensors = inputs(content)
+    if len(tensors) != 1:
+        raise CaseFailed(Reason.NO_INTERPRETER, f"it has {len(tensors)} inputs, and images are one.")
+    if (dtypes := {tensor.dtype for tensor in outputs(content)}) != {"float32"}:
+        raise CaseFailed(Reason.NO_INTERPRETER, f"its outputs are {', '.join(sorted(dtypes))}, not float32.")
+    return tensors[0]
+
+
+def _probe_here(file: Path) -> Probe:
+    """By the Python runner on this machine, which needs no TensorFlow."""
+    tensor = input_of(file.read_bytes())
+    images = answers.random_inputs(tensor, _CANDIDATES)
+    with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
+        images_file, found_file = Path(folder) / "images", Path(folder) / "outputs"
+        images_file.write_bytes(images.tobytes())
+        flags = answers.flags(tensor, str(images_file), str(found_file))
+        argv = [sys.executable, str(RUNNER_FILE), f"--graph={file}", *flags]
+        ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+        if ended.returncode != 0 or not found_file.is_file():
+            said = (ended.stderr.strip() or "it said nothing").splitlines()[-1]
+            raise CaseFailed(Reason.NO_INTERPRETER, f"the interpreter here can't tell ({said}).", ended.stderr)
+        found = np.fromfile(found_file, "<f4").reshape(_CANDIDATES, -1)
+    chosen = answers.surest(found)
+    return Probe(images[chosen], found[chosen])
+
+
+@dataclass(frozen=True)
+class Answering:
+    """`known` are earlier answers; `again` asks anew whatever they were."""
+
+    references: References
+    known: Mapping[tuple[str, str, Tool], bool | None]
+    again: bool = False
+
+    def is_due(self, case: Case) -> bool:
+        """A wrong answer is asked for anew: the device may have been mended."""
+        return self.again or self.known.get((case.artifact, case.device, case.tool), False) is False
+
+    def check(self, case: Case, station: Station, file: Callable[[str], Path]) -> Answer:
+        """Where the tool or this machine can't tell, the answer says so. Raises CaseFailed where the device is gone."""
+        about = (case.artifact, case.device, case.tool)
+        try:
+            probe = self.references.of(case.artifact)
+            found = _answers_there(case, station, file(case.artifact), probe)
+        except CaseFailed as failure:
+            if failure.reason in OURS_TO_HANDLE:
+                raise
+            return Answer(*about, 0, None, None, f"answers of {case.artifact[:12]}… were not checked: {failure}", now())
+        if found is None:
+            why = f"{case.tool.name} on {case.device} can't write its outputs: answers were not checked."
+            return Answer(*about, 0, None, None, why, now())
+        agreement = answers.compare(probe.outputs, found)
+        why = "" if agreement.classes_agree else _wrong(case, agreement)
+        return Answer(*about, agreement.images, agreement.largest_difference, agreement.classes_agree, why, now())
+
+
+def _wrong(case: Case, agreement: answers.Agreement) -> str:
+    return (
+        f"{case.tool.name} on {case.device} names other classes than the interpreter here for some of "
+        f"{agreement.images} images (outputs differ by up to {agreement.largest_difference:.3g}): "
+        "its kernels are wrong there; take another build of the tool."
+    )
+
+
+def _answers_there(case: Case, station: Station, file: Path, probe: Probe) -> answers.Values | None:
+    """(images, classes); None where the tool can't write them. Raises CaseFailed."""
+    transport = station.transport
+    tensor = input_of(file.read_bytes())
+    with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
+        images = Path(folder) / "images"
+        images.write_bytes(probe.inputs.tobytes())
+        there = transport.push(images, sha256_of_file(images), "images")
+    graph = Graph(case.artifact, transport.path(case.artifact, f"{case.artifact}.tflite"))
+    count, classes = probe.outputs.shape
+    at_once = case.tool.name == PYTHON_RUNNER
+    folder_there = f"{there.rpartition('/')[0]}/answers-{uuid4().hex[:8]}"
+    argv = answers.script(station.ready.argv, graph.path, tensor, there, count, folder_there, at_once=at_once)
+    completed = run_watched(station, argv, station.device.timeout_s or _TIMEOUT_S, (graph, file), case.cpus)
+    if completed.exit_code != 0:
+        said = (completed.stderr.strip() or f"exit code {completed.exit_code}").splitlines()[-1]
+        raise CaseFailed(Reason.CRASHED, f"the tool failed there ({said}).", completed.stderr)
+    return answers.read_outputs(completed.stdout, count, classes)

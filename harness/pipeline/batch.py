@@ -1,0 +1,213 @@
+"""Cases of one device, measured together: block after block in shuffled order, a canary before and after."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+from uuid import uuid4
+
+from harness.bench.quality import canary_warning, warning
+from harness.bench.schedule import in_order, wants_another
+from harness.core.bench import Case, Place, Process, Protocol, Run
+from harness.core.errors import CaseFailed, Reason
+from harness.core.ids import ID_LENGTH
+from harness.core.observations import Batch, Canary, KernelVerdict
+from harness.pipeline.answering import Answering
+from harness.pipeline.canary import OURS_TO_HANDLE, sing
+from harness.pipeline.events import (
+    AnswerChecked,
+    BatchBegan,
+    BatchEnded,
+    CanarySang,
+    CaseGivenUp,
+    CaseMeasured,
+    FleetEvent,
+    RunEnded,
+    Told,
+)
+from harness.pipeline.measure import Station, idle_power, measured, read_run, readable, run_process
+from harness.pipeline.settling import Settling
+from harness.store.database import now
+
+MOST_CASES = 12  # a multiple of 2, 3, 4 and 6: twins that follow each other are measured together
+
+
+def batches_of(cases: Sequence[Case]) -> list[list[Case]]:
+    """Cases of one protocol, whatever their thread counts, in their order."""
+    kinds: dict[Protocol, list[Case]] = {}
+    for case in cases:
+        kinds.setdefault(replace(case.protocol, threads=1), []).append(case)
+    return [alike[at : at + MOST_CASES] for alike in kinds.values() for at in range(0, len(alike), MOST_CASES)]
+
+
+def wants_more(protocol: Protocol, runs: Sequence[Run]) -> bool:
+    """Whether a case needs another process."""
+    undisturbed = [run.log.inference.avg_us for run in runs if not run.disturbed]
+    return wants_another(protocol, undisturbed, len(runs) - len(undisturbed))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a batch needs to know beyond its device: files, what ended before, the device's own past."""
+
+    file: Callable[[str], Path]
+    pending: Mapping[str, Sequence[Process]]
+    canaries: Sequence[Canary]
+    kernels: KernelVerdict
+    is_binary: Callable[[str], bool]
+    answering: Answering
+
+
+@dataclass
+class BatchWork:
+    """`step` does the next thing there is to do; each can be done again where the device was lost in between."""
+
+    cases: Sequence[Case]
+    station: Station
+    around: Surroundings
+    stop: Event
+    tell: Callable[[FleetEvent], None]
+    others_waiting: int = 0
+    batch: Batch = field(init=False)
+    runs: dict[str, list[Run]] = field(init=False)
+    _settling: Settling = field(init=False)
+    _canaries: list[Canary] = field(init=False, default_factory=list)
+    _failed: set[str] = field(init=False, default_factory=set)
+    _block: int = field(init=False, default=-1)
+    _queue: list[Case] = field(init=False, default_factory=list)
+    _block_size: int = field(init=False, default=0)
+    _last: Run | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        device, protocol = self.station.device, self.cases[0].protocol
+        self.batch = Batch(uuid4().hex[:ID_LENGTH], device.id, now(), protocol.order, len(self.cases))
+        self.runs = {case.id: readable(case, self.around.pending.get(case.id, ())) for case in self.cases}
+        say = lambda text: self.tell(Told(device, text))  # noqa: E731
+        self._settling = Settling(self.station, protocol.gates, self.stop, say)
+
+    @property
+    def left(self) -> int:
+        """How many cases have not ended."""
+        return len(self.cases) - len(self._failed)
+
+    @property
+    def is_between_blocks(self) -> bool:
+        return not self._queue
+
+    def step(self) -> bool:
+        """Whether there is more to do. Raises CaseFailed where the device is gone, or someone else's."""
+        if self._queue:
+            self._measure(self._queue[0])
+            self._queue.pop(0)
+        elif self._active():
+            if self._block < 0:
+                self._begin()
+            self._next_block()
+        else:
+            self._finish()
+            return False
+        return True
+
+    def _active(self) -> list[Case]:
+        going = (case for case in self.cases if case.id not in self._failed)
+        return [case for case in going if wants_more(case.protocol, self.runs[case.id])]
+
+    def _begin(self) -> None:
+        self._settling.settle(None)
+        self.batch = replace(self.batch, idle_power_uw=idle_power(self.station))
+        self.tell(BatchBegan(self.station.device, self.batch))
+        self._sing("before")
+        for case in {case.artifact: case for case in self._active()}.values():
+            if case.protocol.answers or self.around.answering.again:
+                self._check_answer(case)
+
+    def _next_block(self) -> None:
+        self._block += 1
+        active = {case.id: case for case in self._active()}
+        self._queue = [active[id] for id in in_order(self.batch.id, self._block, list(active), self.batch.ordering)]
+        self._block_size = len(self._queue)
+
+    def _measure(self, case: Case) -> None:
+        self._settling.settle(self._last.watched if self._last else None)
+        place = Place(self.batch.id, self._block, self._block_size - len(self._queue))
+        runs = self.runs[case.id]
+        try:
+            ended = run_process(case, self.station, self.around.file(case.artifact), len(runs) + 1, place)
+            self.others_waiting = ended.others_waiting
+            self._keep(case, ended.process)
+        except CaseFailed as failure:
+            self._give_up(case, failure)
+
+    def _keep(self, case: Case, process: Process) -> None:
+        """Raises CaseFailed where it tells no numbers; it is told all the same."""
+        run = None
+        try:
+            run = read_run(case, process, self.runs[case.id])
+            self.runs[case.id].append(run)
+            self._last = run
+        finally:
+            self.tell(RunEnded(self.station.device, case, process, run, self._progress()))
+
+    def _progress(self) -> float:
+        """Of all its cases, those that have ended counted whole."""
+        return sum(_share(case.protocol, self.runs[case.id]) for case in self.cases if case.id not in self._failed)
+
+    def _give_up(self, case: Case, failure: CaseFailed) -> None:
+        if failure.reason in OURS_TO_HANDLE:
+            raise failure
+        self._failed.add(case.id)
+        self.tell(CaseGivenUp(self.station.device, case, failure))
+
+    def _check_answer(self, case: Case) -> None:
+        """A fast wrong answer is a failure, of all the artifact's cases."""
+        if not self.around.answering.is_due(case):
+            return
+        answer = self.around.answering.check(case, self.station, self.around.file)
+        self.tell(AnswerChecked(self.station.device, answer))
+        if answer.classes_agree is False:
+            for wrong in (one for one in self.cases if one.artifact == case.artifact):
+                self._give_up(wrong, CaseFailed(Reason.WRONG_ANSWER, answer.message))
+
+    def _sing(self, moment: str) -> None:
+        if self.cases[0].protocol.canary:
+            canary = sing(self.station, self.batch.id, moment)
+            self._canaries.append(canary)
+            self.tell(CanarySang(self.station.device, canary))
+
+    def _finish(self) -> None:
+        if self._block >= 0:
+            self._sing("after")
+            waited_s = round(self._settling.waited_s, 3)
+            self.batch = replace(self.batch, waited_s=waited_s, waited_for=self._settling.waited_for)
+            self.tell(BatchEnded(self.station.device, self.batch))
+        for case in self.cases:
+            if case.id not in self._failed:
+                self._end(case)
+
+    def _end(self, case: Case) -> None:
+        idle_uw = {self.batch.id: power} if (power := self.batch.idle_power_uw) is not None else {}
+        try:
+            found = measured(case, self.runs[case.id], self.station.facts, idle_uw, self._warnings(case))
+            self.tell(CaseMeasured(self.station.device, case, found))
+        except CaseFailed as failure:
+            self._give_up(case, failure)
+
+    def _warnings(self, case: Case) -> list[str]:
+        """What the case's own processes do not tell."""
+        found = [warning("not_settled", self._settling.closed, case.device)] if self._settling.closed else []
+        if self.around.kernels is KernelVerdict.REFERENCE and self.around.is_binary(case.artifact):
+            found.append(warning("reference_kernels", "its binary layers run the reference kernels", case.device))
+        return [*found, *self._canary_warnings()]
+
+    def _canary_warnings(self) -> list[str]:
+        history = [one.latency_us for one in self.around.canaries if one.latency_us is not None]
+        sung = [one.latency_us for one in self._canaries if one.latency_us is not None and not one.disturbed]
+        return [found for latency in sung[-1:] if (found := canary_warning(self.batch.device, latency, history))]
+
+
+def _share(protocol: Protocol, runs: Sequence[Run]) -> float:
+    """Of a case's processes that are done; how many there will be is not known before they are."""
+    if not wants_more(protocol, runs):
+        return 1.0
+    counted = sum(not run.disturbed for run in runs)
+    return min(counted / protocol.processes, 0.9)

@@ -1,0 +1,89 @@
+"""A small fixed model, measured before and after each batch: how the device itself is doing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+from harness.bench import CANARIES
+from harness.bench.quality import canary_warning
+from harness.core.bench import Case, Protocol
+from harness.core.errors import CaseFailed, Reason
+from harness.core.ids import sha256_of_file
+from harness.core.observations import Canary
+from harness.core.units import show_us
+from harness.pipeline.measure import Station, read_run, run_process
+from harness.store.database import now
+
+FLOAT = CANARIES / "float.tflite"
+_PROTOCOL = Protocol("canary", warmup_min_secs=0.1, num_runs=20, min_secs=0.3, processes=1)
+OURS_TO_HANDLE = (Reason.UNREACHABLE, Reason.DEVICE_BUSY)
+"""Failures that are the device's, not the model's: whoever has the device decides what then."""
+
+
+@cache
+def artifact_of(file: Path) -> str:
+    return sha256_of_file(file)
+
+
+def canary_case(station: Station, file: Path) -> Case:
+    return Case(artifact_of(file), station.device.id, station.ready.tool, _PROTOCOL, station.cpus(_PROTOCOL.threads))
+
+
+def sing(station: Station, batch: str, moment: str) -> Canary:
+    """One process; where that fails, a canary without a number. Raises CaseFailed where the device is gone."""
+    case = canary_case(station, FLOAT)
+    about = (batch, station.device.id, moment, now(), case.artifact, case.tool, case.cpus)
+    try:
+        process = run_process(case, station, FLOAT, 1).process
+        run = read_run(case, process)
+    except CaseFailed as failure:
+        if failure.reason in OURS_TO_HANDLE:
+            raise
+        return Canary(*about, message=str(failure), stdout=failure.log)  # type: ignore[arg-type]
+    return Canary(
+        *about,  # type: ignore[arg-type]
+        run.log.inference.avg_us,
+        run.watched.temperature_c,
+        run.watched.frequency_khz,
+        run.disturbed,
+        stdout=process.stdout,
+        stderr=process.stderr,
+    )
+
+
+def is_alike(canary: Canary, case: Case) -> bool:
+    """Whether it may be compared with what this case measures."""
+    return (canary.device, canary.artifact, canary.tool, canary.cpus) == (
+        case.device,
+        case.artifact,
+        case.tool,
+        case.cpus,
+    )
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A device's newest canary against its earlier ones of the same tool and cores; `warning` where it is off."""
+
+    words: str = "–"
+    warning: str = ""
+
+
+def trend_of(canaries: Sequence[Canary]) -> Trend:
+    """`canaries` are one device's, the oldest first."""
+    if not canaries:
+        return Trend()
+    newest = canaries[-1]
+    alike = [
+        one for one in canaries if (one.artifact, one.tool, one.cpus) == (newest.artifact, newest.tool, newest.cpus)
+    ]
+    *earlier, latest = [one.latency_us for one in alike if one.latency_us is not None]
+    if not earlier:
+        return Trend(show_us(latest))
+    change = latest / median(earlier) - 1
+    return Trend(
+        f"{show_us(latest)}, {change:+.1%} against {len(earlier)} earlier",
+        canary_warning(newest.device, latest, earlier),
+    )

@@ -1,0 +1,83 @@
+"""Whether a device's tool runs LCE's optimised kernels: the binary canary with and without them, in turn.
+
+A binary that was built without Ruy, or for another chip, runs the slow reference kernels without a word.
+"""
+
+from harness.bench import CANARIES
+from harness.bench.statistics import ratio_in_blocks
+from harness.core.comparison import Estimate
+from harness.core.device import Device
+from harness.core.errors import CaseFailed
+from harness.core.observations import Kernels, KernelVerdict
+from harness.pipeline.canary import OURS_TO_HANDLE, canary_case
+from harness.pipeline.examine import Reach, held
+from harness.pipeline.measure import Station, read_run, run_process
+from harness.pipeline.tooling import facts_of, ready_tool
+from harness.store.database import now
+
+BINARY = CANARIES / "binary.tflite"
+_PAIRS = 6
+_LEAST_RATIO = 1.1  # the optimised kernels are several times faster on ARM; under this it is noise, or none are there
+_MODES = ("false", "true")
+
+
+def check_kernels(device: Device, reach: Reach) -> Kernels | CaseFailed:
+    """The failure is of the device, or of its tool."""
+    transport = reach.to(device)
+    try:
+        with held(device, transport) as turn:
+            facts = facts_of(transport)
+            ready = ready_tool(device, transport, facts, reach.tools)
+            return _compare(Station(device, transport, ready, facts, turn))
+    except CaseFailed as failure:
+        return failure
+    finally:
+        transport.close()
+
+
+def _compare(station: Station) -> Kernels:
+    try:
+        optimised, reference = zip(*(_pair(station) for _ in range(_PAIRS)), strict=True)
+    except CaseFailed as failure:
+        if failure.reason in OURS_TO_HANDLE:
+            raise
+        return _unknown(station, f"it can't run the binary canary: {failure}")
+    if min(*optimised, *reference) <= 0:
+        return _unknown(station, "its clock shows 0 for the binary canary.")
+    return _kernels(station, ratio_in_blocks(optimised, reference))
+
+
+def _unknown(station: Station, why: str) -> Kernels:
+    return Kernels(station.device.id, station.ready.tool, None, None, None, KernelVerdict.UNKNOWN, why, now())
+
+
+def _pair(station: Station) -> tuple[float, ...]:
+    """Microseconds with the optimised kernels and with the reference ones, one right after the other."""
+    case = canary_case(station, BINARY)
+    ended = [run_process(case, station, BINARY, 1, extra=[f"--use_reference_bconv={mode}"]) for mode in _MODES]
+    return tuple(read_run(case, one.process).log.inference.avg_us for one in ended)
+
+
+def _kernels(station: Station, ratio: Estimate) -> Kernels:
+    verdict = _verdict(ratio)
+    about = (station.device.id, station.ready.tool, ratio.value, ratio.low, ratio.high)
+    return Kernels(*about, verdict, _message(station, ratio, verdict), now())
+
+
+def _verdict(ratio: Estimate) -> KernelVerdict:
+    if ratio.low is not None and ratio.low > _LEAST_RATIO:
+        return KernelVerdict.OPTIMISED
+    if ratio.high is not None and ratio.high < _LEAST_RATIO:
+        return KernelVerdict.REFERENCE
+    return KernelVerdict.UNKNOWN
+
+
+def _message(station: Station, ratio: Estimate, verdict: KernelVerdict) -> str:
+    times = (
+        f"the binary canary takes × {ratio.value:.2f} ({ratio.low:.2f} … {ratio.high:.2f}) with the reference kernels"
+    )
+    if verdict is KernelVerdict.OPTIMISED:
+        return f"{times}: the optimised ones are in use."
+    if verdict is KernelVerdict.REFERENCE:
+        return f"{times}: no gain, so its optimised kernels are missing or not made for this chip; add another build."
+    return f"{times}: too noisy to tell; see `harness devices check {station.device.id}`, and check again."

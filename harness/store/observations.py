@@ -1,0 +1,108 @@
+"""Batches, canaries, answers, kernels and operators, as rows."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, update
+
+from harness.core.bench import Case, Tool
+from harness.core.ids import plain
+from harness.core.observations import Answer, Batch, Canary, Kernels, KernelVerdict, Operator
+from harness.store.cases import cpus_text
+from harness.store.database import now, writing
+from harness.store.rows import insert_missing, packed, storable
+from harness.store.tables import answers, batches, canaries, kernels, operators
+
+
+class ObservationRows:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def begin_batch(self, batch: Batch) -> None:
+        with writing(self._engine) as connection:
+            insert_missing(connection, batches, plain(batch))
+
+    def end_batch(self, batch: Batch) -> None:
+        """What it waited for is known once it has ended."""
+        with writing(self._engine) as connection:
+            connection.execute(update(batches).where(batches.c.id == batch.id).values(plain(batch)))
+
+    def add_canary(self, canary: Canary) -> None:
+        row = _flat(canary)
+        logs = {"stdout_zstd": packed(row.pop("stdout")), "stderr_zstd": packed(row.pop("stderr"))}
+        with writing(self._engine) as connection:
+            connection.execute(insert(canaries), [{**row, **logs, "cpus": cpus_text(canary.cpus)}])
+
+    def canaries_on(self, devices: Collection[str]) -> list[Canary]:
+        """Those that gave a number undisturbed, the oldest first, without their logs."""
+        told = (canaries.c.device.in_(devices), canaries.c.latency_us.is_not(None), canaries.c.disturbed == "")
+        query = select(canaries).where(*told).order_by(canaries.c.id)
+        with self._engine.connect() as connection:
+            return [_canary(row) for row in connection.execute(query).mappings()]
+
+    def add_answer(self, answer: Answer) -> None:
+        key = [
+            column == value for column, value in zip(answers.primary_key, _key(answer.artifact, answer), strict=True)
+        ]
+        with writing(self._engine) as connection:
+            connection.execute(delete(answers).where(*key))
+            connection.execute(insert(answers), [_flat(answer)])
+
+    def answers_on(self, devices: Collection[str]) -> dict[tuple[str, str, Tool], bool | None]:
+        """By artifact, device and tool, whether the classes agreed; None where the tool could not tell."""
+        query = select(answers).where(answers.c.device.in_(devices))
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings()
+            return {(row["artifact"], row["device"], _tool(row)): row["classes_agree"] for row in rows}
+
+    def add_kernels(self, found: Kernels) -> None:
+        """The newest answer of a device and tool is the one that is kept."""
+        key = [column == value for column, value in zip(kernels.primary_key, _key(found.device, found), strict=True)]
+        with writing(self._engine) as connection:
+            connection.execute(delete(kernels).where(*key))
+            connection.execute(insert(kernels), [_flat(found)])
+
+    def kernels_on(self, devices: Collection[str]) -> dict[tuple[str, Tool], KernelVerdict]:
+        query = select(kernels).where(kernels.c.device.in_(devices))
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings()
+            return {(row["device"], _tool(row)): KernelVerdict(row["verdict"]) for row in rows}
+
+    def add_profile(self, case: Case, found: Sequence[Operator]) -> None:
+        at = now()
+        rows = [
+            {**plain(operator), "role": str(operator.role), "case_id": case.id, "profiled_at": at} for operator in found
+        ]
+        with writing(self._engine) as connection:
+            connection.execute(insert(operators), rows)
+
+
+def _flat(value: Canary | Answer | Kernels) -> dict[str, Any]:
+    row = {**plain(value), "message": storable(value.message)}
+    tool = row.pop("tool")
+    verdict = {"verdict": str(value.verdict)} if isinstance(value, Kernels) else {}
+    return {**row, **verdict, "tool": tool["name"], "tool_sha256": tool["sha256"], "interpreter": tool["interpreter"]}
+
+
+def _key(first: str, value: Answer | Kernels) -> tuple[str, ...]:
+    device = (value.device,) if isinstance(value, Answer) else ()
+    return (first, *device, value.tool.sha256, value.tool.interpreter)
+
+
+def _tool(row: Any) -> Tool:
+    return Tool(row["tool"], row["tool_sha256"], row["interpreter"])
+
+
+def _canary(row: Any) -> Canary:
+    return Canary(
+        row["batch"],
+        row["device"],
+        row["moment"],
+        row["measured_at"],
+        row["artifact"],
+        _tool(row),
+        tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
+        row["latency_us"],
+        row["temperature_c"],
+        row["frequency_khz"],
+    )

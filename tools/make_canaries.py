@@ -1,0 +1,58 @@
+"""Makes the canaries anew: `.venv/bin/python tools/make_canaries.py`. Another file is another history: do it rarely.
+
+Both are small, and do what they are to show for most of their time: float convolutions that every tool can run, and
+binary convolutions whose optimised and reference kernels differ.
+"""
+
+from pathlib import Path
+
+from harness.conversion.convert import to_tflite
+from harness.models.keras import keras
+
+import larq  # isort: skip  # after Keras was chosen
+
+FOLDER = Path(__file__).parents[1] / "harness" / "bench" / "canaries"
+
+
+def float_canary() -> keras.Model:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((16, 16, 8), batch_size=1),
+            *(layers.Conv2D(32, 3, padding="same", activation="relu") for _ in range(3)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+        ]
+    )
+
+
+def binary_canary() -> keras.Model:
+    layers = keras.layers
+    binary = {
+        "padding": "same",
+        "pad_values": 1.0,
+        "use_bias": False,
+        "input_quantizer": "ste_sign",
+        "kernel_quantizer": "ste_sign",
+        "kernel_constraint": "weight_clip",
+    }
+    body = [
+        layer
+        for _ in range(3)
+        for layer in (larq.layers.QuantConv2D(128, 3, **binary), layers.BatchNormalization(momentum=0.9))
+    ]
+    return keras.Sequential(
+        [keras.Input((14, 14, 128), batch_size=1), *body, layers.GlobalAveragePooling2D(), layers.Dense(10)]
+    )
+
+
+def main() -> None:
+    keras.utils.set_random_seed(1)
+    for name, model in (("float", float_canary()), ("binary", binary_canary())):
+        content = to_tflite(model)
+        (FOLDER / f"{name}.tflite").write_bytes(content)
+        print(f"{name}: {len(content)} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -215,4 +215,6 @@ def why_not(reading: Reading, gates: Gates) -> str:
         words.append("its screen is on")
     if reading.throttled:
         words.append("it says that it is throttled")
-    return "; ".join(words)
+    if reading.charging and gates.unplugged:
+        words.append("it is charging")
+    return " and ".join(words)

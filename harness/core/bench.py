@@ -21,14 +21,15 @@ class Gates:
     """When a process may start, and whether it counts. `bench/quality.py` gives each threshold's reason.
 
     A device that is hotter than `max_temperature_c`, of whose CPU time others use more than the share `max_busy`, whose
-    battery is under `min_battery` percent or whose screen is on is waited for, `max_wait_s` in all for a batch; then it
-    is measured as it is. A process that was disturbed all the same is kept, marked, and repeated.
+    battery is under `min_battery` percent, whose screen is on or that is throttled is waited for, `max_wait_s` in all for
+    a batch; then it is measured as it is. `unplugged` waits for the end of charging, too, which warms a phone up. A process that was disturbed all the same is kept, marked, and repeated.
     """
 
     max_wait_s: Annotated[float, Ge(0)] = 120.0
     max_temperature_c: Annotated[float, Gt(0)] = 60.0
     max_busy: Annotated[float, Gt(0), Le(1)] = 0.1
     min_battery: Annotated[int, Ge(0), Le(100)] = 20
+    unplugged: bool = False
     __pydantic_config__ = STRICT
 
 

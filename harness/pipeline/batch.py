@@ -71,7 +71,7 @@ class BatchWork:
     batch: Batch = field(init=False)
     runs: dict[str, list[Run]] = field(init=False)
     _settling: Settling = field(init=False)
-    _canaries: list[Canary] = field(init=False, default_factory=list)
+    canaries: list[Canary] = field(init=False, default_factory=list)
     _failed: set[str] = field(init=False, default_factory=set)
     _block: int = field(init=False, default=-1)
     _queue: list[Case] = field(init=False, default_factory=list)
@@ -114,6 +114,8 @@ class BatchWork:
 
     def _begin(self) -> None:
         self._settling.settle(None)
+        if self.stop.is_set():
+            return
         self.batch = replace(self.batch, idle_power_uw=idle_power(self.station))
         self.tell(BatchBegan(self.station.device, self.batch))
         self._sing("before")
@@ -129,6 +131,8 @@ class BatchWork:
 
     def _measure(self, case: Case) -> None:
         self._settling.settle(self._last.watched if self._last else None)
+        if self.stop.is_set():
+            return
         place = Place(self.batch.id, self._block, self._block_size - len(self._queue))
         runs = self.runs[case.id]
         try:
@@ -171,7 +175,7 @@ class BatchWork:
     def _sing(self, moment: str) -> None:
         if self.cases[0].protocol.canary:
             canary = sing(self.station, self.batch.id, moment)
-            self._canaries.append(canary)
+            self.canaries.append(canary)
             self.tell(CanarySang(self.station.device, canary))
 
     def _finish(self) -> None:
@@ -201,7 +205,7 @@ class BatchWork:
 
     def _canary_warnings(self) -> list[str]:
         history = [one.latency_us for one in self.around.canaries if one.latency_us is not None]
-        sung = [one.latency_us for one in self._canaries if one.latency_us is not None and not one.disturbed]
+        sung = [one.latency_us for one in self.canaries if one.latency_us is not None and not one.disturbed]
         return [found for latency in sung[-1:] if (found := canary_warning(self.batch.device, latency, history))]
 
 

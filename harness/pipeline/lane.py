@@ -79,6 +79,7 @@ class Lane:
     tell: Callable[[FleetEvent], None]
     stop: Event
     left: int | None = None
+    sung: list[Canary] = field(init=False, default_factory=list)
     transport: Transport = field(init=False)
     turn: Turn = field(init=False)
     thread: Thread = field(init=False)
@@ -153,13 +154,14 @@ class Lane:
             if more and work.is_between_blocks:
                 self._let_others(work.others_waiting)
         self.left = later if not more else self.left
+        self.sung += work.canaries
 
     def _surroundings(self, station: Station) -> Surroundings:
         pending = {} if self.order.force else self.known.pending
         kernels = self.known.kernels.get((self.device.id, station.ready.tool), KernelVerdict.UNKNOWN)
         answering = Answering(self.known.references, self.known.answers, self.order.check_answers)
         alike = canary_case(station, FLOAT)
-        history = [one for one in self.known.canaries if is_alike(one, alike)]
+        history = [one for one in (*self.known.canaries, *self.sung) if is_alike(one, alike)]
         return Surroundings(self.known.file, pending, history, kernels, self.known.binary.__contains__, answering)
 
     def _held_on(self, step: Callable[[], bool]) -> bool:

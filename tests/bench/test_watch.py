@@ -203,8 +203,14 @@ def test_only_a_phone_is_asked_for_its_battery_and_screen() -> None:
         (Reading(battery_percent=12, charging=True), "battery at 12 %"),
         (Reading(screen_on=True), "its screen is on"),
         (Reading(throttled=True), "it says that it is throttled"),
-        (Reading(temperature_c=71.0, throttled=True), "71 °C, over 60 °C; it says that it is throttled"),
+        (Reading(temperature_c=71.0, throttled=True), "71 °C, over 60 °C and it says that it is throttled"),
     ],
 )
 def test_why_no_tool_may_start_is_told_in_words(reading: Reading, words: str) -> None:
     assert why_not(reading, Gates()) == words
+
+
+def test_a_device_that_is_charging_may_start_unless_the_gates_say_otherwise() -> None:
+    assert why_not(Reading(charging=True), Gates()) == ""
+    assert why_not(Reading(charging=True), Gates(unplugged=True)) == "it is charging"
+    assert why_not(Reading(), Gates(unplugged=True)) == "", "what is unknown stops nothing"

@@ -5,6 +5,7 @@ runs as many processes and takes their mean; alone, and beside a noisy neighbour
 """
 
 import argparse
+import os
 import random
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
-from os import getloadavg
 from pathlib import Path
 from statistics import mean, median
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--protocol", default="quick")
     options = parser.parse_args()
     protocol = protocol_from(options.protocol)
-    print(f"{options.times} times each, protocol {protocol.name}; load {getloadavg()[0]:.1f}", flush=True)
+    print(f"{options.times} times each, protocol {protocol.name}; load {os.getloadavg()[0]:.1f}", flush=True)
     for name, beside in (("alone", nothing), ("beside a noisy neighbour", neighbour)):
         with tempfile.TemporaryDirectory() as folder, beside():
             session = Session(Workspace(Path(folder)))
@@ -113,8 +113,8 @@ def neighbour() -> Iterator[None]:
 
 
 def come_and_go() -> None:
-    seeded = random.Random(NOISE_SEED)
-    while True:
+    seeded, parent = random.Random(NOISE_SEED), os.getppid()
+    while os.getppid() == parent:
         until = time.monotonic() + seeded.uniform(1, 4)
         while time.monotonic() < until:
             pass

@@ -20,9 +20,10 @@ STRICT: Final = {
 class Gates:
     """When a process may start, and whether it counts. `bench/quality.py` gives each threshold's reason.
 
-    A device that is hotter than `max_temperature_c`, of whose CPU time others use more than the share `max_busy`, whose
-    battery is under `min_battery` percent, whose screen is on or that is throttled is waited for, `max_wait_s` in all for
-    a batch; then it is measured as it is. `unplugged` waits for the end of charging, too, which warms a phone up. A process that was disturbed all the same is kept, marked, and repeated.
+    A device is waited for that is hotter than `max_temperature_c`, of whose CPU time others use more than the share
+    `max_busy`, whose battery is under `min_battery` percent, whose screen is on, or that is throttled; with `unplugged`
+    also one that is charging, which warms a phone up. It is waited for `max_wait_s` in all for a batch, and then measured
+    as it is. A process that was disturbed all the same is kept, marked, and repeated.
     """
 
     max_wait_s: Annotated[float, Ge(0)] = 120.0

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from uuid import uuid4
@@ -76,20 +76,29 @@ def _probe_here(file: Path) -> Probe:
     return Probe(images[chosen], found[chosen])
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answering:
-    """`known` are earlier answers; `again` asks anew whatever they were."""
+    """One device's answers in one bench; `known` are those of earlier ones, which `again` asks for anew."""
 
     references: References
     known: Mapping[tuple[str, str, Tool], bool | None]
     again: bool = False
+    _asked: set[str] = field(init=False, default_factory=set)
 
     def is_due(self, case: Case) -> bool:
         """A wrong answer is asked for anew: the device may have been mended."""
-        return self.again or self.known.get((case.artifact, case.device, case.tool), False) is False
+        if case.artifact in self._asked:
+            return False
+        known = self.known.get((case.artifact, case.device, case.tool), False)
+        return self.again or (case.protocol.answers and known is False)
 
     def check(self, case: Case, station: Station, file: Callable[[str], Path]) -> Answer:
         """Where the tool or this machine can't tell, the answer says so. Raises CaseFailed where the device is gone."""
+        answer = self._check(case, station, file)
+        self._asked.add(case.artifact)
+        return answer
+
+    def _check(self, case: Case, station: Station, file: Callable[[str], Path]) -> Answer:
         about = (case.artifact, case.device, case.tool)
         try:
             probe = self.references.of(case.artifact)

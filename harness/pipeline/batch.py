@@ -82,8 +82,10 @@ class BatchWork:
         device, protocol = self.station.device, self.cases[0].protocol
         self.batch = Batch(uuid4().hex[:ID_LENGTH], device.id, now(), protocol.order, len(self.cases))
         self.runs = {case.id: readable(case, self.around.pending.get(case.id, ())) for case in self.cases}
-        say = lambda text: self.tell(Told(device, text))  # noqa: E731
-        self._settling = Settling(self.station, protocol.gates, self.stop, say)
+        self._settling = Settling(self.station, protocol.gates, self.stop, self._say)
+
+    def _say(self, text: str) -> None:
+        self.tell(Told(self.station.device, text))
 
     @property
     def left(self) -> int:
@@ -120,7 +122,7 @@ class BatchWork:
         self.tell(BatchBegan(self.station.device, self.batch))
         self._sing("before")
         for case in {case.artifact: case for case in self._active()}.values():
-            if case.protocol.answers or self.around.answering.again:
+            if self.around.answering.is_due(case):
                 self._check_answer(case)
 
     def _next_block(self) -> None:
@@ -164,8 +166,6 @@ class BatchWork:
 
     def _check_answer(self, case: Case) -> None:
         """A fast wrong answer is a failure, of all the artifact's cases."""
-        if not self.around.answering.is_due(case):
-            return
         answer = self.around.answering.check(case, self.station, self.around.file)
         self.tell(AnswerChecked(self.station.device, answer))
         if answer.classes_agree is False:

@@ -82,6 +82,7 @@ class Lane:
     sung: list[Canary] = field(init=False, default_factory=list)
     transport: Transport = field(init=False)
     turn: Turn = field(init=False)
+    answering: Answering = field(init=False)
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +90,7 @@ class Lane:
         folder = self.known.workspace.device_folder(self.device.id)
         self.transport = open_transport(self.device, self.registry, folder, patience)
         self.turn = Turn(self.known.identity, owner())
+        self.answering = Answering(self.known.references, self.known.answers, self.order.check_answers)
         self.thread = Thread(target=self._work, name=f"lane {self.device.id}", daemon=True)
 
     def start(self) -> None:
@@ -159,10 +161,9 @@ class Lane:
     def _surroundings(self, station: Station) -> Surroundings:
         pending = {} if self.order.force else self.known.pending
         kernels = self.known.kernels.get((self.device.id, station.ready.tool), KernelVerdict.UNKNOWN)
-        answering = Answering(self.known.references, self.known.answers, self.order.check_answers)
         alike = canary_case(station, FLOAT)
         history = [one for one in (*self.known.canaries, *self.sung) if is_alike(one, alike)]
-        return Surroundings(self.known.file, pending, history, kernels, self.known.binary.__contains__, answering)
+        return Surroundings(self.known.file, pending, history, kernels, self.known.binary.__contains__, self.answering)
 
     def _held_on(self, step: Callable[[], bool]) -> bool:
         """Does a step; where the device was lost to someone else, waits for it, and says that there is more to do."""

@@ -22,8 +22,8 @@ class Gates:
 
     A device is waited for that is hotter than `max_temperature_c`, of whose CPU time others use more than the share
     `max_busy`, whose battery is under `min_battery` percent, whose screen is on, or that is throttled; with `unplugged`
-    also one that is charging, which warms a phone up. It is waited for `max_wait_s` in all for a batch, and then measured
-    as it is. A process that was disturbed all the same is kept, marked, and repeated.
+    also one that is charging, which warms a phone up. After `max_wait_s`, in all for a batch, it is measured as it is.
+    A process that was disturbed all the same is kept, marked, and repeated.
     """
 
     max_wait_s: Annotated[float, Ge(0)] = 120.0

@@ -58,7 +58,7 @@ def test_results_hold_every_promised_column_of_both_twins(done: Done) -> None:
         assert row["sweep"] == "tiny"
         assert 0.5 < row["accuracy"] <= 1
         assert row["latency_low_us"] <= row["latency_us"] <= row["latency_high_us"]
-        assert row["runs"] == 6
+        assert 6 <= row["runs"] <= 18, "until the interval is narrow enough"
         assert row["peak_memory_bytes"] > 1_000_000
         assert row["energy_uj"] is None
     assert rows[0]["binary_macs"] == 32 * 32 + 32 * 10
@@ -93,7 +93,8 @@ def test_raw_logs_are_kept_and_read_again_to_the_same_numbers(done: Done) -> Non
 
     database = sqlite3.connect(done[0].home / "harness.db")
     kept = database.execute("SELECT stdout_zstd, avg_us FROM runs").fetchall()
-    assert len(kept) == 12
+    (told,) = done[0].rows("SELECT sum(runs + disturbed_runs) AS runs FROM measurements")
+    assert len(kept) == told["runs"]
     for blob, average in kept:
         assert parse(zstandard.decompress(blob).decode()).inference.avg_us == average
 

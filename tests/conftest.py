@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from tests.harness_cli import Cli
 from tests.sshd import Sshd
 
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # as harness.models.keras: some test may import TensorFlow first
 REPOSITORY = Path(__file__).parents[1]
 
 

@@ -29,9 +29,9 @@ from harness.bench.answers import (
 )
 from harness.bench.tools import RUNNER_FILE
 from harness.conversion.anatomy import Tensor, inputs
+from harness.conversion.evaluate import predict
 from harness.core.errors import CaseFailed, Reason
 from tests.bench.golden import GOLDEN
-from tests.bench.interpreter import predict
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 IMAGE = Tensor("serving_default_image:0", (1, 8, 8, 1), "float32")

@@ -18,9 +18,9 @@ import numpy
 import pytest
 
 from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, arguments, read
+from harness.conversion.evaluate import predict
 from harness.core.bench import Protocol
 from harness.core.errors import CaseFailed, Reason
-from tests.bench.interpreter import predict
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 BINARY, FLOAT = MODELS / "binary_64.tflite", MODELS / "float_64.tflite"

@@ -19,7 +19,7 @@ def test_a_bench_on_a_terminal_shows_a_live_table_and_then_the_results(cli: Cli,
     arguments = [*MODULE, "bench", str(model), "--protocol", "quick"]
     child = on_terminal(cli, arguments)
     child.expect("device.*done.*left.*doing")
-    child.expect("here.*0/1.*/6")
+    child.expect("here.*0/1.*process")
     child.expect("binary_64.tflite")
     child.expect("fastest")
     child.expect(pexpect.EOF)

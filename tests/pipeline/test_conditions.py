@@ -41,7 +41,7 @@ def test_what_was_measured_alike_differs_in_nothing() -> None:
         ({"protocol_settings": protocol_settings(num_runs=50)}, "protocol quick: num_runs 20 → 50"),
         ({"protocol_settings": protocol_settings(gates=None, order="sequential")},
          "protocol quick: order interleaved → sequential, max_wait_s 5.0 → none, max_temperature_c 60.0 → none, "
-         "max_busy 0.1 → none, min_battery 20 → none"),
+         "max_busy 0.1 → none, min_battery 20 → none, unplugged False → none"),
         ({"cpus": "2,3"}, "cores any → 2,3"),
     ],
 )  # fmt: skip

@@ -43,13 +43,14 @@ def read(protocol: Protocol, exit_code: int, stdout: str, stderr: str) -> ToolLo
     """The numbers of one process that ended by itself. Raises CaseFailed with a typed reason."""
     log = f"{stdout}\n{stderr}"
     if exit_code != 0:
-        raise _failure(exit_code, stderr, log)
+        raise failure(exit_code, stderr, log)
     numbers = parse(log)
     _hold_against(protocol, numbers, log)
     return numbers
 
 
-def _failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
+def failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
+    """What a process that ended with another code than 0 died of, as far as it said."""
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
     words = errors[0].strip().rstrip(".") if errors else f"exit code {exit_code}"
     if "unresolved custom op" in stderr or "Didn't find op for builtin opcode" in stderr:

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.bench import answers
 from harness.bench.answers import Probe
-from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE
+from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE, failure
 from harness.conversion.anatomy import Tensor, inputs, outputs
 from harness.core.bench import Case, Tool
 from harness.core.errors import CaseFailed, Reason
@@ -103,16 +103,16 @@ class Answering:
         try:
             probe = self.references.of(case.artifact)
             found = _answers_there(case, station, file(case.artifact), probe)
-        except CaseFailed as failure:
-            if failure.reason in OURS_TO_HANDLE:
+        except CaseFailed as why:
+            if why.reason in OURS_TO_HANDLE:
                 raise
-            return Answer(*about, 0, None, None, f"answers of {case.artifact[:12]}… were not checked: {failure}", now())
+            return Answer(*about, 0, None, None, f"answers of {case.artifact[:12]}… were not checked: {why}", now())
         if found is None:
-            why = f"{case.tool.name} on {case.device} can't write its outputs: answers were not checked."
-            return Answer(*about, 0, None, None, why, now())
+            said = f"{case.tool.name} on {case.device} can't write its outputs: answers were not checked."
+            return Answer(*about, 0, None, None, said, now())
         agreement = answers.compare(probe.outputs, found)
-        why = "" if agreement.classes_agree else _wrong(case, agreement)
-        return Answer(*about, agreement.images, agreement.largest_difference, agreement.classes_agree, why, now())
+        said = "" if agreement.classes_agree else _wrong(case, agreement)
+        return Answer(*about, agreement.images, agreement.largest_difference, agreement.classes_agree, said, now())
 
 
 def _wrong(case: Case, agreement: answers.Agreement) -> str:
@@ -138,6 +138,5 @@ def _answers_there(case: Case, station: Station, file: Path, probe: Probe) -> an
     argv = answers.script(station.ready.argv, graph.path, tensor, there, count, folder_there, at_once=at_once)
     completed = run_watched(station, argv, station.device.timeout_s or _TIMEOUT_S, (graph, file), case.cpus)
     if completed.exit_code != 0:
-        said = (completed.stderr.strip() or f"exit code {completed.exit_code}").splitlines()[-1]
-        raise CaseFailed(Reason.CRASHED, f"the tool failed there ({said}).", completed.stderr)
+        raise failure(completed.exit_code, completed.stderr, completed.stderr)
     return answers.read_outputs(completed.stdout, count, classes)

@@ -49,7 +49,7 @@ RULES = {
         "something else is running, see `harness devices check {device}`",
     ),
     "outliers": Rule(
-        "a modified z-score over 3.5 on the log scale",
+        "a process over 5 % off the median with a modified z-score over 3.5",
         "Iglewicz and Hoaglin's; they count all the same, and the median bears them",
         "look at these runs' `busy` and `temperature_c` in the table `runs`",
     ),

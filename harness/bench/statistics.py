@@ -4,8 +4,9 @@ Each number is the average of one process of the tool. Latencies are compared as
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
-from math import comb, exp, expm1, sqrt
+from math import comb, exp, expm1, log, sqrt
 from statistics import NormalDist, median
 from typing import TypeAlias
 
@@ -22,17 +23,6 @@ ALPHA = 0.04
 of blocks that is fixed; where that follows from what the blocks said, it was fooled in up to 5.6 of 100 (two modes, 40
 blocks; `tests/bench/test_proofs.py`)."""
 POWER = 0.90
-
-
-def _surely_found(alpha: float) -> float:
-    """How many half-widths of the interval a change has to be, to be found 9 times in 10.
-
-    It is found where its estimate is over one half-width, which is z(alpha / 2) standard errors; 9 in 10 estimates are
-    over the change less 1.28 of them. By simulation it is so from 10 blocks on; with 6, it is found 8 times in 10.
-    """
-    return 1 + NormalDist().inv_cdf(POWER) / NormalDist().inv_cdf(1 - alpha / 2)
-
-
 NOMINAL = 0.965
 """Of the interval that is called the 95 % interval of the median. Where its own width decides when measuring ends
 (`schedule.wants_another`), an interval of 95 % holds the median in only 91 to 95 % of measurements, since one that is
@@ -120,13 +110,12 @@ def is_bimodal(values: Sequence[float]) -> bool:
 def ratio_in_blocks(baseline: Sequence[float], candidate: Sequence[float]) -> Estimate:
     """How many times as long the candidate takes, where the i-th of both come from the same block.
 
-    On the logs of the ratios: the Hodges-Lehmann estimate, p of Wilcoxon's signed-rank test, and the interval of all
-    ratios that the test does not reject. The order in a block is shuffled, so if both take equally long, each log ratio
-    is as likely as its negative, whatever the noise, drift or modes of the device: the test is exact (Fisher's
-    randomisation; Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 3.1 to 3.3). That is so for a
-    number of blocks that was fixed before; where the spread decides it, as in `schedule.wants_another`, the test at 5 %
-    has a false alarm in 5 to 5.5 % of comparisons by simulation. Ties among over 13 blocks make p approximate. Under 6
-    blocks say nothing but the ratio. Raises ValueError where the lengths differ.
+    On the logs of the ratios: the Hodges-Lehmann estimate, and the interval of all ratios that Wilcoxon's signed-rank
+    test does not reject. The order in a block is shuffled, so if both take equally long, each log ratio is as likely as
+    its negative, whatever the noise, drift or modes of the device: that test is exact (Fisher's randomisation;
+    Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 3.1 to 3.3). Few blocks can't give it a small p,
+    though (2 / 64 for 6), and among many devices it takes one: so `p` is the paired t-test's where that is less.
+    Under 6 blocks say nothing but the ratio. Raises ValueError where the lengths differ.
     """
     if len(baseline) != len(candidate):
         raise ValueError(f"{len(baseline)} and {len(candidate)} values are no pairs; give both of each block")
@@ -136,15 +125,18 @@ def ratio_in_blocks(baseline: Sequence[float], candidate: Sequence[float]) -> Es
     if len(ratios) < FEWEST_PAIRS:
         return Estimate(exp(np.median(walsh)), samples=len(ratios))
     p = float(scipy.stats.wilcoxon(ratios).pvalue) if ratios.any() else 1.0
-    return _ratio(walsh, _signed_rank_chances(len(ratios)), p, len(ratios))
+    error = float(np.std(ratios, ddof=1)) / sqrt(len(ratios))
+    p = min(p, _t_test(ratios.mean(), error, len(ratios)))
+    return _ratio(walsh, _signed_rank_chances(len(ratios)), p, error, len(ratios))
 
 
 def ratio_of_samples(baseline: Sequence[float], candidate: Sequence[float]) -> Estimate:
     """How many times as long the candidate takes, where the two were not measured in the same blocks.
 
-    The Hodges-Lehmann shift of the logs, p of the Mann-Whitney test, and the interval of all ratios that it does not
-    reject (Hollander, Wolfe and Chicken, 4.1 to 4.3). It takes the values of each for independent: what changes between
-    the two measurements, such as a drift of the device, it can't tell from a difference. `samples`: of the smaller one.
+    The Hodges-Lehmann shift of the logs, and the interval of all ratios that the Mann-Whitney test does not reject
+    (Hollander, Wolfe and Chicken, 4.1 to 4.3); `p` is its, or Welch's where that is less. It takes the values of each
+    for independent: what changes between the two measurements, such as a drift of the device, it can't tell from a
+    difference. `samples`: of the smaller one.
     """
     logs = np.log(baseline), np.log(candidate)
     shifts = np.sort(np.subtract.outer(logs[1], logs[0]).ravel())
@@ -152,18 +144,38 @@ def ratio_of_samples(baseline: Sequence[float], candidate: Sequence[float]) -> E
     if fewest < FEWEST_PAIRS:
         return Estimate(exp(np.median(shifts)), samples=fewest)
     p = float(scipy.stats.mannwhitneyu(*logs).pvalue)
-    return _ratio(shifts, _rank_sum_chances(fewest, most), p, fewest)
+    error = sqrt(sum(float(np.var(one, ddof=1)) / len(one) for one in logs))
+    by_t = _t_test(logs[1].mean() - logs[0].mean(), error, fewest)
+    return _ratio(shifts, _rank_sum_chances(fewest, most), min(p, by_t), error, fewest)
 
 
-def _ratio(contrasts: Floats, chances: Floats, p: float, samples: int) -> Estimate:
-    """`contrasts`: the sorted log ratios of all pairs, whose counts on either side of a shift are the test's statistic.
+def _t_test(change: float, error: float, samples: int) -> float:
+    """Two-sided p. Values that don't vary at all leave no doubt."""
+    if error == 0:
+        return 1.0 if change == 0 else 0.0
+    return float(2 * scipy.stats.t.sf(abs(change) / error, samples - 1))
 
-    A slowdown by the share `smallest_change` is as large on the log scale; a speed-up by it is larger there.
-    """
+
+def _ratio(contrasts: Floats, chances: Floats, p: float, error: float, samples: int) -> Estimate:
+    """`contrasts`: the sorted log ratios of all pairs, whose counts on either side of a shift are what is tested."""
     outside = int(np.searchsorted(np.cumsum(chances), ALPHA / 2, side="right"))
-    low, high = float(contrasts[outside - 1]), float(contrasts[-outside])
-    middle = float(np.median(contrasts))
-    return Estimate(exp(middle), exp(low), exp(high), p, expm1(_surely_found(ALPHA) * (high - low) / 2), samples)
+    low, high = exp(contrasts[outside - 1]), exp(contrasts[-outside])
+    estimate = Estimate(exp(np.median(contrasts)), low, high, p, samples=samples, error=error)
+    return replace(estimate, smallest_change=smallest_change(estimate, 1))
+
+
+def smallest_change(estimate: Estimate, comparisons: int) -> float | None:
+    """The share by which a ratio would have to change to be found 9 times in 10, among so many comparisons at once.
+
+    It is found where it is over half the interval's width, for the exact test, and, if it alone differs among
+    `comparisons`, over t(alpha / (2 comparisons)) standard errors; 9 in 10 estimates are over the change less t(0.9)
+    of them. A slowdown by that share is as large on the log scale; a speed-up by it is larger there.
+    """
+    if estimate.error is None or estimate.low is None or estimate.high is None:
+        return None
+    of_t = scipy.stats.t(estimate.samples - 1)
+    reach = max(log(estimate.high / estimate.low) / 2, float(of_t.isf(ALPHA / (2 * comparisons))) * estimate.error)
+    return expm1(reach + float(of_t.ppf(POWER)) * estimate.error)
 
 
 @lru_cache(maxsize=256)
@@ -202,10 +214,10 @@ def adjusted(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def verdict(estimate: Estimate, adjusted_p: float | None, alpha: float = ALPHA) -> Verdict:
-    """Of a ratio of latencies."""
-    if adjusted_p is None:
+    """Of a ratio of latencies: a change has to pass the exact test by itself, as its interval tells, and among all."""
+    if adjusted_p is None or estimate.low is None or estimate.high is None:
         return Verdict.UNKNOWN
-    if adjusted_p > alpha:
+    if adjusted_p > alpha or estimate.low <= 1 <= estimate.high:
         return Verdict.NO_DIFFERENCE
     return Verdict.FASTER if estimate.value < 1 else Verdict.SLOWER
 
@@ -228,6 +240,6 @@ def accuracy_difference(baseline: NDArray[np.bool_], candidate: NDArray[np.bool_
         low=better - worse - reach,
         high=better - worse + reach,
         p=float(scipy.stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0,
-        smallest_change=_surely_found(0.05) * reach,
+        smallest_change=reach + NormalDist().inv_cdf(POWER) * error,
         samples=images,
     )

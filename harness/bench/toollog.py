@@ -18,16 +18,17 @@ MIB = 1024 * 1024  # what the tool calls MB where it speaks of memory
 _PRINTED_PRECISION = 1e-4  # the tool prints six digits
 _TWO_DECIMALS_US = 10.0  # by how much milliseconds with two decimals may differ from microseconds
 
-_N = r"[-+.\deE]+"
+_N = r"[^\s,]+"  # what stands where a number belongs: half a number is none
 _BY = r"(?:.*(?:INFO|\btflite *): )?"  # the tool's own word, or what Android's log puts before a line
-_COUNT = re.compile(rf"^{_BY}count=(?P<count>\d{{1,12}})\b(?P<rest>.*)")  # a profile's count lines start otherwise
-_FIELD = re.compile(rf"\b(?P<name>first|curr|min|max|avg|std|p5|median|p95)=(?P<value>{_N})")
+_COUNT = re.compile(rf"^{_BY}count=(?P<count>\S*)(?P<rest>.*)")  # a profile's count lines start otherwise
+_FIELD = re.compile(r"(?:^|\s)(?P<name>first|curr|min|max|avg|std|p5|median|p95)=(?P<value>\S*)")
+_ALL_SAME = "(all same)"  # behind the time of runs that all took as long
 _STARTED = re.compile(r"\bRunning benchmark for at least \d+ iterations")
 _PEAK = re.compile(
     r"(?:\bOverall peak memory footprint \(MB\) via periodic monitoring: |\bPeak memory: +|"
-    rf"\[Overall\] - Memory usage: max resident set size = )(?P<mb>{_N})"
+    r"\[Overall\] - Memory usage: max resident set size = )(?P<mb>\S+)"
 )
-_RESIDENT = re.compile(rf"- VmRSS +: (?P<mb>{_N}) MB")
+_RESIDENT = re.compile(r"- VmRSS +: (?P<mb>\S+) MB")
 _ECHO = re.compile(rf"^{_BY}(?P<name>[A-Z#][^:\[\]]*?): \[(?P<value>.*)\]$")
 _UNCONSUMED = re.compile(r"\bUnconsumed cmdline flags: (?P<flags>.+)")
 
@@ -37,7 +38,7 @@ _TELLERS = (
     (re.compile(rf"\bWarmup \(first\): +(?P<first>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
     (re.compile(rf"\bWarmup \(avg\): +(?P<warmup>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
     (re.compile(rf"\bInference \(avg\): +(?P<average>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
-    (re.compile(rf"\bInitialized session in (?P<init>{_N})ms"), 1e3, 0.0),
+    (re.compile(r"\bInitialized session in (?P<init>\S*?)ms"), 1e3, 0.0),
     (
         re.compile(
             rf"\bAverage inference timings in us: Warmup: (?P<warmup>{_N}), Init: (?P<init>{_N}), "
@@ -78,7 +79,7 @@ def parse(text: str) -> ToolLog:
         expected.get("init"),
         _bytes(_PEAK, lines, text),
         _bytes(_RESIDENT, lines, text),
-        _echoes(lines),
+        _echoes(lines, text),
     )
 
 
@@ -122,34 +123,50 @@ def _series(lines: Sequence[str], ended: bool, text: str) -> tuple[Timing | None
 
 def _timing(found: re.Match[str], text: str) -> Timing | None:
     """None where nothing ran. One run, or runs that all took the same, print their time as `curr` alone."""
+    if not re.fullmatch(r"\d{1,12}", found["count"]):
+        raise _unparsable(f"The tool printed {found['count']!r} where a count belongs.", text)
     count = int(found["count"])
     if count == 0:
         return None
-    fields = {field["name"]: _number(field["value"], text) for field in _FIELD.finditer(found["rest"])}
+    printed = _FIELD.findall(found["rest"].replace(_ALL_SAME, ""))
+    fields = {name: _number(value, text) for name, value in printed}
+    if len(fields) < len(printed):
+        raise _unparsable(f"The tool contradicts itself: a number stands twice in {found[0]!r}.", text)
     if fields.keys() - {"p5", "median", "p95"} == {"curr"}:
         fields |= dict.fromkeys(("first", "min", "max", "avg"), fields["curr"])
         fields |= {"std": 0.0} if count > 1 else {}
     if not {"first", "min", "max", "avg"} <= fields.keys():
         raise _unparsable(f"The tool's line {found[0]!r} lacks a number.", text)
-    if not _in_order(fields):
+    if not _in_order(fields) or (count == 1 and fields["min"] < fields["max"]):
         raise _unparsable(f"The tool contradicts itself: a number is out of order in {found[0]!r}.", text)
     required = (fields[name] for name in ("first", "min", "max", "avg"))
     return Timing(count, *required, *map(fields.get, ("std", "p5", "median", "p95")))
 
 
 def _in_order(fields: dict[str, float]) -> bool:
+    spread = fields["max"] - fields["min"]
+    if fields.get("std", 0.0) > spread + 1:  # it is whole microseconds
+        return False
     chains = (("min", "p5", "median", "p95", "max"), *(("min", name, "max") for name in ("first", "curr", "avg")))
     printed = ([fields[name] for name in chain if name in fields] for chain in chains)
     return all(low <= high * (1 + _PRINTED_PRECISION) for chain in printed for low, high in pairwise(chain))
 
 
 def _bytes(pattern: re.Pattern[str], lines: Sequence[str], text: str) -> int | None:
-    found = _first(pattern, lines)
-    return round(_number(found["mb"], text) * MIB) if found else None
+    told = {_number(found["mb"], text) for found in filter(None, map(pattern.search, lines))}
+    if len(told) > 1:
+        raise _unparsable(f"The tool contradicts itself: {min(told):g} MB of memory, and {max(told):g}.", text)
+    return round(told.pop() * MIB) if told else None
 
 
-def _echoes(lines: Sequence[str]) -> dict[str, str]:
-    return {found["name"]: found["value"] for line in lines if (found := _ECHO.search(line.strip()))}
+def _echoes(lines: Sequence[str], text: str) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for found in filter(None, (_ECHO.search(line.strip()) for line in lines)):
+        if told.setdefault(found["name"], found["value"]) != found["value"]:
+            raise _unparsable(
+                f"The tool contradicts itself: {found['name']} [{told[found['name']]}], and {found[0]}.", text
+            )
+    return told
 
 
 def _number(printed: str, text: str) -> float:

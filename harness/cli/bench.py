@@ -24,6 +24,7 @@ from harness.pipeline.events import (
     DevicePlanned,
     FleetEvent,
     LaneEnded,
+    NotProfiled,
     Profiled,
     RunEnded,
     SetAside,
@@ -141,7 +142,7 @@ def bench_artifacts(session: Session, artifacts: Sequence[str], chosen: Chosen, 
     for line in told.set_aside:
         print(line, file=sys.stderr)
     if not way.dry_run:
-        show_results(session, artifacts, out)
+        show_results(session, artifacts, [device.id for device in chosen.devices], out)
     return told.failed
 
 
@@ -190,6 +191,9 @@ class _Told:
                 shown.say(id, answer.message)
             case Profiled():
                 shown.say(id, f"{case_name(event.case)}: {counted(len(event.operators), 'operator')} profiled")
+            case NotProfiled(failure=failure):
+                self.failed += 1
+                shown.say(id, f"not profiled ({failure.reason}): {failure}")
             case SetAside():
                 self._set_aside(event, shown)
             case LaneEnded():
@@ -225,8 +229,8 @@ def case_name(case: Case) -> str:
     return f"{case.artifact[:12]} on {case.device}, {counted(case.protocol.threads, 'thread')}"
 
 
-def show_results(session: Session, artifacts: Sequence[str], out: Console) -> None:
-    rows = results(session.reader, artifacts)
+def show_results(session: Session, artifacts: Sequence[str], devices: Sequence[str], out: Console) -> None:
+    rows = [row for row in results(session.reader, artifacts) if row["device"] in devices]
     if rows:
         out.print()
         print_leaderboard(out, rows)

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from harness.core.ids import content_id, essential, plain
 
 MOST_THREADS = 1024
+MOST_PROCESSES = 10_000
 STRICT: Final = {
     "extra": "forbid",
     "allow_inf_nan": False,
@@ -53,8 +54,8 @@ class Protocol:
     num_runs: Annotated[int, Ge(1)] = 50
     min_secs: Annotated[float, Ge(0)] = 1.0
     max_secs: Annotated[float, Gt(0)] = 150.0
-    processes: Annotated[int, Ge(1)] = 10
-    max_processes: Annotated[int, Ge(0)] = 0
+    processes: Annotated[int, Ge(1), Le(MOST_PROCESSES)] = 10
+    max_processes: Annotated[int, Ge(0), Le(MOST_PROCESSES)] = 0
     target: Annotated[float, Ge(0), Lt(1)] = 0.0
     order: Literal["interleaved", "sequential"] = "sequential"
     gates: Gates | None = None

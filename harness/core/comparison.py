@@ -14,7 +14,8 @@ class Estimate:
     """A ratio (candidate over baseline) or a difference (candidate minus baseline), with its 95 % interval.
 
     `p` is two-sided, for no change at all. `smallest_change`, a share of 1, is the least change in either direction
-    that these data would have shown with 90 % probability. What the data can't tell is None.
+    that these data would have shown with 90 % probability. `error` is the standard error, of a ratio that of its log.
+    What the data can't tell is None.
     """
 
     value: float
@@ -23,6 +24,7 @@ class Estimate:
     p: float | None = None
     smallest_change: float | None = None
     samples: int = 0
+    error: float | None = None
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,10 @@ class BatchWork:
         """How many cases have not ended."""
         return len(self.cases) - len(self._failed)
 
+    def look_again(self) -> None:
+        """Others had the device meanwhile: what the last process showed is no longer so."""
+        self._last = None
+
     @property
     def is_between_blocks(self) -> bool:
         return not self._queue
@@ -174,7 +178,7 @@ class BatchWork:
 
     def _sing(self, moment: str) -> None:
         if self.cases[0].protocol.canary:
-            canary = sing(self.station, self.batch.id, moment)
+            canary = sing(self.station, self.batch.id, moment, self.cases[0].protocol.gates)
             self.canaries.append(canary)
             self.tell(CanarySang(self.station.device, canary))
 

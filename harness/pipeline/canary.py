@@ -1,14 +1,14 @@
 """A small fixed model, measured before and after each batch: how the device itself is doing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
 
 from harness.bench import CANARIES
 from harness.bench.quality import canary_warning
-from harness.core.bench import Case, Protocol
+from harness.core.bench import Case, Gates, Protocol
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Canary
@@ -27,13 +27,15 @@ def artifact_of(file: Path) -> str:
     return sha256_of_file(file)
 
 
-def canary_case(station: Station, file: Path) -> Case:
-    return Case(artifact_of(file), station.device.id, station.ready.tool, _PROTOCOL, station.cpus(_PROTOCOL.threads))
+def canary_case(station: Station, file: Path, gates: Gates | None = None) -> Case:
+    """`gates` decide what disturbs it."""
+    protocol = replace(_PROTOCOL, gates=gates)
+    return Case(artifact_of(file), station.device.id, station.ready.tool, protocol, station.cpus(protocol.threads))
 
 
-def sing(station: Station, batch: str, moment: str) -> Canary:
+def sing(station: Station, batch: str, moment: str, gates: Gates | None) -> Canary:
     """One process; where that fails, a canary without a number. Raises CaseFailed where the device is gone."""
-    case = canary_case(station, FLOAT)
+    case = canary_case(station, FLOAT, gates)
     about = (batch, station.device.id, moment, now(), case.artifact, case.tool, case.cpus)
     try:
         process = run_process(case, station, FLOAT, 1).process
@@ -44,7 +46,7 @@ def sing(station: Station, batch: str, moment: str) -> Canary:
         return Canary(*about, message=str(failure), stdout=failure.log)  # type: ignore[arg-type]
     return Canary(
         *about,  # type: ignore[arg-type]
-        run.log.inference.avg_us,
+        run.log.inference.avg_us or None,  # a clock that shows 0 tells nothing
         run.watched.temperature_c,
         run.watched.frequency_khz,
         run.disturbed,

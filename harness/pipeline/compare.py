@@ -13,6 +13,7 @@ from harness.bench.statistics import (
     adjusted,
     ratio_in_blocks,
     ratio_of_samples,
+    smallest_change,
     verdict,
 )
 from harness.conversion.evaluate import unpack_correct
@@ -102,7 +103,9 @@ def compared(held: Sequence[Pair], evidence: Mapping[int, Evidence], correct: Co
 
     `correct` holds `Artifact.correct` by trial and artifact, where it is known.
     """
-    latencies = [_latency_ratio(*_behind(pair, evidence)) for pair in held]
+    found = [_latency_ratio(*_behind(pair, evidence)) for pair in held]
+    known = sum(one.error is not None for one in found)
+    latencies = [replace(one, smallest_change=smallest_change(one, known)) for one in found]
     chances = adjusted([latency.p for latency in latencies])
     return [
         Comparison(pair, latency, _size_ratio(pair), _accuracy_difference(pair, correct), verdict(latency, p), p)

@@ -88,6 +88,14 @@ class CaseGivenUp:
 
 
 @dataclass(frozen=True)
+class NotProfiled:
+    """The profile that was asked for can't be had; what was measured stands."""
+
+    device: Device
+    failure: CaseFailed
+
+
+@dataclass(frozen=True)
 class SetAside:
     """The device can't be used now; `left` cases wait for a later bench (None where it never told which)."""
 
@@ -113,6 +121,7 @@ FleetEvent: TypeAlias = (
     | CaseGivenUp
     | BatchEnded
     | Profiled
+    | NotProfiled
     | SetAside
     | LaneEnded
 )

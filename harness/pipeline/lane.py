@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 
+from harness.bench.tools import PYTHON_RUNNER
 from harness.core.bench import Case, Process, Protocol, Tool
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason, Unreachable
@@ -14,7 +15,17 @@ from harness.devices import Patience, Transport, Turn, open_transport
 from harness.pipeline.answering import Answering, References
 from harness.pipeline.batch import BatchWork, Surroundings, batches_of
 from harness.pipeline.canary import FLOAT, canary_case, is_alike
-from harness.pipeline.events import CaseGivenUp, DevicePlanned, FleetEvent, LaneEnded, Profiled, SetAside, Told
+from harness.pipeline.events import (
+    AnswerChecked,
+    CaseGivenUp,
+    DevicePlanned,
+    FleetEvent,
+    LaneEnded,
+    NotProfiled,
+    Profiled,
+    SetAside,
+    Told,
+)
 from harness.pipeline.leasing import LeaseKeeper
 from harness.pipeline.measure import Station
 from harness.pipeline.plan import plan_cases, split_cases
@@ -144,6 +155,8 @@ class Lane:
         batches = batches_of(plan.new)
         for number, batch in enumerate(batches):
             self._measure(batch, station, sum(map(len, batches[number + 1 :])))
+        if self.order.check_answers:
+            self._check_answers(plan.done, station)
         if self.order.profile:
             self._profile(cases, station)
 
@@ -153,8 +166,8 @@ class Lane:
         while more and not self.stop.is_set():
             self.left = work.left + later
             more = self._held_on(work.step)
-            if more and work.is_between_blocks:
-                self._let_others(work.others_waiting)
+            if more and work.is_between_blocks and self._let_others(work.others_waiting):
+                work.look_again()
         self.left = later if not more else self.left
         self.sung += work.canaries
 
@@ -177,7 +190,23 @@ class Lane:
         self._get_device()
         return True
 
+    def _check_answers(self, measured: Sequence[Case], station: Station) -> None:
+        """Of cases that are not measured again."""
+        for case in measured:
+            if not self.stop.is_set() and self.answering.is_due(case):
+                answer = self.answering.check(case, station, self.known.file)
+                self.tell(AnswerChecked(self.device, answer))
+                if answer.classes_agree is False:
+                    self.tell(CaseGivenUp(self.device, case, CaseFailed(Reason.WRONG_ANSWER, answer.message)))
+
     def _profile(self, cases: Sequence[Case], station: Station) -> None:
+        """One that can't be taken is told; the measurement stands."""
+        if station.ready.tool.name == PYTHON_RUNNER:
+            message = (
+                f"device {self.device.id}: the Python runner can't tell operators apart; add lce_benchmark_model there."
+            )
+            self.tell(NotProfiled(self.device, CaseFailed(Reason.NOT_PROFILED, message)))
+            return
         for case in cases:
             if self.stop.is_set():
                 return
@@ -186,9 +215,9 @@ class Lane:
             except Unreachable:
                 raise
             except CaseFailed as failure:
-                self.tell(CaseGivenUp(self.device, case, failure))
+                self.tell(NotProfiled(self.device, failure))
 
-    def _let_others(self, waiting_there: int) -> None:
+    def _let_others(self, waiting_there: int) -> bool:
         """Between two blocks, whoever waits is let go first: others of this database, or on the device itself."""
         in_line = self.keeper.others_waiting(self.device.id)
         if in_line or waiting_there:
@@ -196,6 +225,7 @@ class Lane:
             if in_line:
                 self.keeper.leave(self.device.id)
             self._get_device()
+        return bool(in_line or waiting_there)
 
     def _get_device(self) -> bool:
         """Waits for the lease, then for the turn on the device itself. Raises CaseFailed: device_busy."""

@@ -35,4 +35,6 @@ def _is_no_chance(one: Comparison, metric: str) -> bool:
 def is_unseen(one: Comparison, limit: float) -> bool:
     """Whether the latency passes `limit` only because its data could not have shown a change so small."""
     least = one.latency.smallest_change
+    if one.verdict is Verdict.FASTER:
+        return False
     return regression(one, "latency", limit) is None and (least is None or least > limit)

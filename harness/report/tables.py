@@ -59,9 +59,9 @@ def _print_fitting(
 def leaderboard(rows: Sequence[Row], left_out: Sequence[str] = ()) -> Table:
     """Every measured variant; a star at the best of each column, device by device and thread count by thread count."""
     numbers = ("accuracy", "size", "latency", "95 % interval", "binary MACs", "float MACs")
-    columns = [
-        name for name in ("device", "threads", "variant", "precision", *numbers, "quality") if name not in left_out
-    ]
+    told = ("protocol",) if len({row["protocol"] for row in rows}) > 1 else ()
+    names = ("device", "threads", *told, "variant", "precision", *numbers, "quality")
+    columns = [name for name in names if name not in left_out]
     made = table(*columns, right=("threads", *numbers))
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
@@ -72,6 +72,7 @@ def leaderboard(rows: Sequence[Row], left_out: Sequence[str] = ()) -> Table:
         cells = {
             "device": row["device"],
             "threads": str(row["threads"]),
+            "protocol": row["protocol"],
             "variant": label,
             "precision": row["precision"] or "–",
             "accuracy": show_percent(row["accuracy"]) + stars["accuracy"],
@@ -100,7 +101,7 @@ def explained(rows: Sequence[Row]) -> list[str]:
 
 
 def _group(row: Row) -> tuple[Any, ...]:
-    return row["device"], row["threads"], row["dataset"]
+    return row["device"], row["threads"], row["protocol"], row["dataset"]
 
 
 _BEST: dict[str, Callable[[Iterable[Any]], Any]] = {"accuracy": max, "size_bytes": min, "latency_us": min}
@@ -126,20 +127,22 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
 
 
 def _verdict(named: Sequence[tuple[Row, str]]) -> str:
-    def winner(column: str, best: Callable[..., Any], show: Callable[[Any], str]) -> str:
+    def winner(title: str, column: str, best: Callable[..., Any], show: Callable[[Any], str]) -> list[str]:
         known = [(row, label) for row, label in named if row[column] is not None]
         if not known:
-            return "unknown"
+            return []
         row, label = best(known, key=lambda one: one[0][column])
-        words = (label, row["precision"], f"({show(row[column])})")
-        return " ".join(word for word in words if word)
+        words = (title, label, row["precision"], f"({show(row[column])})")
+        return [" ".join(word for word in words if word)]
 
     first = named[0][0]
     where = f"{first['dataset'] or 'your models'} on {first['device']}, {counted(first['threads'], 'thread')}"
-    return (
-        f"{where}: most accurate {winner('accuracy', max, show_percent)}, "
-        f"smallest {winner('size_bytes', min, show_bytes)}, fastest {winner('latency_us', min, show_us)}."
+    told = (
+        *winner("most accurate", "accuracy", max, show_percent),
+        *winner("smallest", "size_bytes", min, show_bytes),
+        *winner("fastest", "latency_us", min, show_us),
     )
+    return f"{where}: {', '.join(told)}."
 
 
 def print_comparison(out: Console, compared: Sequence[Comparison], metrics: Sequence[str]) -> None:

@@ -19,20 +19,29 @@ def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPat
         return _named(document, words, path)
     given = {key: _value(value) for key, value in words.items()}
     base = plain(_named(document, given.pop("base", "standard"), (*path, "base")))
+    if given.get("name") in PROTOCOLS:
+        raise document.error((*path, "name"), f"is {given['name']!r}, which means another; give it a name of its own.")
     if "threads" in given:
         raise document.error((*path, "threads"), "is no part of a protocol; say `threads` beside it.")
     gates = _gates(given.pop("gates", {}), base["gates"])
-    return check(document, Protocol, {**base, "name": _CUSTOM, "gates": gates, **given}, path)
+    made = check(document, Protocol, {**base, "name": _CUSTOM, "gates": gates, **given}, path)
+    if "max_processes" in given and made.max_processes < made.processes:
+        raise document.error((*path, "max_processes"), f"is {made.max_processes}, under processes, {made.processes}.")
+    if made.min_secs > made.max_secs:
+        raise document.error((*path, "min_secs"), f"is {made.min_secs:g}, over max_secs, {made.max_secs:g}.")
+    return made
 
 
 def protocol_from(text: str) -> Protocol:
     """`quick`, or `quick,processes=20,target=1%,gates=off`. Raises SpecError."""
     base, *settings = text.split(",")
-    document = Document(f"--protocol {text}", {}, {}, {})
-    if not settings and "=" not in base:
-        return _named(document, base.strip(), ())
     if "=" in base:
         base, settings = "standard", [base, *settings]
+    if base.strip() not in PROTOCOLS:
+        raise SpecError(f"--protocol {text}: {base.strip()!r} is no protocol; known: {', '.join(PROTOCOLS)}.")
+    if not settings:
+        return PROTOCOLS[base.strip()]
+    document = Document(f"--protocol {text}", {}, {}, {})
     document = override(document, ("base",), base.strip(), document.name)
     for setting in settings:
         if "=" not in setting:
@@ -61,8 +70,8 @@ def _value(value: Any) -> Any:
 
 
 def _gates(given: Any, base: Mapping[str, Any] | None) -> Any:
-    if given is False:
-        return None
+    if isinstance(given, bool):
+        return base if given else None
     return (
         {**(base or {}), **{key: _value(value) for key, value in given.items()}}
         if isinstance(given, Mapping)

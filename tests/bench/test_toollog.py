@@ -519,3 +519,45 @@ def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
 @example("count=1 curr=3\n[Overall] - Memory usage: max resident set size = e MB\n")
 def test_random_words_of_the_tools_raise_nothing_but_a_failed_case(text: str) -> None:
     raises_nothing_else(text)
+
+
+LINE = "count=50 first=100 curr=95 min=90 max=120 avg=100 std=5"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("avg=100", "avg=100,345"),
+        ("avg=100", "avg=10.x5"),
+        ("first=100", "first=100ms"),
+        ("count=50", "count=5.5"),
+        ("count=50", "count=many"),
+        ("std=5", "std=nan"),
+        ("std=5", "std="),
+        ("std=5", "std=100000"),
+        ("avg=100", "avg=100 avg=101"),
+        ("count=50", "count=1"),
+    ],
+)
+def test_half_a_number_and_a_contradiction_in_one_line_are_errors(old: str, new: str) -> None:
+    assert parse(f"{LINE}\n").inference.avg_us == 100
+    with pytest.raises(CaseFailed) as failed:
+        parse(LINE.replace(old, new) + "\n")
+    assert failed.value.reason is Reason.UNPARSABLE
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        "Overall peak memory footprint (MB) via periodic monitoring: 22,2852",
+        "Overall peak memory footprint (MB) via periodic monitoring: 22\n"
+        "Overall peak memory footprint (MB) via periodic monitoring: 23",
+        "INFO: - VmRSS              : 23 MB\nINFO: - VmRSS              : 24 MB",
+        "INFO: Num threads: [1]\nINFO: Num threads: [4]",
+        "Inference timings in us: Init: 14x71, First inference: 41, Warmup (avg): 32, Inference (avg): 100",
+    ],
+)
+def test_other_lines_are_whole_and_of_one_mind_too(others: str) -> None:
+    with pytest.raises(CaseFailed) as failed:
+        parse(f"{LINE}\n{others}\n")
+    assert failed.value.reason is Reason.UNPARSABLE

@@ -214,11 +214,15 @@ def test_a_time_under_the_clocks_resolution_has_no_ratio(averages: tuple[float, 
 
 def test_one_finding_among_many_comparisons_weighs_less() -> None:
     """By chance, one of many shows a difference."""
-    odd = in_batch("b1", *(average * (1.01 + at / 1000) for at, average in enumerate(STEADY)))
+    by_chance = (1.002, 1.03, 1.004, 1.001, 1.028, 1.006, 1.009)
+    odd = in_batch("b1", *(average * factor for average, factor in zip(STEADY, by_chance, strict=True)))
     evidence = {1: in_batch("b1", *STEADY), 2: odd} | dict.fromkeys(range(3, 12), in_batch("b1", *reversed(STEADY)))
     held = [Pair(FLOAT, {**BINARY, "measurement_id": number}) for number in range(2, 12)]
     (alone,), among = compared(held[:1], evidence, {}), compared(held, evidence, {})
-    assert alone.latency == among[0].latency
+    assert (alone.latency.low, alone.latency.high) == (among[0].latency.low, among[0].latency.high)
+    assert alone.latency.smallest_change is not None
+    assert among[0].latency.smallest_change is not None
+    assert alone.latency.smallest_change < among[0].latency.smallest_change
     assert alone.p is not None
     assert among[0].p is not None
     assert alone.p < 0.05 < among[0].p

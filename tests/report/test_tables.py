@@ -139,7 +139,7 @@ def test_there_is_a_verdict_for_each_device_and_thread_count() -> None:
 
 def test_a_verdict_on_models_of_ones_own_knows_no_accuracy() -> None:
     (verdict,) = verdicts([own_model_row()])
-    assert verdict.startswith("your models on pi4, 1 thread: most accurate unknown, smallest own.tflite")
+    assert verdict.startswith("your models on pi4, 1 thread: smallest own.tflite")
 
 
 def test_nothing_has_no_verdict() -> None:

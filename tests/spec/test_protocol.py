@@ -31,7 +31,7 @@ def test_a_protocol_is_named_or_spelled_out(text: str, meant: Protocol) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("slow", "'slow', which is no protocol; known: quick, standard, thorough"),
+        ("slow", "'slow' is no protocol; known: quick, standard, thorough"),
         ("quick,fast", "'fast' has to look like key=value"),
         ("quick,speed=3", "speed is not a key that is known here"),
         ("quick,processes=0", "processes is 0"),
@@ -39,6 +39,11 @@ def test_a_protocol_is_named_or_spelled_out(text: str, meant: Protocol) -> None:
         ("quick,target=200%", "target is 2.0"),
         ("quick,threads=3", "threads is no part of a protocol"),
         ("base=slow", "base is 'slow', which is no protocol"),
+        ("", "'' is no protocol"),
+        ("quick,name=standard", "which means another; give it a name of its own"),
+        ("quick,min_secs=200", "min_secs is 200, over max_secs, 150"),
+        ("quick,processes=50,max_processes=10", "max_processes is 10, under processes, 50"),
+        ("quick,processes=1000000000", "processes is 1000000000"),
         ("quick,gates=7", "gates has to be a mapping"),
         ("quick,gates.heat=3", "gates.heat is not a key that is known here"),
         ("quick,order=random", 'order is "random"'),

@@ -145,7 +145,8 @@ def test_a_process_on_a_slower_clock_does_not_count(board: Bench) -> None:
 def test_where_all_processes_are_disturbed_the_number_says_so(board: Bench) -> None:
     board.sysfs.write(board.sysfs.throttled, "0x2")
     board.add_tool()
-    done(board.bench(f"{QUICK},canary=off,answers=off"))
+    done(board.bench(f"{QUICK},answers=off"))
+    assert {row["disturbed"] for row in board.rows("SELECT disturbed FROM canaries")} == {"throttled"}
     (row,) = board.rows("SELECT runs, disturbed_runs, quality FROM results")
     assert (row["runs"], row["disturbed_runs"]) == (MOST + MOST // 2, 0)
     assert "all count, as too few would be left" in row["quality"]
@@ -241,8 +242,9 @@ def test_a_right_answer_is_asked_for_once_and_again_on_request(cli: Cli, reposit
     assert (bool(row["classes_agree"]), row["largest_difference"]) == (True, 0.0)
     done(cli.run(*command, "--force"))
     assert [row["checked_at"] for row in cli.rows("SELECT checked_at FROM answers")] == [first["checked_at"]]
-    done(cli.run(*command, "--force", "--check-answers"))
+    done(cli.run(*command, "--check-answers"))
     assert [row["checked_at"] for row in cli.rows("SELECT checked_at FROM answers")] != [first["checked_at"]]
+    assert len(cli.rows("SELECT * FROM measurements")) == 2, "nothing is measured for that"
 
 
 def test_a_tool_that_writes_no_outputs_leaves_the_answer_open(board: Bench) -> None:

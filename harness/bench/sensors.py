@@ -46,11 +46,6 @@ def policies(facts: Mapping[str, str]) -> tuple[Policy, ...]:
     )
 
 
-def big_cores(facts: Mapping[str, str]) -> tuple[int, ...]:
-    """The cores with the highest clock; () where all are alike, or nothing is known."""
-    return _fastest(facts, 1)
-
-
 def affinity(cpus: tuple[int, ...] | Literal["big", "all"], facts: Mapping[str, str], threads: int) -> tuple[int, ...]:
     """The cores that a tool of so many threads is bound to; () for all, also where the device can't bind.
 

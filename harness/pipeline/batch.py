@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
+from typing import Literal
 from uuid import uuid4
 
 from harness.bench.quality import canary_warning, warning
@@ -176,7 +177,7 @@ class BatchWork:
             for wrong in (one for one in self.cases if one.artifact == case.artifact):
                 self._give_up(wrong, CaseFailed(Reason.WRONG_ANSWER, answer.message))
 
-    def _sing(self, moment: str) -> None:
+    def _sing(self, moment: Literal["before", "after"]) -> None:
         if self.cases[0].protocol.canary:
             canary = sing(self.station, self.batch.id, moment, self.cases[0].protocol.gates)
             self.canaries.append(canary)

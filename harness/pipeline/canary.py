@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 from harness.bench import CANARIES
 from harness.bench.quality import canary_warning
@@ -33,23 +34,23 @@ def canary_case(station: Station, file: Path, gates: Gates | None = None) -> Cas
     return Case(artifact_of(file), station.device.id, station.ready.tool, protocol, station.cpus(protocol.threads))
 
 
-def sing(station: Station, batch: str, moment: str, gates: Gates | None) -> Canary:
+def sing(station: Station, batch: str, moment: Literal["before", "after"], gates: Gates | None) -> Canary:
     """One process; where that fails, a canary without a number. Raises CaseFailed where the device is gone."""
     case = canary_case(station, FLOAT, gates)
-    about = (batch, station.device.id, moment, now(), case.artifact, case.tool, case.cpus)
+    silent = Canary(batch, station.device.id, moment, now(), case.artifact, case.tool, case.cpus)
     try:
         process = run_process(case, station, FLOAT, 1).process
         run = read_run(case, process)
     except CaseFailed as failure:
         if failure.reason in OURS_TO_HANDLE:
             raise
-        return Canary(*about, message=str(failure), stdout=failure.log)  # type: ignore[arg-type]
-    return Canary(
-        *about,  # type: ignore[arg-type]
-        run.log.inference.avg_us or None,  # a clock that shows 0 tells nothing
-        run.watched.temperature_c,
-        run.watched.frequency_khz,
-        run.disturbed,
+        return replace(silent, message=str(failure), stdout=failure.log)
+    return replace(
+        silent,
+        latency_us=run.log.inference.avg_us or None,  # a clock that shows 0 tells nothing
+        temperature_c=run.watched.temperature_c,
+        frequency_khz=run.watched.frequency_khz,
+        disturbed=run.disturbed,
         stdout=process.stdout,
         stderr=process.stderr,
     )

@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 from math import inf, nan
@@ -32,6 +31,7 @@ from harness.conversion.anatomy import Tensor, inputs
 from harness.conversion.evaluate import predict
 from harness.core.errors import CaseFailed, Reason
 from tests.bench.golden import GOLDEN
+from tests.shells import with_shell
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 IMAGE = Tensor("serving_default_image:0", (1, 8, 8, 1), "float32")
@@ -212,14 +212,7 @@ cat "$input" > "$output"
 @pytest.fixture(params=["sh", "dash", "busybox", "mksh", "bash"])
 def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PATH on which `sh` is that one; busybox brings its own dd and od."""
-    found = shutil.which(request.param)
-    if found is None:
-        pytest.skip(f"{request.param} is not installed")
-    folder = tmp_path_factory.mktemp("programs")
-    if request.param == "busybox":
-        subprocess.run([found, "--install", "-s", folder], check=True)
-    else:
-        (folder / "sh").symlink_to(found)
+    folder = with_shell(request.param, tmp_path_factory.mktemp("programs"))
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 

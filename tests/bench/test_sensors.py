@@ -1,6 +1,6 @@
 import pytest
 
-from harness.bench.sensors import MOST_ALIKE, Sensor, affinity, big_cores, power_sensors, sensors_of
+from harness.bench.sensors import MOST_ALIKE, Sensor, affinity, power_sensors, sensors_of
 
 FOLDER = "/sys/devices/system/cpu/cpufreq"
 PI4 = {"taskset": "yes", "cpufreq": f"{FOLDER};policy0 0,1,2,3 1800000 ondemand"}
@@ -14,7 +14,7 @@ MANY = {"cpufreq": ";".join((FOLDER, *(f"policy{cpu} {cpu} 3000000 performance" 
 
 @pytest.mark.parametrize(("facts", "cores"), [(PHONE, (7,)), (PI4, ()), (EVEN, ()), ({}, ())])
 def test_big_cores_are_those_of_the_highest_clock(facts: dict[str, str], cores: tuple[int, ...]) -> None:
-    assert big_cores(facts) == cores
+    assert affinity("big", {**facts, "taskset": "yes"}, 1) == cores
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The contract over the shells and programs of others: busybox, as small boards have it, and Android's own shell."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,21 +10,13 @@ from harness.core.device import LocalDevice
 from harness.devices import Transport, open_transport
 from tests.contracts.suite import *  # noqa: F403
 from tests.contracts.watching import *  # noqa: F403
+from tests.shells import with_shell
 
 
 @pytest.fixture(scope="module", params=["busybox", "mksh"])
 def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of programs that go first. Skips, or in CI fails, where the shell is not installed."""
-    found = shutil.which(request.param)
-    if found is None:
-        refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        refuse(f"{request.param} is not installed (Debian and Ubuntu: apt install {request.param})")
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    if request.param == "busybox":
-        subprocess.run([found, "--install", "-s", folder], check=True)
-    else:
-        (folder / "sh").symlink_to(found)
-    return folder
+    """A folder of programs that go first."""
+    return with_shell(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture

@@ -1,0 +1,113 @@
+"""Small data sets, written in the formats in which large ones are published."""
+
+import gzip
+import io
+import pickle
+import struct
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from harness.core.ids import sha256_of
+from harness.data import cifar10, idx
+from harness.data.published import Edition, Published
+
+Bytes = NDArray[np.uint8]
+
+
+def idx_bytes(shape: tuple[int, ...], values: bytes, magic: bytes = b"\0\0\x08") -> bytes:
+    return magic + bytes([len(shape)]) + b"".join(struct.pack(">I", size) for size in shape) + values
+
+
+def tiny_idx() -> dict[str, bytes]:
+    """The four files, unpacked: five images of 2x3 to train on, four to test on."""
+    train, test = bytes(range(30)), bytes(range(100, 124))
+    contents = (
+        idx_bytes((5, 2, 3), train),
+        idx_bytes((5,), bytes([0, 1, 2, 1, 0])),
+        idx_bytes((4, 2, 3), test),
+        idx_bytes((4,), bytes([2, 2, 1, 0])),
+    )
+    return dict(zip(idx.FILES, contents, strict=True))
+
+
+def tiny(url: str) -> Published:
+    """A data set of them, as MNIST is one."""
+    return Published("tiny", 3, "tiny", (idx.edition(*map(sha256_of, tiny_idx().values())),), url)
+
+
+def publish(folder: Path, contents: Mapping[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(gzip.compress(content))
+
+
+class _Python2Pickler(pickle._Pickler):
+    """Writes bytes as Python 2 wrote its strings, as CIFAR-10's batches have them."""
+
+    def _save_string(self: Any, value: bytes) -> None:
+        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
+        self.memoize(value)
+
+    dispatch: ClassVar[dict[type, Any]] = {**pickle._Pickler.dispatch, bytes: _save_string}
+
+
+def python2_pickle(value: Any) -> bytes:
+    file = io.BytesIO()
+    _Python2Pickler(file, protocol=2).dump(value)
+    return file.getvalue()
+
+
+def cifar_batch(images: Bytes, labels: list[int]) -> bytes:
+    """A batch of CIFAR-10's python version, of images (n, 32, 32, 3)."""
+    rows = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(len(images), -1)
+    names = [b"image_%d.png" % number for number in range(len(images))]
+    return python2_pickle({b"batch_label": b"a batch", b"labels": labels, b"data": rows, b"filenames": names})
+
+
+def cifar_archive(batches: Mapping[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, content in batches.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return gzip.compress(file.getvalue(), mtime=0)
+
+
+def tiny_cifar10(batches: Mapping[str, bytes]) -> Published:
+    """CIFAR-10 with other hashes: those of these batches and of their archive."""
+    hashes = {name: sha256_of(content) for name, content in batches.items()}
+    archive = {"cifar-10-python.tar.gz": sha256_of(cifar_archive(batches))}
+    editions = (Edition(hashes, cifar10.decode_batches), Edition(archive, cifar10.decode_archive))
+    return Published("cifar10", 10, "cifar10", editions, cifar10.PUBLISHED.url)
+
+
+def image_folder(folder: Path, size: tuple[int, int] = (4, 3), mode: str = "RGB") -> Path:
+    """train/ and test/ of two classes; every pixel of an image is its own number."""
+    for part in ("train", "test"):
+        for number, where in enumerate(("b/1.png", "b/0.bmp", "a/x.png", "a/y.png")):
+            save_image(folder / part / where, number + 10 * (part == "test"), size, mode)
+    return folder
+
+
+def save_image(file: Path, value: int, size: tuple[int, int] = (4, 3), mode: str = "RGB") -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if len(mode) == 1 else (value, value + 100, value + 200)).save(file)
+
+
+def own_arrays(images: int = 6, **changed: Any) -> dict[str, Any]:
+    """What a .npz file holds: three classes of images 4x5."""
+    pixels = np.arange(images * 20, dtype=np.uint8).reshape(images, 4, 5)
+    labels = np.arange(images) % 3
+    return {"x_train": pixels, "y_train": labels, "x_test": pixels[:3] + 1, "y_test": labels[:3], **changed}
+
+
+def own_npz(file: Path, **changed: Any) -> Path:
+    np.savez(file, **{key: value for key, value in own_arrays(**changed).items() if value is not None})
+    return file

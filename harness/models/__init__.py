@@ -3,9 +3,28 @@
 TensorFlow and Larq are imported inside the functions that build: parameters are checked without them.
 """
 
-from harness.models.architecture import Architecture, Task
+from harness.core.sweep import Trial
+from harness.models.architecture import Architecture, Task, task_of
+from harness.models.binarynet import BinaryNet
+from harness.models.birealnet import BiRealNet
+from harness.models.cnn import Cnn
+from harness.models.custom import Custom, is_custom
 from harness.models.mlp import Mlp
+from harness.models.quicknet import QuickNet
 
-ARCHITECTURES: dict[str, type[Architecture]] = {"mlp": Mlp}
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    "binarynet": BinaryNet,
+    "birealnet": BiRealNet,
+    "cnn": Cnn,
+    "mlp": Mlp,
+    "quicknet": QuickNet,
+}
 
-__all__ = ["ARCHITECTURES", "Architecture", "Task"]
+
+def architecture_of(trial: Trial) -> Architecture:
+    if is_custom(trial.architecture):
+        return Custom(trial.architecture, trial.parameters)
+    return ARCHITECTURES[trial.architecture](**trial.parameters)
+
+
+__all__ = ["ARCHITECTURES", "Architecture", "Task", "architecture_of", "task_of"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from harness.core.sweep import Precision
+from harness.core.sweep import Initializer, InputQuantizer, KernelQuantizer, Precision, Recipe
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
@@ -11,22 +11,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is built for: images of `shape` (height, width, channels) in, `classes` probabilities out."""
+    """What a network is built for: images of `shape` (height, width, channels) in, a score for each of `classes` out.
+
+    `kernel_quantizer` is None where weights are binary in training too, and need none.
+    """
 
     shape: tuple[int, int, int]
     classes: int
     precision: Precision
-    initializer: str
+    initializer: Initializer = Initializer("glorot_uniform")  # noqa: RUF009  (frozen)
+    input_quantizer: InputQuantizer = "ste_sign"
+    kernel_quantizer: KernelQuantizer | None = "ste_sign"
+
+    @property
+    def binary(self) -> bool:
+        return self.precision is Precision.BINARY
+
+
+def task_of(shape: tuple[int, int, int], classes: int, precision: Precision, recipe: Recipe) -> Task:
+    """The task that a recipe sets."""
+    start = recipe.initializer
+    return Task(
+        shape,
+        classes,
+        precision,
+        start if isinstance(start, Initializer) else Initializer(start),
+        recipe.input_quantizer,
+        None if recipe.optimizer == "bop" else recipe.kernel_quantizer,
+    )
 
 
 @runtime_checkable
 class Architecture(Protocol):
-    """A frozen dataclass of parameters that builds its network twice."""
+    """A frozen dataclass of parameters that builds its network twice, both with scores (logits) at the end."""
 
     def training_model(self, task: Task) -> "Model":
-        """The network as it trains fastest; input (batch, *shape), output (batch, classes) probabilities."""
+        """The network as it trains fastest; input (batch, *shape), output (batch, classes) scores."""
         ...
 
     def deployed_model(self, task: Task, trained: "Model") -> "Model":
-        """The same function with the trained weights, in the form that LCE runs fastest."""
+        """The same function with the trained weights, in the form that LCE runs fastest; batch 1 where it has to be."""
         ...

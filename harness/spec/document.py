@@ -31,7 +31,9 @@ _PLAINER = {
     "union_tag_invalid": "is of a kind that is not known; known: local, ssh, adb",
 }
 _WANTED = {"dataclass_type": "a mapping", "dict_type": "a mapping"}
-_UNION_MEMBERS = re.compile(r"float|constrained-float|Schedule|Gates|local|ssh|adb|(literal|dict|tuple)\[.*\]")
+_UNION_MEMBERS = re.compile(
+    r"float|int|constrained-(float|int)|Schedule|Initializer|Range|Gates|local|ssh|adb|(literal|dict|tuple)\[.*\]"
+)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ def _words(problems: Sequence[Any]) -> str:
     """One key's problems in a sentence; of a union, each form that it might have had."""
     if len(problems) == 1 and (plainer := _PLAINER.get(problems[0]["type"])):
         return plainer
+    if problems[0]["type"] == "value_error":  # of several keys together
+        return f"is at odds with itself: {problems[0]['ctx']['error']}"
     shown = json.dumps(problems[0]["input"], default=str)
     wanted = [_WANTED.get(problem["type"]) or problem["msg"].removeprefix("Input should be ") for problem in problems]
     return f"is {shown if len(shown) <= 60 else shown[:57] + '...'}, but has to be {' or '.join(dict.fromkeys(wanted))}"

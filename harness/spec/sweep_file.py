@@ -1,6 +1,6 @@
 """`jobs/*.yaml` → the points of a sweep, each with its swept values put in."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -9,8 +9,11 @@ from typing import Any
 from harness.core.sweep import SweepPoint
 from harness.spec.document import Document, KeyPath, check, read_document
 from harness.spec.overrides import key_path, override, set_by_hand
+from harness.spec.search import corners, drawn
 
-_NOT_SWEPT = ("name", "grid", "points", "resources", "bench")
+_NOT_SWEPT = ("name", "grid", "points", "search", "resources", "bench")
+_SPACE = ("search", "space")
+Settings = Mapping[KeyPath, tuple[str, Any]]  # where the value stands: (key, value)
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,34 @@ class Point:
 
 
 def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
-    """Every point of the sweep: the product of `grid`, for each of `points`.
+    """Every point of the sweep: the product of `grid`, for each of `points`; or those that a random search draws.
 
-    Raises SpecError; a sweep has at least one.
+    Where points are found while others train, one of them stands for all. Raises SpecError; there is at least one.
     """
     document = read_document(path)
     for text in overrides:
         document = set_by_hand(document, text)
     head = check(document, SweepPoint, document.content)
-    return tuple(_point(document, settings) for settings in _settings(document, head))
+    corner = [_point(document, settings) for settings in _searched(document, corners(head.search))]
+    if head.search.method == "optuna":
+        return (point_at(document, next(corners(head.search))),)
+    settings = _searched(document, drawn(head.search)) if corner else _settings(document, head)
+    return tuple(_point(document, one) for one in settings)
 
 
-def _settings(document: Document, head: SweepPoint) -> Iterator[Mapping[KeyPath, tuple[str, Any]]]:
-    """Each point as {where the value stands: (key, value)}."""
+def point_at(document: Document, values: Mapping[str, Any]) -> Point:
+    """The point of a search at these values of its space. Raises SpecError."""
+    (settings,) = _searched(document, [values])
+    return _point(document, settings)
+
+
+def _searched(document: Document, points: Iterable[Mapping[str, Any]]) -> Iterator[Settings]:
+    for point in points:
+        places = {(*_SPACE, key): (key, value) for key, value in point.items()}
+        yield {where: (_sweepable(document, where, key), value) for where, (key, value) in places.items()}
+
+
+def _settings(document: Document, head: SweepPoint) -> Iterator[Settings]:
     axes = [[(("grid", key), key, value) for value in values] for key, values in (head.grid or {}).items()]
     rows = [
         [(("points", n, key), key, value) for key, value in point.items()]
@@ -54,7 +72,7 @@ def _sweepable(document: Document, where: KeyPath, key: str) -> str:
     return key
 
 
-def _point(document: Document, settings: Mapping[KeyPath, tuple[str, Any]]) -> Point:
+def _point(document: Document, settings: Settings) -> Point:
     for where, (key, value) in settings.items():
         path = key_path(key)
         document = override(document, path, _listed(path, value), document.where(where))

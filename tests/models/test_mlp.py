@@ -1,53 +1,31 @@
-"""What is trained as dense layers and what is deployed as 1x1 convolutions are one function."""
+"""What is the multi-layer perceptron's own; `test_every_network.py` has what holds for all."""
 
-import numpy as np
-import pytest
-
-from harness import data
-from harness.core.sweep import Precision, Recipe
+from harness.core.sweep import Precision
 from harness.models import Task
 from harness.models.mlp import Mlp
-from harness.training.fit import fit
+from tests.models.networks import layer_types, network, operators
 
 
-@pytest.mark.parametrize("precision", list(Precision))
-@pytest.mark.parametrize("units", [24, 128])
-def test_deployed_and_trained_networks_agree_on_every_image(precision: Precision, units: int) -> None:
-    digits = data.load("digits")
-    architecture = Mlp(layers=2, units=units)
-    task = Task(digits.shape, digits.classes, precision, "glorot_uniform")
-    trained = architecture.training_model(task)
-    fit(trained, digits, Recipe(epochs=2, learning_rate=0.003), 0, lambda _: None)
-    deployed = architecture.deployed_model(task, trained)
-
-    expected = trained.predict(digits.test.images, verbose=0)
-    found = deployed.predict(digits.test.images, verbose=0)
-
-    assert np.abs(expected - found).max() < 1e-5
-    assert (expected.argmax(axis=1) == found.argmax(axis=1)).all()
-    assert {layer.__class__.__name__ for layer in deployed.layers} & {"QuantConv2D", "Conv2D"}
-    assert not {layer.__class__.__name__ for layer in deployed.layers} & {"QuantDense", "Dense"}
+def test_it_is_trained_as_dense_layers_and_deployed_as_convolutions() -> None:
+    found = network("mlp", Precision.BINARY)
+    assert {kind for kind in layer_types(found.trained) if kind.startswith("Quant")} == {"QuantDense"}
+    assert {kind for kind in layer_types(found.deployed) if kind.startswith("Quant")} == {"QuantConv2D"}
 
 
-def test_twins_differ_in_quantizers_and_relu_only() -> None:
-    layers = {}
-    for precision in Precision:
-        task = Task((8, 8, 1), 10, precision, "glorot_uniform")
-        layers[precision] = [layer.__class__.__name__ for layer in Mlp(layers=3, units=8).training_model(task).layers]
-    binary = [name.removeprefix("Quant") for name in layers[Precision.BINARY]]
-    assert binary == [name for name in layers[Precision.FLOAT32] if name != "ReLU"]
-    assert layers[Precision.FLOAT32].count("ReLU") == 3
-    assert binary.count("BatchNormalization") == 4
+def test_signs_are_taken_once_and_stay_bits_to_the_end() -> None:
+    assert operators("mlp", Precision.BINARY) == {
+        "CONV_2D": 1, "LceBconv2d": 2, "LceQuantize": 1, "RESHAPE": 2, "SOFTMAX": 1
+    }  # fmt: skip
+
+
+def test_layers_and_units_are_the_hidden_ones() -> None:
+    model = Mlp(layers=3, units=8).training_model(Task((8, 8, 1), 10, Precision.BINARY))
+    shapes = [layer.output_shape[-1] for layer in model.layers if type(layer).__name__ == "QuantDense"]
+    assert shapes == [8, 8, 8, 10]
 
 
 def test_the_first_layer_takes_real_pixels_and_the_others_signs() -> None:
-    task = Task((8, 8, 1), 10, Precision.BINARY, "glorot_uniform")
-    dense = [
-        layer
-        for layer in Mlp(layers=3, units=8).training_model(task).layers
-        if layer.__class__.__name__ == "QuantDense"
-    ]
+    model = Mlp(layers=3, units=8).training_model(Task((8, 8, 1), 10, Precision.BINARY))
+    dense = [layer for layer in model.layers if type(layer).__name__ == "QuantDense"]
     assert [layer.input_quantizer is None for layer in dense] == [True, False, False, False]
-    assert all(layer.kernel_quantizer is not None for layer in dense)
-    clip = {layer.kernel_quantizer.clip_value for layer in dense}
-    assert clip == {1.0}, "the straight-through estimator saturates at |x| > 1"
+    assert {layer.kernel_quantizer.clip_value for layer in dense} == {1.0}, "latent weights saturate at |x| > 1"

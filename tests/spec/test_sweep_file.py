@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.core.errors import SpecError
 from harness.core.sweep import Precision, Schedule
-from harness.spec.sweep_file import read_sweep
+from harness.spec.sweep_file import point_at, read_sweep
 
 BASE = """\
 name: small
@@ -72,7 +72,7 @@ def is_one_sentence(message: str) -> bool:
         pytest.param("0.001", "-1", 8, "train.learning_rate", id="negative learning rate"),
         pytest.param("0.001", "{schedule: cosine}", 8, "train.learning_rate.initial", id="schedule without a start"),
         pytest.param(
-            "0.001", "{schedule: linear, initial: 1}", 8, "train.learning_rate.schedule", id="unknown schedule"
+            "0.001", "{schedule: quadratic, initial: 1}", 8, "train.learning_rate.schedule", id="unknown schedule"
         ),
         pytest.param("seeds: [0]", "seeds: 3", 5, "seeds", id="one seed without a list"),
         pytest.param("seeds: [0]", "seeds: []", 5, "seeds", id="no seed"),
@@ -369,6 +369,90 @@ def test_an_override_can_give_an_axis_other_values(tmp_path: Path) -> None:
 def test_a_wrong_override_is_named_itself(tmp_path: Path, text: str) -> None:
     message = refusal(written(tmp_path, BASE), text)
     assert message.startswith(f"--set {text}: ")
+    assert is_one_sentence(message)
+
+
+SEARCH = """\
+search:
+  method: {method}
+  trials: 40
+  seed: 3
+  space:
+    train.learning_rate: {{low: 1e-4, high: 0.1, log: true}}
+    train.momentum: {{low: 0.0, high: 0.9}}
+    model.units: {{low: 32, high: 128, step: 32}}
+    model.layers: {{low: 1, high: 3}}
+    train.kernel_quantizer: [ste_sign, dorefa]
+    precision: [binary, float32]
+"""
+
+
+def test_a_random_search_draws_the_same_points_from_its_space_each_time(tmp_path: Path) -> None:
+    points = read_sweep(written(tmp_path, BASE + SEARCH.format(method="random")))
+    again = read_sweep(written(tmp_path, BASE + SEARCH.format(method="random")))
+    assert [point.values for point in points] == [point.values for point in again]
+    other = read_sweep(written(tmp_path, BASE + SEARCH.format(method="random")), ["search.seed=4"])
+    assert [point.values for point in points] != [point.values for point in other]
+    assert len(points) == 40
+    rates = [point.values.train.learning_rate for point in points]
+    assert all(isinstance(rate, float) and 1e-4 <= rate <= 0.1 for rate in rates)
+    assert 10 < sum(isinstance(rate, float) and rate < 3e-3 for rate in rates) < 30, "even in the logarithm"
+    assert {point.values.model["units"] for point in points} == {32, 64, 96, 128}
+    assert {point.values.model["layers"] for point in points} == {1, 2, 3}
+    assert {point.values.train.kernel_quantizer for point in points} == {"ste_sign", "dorefa"}
+    assert {point.values.precision for point in points} == {(Precision.BINARY,), (Precision.FLOAT32,)}
+
+
+def test_a_search_that_finds_its_points_as_it_goes_starts_with_one_that_stands_for_all(tmp_path: Path) -> None:
+    (point,) = read_sweep(written(tmp_path, BASE + SEARCH.format(method="optuna")))
+    found = point_at(point.document, {"model.units": 64, "train.learning_rate": 0.02, "precision": "float32"})
+    assert found.values.model["units"] == 64
+    assert (found.values.train.learning_rate, found.values.precision) == (0.02, (Precision.FLOAT32,))
+
+
+SPACE = "search: {method: optuna, trials: 3, space: "
+
+
+@pytest.mark.parametrize("method", ["random", "optuna"])
+@pytest.mark.parametrize(
+    ("space", "key"),
+    [
+        pytest.param("{model.units: [1], train.momentum: [0.5, 2]}", "train.momentum", id="second choice"),
+        pytest.param("{train.momentum: {low: 0, high: 1.5}}", "train.momentum", id="upper end"),
+        pytest.param("{train.momentum: {low: -1, high: 0.5}}", "train.momentum", id="lower end"),
+        pytest.param("{train.colour: [1]}", "train.colour", id="unknown key"),
+        pytest.param("{bench.threads: [1]}", "search.space.bench.threads", id="what can't be swept"),
+        pytest.param("{model.units: []}", "search.space.model.units", id="no choice"),
+        pytest.param("{model.units: {low: 3, high: 1}}", "search.space.model.units", id="low over high"),
+        pytest.param("{model.units: {low: 0, high: 1, log: true}}", "search.space.model.units", id="logarithm of 0"),
+        pytest.param("{model.units: {from: 0, to: 1}}", "search.space.model.units", id="other words"),
+    ],
+)
+def test_what_is_wrong_in_a_space_is_refused_before_anything_starts(
+    tmp_path: Path, method: str, space: str, key: str
+) -> None:
+    path = written(tmp_path, BASE + SPACE.replace("optuna", method) + space + "}\n")
+    message = refusal(path)
+    assert message.startswith(f"{path}:9: {key}")
+    assert is_one_sentence(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("search: {method: random, trials: 3}", "need trials and a space"),
+        ("search: {method: optuna, space: {model.units: [1]}}", "need trials and a space"),
+        ("search: {trials: 3}", "grid takes neither"),
+        (SPACE + "{model.units: [1]}}\ngrid: {model.layers: [1]}", "has a space of its own"),
+        (SPACE + "{model.units: [1]}, asha: {}, objectives: [accuracy, size]}", "asha looks at accuracy alone"),
+        (SPACE + "{train.validation: [0.0, 0.1]}}", "needs images to validate on"),
+        ("  validation: 0\nsearch: {asha: {}}", "needs images to validate on"),
+        ("  validation: 0\n  early_stopping: {patience: 2}", "needs images to validate on"),
+    ],
+)
+def test_keys_that_don_t_go_together_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    message = refusal(written(tmp_path, f"{BASE}{text}\n"))
+    assert words in message
     assert is_one_sentence(message)
 
 

@@ -1,0 +1,46 @@
+"""A network of depthwise-separable convolutions, after MobileNet (Howard et al. 2017, arxiv.org/abs/1704.04861)."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Le, Lt
+
+from harness.core.bench import STRICT
+from harness.models.architecture import Task
+from harness.models.blocks import activation, classified, convolution, depthwise, normalisation, pointwise, real
+
+if TYPE_CHECKING:
+    from harness.models.keras import Model
+
+
+@dataclass(frozen=True)
+class Cnn:
+    """`stages` of `blocks`, each a 3x3 depthwise and a 1x1 pointwise convolution; `filters` double with each stage.
+
+    Each stage but the first halves height and width. A float baseline: in the binary network the pointwise
+    convolutions alone are binary, which do most of the work; the depthwise ones, for which LCE has no binary kernels,
+    stay float as the first and the last layer do.
+    """
+
+    stages: Annotated[int, Ge(1), Le(6)] = 3
+    blocks: Annotated[int, Ge(1), Le(100)] = 2
+    filters: Annotated[int, Ge(1), Lt(2**16)] = 64
+    __pydantic_config__ = STRICT
+
+    def training_model(self, task: Task) -> "Model":
+        from harness.models.keras import Model, layers
+
+        image = layers.Input(task.shape, name="image")
+        x = layers.ReLU()(normalisation()(convolution(real(task), self.filters, 3)(image)))
+        for stage in range(self.stages):
+            for block in range(self.blocks):
+                x = _separable(task, x, self.filters * 2**stage, strides=2 if stage > 0 and block == 0 else 1)
+        return Model(image, classified(task, x), name="cnn")
+
+    def deployed_model(self, task: Task, trained: "Model") -> "Model":
+        return trained
+
+
+def _separable(task: Task, x: Any, filters: int, *, strides: int) -> Any:
+    x = activation(task)(normalisation()(depthwise(task, 3, strides=strides)(x)))
+    return activation(task)(normalisation()(pointwise(task, filters)(x)))

@@ -1,0 +1,46 @@
+"""`search:` of a sweep file → the points that it draws."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.core.sweep import Range, Search
+
+Space = Mapping[str, Sequence[Any] | Range]
+
+
+def drawn(search: Search) -> Iterator[dict[str, Any]]:
+    """`search.trials` points of its space by chance, the same ones for the same seed."""
+    chance = np.random.default_rng(search.seed)
+    for _ in range(search.trials or 0):
+        yield {key: _draw(chance, values) for key, values in _space(search).items()}
+
+
+def corners(search: Search) -> Iterator[dict[str, Any]]:
+    """Points that together hold every choice and both ends of every range: a wrong value is wrong in one of them."""
+    ends = {key: _ends(values) for key, values in _space(search).items()}
+    for number in range(max(map(len, ends.values()), default=0)):
+        yield {key: values[min(number, len(values) - 1)] for key, values in ends.items()}
+
+
+def _space(search: Search) -> Space:
+    return search.space or {}
+
+
+def _ends(values: Sequence[Any] | Range) -> Sequence[Any]:
+    return (values.low, values.high) if isinstance(values, Range) else values
+
+
+def _draw(chance: np.random.Generator, values: Sequence[Any] | Range) -> Any:
+    if not isinstance(values, Range):
+        return values[chance.integers(len(values))]
+    whole = isinstance(values.low, int) and isinstance(values.high, int)
+    if values.step or (whole and not values.log):
+        step = values.step or 1
+        return values.low + step * int(chance.integers(int((values.high - values.low) // step) + 1))
+    if not values.log:
+        return float(chance.uniform(values.low, values.high))
+    drawn = math.exp(chance.uniform(math.log(values.low), math.log(values.high)))
+    return round(drawn) if whole else drawn

@@ -1,0 +1,91 @@
+"""Small networks of every architecture, trained for a few steps on some of the digits."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from harness import data
+from harness.conversion.anatomy import anatomy
+from harness.conversion.convert import convert
+from harness.core.sweep import Precision, Recipe, Trial
+from harness.data import Dataset
+from harness.data.dataset import Split
+from harness.models import ARCHITECTURES, Task, task_of
+from harness.models.blocks import with_probabilities
+from harness.training.fit import Fit
+
+RECIPE = Recipe(epochs=4, batch_size=50, learning_rate=0.003, validation=0)
+
+
+@dataclass(frozen=True)
+class Small:
+    """An architecture's parameters, and the operators of its binary artifact that multiply: all that is float there."""
+
+    parameters: Mapping[str, Any]
+    products: Mapping[str, int]
+
+
+SMALL = {
+    "binarynet": Small({"blocks": 1, "filters": 32, "units": 32}, {"CONV_2D": 1, "LceBconv2d": 4}),
+    "birealnet": Small(
+        {"stages": 2, "layers": 1, "filters": 32}, {"CONV_2D": 2, "FULLY_CONNECTED": 1, "LceBconv2d": 2}
+    ),
+    "cnn": Small(
+        {"stages": 2, "blocks": 1, "filters": 32},
+        {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 1, "LceBconv2d": 2},
+    ),
+    "mlp": Small({"layers": 2, "units": 32}, {"CONV_2D": 1, "LceBconv2d": 2}),
+    "quicknet": Small(
+        {"stages": 2, "blocks": 1, "filters": 32},
+        {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 1, "LceBconv2d": 2},
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Both of Keras's networks, of one architecture and precision."""
+
+    trained: Any
+    deployed: Any
+
+
+@cache
+def some_digits() -> Dataset:
+    digits = data.load("digits")
+    few = Split(digits.train.images[:500], digits.train.labels[:500])
+    return Dataset(digits.name, digits.classes, few, Split(digits.test.images[:100], digits.test.labels[:100]))
+
+
+def task(precision: Precision) -> Task:
+    return task_of(some_digits().shape, some_digits().classes, precision, RECIPE)
+
+
+@cache
+def network(name: str, precision: Precision) -> Trained:
+    """Trained once a test run; of int8 it is the float twin, as in a sweep."""
+    if precision.trained is not precision:
+        return network(name, precision.trained)
+    from harness.models.keras import keras
+
+    keras.utils.set_random_seed(0)
+    architecture = ARCHITECTURES[name](**SMALL[name].parameters)
+    trial = Trial(name, SMALL[name].parameters, {}, precision, "digits", RECIPE, 0)
+    fit = Fit(trial, architecture.training_model(task(precision)), some_digits())
+    deque(fit.epochs(), maxlen=0)
+    return Trained(fit.model, with_probabilities(architecture.deployed_model(task(precision), fit.model)))
+
+
+@cache
+def artifact(name: str, precision: Precision) -> bytes:
+    return convert(network(name, precision).deployed, precision, some_digits().train.images)
+
+
+def operators(name: str, precision: Precision) -> dict[str, int]:
+    return dict(anatomy(artifact(name, precision)).operators)
+
+
+def layer_types(model: Any) -> list[str]:
+    return [type(layer).__name__ for layer in model.layers]

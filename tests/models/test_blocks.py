@@ -1,0 +1,61 @@
+"""What networks are made of, each by itself."""
+
+import numpy as np
+import pytest
+
+from harness.core.sweep import Initializer, Precision
+from harness.models import Task
+from harness.models.blocks import blur, convolution, dense, depthwise, initializer, real, window, with_weights_of
+
+BINARY = Task((4, 4, 32), 10, Precision.BINARY)
+FLOAT = Task((4, 4, 32), 10, Precision.FLOAT32)
+MAPS = np.random.default_rng(0).normal(size=(5, 4, 4, 32)).astype(np.float32)
+
+
+@pytest.mark.parametrize("task", [BINARY, FLOAT], ids=["binary", "float"])
+def test_a_window_over_the_whole_map_is_the_dense_layer_over_its_values(task: Task) -> None:
+    from harness.models.keras import Model, layers
+
+    image = layers.Input((4, 4, 32))
+    flat = Model(image, dense(task, 24)(layers.Reshape((1, 1, 4 * 4 * 32))(image)))
+    whole = with_weights_of(flat, Model(image, window(task, 24, (4, 4))(image)))
+    np.testing.assert_allclose(flat(MAPS), whole(MAPS), rtol=1e-4, atol=1e-4)
+
+
+def test_a_binary_convolution_sees_ones_beyond_the_edge_and_one_of_pixels_zeros() -> None:
+    signs, pixels = convolution(BINARY, 1, 3), convolution(BINARY, 1, 3, real_input=True)
+    for layer in (signs, pixels):
+        layer.build((None, 4, 4, 32))
+        layer.set_weights([np.ones((3, 3, 32, 1), np.float32)])
+    ones = np.ones((1, 4, 4, 32), np.float32)
+    corner, middle = 4 * 32, 9 * 32
+    assert (signs(ones)[0, 0, 0, 0], pixels(ones)[0, 0, 0, 0]) == (middle, corner)
+    assert signs(ones)[0, 1, 1, 0] == pixels(ones)[0, 1, 1, 0] == middle
+
+
+def test_a_layer_for_the_real_task_is_float_in_a_binary_network() -> None:
+    kinds = [type(layer(task)).__name__ for layer in (_convolution, _dense) for task in (BINARY, real(BINARY), FLOAT)]
+    assert kinds == ["QuantConv2D", "Conv2D", "Conv2D", "QuantDense", "Dense", "Dense"]
+    assert type(depthwise(BINARY, 3)).__name__ == "DepthwiseConv2D"
+
+
+def _convolution(task: Task) -> object:
+    return convolution(task, 8, 3)
+
+
+def _dense(task: Task) -> object:
+    return dense(task, 8)
+
+
+def test_a_blur_keeps_what_is_even_and_is_not_trained() -> None:
+    layer = blur(2)
+    even = layer(np.full((1, 8, 8, 2), 3.0, np.float32))
+    assert even.shape == (1, 4, 4, 2)
+    np.testing.assert_allclose(even[0, :3, :3], 3.0)
+    assert layer.trainable_weights == []
+
+
+def test_an_initialisers_scale_scales_its_values() -> None:
+    plain, twice = (initializer(Initializer("he_uniform", scale)) for scale in (1.0, 2.0))
+    spread = [float(np.abs(start((1000, 10))).max()) for start in (plain, twice)]
+    assert spread[1] == pytest.approx(2 * spread[0], rel=0.01)

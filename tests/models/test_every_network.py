@@ -1,0 +1,68 @@
+"""What holds for every architecture of the table, and so for the next one: `networks.SMALL` has to have it."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from tflite.Model import Model
+from tflite.TensorType import TensorType
+
+from harness.conversion.anatomy import inputs, outputs
+from harness.conversion.evaluate import LEAST_AGREEMENT, evaluate
+from harness.core.sweep import Precision
+from harness.models import ARCHITECTURES
+from harness.training.fit import scores
+from tests.models.networks import SMALL, artifact, layer_types, network, operators, some_digits
+
+PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "LceBconv2d"}
+every_network = pytest.mark.parametrize("name", ARCHITECTURES)
+every_precision = pytest.mark.parametrize("precision", Precision)
+
+
+@every_network
+@every_precision
+def test_an_artifact_answers_as_the_trained_network_does(name: str, precision: Precision) -> None:
+    test = some_digits().test
+    expected = scores(network(name, precision).trained, test.images)
+    file = artifact(name, precision)
+    answered = evaluate(file, test.images, test.labels, expected, 1, LEAST_AGREEMENT[precision])
+    assert answered.accuracy > 0.3
+    np.testing.assert_allclose(answered.outputs.sum(axis=1), 1, atol=0.02)
+    assert [(tensor.shape, tensor.dtype) for tensor in (*inputs(file), *outputs(file))] == [
+        ((1, 8, 8, 1), "float32"),
+        ((1, 10), "float32"),
+    ]
+
+
+@every_network
+@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.BINARY])
+def test_what_is_deployed_is_the_function_that_was_trained(name: str, precision: Precision) -> None:
+    images = some_digits().test.images
+    found = network(name, precision)
+    expected = scores(found.trained, images)
+    probabilities = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(scores(found.deployed, images), probabilities, atol=1e-4)
+
+
+@every_network
+def test_twins_differ_in_quantizers_and_activations_only(name: str) -> None:
+    binary, full = (network(name, precision).trained for precision in (Precision.BINARY, Precision.FLOAT32))
+    assert [kind.removeprefix("Quant") for kind in layer_types(binary)] == layer_types(full)
+    assert [weight.shape for weight in binary.get_weights()] == [weight.shape for weight in full.get_weights()]
+    assert any(kind.startswith("Quant") for kind in layer_types(binary))
+
+
+@every_network
+def test_only_what_is_float_by_design_is_float_in_a_binary_artifact(name: str) -> None:
+    found = operators(name, Precision.BINARY)
+    assert {kind: count for kind, count in found.items() if kind in PRODUCTS} == SMALL[name].products
+    assert found["LceBconv2d"] > 0
+    assert "LceBconv2d" not in operators(name, Precision.FLOAT32)
+
+
+@every_network
+def test_an_int8_artifact_is_eight_bits_inside(name: str) -> None:
+    graph = Model.GetRootAsModel(artifact(name, Precision.INT8), 0).Subgraphs(0)
+    types = Counter(graph.Tensors(index).Type() for index in range(graph.TensorsLength()))
+    assert types[TensorType.INT8] > 2 * types[TensorType.FLOAT32]
+    assert len(artifact(name, Precision.INT8)) < len(artifact(name, Precision.FLOAT32))

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.bench import Case, Protocol, Tool
-from harness.core.sweep import Trial
+from harness.core.sweep import Search, Sweep, Trial
 from harness.store.artifacts import FileState
-from harness.store.trials import DONE, TrialState
+from harness.store.trials import TrialState
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,18 @@ class CasePlan:
 
 
 def plan_trials(
-    trials: Sequence[Trial], states: Mapping[str, TrialState], files: Mapping[str, FileState]
+    sweep: Sweep, states: Mapping[str, TrialState], files: Mapping[str, FileState]
 ) -> tuple[TrialPlan, ...]:
     """`files` tells of every artifact in `states` whether its file is whole."""
-    return tuple(_plan_trial(trial, states.get(trial.id), files) for trial in trials)
+    return tuple(_plan_trial(trial, states.get(trial.id), files, sweep.search) for trial in sweep.trials)
 
 
-def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, FileState]) -> TrialPlan:
+def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, FileState], search: Search) -> TrialPlan:
     if state is None:
         return TrialPlan(trial, "new", {})
-    if state.status != DONE:
+    if state.outclassed and search.asha:
+        return TrialPlan(trial, "", {})
+    if not state.done:
         return TrialPlan(trial, f"{state.status} before", state.artifacts)
     broken = [
         f"artifact {sha256[:12]}… is {files[sha256].value}"

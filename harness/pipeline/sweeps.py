@@ -3,42 +3,67 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness import data
 from harness.core.bench import with_threads
+from harness.core.errors import DataUnavailable, RequestError
 from harness.core.ids import essential, plain
 from harness.core.sweep import Sweep, Trial
-from harness.data import DATASETS
-from harness.models import ARCHITECTURES, Architecture
+from harness.models import ARCHITECTURES, Architecture, custom
 from harness.spec.document import Document, check
 from harness.spec.protocol import protocol_of
-from harness.spec.sweep_file import Point
+from harness.spec.sweep_file import Point, point_at
 
 
 def sweep_of(points: Sequence[Point]) -> Sweep:
-    """The points' trials, each once, however many points say the same. Raises SpecError."""
-    trials = {trial.id: trial for point in points for trial in _trials(point)}
+    """The points' trials, each once, however many points say the same. Raises SpecError.
+
+    Where a search finds its points as it goes, there are none yet.
+    """
+    sources = {_dataset(point): point.values.dataset for point in points}
+    trials = {trial.id: trial for point in points for trial in trials_of(point)}
     document, first = points[0].document, points[0].values
     protocol = protocol_of(document, first.bench.protocol, ("bench", "protocol"))
-    return Sweep(first.name, tuple(trials.values()), first.resources, with_threads(protocol, first.bench.threads))
+    protocols = with_threads(protocol, first.bench.threads)
+    found = () if first.search.method == "optuna" else tuple(trials.values())
+    return Sweep(first.name, found, first.resources, protocols, sources, first.search)
 
 
-def _trials(point: Point) -> list[Trial]:
-    values = point.values
-    if values.dataset not in DATASETS:
-        raise point.document.error(("dataset",), f"is {values.dataset!r}; known: {', '.join(DATASETS)}.")
+def trials_at(base: Point, values: Mapping[str, Any]) -> tuple[Trial, ...]:
+    """Of the point of a search that has these values; `base` is any point of it. Raises SpecError."""
+    return tuple(trials_of(point_at(base.document, values)))
+
+
+def trials_of(point: Point) -> list[Trial]:
+    values, dataset = point.values, _dataset(point)
     name, parameters = _model(point.document, values.model)
     telling = essential(parameters)
     return [
-        Trial(name, plain(parameters), telling, precision, values.dataset, values.train, seed, values.convert)
+        Trial(name, plain(parameters), telling, precision, dataset, values.train, seed, values.convert)
         for seed in values.seeds
         for precision in values.precision
     ]
 
 
-def _model(document: Document, model: Mapping[str, Any]) -> tuple[str, Architecture]:
+def _dataset(point: Point) -> str:
+    """The name by which rows know it."""
+    try:
+        return data.identify(point.values.dataset)
+    except DataUnavailable as error:
+        raise point.document.error(("dataset",), str(error)) from error
+
+
+def _model(document: Document, model: Mapping[str, Any]) -> tuple[str, Architecture | Mapping[str, Any]]:
+    """The name by which rows know it, and its parameters."""
     parameters = dict(model)
     name = parameters.pop("name", None)
+    known = f"known: {', '.join(ARCHITECTURES)}, or a function of your own, as package.module:function"
     if name is None:
-        raise document.error(("model", "name"), f"is missing; known: {', '.join(ARCHITECTURES)}.")
-    if not isinstance(name, str) or name not in ARCHITECTURES:
-        raise document.error(("model", "name"), f"is {name!r}; known: {', '.join(ARCHITECTURES)}.")
-    return name, check(document, ARCHITECTURES[name], parameters, ("model",))
+        raise document.error(("model", "name"), f"is missing; {known}.")
+    if isinstance(name, str) and name in ARCHITECTURES:
+        return name, check(document, ARCHITECTURES[name], parameters, ("model",))
+    if not isinstance(name, str) or not custom.is_custom(name):
+        raise document.error(("model", "name"), f"is {name!r}; {known}.")
+    try:
+        return custom.identify(name, parameters), parameters
+    except RequestError as error:
+        raise document.error(("model", "name"), str(error)) from error

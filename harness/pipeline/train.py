@@ -1,34 +1,107 @@
 """The plan's new trials → rows and files, each as soon as it is done."""
 
+import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from harness.core.sweep import Sweep, Trial
+from harness import data
+from harness.core.errors import DataUnavailable, Reason
+from harness.core.sweep import Failure, Sweep, Trial
+from harness.data import Dataset
 from harness.store.artifacts import ArtifactFiles, FileState
+from harness.store.checkpoints import CheckpointFiles
 from harness.store.trials import TrialRows, TrialState
 from harness.training import cluster
-from harness.training.events import Failed, Finished, Ready, TrialEvent
+from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Saved, Stopped, TrialEvent
+from harness.training.search import Listed, Sampled, Work
+from harness.training.unit import units_of
+
+# A training that ended so may have got further than its start, and goes on from there when it is submitted again.
+_INTERRUPTED = (Reason.KILLED, Reason.OUT_OF_MEMORY, Reason.LOST, Reason.BUDGET)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where what happens in training is kept."""
+
+    rows: TrialRows
+    files: ArtifactFiles
+    checkpoints: CheckpointFiles
 
 
 def train(
-    sweep: Sweep, new: Sequence[Trial], address: str | None, rows: TrialRows, files: ArtifactFiles
+    sweep: Sweep, new: Sequence[Trial], search: Sampled | None, address: str | None, stores: Stores
 ) -> Iterator[TrialEvent]:
-    """Trains the `new` ones of a sweep's trials; yields every event after it is stored: what was told is not lost."""
-    if not new:
-        rows.submit(sweep, new)
+    """Trains the `new` ones of a sweep's trials, or what its `search` finds.
+
+    Yields every event after it is stored: what was told is not lost.
+    """
+    left = {trial.id: trial for trial in new}
+    for event in _events(sweep, new, search, address, stores.checkpoints):
+        match event:
+            case Ready():
+                stores.rows.submit(sweep, new)  # not before: a request that Ray refuses leaves no trace
+            case PointBegun():
+                stores.rows.sample(sweep.name, event.point, event.trials)
+                left |= {trial.id: trial for trial in event.trials}
+            case Saved():
+                stores.checkpoints.save(event.key, event.content)
+            case Finished() | Failed() | Stopped():
+                _end(event, stores)
+                left.pop(event.trial.id, None)
+                if _over(event) and event.trial.training not in {trial.training for trial in left.values()}:
+                    stores.checkpoints.drop(event.trial.training)
+                yield event
+            case _:
+                yield event
+
+
+def _events(
+    sweep: Sweep, new: Sequence[Trial], search: Sampled | None, address: str | None, checkpoints: CheckpointFiles
+) -> Iterator[Event]:
+    """Ready first, whatever comes."""
+    datasets, missing = _datasets(sweep, new)
+    able = [trial for trial in new if trial.dataset in datasets]
+    work: Work = search or Listed(units_of(able, checkpoints.of({trial.training for trial in able})))
+    started = cluster.train(work, datasets, sweep.resources, sweep.search, address)
+    events = started if able or search else iter((Ready(),))
+    yield next(events)
+    yield from (Failed(trial, missing[trial.dataset]) for trial in new if trial.dataset in missing)
+    yield from events
+
+
+def _datasets(sweep: Sweep, new: Sequence[Trial]) -> tuple[dict[str, Dataset], dict[str, Failure]]:
+    """Those that the trials need, and why some can't be had."""
+    datasets: dict[str, Dataset] = {}
+    missing: dict[str, Failure] = {}
+    for name in {trial.dataset for trial in new} or set(sweep.sources):
+        try:
+            datasets[name] = data.load(sweep.sources[name])
+        except DataUnavailable as error:
+            missing[name] = Failure(Reason.NO_DATA, str(error), traceback.format_exc())
+    return datasets, missing
+
+
+def _end(event: Finished | Failed | Stopped, stores: Stores) -> None:
+    if isinstance(event, Stopped):
+        stores.rows.stop(event.trial.id, event.why)
         return
-    for event in cluster.train(new, sweep.resources, address):
-        if isinstance(event, Ready):
-            rows.submit(sweep, new)  # not before: a request that Ray refuses leaves no trace
-            continue
-        if isinstance(event, Finished):
-            for content in event.outcome.files.values():
-                files.save(content)  # before the row: a row never names a file that is not there
-            for sha256, probe in event.outcome.probes.items():
-                files.save_probe(sha256, probe)
-            rows.finish(event.outcome)
-        elif isinstance(event, Failed):
-            rows.fail(event.trial.id, event.failure, event.timings, event.node)
-        yield event
+    if isinstance(event, Failed):
+        stores.rows.fail(event.trial.id, event.failure, event.timings, event.node)
+        return
+    for content in event.outcome.files.values():
+        stores.files.save(content)  # before the row: a row never names a file that is not there
+    for sha256, probe in event.outcome.probes.items():
+        stores.files.save_probe(sha256, probe)
+    stores.rows.finish(event.outcome)
+
+
+def _over(event: Finished | Failed | Stopped) -> bool:
+    match event:
+        case Failed(failure=why) | Stopped(why=why):
+            return why.reason not in _INTERRUPTED
+        case _:
+            return True
 
 
 def file_states(states: Sequence[TrialState], files: ArtifactFiles) -> dict[str, FileState]:

@@ -28,12 +28,12 @@ class ArtifactFiles:
         """Over a file that is not what its name says, too."""
         sha256 = sha256_of(content)
         if self.state(sha256) is not FileState.WHOLE:
-            _write(self.path(sha256), content)
+            write_whole(self.path(sha256), content)
         return sha256
 
     def save_probe(self, sha256: str, content: bytes) -> None:
         """What the artifact answers to a few images stands beside it."""
-        _write(self._probe(sha256), content)
+        write_whole(self._probe(sha256), content)
 
     def probe(self, sha256: str) -> bytes | None:
         path = self._probe(sha256)
@@ -59,8 +59,8 @@ class ArtifactFiles:
         return self.path(sha256)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Under a temporary name first."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Under a temporary name first: the file is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex}")
     with partial.open("wb") as file:

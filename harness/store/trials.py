@@ -1,5 +1,6 @@
 """Sweeps, trials, their curves and their artifacts, as rows."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import zstandard
 from sqlalchemy import Connection, Engine, and_, insert, select, update
 
+from harness.core.errors import Reason
 from harness.core.ids import plain
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, writing
@@ -14,7 +16,7 @@ from harness.store.rows import as_json, insert_missing, packed, storable
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
 
 _LONGEST_NAME = 200
-DONE, FAILED, PLANNED = "done", "failed", "planned"
+DONE, FAILED, PLANNED, STOPPED = "done", "failed", "planned", "stopped"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,16 @@ class TrialState:
 
     status: str
     artifacts: Mapping[str, str]
+    reason: str | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.status == DONE
+
+    @property
+    def outclassed(self) -> bool:
+        """Ended early by a search, as others did better."""
+        return self.status == STOPPED and self.reason == Reason.OUTCLASSED
 
 
 class TrialRows:
@@ -33,7 +45,9 @@ class TrialRows:
         """Of those trials that were ever submitted, by id."""
         ids = {trial.id for trial in wanted}
         with self._engine.connect() as connection:
-            known = connection.execute(select(trials.c.id, trials.c.status).where(trials.c.id.in_(ids))).all()
+            known = connection.execute(
+                select(trials.c.id, trials.c.status, trials.c.reason).where(trials.c.id.in_(ids))
+            ).all()
             made = connection.execute(
                 select(trial_artifacts.c.trial_id, artifacts.c.format, artifacts.c.sha256)
                 .join(artifacts, artifacts.c.sha256 == trial_artifacts.c.artifact)
@@ -43,7 +57,7 @@ class TrialRows:
         files: dict[str, dict[str, str]] = {}
         for trial_id, form, sha256 in made:
             files.setdefault(trial_id, {})[form] = sha256
-        return {trial_id: TrialState(status, files.get(trial_id, {})) for trial_id, status in known}
+        return {trial_id: TrialState(status, files.get(trial_id, {}), reason) for trial_id, status, reason in known}
 
     def of_sweep(self, name: str) -> list[str]:
         """The artifacts of a sweep's finished trials, whoever trained them first; twins follow each other."""
@@ -66,17 +80,45 @@ class TrialRows:
 
     def submit(self, sweep: Sweep, again: Sequence[Trial]) -> None:
         """Writes the sweep's trials down as planned; `again` are those to be run, whatever came of them before."""
-        at = now()
         with writing(self._engine) as connection:
-            for trial in sweep.trials:
-                insert_missing(connection, trials, _planned(trial, sweep.name, at))
-                insert_missing(
-                    connection, sweep_trials, {"sweep": sweep.name, "trial_id": trial.id, "submitted_at": at}
-                )
-            ids = [trial.id for trial in again]
-            connection.execute(
-                update(trials).where(trials.c.id.in_(ids)).values(status=PLANNED, reason=None, message=None)
-            )
+            _plan(connection, sweep.name, sweep.trials, again)
+
+    def sample(self, sweep: str, point: Mapping[str, Any], sampled: Sequence[Trial]) -> None:
+        """Writes down the trials of a point that the sweep's search has just begun to try."""
+        with writing(self._engine) as connection:
+            _plan(connection, sweep, sampled, sampled, as_json(dict(point)))
+
+    def points(self, sweep: str) -> list[dict[str, Any]]:
+        """Those that the sweep's search has begun to try, each once, the first one first."""
+        query = (
+            select(sweep_trials.c.point)
+            .where(sweep_trials.c.sweep == sweep, sweep_trials.c.point.is_not(None))
+            .order_by(sweep_trials.c.submitted_at)
+        )
+        with self._engine.connect() as connection:
+            return [json.loads(point) for point in dict.fromkeys(connection.scalars(query))]
+
+    def curves(self, wanted: Iterable[Trial]) -> dict[str, tuple[Epoch, ...]]:
+        """By trial."""
+        found: dict[str, list[Epoch]] = {}
+        query = select(epochs).where(epochs.c.trial_id.in_({trial.id for trial in wanted})).order_by(epochs.c.number)
+        with self._engine.connect() as connection:
+            for row in connection.execute(query).mappings():
+                values = dict(row)
+                found.setdefault(values.pop("trial_id"), []).append(Epoch(**values))
+        return {trial_id: tuple(curve) for trial_id, curve in found.items()}
+
+    def sizes(self, wanted: Iterable[str]) -> dict[str, int]:
+        """In bytes, by the artifact's SHA-256."""
+        query = select(artifacts.c.sha256, artifacts.c.size_bytes).where(artifacts.c.sha256.in_(set(wanted)))
+        with self._engine.connect() as connection:
+            return {row.sha256: row.size_bytes for row in connection.execute(query)}
+
+    def stop(self, trial_id: str, why: Failure) -> None:
+        """It was ended before its time, and not by a fault."""
+        stopped = {"status": STOPPED, "reason": str(why.reason), "message": why.message, "finished_at": now()}
+        with writing(self._engine) as connection:
+            connection.execute(update(trials).where(trials.c.id == trial_id).values(**stopped))
 
     def finish(self, outcome: TrialOutcome) -> None:
         """A finished trial, whole or not at all; a curve of an earlier run gives way to this one's."""
@@ -103,6 +145,18 @@ class TrialRows:
             connection.execute(
                 update(artifacts).where(artifacts.c.sha256 == artifact.sha256).values(name=name[-_LONGEST_NAME:])
             )
+
+
+def _plan(
+    connection: Connection, sweep: str, wanted: Sequence[Trial], again: Sequence[Trial], point: str | None = None
+) -> None:
+    at = now()
+    for trial in wanted:
+        insert_missing(connection, trials, _planned(trial, sweep, at))
+        row = {"sweep": sweep, "trial_id": trial.id, "submitted_at": at, "point": point}
+        insert_missing(connection, sweep_trials, row)
+    ids = [trial.id for trial in again]
+    connection.execute(update(trials).where(trials.c.id.in_(ids)).values(status=PLANNED, reason=None, message=None))
 
 
 def _planned(trial: Trial, sweep: str, at: str) -> dict[str, Any]:

@@ -24,6 +24,10 @@ class Workspace:
         return self.home / "artifacts"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.home / "checkpoints"
+
+    @property
     def tools(self) -> Path:
         return self.home / "tools"
 

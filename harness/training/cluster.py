@@ -1,13 +1,14 @@
 """The door to Ray: trials in, events out. Results come back through Ray, so nodes share no file system."""
 
 import logging
+import math
 import os
 import socket
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.core.errors import HarnessError, Reason, RequestError, first_line
-from harness.core.sweep import Failure, Resources, Trial
-from harness.training.events import Event, Failed, Finished, Ready, TrialEvent
+from harness.core.sweep import Failure, Range, Resources, Search, Trial
+from harness.data import Dataset
+from harness.models.custom import modules_of
+from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Retried, Stopped, UnitEvent
+from harness.training.job import Job
+from harness.training.search import Listed, Work, scheduler
+from harness.training.unit import Conditions, units_of
 
 # What Ray writes where its own memory monitor ended a worker; the kernel's killer leaves no such trace.
 _RAY_OUT_OF_MEMORY = ("NODE_OUT_OF_MEMORY", "OutOfMemoryError", "running low on memory")
@@ -24,6 +30,7 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # its progress table; the events are shown by ours
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # its result files; rows go to the database
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has no accuracy to tell
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about a default that is to change
 }
 _KNOCK_S = 10.0
@@ -37,22 +44,49 @@ class _Ended:
     problem: str = ""
 
 
-def train(trials: Sequence[Trial], resources: Resources, address: str | None = None) -> Iterator[Event]:
-    """Runs every trial and yields what happens, a Finished or a Failed for each trial in the end.
+def train(
+    work: Work,
+    datasets: Mapping[str, Dataset],
+    resources: Resources,
+    search: Search = Search(),  # noqa: B008  (frozen)
+    address: str | None = None,
+) -> Iterator[Event]:
+    """Runs all of it and yields what happens, for each trial in the end a Finished, a Failed or a Stopped.
 
-    Starts Ray on this machine where `address` is None. Raises RequestError where no node has what one trial asks for.
+    Starts Ray on this machine where `address` is None. `datasets` are those of the trials, by name: Ray takes them to
+    its nodes. What runs out of memory is tried once more after the others, with a node for itself.
+    Raises RequestError where no node has what one unit asks for.
     """
-    with _ray(address) as ray:
+    with _ray(address, _code(work, search) if address else ()) as ray:
         share = _share(ray, resources)
+        conditions = Conditions(max(1, round(share["cpu"])), resources.checkpoint_s)
+        held = {name: ray.put(dataset) for name, dataset in datasets.items()}
         yield Ready()
-        channel = _channel()
-        thread = threading.Thread(target=_tune, args=(trials, share, channel), daemon=True)
-        thread.start()
-        yield from _events(channel, trials)
+        hungry: list[Trial] = []
+        for event in _run(work, search, share, held, conditions):
+            if isinstance(event, Failed) and event.failure.reason is Reason.OUT_OF_MEMORY:
+                hungry.append(event.trial)
+                yield Retried(event.trial, event.failure)
+            else:
+                yield event
+        if hungry:
+            yield from _run(Listed(units_of(hungry, {})), Search(), _alone(ray, share), held, conditions)
+
+
+def _run(
+    work: Work, search: Search, share: Mapping[str, float], held: Mapping[str, Any], conditions: Conditions
+) -> Iterator[PointBegun | UnitEvent]:
+    """What happens until the last trial has ended."""
+    channel = _channel()
+    reports = search.asha is not None or search.budget_s is not None
+    job = Job(work, held, conditions, channel, time.time(), reports)
+    threading.Thread(target=_tune, args=(job, search, share), daemon=True).start()
+    yield from _events(job, search)
 
 
 @contextmanager
-def _ray(address: str | None) -> Iterator[Any]:
+def _ray(address: str | None, code: Sequence[str]) -> Iterator[Any]:
+    """Workers of another cluster get the packages and modules at the paths of `code` from Ray."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if address is not None:
@@ -68,7 +102,7 @@ def _ray(address: str | None) -> Iterator[Any]:
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
-            runtime_env=_code() if address else None,
+            runtime_env={"py_modules": list(code)} if address else None,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         words = first_line(error)
@@ -96,11 +130,20 @@ def _knock(address: str) -> None:
         raise RequestError(f"--address {address}: nobody answers there ({error}); is the Ray cluster up?") from error
 
 
-def _code() -> dict[str, Any]:
-    """Another cluster's workers get this very code from Ray; they need the packages, not the checkout."""
+def _code(work: Work, search: Search) -> list[str]:
+    """This very code, and the modules of the user's own networks: workers need the packages, not the checkout."""
     import harness
 
-    return {"py_modules": [harness]}
+    if isinstance(work, Listed):
+        units = work.units
+    else:
+        units = work.at({key: _one_of(values) for key, values in (search.space or {}).items()})
+    modules = [harness, *modules_of(trial for unit in units for trial in unit.trials)]
+    return [next(iter(getattr(module, "__path__", ())), str(module.__file__)) for module in modules]
+
+
+def _one_of(values: Sequence[Any] | Range) -> Any:
+    return values.low if isinstance(values, Range) else values[0]
 
 
 def _share(ray: Any, resources: Resources) -> dict[str, float]:
@@ -120,51 +163,74 @@ def _share(ray: Any, resources: Resources) -> dict[str, float]:
     return share
 
 
+def _alone(ray: Any, share: Mapping[str, float]) -> dict[str, float]:
+    """The share of whoever is to have the largest node that takes it for itself."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fitting = [node for node in nodes if node.get("GPU", 0) >= share["gpu"]]
+    return {"cpu": max(node.get("CPU", 0) for node in fitting or nodes), "gpu": math.ceil(share["gpu"])}
+
+
 def _channel() -> Any:
     from ray.util.queue import Queue
 
     return Queue(actor_options={"num_cpus": 0})
 
 
-def _tune(trials: Sequence[Trial], share: dict[str, float], channel: Any) -> None:
+def _tune(job: Job, search: Search, share: Mapping[str, float]) -> None:
     """Runs in a thread of its own, so that Ctrl-C reaches the reader of the events."""
     try:
         with tempfile.TemporaryDirectory(prefix="harness-tune-") as folder:
-            _tuner(trials, share, channel, folder).fit()
-        channel.put(_Ended())
+            _tuner(job, search, share, folder).fit()
+        job.channel.put(_Ended())
     except Exception:  # noqa: BLE001  (told to the reader, which fails the trials that are left)
-        channel.put(_Ended(traceback.format_exc()))
+        job.channel.put(_Ended(traceback.format_exc()))
 
 
-def _tuner(trials: Sequence[Trial], share: dict[str, float], channel: Any, folder: str) -> Any:
+def _tuner(job: Job, search: Search, share: Mapping[str, float], folder: str) -> Any:
     from ray import tune
 
     from harness.training.worker import Worker
 
-    setup = {"trials": trials, "channel": channel, "submitted_at": time.time(), "threads": max(1, round(share["cpu"]))}
     return tune.Tuner(
-        tune.with_resources(tune.with_parameters(Worker, **setup), share),
-        param_space={"index": tune.grid_search(list(range(len(trials))))},
-        tune_config=tune.TuneConfig(reuse_actors=True),
+        tune.with_resources(tune.with_parameters(Worker, job=job), dict(share)),
+        param_space=job.work.space(),
+        tune_config=tune.TuneConfig(
+            reuse_actors=True,
+            time_budget_s=search.budget_s,
+            **job.work.settings(search),
+            **scheduler(search.asha),
+        ),
         run_config=tune.RunConfig(
             name="sweep",
             storage_path=folder,
             verbose=0,
-            callbacks=[_death_watch(trials, channel)],
+            callbacks=[_watch(job)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
 
 
-def _death_watch(swept: Sequence[Trial], channel: Any) -> Any:
-    """Tells of trials whose worker died: everything else the worker tells itself."""
+def _watch(job: Job) -> Any:
+    """Tells of trials whose worker died, and of those that were ended early: all else the worker tells itself."""
     from ray import tune
 
-    class DeathWatch(tune.Callback):  # type: ignore[misc]  # Ray ships no types for it
+    class Watch(tune.Callback):  # type: ignore[misc]  # Ray ships no types for it
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            channel.put(Failed(swept[trial.config["index"]], _death(Path(trial.error_file).read_text())))
+            failure = _death(Path(trial.error_file).read_text())
+            for left in _trials(job, trial.config):  # those that had ended keep what they told
+                job.channel.put(Failed(left, failure))
 
-    return DeathWatch()
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            if not trial.last_result.get("ended"):
+                why = Failure(Reason.OUTCLASSED, f"Others did better after {trial.last_result.get('epoch')} epochs.")
+                for left in _trials(job, trial.config):
+                    job.channel.put(Stopped(left, why))
+
+    return Watch()
+
+
+def _trials(job: Job, config: Mapping[str, Any]) -> list[Trial]:
+    return [trial for unit in job.work.at(config) for trial in unit.trials]
 
 
 def _death(text: str) -> Failure:
@@ -181,15 +247,21 @@ def _death(text: str) -> Failure:
     )
 
 
-def _events(channel: Any, trials: Sequence[Trial]) -> Iterator[TrialEvent]:
-    """Every event until the end; then a Failed for each trial that has not ended, so that none disappears."""
-    open_trials = {trial.id: trial for trial in trials}
-    while not isinstance(event := _next(channel), _Ended):
-        if isinstance(event, Finished | Failed) and open_trials.pop(event.trial.id, None) is None:
+def _events(job: Job, search: Search) -> Iterator[PointBegun | UnitEvent]:
+    """Every event until the end; then one for each trial that has not ended, so that none disappears."""
+    listed = job.work.units if isinstance(job.work, Listed) else ()
+    open_trials = {trial.id: trial for unit in listed for trial in unit.trials}
+    while not isinstance(event := _next(job.channel), _Ended):
+        if isinstance(event, PointBegun):
+            open_trials.update({trial.id: trial for trial in event.trials})
+        if isinstance(event, Finished | Failed | Stopped) and open_trials.pop(event.trial.id, None) is None:
             continue
         yield event
     for trial in open_trials.values():
-        yield Failed(trial, _death(event.problem) if event.problem else _LOST)
+        if search.budget_s and not event.problem:
+            yield Stopped(trial, Failure(Reason.BUDGET, f"The search's budget of {search.budget_s:g} s had ended."))
+        else:
+            yield Failed(trial, _death(event.problem) if event.problem else _LOST)
 
 
 def _next(channel: Any) -> Any:

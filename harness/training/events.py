@@ -1,7 +1,11 @@
-"""What a running sweep tells, as it happens; first Ready, and for every trial in the end a Finished or a Failed."""
+"""What a running sweep tells, as it happens.
 
-from dataclasses import dataclass
-from typing import TypeAlias
+First Ready, and for every trial in the end a Finished, a Failed or a Stopped.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from harness.core.sweep import Epoch, Failure, Timings, Trial, TrialOutcome
 
@@ -40,5 +44,38 @@ class Failed:
     node: str | None = None
 
 
-TrialEvent: TypeAlias = Started | EpochEnded | Finished | Failed
-Event: TypeAlias = Ready | TrialEvent
+@dataclass(frozen=True)
+class Retried:
+    """It ran out of memory, and is tried once more when the others are done, with nothing beside it."""
+
+    trial: Trial
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """It was ended early: `why` is no fault of its own."""
+
+    trial: Trial
+    why: Failure
+
+
+@dataclass(frozen=True)
+class PointBegun:
+    """The search tries a point of its space, with these trials."""
+
+    point: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint of the training that `key` names: what a later process goes on with."""
+
+    key: str
+    content: bytes = field(repr=False)
+
+
+TrialEvent: TypeAlias = Started | EpochEnded | Finished | Failed | Retried | Stopped
+UnitEvent: TypeAlias = TrialEvent | Saved
+Event: TypeAlias = Ready | PointBegun | UnitEvent

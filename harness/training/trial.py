@@ -1,4 +1,4 @@
-"""One trial from its data to its artifacts, in the worker's process."""
+"""One trial: the network that it trains, and what it ends as."""
 
 import platform
 import time
@@ -9,19 +9,18 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from harness import data
 from harness.bench.answers import Probe, save_probe, surest
 from harness.conversion.anatomy import anatomy
-from harness.conversion.convert import CONVERTERS
-from harness.conversion.evaluate import Evaluation, evaluate, pack_correct
-from harness.core.errors import DataUnavailable, Reason, TrialFailed
+from harness.conversion.convert import convert
+from harness.conversion.evaluate import LEAST_AGREEMENT, Evaluation, evaluate, pack_correct
+from harness.core.errors import Reason, TrialFailed
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact, Timings, Trial, TrialOutcome
 from harness.data import Dataset
-from harness.models import ARCHITECTURES, Task
-from harness.training.fit import OnEpoch, fit
+from harness.models import Task, architecture_of, task_of
+from harness.models.blocks import with_probabilities
+from harness.training.fit import Fit, scores
 
-_PREDICTION_BATCH = 500
 _RECORDED = ("tensorflow", "larq", "larq-compute-engine", "numpy", "ray")
 
 
@@ -39,56 +38,62 @@ class Stopwatch:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
+    def taken(self) -> dict[str, float]:
+        """What was measured until now; from here on it starts anew."""
+        taken, self.seconds = self.seconds, {}
+        return taken
 
-def run_trial(trial: Trial, threads: int, on_epoch: OnEpoch, watch: Stopwatch) -> TrialOutcome:
-    """Loads, fits, converts and evaluates; `watch` tells where the time went, in the end. Raises TrialFailed."""
-    with watch.part("data_s"):
-        dataset = _load(trial.dataset)
-    with watch.part("fit_s"), _out_of_memory_told(trial):
-        architecture, task = _built(trial, dataset)
-        model = architecture.training_model(task)
-        curve = fit(model, dataset, trial.recipe, trial.seed, on_epoch)
+
+def build(trial: Trial, dataset: Dataset) -> Any:
+    """The network that is trained, with its first weights."""
+    from harness.models.keras import keras
+
+    # A clean graph and fixed names: the same trial gives the same bytes on a new worker and on a used one.
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(trial.seed)
+    return architecture_of(trial).training_model(_task(trial, dataset))
+
+
+def finish(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch) -> TrialOutcome:
+    """Converts what was trained, and evaluates that on the test set, which nothing has looked at before.
+
+    Raises TrialFailed.
+    """
+    from harness.models.keras import keras
+
+    model, test = fit.model, dataset.test
     with watch.part("convert_s"):
-        deployed = architecture.deployed_model(task, model)
-        files = {form: CONVERTERS[form](deployed) for form in trial.convert.formats}
+        keras.backend.reset_uids()  # fixed names here too
+        deployed = with_probabilities(architecture_of(trial).deployed_model(_task(trial, dataset), model))
+        files = {form: convert(deployed, trial.precision, fit.training_images()) for form in trial.convert.formats}
     with watch.part("evaluate_s"):
-        expected = model.predict(dataset.test.images, batch_size=_PREDICTION_BATCH, verbose=0)
-        accuracy = float((expected.argmax(axis=1) == dataset.test.labels).mean())
-        test = dataset.test
-        answered = {form: evaluate(file, test.images, test.labels, expected, threads) for form, file in files.items()}
+        expected = scores(model, test.images)
+        accuracy = float((expected.argmax(axis=1) == test.labels).mean())
+        least = LEAST_AGREEMENT[trial.precision]
+        answered = {
+            form: evaluate(file, test.images, test.labels, expected, threads, least) for form, file in files.items()
+        }
     return TrialOutcome(
         trial_id=trial.id,
         accuracy=accuracy,
         params=int(model.count_params()),
-        curve=curve,
+        curve=fit.curve,
         artifacts=tuple(_artifact(form, files[form], answer) for form, answer in answered.items()),
         files={sha256_of(file): file for file in files.values()},
-        timings=Timings(**watch.seconds),
+        timings=Timings(**watch.taken()),
         node=platform.node(),
         versions={name: version(name) for name in _RECORDED},
         probes={sha256_of(files[form]): _probe(dataset, answer) for form, answer in answered.items()},
     )
 
 
-def _load(name: str) -> Dataset:
-    try:
-        return data.load(name)
-    except DataUnavailable as error:
-        raise TrialFailed(Reason.NO_DATA, str(error)) from error
-
-
-def _built(trial: Trial, dataset: Dataset) -> tuple[Any, Task]:
-    from harness.models.keras import keras
-
-    # A clean graph and fixed names: the same trial gives the same bytes on a new worker and on a used one.
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(trial.seed)
-    task = Task(dataset.shape, dataset.classes, trial.precision, trial.recipe.initializer)
-    return ARCHITECTURES[trial.architecture](**trial.parameters), task
+def _task(trial: Trial, dataset: Dataset) -> Task:
+    return task_of(dataset.shape, dataset.classes, trial.precision, trial.recipe)
 
 
 @contextmanager
-def _out_of_memory_told(trial: Trial) -> Iterator[None]:
+def memory_told(trial: Trial) -> Iterator[None]:
+    """Memory that ends within is a TrialFailed."""
     from harness.models.keras import tf
 
     try:

@@ -1,55 +1,64 @@
-"""What runs inside a Ray worker: Tune's trainable around `run_trial`."""
+"""What runs inside a Ray worker: Tune's trainable around units of trials."""
 
-import os
-import platform
 import time
-import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator
+from statistics import fmean
 from typing import Any
 
-from ray import tune
+from ray import get, tune
 
-from harness.core.errors import Reason, TrialFailed
-from harness.core.sweep import Epoch, Failure, Timings, Trial
-from harness.training.events import EpochEnded, Failed, Finished, Started
-from harness.training.trial import Stopwatch, run_trial, warm_up
+from harness.core.sweep import validation_accuracy
+from harness.training.events import EpochEnded, Finished, PointBegun, UnitEvent
+from harness.training.job import Job
+from harness.training.search import Sampled
+from harness.training.trial import Stopwatch, warm_up
+from harness.training.unit import run_unit
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
-    """One trial a step; reused for the next trial, so that TensorFlow is imported once a process."""
+    """Reused for what Tune tries next, so that TensorFlow is imported once a process."""
 
-    def setup(
-        self, config: dict[str, Any], trials: Sequence[Trial], channel: Any, submitted_at: float, threads: int
-    ) -> None:
-        started = time.perf_counter()
-        warm_up(threads)
-        self._import_s = time.perf_counter() - started
-        self._trials, self._channel, self._submitted_at, self._threads = trials, channel, submitted_at, threads
-        self._trial = trials[config["index"]]
+    def setup(self, config: dict[str, Any], job: Job) -> None:
+        self._job, self._watch = job, Stopwatch()
+        with self._watch.part("import_s"):
+            warm_up(job.conditions.threads)
+        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._trial = self._trials[new_config["index"]]
-        self._import_s = 0.0
+        self._watch = Stopwatch()
+        self._begin(new_config)
         return True
 
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._finished: list[Finished] = []
+        self._events = self._run(config)
+
     def step(self) -> dict[str, Any]:
-        waiting_s = max(0.0, time.time() - self._submitted_at - self._import_s)
-        self._channel.put(Started(self._trial, platform.node(), os.getpid()))
-        self._channel.put(self._run(waiting_s))
-        return {"done": True}
+        """One epoch where Tune is to be told of each, else all that there is."""
+        for event in self._events:
+            self._job.channel.put(event)
+            if isinstance(event, Finished):
+                self._finished.append(event)
+            elif isinstance(event, EpochEnded) and self._job.reports:
+                return {"epoch": event.epoch.number, "accuracy": event.epoch.validation_accuracy}
+        return {"done": True, "ended": True, **objectives(self._finished)}
 
-    def _tell(self, epoch: Epoch) -> None:
-        self._channel.put(EpochEnded(self._trial, epoch))
+    def _run(self, config: dict[str, Any]) -> Iterator[PointBegun | UnitEvent]:
+        units = self._job.work.at(config)
+        if isinstance(self._job.work, Sampled):
+            yield PointBegun(config, tuple(trial for unit in units for trial in unit.trials))
+        import_s = self._watch.seconds.get("import_s", 0.0)
+        self._watch.seconds["waiting_s"] = max(0.0, time.time() - self._job.submitted_at - import_s)
+        for unit in units:
+            with self._watch.part("data_s"):
+                dataset = get(self._job.datasets[unit.trials[0].dataset])
+            yield from run_unit(unit, dataset, self._job.conditions, self._watch)
 
-    def _run(self, waiting_s: float) -> Finished | Failed:
-        trial, watch = self._trial, Stopwatch({"waiting_s": waiting_s, "import_s": self._import_s})
-        try:
-            return Finished(trial, run_trial(trial, self._threads, self._tell, watch))
-        except TrialFailed as error:
-            failure = Failure(error.reason, str(error), traceback.format_exc())
-        except Exception as error:  # noqa: BLE001  (a bug, or a fault that we don't know: told, and it stops no other trial)
-            message = (
-                f"{type(error).__name__}: {error}; this is a bug in the harness or the model, its log has the rest."
-            )
-            failure = Failure(Reason.BUG, message, traceback.format_exc())
-        return Failed(trial, failure, Timings(**watch.seconds), platform.node())
+
+def objectives(finished: list[Finished]) -> dict[str, float]:
+    """What a search looks at: means over a point's trials; nothing where one of them has not ended well."""
+    accuracies = [validation_accuracy(one.trial.recipe, one.outcome.curve) for one in finished]
+    known = [accuracy for accuracy in accuracies if accuracy is not None]
+    if not known:
+        return {}
+    return {"accuracy": fmean(known), "size": fmean(one.outcome.artifacts[0].size_bytes for one in finished)}

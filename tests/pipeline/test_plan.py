@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.bench import Case, Protocol, Tool
-from harness.core.sweep import Precision, Recipe, Trial
+from harness.core.errors import Reason
+from harness.core.sweep import Asha, Precision, Recipe, Resources, Search, Sweep, Trial
 from harness.pipeline.plan import TrialPlan, plan_cases, plan_trials, split_cases
 from harness.store.artifacts import FileState
-from harness.store.trials import DONE, FAILED, PLANNED, TrialState
+from harness.store.trials import DONE, FAILED, PLANNED, STOPPED, TrialState
 
 TRIAL = Trial("mlp", {}, {}, Precision.BINARY, "digits", Recipe(epochs=1), seed=0)
 ONE, OTHER = "1" * 64, "2" * 64
@@ -16,8 +17,16 @@ TOOL = Tool("tool", "f" * 64)
 QUICK = Protocol("quick")
 
 
-def planned(state: TrialState | None, files: dict[str, FileState] | None = None) -> TrialPlan:
-    (plan,) = plan_trials([TRIAL], {TRIAL.id: state} if state else {}, files or {})
+def sweep(*trials: Trial, search: Search = Search()) -> Sweep:  # noqa: B008  (frozen)
+    return Sweep("small", trials, Resources(), (QUICK,), search=search)
+
+
+def planned(
+    state: TrialState | None,
+    files: dict[str, FileState] | None = None,
+    search: Search = Search(),  # noqa: B008
+) -> TrialPlan:
+    (plan,) = plan_trials(sweep(TRIAL, search=search), {TRIAL.id: state} if state else {}, files or {})
     assert plan.trial == TRIAL
     return plan
 
@@ -53,10 +62,20 @@ def test_every_broken_file_is_named() -> None:
     assert because == f"artifact {ONE[:12]}… is missing; artifact {OTHER[:12]}… is corrupt"
 
 
+def test_a_trial_that_others_outdid_is_run_again_only_where_none_is_ended_early() -> None:
+    outdone = TrialState(STOPPED, {}, Reason.OUTCLASSED)
+    assert planned(outdone, search=Search(asha=Asha())).because == ""
+    assert planned(outdone).because == "stopped before"
+
+
+def test_a_trial_that_a_budget_ended_is_gone_on_with() -> None:
+    assert planned(TrialState(STOPPED, {}, Reason.BUDGET), search=Search(asha=Asha())).because == "stopped before"
+
+
 def test_plans_come_in_the_order_of_the_trials() -> None:
     trials = [replace(TRIAL, seed=seed) for seed in (3, 1, 2)]
     states = {trials[1].id: TrialState(DONE, {}), trials[2].id: TrialState(FAILED, {})}
-    assert [(plan.trial, plan.because) for plan in plan_trials(trials, states, {})] == [
+    assert [(plan.trial, plan.because) for plan in plan_trials(sweep(*trials), states, {})] == [
         (trials[0], "new"),
         (trials[1], ""),
         (trials[2], "failed before"),

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,25 @@ def test_a_trial_has_all_parameters_and_knows_the_chosen_ones(tmp_path: Path) ->
     assert trial.chosen == {"units": 64}
 
 
+def test_a_function_of_the_users_is_a_model_whose_trials_change_with_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, "swept_nets", None)  # so that it is forgotten afterwards
+    monkeypatch.delitem(sys.modules, "swept_nets")
+    text = BASE.replace("name: mlp", "name: swept_nets:tiny")
+    plans = []
+    for source in ("def tiny(task, units): ...", "def tiny(task, units): pass"):
+        (tmp_path / "swept_nets.py").write_text(source)
+        plans.append(sweep(tmp_path, text).trials)
+    first, second = (trials[0] for trials in plans)
+    assert first.architecture.startswith("swept_nets:tiny@")
+    assert first.parameters == first.chosen == {"units": 64}
+    assert len({trial.id for trials in plans for trial in trials}) == 8
+    assert first.twin == plans[0][1].twin != second.twin
+
+
 @pytest.mark.parametrize("swept", ["  layers: 3\n", ""])
 def test_a_default_that_is_written_out_makes_the_same_trials(tmp_path: Path, swept: str) -> None:
     written_out = sweep(tmp_path, BASE.replace("  units: 64\n", "  units: 64\n" + swept))
@@ -80,6 +100,8 @@ def test_points_that_say_the_same_collapse_to_one_trial(tmp_path: Path, axes: st
         pytest.param("name: mlp", "name: [mlp]", 4, "model.name", id="model named with a list"),
         pytest.param("name: mlp", "name: {mlp: 1}", 4, "model.name", id="model named with a mapping"),
         pytest.param("  name: mlp\n", "", 3, "model.name", id="model without a name"),
+        pytest.param("name: mlp", "name: 'nowhere:net'", 4, "model.name", id="function of a module that is not there"),
+        pytest.param("name: mlp", "name: 'base64:b64encode'", 4, "model.name", id="function with other parameters"),
         pytest.param("units: 64", "colour: 64", 5, "model.colour", id="unknown model parameter"),
         pytest.param("units: 64", "units: many", 5, "model.units", id="wrong type"),
         pytest.param("units: 64", "units: 0", 5, "model.units", id="out of bounds"),

@@ -163,7 +163,7 @@ def test_a_failed_trial_keeps_its_reason_and_log(rows: TrialRows, engine: Engine
     trial = make_trial()
     rows.submit(make_sweep(trial), again=[])
     rows.fail(trial.id, DIVERGED)
-    assert rows.states([trial]) == {trial.id: TrialState(FAILED, {})}
+    assert rows.states([trial]) == {trial.id: TrialState(FAILED, {}, "diverged")}
     (row,) = records(engine, "SELECT reason, message, finished_at FROM trials")
     assert (row["reason"], row["message"]) == ("diverged", DIVERGED.message)
     assert row["finished_at"] is not None

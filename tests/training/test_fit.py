@@ -1,24 +1,25 @@
+from collections import deque
+from itertools import islice
+
+import numpy as np
 import pytest
 
 from harness import data
 from harness.core.errors import Reason, TrialFailed
-from harness.core.sweep import Epoch, Precision, Recipe, Schedule
-from harness.models import Task
-from harness.models.mlp import Mlp
-from harness.training.fit import fit
-from harness.training.recipe import optimizer
+from harness.core.sweep import EarlyStopping, Epoch, Precision, Recipe, Trial
+from harness.training.fit import Fit
+from harness.training.snapshot import packed, unpacked
+from harness.training.trial import build
+
+
+def new_fit(recipe: Recipe, seed: int = 0) -> Fit:
+    trial = Trial("mlp", {"layers": 1, "units": 16}, {}, Precision.BINARY, "digits", recipe, seed)
+    digits = data.load("digits")
+    return Fit(trial, build(trial, digits), digits)
 
 
 def fitted(recipe: Recipe, seed: int = 0) -> tuple[Epoch, ...]:
-    from harness.models.keras import keras
-
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    digits = data.load("digits")
-    model = Mlp(layers=1, units=16).training_model(
-        Task(digits.shape, digits.classes, Precision.BINARY, recipe.initializer)
-    )
-    return fit(model, digits, recipe, seed, lambda _: None)
+    return tuple(new_fit(recipe, seed).epochs())
 
 
 def test_it_learns_and_tells_each_epoch() -> None:
@@ -51,16 +52,53 @@ def test_a_batch_larger_than_the_set_is_cut_to_it() -> None:
     assert len(fitted(Recipe(epochs=1, batch_size=100_000))) == 1
 
 
+def told(fit: Fit) -> list[tuple[float | None, ...]]:
+    return [(epoch.loss, epoch.accuracy, epoch.validation_loss, epoch.validation_accuracy) for epoch in fit.curve]
+
+
 @pytest.mark.parametrize(
-    ("schedule", "after_one_epoch", "at_the_end"),
+    "recipe",
     [
-        (Schedule("exponential", initial=0.1, decay_rate=0.5, decay_epochs=1), 0.05, 0.1 * 0.5**4),
-        (Schedule("exponential", initial=0.1, decay_rate=0.5, decay_epochs=2), 0.1 * 0.5**0.5, 0.025),
-        (Schedule("cosine", initial=0.1), 0.1 * 0.853553, 0.0),
+        Recipe(epochs=5, learning_rate=0.01),
+        Recipe(epochs=5, optimizer="sgd", momentum=0.9, learning_rate=0.1, loss="squared_hinge"),
+        Recipe(epochs=5, learning_rate=0.05, early_stopping=EarlyStopping(patience=3)),
     ],
+    ids=["adam", "sgd", "early stopping"],
 )
-def test_schedules_run_over_epochs(schedule: Schedule, after_one_epoch: float, at_the_end: float) -> None:
-    rate = optimizer(Recipe(epochs=4, learning_rate=schedule), steps_per_epoch=10)._learning_rate
-    assert float(rate(0)) == pytest.approx(0.1)
-    assert float(rate(10)) == pytest.approx(after_one_epoch, rel=1e-4)
-    assert float(rate(40)) == pytest.approx(at_the_end, abs=1e-6)
+@pytest.mark.parametrize("interrupted_after", [1, 4])
+def test_one_that_goes_on_from_a_snapshot_is_bit_for_bit_the_uninterrupted_one(
+    recipe: Recipe, interrupted_after: int
+) -> None:
+    whole = new_fit(recipe, seed=3)
+    deque(whole.epochs(), maxlen=0)
+    weights = whole.model.get_weights()
+
+    first = new_fit(recipe, seed=3)
+    deque(islice(first.epochs(), interrupted_after), maxlen=0)
+    content = packed(first.snapshot())
+    second = new_fit(recipe, seed=3)
+    second.restore(unpacked(content))
+    deque(second.epochs(), maxlen=0)
+
+    assert told(second) == told(whole)
+    for found, expected in zip(second.model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_snapshot_of_another_network_is_refused_and_changes_nothing() -> None:
+    other = new_fit(Recipe(epochs=1, optimizer="sgd")).snapshot()
+    fit = new_fit(Recipe(epochs=1))
+    before = fit.model.get_weights()
+    with pytest.raises(ValueError, match="another training"):
+        fit.restore(other)
+    for found, expected in zip(fit.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all"])
+def test_a_snapshot_that_is_not_whole_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match="no whole snapshot"):
+        unpacked(content)
+    whole = packed(new_fit(Recipe(epochs=1)).snapshot())
+    with pytest.raises(ValueError, match="no whole snapshot"):
+        unpacked(whole[: len(whole) // 2])

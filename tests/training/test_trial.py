@@ -5,17 +5,22 @@ import pytest
 
 from harness import data
 from harness.bench.answers import load_probe, surest
-from harness.conversion.evaluate import LEAST_AGREEMENT, evaluate, predict, unpack_correct
+from harness.conversion.evaluate import evaluate, predict, unpack_correct
 from harness.core.errors import Reason, TrialFailed
 from harness.core.sweep import Precision, Recipe, Trial, TrialOutcome
-from harness.training.trial import Stopwatch, run_trial
+from harness.training.events import Finished
+from harness.training.trial import Stopwatch
+from harness.training.unit import Conditions, Unit, run_unit
 
 
 @pytest.fixture(scope="module")
 def outcome() -> TrialOutcome:
     recipe = Recipe(epochs=3, learning_rate=0.01)
     trial = Trial("mlp", {"layers": 1, "units": 64}, {"units": 64}, Precision.BINARY, "digits", recipe, 0)
-    return run_trial(trial, 1, lambda _: None, Stopwatch())
+    (finished,) = (
+        e for e in run_unit(Unit((trial,)), data.load("digits"), Conditions(), Stopwatch()) if isinstance(e, Finished)
+    )
+    return finished.outcome
 
 
 def test_an_artifact_knows_which_test_images_it_gets_right(outcome: TrialOutcome) -> None:
@@ -42,6 +47,6 @@ def test_an_artifact_that_is_another_network_is_refused(outcome: TrialOutcome) -
     test = data.load("digits").test
     (file,) = outcome.files.values()
     unlike = np.roll(predict(file, test.images), 1, axis=1)
-    with pytest.raises(TrialFailed, match=f"under {LEAST_AGREEMENT:.0%}") as refused:
-        evaluate(file, test.images, test.labels, unlike, 1)
+    with pytest.raises(TrialFailed, match="under 97%") as refused:
+        evaluate(file, test.images, test.labels, unlike, 1, 0.97)
     assert refused.value.reason is Reason.DISAGREEMENT

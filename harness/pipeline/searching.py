@@ -1,0 +1,53 @@
+"""What a search that finds its points as it goes has tried before, read from the rows: it goes on from there."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from harness.core.sweep import Range, Search, Trial, validation_accuracy
+from harness.pipeline.sweeps import trials_at
+from harness.spec.sweep_file import Point
+from harness.store.trials import TrialRows, TrialState
+from harness.training.search import ENDED_EARLY, Sampled, Tried
+
+
+def sampled(sweep: str, base: Point, rows: TrialRows) -> Sampled:
+    """The search of a sweep; points that its file would not try, or not so, are no part of it."""
+    search = base.values.search
+    allowed = [point for point in rows.points(sweep) if _allows(search, point)]
+    tried = (_tried(search, point, trials_at(base, point), rows) for point in allowed)
+    return Sampled(partial(trials_at, base), tuple(one for one in tried if one))
+
+
+def _allows(search: Search, point: Mapping[str, Any]) -> bool:
+    space = search.space or {}
+    return set(point) == set(space) and all(_holds(values, point[key]) for key, values in space.items())
+
+
+def _holds(values: Sequence[Any] | Range, value: Any) -> bool:
+    return values.low <= value <= values.high if isinstance(values, Range) else value in values
+
+
+def _tried(search: Search, point: Mapping[str, Any], trials: Sequence[Trial], rows: TrialRows) -> Tried | None:
+    states = rows.states(trials)
+    if len(states) < len({trial.id for trial in trials}):
+        return None  # the file says something else around it than it did then
+    if any(state.outclassed for state in states.values()):
+        return Tried(point, ENDED_EARLY)
+    if not all(state.done for state in states.values()):
+        return Tried(point)
+    return Tried(point, _objectives(search, trials, states, rows))
+
+
+def _objectives(
+    search: Search, trials: Sequence[Trial], states: Mapping[str, TrialState], rows: TrialRows
+) -> tuple[float, ...]:
+    curves = rows.curves(trials)
+    sizes = rows.sizes([sha256 for state in states.values() for sha256 in state.artifacts.values()])
+    accuracies = [validation_accuracy(trial.recipe, curves[trial.id]) for trial in trials]
+    found = {
+        "accuracy": fmean(accuracy for accuracy in accuracies if accuracy is not None),
+        "size": fmean(sizes[next(iter(states[trial.id].artifacts.values()))] for trial in trials),
+    }
+    return tuple(found[objective] for objective in search.objectives)

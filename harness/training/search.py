@@ -1,0 +1,147 @@
+"""A sweep's search → Ray Tune's: what is tried, in which order, and what is ended early."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from harness.core.sweep import Asha, Objective, Range, Search, Trial
+from harness.training.unit import Unit, units_of
+
+_DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {"accuracy": "maximize", "size": "minimize"}
+_STUDY = "search"
+_ANY_EPOCH = 1_000_000  # more than any training has
+Config = Mapping[str, Any]
+
+
+class Work(Protocol):
+    """What there is to train: what Tune passes to a worker, as units."""
+
+    def at(self, config: Config) -> tuple[Unit, ...]: ...
+
+    def space(self) -> dict[str, Any]:
+        """Tune's parameters."""
+        ...
+
+    def settings(self, search: Search) -> dict[str, Any]:
+        """Tune's settings."""
+        ...
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Units that are known before the first one is trained."""
+
+    units: tuple[Unit, ...]
+
+    def at(self, config: Config) -> tuple[Unit, ...]:
+        return (self.units[config["index"]],)
+
+    def space(self) -> dict[str, Any]:
+        from ray import tune
+
+        return {"index": tune.grid_search(list(range(len(self.units))))}
+
+    def settings(self, search: Search) -> dict[str, Any]:
+        return {}
+
+
+ENDED_EARLY: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A point that the search has begun before; `objectives` where all its trials have ended well, or early."""
+
+    point: Config
+    objectives: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Points that Optuna finds as it goes: by a tree-structured Parzen estimator (Bergstra et al. 2011).
+
+    What was tried before is known to it; what was begun and has not ended comes first.
+    """
+
+    trials_at: Callable[[Config], Sequence[Trial]]
+    tried: tuple[Tried, ...] = ()
+    saved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def at(self, config: Config) -> tuple[Unit, ...]:
+        return units_of(self.trials_at(config), self.saved)
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Of every point that was tried."""
+        return tuple(trial for one in self.tried for trial in self.trials_at(one.point))
+
+    def left(self, search: Search) -> int:
+        """How many points are to be trained."""
+        return max(search.trials or 0, len(self.tried)) - sum(one.objectives is not None for one in self.tried)
+
+    def space(self) -> dict[str, Any]:
+        return {}
+
+    def settings(self, search: Search) -> dict[str, Any]:
+        from ray.tune.search.optuna import OptunaSearch
+
+        space = {key: _distribution(values) for key, values in (search.space or {}).items()}
+        directions = [_DIRECTIONS[objective] for objective in search.objectives]
+        several = len(directions) > 1  # else ASHA's early ends would tell it nothing
+        algorithm = OptunaSearch(
+            space,
+            metric=list(search.objectives) if several else search.objectives[0],
+            mode=[direction[:3] for direction in directions] if several else directions[0][:3],
+            study_name=_STUDY,
+            storage=self._storage(space, directions),
+            seed=search.seed + len(self.tried),  # another one, or what goes on would draw the same again
+        )
+        return {"search_alg": algorithm, "num_samples": self.left(search)}
+
+    def _storage(self, space: Mapping[str, Any], directions: Sequence[Literal["maximize", "minimize"]]) -> Any:
+        """With what was tried in it: Tune's own way knows one objective only."""
+        import optuna
+
+        storage = optuna.storages.InMemoryStorage()
+        study = optuna.create_study(storage=storage, study_name=_STUDY, directions=directions)
+        for one in self.tried:
+            if one.objectives is None:
+                study.enqueue_trial(dict(one.point))
+            else:
+                study.add_trial(_known(one.point, one.objectives, space))
+        return storage
+
+
+def _known(point: Config, objectives: tuple[float, ...], space: Mapping[str, Any]) -> Any:
+    from optuna.trial import TrialState, create_trial
+
+    ended = TrialState.PRUNED if objectives == ENDED_EARLY else TrialState.COMPLETE
+    values = list(objectives) or None
+    return create_trial(state=ended, values=values, params=dict(point), distributions=dict(space))
+
+
+def scheduler(asha: Asha | None) -> dict[str, Any]:
+    """Tune's setting for what ends trials early."""
+    if asha is None:
+        return {}
+    from ray.tune.schedulers import ASHAScheduler
+
+    return {
+        "scheduler": ASHAScheduler(
+            time_attr="epoch",
+            metric="accuracy",
+            mode="max",
+            max_t=_ANY_EPOCH,
+            grace_period=asha.grace_epochs,
+            reduction_factor=asha.reduction,
+        )
+    }
+
+
+def _distribution(values: Sequence[Any] | Range) -> Any:
+    from optuna import distributions
+
+    if not isinstance(values, Range):
+        return distributions.CategoricalDistribution(list(values))
+    if isinstance(values.low, int) and isinstance(values.high, int):
+        return distributions.IntDistribution(values.low, values.high, values.log, int(values.step or 1))
+    return distributions.FloatDistribution(values.low, values.high, values.log, values.step)

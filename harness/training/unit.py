@@ -1,0 +1,138 @@
+"""Trials that one worker trains together, and what happens meanwhile."""
+
+import os
+import platform
+import time
+import traceback
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from harness.core.errors import Reason, TrialFailed
+from harness.core.sweep import Failure, Precision, Timings, Trial
+from harness.data import Dataset
+from harness.training.events import EpochEnded, Failed, Finished, Saved, Started, UnitEvent
+from harness.training.fit import Fit, Scores
+from harness.training.snapshot import packed, unpacked
+from harness.training.trial import Stopwatch, build, finish, memory_told
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training: as `leader` says, for `trials`; a teacher's may serve none."""
+
+    leader: Trial
+    trials: tuple[Trial, ...]
+
+    @property
+    def key(self) -> str:
+        """What its checkpoint is called."""
+        return f"{self.leader.training}-{self.leader.precision}"
+
+    @property
+    def learns(self) -> bool:
+        return self.leader.recipe.distillation is not None and self.leader.precision is Precision.BINARY
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Trials of one `training`: a float network's and its int8 twin's, or a teacher's and its student's.
+
+    `saved` holds the checkpoints that an earlier process left, by key.
+    """
+
+    trials: tuple[Trial, ...]
+    saved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """In the order in which they are trained: a teacher comes before its student."""
+        served: dict[Precision, list[Trial]] = {}
+        for trial in self.trials:
+            served.setdefault(trial.precision.trained, []).append(trial)
+        parts = [self._part(precision, trials) for precision, trials in served.items()]
+        if any(part.learns for part in parts) and Precision.FLOAT32 not in served:
+            parts.append(self._part(Precision.FLOAT32, ()))
+        return tuple(sorted(parts, key=lambda part: part.learns))
+
+    def _part(self, precision: Precision, trials: Sequence[Trial]) -> Part:
+        return Part(replace(self.trials[0], precision=precision), tuple(trials))
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a worker trains: on how many threads, and how often, in seconds, it leaves a checkpoint."""
+
+    threads: int = 1
+    checkpoint_s: float = float("inf")
+
+
+def units_of(trials: Sequence[Trial], saved: Mapping[str, bytes]) -> tuple[Unit, ...]:
+    """Every trial in one of them, in the order of each one's first."""
+    together: dict[str, list[Trial]] = {}
+    for trial in trials:
+        together.setdefault(trial.training, []).append(trial)
+    return tuple(
+        Unit(tuple(group), {key: content for key, content in saved.items() if key.startswith(training)})
+        for training, group in together.items()
+    )
+
+
+def run_unit(unit: Unit, dataset: Dataset, conditions: Conditions, watch: Stopwatch) -> Iterator[UnitEvent]:
+    """Trains it part by part, and ends each trial with a Finished or a Failed.
+
+    What `watch` has measured is told of the trial that ends first: it pays for what all of them share.
+    """
+    taught: Scores | None = None
+    for part in unit.parts:
+        taught = yield from _run_part(part, unit.saved.get(part.key, b""), dataset, conditions, watch, taught)
+
+
+def _run_part(
+    part: Part, saved: bytes, dataset: Dataset, conditions: Conditions, watch: Stopwatch, taught: Scores | None
+) -> Generator[UnitEvent, None, Scores | None]:
+    """Returns its scores of the images that it was trained on, for a student; None where it failed."""
+    yield from (Started(trial, platform.node(), os.getpid()) for trial in part.trials)
+    try:
+        fit = yield from _train(part, saved, dataset, conditions, watch, taught)
+    except Exception as error:  # noqa: BLE001  (told of each trial)
+        yield from (_failed(trial, error, watch) for trial in part.trials)
+        return None
+    for trial in part.trials:
+        yield _ended(trial, fit, dataset, conditions.threads, watch)
+    return fit.training_scores() if part.leader.recipe.distillation else None
+
+
+def _train(
+    part: Part, saved: bytes, dataset: Dataset, conditions: Conditions, watch: Stopwatch, taught: Scores | None
+) -> Generator[UnitEvent, None, Fit]:
+    if part.learns and taught is None:
+        raise TrialFailed(Reason.NO_TEACHER, "The float twin that it was to learn from failed; mend that first.")
+    leader = part.leader
+    with watch.part("fit_s"), memory_told(leader):
+        fit = Fit(leader, build(leader, dataset), dataset, taught if part.learns else None)
+        with suppress(ValueError):  # a checkpoint of another version's: then the training starts anew
+            fit.restore(unpacked(saved))
+        saved_at = time.monotonic()
+        for epoch in fit.epochs():
+            yield from (EpochEnded(trial, epoch) for trial in part.trials)
+            if time.monotonic() - saved_at >= conditions.checkpoint_s:
+                yield Saved(part.key, packed(fit.snapshot()))
+                saved_at = time.monotonic()
+    return fit
+
+
+def _ended(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch) -> Finished | Failed:
+    try:
+        return Finished(trial, finish(trial, fit, dataset, threads, watch))
+    except Exception as error:  # noqa: BLE001  (told)
+        return _failed(trial, error, watch)
+
+
+def _failed(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
+    if isinstance(error, TrialFailed):
+        failure = Failure(error.reason, str(error), traceback.format_exc())
+    else:
+        message = f"{type(error).__name__}: {error}; this is a bug in the harness or the model, its log has the rest."
+        failure = Failure(Reason.BUG, message, traceback.format_exc())
+    return Failed(trial, failure, Timings(**watch.taken()), platform.node())

@@ -1,0 +1,77 @@
+"""A search goes on from what the rows say it has tried."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import Reason
+from harness.core.sweep import Failure
+from harness.pipeline.searching import sampled
+from harness.pipeline.sweeps import trials_at
+from harness.spec.sweep_file import Point, read_sweep
+from harness.store.database import open_database
+from harness.store.trials import TrialRows
+from harness.training.search import ENDED_EARLY
+from tests.store.examples import make_outcome
+
+SWEEP = """\
+name: found
+dataset: digits
+model: {name: mlp, layers: 1}
+precision: [binary]
+train: {epochs: 2}
+search:
+  method: optuna
+  trials: 9
+  objectives: [accuracy, size]
+  space:
+    model.units: [8, 64]
+    train.learning_rate: {low: 0.001, high: 0.1, log: true}
+"""
+FIRST, SECOND, THIRD = ({"model.units": 8, "train.learning_rate": rate} for rate in (0.01, 0.02, 0.03))
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> TrialRows:
+    return TrialRows(open_database(f"sqlite:///{tmp_path / 'harness.db'}"))
+
+
+def base(folder: Path, *settings: str) -> Point:
+    path = folder / "found.yaml"
+    path.write_text(SWEEP)
+    (point,) = read_sweep(path, settings)
+    return point
+
+
+def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(tmp_path: Path, rows: TrialRows) -> None:
+    point = base(tmp_path)
+    for values in (FIRST, SECOND, THIRD):
+        rows.sample("found", values, trials_at(point, values))
+    (done,), (outdone,) = trials_at(point, FIRST), trials_at(point, SECOND)
+    outcome = make_outcome(done)
+    outcome = replace(outcome, curve=tuple(replace(epoch, validation_accuracy=0.7) for epoch in outcome.curve))
+    rows.finish(outcome)
+    rows.stop(outdone.id, Failure(Reason.OUTCLASSED, "Others did better."))
+
+    search = sampled("found", point, rows)
+
+    assert [one.point for one in search.tried] == [FIRST, SECOND, THIRD]
+    expected = (0.7, outcome.artifacts[0].size_bytes)
+    assert [one.objectives for one in search.tried] == [expected, ENDED_EARLY, None]
+    assert search.left(point.values.search) == 7
+    assert sampled("another", point, rows).tried == ()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "model.layers=2",
+        "search.space={model.units: [64], train.learning_rate: [0.01]}",
+        "search.space={model.units: [8]}",
+    ],
+    ids=["other trials", "other choices", "other keys"],
+)
+def test_what_its_file_would_not_try_now_is_no_part_of_it(tmp_path: Path, rows: TrialRows, setting: str) -> None:
+    rows.sample("found", FIRST, trials_at(base(tmp_path), FIRST))
+    assert sampled("found", base(tmp_path, setting), rows).tried == ()

@@ -1,0 +1,70 @@
+"""Searches on a real Ray: Optuna's, successive halving, a budget of time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness import data
+from harness.core.errors import Reason
+from harness.core.sweep import Asha, Precision, Range, Recipe, Resources, Search, Trial
+from harness.training.cluster import train
+from harness.training.events import EpochEnded, Event, Finished, PointBegun, Stopped
+from harness.training.search import ENDED_EARLY, Listed, Sampled, Tried
+from harness.training.unit import units_of
+
+DATASETS = {"digits": data.load("digits")}
+
+
+def trial(rate: float, units: int = 16, epochs: int = 2) -> Trial:
+    recipe = Recipe(epochs=epochs, learning_rate=rate)
+    return Trial("mlp", {"layers": 1, "units": units}, {"units": units}, Precision.FLOAT32, "digits", recipe, 0)
+
+
+def trials_at(point: Mapping[str, Any], epochs: int = 2) -> tuple[Trial, ...]:
+    return (trial(point["rate"], point["units"], epochs),)
+
+
+def of_kind(events: list[Event], kind: type) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+SEARCH = Search(
+    "optuna",
+    trials=6,
+    space={"rate": Range(1e-3, 0.1, log=True), "units": (8, 64)},
+    objectives=("accuracy", "size"),
+)
+
+
+def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_was_interrupted() -> None:
+    good, bad, begun = {"rate": 0.05, "units": 64}, {"rate": 0.001, "units": 8}, {"rate": 0.02, "units": 64}
+    tried = (Tried(good, (0.95, 20_000.0)), Tried(bad, (0.1, 5_000.0)), Tried(begun), Tried(bad, ENDED_EARLY))
+    work = Sampled(trials_at, tried)
+    assert work.left(SEARCH) == 3, "one that ended early is not tried again"
+
+    events = list(train(work, DATASETS, Resources(cpu=2), SEARCH))
+
+    points = [event.point for event in of_kind(events, PointBegun)]
+    assert len(points) == 3
+    assert points[0] == begun
+    assert all(point not in (good, bad) for point in points)
+    assert all(1e-3 <= point["rate"] <= 0.1 and point["units"] in (8, 64) for point in points)
+    assert [event.trial.id for event in of_kind(events, Finished)] == [trials_at(point)[0].id for point in points]
+    assert not of_kind(events, Stopped)
+
+
+def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> None:
+    good, hopeless = trial(0.05, epochs=9), [trial(1e-7, units, epochs=9) for units in (8, 9)]
+    work = Listed(units_of([good, *hopeless], {}))
+    events = list(train(work, DATASETS, Resources(cpu=2), Search(asha=Asha(grace_epochs=2))))
+    assert [event.trial for event in of_kind(events, Finished)] == [good]
+    assert [(event.trial, event.why.reason) for event in of_kind(events, Stopped)] == [
+        (one, Reason.OUTCLASSED) for one in hopeless
+    ]
+    epochs = [event.epoch.number for event in of_kind(events, EpochEnded) if event.trial in hopeless]
+    assert max(epochs) == 2
+
+    endless = [trial(0.01, units, epochs=10**6) for units in (8, 9)]
+    events = list(train(Listed(units_of(endless, {})), DATASETS, Resources(cpu=2), Search(budget_s=1.0)))
+    assert {event.trial.id: event.why.reason for event in of_kind(events, Stopped)} == {
+        one.id: Reason.BUDGET for one in endless
+    }

@@ -1,0 +1,147 @@
+"""What trains together, and what becomes of each trial of it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from harness import data
+from harness.conversion.evaluate import predict
+from harness.core.errors import Reason
+from harness.core.sweep import Distillation, Precision, Recipe, Trial
+from harness.training.compiled import KEPT
+from harness.training.events import EpochEnded, Failed, Finished, Saved, Started, UnitEvent
+from harness.training.trial import Stopwatch
+from harness.training.unit import Conditions, Unit, run_unit, units_of
+
+PLAIN = Recipe(epochs=3, learning_rate=0.01)
+TAUGHT = replace(PLAIN, distillation=Distillation(weight=1.0))
+BINARY, FLOAT, INT8 = Precision.BINARY, Precision.FLOAT32, Precision.INT8
+
+
+def trial(precision: Precision, recipe: Recipe = PLAIN, seed: int = 0, units: int = 32) -> Trial:
+    return Trial("mlp", {"layers": 1, "units": units}, {"units": units}, precision, "digits", recipe, seed)
+
+
+def run(
+    *trials: Trial, saved: Mapping[str, bytes] | None = None, checkpoint_s: float = float("inf")
+) -> list[UnitEvent]:
+    (unit,) = units_of(trials, saved or {})
+    return list(run_unit(unit, data.load("digits"), Conditions(checkpoint_s=checkpoint_s), Stopwatch()))
+
+
+def finished(events: list[UnitEvent]) -> dict[Precision, Finished]:
+    assert not [event for event in events if isinstance(event, Failed)]
+    return {event.trial.precision: event for event in events if isinstance(event, Finished)}
+
+
+def test_one_training_serves_a_float_network_and_its_int8_twin_and_a_binary_one_has_its_own() -> None:
+    trials = [trial(precision, seed=seed) for seed in (0, 1) for precision in (BINARY, FLOAT, INT8)]
+    assert [unit.trials for unit in units_of(trials, {})] == [
+        (trials[0],),
+        (trials[1], trials[2]),
+        (trials[3],),
+        (trials[4], trials[5]),
+    ]
+
+
+def test_a_student_trains_after_its_teacher_whether_that_is_wanted_or_not() -> None:
+    (alone,) = units_of([trial(BINARY, TAUGHT)], {})
+    assert [(part.leader.precision, len(part.trials)) for part in alone.parts] == [(FLOAT, 0), (BINARY, 1)]
+    (both,) = units_of([trial(BINARY, TAUGHT), trial(INT8, TAUGHT), trial(FLOAT, TAUGHT)], {})
+    assert [(part.leader.precision, len(part.trials)) for part in both.parts] == [(FLOAT, 2), (BINARY, 1)]
+    assert all(not part.learns for unit in units_of([trial(FLOAT, TAUGHT)], {}) for part in unit.parts)
+
+
+def test_int8_is_the_float_network_quantised_and_costs_no_second_training() -> None:
+    events = run(trial(FLOAT), trial(INT8))
+    ended = finished(events)
+    float32, int8 = ended[FLOAT].outcome, ended[INT8].outcome
+    assert float32.curve == int8.curve
+    assert float32.accuracy == int8.accuracy, "of the same trained network"
+    assert (float32.timings.fit_s > 0, int8.timings.fit_s) == (True, 0.0)
+    assert [type(event) for event in events if not isinstance(event, EpochEnded)] == [
+        Started,
+        Started,
+        Finished,
+        Finished,
+    ]
+    assert int8.artifacts[0].size_bytes < float32.artifacts[0].size_bytes
+    assert int8.artifacts[0].sha256 != float32.artifacts[0].sha256
+
+
+@pytest.mark.parametrize("precision", [BINARY, FLOAT, INT8])
+def test_a_trial_gives_the_same_file_alone_and_beside_its_twins(precision: Precision) -> None:
+    alone = finished(run(trial(precision)))[precision].outcome
+    beside = finished(run(trial(BINARY)) if precision is BINARY else run(trial(FLOAT), trial(INT8)))
+    assert beside[precision].outcome.artifacts[0].sha256 == alone.artifacts[0].sha256
+
+
+def test_a_student_learns_its_teachers_answers() -> None:
+    recipe = replace(TAUGHT, epochs=15)
+    taught = finished(run(trial(BINARY, recipe), trial(FLOAT, recipe)))
+    images = data.load("digits").test.images
+
+    files = [taught[precision].outcome.files for precision in (BINARY, FLOAT)]
+    student, teacher = (predict(file, images).argmax(axis=1) for named in files for file in named.values())
+    assert (student == teacher).mean() > 0.85
+
+
+def test_without_its_teacher_a_student_fails_and_says_why() -> None:
+    hopeless = replace(TAUGHT, optimizer="sgd", learning_rate=1e30)
+    reasons = {
+        event.trial.precision: event.failure
+        for event in run(trial(BINARY, hopeless), trial(FLOAT, hopeless))
+        if isinstance(event, Failed)
+    }
+    assert reasons[FLOAT].reason is Reason.DIVERGED
+    assert reasons[BINARY].reason is Reason.NO_TEACHER
+    assert "float twin" in reasons[BINARY].message
+
+
+def test_what_is_unknown_to_us_is_told_with_its_log_and_ends_no_other_trial() -> None:
+    impossible = replace(trial(BINARY), parameters={"layers": 1, "units": -5})
+    (failed,) = (event for event in run(impossible) if isinstance(event, Failed))
+    assert failed.failure.reason is Reason.BUG
+    assert "Traceback" in failed.failure.log
+
+
+def test_a_training_that_goes_on_from_its_checkpoint_gives_the_same_files() -> None:
+    recipe = replace(TAUGHT, epochs=4)
+    trials = trial(BINARY, recipe), trial(FLOAT, recipe)
+    whole = run(*trials, checkpoint_s=0)
+    checkpoints = [event for event in whole if isinstance(event, Saved)]
+    assert [event.key for event in checkpoints] == 4 * [f"{trials[0].training}-float32"] + 4 * [
+        f"{trials[0].training}-binary"
+    ]
+
+    interrupted_in_the_students_second_epoch = {event.key: event.content for event in checkpoints[:6]}
+    resumed = run(*trials, saved=interrupted_in_the_students_second_epoch)
+    assert [event.epoch.number for event in resumed if isinstance(event, EpochEnded)] == [3, 4]
+    for precision, one in finished(whole).items():
+        again = finished(resumed)[precision].outcome
+        assert again.artifacts == one.outcome.artifacts
+        assert [(e.number, e.loss) for e in again.curve] == [(e.number, e.loss) for e in one.outcome.curve]
+
+
+def test_what_one_trial_compiles_serves_the_next_and_changes_none_of_its_numbers() -> None:
+    """A trial's numbers are the same after another of its form as on a worker that has trained nothing."""
+    first, second = trial(BINARY, seed=1), trial(BINARY, replace(PLAIN, learning_rate=0.02, epochs=4), seed=2)
+    KEPT.clear()
+    alone = finished(run(second))[BINARY].outcome
+    KEPT.clear()
+    run(first)
+    after = finished(run(second))[BINARY].outcome
+    (compiled,) = KEPT.values()
+    assert compiled.epoch.experimental_get_tracing_count() == 1
+    assert after.artifacts == alone.artifacts
+    assert [epoch.loss for epoch in after.curve] == [epoch.loss for epoch in alone.curve]
+
+
+def test_a_checkpoint_of_another_network_is_left_aside() -> None:
+    wide = [event for event in run(trial(BINARY, units=48), checkpoint_s=0) if isinstance(event, Saved)]
+    key = f"{trial(BINARY).training}-binary"
+    for content in (wide[-1].content, b"not one at all"):
+        resumed = run(trial(BINARY), saved={key: content})
+        assert [event.epoch.number for event in resumed if isinstance(event, EpochEnded)] == [1, 2, 3]
+    assert Unit((trial(BINARY),)).saved == {}

@@ -2,10 +2,10 @@
 
 import struct
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flatbuffers import flexbuffers
 from tflite.Model import Model
@@ -14,28 +14,72 @@ from tflite.utils import opcode2name
 
 from harness.core.sweep import Anatomy
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 IDENTIFIER = b"TFL3"
 _PLACEHOLDER_CODE = 127  # the field that held the code until it outgrew a byte, in files of both kinds
-_BINARY_CONVOLUTION = "LceBconv2d"
+BINARY_CONVOLUTION = "LceBconv2d"
+PACKED = 32  # channels in a value of a tensor of signs (docs.larq.dev/compute-engine/api/operators)
 _DTYPES = {value: name.lower() for name, value in vars(TensorType).items() if name.isupper()}
 _Found = TypeVar("_Found")
+Shape = tuple[int, ...]
+Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Tensor:
     """What goes into a model or comes out of it: `shape` has 1 where a dimension is dynamic.
 
-    `dtype` is numpy's name, but for types that numpy does not have, such as `string` or `int4`.
+    `dtype` is numpy's name, but for types that numpy does not have, such as `string`, `int4` or `unknown`.
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: Shape
     dtype: str
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One step of an inference.
+
+    `inputs` and `outputs` are indices of its graph's tensors, -1 for an optional one that is left out. `options` are
+    those of a binary convolution, `macs` its multiply-accumulates.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Options
+    macs: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A subgraph: its operators in the order in which they run, and by index the bytes of tensors that are constant."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    constants: Mapping[int, "NDArray[np.uint8]"] = field(repr=False, compare=False)
 
 
 def anatomy(flatbuffer: bytes) -> Anatomy:
     """Counts over every subgraph, for one inference. Raises ValueError where the bytes are no TensorFlow Lite model."""
-    return _read(flatbuffer, _count)
+    operators = [operator for graph in graphs(flatbuffer) for operator in graph.operators]
+    kinds = Counter(operator.kind for operator in operators)
+    binary = sum(operator.macs for operator in operators if operator.kind == BINARY_CONVOLUTION)
+    macs = sum(operator.macs for operator in operators)
+    return Anatomy(dict(sorted(kinds.items())), binary_macs=binary, float_macs=macs - binary)
+
+
+def graphs(flatbuffer: bytes) -> tuple[Graph, ...]:
+    """Every subgraph. Raises ValueError as `anatomy` does."""
+
+    def look(model: Any) -> tuple[Graph, ...]:
+        return tuple(_graph(model, model.Subgraphs(i)) for i in range(model.SubgraphsLength()))
+
+    return _read(flatbuffer, look)
 
 
 def inputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
@@ -57,15 +101,30 @@ def _read(flatbuffer: bytes, look: Callable[[Any], _Found]) -> _Found:
         raise ValueError("is no whole TensorFlow Lite model: it ends too soon or points outside itself") from error
 
 
-def _count(model: Any) -> Anatomy:
-    operators: Counter[str] = Counter()
-    macs: Counter[bool] = Counter()
-    for graph in (model.Subgraphs(i) for i in range(model.SubgraphsLength())):
-        for operator in (graph.Operators(i) for i in range(graph.OperatorsLength())):
-            name = _name(model.OperatorCodes(operator.OpcodeIndex()))
-            operators[name] += 1
-            macs[name == _BINARY_CONVOLUTION] += _macs(name, graph, operator)
-    return Anatomy(dict(sorted(operators.items())), binary_macs=macs[True], float_macs=macs[False])
+def _graph(model: Any, graph: Any) -> Graph:
+    tensors = _tensors(graph, range(graph.TensorsLength()))
+    operators = tuple(_operator(model, tensors, graph.Operators(i)) for i in range(graph.OperatorsLength()))
+    buffers = {index: model.Buffers(graph.Tensors(index).Buffer()) for index in range(len(tensors))}
+    constants = {index: buffer.DataAsNumpy() for index, buffer in buffers.items() if buffer.DataLength()}
+    return Graph(tensors, operators, constants)
+
+
+def _operator(model: Any, tensors: tuple[Tensor, ...], operator: Any) -> Operator:
+    kind = _name(model.OperatorCodes(operator.OpcodeIndex()))
+    inputs = tuple(operator.Inputs(i) for i in range(operator.InputsLength()))
+    outputs = tuple(operator.Outputs(i) for i in range(operator.OutputsLength()))
+    options = _options(operator) if kind == BINARY_CONVOLUTION else {}
+    count = _MACS.get(kind)
+    macs = count(_shapes(tensors, inputs), _shapes(tensors, outputs), options) if count else 0
+    return Operator(kind, inputs, outputs, options, macs)
+
+
+def _shapes(tensors: Sequence[Tensor], indices: Sequence[int]) -> list[Shape]:
+    return [tensors[index].shape if index >= 0 else () for index in indices]
+
+
+def _options(operator: Any) -> Options:
+    return dict(flexbuffers.Loads(bytearray(operator.CustomOptionsAsNumpy().tobytes())))
 
 
 def _tensors(graph: Any, indices: Any) -> tuple[Tensor, ...]:
@@ -74,7 +133,8 @@ def _tensors(graph: Any, indices: Any) -> tuple[Tensor, ...]:
 
 def _tensor(tensor: Any) -> Tensor:
     shape = tuple(abs(int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength()))  # -1 where it is dynamic
-    return Tensor(tensor.Name().decode(), shape, _DTYPES[tensor.Type()])
+    name = (tensor.Name() or b"").decode(errors="replace")
+    return Tensor(name, shape, _DTYPES.get(tensor.Type(), "unknown"))
 
 
 def _name(code: Any) -> str:
@@ -86,48 +146,40 @@ def _name(code: Any) -> str:
     )
 
 
-def _macs(name: str, graph: Any, operator: Any) -> int:
-    count = _MACS.get(name)
-    return count(graph, operator) if count else 0
-
-
-def _shape(graph: Any, tensor: int) -> list[int]:
-    return [int(size) for size in graph.Tensors(tensor).ShapeAsNumpy()]
-
-
-def _convolution(graph: Any, operator: Any) -> int:
+def _convolution(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
     """Each output value sums over one filter: kernel height × width × input channels (filters are OHWI)."""
-    return prod(_shape(graph, operator.Outputs(0))) * prod(_shape(graph, operator.Inputs(1))[1:])
+    return prod(outputs[0]) * prod(inputs[1][1:])
 
 
-def _binary_convolution(graph: Any, operator: Any) -> int:
-    """The same, but both ends may be bit-packed, 32 channels a value: counts come from the filter and the options."""
-    channels_out, *kernel, _ = _shape(graph, operator.Inputs(1))
-    options = flexbuffers.Loads(bytearray(operator.CustomOptionsAsNumpy().tobytes()))
-    positions = prod(_shape(graph, operator.Outputs(0))[:-1])
-    return int(positions * channels_out * prod(kernel) * options["channels_in"])
+def _binary_convolution(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> int:
+    """The same, but both ends may be bit-packed: counts come from the filter and the options.
+
+    A filter of a grouped convolution has some of the channels, in whole packed values.
+    """
+    channels_out, *kernel, packed = inputs[1]
+    channels = min(options["channels_in"], PACKED * packed)
+    return int(prod(outputs[0][:-1]) * channels_out * prod(kernel) * channels)
 
 
-def _depthwise(graph: Any, operator: Any) -> int:
-    _, *kernel, _ = _shape(graph, operator.Inputs(1))
-    return prod(_shape(graph, operator.Outputs(0))) * prod(kernel)
+def _depthwise(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
+    return prod(outputs[0]) * prod(inputs[1][1:-1])
 
 
-def _transposed_convolution(graph: Any, operator: Any) -> int:
+def _transposed_convolution(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
     """Each input value (the third input) meets one filter for each output channel."""
-    return prod(_shape(graph, operator.Inputs(2))) * prod(_shape(graph, operator.Inputs(1))[:-1])
+    return prod(inputs[2]) * prod(inputs[1][:-1])
 
 
-def _fully_connected(graph: Any, operator: Any) -> int:
-    return prod(_shape(graph, operator.Outputs(0))) * _shape(graph, operator.Inputs(1))[-1]
+def _fully_connected(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
+    return prod(outputs[0]) * inputs[1][-1]
 
 
-def _batch_matmul(graph: Any, operator: Any) -> int:
-    return prod(_shape(graph, operator.Outputs(0))) * _shape(graph, operator.Inputs(0))[-1]
+def _batch_matmul(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
+    return prod(outputs[0]) * inputs[0][-1]
 
 
-_MACS: dict[str, Callable[[Any, Any], int]] = {
-    _BINARY_CONVOLUTION: _binary_convolution,
+_MACS: dict[str, Callable[[Sequence[Shape], Sequence[Shape], Options], int]] = {
+    BINARY_CONVOLUTION: _binary_convolution,
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
     "TRANSPOSE_CONV": _transposed_convolution,

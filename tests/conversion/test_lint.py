@@ -1,0 +1,327 @@
+"""Each rule, with a converted network that breaks it and one that keeps to it; what the costs add up to."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.bench import CANARIES
+from harness.conversion.anatomy import BINARY_CONVOLUTION, Graph, Operator, Tensor, anatomy, graphs
+from harness.conversion.convert import convert
+from harness.conversion.evaluate import predict
+from harness.conversion.lint import RULES, Advice, Report, advise, lint
+from harness.conversion.network import Network, binary, corrections
+from harness.core.sweep import Precision
+
+MODELS = Path(__file__).parents[1] / "data" / "models"
+BINARY = (MODELS / "binary_64.tflite").read_bytes()
+FLOAT = (MODELS / "float_64.tflite").read_bytes()
+Shape = tuple[int, ...]
+NO_SAMPLES = np.zeros(0, np.float32)
+
+
+def sequence(shape: Shape, *layers: Any) -> Any:
+    from harness.models.keras import keras
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.layers.Input(shape), *layers], name="net")
+
+
+def quantised(filters: int, size: int = 3, **settings: Any) -> Any:
+    """A binary convolution as LCE likes it, but for `settings`."""
+    from harness.models.keras import larq
+
+    wanted = {"padding": "same", "pad_values": 1.0, "input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign"}
+    return larq.layers.QuantConv2D(filters, size, use_bias=False, **{**wanted, **settings})
+
+
+def dense(units: int, **settings: Any) -> Any:
+    from harness.models.keras import larq
+
+    return larq.layers.QuantDense(units, use_bias=False, kernel_quantizer="ste_sign", **settings)
+
+
+def layer(name: str, *arguments: Any, **settings: Any) -> Any:
+    from harness.models.keras import layers
+
+    return getattr(layers, name)(*arguments, **settings)
+
+
+def norm() -> Any:
+    """As if trained: none of its four vectors is all zeros or ones."""
+    centred = {"beta_initializer": "random_normal", "moving_mean_initializer": "random_normal"}
+    return layer("BatchNormalization", gamma_initializer="random_uniform", **centred)
+
+
+def signs() -> Any:
+    from harness.models.keras import larq
+
+    return larq.quantizers.SteSign()
+
+
+WIDE, NARROW = (8, 8, 128), (4, 4, 32)
+# By rule: a network that breaks it, and the same with that one thing put right.
+NETWORKS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "input_channels": (
+        lambda: sequence((8, 8, 40), quantised(64), norm()),
+        lambda: sequence((8, 8, 64), quantised(64), norm()),
+    ),
+    "output_channels": (
+        lambda: sequence(WIDE, quantised(12), norm()),
+        lambda: sequence(WIDE, quantised(16), norm()),
+    ),
+    "kernel_depth": (
+        lambda: sequence((8, 8, 32), quantised(16), norm()),
+        lambda: sequence((8, 8, 64), quantised(16), norm()),
+    ),
+    "zero_padding": (
+        lambda: sequence(WIDE, quantised(128, pad_values=0.0), norm(), quantised(128), norm()),
+        lambda: sequence(WIDE, quantised(128), norm(), quantised(128), norm()),
+    ),
+    "unfused": (
+        lambda: sequence(WIDE, quantised(128), norm(), layer("ReLU"), quantised(128), norm()),
+        lambda: sequence(WIDE, quantised(128), layer("ReLU"), norm(), quantised(128), norm()),
+    ),
+    "float_pool": (
+        lambda: sequence(WIDE, quantised(128), layer("MaxPool2D"), norm(), quantised(128), norm()),
+        lambda: sequence(WIDE, quantised(128), norm(), layer("MaxPool2D"), quantised(128), norm()),
+    ),
+    "dense": (
+        lambda: sequence((128,), dense(64, input_quantizer="ste_sign"), norm()),
+        lambda: sequence((1, 1, 128), quantised(64, 1), norm(), layer("Flatten")),
+    ),
+    "binary_weights": (
+        lambda: sequence((8, 8, 3), quantised(128, input_quantizer=None, pad_values=0.0), norm(), quantised(128)),
+        lambda: sequence((8, 8, 3), layer("Conv2D", 128, 3, padding="same"), norm(), quantised(128)),
+    ),
+    "unpacking": (
+        lambda: sequence(NARROW, layer("Activation", signs()), layer("DepthwiseConv2D", 3), norm()),
+        lambda: sequence(NARROW, layer("DepthwiseConv2D", 3), norm()),
+    ),
+    "float_layer": (
+        lambda: sequence((8, 8, 3), layer("Conv2D", 128, 3), norm(), quantised(8, 1)),
+        lambda: sequence((8, 8, 1), layer("Conv2D", 128, 1), norm(), quantised(128)),
+    ),
+}
+
+
+@cache
+def breaking(rule: str) -> bytes:
+    return convert(NETWORKS[rule][0](), Precision.BINARY, NO_SAMPLES)
+
+
+@cache
+def keeping(rule: str) -> bytes:
+    return convert(NETWORKS[rule][1](), Precision.BINARY, NO_SAMPLES)
+
+
+def about(rule: str, model: bytes) -> list[Advice]:
+    return [one for one in lint(model).advice if one.rule == rule]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_network_that_breaks_a_rule_is_told_and_one_that_keeps_to_it_is_not(rule: str) -> None:
+    assert len(about(rule, breaking(rule))) == 1
+    assert not about(rule, keeping(rule))
+
+
+@pytest.mark.parametrize("rule", ["output_channels", "zero_padding", "unfused", "float_pool", "dense"])
+def test_once_it_is_put_right_nothing_else_is_found(rule: str) -> None:
+    report = lint(keeping(rule))
+    assert not report.advice
+    assert report.summary.startswith(f"Nothing to advise: {report.binary_layers} binary layer")
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        ("input_channels", "40 input channels are stored as 64: 33.8 % of"),  # 9 × 24 of 640
+        ("output_channels", "12 filters are computed as 16: 25.0 % of"),
+        ("kernel_depth", "a filter's 9 × 32 = 288 values are padded to 384: 25.0 % of"),
+        ("zero_padding", "3.58 k of 8.19 k outputs are corrected at the edges, and all are binarized by another"),
+        ("unfused", "RELU after it: 8.19 k float operations"),
+        ("float_pool", "8.19 k float values are pooled"),
+        ("dense", "binary weights run as float32: 8.19 k MACs and 32.8 kB, as bits"),
+        ("binary_weights", "binary weights run as float32: 221 k MACs and 13.8 kB, as bits"),
+        ("unpacking", "512 signs are unpacked to numbers, for DEPTHWISE_CONV_2D"),
+        ("float_layer", "124 k float MACs, where all binary layers are 576 OPs"),
+    ],
+)
+def test_a_cost_is_told_in_numbers(rule: str, wanted: str) -> None:
+    (found,) = about(rule, breaking(rule))
+    assert found.cost.startswith(wanted)
+
+
+def test_a_share_is_of_all_that_is_done() -> None:
+    (found,) = about("kernel_depth", breaking("kernel_depth"))
+    convolution, packing = 64 * 16 * 384 / 64, 8 * 8 * 32
+    assert found.share == pytest.approx(64 * 16 * 96 / 64 / (convolution + packing))
+
+
+def test_a_layer_is_called_as_in_keras_even_where_it_is_fused_with_the_next() -> None:
+    report = lint(convert(sequence((8, 8, 96), *(quantised(36) for _ in range(3))), Precision.BINARY, NO_SAMPLES))
+    named = [(one.number, one.layer) for one in report.advice if one.rule == "output_channels"]
+    assert sorted(named) == [(1, "quant_conv2d"), (2, "quant_conv2d_1"), (3, "quant_conv2d_2")]
+
+
+def test_other_layers_are_called_by_what_they_were_fused_with() -> None:
+    assert [one.layer for one in about("binary_weights", breaking("binary_weights"))] == ["quant_conv2d"]
+    assert [one.layer for one in about("dense", breaking("dense"))] == ["quant_dense"]
+    assert [one.layer for one in about("binary_weights", BINARY)] == ["batch_normalization_4"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "wanted"),
+    [
+        (lambda: [layer("PReLU", "random_normal", shared_axes=[1, 2]), norm()], "no other activation fuses"),
+        (lambda: [layer("AveragePooling2D"), norm()], "put BatchNormalization between convolution and pool"),
+        (lambda: [norm(), layer("ReLU")], "order them QuantConv2D, ReLU, BatchNormalization, and pad with ones"),
+    ],
+    ids=["another activation", "pool", "order"],
+)
+def test_what_does_not_fuse_is_told_with_what_would(layers: Callable[[], list[Any]], wanted: str) -> None:
+    (found,) = about("unfused", convert(sequence(WIDE, quantised(32), *layers()), Precision.BINARY, NO_SAMPLES))
+    assert found.change.endswith(wanted)
+
+
+def test_a_pool_at_the_end_may_be_float() -> None:
+    model = convert(sequence(WIDE, quantised(32), norm(), layer("MaxPool2D")), Precision.BINARY, NO_SAMPLES)
+    assert "MAX_POOL_2D" in anatomy(model).operators
+    assert not lint(model).advice
+
+
+def test_padding_with_zeros_keeps_even_the_right_order_from_fusing() -> None:
+    layers = [quantised(32, 1, pad_values=0.0), layer("ReLU"), norm()]
+    model = convert(sequence(WIDE, *layers), Precision.BINARY, NO_SAMPLES)
+    assert [one.rule for one in lint(model).advice] == ["unfused"], "a 1x1 kernel has no edge to correct"
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "strides"), [((8, 8, 32), 3, 1), ((7, 10, 32), 3, 2), ((9, 6, 32), (5, 2), 1)]
+)
+def test_what_is_corrected_are_the_outputs_that_padding_reaches(shape: Shape, size: Any, strides: int) -> None:
+    """The interpreter itself shows which: those that come out otherwise where padding is with ones."""
+    zeros, ones = (
+        convert(sequence(shape, quantised(32, size, strides=strides, pad_values=pad)), Precision.BINARY, NO_SAMPLES)
+        for pad in (0.0, 1.0)
+    )
+    images = np.random.default_rng(0).uniform(-1, 1, (4, *shape)).astype(np.float32)
+    differ = (predict(zeros, images) != predict(ones, images)).any(axis=(0, 3))
+    network, operator = convolution(zeros)
+    assert corrections(network, operator) == 32 * differ.sum() > 0
+    assert corrections(*convolution(ones)) == 0
+
+
+def convolution(model: bytes) -> tuple[Network, Operator]:
+    (graph,) = graphs(model)
+    (found,) = (operator for operator in graph.operators if operator.kind == BINARY_CONVOLUTION)
+    return Network(graph), found
+
+
+def test_a_grouped_convolution_does_one_groups_work_for_each_filter() -> None:
+    model = convert(sequence((8, 8, 64), quantised(64, groups=2)), Precision.BINARY, NO_SAMPLES)
+    assert anatomy(model).binary_macs == 8 * 8 * 64 * 9 * 32
+    assert binary(*convolution(model)).stored == 32
+
+
+@pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.INT8])
+def test_a_network_without_binary_layers_has_nothing_to_mend(precision: Precision) -> None:
+    samples = np.zeros((1, 8, 8, 3), np.float32)
+    model = convert(sequence((8, 8, 3), layer("Conv2D", 12, 3), norm(), layer("ReLU")), precision, samples)
+    assert lint(model).advice == lint(FLOAT).advice == ()
+    assert lint(model).summary == "Nothing to advise: there are no binary layers, which the rules are about."
+
+
+def test_a_network_of_dense_binary_layers_alone_is_told_though_nothing_in_it_is_binary() -> None:
+    report = lint(breaking("dense"))
+    assert report.binary_layers == 0
+    assert {one.rule for one in report.advice} == {"dense", "unpacking"}
+
+
+def test_the_canary_keeps_to_every_rule() -> None:
+    assert not lint((CANARIES / "binary.tflite").read_bytes()).advice
+
+
+def test_advice_comes_worst_first_and_is_summed_up() -> None:
+    report = lint(BINARY)
+    shares = [one.share for one in report.advice]
+    assert shares == sorted(shares, reverse=True)
+    assert report.summary.startswith("4 layers could be faster: 95.2 % of the model's work, which is 4.46 k OPs")
+
+
+def holds(report: Report) -> None:
+    assert isfinite(report.work)
+    assert report.work >= 0
+    assert all(0 < one.share <= 1 for one in report.advice)
+    assert sum(one.share for one in report.advice) <= 1 + 1e-9, "no work is counted twice"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_shares_add_up_to_no_more_than_all(rule: str) -> None:
+    holds(lint(breaking(rule)))
+    holds(lint(keeping(rule)))
+
+
+sizes = st.integers(1, 70)
+
+
+@given(st.tuples(sizes, sizes), sizes, sizes, st.tuples(st.integers(1, 7), st.integers(1, 7)), st.data())
+@settings(max_examples=200, deadline=None)
+def test_shares_of_any_binary_convolution_add_up(
+    place: tuple[int, int], channels: int, filters: int, kernel: tuple[int, int], data: st.DataObject
+) -> None:
+    stride, dilation = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2))
+    options = {
+        "channels_in": channels,
+        "padding": 0,
+        "pad_values": data.draw(st.integers(0, 1)),
+        **{f"stride_{axis}": stride for axis in ("height", "width")},
+        **{f"dilation_{axis}_factor": dilation for axis in ("height", "width")},
+    }
+    outputs = tuple(-(-size // stride) for size in place)
+    tensors = (
+        Tensor("image", (1, *place, -(-channels // 32)), "int32"),
+        Tensor("filters", (filters, *kernel, -(-channels // 32)), "int32"),
+        Tensor("scores", (1, *outputs, filters), "float32"),
+        Tensor("signs", (1, *outputs, -(-filters // 32)), "int32"),
+    )
+    found = Operator(BINARY_CONVOLUTION, (0, 1, -1), (2,), options, 0)
+    graph = Graph(tensors, (found, Operator("LceQuantize", (2,), (3,), {}, 0)), {})
+    holds(advise([graph]))
+    sized = binary(Network(graph), found)
+    assert sized.macs >= sized.positions * filters * channels * sized.kernel
+    assert 0 <= corrections(Network(graph), found) <= sized.positions * filters
+
+
+@given(st.sampled_from([BINARY, FLOAT]), st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_model_with_damaged_bytes_is_looked_at_or_refused_in_words(model: bytes, data: st.DataObject) -> None:
+    damaged = bytearray(model)
+    near_an_end = st.integers(0, 600) | st.integers(len(model) - 6000, len(model) - 1)
+    for position in data.draw(st.lists(near_an_end, min_size=1, max_size=8)):
+        damaged[position] = data.draw(st.integers(0, 255))
+    try:
+        report = lint(bytes(damaged))
+    except ValueError as error:
+        assert str(error).startswith("is no ")  # noqa: PT017
+    else:
+        assert report.summary
+
+
+def test_every_rule_is_explained_in_the_manual(repository: Path) -> None:
+    manual = (repository / "docs" / "fast_models.md").read_text()
+    wanted = [f"| `{name}` | {rule.says} | {rule.source} |" for name, rule in RULES.items()]
+    assert section(manual.splitlines(), wanted[0], len(wanted)) == wanted
+    assert [line for line in manual.splitlines() if line.startswith("### ")] == [f"### `{name}`" for name in RULES]
+
+
+def section(lines: Sequence[str], first: str, length: int) -> list[str]:
+    start = lines.index(first)
+    return [*lines[start : start + length]]

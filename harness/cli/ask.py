@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from pathlib import Path
 
+from harness.cli.jobs import print_jobs
 from harness.cli.session import Session, console
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
@@ -118,13 +119,14 @@ def _share(percent: str) -> float:
 
 def status() -> None:
     """What was submitted, the devices and what waits for them, and what failed and why."""
-    reader = Session.here().reader
-    out = console()
+    session = Session.here()
+    reader, out = session.reader, console()
     numbers = ("trials", "done", "failed", "waiting", "measured", "failed cases")
     shown = table("sweep", *numbers, "last submitted", right=numbers)
     for row in ask(reader, named_queries()["sweeps"].sql).values:
         add(shown, *(str(value) for value in row))
     out.print(shown)
+    print_jobs(out, session)
     devices = ask(reader, named_queries()["devices"].sql)
     if devices.values:
         out.print("\nDevices:")

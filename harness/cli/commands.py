@@ -63,10 +63,18 @@ def sweep(
     address: Annotated[
         str | None, typer.Option(help="A running Ray cluster; without it Ray is started on this machine.")
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Let a Ray cluster on this machine run it, also when this shell has ended.")
+    ] = False,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Train, convert and evaluate the trials of a sweep that are not there yet, and benchmark them if asked."""
+    if detach and not dry_run:
+        from harness.cli.detach import detach as run
+
+        run(file, settings or [], bench or fleet, fleet, address, devices)
+        return
     from harness.cli.submit import submit
 
     end(submit(file, settings or [], bench or fleet, fleet, address, dry_run, devices))
@@ -133,6 +141,21 @@ def bench(
 
 
 @app.command()
+def lint(
+    file: Annotated[
+        Path, typer.Argument(metavar="MODEL|SWEEP", help="A .tflite file, or a sweep file: jobs/quickstart.yaml.")
+    ],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the sweep file.")
+    ] = None,
+) -> None:
+    """Say which layers could be faster with Larq Compute Engine, what they cost and what to change; train nothing."""
+    from harness.cli.lint import lint_file
+
+    end(lint_file(file, settings or []))
+
+
+@app.command()
 def query(
     question: Annotated[
         str | None,
@@ -175,11 +198,27 @@ def compare(
 
 
 @app.command()
-def status() -> None:
+def status(
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print what the newest job says, until it is over; end as it ended.")
+    ] = False,
+) -> None:
     """What was submitted, the devices and what waits for them, and what failed and why."""
+    if follow:
+        from harness.cli.jobs import follow as run_on
+
+        end(run_on())
     from harness.cli.ask import status as run
 
     run()
+
+
+@app.command(hidden=True)
+def end_job(job: str, code: int) -> None:
+    """What a detached command does last: note how it ended."""
+    from harness.cli.jobs import end_job as run
+
+    run(job, code)
 
 
 @app.command()

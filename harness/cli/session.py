@@ -9,9 +9,11 @@ from rich.console import Console
 
 from harness.store.artifacts import ArtifactFiles
 from harness.store.cases import CaseRows
+from harness.store.checkpoints import CheckpointFiles
 from harness.store.database import open_database, open_read_only
 from harness.store.devices import DeviceRows
 from harness.store.history import History
+from harness.store.jobs import JobRows
 from harness.store.leases import Leases
 from harness.store.observations import ObservationRows
 from harness.store.tools import ToolFiles
@@ -56,6 +58,10 @@ class Session:
         return TrialRows(self.engine)
 
     @property
+    def jobs(self) -> JobRows:
+        return JobRows(self.engine)
+
+    @property
     def cases(self) -> CaseRows:
         return CaseRows(self.engine)
 
@@ -82,3 +88,7 @@ class Session:
     @property
     def files(self) -> ArtifactFiles:
         return ArtifactFiles(self.workspace.artifacts)
+
+    @property
+    def checkpoints(self) -> CheckpointFiles:
+        return CheckpointFiles(self.workspace.checkpoints)

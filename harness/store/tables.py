@@ -31,6 +31,7 @@ sweep_trials = Table(
     Column("sweep", String(200), primary_key=True),
     Column("trial_id", ForeignKey("trials.id"), primary_key=True),
     Column("submitted_at", String(32), nullable=False),
+    Column("point", Text),  # JSON, where a search sampled it
 )
 
 trials = Table(
@@ -55,6 +56,21 @@ trials = Table(
     *(Column(part, Float) for part in ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s")),
     Column("submitted_at", String(32), nullable=False),
     Column("finished_at", String(32)),
+)
+
+# Sweeps that were handed over to a Ray cluster: Ray forgets its jobs when it ends, these rows don't.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),  # Ray's submission id
+    Column("sweep", String(200), nullable=False, index=True),
+    Column("file", Text, nullable=False),
+    Column("node", String(200), nullable=False),  # the machine that it runs on
+    Column("server", String(200), nullable=False),  # where Ray Jobs answers there: a URL
+    Column("state", String(16), nullable=False),  # pending, running, done, failed, stopped or lost
+    Column("message", Text, nullable=False),
+    Column("submitted_at", String(32), nullable=False),
+    Column("ended_at", String(32)),
 )
 
 epochs = Table(

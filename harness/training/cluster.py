@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -96,6 +97,7 @@ def _ray(address: str | None, code: Sequence[str]) -> Iterator[Any]:
     # What Ray logs and prints of a trial is an event of ours.
     logging.disable(logging.CRITICAL)
     ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
+    polite = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address or "local",
@@ -110,6 +112,7 @@ def _ray(address: str | None, code: Sequence[str]) -> Iterator[Any]:
             raise HarnessError(f"Can't start Ray on this machine: {words}; see `harness doctor`.") from error
         hint = "if it asks for a token, set RAY_AUTH_MODE=token and the token here."
         raise RequestError(f"--address {address}: can't be joined: {words}; {hint}") from error
+    signal.signal(signal.SIGTERM, polite)  # Ray has put one in its place that aborts the process
     try:
         yield ray
     finally:

@@ -123,3 +123,5 @@ def warm_up(threads: int) -> None:
     import_module("larq_compute_engine")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    for gpu in tf.config.list_physical_devices("GPU"):  # it may be shared with another worker
+        tf.config.experimental.set_memory_growth(gpu, True)

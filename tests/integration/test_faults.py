@@ -1,12 +1,14 @@
 """What goes wrong in one trial stays there; what ends the command loses nothing that was done."""
 
 import signal
+import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.harness_cli import Cli, wait_for_line
+from tests.waiting import wait_until
 
 DONE = "kB at"
 
@@ -26,10 +28,10 @@ LONGER = """
 name: longer
 dataset: digits
 model: {name: mlp, layers: 1}
-precision: [float32]
-train: {epochs: 2}
-resources: {cpu: 2}
-grid: {model.units: [8, 16, 24, 32]}
+precision: [binary, float32, int8]
+train: {epochs: 60, learning_rate: 0.01}
+resources: {cpu: 2, checkpoint_s: 0.001}
+grid: {model.units: [8, 16]}
 """
 
 
@@ -58,7 +60,7 @@ def test_trials_that_diverge_or_do_not_fit_fail_alone(cli: Cli, tmp_path: Path) 
     assert "failed before" in again
 
 
-def test_interrupted_or_killed_it_goes_on_where_it_was(cli: Cli, tmp_path: Path) -> None:
+def test_interrupted_and_killed_it_ends_as_if_nothing_had_been(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "longer.yaml"
     sweep.write_text(LONGER)
 
@@ -73,12 +75,15 @@ def test_interrupted_or_killed_it_goes_on_where_it_was(cli: Cli, tmp_path: Path)
     assert finished
 
     second = cli.start("submit", "sweep", sweep)
-    assert f"{4 - len(finished)} to train, {len(finished)} already done" in wait_for_line(second, "to train")
-    wait_for_line(second, DONE)
+    assert f"{6 - len(finished)} to train, {len(finished)} already done" in wait_for_line(second, "to train")
+    checkpoints = cli.home / "checkpoints"
+    wait_until(lambda: any(checkpoints.glob("*.npz")), "a training leaves a checkpoint", 120)
+    _worker(second).kill()
+    assert "killed" in wait_for_line(second, "failed")
+    wait_until(lambda: len(list(checkpoints.glob("*.npz"))) > 1, "the next one leaves another", 120)
     workers = psutil.Process(second.pid).children(recursive=True)
     second.kill()
     second.communicate()
-    assert _finished(cli) > finished
     gone, alive = psutil.wait_procs(workers, timeout=240)
     assert gone
     running = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
@@ -86,10 +91,30 @@ def test_interrupted_or_killed_it_goes_on_where_it_was(cli: Cli, tmp_path: Path)
 
     third = cli.run("submit", "sweep", sweep)
     assert third.returncode == 0, third.stdout + third.stderr
-    assert len(_finished(cli)) == 4
     doubled = "SELECT trial_id FROM trial_artifacts GROUP BY trial_id HAVING count(*) > 1"
     assert cli.rows(doubled) == []
-    assert len(cli.rows("SELECT * FROM epochs")) == 4 * 2
+    assert not any(checkpoints.glob("*.npz")), "they have served"
+
+    undisturbed = Cli(tmp_path / "undisturbed")
+    whole = undisturbed.run("submit", "sweep", sweep)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    for what in (
+        "SELECT id, precision, accuracy FROM trials WHERE status = 'done' ORDER BY id",
+        "SELECT trial_id, artifact, accuracy FROM trial_artifacts ORDER BY trial_id",
+        "SELECT trial_id, number, loss, validation_accuracy FROM epochs ORDER BY trial_id, number",
+    ):
+        assert cli.rows(what) == undisturbed.rows(what)
+    assert len(_finished(cli)) == 6
+
+
+def _worker(driver: "subprocess.Popen[str]") -> psutil.Process:
+    """One that is at a trial."""
+
+    def at_work() -> list[psutil.Process]:
+        return [one for one in psutil.Process(driver.pid).children(recursive=True) if ".step" in one.name()]
+
+    wait_until(lambda: bool(at_work()), "a worker is at work", 120)
+    return at_work()[0]
 
 
 def _finished(cli: Cli) -> set[str]:

@@ -1,0 +1,100 @@
+"""Sweeps that run as jobs of a Ray cluster: what became of each, and what it says."""
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.cli.session import Session, console
+from harness.core.errors import RequestError
+from harness.report.tables import plain_rows
+from harness.store.jobs import DONE, FAILED, LOST, STOPPED, JobRow
+from harness.store.reading import ask, named_queries
+from harness.training import jobs as ray_jobs
+
+_LOST = "Ray has ended, or forgotten it; submit the sweep again to go on."
+_STATES = {0: DONE, 130: STOPPED, 143: STOPPED}  # by exit code: interrupted, or ended by SIGTERM
+_PAUSE_S = 2.0
+_SHOWN = 10
+_NUMBERS = ("done", "failed", "trials")
+
+
+def log_of(session: Session, job_id: str) -> Path:
+    return session.workspace.home / "logs" / f"{job_id}.log"
+
+
+def end_job(job_id: str, code: int) -> None:
+    """The last thing that a job does."""
+    session = Session.here()
+    job = session.jobs.get(job_id)
+    if job is None:
+        raise RequestError(f"{job_id}: is no job of the workspace {session.workspace.home}.")
+    state = _STATES.get(code, FAILED)
+    said = log_of(session, job_id).read_text(errors="replace").strip().splitlines()
+    session.jobs.note(job_id, state, said[-1] if said and state == FAILED else "")
+    with ray_jobs.one_at_a_time():
+        ray_jobs.leave(job.server, job_id)
+
+
+def refresh(session: Session) -> None:
+    """Asks Ray for the jobs on this machine that are not over, as far as is known."""
+    here = _of_this_machine(session.jobs.under_way())
+    said = {server: ray_jobs.ask(server) for server in {job.server for job in here}}
+    for job in here:
+        told = said[job.server]
+        if told is not None:
+            state, message = told.get(job.id, (LOST, _LOST))
+            session.jobs.note(job.id, state, message)
+
+
+def _of_this_machine(jobs: Sequence[JobRow]) -> list[JobRow]:
+    return [job for job in jobs if job.node == platform.node()]
+
+
+def print_jobs(out: Console, session: Session) -> None:
+    refresh(session)
+    counts = {row["sweep"]: row for row in ask(session.reader, named_queries()["sweeps"].sql).records()}
+    rows = [
+        (job.id, job.sweep, job.submitted_at, job.state, *_counts(counts.get(job.sweep)), job.message)
+        for job in session.jobs.latest(_SHOWN)
+    ]
+    if rows:
+        out.print("\nJobs:")
+        out.print(plain_rows(("job", "sweep", "submitted", "state", *_NUMBERS, "message"), rows))
+
+
+def _counts(sweep: dict[str, object] | None) -> tuple[object, ...]:
+    return tuple(sweep[name] if sweep else 0 for name in _NUMBERS)
+
+
+def follow() -> int:
+    """Prints what the newest job says until it is over; it is the newest that is under way, where one is."""
+    session = Session.here()
+    refresh(session)
+    jobs = _of_this_machine((*session.jobs.under_way(), *session.jobs.latest(_SHOWN)))
+    if not jobs:
+        raise RequestError("There is no job to follow: submit one with `harness submit sweep FILE --detach`.")
+    job, out = jobs[0], console()
+    out.print(f"{job.id} of {job.sweep}, submitted at {job.submitted_at}, is {job.state}.")
+    for line in _lines(session, job.id):
+        print(line, end="", flush=True)
+    ended = session.jobs.get(job.id) or job
+    out.print(f"{ended.id} is {ended.state}." + (f" {ended.message}" if ended.state == LOST else ""))
+    return 0 if ended.state == DONE else 1
+
+
+def _lines(session: Session, job_id: str) -> Iterator[str]:
+    """What it has said and what it says, until it is over."""
+    with log_of(session, job_id).open(errors="replace") as file:
+        while _is_under_way(session, job_id):
+            yield from file
+            time.sleep(_PAUSE_S)
+        yield from file
+
+
+def _is_under_way(session: Session, job_id: str) -> bool:
+    refresh(session)
+    job = session.jobs.get(job_id)
+    return job is not None and job.under_way

@@ -1,0 +1,73 @@
+"""Sweeps that run as jobs of a Ray cluster, and what was last known of each."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Engine, Select, delete, insert, select, update
+
+from harness.store.database import now, writing
+from harness.store.rows import storable
+from harness.store.tables import jobs
+
+PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = "pending", "running", "done", "failed", "stopped", "lost"
+UNDER_WAY = (PENDING, RUNNING)
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job of the Ray cluster on the machine `node`, whose jobs server answers at the URL `server`."""
+
+    id: str
+    sweep: str
+    file: str
+    node: str
+    server: str
+    submitted_at: str
+    state: str = PENDING
+    message: str = ""
+    ended_at: str | None = None
+
+    @property
+    def under_way(self) -> bool:
+        return self.state in UNDER_WAY
+
+
+class JobRows:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, job: JobRow) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(insert(jobs), [asdict(job)])
+
+    def drop(self, job_id: str) -> None:
+        """It never came to be."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+
+    def note(self, job_id: str, state: str, message: str = "") -> None:
+        """What is known now. Of a job that is over nothing new is; one that was lost may turn out not to be."""
+        ended = None if state in UNDER_WAY else now()
+        told = {"state": state, "message": storable(message), "ended_at": ended}
+        open_one = (jobs.c.id == job_id) & jobs.c.state.in_((*UNDER_WAY, LOST))
+        with writing(self._engine) as connection:
+            connection.execute(update(jobs).where(open_one).values(**told))
+
+    def get(self, job_id: str) -> JobRow | None:
+        return next(iter(self._rows(select(jobs).where(jobs.c.id == job_id))), None)
+
+    def under_way(self) -> Sequence[JobRow]:
+        """The newest first; as far as is known."""
+        return self._rows(_newest_first().where(jobs.c.state.in_(UNDER_WAY)))
+
+    def latest(self, count: int) -> Sequence[JobRow]:
+        """The newest first."""
+        return self._rows(_newest_first().limit(count))
+
+    def _rows(self, query: "Select[tuple[object, ...]]") -> Sequence[JobRow]:
+        with self._engine.connect() as connection:
+            return [JobRow(**row) for row in connection.execute(query).mappings()]
+
+
+def _newest_first() -> "Select[tuple[object, ...]]":
+    return select(jobs).order_by(jobs.c.submitted_at.desc(), jobs.c.id)

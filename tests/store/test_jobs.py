@@ -1,0 +1,53 @@
+import pytest
+from sqlalchemy import Engine
+
+from harness.store.jobs import DONE, FAILED, LOST, RUNNING, JobRow, JobRows
+
+
+def job(number: int, sweep: str = "study") -> JobRow:
+    at = f"2026-01-01T00:00:{number:02}.000Z"
+    return JobRow(f"job-{number}", sweep, f"jobs/{sweep}.yaml", "head", "http://127.0.0.1:8265", at)
+
+
+@pytest.fixture
+def rows(engine: Engine) -> JobRows:
+    rows = JobRows(engine)
+    for number in (1, 3, 2):
+        rows.add(job(number))
+    return rows
+
+
+def test_a_job_is_under_way_until_its_end_is_known(rows: JobRows) -> None:
+    rows.note("job-1", RUNNING)
+    rows.note("job-2", DONE)
+    assert [(one.id, one.state) for one in rows.under_way()] == [("job-3", "pending"), ("job-1", "running")]
+    assert all(one.ended_at is None for one in rows.under_way())
+
+
+def test_what_is_told_after_its_end_changes_nothing(rows: JobRows) -> None:
+    rows.note("job-1", FAILED, "2 trials failed.\0")
+    ended = rows.get("job-1")
+    rows.note("job-1", LOST, "Ray is gone.")
+    assert ended is not None
+    assert (ended.state, ended.message) == (FAILED, "2 trials failed.\ufffd")
+    assert ended.ended_at is not None
+    assert rows.get("job-1") == ended
+
+
+def test_a_job_that_was_held_for_lost_may_still_tell_its_end(rows: JobRows) -> None:
+    rows.note("job-1", LOST, "Nobody answers.")
+    assert "job-1" not in {one.id for one in rows.under_way()}
+    rows.note("job-1", DONE)
+    found = rows.get("job-1")
+    assert found is not None
+    assert (found.state, found.message) == (DONE, "")
+
+
+def test_the_newest_jobs_come_first(rows: JobRows) -> None:
+    assert [one.id for one in rows.latest(2)] == ["job-3", "job-2"]
+
+
+def test_a_job_that_never_came_to_be_leaves_no_row(rows: JobRows) -> None:
+    rows.drop("job-3")
+    assert rows.get("job-3") is None
+    assert [one.id for one in rows.latest(9)] == ["job-2", "job-1"]

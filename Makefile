@@ -18,11 +18,12 @@ demo: $(READY)
 	@echo
 	$(BIN)/harness compare float32 binary
 
+# In their order: else the group on Ray, which has few tests and takes long, would come last.
 test: $(READY)
-	$(BIN)/pytest --ignore=tests/lab
+	$(BIN)/pytest -n 2 --no-loadscope-reorder --ignore=tests/lab
 
 lab: $(READY)
-	$(BIN)/pytest tests/lab
+	$(BIN)/pytest -n 2 tests/lab
 
 lab-up: $(READY)
 	$(BIN)/python -m tests.lab up

@@ -1,14 +1,21 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.harness_cli import Cli
 from tests.sshd import Sshd
+from tests.workers import scheduler
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # as harness.models.keras: some test may import TensorFlow first
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which may be off
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return scheduler(config, log)
 
 
 @pytest.fixture

@@ -43,13 +43,12 @@ class Sshd:
     def start(cls, folder: Path) -> "Sshd":
         for name in ("host_key", "client_key"):
             make_key(folder / name)
-        port = free_port()
-        (folder / "sshd_config").write_text(_CONFIGURATION.format(folder=folder, port=port))
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        sshd = cls(folder, port, _serve(folder))
-        wait_until(lambda: answers(port), "sshd listens")
-        return sshd
+        for port in (free_port() for _ in range(5)):  # another program may take it first
+            if (process := _serve(folder, port)) is not None:
+                return cls(folder, port, process)
+        raise AssertionError((folder / "sshd.log").read_text())
 
     @property
     def key(self) -> Path:
@@ -91,10 +90,14 @@ class Sshd:
                 os.kill(int(pid), signal.SIGKILL)
 
 
-def _serve(folder: Path) -> "subprocess.Popen[bytes]":
-    program = sshd_program()
-    with (folder / "sshd.log").open("wb") as log:
-        return subprocess.Popen([program, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+def _serve(folder: Path, port: int) -> "subprocess.Popen[bytes] | None":
+    """Once it listens; None where it can't."""
+    (folder / "sshd_config").write_text(_CONFIGURATION.format(folder=folder, port=port))
+    command, log = [sshd_program(), "-D", "-e", "-f", folder / "sshd_config"], folder / "sshd.log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(command, stderr=stderr)
+    wait_until(lambda: process.poll() is not None or b"listening on" in log.read_bytes(), "sshd listens")
+    return process if process.poll() is None else None
 
 
 def sshd_program() -> str:
@@ -116,8 +119,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""The lab as a fixture: what is up stays up, what the tests boot they end."""
+"""The lab as a fixture."""
 
 import os
 from collections.abc import Iterator
@@ -18,11 +18,8 @@ def lab(repository: Path) -> Iterator[Lab]:
         refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         refuse("The lab makes network namespaces and mounts: run `make lab` as root.")
     lab = Lab(repository / ".lab")
-    was_up = all(machine.is_running for machine in lab.machines.values())
-    lab.up()
-    yield lab
-    if not was_up:
-        lab.down()
+    with lab.in_use():
+        yield lab
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,10 @@
 """The whole lab: machines up and down, the registry of them, and where their files are."""
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,17 +43,41 @@ class Lab:
     def machines(self) -> dict[str, Machine]:
         return {kind.name: Machine(kind, self.folder / "machines" / kind.name, self.key) for kind in KINDS}
 
+    @property
+    def is_up(self) -> bool:
+        return all(machine.is_running for machine in self.machines.values())
+
+    @property
+    def _ours(self) -> Path:
+        """Is there while the lab is up for `in_use` alone."""
+        return self.folder / "ours"
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """What is up stays up; what was booted for this, the last of several processes ends."""
+        self.folder.mkdir(exist_ok=True)
+        with (self.folder / "users").open("w") as users:
+            flock(users, LOCK_SH)
+            if not self.is_up:
+                self._ours.touch()
+            self.up()
+            try:
+                yield
+            finally:
+                with suppress(BlockingIOError):  # others use it still
+                    flock(users, LOCK_EX | LOCK_NB)
+                    if self._ours.exists():
+                        self.down()
+
     def up(self) -> None:
         """Boots what does not run, and writes the registry."""
-        trees.prepare_host()
         self.folder.mkdir(exist_ok=True)
         with FileLock(self.folder / "lock"):
+            trees.prepare_host()
             if not self.key.exists():
                 make_key(self.key)
             make_bridge()
-            for machine in self.machines.values():
-                _ = machine.lower  # trees are built one by one
-            with ThreadPoolExecutor(4) as pool:
+            with ThreadPoolExecutor(len(self.machines)) as pool:  # who needs the same tree waits for it to be built
                 list(pool.map(Machine.start, self.machines.values()))
             self.write_devices()
 
@@ -58,6 +85,7 @@ class Lab:
         for machine in self.machines.values():
             machine.remove()
         remove_bridge()
+        self._ours.unlink(missing_ok=True)
 
     def write_devices(self) -> None:
         yaml = YAML()

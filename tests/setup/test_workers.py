@@ -1,0 +1,35 @@
+"""Tests that share something run in one worker; whether a name in `tests/workers.py` still is one, nothing else would tell."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.workers import ON_RAY, group_of
+
+
+@pytest.mark.parametrize(
+    ("test", "group"),
+    [
+        ("tests/store/test_cases.py::test_a[sqlite]", "tests/store/test_cases.py"),
+        ("tests/store/test_cases.py::test_b", "tests/store/test_cases.py"),
+        ("tests/bench/test_answers.py::test_a[busybox]", "tests/bench/test_answers.py"),
+        ("tests/contracts/test_shells.py::test_a[busybox-(0, 1)]", "busybox"),
+        ("tests/contracts/test_transport.py::test_a[ssh]", "ssh"),
+        ("tests/contracts/test_transport.py::test_a", "tests/contracts/test_transport.py"),
+        ("tests/lab/test_contract.py::test_a[phone2-128]", "phone2"),
+        ("tests/lab/test_contract.py::test_a[phone1-128]", "lab"),
+        ("tests/lab/test_fleet.py::test_a", "lab"),
+        *((f"{module}::test_a[1]", "ray") for module in ON_RAY),
+    ],
+)
+def test_a_group_is_a_module_a_device_of_the_contract_all_on_ray_or_the_lab(test: str, group: str) -> None:
+    assert group_of(test) == group
+
+
+def test_whatever_starts_ray_is_in_its_group(repository: Path) -> None:
+    """A sweep that is submitted without --dry-run, or the cluster itself."""
+    starts = ("harness.training.cluster import train", '"submit", "sweep", sweep')
+    files = {
+        file for file in (repository / "tests").rglob("test_*.py") if any(word in file.read_text() for word in starts)
+    }
+    assert files - {Path(__file__)} == {repository / module for module in ON_RAY}

@@ -10,7 +10,14 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # Each starts Ray, which takes all CPUs for its own; one of them looks at how much memory the machine has left.
-ON_RAY = ("tests/integration/test_faults.py", "tests/integration/test_main_job.py", "tests/training/test_cluster.py")
+ON_RAY = (
+    "tests/integration/test_detach.py",
+    "tests/integration/test_faults.py",
+    "tests/integration/test_main_job.py",
+    "tests/training/test_cluster.py",
+    "tests/training/test_search.py",
+    "tests/training/test_two_nodes.py",
+)
 # Many tests, and what one device's do is nothing to the others; but phone1 is stopped by other tests of the lab.
 _CONTRACT = re.compile(r"tests/(?:contracts|lab)/.*\[(local|ssh|simulated|busybox|mksh|phone2)\b")
 

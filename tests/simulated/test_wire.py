@@ -134,7 +134,8 @@ def test_counters(fleet: SimulatedFleet, endpoint: Endpoint, client: paramiko.SS
     assert (endpoint.wire.connections, endpoint.wire.open_connections) == (1, 1)
     before = endpoint.wire.bytes_to_device, endpoint.wire.bytes_from_device
     assert len(run(client, "head -c 1000000 /dev/zero")[1]) == 1_000_000
-    assert 1_000_000 < endpoint.wire.bytes_from_device - before[1] < 1_010_000
+    # a busy device sends many small packets, each with a header and a checksum
+    assert 1_000_000 < endpoint.wire.bytes_from_device - before[1] < 1_100_000
     assert 0 < endpoint.wire.bytes_to_device - before[0] < 10_000
 
 

@@ -9,15 +9,19 @@ from harness.models.binarynet import BinaryNet
 from harness.models.birealnet import BiRealNet
 from harness.models.cnn import Cnn
 from harness.models.custom import Custom, is_custom
+from harness.models.lstm import Lstm
 from harness.models.mlp import Mlp
 from harness.models.quicknet import QuickNet
+from harness.models.transformer import Transformer
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "binarynet": BinaryNet,
     "birealnet": BiRealNet,
     "cnn": Cnn,
+    "lstm": Lstm,
     "mlp": Mlp,
     "quicknet": QuickNet,
+    "transformer": Transformer,
 }
 
 

@@ -111,7 +111,7 @@ def _worker(driver: "subprocess.Popen[str]") -> psutil.Process:
     """One that is at a trial."""
 
     def at_work() -> list[psutil.Process]:
-        return [one for one in psutil.Process(driver.pid).children(recursive=True) if ".step" in one.name()]
+        return [one for one in psutil.Process(driver.pid).children(recursive=True) if one.name().endswith(".train")]
 
     wait_until(lambda: bool(at_work()), "a worker is at work", 120)
     return at_work()[0]

@@ -46,7 +46,7 @@ def test_it_ends_well_and_says_what_it_did(done: Done) -> None:
     _, _, ended = done
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 trials done in" in ended.stdout
-    assert "was work (" in ended.stdout
+    assert "of their time was work" in ended.stdout
     assert "most accurate" in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
 

@@ -36,10 +36,15 @@ SMALL = {
         {"stages": 2, "blocks": 1, "filters": 32},
         {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 1, "LceBconv2d": 2},
     ),
+    "lstm": Small({"layers": 2, "units": 64}, {"CONV_2D": 1, "FULLY_CONNECTED": 1, "LceBconv2d": 7 + 1 + 7}),
     "mlp": Small({"layers": 2, "units": 32}, {"CONV_2D": 1, "LceBconv2d": 2}),
     "quicknet": Small(
         {"stages": 2, "blocks": 1, "filters": 32},
         {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 1, "LceBconv2d": 2},
+    ),
+    "transformer": Small(
+        {"blocks": 1, "heads": 2, "head_units": 16, "patch": 2},
+        {"CONV_2D": 1, "FULLY_CONNECTED": 5, "LceBconv2d": 4},
     ),
 }
 

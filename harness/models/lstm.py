@@ -95,9 +95,9 @@ def _looped(step: Step, inputs: Any) -> Any:
     from harness.models.keras import tf
 
     rows = tf.transpose(inputs, (1, 0, 2, 3))
-    first = _next(rows[0])
-    states, _ = tf.scan(step, rows[1:], first)
-    return tf.transpose(tf.concat([first[:1], states], 0), (1, 0, 2, 3))
+    first, cell = _next(rows[0])
+    later, _ = tf.scan(step, rows[1:], (first, cell))
+    return tf.transpose(tf.concat([first[tf.newaxis], later], 0), (1, 0, 2, 3))
 
 
 def _unrolled(step: Step, inputs: Any) -> Any:

@@ -13,11 +13,9 @@ from harness.core.errors import TrialFailed
 from harness.core.ids import content_id
 from harness.core.sweep import Trial
 from harness.data import Dataset
-from harness.models import architecture_of, task_of
-from harness.models.blocks import with_probabilities
 from harness.pipeline.sweeps import trials_of
 from harness.spec.sweep_file import Point
-from harness.training.trial import build, memory_told
+from harness.training.trial import build, deployed, memory_told
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
@@ -55,19 +53,11 @@ def _name(trial: Trial, dataset: Dataset) -> str:
 def _found(trial: Trial, dataset: Dataset) -> Report | TrialFailed:
     try:
         with memory_told(trial):
-            return lint(convert(_deployed(trial, dataset), trial.precision, dataset.train.images))
+            model = build(trial, dataset)
+            _spread(model)
+            return lint(convert(deployed(trial, dataset, model), trial.precision, dataset.train.images))
     except TrialFailed as error:
         return error
-
-
-def _deployed(trial: Trial, dataset: Dataset) -> "Model":
-    from harness.models.keras import keras
-
-    model = build(trial, dataset)
-    _spread(model)
-    keras.backend.reset_uids()  # layers are called as in the trial's artifact
-    task = task_of(dataset.shape, dataset.classes, trial.precision, trial.recipe)
-    return with_probabilities(architecture_of(trial).deployed_model(task, model))
 
 
 def _spread(model: "Model") -> None:

@@ -54,18 +54,23 @@ def build(trial: Trial, dataset: Dataset) -> Any:
     return architecture_of(trial).training_model(_task(trial, dataset))
 
 
+def deployed(trial: Trial, dataset: Dataset, model: Any) -> Any:
+    """The network of probabilities that is converted, with the weights of `model`, which is `build`'s."""
+    from harness.models.keras import keras
+
+    keras.backend.reset_uids()  # fixed names here too
+    return with_probabilities(architecture_of(trial).deployed_model(_task(trial, dataset), model))
+
+
 def finish(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch) -> TrialOutcome:
     """Converts what was trained, and evaluates that on the test set, which nothing has looked at before.
 
     Raises TrialFailed.
     """
-    from harness.models.keras import keras
-
     model, test = fit.model, dataset.test
     with watch.part("convert_s"):
-        keras.backend.reset_uids()  # fixed names here too
-        deployed = with_probabilities(architecture_of(trial).deployed_model(_task(trial, dataset), model))
-        files = {form: convert(deployed, trial.precision, fit.training_images()) for form in trial.convert.formats}
+        network = deployed(trial, dataset, model)
+        files = {form: convert(network, trial.precision, fit.training_images()) for form in trial.convert.formats}
     with watch.part("evaluate_s"):
         expected = scores(model, test.images)
         accuracy = float((expected.argmax(axis=1) == test.labels).mean())

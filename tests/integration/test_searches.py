@@ -1,0 +1,52 @@
+"""A search through the command: it finds its points, tells them in rows, and goes on from those."""
+
+import json
+from pathlib import Path
+
+from tests.harness_cli import BARE, Cli
+
+SEARCH = """
+name: found
+dataset: digits
+model: {name: mlp, layers: 1}
+precision: [float32, int8]
+train: {epochs: 2}
+search:
+  method: optuna
+  trials: 2
+  objectives: [accuracy, size]
+  space:
+    model.units: [8, 16]
+    train.learning_rate: {low: 0.001, high: 0.1, log: true}
+"""
+
+
+def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> None:
+    sweep = tmp_path / "found.yaml"
+    sweep.write_text(SEARCH)
+    planned = cli.run("submit", "sweep", sweep, "--dry-run")
+    assert "found: 2 points of its search to try, 0 begun before." in planned.stdout, planned.stderr
+
+    first = cli.run("submit", "sweep", sweep)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "4 trials done" in first.stdout
+    tried = points(cli)
+    assert len(tried) == 2
+    assert all(0.001 <= point["train.learning_rate"] <= 0.1 and point["model.units"] in (8, 16) for point in tried)
+    assert all(
+        json.loads(row["recipe"])["learning_rate"] in {point["train.learning_rate"] for point in tried}
+        for row in cli.rows("SELECT recipe FROM trials")
+    )
+
+    again = cli.run("submit", "sweep", sweep, "--set", "search.trials=3", "--bench", "--set", f"bench.protocol={BARE}")
+    assert "found: 1 point of its search to try, 2 begun before." in again.stdout, again.stderr
+    assert "2 trials done" in again.stdout, again.stdout + again.stderr
+    assert points(cli)[:2] == tried
+    assert len(points(cli)) == 3
+    assert len(cli.rows("SELECT * FROM results")) == 6, "all that the search has made is benched"
+    assert "0 points of its search to try, 3 begun before" in cli.run("submit", "sweep", sweep, "--dry-run").stdout
+
+
+def points(cli: Cli) -> list[dict[str, float]]:
+    rows = cli.rows("SELECT DISTINCT point FROM sweep_trials ORDER BY submitted_at")
+    return [json.loads(row["point"]) for row in rows]

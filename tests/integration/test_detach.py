@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -39,7 +40,8 @@ def kill_ray(folder: str) -> None:
     roots = ray_of(folder)
     family = [one for root in roots for one in (*root.children(recursive=True), root)]
     for one in family:
-        one.kill()
+        with suppress(psutil.NoSuchProcess):  # it goes when its parent does
+            one.kill()
     psutil.wait_procs(family, timeout=60)
 
 

@@ -126,7 +126,7 @@ def _finished(cli: Cli) -> set[str]:
     [
         ("train.epoch=1", "train.epoch is not a key"),
         ("dataset=cifar", "dataset is 'cifar'; known: digits"),
-        ("model.name=resnet", "model.name is 'resnet'; known: mlp"),
+        ("model.name=resnet", "model.name is 'resnet'; known: binarynet"),
         ("model.units=many", 'model.units is "many"'),
         ("train.loss=hinge", "train.loss is"),
         ("grid.model.units=[]", "grid.model.units is empty"),
@@ -147,7 +147,8 @@ def test_a_wrong_request_starts_nothing(cli: Cli, repository: Path, change: str,
 def test_a_data_set_that_is_nowhere_says_where_to_put_it(tmp_path: Path, repository: Path) -> None:
     cli = Cli(tmp_path / "workspace", {"HARNESS_DATA": str(tmp_path)})
     sweep = repository / "jobs" / "fashion_mnist_study.yaml"
-    ended = cli.run("submit", "sweep", sweep, "--set", "precision=[float32]", "--set", "model.units=8")
+    one = ("precision=[float32]", "seeds=[0]", "train.loss=squared_hinge", "model.units=8")
+    ended = cli.run("submit", "sweep", sweep, *(word for setting in one for word in ("--set", setting)))
     assert ended.returncode == 1
     (failed,) = cli.rows("SELECT reason, message FROM trials")
     assert failed["reason"] == "no_data"

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,7 +97,8 @@ def node(place: Path, *options: str) -> Iterator[Path]:
         finally:
             family = [*process.children(recursive=True), process]
             for one in family:
-                one.kill()
+                with suppress(psutil.NoSuchProcess):  # it goes when its parent does
+                    one.kill()
             psutil.wait_procs(family, timeout=60)
 
 

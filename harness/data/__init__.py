@@ -7,12 +7,8 @@ from harness.core.errors import DataUnavailable
 from harness.data import cifar10, digits, fashion_mnist, mnist, own
 from harness.data.dataset import Dataset
 
-DATASETS: dict[str, Callable[[], Dataset]] = {
-    "digits": digits.load,
-    "mnist": mnist.PUBLISHED.load,
-    "fashion_mnist": fashion_mnist.PUBLISHED.load,
-    "cifar10": cifar10.PUBLISHED.load,
-}
+PUBLISHED = (mnist.PUBLISHED, fashion_mnist.PUBLISHED, cifar10.PUBLISHED)
+DATASETS: dict[str, Callable[[], Dataset]] = {"digits": digits.load, **{one.name: one.load for one in PUBLISHED}}
 
 
 @lru_cache(maxsize=2)
@@ -48,4 +44,4 @@ def identify(dataset: str) -> str:
         raise DataUnavailable(f"is {dataset!r}: {problem}") from error
 
 
-__all__ = ["DATASETS", "Dataset", "identify", "load"]
+__all__ = ["DATASETS", "PUBLISHED", "Dataset", "identify", "load"]

@@ -62,6 +62,11 @@ class Published:
             raise DataUnavailable(f"{self.name}: {first_line(error)}; {self._remedy}.") from error
         return Dataset(self.name, self.classes, train, test)
 
+    def place(self) -> Path | None:
+        """The folder on this machine that has its files, whole or not; None where they would have to be fetched."""
+        places = (folders.folder_of(self.folder),) if folders.offline() else folders.places_of(self.folder)
+        return next((place for place in places if any(edition.lies_in(place) for edition in self.editions)), None)
+
     def _offline(self) -> Splits:
         place = folders.folder_of(self.folder)
         for edition in self.editions:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError
 from harness.core.units import show_bytes
-from harness.data import folders
+from harness.data import PUBLISHED, folders
 from harness.pipeline.examine import Reach
 from harness.pipeline.examine import examine as examine_device
 from harness.spec.device_file import read_devices, this_machine
@@ -41,7 +41,7 @@ def examine(workspace: Workspace, registry: Path) -> list[Finding]:
         lambda: _database(workspace),
         lambda: _devices(registry),
         lambda: _tool(workspace, registry),
-        _fashion_mnist,
+        _data_sets,
     ]
     return [check() for check in checks]
 
@@ -114,9 +114,11 @@ def _tool(workspace: Workspace, registry: Path) -> Finding:
     return Finding("tool on this machine", True, f"{found.tool.name}{over}")
 
 
-def _fashion_mnist() -> Finding:
-    folder = folders.folder_of("fashion-mnist")
-    if folder.is_dir():
-        return Finding("Fashion-MNIST", True, str(folder))
-    how = f"put its files into {folder}" if folders.offline() else "it will be fetched when it is needed"
-    return Finding("Fashion-MNIST", False, f"not on this machine; {how}", needed=False)
+def _data_sets() -> Finding:
+    here = {one.name: place for one in PUBLISHED if (place := one.place())}
+    missing = ", ".join(one.name for one in PUBLISHED if one.name not in here)
+    found = "; ".join(f"{name} in {place}" for name, place in here.items()) or "none on this machine"
+    if not missing:
+        return Finding("data sets", True, found)
+    offline = f"put its files into {folders.folder_of('…')}" if folders.offline() else "fetched when it is needed"
+    return Finding("data sets", False, f"{found}; {missing}: {offline}", needed=False)

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from statistics import fmean
 from typing import Any
 
-from harness.core.sweep import Range, Search, Trial, validation_accuracy
+from harness.core.sweep import Range, Search, Trial
 from harness.pipeline.sweeps import trials_at
 from harness.spec.sweep_file import Point
 from harness.store.trials import TrialRows, TrialState
-from harness.training.search import ENDED_EARLY, Sampled, Tried
+from harness.training.search import ENDED_EARLY, Sampled, Tried, objectives
 
 
 def sampled(sweep: str, base: Point, rows: TrialRows) -> Sampled:
@@ -45,9 +44,6 @@ def _objectives(
 ) -> tuple[float, ...]:
     curves = rows.curves(trials)
     sizes = rows.sizes([sha256 for state in states.values() for sha256 in state.artifacts.values()])
-    accuracies = [validation_accuracy(trial.recipe, curves[trial.id]) for trial in trials]
-    found = {
-        "accuracy": fmean(accuracy for accuracy in accuracies if accuracy is not None),
-        "size": fmean(sizes[next(iter(states[trial.id].artifacts.values()))] for trial in trials),
-    }
+    files = {trial_id: next(iter(state.artifacts.values())) for trial_id, state in states.items()}
+    found = objectives((trial.recipe, curves[trial.id], sizes[files[trial.id]]) for trial in trials)
     return tuple(found[objective] for objective in search.objectives)

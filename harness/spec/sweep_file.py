@@ -35,7 +35,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
     head = check(document, SweepPoint, document.content)
     corner = [_point(document, settings) for settings in _searched(document, corners(head.search))]
     if head.search.method == "optuna":
-        return (point_at(document, next(corners(head.search))),)
+        return (corner[0],)
     settings = _searched(document, drawn(head.search)) if corner else _settings(document, head)
     return tuple(_point(document, one) for one in settings)
 

@@ -17,9 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.core.errors import HarnessError, Reason, RequestError, first_line
-from harness.core.sweep import Failure, Range, Resources, Search, Trial
+from harness.core.sweep import Failure, Resources, Search, Trial
 from harness.data import Dataset
 from harness.models.custom import modules_of
+from harness.spec.search import corners
 from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Retried, Stopped, UnitEvent
 from harness.training.job import Job
 from harness.training.search import Listed, Work, scheduler
@@ -140,18 +141,19 @@ def _code(work: Work, search: Search) -> list[str]:
     if isinstance(work, Listed):
         units = work.units
     else:
-        units = work.at({key: _one_of(values) for key, values in (search.space or {}).items()})
+        units = tuple(unit for corner in corners(search) for unit in work.at(corner))
     modules = [harness, *modules_of(trial for unit in units for trial in unit.trials)]
     return [next(iter(getattr(module, "__path__", ())), str(module.__file__)) for module in modules]
 
 
-def _one_of(values: Sequence[Any] | Range) -> Any:
-    return values.low if isinstance(values, Range) else values[0]
+def _nodes(ray: Any) -> list[dict[str, float]]:
+    """What each node that is up has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _share(ray: Any, resources: Resources) -> dict[str, float]:
     """What one trial takes of its node. Raises RequestError where no node has as much: Ray would wait for ever."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = _nodes(ray)
     gpu = resources.gpu
     if gpu == "auto":
         gpu = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
@@ -168,7 +170,7 @@ def _share(ray: Any, resources: Resources) -> dict[str, float]:
 
 def _alone(ray: Any, share: Mapping[str, float]) -> dict[str, float]:
     """The share of whoever is to have the largest node that takes it for itself."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = _nodes(ray)
     fitting = [node for node in nodes if node.get("GPU", 0) >= share["gpu"]]
     return {"cpu": max(node.get("CPU", 0) for node in fitting or nodes), "gpu": math.ceil(share["gpu"])}
 

@@ -1,16 +1,18 @@
 """A sweep's search → Ray Tune's: what is tried, in which order, and what is ended early."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from statistics import fmean
+from typing import Any, Literal, Protocol, TypeAlias
 
-from harness.core.sweep import Asha, Objective, Range, Search, Trial
+from harness.core.sweep import Asha, Epoch, Objective, Range, Recipe, Search, Trial, validation_accuracy
 from harness.training.unit import Unit, units_of
 
 _DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {"accuracy": "maximize", "size": "minimize"}
 _STUDY = "search"
 _ANY_EPOCH = 1_000_000  # more than any training has
 Config = Mapping[str, Any]
+Result: TypeAlias = tuple[Recipe, Sequence[Epoch], int]  # of a trial: its artifact's size in bytes comes last
 
 
 class Work(Protocol):
@@ -135,6 +137,13 @@ def scheduler(asha: Asha | None) -> dict[str, Any]:
             reduction_factor=asha.reduction,
         )
     }
+
+
+def objectives(results: Iterable[Result]) -> dict[str, float]:
+    """What a search looks at: means over those of a point's trials that have ended well; nothing where none has."""
+    told = [(validation_accuracy(recipe, curve), size) for recipe, curve, size in results]
+    known = [accuracy for accuracy, _ in told if accuracy is not None]
+    return {"accuracy": fmean(known), "size": fmean(size for _, size in told)} if known else {}
 
 
 def _distribution(values: Sequence[Any] | Range) -> Any:

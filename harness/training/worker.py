@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from statistics import fmean
 from typing import Any
 
 from ray import get, tune
 
-from harness.core.sweep import validation_accuracy
 from harness.training.events import EpochEnded, Finished, PointBegun, UnitEvent
 from harness.training.job import Job
-from harness.training.search import Sampled
+from harness.training.search import Result, Sampled, objectives
 from harness.training.trial import Stopwatch, warm_up
 from harness.training.unit import run_unit
 
@@ -41,7 +39,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                 self._finished.append(event)
             elif isinstance(event, EpochEnded) and self._job.reports:
                 return {"epoch": event.epoch.number, "accuracy": event.epoch.validation_accuracy}
-        return {"done": True, "ended": True, **objectives(self._finished)}
+        return {"done": True, "ended": True, **objectives(map(_result, self._finished))}
 
     def _run(self, config: dict[str, Any]) -> Iterator[PointBegun | UnitEvent]:
         units = self._job.work.at(config)
@@ -55,10 +53,5 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             yield from run_unit(unit, dataset, self._job.conditions, self._watch)
 
 
-def objectives(finished: list[Finished]) -> dict[str, float]:
-    """What a search looks at: means over a point's trials; nothing where one of them has not ended well."""
-    accuracies = [validation_accuracy(one.trial.recipe, one.outcome.curve) for one in finished]
-    known = [accuracy for accuracy in accuracies if accuracy is not None]
-    if not known:
-        return {}
-    return {"accuracy": fmean(known), "size": fmean(one.outcome.artifacts[0].size_bytes for one in finished)}
+def _result(finished: Finished) -> Result:
+    return finished.trial.recipe, finished.outcome.curve, finished.outcome.artifacts[0].size_bytes

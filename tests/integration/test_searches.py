@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.harness_cli import BARE, Cli
+from tests.harness_cli import Cli
 
 SEARCH = """
 name: found
@@ -38,7 +38,7 @@ def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> No
         for row in cli.rows("SELECT recipe FROM trials")
     )
 
-    again = cli.run("submit", "sweep", sweep, "--set", "search.trials=3", "--bench", "--set", f"bench.protocol={BARE}")
+    again = cli.run("submit", "sweep", sweep, "--set", "search.trials=3", "--bench", "--set", "bench.protocol=quick")
     assert "found: 1 point of its search to try, 2 begun before." in again.stdout, again.stderr
     assert "2 trials done" in again.stdout, again.stdout + again.stderr
     assert points(cli)[:2] == tried

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import data
 from harness.core.errors import DataUnavailable, Reason
@@ -62,7 +62,8 @@ def _events(
     """Ready first, whatever comes."""
     datasets, missing = _datasets(sweep, new)
     able = [trial for trial in new if trial.dataset in datasets]
-    work: Work = search or Listed(units_of(able, checkpoints.of({trial.training for trial in able})))
+    saved = checkpoints.of({trial.training for trial in (able if search is None else search.trials())})
+    work: Work = Listed(units_of(able, saved)) if search is None else replace(search, saved=saved)
     started = cluster.train(work, datasets, sweep.resources, sweep.search, address)
     events = started if able or search else iter((Ready(),))
     yield next(events)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from harness import data
-from harness.core.sweep import Precision, Recipe
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision
 from harness.data import Dataset
 from harness.data.dataset import Labels
 from harness.models import Task

@@ -3,8 +3,8 @@
     python -m benchmarks.train_mlp [--layers 3] [--units 512] [--steps 60] [--rounds 3]
 
 Both networks start from the same weights and see the same batches. The yardsticks: Keras's own loop over the
-convolutions, and the step's matrix products alone (forward, and backward for weights and inputs) in numpy, in float32.
-Rounds alternate between them, and the median counts.
+convolutions, and the step's matrix products alone (forward, and backward for weights and inputs) in float32: in numpy,
+and in XLA, which is the least that our step can take. Rounds alternate between them, and the median counts.
 """
 
 import argparse
@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 import numpy as np
 
-from harness.core.sweep import Precision, Recipe, Trial
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision, Trial
 from harness.data import Dataset
 from harness.data.dataset import Split
 from harness.models import Task
@@ -35,6 +37,7 @@ def main() -> None:
         "dense + XLA, our loop": ours(asked),
         "1x1 convolutions, Keras": convolutions(asked),
         "products alone, numpy": products(asked),
+        "products alone, XLA": products(asked, compiled=True),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(asked.rounds + 1):
@@ -79,26 +82,28 @@ def convolutions(asked: argparse.Namespace) -> Callable[[], object]:
     return lambda: model.fit(split.images, split.labels, batch_size=BATCH, shuffle=False, verbose=0)
 
 
-def products(asked: argparse.Namespace) -> Callable[[], object]:
+def products(asked: argparse.Namespace, *, compiled: bool = False) -> Callable[[], object]:
+    from harness.models.keras import tf
+
     random = np.random.default_rng(0)
     sizes = [int(np.prod(SHAPE)), *[asked.units] * asked.layers, CLASSES]
     weights = [random.standard_normal(pair).astype(np.float32) for pair in pairwise(sizes)]
     batch = random.standard_normal((BATCH, sizes[0])).astype(np.float32)
+    transposed = tf.transpose if compiled else np.transpose
 
-    def step() -> None:
-        values = [batch]
-        for kernel in weights:
+    def step(pixels: Any, *kernels: Any) -> list[Any]:
+        values = [pixels]
+        for kernel in kernels:
             values.append(values[-1] @ kernel)
-        gradient = values.pop()
-        for kernel in reversed(weights):
-            values.pop().T @ gradient
-            gradient = gradient @ kernel.T
+        gradient, found = values.pop(), []
+        for kernel in reversed(kernels):
+            found.append(transposed(values.pop()) @ gradient)
+            gradient = gradient @ transposed(kernel)
+        return [*found, gradient]
 
-    def epoch() -> None:
-        for _ in range(asked.steps):
-            step()
-
-    return epoch
+    given = [tf.constant(one) for one in (batch, *weights)] if compiled else [batch, *weights]
+    run = tf.function(step, jit_compile=True) if compiled else step
+    return lambda: [np.asarray(run(*given)[-1]) for _ in range(asked.steps)]
 
 
 def show(asked: argparse.Namespace, steps: dict[str, float]) -> None:
@@ -106,8 +111,10 @@ def show(asked: argparse.Namespace, steps: dict[str, float]) -> None:
     for name, seconds in steps.items():
         epoch = f"{EPOCH_STEPS * seconds:6.1f} s an epoch of {EPOCH_STEPS} steps"
         print(f"{name:24} {1e3 * seconds:8.1f} ms a step, {epoch}")
-    mine, keras, numpy = steps.values()
-    print(f"ours is {keras / mine:.1f} times faster than the convolutions, in {mine / numpy:.2f} times numpy's time")
+    mine, keras, *alone = steps.values()
+    numpy, xla = (f"{mine / products:.2f}" for products in alone)
+    faster = f"{keras / mine:.1f} times faster than the convolutions"
+    print(f"ours is {faster}, in {numpy} times numpy's time, {xla} times XLA's")
 
 
 def machine() -> str:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.training_steps [NAME ...] [--steps 20] [--rounds 3] [--batch 100]
 
-Random images of Fashion-MNIST's size; default parameters. `forward` is the network's answer alone, `gradient` that and
-the way back, `step` all of it with the optimizer. Keras's is as `model.fit` does it
-by default. Rounds alternate, and the median counts.
+Random images of Fashion-MNIST's size; default parameters. `input` is a batch taken out of the images alone, `forward`
+the network's answer, `gradient` that and the way back, `step` all of it with the optimizer. Keras's is as `model.fit`
+does it by default. Rounds alternate, and the median counts.
 """
 
 import argparse
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.train_mlp import machine
-from harness.core.sweep import Precision, Recipe, Trial
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision, Trial
 from harness.data import Dataset
 from harness.data.dataset import Split
 from harness.models import ARCHITECTURES, Task
@@ -25,7 +26,7 @@ from harness.training.fit import Fit
 from harness.training.trial import warm_up
 
 SHAPE, CLASSES = (28, 28, 1), 10
-COLUMNS = ("forward", "gradient", "step", "float step", "Keras, float")
+COLUMNS = ("input", "forward", "gradient", "step", "float step", "Keras, float")
 
 
 def main() -> None:
@@ -51,6 +52,7 @@ def measure(name: str, asked: argparse.Namespace) -> None:
     step()
     compiled = time.perf_counter() - started
     ways = (
+        batches(split, asked),
         forward(binary, split, asked),
         gradient(binary, split, asked),
         step,
@@ -66,7 +68,7 @@ def measure(name: str, asked: argparse.Namespace) -> None:
                 taken.append(1e3 * (time.perf_counter() - begun) / asked.steps)
     middles = [median(taken) for taken in times]
     ratio = middles[COLUMNS.index("step")] / middles[-1]
-    print(f"{name:14}", *(f"{middle:13.1f}" for middle in middles), f"{ratio:13.2f}", f"{compiled:11.1f} s", flush=True)
+    print(f"{name:14}", *(f"{middle:13.2f}" for middle in middles), f"{ratio:13.2f}", f"{compiled:11.1f} s", flush=True)
 
 
 def network(name: str, precision: Precision) -> Any:
@@ -78,6 +80,15 @@ def ours(name: str, precision: Precision, split: Split, asked: argparse.Namespac
     trial = Trial(name, {}, {}, precision, "random", recipe, 0)
     epochs = Fit(trial, network(name, precision), Dataset("random", CLASSES, split, split)).epochs()
     return lambda: next(epochs)
+
+
+def batches(split: Split, asked: argparse.Namespace) -> Callable[[], object]:
+    from harness.models.keras import tf
+
+    images, labels = tf.constant(split.images), tf.constant(split.labels)
+    taken = tf.function(lambda chosen: (tf.gather(images, chosen), tf.gather(labels, chosen)))
+    order = np.random.default_rng(0).permutation(len(split)).reshape(-1, asked.batch)
+    return lambda: [taken(tf.constant(chosen))[1].numpy() for chosen in order]
 
 
 def forward(model: Any, split: Split, asked: argparse.Namespace) -> Callable[[], object]:

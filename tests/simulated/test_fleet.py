@@ -132,7 +132,7 @@ def test_a_detached_child_lives_until_the_processes_are_stopped(fleet: Simulated
 def test_stopping_the_processes_reaches_what_left_its_session_and_environment(
     endpoint: Endpoint, client: paramiko.SSHClient
 ) -> None:
-    channel = start(client, "setsid sh -c 'env -i sleep 1000 & cd /; env -i setsid sleep 1000'; true")
+    channel = start(client, "setsid sh -c 'env -i sleep 1000 & cd /; env -i setsid sleep 1000'; sleep 1000")
     until(lambda: len(endpoint.processes()) >= 4)
     children = endpoint.processes()
     endpoint.stop_processes()

@@ -9,11 +9,13 @@ from enum import Enum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
 
 from harness.core.bench import STRICT, BenchRequest, Protocol
 from harness.core.errors import Reason
 from harness.core.ids import content_id, essential
+from harness.core.recipe import Recipe
+from harness.core.search import Search
 
 
 class Precision(str, Enum):
@@ -30,93 +32,6 @@ class Precision(str, Enum):
     def trained(self) -> "Precision":
         """What the network trains as: int8 is its float twin, quantised when it is converted."""
         return Precision.FLOAT32 if self is Precision.INT8 else self
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A learning rate over time, after `warmup_epochs` in which it rises evenly from 0.
-
-    It falls from `initial` to `initial * decay_rate ** (epoch / decay_epochs)`, smoothly (`exponential`) or once every
-    `decay_epochs` (`step`); or to 0 at the last epoch, along half a cosine or a line.
-    """
-
-    schedule: Literal["exponential", "step", "cosine", "linear"]
-    initial: Annotated[float, Gt(0)]
-    decay_rate: Annotated[float, Gt(0), Le(1)] = 0.9
-    decay_epochs: Annotated[float, Gt(0)] = 1.0
-    warmup_epochs: Annotated[float, Ge(0)] = 0.0
-    __pydantic_config__ = STRICT
-
-
-Distribution = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"]
-InputQuantizer = Literal["ste_sign", "approx_sign", "swish_sign"]
-KernelQuantizer = Literal["ste_sign", "approx_sign", "swish_sign", "dorefa"]
-
-
-@dataclass(frozen=True)
-class Initializer:
-    """Where kernels start: a distribution's values, times `scale`."""
-
-    distribution: Distribution
-    scale: Annotated[float, Gt(0)] = 1.0
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
-class Bop:
-    """Flips a binary weight once the moving average of its gradient passes `threshold` (Helwegen et al. 2019)."""
-
-    threshold: Annotated[float, Ge(0)] = 1e-8
-    gamma: Annotated[float, Gt(0), Le(1)] = 1e-4
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
-class EarlyStopping:
-    """Ends training after `patience` epochs without a better validation accuracy; the best epoch's weights are kept."""
-
-    patience: Annotated[int, Ge(1)] = 10
-    min_delta: Annotated[float, Ge(0), Lt(1)] = 0.0
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """A binary network learns from its float twin too (Hinton, Vinyals and Dean 2015).
-
-    `weight` of the loss is the twin's answers softened by `temperature`, the rest is the labels.
-    """
-
-    weight: Annotated[float, Gt(0), Le(1)] = 0.5
-    temperature: Annotated[float, Gt(0)] = 4.0
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one trial is trained. Quantizers, `bop` and `distillation` are of the binary network alone."""
-
-    epochs: Annotated[int, Ge(1)]
-    batch_size: Annotated[int, Ge(1)] = 100
-    optimizer: Literal["adam", "sgd", "bop"] = "adam"
-    learning_rate: Annotated[float, Gt(0)] | Schedule = 0.001
-    loss: Literal["softmax_cross_entropy", "squared_hinge"] = "softmax_cross_entropy"
-    initializer: Distribution | Initializer = "glorot_uniform"
-    validation: Annotated[float, Ge(0), Le(0.9)] = 0.1
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
-    bop: Bop = Bop()
-    input_quantizer: InputQuantizer = "ste_sign"
-    kernel_quantizer: KernelQuantizer = "ste_sign"
-    early_stopping: EarlyStopping | None = None
-    distillation: Distillation | None = None
-    augmentation: Literal["none", "flip_and_shift"] = "none"
-    __pydantic_config__ = STRICT
-
-    def __post_init__(self) -> None:
-        if self.early_stopping and not self.validation:
-            raise ValueError("early_stopping needs images to validate on; set train.validation above 0")
-        if isinstance(self.learning_rate, Schedule) and self.learning_rate.warmup_epochs >= self.epochs:
-            raise ValueError("warmup_epochs has to be under train.epochs, or the rate never falls")
 
 
 @dataclass(frozen=True)
@@ -143,68 +58,6 @@ class Conversion:
     __pydantic_config__ = STRICT
 
 
-Number = int | float
-Objective = Literal["accuracy", "size"]
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from `low` to `high`, both included: whole ones where both are.
-
-    By `step` where there is one; evenly in their logarithm where `log`.
-    """
-
-    low: Number
-    high: Number
-    log: bool = False
-    step: Annotated[Number, Gt(0)] | None = None
-    __pydantic_config__ = STRICT
-
-    def __post_init__(self) -> None:
-        if self.low >= self.high:
-            raise ValueError("low has to be under high")
-        if self.log and (self.low <= 0 or self.step):
-            raise ValueError("a logarithmic range starts above 0 and has no step")
-
-
-@dataclass(frozen=True)
-class Asha:
-    """Asynchronous successive halving (Li et al. 2020).
-
-    After `grace_epochs`, and after every `reduction` times as many, only the best in `reduction` go on.
-    """
-
-    grace_epochs: Annotated[int, Ge(1)] = 1
-    reduction: Annotated[Number, Gt(1)] = 3
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
-class Search:
-    """How a sweep looks for its best points.
-
-    `grid` tries every point of the file. `random` and `optuna` try `trials` points of `space`, which has a list of
-    choices or a Range for each key. Objectives are means over a point's precisions and seeds: the validation accuracy,
-    as high as can be, and the artifact's size. After `budget_s` seconds nothing is begun or gone on with.
-    """
-
-    method: Literal["grid", "random", "optuna"] = "grid"
-    trials: Annotated[int, Ge(1)] | None = None
-    space: Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)] | Range], MinLen(1)] | None = None
-    objectives: Annotated[tuple[Objective, ...], MinLen(1)] = ("accuracy",)
-    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
-    budget_s: Annotated[float, Gt(0)] | None = None
-    asha: Asha | None = None
-    __pydantic_config__ = STRICT
-
-    def __post_init__(self) -> None:
-        sampled = self.method != "grid"
-        if sampled != (self.space is not None) or sampled != (self.trials is not None):
-            raise ValueError("random and optuna need trials and a space, and grid takes neither")
-        if self.asha and self.objectives != ("accuracy",):
-            raise ValueError("asha looks at accuracy alone; take size out of objectives, or leave asha out")
-
-
 @dataclass(frozen=True)
 class SweepPoint:
     """A sweep file with one set of its swept values put in."""
@@ -217,7 +70,7 @@ class SweepPoint:
     seeds: Annotated[tuple[Annotated[int, Ge(0), Lt(2**32)], ...], MinLen(1)] = (0,)  # numpy's range
     grid: Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)]], MinLen(1)] | None = None
     points: Annotated[tuple[Mapping[str, Any], ...], MinLen(1)] | None = None
-    search: Search = Search()
+    search: Search = Search()  # noqa: RUF009  (frozen)
     resources: Resources = Resources()
     convert: Conversion = Conversion()
     bench: BenchRequest = BenchRequest()  # noqa: RUF009  (frozen)
@@ -288,7 +141,7 @@ class Sweep:
     resources: Resources
     protocols: tuple[Protocol, ...]
     sources: Mapping[str, str] = field(default_factory=dict)
-    search: Search = Search()
+    search: Search = Search()  # noqa: RUF009  (frozen)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from harness.core.sweep import Initializer, InputQuantizer, KernelQuantizer, Precision, Recipe
+from harness.core.recipe import Initializer, InputQuantizer, KernelQuantizer, Recipe
+from harness.core.sweep import Precision
 
 if TYPE_CHECKING:
     from harness.models.keras import Model

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.core.sweep import Initializer, Precision
+from harness.core.recipe import Initializer
+from harness.core.sweep import Precision
 from harness.models.architecture import Task
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.core.bench import Case, Protocol, Tool
-from harness.core.sweep import Search, Sweep, Trial
+from harness.core.search import Search
+from harness.core.sweep import Sweep, Trial
 from harness.store.artifacts import FileState
 from harness.store.trials import TrialState
 

@@ -60,27 +60,21 @@ def _events(
     sweep: Sweep, new: Sequence[Trial], search: Sampled | None, address: str | None, checkpoints: CheckpointFiles
 ) -> Iterator[Event]:
     """Ready first, whatever comes."""
-    datasets, missing = _datasets(sweep, new)
-    able = [trial for trial in new if trial.dataset in datasets]
-    saved = checkpoints.of({trial.training for trial in (able if search is None else search.trials())})
-    work: Work = Listed(units_of(able, saved)) if search is None else replace(search, saved=saved)
-    started = cluster.train(work, datasets, sweep.resources, sweep.search, address)
-    events = started if able or search else iter((Ready(),))
-    yield next(events)
-    yield from (Failed(trial, missing[trial.dataset]) for trial in new if trial.dataset in missing)
-    yield from events
+    if not new and search is None:
+        return iter((Ready(),))
+    saved = checkpoints.of({trial.training for trial in (new if search is None else search.trials())})
+    work: Work = Listed(units_of(new, saved)) if search is None else replace(search, saved=saved)
+    needed = set(sweep.sources) if search else {trial.dataset for trial in new}
+    datasets = {name: _dataset(sweep.sources[name]) for name in needed}
+    return cluster.train(work, datasets, sweep.resources, sweep.search, address)
 
 
-def _datasets(sweep: Sweep, new: Sequence[Trial]) -> tuple[dict[str, Dataset], dict[str, Failure]]:
-    """Those that the trials need, and why some can't be had."""
-    datasets: dict[str, Dataset] = {}
-    missing: dict[str, Failure] = {}
-    for name in {trial.dataset for trial in new} or set(sweep.sources):
-        try:
-            datasets[name] = data.load(sweep.sources[name])
-        except DataUnavailable as error:
-            missing[name] = Failure(Reason.NO_DATA, str(error), traceback.format_exc())
-    return datasets, missing
+def _dataset(source: str) -> Dataset | Failure:
+    """Or why it can't be had, which is the end of the trials that need it and of no other."""
+    try:
+        return data.load(source)
+    except DataUnavailable as error:
+        return Failure(Reason.NO_DATA, str(error), traceback.format_exc())
 
 
 def _end(event: Finished | Failed | Stopped, stores: Stores) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.core.sweep import Range, Search
+from harness.core.search import Range, Search
 
 Space = Mapping[str, Sequence[Any] | Range]
 

@@ -27,7 +27,8 @@ class Point:
 def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
     """Every point of the sweep: the product of `grid`, for each of `points`; or those that a random search draws.
 
-    Where points are found while others train, one of them stands for all. Raises SpecError; there is at least one.
+    Where points are found while others train, the corners of their space stand for all. Raises SpecError; there is at
+    least one.
     """
     document = read_document(path)
     for text in overrides:
@@ -35,7 +36,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
     head = check(document, SweepPoint, document.content)
     corner = [_point(document, settings) for settings in _searched(document, corners(head.search))]
     if head.search.method == "optuna":
-        return (corner[0],)
+        return tuple(corner)
     settings = _searched(document, drawn(head.search)) if corner else _settings(document, head)
     return tuple(_point(document, one) for one in settings)
 

@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.core.errors import HarnessError, Reason, RequestError, first_line
-from harness.core.sweep import Failure, Resources, Search, Trial
+from harness.core.search import Search
+from harness.core.sweep import Failure, Resources, Trial
 from harness.data import Dataset
 from harness.models.custom import modules_of
 from harness.spec.search import corners
@@ -48,7 +49,7 @@ class _Ended:
 
 def train(
     work: Work,
-    datasets: Mapping[str, Dataset],
+    datasets: Mapping[str, Dataset | Failure],
     resources: Resources,
     search: Search = Search(),  # noqa: B008  (frozen)
     address: str | None = None,
@@ -56,8 +57,8 @@ def train(
     """Runs all of it and yields what happens, for each trial in the end a Finished, a Failed or a Stopped.
 
     Starts Ray on this machine where `address` is None. `datasets` are those of the trials, by name: Ray takes them to
-    its nodes. What runs out of memory is tried once more after the others, with a node for itself.
-    Raises RequestError where no node has what one unit asks for.
+    its nodes; one that can't be had fails the trials that need it. What runs out of memory is tried once more after the
+    others, with a node for itself. Raises RequestError where no node has what one unit asks for.
     """
     with _ray(address, _code(work, search) if address else ()) as ray:
         share = _share(ray, resources)

@@ -7,7 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from harness.core.ids import content_id, plain
-from harness.core.sweep import Recipe, Trial
+from harness.core.recipe import Recipe
+from harness.core.sweep import Trial
 from harness.training.recipe import augmented, loss, optimizer
 
 _KEPT_FORMS = 2  # a student's and its teacher's

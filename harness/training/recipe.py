@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.sweep import Bop, Distillation, Recipe, Schedule
+from harness.core.recipe import Bop, Distillation, Recipe, Schedule
 
 Loss = Callable[[Any, Any, Any], Any]
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal, Protocol, TypeAlias
 
-from harness.core.sweep import Asha, Epoch, Objective, Range, Recipe, Search, Trial, validation_accuracy
+from harness.core.recipe import Recipe
+from harness.core.search import Asha, Objective, Range, Search
+from harness.core.sweep import Epoch, Trial, validation_accuracy
 from harness.training.unit import Unit, units_of
 
 _DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {"accuracy": "maximize", "size": "minimize"}

@@ -6,7 +6,8 @@ from typing import Any
 
 from ray import get, tune
 
-from harness.training.events import EpochEnded, Finished, PointBegun, UnitEvent
+from harness.core.sweep import Failure
+from harness.training.events import EpochEnded, Failed, Finished, PointBegun, UnitEvent
 from harness.training.job import Job
 from harness.training.search import Result, Sampled, objectives
 from harness.training.trial import Stopwatch, warm_up
@@ -50,7 +51,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         for unit in units:
             with self._watch.part("data_s"):
                 dataset = get(self._job.datasets[unit.trials[0].dataset])
-            yield from run_unit(unit, dataset, self._job.conditions, self._watch)
+            if isinstance(dataset, Failure):
+                yield from (Failed(trial, dataset) for trial in unit.trials)
+            else:
+                yield from run_unit(unit, dataset, self._job.conditions, self._watch)
 
 
 def _result(finished: Finished) -> Result:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.bench import PROTOCOLS, Case, Protocol, Tool, with_threads
-from harness.core.sweep import Conversion, Precision, Recipe, Schedule, Timings, Trial
+from harness.core.recipe import Recipe, Schedule
+from harness.core.sweep import Conversion, Precision, Timings, Trial
 
 TRIAL = Trial(
     architecture="mlp",

@@ -50,3 +50,22 @@ def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> No
 def points(cli: Cli) -> list[dict[str, float]]:
     rows = cli.rows("SELECT DISTINCT point FROM sweep_trials ORDER BY submitted_at")
     return [json.loads(row["point"]) for row in rows]
+
+
+SOMEWHERE_ELSE = """
+name: choosy
+dataset: digits
+model: {name: mlp, layers: 1, units: 8}
+precision: [float32]
+train: {epochs: 1}
+search: {method: optuna, trials: 6, space: {dataset: [digits, fashion_mnist], train.learning_rate: {low: 0.001, high: 0.1}}}
+"""
+
+
+def test_a_data_set_that_cannot_be_had_fails_the_points_that_need_it_alone(cli: Cli, tmp_path: Path) -> None:
+    sweep = tmp_path / "choosy.yaml"
+    sweep.write_text(SOMEWHERE_ELSE)
+    ended = Cli(cli.home, {"HARNESS_DATA": str(tmp_path)}).run("submit", "sweep", sweep)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    reasons = {(row["dataset"], row["reason"]) for row in cli.rows("SELECT dataset, reason FROM trials")}
+    assert reasons == {("digits", None), ("fashion_mnist", "no_data")}

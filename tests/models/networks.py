@@ -9,7 +9,8 @@ from typing import Any
 from harness import data
 from harness.conversion.anatomy import anatomy
 from harness.conversion.convert import convert
-from harness.core.sweep import Precision, Recipe, Trial
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision, Trial
 from harness.data import Dataset
 from harness.data.dataset import Split
 from harness.models import ARCHITECTURES, Task, task_of

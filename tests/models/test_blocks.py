@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.core.sweep import Initializer, Precision
+from harness.core.recipe import Initializer
+from harness.core.sweep import Precision
 from harness.models import Task
 from harness.models.blocks import blur, convolution, dense, depthwise, initializer, real, window, with_weights_of
 

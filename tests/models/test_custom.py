@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import RequestError, TrialFailed
-from harness.core.sweep import Precision, Recipe, Trial
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision, Trial
 from harness.models import architecture_of
 from harness.models.custom import Custom, identify, modules_of
 from tests.models.networks import layer_types, task

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from harness import data
 from harness.conversion.anatomy import graphs
-from harness.core.sweep import Precision, Recipe, Trial
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision, Trial
 from harness.models import Task, task_of
 from harness.models.lstm import Lstm
 from harness.training.fit import Fit, scores

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness import data
-from harness.core.sweep import Precision, Recipe, Trial
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision, Trial
 from harness.models import task_of
 from harness.models.transformer import Transformer, _attention
 from harness.training.fit import Fit, scores

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from harness.core.bench import Case, Protocol, Tool
 from harness.core.errors import Reason
-from harness.core.sweep import Asha, Precision, Recipe, Resources, Search, Sweep, Trial
+from harness.core.recipe import Recipe
+from harness.core.search import Asha, Search
+from harness.core.sweep import Precision, Resources, Sweep, Trial
 from harness.pipeline.plan import TrialPlan, plan_cases, plan_trials, split_cases
 from harness.store.artifacts import FileState
 from harness.store.trials import DONE, FAILED, PLANNED, STOPPED, TrialState

@@ -40,7 +40,7 @@ def rows(tmp_path: Path) -> TrialRows:
 def base(folder: Path, *settings: str) -> Point:
     path = folder / "found.yaml"
     path.write_text(SWEEP)
-    (point,) = read_sweep(path, settings)
+    point, *_ = read_sweep(path, settings)
     return point
 
 

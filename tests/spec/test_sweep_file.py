@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.core.errors import SpecError
-from harness.core.sweep import Precision, Schedule
+from harness.core.recipe import Schedule
+from harness.core.sweep import Precision
 from harness.spec.sweep_file import point_at, read_sweep
 
 BASE = """\

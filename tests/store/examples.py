@@ -28,13 +28,13 @@ from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of
 from harness.core.observations import Answer, Batch, Canary, Kernels, KernelVerdict, Operator, Role
+from harness.core.recipe import Recipe
 from harness.core.sweep import (
     Anatomy,
     Artifact,
     Epoch,
     Failure,
     Precision,
-    Recipe,
     Resources,
     Sweep,
     Timings,

@@ -9,7 +9,8 @@ import pytest
 
 from harness import data
 from harness.core.errors import Reason, RequestError
-from harness.core.sweep import Precision, Recipe, Resources, Trial
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision, Resources, Trial
 from harness.training.cluster import train
 from harness.training.events import Event, Failed, Finished, Started
 from harness.training.search import Listed

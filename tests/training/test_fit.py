@@ -6,7 +6,8 @@ import pytest
 
 from harness import data
 from harness.core.errors import Reason, TrialFailed
-from harness.core.sweep import EarlyStopping, Epoch, Precision, Recipe, Trial
+from harness.core.recipe import EarlyStopping, Recipe
+from harness.core.sweep import Epoch, Precision, Trial
 from harness.training.fit import Fit
 from harness.training.snapshot import packed, unpacked
 from harness.training.trial import build

@@ -17,7 +17,7 @@ from harness import data
 from harness.conversion.anatomy import anatomy
 from harness.conversion.convert import convert
 from harness.conversion.evaluate import LEAST_AGREEMENT, evaluate
-from harness.core.sweep import (
+from harness.core.recipe import (
     Bop,
     Distillation,
     Distribution,
@@ -25,11 +25,10 @@ from harness.core.sweep import (
     Initializer,
     InputQuantizer,
     KernelQuantizer,
-    Precision,
     Recipe,
     Schedule,
-    Trial,
 )
+from harness.core.sweep import Precision, Trial
 from harness.data import Dataset
 from harness.data.dataset import Split
 from harness.models import architecture_of, task_of

@@ -5,7 +5,9 @@ from typing import Any
 
 from harness import data
 from harness.core.errors import Reason
-from harness.core.sweep import Asha, Precision, Range, Recipe, Resources, Search, Trial
+from harness.core.recipe import Recipe
+from harness.core.search import Asha, Range, Search
+from harness.core.sweep import Precision, Resources, Trial
 from harness.training.cluster import train
 from harness.training.events import EpochEnded, Event, Finished, PointBegun, Stopped
 from harness.training.search import ENDED_EARLY, Listed, Sampled, Tried

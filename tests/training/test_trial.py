@@ -7,7 +7,8 @@ from harness import data
 from harness.bench.answers import load_probe, surest
 from harness.conversion.evaluate import evaluate, predict, unpack_correct
 from harness.core.errors import Reason, TrialFailed
-from harness.core.sweep import Precision, Recipe, Trial, TrialOutcome
+from harness.core.recipe import Recipe
+from harness.core.sweep import Precision, Trial, TrialOutcome
 from harness.training.events import Finished
 from harness.training.trial import Stopwatch
 from harness.training.unit import Conditions, Unit, run_unit

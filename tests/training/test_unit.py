@@ -8,7 +8,8 @@ import pytest
 from harness import data
 from harness.conversion.evaluate import predict
 from harness.core.errors import Reason
-from harness.core.sweep import Distillation, Precision, Recipe, Trial
+from harness.core.recipe import Distillation, Recipe
+from harness.core.sweep import Precision, Trial
 from harness.training.compiled import KEPT
 from harness.training.events import EpochEnded, Failed, Finished, Saved, Started, UnitEvent
 from harness.training.trial import Stopwatch

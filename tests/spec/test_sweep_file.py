@@ -404,8 +404,10 @@ def test_a_random_search_draws_the_same_points_from_its_space_each_time(tmp_path
     assert {point.values.precision for point in points} == {(Precision.BINARY,), (Precision.FLOAT32,)}
 
 
-def test_a_search_that_finds_its_points_as_it_goes_starts_with_one_that_stands_for_all(tmp_path: Path) -> None:
-    (point,) = read_sweep(written(tmp_path, BASE + SEARCH.format(method="optuna")))
+def test_a_search_that_finds_its_points_as_it_goes_starts_with_those_that_stand_for_all(tmp_path: Path) -> None:
+    point, other = read_sweep(written(tmp_path, BASE + SEARCH.format(method="optuna")))
+    assert (point.values.model["units"], other.values.model["units"]) == (32, 128)
+    assert {one.values.precision for one in (point, other)} == {(Precision.BINARY,), (Precision.FLOAT32,)}
     found = point_at(point.document, {"model.units": 64, "train.learning_rate": 0.02, "precision": "float32"})
     assert found.values.model["units"] == 64
     assert (found.values.train.learning_rate, found.values.precision) == (0.02, (Precision.FLOAT32,))

@@ -17,7 +17,7 @@ from harness.core.errors import DatabaseBusy, WorkspaceError, first_line
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"  # the newest migration; a test holds this against db/migrations
+HEAD = "0005"  # the newest migration; a test holds this against db/migrations
 _BUSY_MS = 60_000
 _BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"

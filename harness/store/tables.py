@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     true,
 )
 
@@ -320,4 +321,22 @@ failures = Table(
     Column("message", Text, nullable=False),
     Column("log_zstd", LargeBinary, nullable=False),
     Column("failed_at", String(32), nullable=False),
+)
+
+# What papers and READMEs say: shown beside what was measured here, never among it.
+published = Table(
+    "published",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model", String(200), nullable=False),
+    Column("precision", String(16), nullable=False),
+    Column("device", String(200), nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("latency_us", Float, nullable=False),
+    Column("accuracy", Float),  # 0 to 1, on what the source says
+    Column("size_bytes", BigInteger),
+    Column("source", String(500), nullable=False),
+    Column("dated", String(32), nullable=False),
+    Column("imported_at", String(32), nullable=False),
+    UniqueConstraint("model", "precision", "device", "threads", "source", "dated"),
 )

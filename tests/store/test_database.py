@@ -117,7 +117,7 @@ def test_an_older_database_is_upgraded_and_keeps_its_rows(url: str, next_migrati
     assert records(url, "SELECT * FROM results ORDER BY artifact") == before
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("revision", [f"{number:04}" for number in range(1, int(HEAD))])
 def test_a_database_that_an_earlier_version_wrote_is_upgraded_with_its_rows(
     url: str, tmp_path: Path, repository: Path, revision: str
 ) -> None:

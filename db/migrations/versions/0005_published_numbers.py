@@ -1,0 +1,26 @@
+"""Numbers that others have published; indices for a million runs."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "published",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("precision", sa.String(length=16), nullable=False),
+        sa.Column("device", sa.String(length=200), nullable=False),
+        sa.Column("threads", sa.Integer(), nullable=False),
+        sa.Column("latency_us", sa.Float(), nullable=False),
+        sa.Column("accuracy", sa.Float(), nullable=True),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("source", sa.String(length=500), nullable=False),
+        sa.Column("dated", sa.String(length=32), nullable=False),
+        sa.Column("imported_at", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("model", "precision", "device", "threads", "source", "dated"),
+    )

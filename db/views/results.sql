@@ -19,4 +19,6 @@ LEFT JOIN answers AS w
 LEFT JOIN trial_artifacts AS ta ON ta.artifact = a.sha256
 LEFT JOIN trials AS t ON t.id = ta.trial_id
 LEFT JOIN sweep_trials AS s ON s.trial_id = t.id
-WHERE m.id = (SELECT max(newer.id) FROM measurements AS newer WHERE newer.case_id = m.case_id AND newer.valid)
+WHERE m.valid AND NOT EXISTS (
+    SELECT 1 FROM measurements AS newer WHERE newer.case_id = m.case_id AND newer.valid AND (newer.measured_at, newer.id) > (m.measured_at, m.id)
+)

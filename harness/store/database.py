@@ -13,21 +13,17 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from harness.core.errors import DatabaseBusy, WorkspaceError, first_line
+from harness.store.workspace import db_folder
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0005"  # the newest migration; a test holds this against db/migrations
 _BUSY_MS = 60_000
+_READ_CACHE_KB = 200_000  # at most: a question that looks at all of a million runs reads every page once
 _BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"
 _POSTGRES_LOCK = 0x6E6E62  # any number, the same in every process
-
-
-def db_folder() -> Path:
-    """`db/`: beside the package in a checkout, inside it in a wheel."""
-    inside = Path(__file__).parents[1] / "_db"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "db"
 
 
 def now() -> str:
@@ -214,6 +210,7 @@ def open_read_only(url: str) -> Engine:
 def _read_only_sqlite(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.execute(f"PRAGMA cache_size=-{_READ_CACHE_KB}")
     connection.execute("PRAGMA query_only=ON")
     connection.set_authorizer(_only_reading)
     return connection

@@ -1,65 +1,106 @@
 """SQL from files and from people, read-only, as columns and rows."""
 
 import json
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from math import inf
 from typing import Any
 
 import zstandard
-from sqlalchemy import Engine, RowMapping, select
+from sqlalchemy import Connection, CursorResult, Engine, RowMapping, select, text
 from sqlalchemy.exc import DBAPIError, ResourceClosedError
 
 from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError, first_line
-from harness.store.database import db_folder
+from harness.store.questions import Value, named_queries
 from harness.store.tables import measurements, runs, trial_artifacts
+
+__all__ = ["UNLIMITED", "Limits", "Rows", "ask", "correct_images", "evidence", "named_queries", "results"]
+
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
+_ROWS_BETWEEN_LOOKS = 1_000
 
 
 @dataclass(frozen=True)
 class Rows:
     columns: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
+    more: bool = False  # there would be, over the limit
 
     def records(self) -> list[dict[str, Any]]:
         return [dict(zip(self.columns, row, strict=True)) for row in self.values]
 
 
 @dataclass(frozen=True)
-class NamedQuery:
-    """`db/queries/NAME.sql`; its first line says in a comment what it is for."""
+class Limits:
+    """What a question may cost: rows that are read, and seconds."""
 
-    name: str
-    purpose: str
-    sql: str
-
-
-def named_queries() -> dict[str, NamedQuery]:
-    return {file.stem: _named(file) for file in sorted((db_folder() / "queries").glob("*.sql"))}
+    rows: float = inf
+    seconds: float = inf
 
 
-def _named(file: Path) -> NamedQuery:
-    sql = file.read_text()
-    return NamedQuery(file.stem, sql.splitlines()[0].removeprefix("--").strip(), sql)
+UNLIMITED = Limits()
 
 
-def ask(engine: Engine, sql: str) -> Rows:
-    """Raises RequestError where the database refuses the SQL, or would have to write."""
+def ask(engine: Engine, sql: str, values: Mapping[str, Value] | None = None, limits: Limits = UNLIMITED) -> Rows:
+    """`values` are those of a named query's parameters; SQL of a person has none, and its colons are its own.
+
+    Raises RequestError where the database refuses the SQL, would have to write, or takes longer than it may.
+    """
     try:
         with engine.connect() as connection:
-            # The text goes to the driver as it is: a colon or a percent sign in it is the user's. On PostgreSQL a
-            # streamed result is a server's cursor, which takes one SELECT: no COMMIT before it, no COPY to a file.
-            options = {"no_parameters": True, "stream_results": True}
-            result = connection.exec_driver_sql(sql, execution_options=options)
-            return Rows(_apart(list(result.keys())), tuple(tuple(row) for row in result))
+            _within(connection, limits.seconds)
+            return _read(_run(connection, sql, values), limits)
     except DBAPIError as error:
-        if error.statement is None:
-            raise WorkspaceError(
-                f"The database can't be reached: {first_line(error.orig)}; check HARNESS_DATABASE_URL."
-            ) from error
-        raise RequestError(f"The database refuses this SQL: {first_line(error.orig)}.{_hint(error)}") from error
+        raise _told(error, limits) from error
     except ResourceClosedError as error:
         raise RequestError("This SQL answers no rows; queries are read-only, give a SELECT.") from error
+
+
+def _within(connection: Connection, seconds: float) -> None:
+    """Ends what takes longer. PostgreSQL's compiler of queries takes longer than it saves on ours."""
+    if connection.dialect.name == "postgresql":
+        limit_ms = 0 if seconds == inf else max(1, round(1000 * seconds))
+        connection.exec_driver_sql(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {limit_ms}")
+        return
+    end = time.monotonic() + seconds
+    sqlite: Any = connection.connection.driver_connection
+    sqlite.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+
+
+def _run(connection: Connection, sql: str, values: Mapping[str, Value] | None) -> CursorResult[Any]:
+    # On PostgreSQL a streamed result is a server's cursor, which takes one SELECT: no COMMIT before it, no COPY to a
+    # file; and rows over the limit are never sent.
+    options = {"stream_results": True}
+    if values is None:
+        return connection.exec_driver_sql(sql, execution_options={"no_parameters": True, **options})
+    return connection.execute(text(sql), dict(values), execution_options=options)
+
+
+def _read(result: CursorResult[Any], limits: Limits) -> Rows:
+    end = time.monotonic() + limits.seconds
+    found: list[tuple[Any, ...]] = []
+    for some in result.partitions(_ROWS_BETWEEN_LOOKS):
+        found.extend(map(tuple, some))
+        if time.monotonic() > end:
+            raise _too_long(limits)
+        if len(found) > limits.rows:
+            return Rows(_apart(list(result.keys())), tuple(found[: int(limits.rows)]), more=True)
+    return Rows(_apart(list(result.keys())), tuple(found))
+
+
+def _too_long(limits: Limits) -> RequestError:
+    return RequestError(f"This takes longer than {limits.seconds:g} s: ask for less, or give it more with --timeout.")
+
+
+def _told(error: DBAPIError, limits: Limits) -> WorkspaceError | RequestError:
+    words = first_line(error.orig)
+    if any(sign in words for sign in _OUT_OF_TIME):
+        return _too_long(limits)
+    if error.statement is None:
+        return WorkspaceError(f"The database can't be reached: {words}; check HARNESS_DATABASE_URL.")
+    return RequestError(f"The database refuses this SQL: {words}.{_hint(error)}")
 
 
 def _apart(names: list[str]) -> tuple[str, ...]:
@@ -69,6 +110,7 @@ def _apart(names: list[str]) -> tuple[str, ...]:
     )
 
 
+_OUT_OF_TIME = ("interrupted", "statement timeout")
 _WRITING_REFUSED = ("readonly", "not authorized", "authorization denied", "read-only", "syntax error")
 _UNKNOWN_NAME = ("no such", "does not exist")
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -30,7 +31,7 @@ sweep_trials = Table(
     "sweep_trials",
     metadata,
     Column("sweep", String(200), primary_key=True),
-    Column("trial_id", ForeignKey("trials.id"), primary_key=True),
+    Column("trial_id", ForeignKey("trials.id"), primary_key=True, index=True),
     Column("submitted_at", String(32), nullable=False),
     Column("point", Text),  # JSON, where a search sampled it
 )
@@ -132,7 +133,7 @@ measurements = Table(
     "measurements",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("case_id", ForeignKey("cases.id"), nullable=False, index=True),
+    Column("case_id", ForeignKey("cases.id"), nullable=False),
     Column("measured_at", String(32), nullable=False),
     Column("valid", Boolean, nullable=False, server_default=true()),
     Column("artifact_run", String(64), nullable=False),
@@ -148,13 +149,14 @@ measurements = Table(
     Column("quality", Text, nullable=False),
     Column("facts", Text, nullable=False),
     Column("harness_version", String(32), nullable=False),
+    Index("ix_measurements_newest", "case_id", "valid", "measured_at", "id"),
 )
 
 runs = Table(
     "runs",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("measurement_id", ForeignKey("measurements.id"), nullable=False, index=True),
+    Column("measurement_id", ForeignKey("measurements.id"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("started_at", String(32), nullable=False),
     Column("seconds", Float, nullable=False),
@@ -170,6 +172,7 @@ runs = Table(
     Column("stdout_zstd", LargeBinary, nullable=False),
     Column("stderr_zstd", LargeBinary, nullable=False),
     Column("watch_zstd", LargeBinary),
+    Index("ix_runs_spread", "measurement_id", "disturbed", "avg_us"),  # a million runs are over 300 MB
 )
 
 # Processes of cases that have not ended: a killed bench goes on after them, and what could not be read is kept.

@@ -39,3 +39,9 @@ class Workspace:
     @property
     def database_url(self) -> str:
         return os.environ.get(DATABASE_VARIABLE) or f"sqlite:///{self.home / 'harness.db'}"
+
+
+def db_folder() -> Path:
+    """`db/`: beside the package in a checkout, inside it in a wheel."""
+    inside = Path(__file__).parents[1] / "_db"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "db"

@@ -12,8 +12,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Boolean, Engine, MetaData, Table, inspect, text
 
 from harness.core.errors import WorkspaceError
-from harness.store.database import HEAD, db_folder, open_database, open_read_only, shown
+from harness.store.database import HEAD, open_database, open_read_only, shown
 from harness.store.tables import metadata
+from harness.store.workspace import db_folder
 from tests.store.examples import count, exit_codes, fill, open_together, records
 
 PROMISED = re.findall(

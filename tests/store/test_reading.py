@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from harness.store.cases import CaseRows
 from harness.store.database import open_database, open_read_only, writing
 from harness.store.reading import Rows, ask, evidence, named_queries, results
 from harness.store.tables import metadata
-from tests.store.conftest import PostgreSQL
+from tests.postgres import PostgreSQL
 from tests.store.examples import fill, make_case, measured, stored_trial
 
 ON_EVERY_DATABASE = [
@@ -286,5 +287,6 @@ def test_a_writer_with_an_open_transaction_blocks_no_reader(url: str) -> None:
 def test_every_named_query_says_what_it_is_for() -> None:
     assert {"leaderboard", "pareto", "binary_vs_float", "history", "failures"} <= named_queries().keys()
     for query in named_queries().values():
-        assert query.sql.startswith(f"-- {query.purpose}")
-        assert query.purpose
+        assert query.purpose.endswith(".")
+        assert set(re.findall(r"(?<!:):(\w+)", query.sql)) == set(query.parameters), query.name
+        assert all(parameter.meaning for parameter in query.parameters.values())

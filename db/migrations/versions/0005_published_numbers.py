@@ -24,3 +24,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("model", "precision", "device", "threads", "source", "dated"),
     )
+    op.create_index("ix_sweep_trials_trial_id", "sweep_trials", ["trial_id"])
+    # Each serves its first column too.
+    op.create_index("ix_measurements_newest", "measurements", ["case_id", "valid", "measured_at", "id"])
+    op.drop_index("ix_measurements_case_id", "measurements")
+    op.create_index("ix_runs_spread", "runs", ["measurement_id", "disturbed", "avg_us"])
+    op.drop_index("ix_runs_measurement_id", "runs")

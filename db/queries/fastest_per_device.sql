@@ -1,0 +1,15 @@
+-- The fastest variant of each device and data set, among those that are accurate enough.
+-- :min_accuracy = 0.0 0 to 1; a model of your own, which has none, is in only where this is 0
+-- :precision = '' binary, float32 or int8; any where it is empty
+WITH ranked AS (
+    SELECT
+        r.*, row_number() OVER (PARTITION BY device, threads, dataset ORDER BY latency_us, artifact, sweep) AS place
+    FROM results AS r
+    WHERE (:min_accuracy = 0 OR accuracy >= :min_accuracy) AND (:precision = '' OR precision = :precision)
+)
+SELECT
+    device, threads, dataset, model, parameters, precision, seed,
+    latency_us, latency_low_us, latency_high_us, accuracy, size_bytes, quality
+FROM ranked
+WHERE place = 1
+ORDER BY device, threads, dataset

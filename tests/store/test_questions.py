@@ -1,0 +1,207 @@
+"""The named queries of db/queries, on SQLite and PostgreSQL: what each answers about rows of which it is known."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, update
+
+from harness.core.bench import PROTOCOLS, Case, Tool
+from harness.core.device import LocalDevice
+from harness.core.errors import CaseFailed, Reason, RequestError
+from harness.core.ids import sha256_of
+from harness.core.sweep import Precision, Trial
+from harness.store.cases import CaseRows
+from harness.store.database import open_read_only
+from harness.store.devices import DeviceRows
+from harness.store.questions import Value, named_queries
+from harness.store.reading import Limits, Rows, ask
+from harness.store.tables import measurements
+from harness.store.trials import TrialRows
+from tests.store.examples import TOOL, make_outcome, make_sweep, make_trial, measured
+
+BINARY, FLOAT = Precision.BINARY, Precision.FLOAT32
+NEWER_TOOL = replace(TOOL, sha256=sha256_of(b"a newer build"))
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {} FROM n"
+
+
+@pytest.fixture
+def reader(url: str, engine: Engine) -> Iterator[Engine]:
+    reader = open_read_only(url)
+    yield reader
+    reader.dispose()
+
+
+def made(
+    engine: Engine,
+    units: int = 64,
+    precision: Precision = BINARY,
+    accuracy: float = 0.9,
+    size: int = 160,
+    seed: int = 0,
+) -> str:
+    """A trial that has ended, as its artifact's SHA-256."""
+    base = make_trial(seed, precision)
+    trial: Trial = replace(base, parameters={"units": units}, chosen={"units": units})
+    outcome = make_outcome(trial, trial.id.encode().ljust(size, b"x"), accuracy=accuracy)
+    rows = TrialRows(engine)
+    rows.submit(make_sweep(trial), [])
+    rows.finish(outcome)
+    return outcome.artifacts[0].sha256
+
+
+def bench(
+    engine: Engine,
+    artifact: str,
+    latency_us: float,
+    device: str = "pi4",
+    *,
+    tool: Tool = TOOL,
+    threads: int = 1,
+    at: str = "2026-01-01T00:00:00.000Z",
+    energy_uj: float | None = None,
+) -> None:
+    case = Case(artifact, device, tool, replace(PROTOCOLS["quick"], threads=threads))
+    measurement = replace(measured(case, [latency_us] * 2), measured_at=at)
+    summary = replace(measurement.summary, energy_uj=energy_uj, temperature_c=50.0)
+    CaseRows(engine).finish("ssh", replace(measurement, summary=summary))
+
+
+def answer(reader: Engine, name: str, **values: Value) -> list[dict[str, Any]]:
+    query = named_queries()[name]
+    return ask(reader, query.sql, query.values(values)).records()
+
+
+def told(rows: list[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
+    return [tuple(row[column] for column in columns) for row in rows]
+
+
+def test_the_front_has_what_nothing_else_beats_and_averages_seeds(engine: Engine, reader: Engine) -> None:
+    slow_but_good = made(engine, 256, FLOAT, accuracy=0.95, size=1000)
+    fast = made(engine, 64, BINARY, accuracy=0.85, size=200)
+    other_seed = made(engine, 64, BINARY, accuracy=0.87, size=200, seed=1)
+    beaten = made(engine, 128, BINARY, accuracy=0.80, size=300)
+    for artifact, latency in ((slow_but_good, 400.0), (fast, 100.0), (other_seed, 110.0), (beaten, 200.0)):
+        bench(engine, artifact, latency)
+    bench(engine, beaten, 50.0, device="pi5")
+    assert told(answer(reader, "pareto"), "device", "seeds", "accuracy", "latency_us") == [
+        ("pi4", 1, pytest.approx(0.95), 400.0),
+        ("pi4", 2, pytest.approx(0.86), 105.0),
+        ("pi5", 1, pytest.approx(0.80), 50.0),
+    ]
+    assert told(answer(reader, "pareto", device="pi5"), "device") == [("pi5",)]
+    assert answer(reader, "pareto", dataset="another") == []
+
+
+def test_twins_are_told_as_times_faster_and_devices_by_their_median(engine: Engine, reader: Engine) -> None:
+    for units, times in ((32, 2.0), (64, 3.0), (128, 10.0)):
+        bench(engine, made(engine, units, BINARY), 100.0)
+        bench(engine, made(engine, units, FLOAT), 100.0 * times)
+    assert sorted(told(answer(reader, "binary_vs_float"), "times_faster")) == [(2.0,), (3.0,), (10.0,)]
+    columns = ("device", "twins", "median_times_faster", "least", "most")
+    assert told(answer(reader, "speedup_by_device"), *columns) == [("pi4", 3, 3.0, 2.0, 10.0)]
+    bench(engine, made(engine, 256, BINARY), 100.0)
+    bench(engine, made(engine, 256, FLOAT), 500.0)
+    assert told(answer(reader, "speedup_by_device"), *columns) == [("pi4", 4, 4.0, 2.0, 10.0)]
+    assert answer(reader, "speedup_by_device", candidate="int8") == []
+
+
+def test_the_fastest_is_the_fastest_of_those_that_are_accurate_enough(engine: Engine, reader: Engine) -> None:
+    bench(engine, made(engine, 64, BINARY, accuracy=0.7), 100.0)
+    bench(engine, made(engine, 64, FLOAT, accuracy=0.9), 300.0)
+    columns = ("device", "precision", "latency_us")
+    assert told(answer(reader, "fastest_per_device"), *columns) == [("pi4", "binary", 100.0)]
+    assert told(answer(reader, "fastest_per_device", min_accuracy=0.8), *columns) == [("pi4", "float32", 300.0)]
+    assert answer(reader, "fastest_per_device", min_accuracy=0.8, precision="binary") == []
+
+
+def test_a_regression_is_the_newest_measurement_against_an_older_one(engine: Engine, reader: Engine) -> None:
+    worse, same = made(engine, 64), made(engine, 128)
+    for artifact, now_us in ((worse, 130.0), (same, 100.5)):
+        bench(engine, artifact, 100.0, at="2026-01-01T00:00:00.000Z")
+        bench(engine, artifact, now_us, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
+    columns = ("artifact", "old_latency_us", "latency_us", "tool_sha256")
+    expected = [(worse, 100.0, 130.0, NEWER_TOOL.sha256)]
+    assert told(answer(reader, "regressions"), *columns) == expected
+    assert told(answer(reader, "regressions", date="2026-01-15"), *columns) == expected
+    by_tool = {"old_tool": TOOL.sha256[:8], "new_tool": NEWER_TOOL.sha256[:8]}
+    assert told(answer(reader, "regressions", **by_tool), *columns) == expected
+    assert answer(reader, "regressions", old_tool=NEWER_TOOL.sha256) == []
+    assert answer(reader, "regressions", date="2026-03-01") == []
+    assert answer(reader, "regressions", over=0.5) == []
+    assert answer(reader, "regressions", device="pi5") == []
+
+
+def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(engine: Engine, reader: Engine) -> None:
+    good, missing, failed, stale, queued = (made(engine, units) for units in (1, 2, 3, 4, 5))
+    pi4 = LocalDevice(id="pi4")
+    bench(engine, stale, 100.0, at="2026-01-01T00:00:00.000Z")
+    bench(engine, good, 100.0, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
+    CaseRows(engine).fail(
+        Case(failed, "pi4", TOOL, PROTOCOLS["quick"]), "ssh", CaseFailed(Reason.TIMEOUT, "Too long.", "")
+    )
+    DeviceRows(engine).set_aside(pi4, CaseFailed(Reason.NO_SPACE, "No space left."))
+    DeviceRows(engine).want({"pi4": [(queued, PROTOCOLS["quick"])]})
+    found = {row["artifact"]: row["state"].partition(":")[0] for row in answer(reader, "coverage")}
+    assert found == {missing: "missing", failed: "failed", stale: "stale", queued: "queued"}
+    assert good in {row["artifact"] for row in answer(reader, "coverage", since="2026-03-01")}
+    assert answer(reader, "coverage", sweep="another") == []
+    assert told(answer(reader, "coverage", device="pi4"), "message").count(("Too long.",)) == 1
+
+
+def test_energy_scaling_variance_and_history(engine: Engine, reader: Engine) -> None:
+    artifact = made(engine)
+    bench(engine, artifact, 100.0, energy_uj=300.0)
+    bench(engine, artifact, 40.0, threads=4)
+    assert told(answer(reader, "energy"), "energy_uj", "power_w") == [(300.0, 3.0)]
+    scaled = told(answer(reader, "scaling", model="mlp"), "threads", "times_one_thread", "ns_per_mac")
+    assert scaled == [(1, 1.0, pytest.approx(1e5 / 12928)), (4, 2.5, pytest.approx(4e4 / 12928))]
+    assert sorted(told(answer(reader, "variance"), "threads", "spread")) == [(1, 0.0), (4, 0.0)]
+    assert len(answer(reader, "history", artifact=artifact[:6])) == 2
+    assert answer(reader, "history", device="pi5") == []
+
+
+def test_results_shows_the_newest_by_its_time_not_by_when_its_row_came(engine: Engine, reader: Engine) -> None:
+    artifact = made(engine)
+    bench(engine, artifact, 100.0, at="2026-02-01T00:00:00.000Z")
+    bench(engine, artifact, 900.0, at="2026-01-01T00:00:00.000Z")
+    assert ask(reader, "SELECT latency_us FROM results").values == ((100.0,),)
+    with engine.begin() as connection:
+        connection.execute(update(measurements).where(measurements.c.latency_us == 100.0).values(valid=False))
+    assert ask(reader, "SELECT latency_us FROM results").values == ((900.0,),)
+
+
+@pytest.mark.parametrize("name", sorted(named_queries()))
+def test_every_named_query_is_answered_and_takes_its_parameters(engine: Engine, reader: Engine, name: str) -> None:
+    bench(engine, made(engine), 100.0)
+    query = named_queries()[name]
+    defaults = {key: one.default for key, one in query.parameters.items()}
+    assert ask(reader, query.sql, query.values({})) == ask(reader, query.sql, query.values(defaults))
+    quoted = {key: "it's" for key, value in defaults.items() if isinstance(value, str)}
+    assert isinstance(ask(reader, query.sql, query.values(quoted)), Rows), "values are bound, not pasted"
+
+
+def test_a_parameter_that_is_not_there_or_no_number_is_told() -> None:
+    query = named_queries()["fastest_per_device"]
+    with pytest.raises(RequestError, match="no such parameter; it has: min_accuracy, precision"):
+        query.values({"colour": "blue"})
+    with pytest.raises(RequestError, match="min_accuracy=high: has to be a number"):
+        query.values({"min_accuracy": "high"})
+    assert query.values({"min_accuracy": "0.5"}) == {"min_accuracy": 0.5, "precision": ""}
+
+
+def test_an_endless_question_ends_in_time_and_the_next_one_is_answered(reader: Engine) -> None:
+    with pytest.raises(RequestError, match=r"longer than 0\.2 s.*--timeout"):
+        ask(reader, ENDLESS.format("count(*)"), limits=Limits(seconds=0.2))
+    with pytest.raises(RequestError, match=r"longer than 0\.2 s"):
+        ask(reader, ENDLESS.format("i"), limits=Limits(seconds=0.2))
+    assert ask(reader, "SELECT 1 AS one", limits=Limits(seconds=60)).values == ((1,),)
+
+
+@pytest.mark.parametrize("rows", [1, 999, 1_000, 2_500])
+def test_rows_over_the_limit_are_left_out_and_it_says_so(reader: Engine, rows: int) -> None:
+    cut = ask(reader, ENDLESS.format("i"), limits=Limits(rows=rows))
+    assert (len(cut.values), cut.more) == (rows, True)
+    whole = ask(reader, f"{ENDLESS.format('i')} LIMIT {rows}", limits=Limits(rows=rows))
+    assert (len(whole.values), whole.more) == (rows, False)

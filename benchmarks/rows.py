@@ -117,7 +117,7 @@ def network(model: str, width: int, seed: int, precision: str, chance: np.random
     }
     size = int(share * 20_000 * width * (1 + MODELS.index(model)))
     accuracy = float(0.8 + 0.12 * width / 11 + lost + chance.normal(0, 0.004))
-    return Network(trial, sha256_of(trial["id"].encode()), size, accuracy, speed * 50 * width**1.5)
+    return Network(trial, sha256_of(content_id(trial).encode()), size, accuracy, speed * 50 * width**1.5)
 
 
 def of_trials(known: Iterable[Network]) -> Iterator[dict[str, Any]]:
@@ -214,7 +214,14 @@ def runs_of(one: dict[str, Any], chance: np.random.Generator) -> Iterator[dict[s
 def profile(number: int, one: Network) -> Iterator[dict[str, Any]]:
     for place in range(12):
         role = ("binary convolution", "float layer", "quantise/dequantise", "other")[place % 4]
-        told = {"type": role.upper(), "name": f"layer_{place}", "role": role, "avg_us": 10.0, "share": 1 / 12, "calls": 1}
+        told = {
+            "type": role.upper(),
+            "name": f"layer_{place}",
+            "role": role,
+            "avg_us": 10.0,
+            "share": 1 / 12,
+            "calls": 1,
+        }
         yield {"case_id": case_id(number, one), "profiled_at": at(1), "number": place, **told}
 
 

@@ -4,14 +4,29 @@
 -- :since = '' what was measured before then is stale, as 2024-12-31
 WITH newest AS MATERIALIZED (
     SELECT
-        c.artifact, c.device, c.tool, c.tool_sha256, m.measured_at,
-        row_number() OVER (PARTITION BY c.artifact, c.device ORDER BY m.measured_at DESC, m.id DESC) AS age,
-        row_number() OVER (PARTITION BY c.device, c.tool ORDER BY m.measured_at DESC, m.id DESC) AS age_on_device
-    FROM measurements AS m
-    JOIN cases AS c ON c.id = m.case_id
-    WHERE m.valid
+        c.artifact, c.device, c.tool, c.tool_sha256,
+        (SELECT max(m.measured_at) FROM measurements AS m WHERE m.case_id = c.id AND m.valid) AS measured_at
+    FROM cases AS c
+    WHERE :device = '' OR c.device = :device
 ),
-tools AS MATERIALIZED (SELECT device, tool, tool_sha256 FROM newest WHERE age_on_device = 1),
+builds AS (
+    SELECT
+        device, tool, tool_sha256,
+        row_number() OVER (PARTITION BY device, tool ORDER BY max(measured_at) DESC) AS age
+    FROM newest
+    WHERE measured_at IS NOT NULL
+    GROUP BY device, tool, tool_sha256
+),
+older AS MATERIALIZED (SELECT device, tool, tool_sha256 FROM builds WHERE age > 1),
+measured AS MATERIALIZED (
+    SELECT
+        n.artifact, n.device, max(n.measured_at) AS measured_at,
+        sum(CASE WHEN o.device IS NULL THEN 1 ELSE 0 END) AS by_newest_build
+    FROM newest AS n
+    LEFT JOIN older AS o ON o.device = n.device AND o.tool = n.tool AND o.tool_sha256 = n.tool_sha256
+    WHERE n.measured_at IS NOT NULL
+    GROUP BY n.artifact, n.device
+),
 failed AS MATERIALIZED (
     SELECT c.artifact, c.device, max(f.failed_at) AS failed_at, max(f.message) AS message
     FROM failures AS f
@@ -32,18 +47,16 @@ wanted AS (
 ),
 states AS (
     SELECT
-        w.device, w.artifact, n.measured_at,
+        w.device, w.artifact, m.measured_at, f.message,
         CASE
             WHEN q.artifact IS NOT NULL THEN 'queued'
-            WHEN f.failed_at > coalesce(n.measured_at, '') THEN 'failed'
-            WHEN n.artifact IS NULL THEN 'missing'
-            WHEN n.tool_sha256 <> t.tool_sha256 THEN 'stale: another build of the tool is newer'
-            WHEN n.measured_at < :since THEN 'stale: measured too long ago'
-        END AS state,
-        f.message
+            WHEN f.failed_at > coalesce(m.measured_at, '') THEN 'failed'
+            WHEN m.artifact IS NULL THEN 'missing'
+            WHEN m.by_newest_build = 0 THEN 'stale: another build of the tool is newer'
+            WHEN m.measured_at < :since THEN 'stale: measured too long ago'
+        END AS state
     FROM wanted AS w
-    LEFT JOIN newest AS n ON n.artifact = w.artifact AND n.device = w.device AND n.age = 1
-    LEFT JOIN tools AS t ON t.device = n.device AND t.tool = n.tool
+    LEFT JOIN measured AS m ON m.artifact = w.artifact AND m.device = w.device
     LEFT JOIN failed AS f ON f.artifact = w.artifact AND f.device = w.device
     LEFT JOIN asked AS q ON q.artifact = w.artifact AND q.device = w.device
 )

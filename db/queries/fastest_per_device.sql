@@ -3,8 +3,10 @@
 -- :precision = '' binary, float32 or int8; any where it is empty
 WITH ranked AS (
     SELECT
-        r.*, row_number() OVER (PARTITION BY device, threads, dataset ORDER BY latency_us, artifact, sweep) AS place
-    FROM results AS r
+        device, threads, dataset, model, parameters, precision, seed,
+        latency_us, latency_low_us, latency_high_us, accuracy, size_bytes, quality,
+        row_number() OVER (PARTITION BY device, threads, dataset ORDER BY latency_us, artifact, sweep) AS place
+    FROM results
     WHERE (:min_accuracy = 0 OR accuracy >= :min_accuracy) AND (:precision = '' OR precision = :precision)
 )
 SELECT

@@ -4,40 +4,57 @@
 -- :date = '' compare the newest from then on with the newest before then, as 2024-12-31
 -- :new_tool = '' how the SHA-256 of the newer measurement's tool begins
 -- :old_tool = '' how the SHA-256 of the older measurement's tool begins
-WITH made AS MATERIALIZED (
-    SELECT
-        m.id, m.measured_at, m.latency_us, m.latency_low_us, m.latency_high_us,
-        c.artifact, c.device, c.threads, c.protocol, c.cpus, c.tool, c.tool_sha256
+WITH several AS MATERIALIZED (
+    SELECT c.artifact, c.device, c.threads, c.protocol, c.cpus, c.tool
     FROM measurements AS m
     JOIN cases AS c ON c.id = m.case_id
     WHERE m.valid AND (:device = '' OR c.device = :device)
+    GROUP BY c.artifact, c.device, c.threads, c.protocol, c.cpus, c.tool
+    HAVING count(*) > 1
 ),
-newer AS (
+aged AS (
     SELECT
-        made.*,
+        s.*, c.tool_sha256, m.measured_at, m.latency_us, m.latency_low_us, m.latency_high_us,
         row_number() OVER (
-            PARTITION BY artifact, device, threads, protocol, cpus, tool ORDER BY measured_at DESC, id DESC
+            PARTITION BY s.artifact, s.device, s.threads, s.protocol, s.cpus, s.tool ORDER BY m.measured_at DESC, m.id DESC
         ) AS age
-    FROM made
-    WHERE tool_sha256 LIKE :new_tool || '%' AND measured_at >= :date
+    FROM several AS s
+    JOIN cases AS c
+        ON c.artifact = s.artifact AND c.device = s.device AND c.threads = s.threads
+       AND c.protocol = s.protocol AND c.cpus = s.cpus AND c.tool = s.tool
+    JOIN measurements AS m ON m.case_id = c.id AND m.valid
+),
+with_new AS (
+    SELECT
+        aged.*,
+        min(CASE WHEN tool_sha256 LIKE :new_tool || '%' AND measured_at >= :date THEN age END)
+            OVER (PARTITION BY artifact, device, threads, protocol, cpus, tool) AS new_age
+    FROM aged
+),
+with_both AS (
+    SELECT
+        with_new.*,
+        min(CASE WHEN age > new_age AND tool_sha256 LIKE :old_tool || '%' AND (:date = '' OR measured_at < :date) THEN age END)
+            OVER (PARTITION BY artifact, device, threads, protocol, cpus, tool) AS old_age
+    FROM with_new
 ),
 pairs AS (
     SELECT
-        n.*,
-        o.measured_at AS old_measured_at, o.latency_us AS old_latency_us, o.latency_high_us AS old_latency_high_us,
-        o.tool_sha256 AS old_tool_sha256,
-        row_number() OVER (PARTITION BY n.id ORDER BY o.measured_at DESC, o.id DESC) AS back
-    FROM newer AS n
-    JOIN made AS o
-        ON o.artifact = n.artifact AND o.device = n.device AND o.threads = n.threads
-       AND o.protocol = n.protocol AND o.cpus = n.cpus AND o.tool = n.tool
-       AND (o.measured_at, o.id) < (n.measured_at, n.id)
-       AND o.tool_sha256 LIKE :old_tool || '%' AND (:date = '' OR o.measured_at < :date)
-    WHERE n.age = 1
+        device, threads, protocol, artifact,
+        max(CASE WHEN age = old_age THEN latency_us END) AS old_latency_us,
+        max(CASE WHEN age = old_age THEN latency_high_us END) AS old_latency_high_us,
+        max(CASE WHEN age = new_age THEN latency_us END) AS latency_us,
+        max(CASE WHEN age = new_age THEN latency_low_us END) AS latency_low_us,
+        max(CASE WHEN age = old_age THEN measured_at END) AS old_measured_at,
+        max(CASE WHEN age = new_age THEN measured_at END) AS measured_at,
+        max(CASE WHEN age = old_age THEN tool_sha256 END) AS old_tool_sha256,
+        max(CASE WHEN age = new_age THEN tool_sha256 END) AS tool_sha256
+    FROM with_both
+    GROUP BY device, threads, protocol, artifact, cpus, tool
 )
 SELECT
     device, threads, protocol, artifact, latency_us / old_latency_us AS ratio,
     old_latency_us, latency_us, old_measured_at, measured_at, old_tool_sha256, tool_sha256
 FROM pairs
-WHERE back = 1 AND latency_us > (1 + :over) * old_latency_us AND latency_low_us > old_latency_high_us
+WHERE latency_us > (1 + :over) * old_latency_us AND latency_low_us > old_latency_high_us
 ORDER BY ratio DESC

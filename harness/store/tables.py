@@ -116,7 +116,7 @@ cases = Table(
     "cases",
     metadata,
     Column("id", String(16), primary_key=True),
-    Column("artifact", ForeignKey("artifacts.sha256"), nullable=False, index=True),
+    Column("artifact", ForeignKey("artifacts.sha256"), nullable=False),
     Column("device", String(200), nullable=False, index=True),
     Column("device_kind", String(16), nullable=False),
     Column("tool", String(100), nullable=False),
@@ -127,6 +127,7 @@ cases = Table(
     Column("threads", Integer, nullable=False),
     Column("cpus", String(200), nullable=False, server_default=""),
     Column("planned_at", String(32), nullable=False),
+    Index("ix_cases_place", "artifact", "device"),
 )
 
 measurements = Table(
@@ -134,7 +135,7 @@ measurements = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("case_id", ForeignKey("cases.id"), nullable=False),
-    Column("measured_at", String(32), nullable=False),
+    Column("measured_at", String(32), nullable=False, index=True),
     Column("valid", Boolean, nullable=False, server_default=true()),
     Column("artifact_run", String(64), nullable=False),
     Column("latency_us", Float, nullable=False),

@@ -28,5 +28,8 @@ def upgrade() -> None:
     # Each serves its first column too.
     op.create_index("ix_measurements_newest", "measurements", ["case_id", "valid", "measured_at", "id"])
     op.drop_index("ix_measurements_case_id", "measurements")
+    op.create_index("ix_cases_place", "cases", ["artifact", "device"])
+    op.drop_index("ix_cases_artifact", "cases")
     op.create_index("ix_runs_spread", "runs", ["measurement_id", "disturbed", "avg_us"])
     op.drop_index("ix_runs_measurement_id", "runs")
+    op.create_index("ix_measurements_measured_at", "measurements", ["measured_at"])

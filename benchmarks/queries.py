@@ -1,0 +1,160 @@
+"""A million runs: every named query, `results` filtered, the report, and writers at it, on SQLite and PostgreSQL.
+
+    python -m benchmarks.queries [--measurements 100000] [--devices 200] [--seconds 60] [--sqlite-only]
+
+Rows come by bulk insert from `benchmarks/rows.py`: 10 runs a measurement, 495 artifacts. Each question is asked three
+times and read whole; the median counts, and what takes longer than a second is shown with its plan. The yardstick is
+the server itself, reading every column of every measurement. Then 8 processes, and 20, store measurements as a fleet's
+benches do, each with its 10 runs and at most twenty a second, and what they stored is counted.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+from statistics import median, quantiles
+from typing import Any
+
+from benchmarks.rows import fill
+from benchmarks.train_mlp import machine
+from harness.core.bench import PROTOCOLS, Case, Measurement, Process, Run, Summary, Timing, Tool, ToolLog
+from harness.store.cases import CaseRows
+from harness.store.database import now, open_database, open_read_only
+from harness.store.questions import named_queries
+from harness.store.reading import ask
+from tests.postgres import installed, server
+
+SLOW_S = 1.0
+FILTERED = "SELECT * FROM results WHERE device = 'board007' AND model = 'quicknet'"
+YARDSTICK = "SELECT * FROM measurements"
+TOOL = Tool("lce_benchmark_model", "1" * 64, "")
+
+
+def main() -> None:
+    asked = arguments()
+    print(f"{asked.measurements:,} measurements of 10 runs, {asked.devices} devices, {machine()}")
+    with databases(asked.sqlite_only) as urls:
+        for url in urls:
+            measure(url, asked)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("measurements", 100_000), ("devices", 200), ("seconds", 60)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--sqlite-only", action="store_true")
+    return parser.parse_args()
+
+
+@contextmanager
+def databases(sqlite_only: bool) -> Iterator[list[str]]:
+    with ExitStack() as held:
+        folder = held.enter_context(tempfile.TemporaryDirectory())
+        urls = [f"sqlite:///{folder}/harness.db"]
+        binaries = None if sqlite_only else installed()
+        if binaries:
+            urls.append(held.enter_context(held.enter_context(server(binaries)).new_database()))
+        yield urls
+
+
+def measure(url: str, asked: argparse.Namespace) -> None:
+    engine = open_database(url)
+    print(f"\n{engine.dialect.name}: filled in {timed(lambda: fill(engine, asked.measurements, asked.devices)):.0f} s")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")  # as PostgreSQL does by itself, after a minute
+    engine.dispose()
+    questions(url)
+    for name, command in (("harness query", ["query"]), ("harness report", ["report", "--out", os.devnull])):
+        print(f"{name:24} {timed(partial(run, url, *command)):8.2f} s, its start and all")
+    for writers in (8, 20):
+        write(url, writers, asked.seconds)
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def questions(url: str) -> None:
+    reader = open_read_only(url)
+    asked = {name: (query.sql, query.values({})) for name, query in named_queries().items()}
+    asked |= {"results, filtered": (FILTERED, {}), "all measurements": (YARDSTICK, {})}
+    for name, (sql, values) in asked.items():
+        work = partial(ask, reader, sql, values)
+        seconds = median(timed(work) for _ in range(3))
+        print(f"{name:24} {seconds:8.3f} s {len(work().values):9,} rows", flush=True)
+        if seconds > SLOW_S:
+            explain = "EXPLAIN QUERY PLAN " if reader.dialect.name == "sqlite" else "EXPLAIN "
+            for row in ask(reader, explain + sql, values).values:
+                print(f"    {row[-1]}")
+    reader.dispose()
+
+
+def run(url: str, *command: str) -> None:
+    environment = {**os.environ, "HARNESS_DATABASE_URL": url}
+    subprocess.run([sys.executable, "-m", "harness", *command], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def write(url: str, writers: int, seconds: float) -> None:
+    """Prints how long one measurement took to store, and whether each is there."""
+    spawn = get_context("spawn")
+    together, told = spawn.Barrier(writers), spawn.Queue()
+    before = count(url)
+    processes = [
+        spawn.Process(target=store, args=(url, f"{writers}w{n}", seconds, together, told)) for n in range(writers)
+    ]
+    for process in processes:
+        process.start()
+    times = [one for _ in processes for one in told.get()]
+    for process in processes:
+        process.join()
+    failed = sum(process.exitcode != 0 for process in processes)
+    lost = len(times) - (count(url) - before)
+    middle, high = 1e3 * median(times), 1e3 * quantiles(times, n=20)[-1]
+    print(
+        f"{writers} writers for {seconds} s: {len(times):,} measurements, {middle:.1f} ms each (median; 95 % under "
+        f"{high:.1f} ms), {lost} lost, {failed} writers failed"
+    )
+
+
+def count(url: str) -> int:
+    reader = open_read_only(url)
+    try:
+        return int(ask(reader, "SELECT count(*) FROM measurements").values[0][0])
+    finally:
+        reader.dispose()
+
+
+def store(url: str, device: str, seconds: float, together: Barrier, told: Any) -> None:
+    """One writer: a measurement after the other, as a bench of its own device stores them, twenty a second at most."""
+    engine = open_database(url)
+    rows, times = CaseRows(engine), []
+    reader = open_read_only(url)
+    artifact = ask(reader, "SELECT min(sha256) FROM artifacts").values[0][0]
+    made = measurement(Case(artifact, device, TOOL, PROTOCOLS["standard"]))
+    together.wait()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        times.append(timed(lambda: rows.finish("ssh", replace(made, measured_at=now()))))
+        time.sleep(0.05)
+    told.put(times)
+
+
+def measurement(case: Case) -> Measurement:
+    log = ToolLog(Timing(50, 101.0, 99.0, 110.0, 100.0, 1.0))
+    runs = tuple(Run(Process(number, now(), 1.0, 0, "INFO: avg=100\n" * 40, ""), log) for number in range(1, 11))
+    summary = Summary(100.0, 99.0, 101.0, len(runs), None, "ok")
+    return Measurement(case, case.artifact, runs, summary, {}, now())
+
+
+if __name__ == "__main__":
+    main()

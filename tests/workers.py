@@ -14,6 +14,7 @@ ON_RAY = (
     "tests/integration/test_detach.py",
     "tests/integration/test_faults.py",
     "tests/integration/test_main_job.py",
+    "tests/integration/test_mlflow.py",
     "tests/integration/test_searches.py",
     "tests/training/test_cluster.py",
     "tests/training/test_search.py",

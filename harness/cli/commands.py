@@ -11,6 +11,7 @@ import typer
 from harness import __version__
 from harness.cli.fleet_commands import devices_app, tools_app
 from harness.cli.options import DEVICES_FILE, DevicesFile, DryRun, end
+from harness.cli.transfer_commands import transfer_app
 from harness.core.bench import PROTOCOLS
 from harness.core.comparison import METRICS
 from harness.report.files import FORMATS
@@ -66,18 +67,25 @@ def sweep(
     detach: Annotated[
         bool, typer.Option("--detach", help="Let a Ray cluster on this machine run it, also when this shell has ended.")
     ] = False,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Log each trial as a run of MLflow too, for example sqlite:///mlflow.db."),
+    ] = None,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Train, convert and evaluate the trials of a sweep that are not there yet, and benchmark them if asked."""
     if detach and not dry_run:
         from harness.cli.detach import detach as run
+        from harness.core.errors import RequestError
 
+        if mlflow is not None:
+            raise RequestError("--mlflow: is not handed over by --detach; leave one of them out.")
         run(file, settings or [], bench or fleet, fleet, address, devices)
         return
     from harness.cli.submit import submit
 
-    end(submit(file, settings or [], bench or fleet, fleet, address, dry_run, devices))
+    end(submit(file, settings or [], bench or fleet, fleet, address, dry_run, devices, mlflow))
 
 
 app.add_typer(submit_app, name="submit")
@@ -155,21 +163,39 @@ def lint(
     end(lint_file(file, settings or []))
 
 
+def _query_names() -> list[tuple[str, str]]:
+    """For the shell's completion."""
+    from harness.store.questions import named_queries
+
+    return [(one.name, one.purpose) for one in named_queries().values()]
+
+
 @app.command()
 def query(
     question: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME | SQL]", help="A named query, or a SELECT; without it, the named ones are listed."
+            metavar="[NAME | SQL]",
+            help="A named query, or a SELECT; without it, the named ones are listed.",
+            autocompletion=_query_names,
         ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter of a named query, for example device=pi4."),
     ] = None,
     format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}; json is one object a line.")] = "table",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Rows at most, 0 for all; without it 1,000 in a table, 1,000,000 in a file."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds that it may take, 0 for as long as it does.")] = 60.0,
 ) -> None:
     """Ask the database; read-only, whatever the SQL says."""
     from harness.cli.ask import query as run
 
-    run(question, format, out)
+    run(question, param or [], format, out, limit, timeout)
 
 
 @app.command()
@@ -190,11 +216,15 @@ def compare(
             metavar="PCT", help="End with code 1 where the candidate is worse by more than this, for example 3%."
         ),
     ] = None,
+    format: Annotated[
+        str, typer.Option(help="table, or for CI: junit (XML) or markdown (as GitHub renders it).")
+    ] = "table",
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
 ) -> None:
     """Hold a candidate against a baseline, device by device; of two precisions, twin by twin."""
-    from harness.cli.ask import compare as run
+    from harness.cli.compare import compare as run
 
-    end(run(baseline, candidate, metric or ["latency", "size", "accuracy"], fail_on_regression))
+    end(run(baseline, candidate, metric or ["latency", "size", "accuracy"], fail_on_regression, format, out))
 
 
 @app.command()
@@ -250,3 +280,4 @@ def upgrade() -> None:
 app.add_typer(devices_app, name="devices")
 app.add_typer(tools_app, name="tools")
 app.add_typer(db_app, name="db")
+app.add_typer(transfer_app)

@@ -1,6 +1,6 @@
 """The work of `harness submit sweep`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -12,18 +12,27 @@ from harness.core.units import counted, show_bytes, show_percent, show_seconds
 from harness.pipeline.plan import TrialPlan, plan_trials
 from harness.pipeline.searching import sampled
 from harness.pipeline.sweeps import sweep_of
+from harness.pipeline.tracking import Tracking
 from harness.pipeline.train import Stores, file_states, train
 from harness.report.progress import Work, progress
 from harness.report.tables import plain_rows
+from harness.spec.search import corners
 from harness.spec.sweep_file import read_sweep
 from harness.training.events import EpochEnded, Failed, Finished, Retried, Started, Stopped, TrialEvent
 from harness.training.search import Sampled
 
 
 def submit(
-    file: Path, settings: Sequence[str], bench: bool, fleet: bool, address: str | None, dry_run: bool, registry: Path
+    file: Path,
+    settings: Sequence[str],
+    bench: bool,
+    fleet: bool,
+    address: str | None,
+    dry_run: bool,
+    registry: Path,
+    mlflow: str | None,
 ) -> int:
-    """How many trials and cases failed."""
+    """How many trials and cases failed; `mlflow` is where their training is logged too."""
     points = read_sweep(file, settings)
     planned = sweep_of(points)
     wanted = chosen_devices(registry, fleet, [], []) if bench or dry_run else None
@@ -33,7 +42,8 @@ def submit(
     if dry_run and wanted is not None:
         return _show_plan(session, planned, plans, search, wanted)
     refuse_second(session, planned.name)
-    failed = _train(session, planned, plans, search, address)
+    tracking = Tracking(mlflow, planned.name) if mlflow is not None else None
+    failed = _train(session, planned, plans, search, address, tracking)
     if wanted is None:
         return failed
     trials = planned.trials if search is None else sampled(planned.name, points[0], session.trials).trials()
@@ -54,11 +64,28 @@ def _show_plan(
     ]
     if trials:
         out.print(plain_rows(("trial", "model", "precision", "seed", "state", "artifacts"), trials))
-    new = [plan for plan in plans if plan.because]
     out.print(_counts(planned, plans, search))
-    artifacts = [sha256 for plan in plans if not plan.because for sha256 in plan.artifacts.values()]
-    to_come = sum(len(plan.trial.convert.formats) for plan in new)
+    artifacts, to_come = _to_bench(session, planned, plans, search)
     return bench_artifacts(session, artifacts, wanted, Way(planned.protocols, dry_run=True), to_come)
+
+
+def _to_bench(
+    session: Session, planned: Sweep, plans: Sequence[TrialPlan], search: Sampled | None
+) -> tuple[list[str], int]:
+    """The artifacts that are there, and how many are to come."""
+    if search is None:
+        there = [sha256 for plan in plans if not plan.because for sha256 in plan.artifacts.values()]
+        return there, _formats(plan.trial for plan in plans if plan.because)
+    point = search.trials_at(next(corners(planned.search)))  # every other one has as many trials
+    return _made(session, search.trials()), search.left(planned.search) * _formats(point)
+
+
+def _formats(trials: Iterable[Trial]) -> int:
+    return sum(len(trial.convert.formats) for trial in trials)
+
+
+def _made(session: Session, trials: Sequence[Trial]) -> list[str]:
+    return [sha256 for state in session.trials.states(trials).values() for sha256 in state.artifacts.values()]
 
 
 def _counts(planned: Sweep, plans: Sequence[TrialPlan], search: Sampled | None) -> str:
@@ -78,7 +105,12 @@ def _artifacts(plan: TrialPlan) -> str:
 
 
 def _train(
-    session: Session, planned: Sweep, plans: Sequence[TrialPlan], search: Sampled | None, address: str | None
+    session: Session,
+    planned: Sweep,
+    plans: Sequence[TrialPlan],
+    search: Sampled | None,
+    address: str | None,
+    tracking: Tracking | None,
 ) -> int:
     """How many trials failed."""
     out = console()
@@ -99,6 +131,8 @@ def _train(
     with progress(out, "trials", left) as shown:
         for event in train(planned, new, search, address, stores):
             _tell(shown, event)
+            if tracking is not None:
+                tracking.tell(event)
             match event:
                 case Started():
                     up.setdefault((event.node, event.pid), monotonic())
@@ -109,6 +143,8 @@ def _train(
                     timings.append(event.timings or Timings())
     ended = monotonic()
     out.print(_last_line(timings, failed, ended - began, [ended - since for since in up.values()]))
+    if tracking is not None and tracking.problem:
+        out.print(tracking.problem)
     return failed
 
 
@@ -148,5 +184,4 @@ def _last_line(timings: Sequence[Timings], failed: int, wall_s: float, up_s: Seq
 
 def _bench(session: Session, planned: Sweep, trials: Sequence[Trial], wanted: Chosen) -> int:
     """How many cases failed."""
-    artifacts = [sha256 for state in session.trials.states(trials).values() for sha256 in state.artifacts.values()]
-    return bench_artifacts(session, artifacts, wanted, Way(planned.protocols))
+    return bench_artifacts(session, _made(session, trials), wanted, Way(planned.protocols))

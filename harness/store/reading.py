@@ -9,7 +9,7 @@ from typing import Any
 
 import zstandard
 from sqlalchemy import Connection, CursorResult, Engine, RowMapping, select, text
-from sqlalchemy.exc import DBAPIError, ResourceClosedError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, StatementError
 
 from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError, first_line
@@ -54,6 +54,8 @@ def ask(engine: Engine, sql: str, values: Mapping[str, Value] | None = None, lim
             return _read(_run(connection, sql, values), limits)
     except DBAPIError as error:
         raise _told(error, limits) from error
+    except StatementError as error:  # before the database was asked: a value is missing
+        raise RequestError(f"This SQL can't be asked so: {first_line(error.orig or error)}.") from error
     except ResourceClosedError as error:
         raise RequestError("This SQL answers no rows; queries are read-only, give a SELECT.") from error
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from junitparser import JUnitXml
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
@@ -156,3 +157,33 @@ def test_files_of_ones_own_compare_without_accuracy(cli: Cli, engine: Engine) ->
     assert compared.returncode == 0, compared.stderr
     assert "unknown in 1 of 1 variant, whose runs are too few or too short to tell." in compared.stdout
     assert "a change of 5.0% would not have shown in 1 of 1 comparison" in compared.stderr
+
+
+def test_a_ci_server_is_told_of_the_regression(cli: Cli, engine: Engine) -> None:
+    measure_together(engine, "pi4", *train(engine), 1.03)
+    file = cli.home / "compare.xml"
+    limited = ("compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%")
+    ended = cli.run(*limited, "--format", "junit", "--out", file)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (suite,) = JUnitXml.fromfile(str(file))
+    assert suite.failures == 1
+    (sentence,) = ended.stderr.splitlines()
+    assert sentence in file.read_text()
+    markdown = cli.run(*limited, "--format", "markdown")
+    assert markdown.returncode == 1
+    assert f"- Regression: {sentence}" in markdown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--format", "html"), "--format html: is not known; known: table, junit, markdown."),
+        (("--out", "table.txt"), "--out table.txt: is for --format junit or markdown; a table is printed."),
+    ],
+)
+def test_a_form_that_is_not_there_is_told_before_anything_is_read(
+    cli: Cli, arguments: tuple[str, ...], told: str
+) -> None:
+    ended = cli.run("compare", "float32", "binary", *arguments)
+    assert ended.returncode == 2
+    assert ended.stderr == f"error: {told}\n"

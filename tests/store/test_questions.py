@@ -191,6 +191,11 @@ def test_a_parameter_that_is_not_there_or_no_number_is_told() -> None:
     assert query.values({"min_accuracy": "0.5"}) == {"min_accuracy": 0.5, "precision": ""}
 
 
+def test_a_value_that_is_missing_is_told(reader: Engine) -> None:
+    with pytest.raises(RequestError, match="can't be asked so.*device"):
+        ask(reader, "SELECT :device AS device", {"colour": "blue"})
+
+
 def test_an_endless_question_ends_in_time_and_the_next_one_is_answered(reader: Engine) -> None:
     with pytest.raises(RequestError, match=r"longer than 0\.2 s.*--timeout"):
         ask(reader, ENDLESS.format("count(*)"), limits=Limits(seconds=0.2))

@@ -52,7 +52,7 @@ class Place:
     files: ArtifactFiles
 
     def export(self, file: Path, sweep: str | None = None) -> Moved:
-        return export(self.engine, self.files, file, of_sweep(sweep) if sweep else None)
+        return export(self.engine, self.files, file, of_sweep(sweep) if sweep else everything())
 
     def take(self, file: Path) -> Moved:
         return import_file(self.engine, self.files, file)

@@ -1,0 +1,28 @@
+"""Numbers that others have published, to set one's own beside."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+
+from harness.core.bench import MOST_THREADS, STRICT
+
+
+@dataclass(frozen=True)
+class Published:
+    """A latency as its source tells it; `dated` is the day of the benchmark, or else of the publication.
+
+    `accuracy` is a share of 1, on the data set that the source says.
+    """
+
+    model: Annotated[str, MinLen(1), MaxLen(200)]
+    precision: Literal["float32", "float16", "int8", "binary"]
+    device: Annotated[str, MinLen(1), MaxLen(200)]
+    threads: Annotated[int, Ge(1), Le(MOST_THREADS)]
+    latency_ms: Annotated[float, Gt(0)]
+    source: Annotated[str, MinLen(1), MaxLen(500)]
+    dated: date
+    accuracy: Annotated[float, Ge(0), Le(1)] | None = None
+    size_bytes: Annotated[int, Gt(0)] | None = None
+    __pydantic_config__ = STRICT

@@ -1,0 +1,66 @@
+"""A CSV file of published numbers → core values."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.core.errors import SpecError
+from harness.core.published import Published
+
+COLUMNS = tuple(field.name for field in fields(Published))
+NEEDED = tuple(name for name in COLUMNS if name not in ("accuracy", "size_bytes"))
+_NUMBERS = TypeAdapter(Published)
+
+
+def read_published(file: Path) -> tuple[Published, ...]:
+    """All of the file's lines, or none. Raises SpecError that names file, line and column of the first wrong one."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets put a byte order mark in front
+            return tuple(_read(file, lines))
+    except OSError as error:
+        raise SpecError(f"{file}: can't be read: {error.strerror}; check the path.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SpecError(f"{file}: is no CSV file in UTF-8: {error}.") from error
+
+
+def _read(file: Path, lines: Iterable[str]) -> Iterator[Published]:
+    reader = csv.reader(lines, strict=True)
+    heading = [name.strip() for name in next(reader, [])]
+    _check_heading(file, heading)
+    for cells in reader:
+        where = f"{file}:{reader.line_num}"
+        if any(cell.strip() for cell in cells):
+            yield _published(where, heading, [cell.strip() for cell in cells])
+
+
+def _check_heading(file: Path, heading: Sequence[str]) -> None:
+    for name in heading:
+        if name not in COLUMNS:
+            raise SpecError(f"{file}:1: {name!r} is no column that is known here; known: {', '.join(COLUMNS)}.")
+        if heading.count(name) > 1:
+            raise SpecError(f"{file}:1: {name} is there twice.")
+    for name in NEEDED:
+        if name not in heading:
+            raise SpecError(f"{file}:1: {name} is missing; needed: {', '.join(NEEDED)}.")
+
+
+def _published(where: str, heading: Sequence[str], cells: Sequence[str]) -> Published:
+    if len(cells) != len(heading):
+        raise SpecError(f"{where}: has {len(cells)} cells, but the heading {len(heading)}; quote what holds a comma.")
+    told = {name: cell for name, cell in zip(heading, cells, strict=True) if cell}
+    try:
+        return _NUMBERS.validate_strings(told, strict=True)
+    except ValidationError as error:
+        raise SpecError(f"{where}: {_words(error)}.") from error
+
+
+def _words(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    column = str(first["loc"][0])
+    if first["type"] == "missing":
+        return f"{column} is missing"
+    hint = ", as a share of 1" if column == "accuracy" else ""
+    return f"{column} is {first['input']!r}, but has to be {first['msg'].removeprefix('Input should be ')}{hint}"

@@ -1,0 +1,48 @@
+"""A sweep that is logged to MLflow too."""
+
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from tests.harness_cli import Cli
+
+SWEEP = """
+name: logged
+dataset: digits
+model: {name: mlp, layers: 1, units: 8}
+precision: [binary, float32]
+train: {epochs: 2}
+"""
+
+
+def test_each_trial_is_a_run_with_what_its_rows_say(cli: Cli, tmp_path: Path) -> None:
+    sweep = tmp_path / "logged.yaml"
+    sweep.write_text(SWEEP)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    ended = cli.run("submit", "sweep", sweep, "--mlflow", uri)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    client = MlflowClient(tracking_uri=uri)
+    (experiment,) = [found for found in client.search_experiments() if found.name == "logged"]
+    runs = {run.data.tags["harness.trial"]: run for run in client.search_runs([experiment.experiment_id])}
+    rows = cli.rows(
+        "SELECT t.id, t.precision, a.accuracy, f.sha256, f.size_bytes FROM trials AS t "
+        "JOIN trial_artifacts AS a ON a.trial_id = t.id JOIN artifacts AS f ON f.sha256 = a.artifact"
+    )
+    assert {row["id"] for row in rows} == set(runs)
+    for row in rows:
+        run = runs[row["id"]]
+        assert run.info.status == "FINISHED"
+        assert run.data.params["precision"] == row["precision"]
+        assert run.data.metrics["artifact_accuracy"] == row["accuracy"]
+        assert run.data.metrics["size_bytes"] == row["size_bytes"]
+        assert run.data.tags["harness.artifact"] == row["sha256"]
+        told = [point.step for point in client.get_metric_history(run.info.run_id, "loss")]
+        assert told == [1, 2]
+
+
+def test_a_job_of_its_own_is_not_logged(cli: Cli, tmp_path: Path) -> None:
+    sweep = tmp_path / "logged.yaml"
+    sweep.write_text(SWEEP)
+    refused = cli.run("submit", "sweep", sweep, "--detach", "--mlflow", "sqlite:///mlflow.db")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: --mlflow: is not handed over by --detach")

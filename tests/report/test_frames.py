@@ -1,0 +1,170 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from harness.core.bench import Case
+from harness.core.errors import RequestError
+from harness.core.sweep import Precision
+from harness.report import compare, expanded, query, results
+from harness.store.cases import CaseRows
+from harness.store.database import open_database
+from harness.store.trials import TrialRows
+from tests.store.examples import make_artifact, make_case, measured, stored_trial
+
+HEAVY = ("tensorflow", "larq", "larq_compute_engine", "tf_keras", "ray")
+LIBRARY = """
+import sys
+from harness import report
+before = set(sys.modules)
+from harness.report import compare, results
+results(sys.argv[1])
+compare("float32", "binary", sys.argv[1])
+print("before:", *before)
+print("after:", *sys.modules)
+"""
+WITHOUT_PANDAS = """
+import sys
+sys.modules["pandas"] = None
+from harness.report import results
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return tmp_path / "a workspace"
+
+
+@pytest.fixture
+def engine(workspace: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{workspace / 'harness.db'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def twins(workspace: Path, engine: Engine) -> Path:
+    """A workspace in which a binary network is four times as fast as its float twin, on two devices."""
+    for precision, latency_us in ((Precision.FLOAT32, 400.0), (Precision.BINARY, 100.0)):
+        _, outcome = stored_trial(engine, precision=precision)
+        for device in ("pi4", "pi5"):
+            measure(engine, make_case(outcome.artifacts[0].sha256, device), latency_us)
+    return workspace
+
+
+def measure(engine: Engine, case: Case, latency_us: float) -> None:
+    """Six runs, of which the slowest takes 2.5 % longer than the fastest."""
+    CaseRows(engine).finish("ssh", measured(case, [latency_us * (1 + number / 200) for number in range(6)]))
+
+
+def test_columns_have_the_types_of_what_they_hold(twins: Path) -> None:
+    rows = results(twins)
+    assert len(rows) == 4
+    kinds = {name: str(kind) for name, kind in rows.dtypes.items()}
+    assert {kinds[name] for name in ("sweep", "model", "precision", "device", "recipe", "artifact")} == {"string"}
+    assert {kinds[name] for name in ("seed", "threads", "size_bytes", "binary_macs", "runs")} == {"Int64"}
+    assert {kinds[name] for name in ("latency_us", "latency_low_us", "accuracy")} == {"float64"}
+    assert kinds["measured_at"] == "datetime64[us, UTC]"
+    assert rows["measured_at"].between(pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp.now("UTC")).all()
+
+
+def test_a_column_without_a_value_has_the_type_that_it_would_have(workspace: Path, engine: Engine) -> None:
+    """What no device measures yet, and a workspace without a row."""
+    empty = results(workspace)
+    assert empty.empty
+    _, outcome = stored_trial(engine)
+    measure(engine, make_case(outcome.artifacts[0].sha256), 100.0)
+    filled = results(workspace)
+    assert str(filled["energy_uj"].dtype) == "float64"
+    assert str(filled["classes_agree"].dtype) == "boolean"
+    assert str(filled["file"].dtype) == "string"
+    assert list(empty.dtypes) == list(filled.dtypes)
+
+
+def test_results_are_those_of_a_sweep_a_device_and_a_model(twins: Path) -> None:
+    rows = results(twins, device="pi5")
+    assert set(rows["device"]) == {"pi5"}
+    assert list(rows.index) == [0, 1]
+    assert len(results(twins, sweep="study", device="pi4", model="mlp")) == 2
+    assert results(twins, sweep="another").empty
+
+
+def test_a_workspace_is_a_folder_a_url_or_the_environments(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_folder = results(twins)
+    pd.testing.assert_frame_equal(results(str(twins)), by_folder)
+    pd.testing.assert_frame_equal(results(f"sqlite:///{twins / 'harness.db'}"), by_folder)
+    monkeypatch.setenv("HARNESS_HOME", str(twins))
+    monkeypatch.delenv("HARNESS_DATABASE_URL", raising=False)
+    pd.testing.assert_frame_equal(results(), by_folder)
+
+
+def test_a_workspace_without_a_database_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="There is no database at "):
+        results(tmp_path)
+
+
+def test_a_question_is_a_named_query_or_sql(twins: Path) -> None:
+    rows = query("SELECT device, count(*) AS n FROM results GROUP BY device ORDER BY device", twins)
+    assert rows.to_dict("list") == {"device": ["pi4", "pi5"], "n": [2, 2]}
+    assert len(query("leaderboard", twins)) == 4
+
+
+def test_a_question_takes_parameters(twins: Path) -> None:
+    asked = "SELECT precision FROM results WHERE device = :device AND latency_us > :least_us"
+    rows = query(asked, twins, device="pi4", least_us=200)
+    assert list(rows["precision"]) == ["float32"]
+    named = query("variance", twins, device="pi5")
+    assert set(named["device"]) == {"pi5"}
+    with pytest.raises(RequestError, match="the query variance has no such parameter"):
+        query("variance", twins, planet="mars")
+
+
+def test_sql_that_writes_is_refused(twins: Path) -> None:
+    with pytest.raises(RequestError, match="read-only"):
+        query("DELETE FROM runs", twins)
+
+
+def test_settings_are_columns_when_expanded(twins: Path, engine: Engine) -> None:
+    own = make_artifact(b"a file of one's own", accuracy=None, agreement=None)
+    TrialRows(engine).add_artifact(own, "own.tflite")
+    measure(engine, make_case(own.sha256, "pi4"), 200.0)
+    rows = expanded(results(twins, device="pi4")).set_index("artifact")
+    assert rows.drop(own.sha256)[["units", "epochs"]].to_dict("list") == {"units": [64, 64], "epochs": [3, 3]}
+    assert pd.isna(rows.loc[own.sha256, "units"])
+
+
+def test_a_comparison_is_one_row_a_pair(twins: Path) -> None:
+    found = compare("float32", "binary", twins)
+    assert list(found["device"]) == ["pi4", "pi5"]
+    first = found.iloc[0]
+    assert first["ratio"] == pytest.approx(0.25)
+    assert first["ratio_low"] < 0.25 < first["ratio_high"]
+    assert (first["verdict"], first["model"], first["threads"]) == ("faster", "mlp", 1)
+    assert first["p"] < 0.05
+    assert first["baseline_latency_us"] == pytest.approx(4 * first["candidate_latency_us"])
+    assert first["accuracy_difference"] == 0
+    assert "measured apart" in first["differences"]
+    assert str(found["ratio_low"].dtype) == "float64"
+
+
+def test_what_can_not_be_compared_is_told(twins: Path) -> None:
+    with pytest.raises(RequestError, match="'int8' is no precision"):
+        compare("float32", "int8", twins)
+
+
+def test_the_library_needs_neither_tensorflow_nor_ray(twins: Path) -> None:
+    asked = [sys.executable, "-c", LIBRARY, str(twins)]
+    before, after = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert not {"pandas", "sqlalchemy", "scipy"} & set(before.split())
+    assert "pandas" in after.split()
+    assert not {module.split(".")[0] for module in after.split()} & set(HEAVY)
+
+
+def test_without_pandas_it_says_what_to_install() -> None:
+    ended = subprocess.run([sys.executable, "-c", WITHOUT_PANDAS], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "pip install 'bnn-harness[frames]'" in ended.stderr.splitlines()[-1]

@@ -4,11 +4,17 @@ Bounds stand in the types (annotated-types), so that the file readers check what
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from harness.core.bench import STRICT
+
+
+def _refuse(values: Any, key: str, chosen: str, instead: str) -> None:
+    """Raises ValueError where a key without effect is not at its default: it would train the same under another id."""
+    if getattr(values, key) != getattr(type(values), key):
+        raise ValueError(f"{key} has no effect with {chosen}; take it out, or set {instead}")
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,11 @@ class Schedule:
     decay_epochs: Annotated[float, Gt(0)] = 1.0
     warmup_epochs: Annotated[float, Ge(0)] = 0.0
     __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        if self.schedule in ("cosine", "linear"):
+            for key in ("decay_rate", "decay_epochs"):
+                _refuse(self, key, self.schedule, "schedule to exponential or step")
 
 
 Distribution = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"]
@@ -96,3 +107,9 @@ class Recipe:
             raise ValueError("early_stopping needs images to validate on; set train.validation above 0")
         if isinstance(self.learning_rate, Schedule) and self.learning_rate.warmup_epochs >= self.epochs:
             raise ValueError("warmup_epochs has to be under train.epochs, or the rate never falls")
+        if self.optimizer != "sgd":
+            _refuse(self, "momentum", self.optimizer, "train.optimizer to sgd")
+        if self.optimizer != "bop":
+            _refuse(self, "bop", self.optimizer, "train.optimizer to bop")
+        else:
+            _refuse(self, "kernel_quantizer", "bop", "train.optimizer to adam or sgd")

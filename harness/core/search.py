@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt, MinLen
@@ -30,6 +31,15 @@ class Range:
             raise ValueError("low has to be under high")
         if self.log and (self.low <= 0 or self.step):
             raise ValueError("a logarithmic range starts above 0 and has no step")
+        if self.step and _written(self.step) > _written(self.high) - _written(self.low):
+            raise ValueError("step has to be at most high - low")
+        if self.step and isinstance(self.low, int) and isinstance(self.high, int) and not isinstance(self.step, int):
+            raise ValueError("step has to be whole where low and high are")
+
+
+def _written(number: Number) -> Fraction:
+    """Exactly what the file says: 0.3 - 0.2 is no less than 0.1."""
+    return Fraction(str(number))
 
 
 @dataclass(frozen=True)
@@ -66,5 +76,9 @@ class Search:
         sampled = self.method != "grid"
         if sampled != (self.space is not None) or sampled != (self.trials is not None):
             raise ValueError("random and optuna need trials and a space, and grid takes neither")
+        if any(key.split(".")[0] == "seeds" for key in self.space or {}):
+            raise ValueError("seeds can't be searched, or one would be chosen for its luck; list them in seeds")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError("objectives names one twice; name each once")
         if self.asha and self.objectives != ("accuracy",):
             raise ValueError("asha looks at accuracy alone; take size out of objectives, or leave asha out")

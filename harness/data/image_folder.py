@@ -13,6 +13,7 @@ from harness.core.ids import sha256_of_file
 from harness.data.dataset import Dataset, Split, split_of
 
 _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")  # still pictures, read without another program
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")  # theirs
 _MODES = ("L", "RGB")
 
 Files = dict[str, list[Path]]  # by class
@@ -48,6 +49,10 @@ def _files(folder: Path, part: str) -> Files:
         raise DataUnavailable(f"{folder / part}: holds no class; {where}.")
     if empty := [name for name, found in files.items() if not found]:
         raise DataUnavailable(f"{folder / part / empty[0]}: holds no image; add some or remove the class.")
+    if strange := [file for found in files.values() for file in found if file.suffix.lower() not in _SUFFIXES]:
+        raise DataUnavailable(
+            f"{strange[0]}: is no image by its name ({', '.join(_SUFFIXES)}); remove it, or hide it (.name)."
+        )
     return files
 
 

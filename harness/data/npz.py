@@ -3,6 +3,7 @@
 (keras.io, "Datasets"; `numpy.savez` writes one.)
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import DataUnavailable, first_line
-from harness.data.dataset import Dataset, Images, Labels, Split, scaled
+from harness.data.dataset import Dataset, Labels, Split, scaled
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """`images` (n, height, width, channels) as they were saved, `labels` (n,)."""
+
+    images: Array
+    labels: Labels
 
 
 def load(path: Path, name: str) -> Dataset:
@@ -22,10 +31,27 @@ def load(path: Path, name: str) -> Dataset:
 
     Labels are integers (n,) or (n, 1), the classes numbered from 0. Raises DataUnavailable, naming file and key.
     """
+    train, test = _parts(path)
+    return Dataset(name, 1 + int(train.labels.max()), _split(train), _split(test))
+
+
+def check(path: Path) -> None:
+    """Raises what `load` would."""
+    _parts(path)
+
+
+def _parts(path: Path) -> tuple[_Part, _Part]:
     arrays = _arrays(path)
-    train, test = (_split(path, arrays, part) for part in ("train", "test"))
+    train, test = (_part(path, arrays, part) for part in ("train", "test"))
     _check_alike(path, train, test)
-    return Dataset(name, _classes(path, train, test), train, test)
+    _check_classes(path, train, test)
+    return train, test
+
+
+def _split(part: _Part) -> Split:
+    is_scaled = part.images.dtype != np.uint8
+    images = part.images.astype(np.float32, order="C") if is_scaled else scaled(part.images, 255)
+    return Split(images, part.labels)
 
 
 def _arrays(path: Path) -> dict[str, Array]:
@@ -42,28 +68,27 @@ def _arrays(path: Path) -> dict[str, Array]:
     return found
 
 
-def _split(path: Path, arrays: dict[str, Array], part: str) -> Split:
+def _part(path: Path, arrays: dict[str, Array], part: str) -> _Part:
     images, labels = _images(path, arrays, f"x_{part}"), _labels(path, arrays, f"y_{part}")
     if len(images) != len(labels):
         raise DataUnavailable(
             f"{path}: x_{part} holds {len(images)} images, y_{part} {len(labels)} labels; give each image its label."
         )
-    return Split(images, labels)
+    return _Part(images, labels)
 
 
-def _images(path: Path, arrays: dict[str, Array], key: str) -> Images:
+def _images(path: Path, arrays: dict[str, Array], key: str) -> Array:
     images = arrays[key]
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise DataUnavailable(
             f"{path}: {key} is of shape {images.shape}; images are (n, height, width) or (n, height, width, channels)."
         )
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.dtype == np.uint8:
-        return scaled(images, 255)
-    if images.dtype.kind == "f" and np.all(np.abs(images) <= 1):  # not of what is no number
-        return images.astype(np.float32, order="C")
-    raise DataUnavailable(f"{path}: {key} holds {_range(images)}; give uint8 of 0 to 255, or floats scaled to -1 to 1.")
+    is_scaled = images.dtype.kind == "f" and np.all(np.abs(images) <= 1)  # not of what is no number
+    if images.dtype != np.uint8 and not is_scaled:
+        raise DataUnavailable(
+            f"{path}: {key} holds {_range(images)}; give uint8 of 0 to 255, or floats scaled to -1 to 1."
+        )
+    return images if images.ndim == 4 else images[..., np.newaxis]
 
 
 def _range(images: Array) -> str:
@@ -84,7 +109,7 @@ def _labels(path: Path, arrays: dict[str, Array], key: str) -> Labels:
     return labels.astype(np.int64)
 
 
-def _check_alike(path: Path, train: Split, test: Split) -> None:
+def _check_alike(path: Path, train: _Part, test: _Part) -> None:
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataUnavailable(
             f"{path}: x_train's images are {train.images.shape[1:]}, x_test's {test.images.shape[1:]}; "
@@ -92,7 +117,7 @@ def _check_alike(path: Path, train: Split, test: Split) -> None:
         )
 
 
-def _classes(path: Path, train: Split, test: Split) -> int:
+def _check_classes(path: Path, train: _Part, test: _Part) -> None:
     learned = np.unique(train.labels)
     if not np.array_equal(learned, np.arange(len(learned))):
         raise DataUnavailable(
@@ -101,4 +126,3 @@ def _classes(path: Path, train: Split, test: Split) -> int:
         )
     if strange := sorted(set(test.labels.tolist()) - set(learned.tolist())):
         raise DataUnavailable(f"{path}: y_test holds class {strange[0]}, of which y_train has no image; mend either.")
-    return len(learned)

@@ -30,10 +30,12 @@ def located(dataset: str) -> Path:
 def identify(path: Path) -> str:
     """`<stem>@<12 digits>` of the SHA-256 of the file, or of the folder's images and where in it they lie.
 
-    Wherever the same content lies, it is the same data set. Raises DataUnavailable and OSError.
+    Wherever the same content lies, it is the same data set. Raises DataUnavailable where a file is not as it has to be,
+    or a folder is not by its names alone, and OSError.
     """
     if path.is_dir():
         return _named(path.name, sha256_of(canonical_json(image_folder.hashes(path)).encode()))
+    npz.check(path)
     return _named(path.stem, sha256_of_file(path))
 
 

@@ -5,24 +5,27 @@ Modules are found in the folder that the command is run in, and among the instal
 """
 
 import inspect
-import os
 import pkgutil
+import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import Reason, RequestError, TrialFailed, first_line
-from harness.core.ids import sha256_of_file
+from harness.core.ids import canonical_json, sha256_of, sha256_of_file
 from harness.core.sweep import Trial
 from harness.models.architecture import Task
+from harness.models.environment import settle_environment
+from harness.models.own_code import own_spec, sources
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
 
+NOT_SHIPPED = "put what it imports into the same file or package, or install it on every node"
 _SHOWN_DIGITS = 12
 
 
@@ -51,9 +54,10 @@ class Custom:
     def _planned(self) -> Callable[..., Any]:
         reference = self.name.partition("@")[0]
         try:
-            function = _function(reference)
+            function = _function(reference, f"on {platform.node()}")
         except RequestError as error:  # on another machine than it was planned on
-            raise TrialFailed(Reason.BUG, f"The model {error}") from error
+            message = f"The model {str(error).rstrip('.')}; {NOT_SHIPPED}."
+            raise TrialFailed(Reason.BUG, message) from error
         if _named(reference, function) != self.name:
             raise TrialFailed(Reason.BUG, f"The source of {self.name} has changed since it was planned; submit again.")
         return function
@@ -64,15 +68,16 @@ def is_custom(name: str) -> bool:
 
 
 def identify(reference: str, parameters: Mapping[str, Any]) -> str:
-    """`<module>:<function>@<12 digits>` of the SHA-256 of the file that defines the function: what a trial's id holds.
+    """`<module>:<function>@<12 digits>` of the SHA-256 of the function's source: what a trial's id holds.
 
-    So an edited network is another one, and trained anew; what that file imports does not count.
+    Its source are the module's own files and those of every module of the user's that they import: a network that is
+    edited anywhere is another one, and trained anew.
     Raises RequestError, its message to follow what the model was named by.
     """
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # as harness.models.keras: the module may import TensorFlow first
+    settle_environment()  # the module may import TensorFlow
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # last: nothing that is installed is hidden by what happens to lie here
-    function = _function(reference)
+    function = _function(reference, f"from {Path.cwd()}")
     try:
         inspect.signature(function).bind(None, **parameters)
     except TypeError as error:
@@ -81,17 +86,21 @@ def identify(reference: str, parameters: Mapping[str, Any]) -> str:
 
 
 def modules_of(trials: Iterable[Trial]) -> list[ModuleType]:
-    """The user's top-level modules and packages that the trials need: those to ship to another cluster's workers."""
+    """The user's own top-level modules and packages that the trials need: those to ship to another cluster's workers.
+
+    Nothing is imported: they know where they lie, and are empty.
+    """
     modules = {trial.architecture.partition(":")[0] for trial in trials if is_custom(trial.architecture)}
-    return [import_module(top) for top in sorted({module.partition(".")[0] for module in modules})]
+    needed = {name.partition(".")[0] for module in modules for name in sources(module)}
+    return [module_from_spec(spec) for top in sorted(needed) if (spec := own_spec(top))]
 
 
-def _function(reference: str) -> Callable[..., Any]:
+def _function(reference: str, where: str) -> Callable[..., Any]:
     try:
         found = pkgutil.resolve_name(reference)
     except (Exception, SystemExit) as error:  # whatever the user's module raises
         problem = f"{type(error).__name__}: {first_line(error)}"
-        raise RequestError(f"is {reference!r}, which can't be imported from {Path.cwd()}: {problem}.") from error
+        raise RequestError(f"is {reference!r}, which can't be imported {where}: {problem}.") from error
     if not inspect.isfunction(inspect.unwrap(found)):
         raise RequestError(f"is {reference!r}, which is no function; name one that takes a task and its parameters.")
     function: Callable[..., Any] = found
@@ -99,5 +108,8 @@ def _function(reference: str) -> Callable[..., Any]:
 
 
 def _named(reference: str, function: Callable[..., Any]) -> str:
-    source = inspect.getsourcefile(inspect.unwrap(function)) or inspect.getfile(function)
-    return f"{reference}@{sha256_of_file(Path(source))[:_SHOWN_DIGITS]}"
+    made = inspect.unwrap(function)
+    definition = Path(inspect.getsourcefile(made) or inspect.getfile(made))  # it may be of an installed package
+    files = {**sources(reference.partition(":")[0]), made.__module__: definition}
+    hashes = {name: sha256_of_file(file) for name, file in files.items()}
+    return f"{reference}@{sha256_of(canonical_json(hashes).encode())[:_SHOWN_DIGITS]}"

@@ -1,12 +1,11 @@
 """The door to TensorFlow, Keras 2 and Larq, which needs Keras 2: import them from here, never directly."""
 
-import os
+from harness.models.environment import settle_environment
 
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # before TensorFlow's first import: Larq can't use Keras 3
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its notices about instruction sets are not the user's
+settle_environment()  # before TensorFlow's first import
 
-import larq
-import tensorflow as tf
+import larq  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 keras = tf.keras
 layers = tf.keras.layers

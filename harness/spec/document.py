@@ -114,10 +114,16 @@ def _spec_error(document: Document, prefix: KeyPath, error: ValidationError) -> 
     problems = [(prefix + _real_keys(p["loc"]), p) for p in error.errors(include_url=False)]
     # The deepest says most: a union complains once for each of its forms, a list once for an item and once for itself.
     path = max((where for where, _ in problems), key=len)
-    here = [problem for where, problem in problems if where == path]
+    here = _meant([problem for where, problem in problems if where == path])
     others = {other for other, _ in problems if other != path[: len(other)]}
     more = f" (wrong too: {', '.join(sorted(map(dotted, others)))})" if others else ""
     return document.error(path, f"{_words(here)}{more}.")
+
+
+def _meant(problems: Sequence[Any]) -> Sequence[Any]:
+    """Those of the form of a union that the value has, where it has one: a mapping is meant as no list."""
+    fitting = [one for one in problems if not one["type"].endswith("_type") and one["type"] != "literal_error"]
+    return fitting or problems
 
 
 def _words(problems: Sequence[Any]) -> str:

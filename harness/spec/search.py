@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations_with_replacement, product
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,15 @@ def drawn(search: Search) -> Iterator[dict[str, Any]]:
 
 
 def corners(search: Search) -> Iterator[dict[str, Any]]:
-    """Points that together hold every choice and both ends of every range: a wrong value is wrong in one of them."""
+    """Points that together hold every two choices, or ends of ranges, of two keys.
+
+    What is wrong, by itself or beside another value, is wrong in one of them.
+    """
     ends = {key: _ends(values) for key, values in _space(search).items()}
-    for number in range(max(map(len, ends.values()), default=0)):
-        yield {key: values[min(number, len(values) - 1)] for key, values in ends.items()}
+    first = {key: values[0] for key, values in ends.items()}
+    for one, other in combinations_with_replacement(ends, 2):
+        for pair in product(ends[one], ends[other]):
+            yield {**first, **dict(zip((one, other), pair, strict=True))}
 
 
 def _space(search: Search) -> Space:

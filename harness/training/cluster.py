@@ -254,7 +254,10 @@ def _death(text: str) -> Failure:
 
 
 def _events(job: Job, search: Search) -> Iterator[PointBegun | UnitEvent]:
-    """Every event until the end; then one for each trial that has not ended, so that none disappears."""
+    """Every event until the end; then one for each trial that has not ended, so that none disappears.
+
+    Raises HarnessError where Tune broke down with nothing under way.
+    """
     listed = job.work.units if isinstance(job.work, Listed) else ()
     open_trials = {trial.id: trial for unit in listed for trial in unit.trials}
     while not isinstance(event := _next(job.channel), _Ended):
@@ -263,6 +266,9 @@ def _events(job: Job, search: Search) -> Iterator[PointBegun | UnitEvent]:
         if isinstance(event, Finished | Failed | Stopped) and open_trials.pop(event.trial.id, None) is None:
             continue
         yield event
+    if event.problem and not open_trials:
+        told = event.problem.strip().splitlines()[-1]
+        raise HarnessError(f"Ray Tune ended before its time: {told.rstrip('.')}; submit again to go on.")
     for trial in open_trials.values():
         if search.budget_s and not event.problem:
             yield Stopped(trial, Failure(Reason.BUDGET, f"The search's budget of {search.budget_s:g} s had ended."))

@@ -35,10 +35,15 @@ class Fit:
         """Trains `model`, or one that is compiled already and is the same but for its weights: its last fit is over.
 
         `taught` (n, classes) are a teacher's scores of the images that are trained on; distillation needs them.
+        Raises TrialFailed where the images fill no batch.
         """
-        self._recipe, self._seed = trial.recipe, trial.seed
+        self._recipe, self._seed, self._batch = trial.recipe, trial.seed, trial.recipe.batch_size
         self._training, self._validation = dataset.held_out(trial.recipe.validation)
-        self._batch = min(trial.recipe.batch_size, len(self._training))
+        if self._batch > (images := len(self._training)):
+            raise TrialFailed(
+                Reason.NO_DATA,
+                f"train.batch_size {self._batch:,} is more than the {images:,} images that it trains on; lower it.",
+            )
         self._rates = learning_rates(trial.recipe, len(self._training) // self._batch)
         self._compiled = compiled(trial, model, distilled=taught is not None)
         lessons = np.zeros((len(self._training), 0), np.float32) if taught is None else taught

@@ -7,10 +7,13 @@ import traceback
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from harness.core.errors import Reason, TrialFailed
+from harness.core.errors import Reason, TrialFailed, first_line
 from harness.core.sweep import Failure, Precision, Timings, Trial
 from harness.data import Dataset
+from harness.models.custom import NOT_SHIPPED
+from harness.models.own_code import place_of
 from harness.training.events import EpochEnded, Failed, Finished, Saved, Started, UnitEvent
 from harness.training.fit import Fit, Scores
 from harness.training.snapshot import packed, unpacked
@@ -130,9 +133,23 @@ def _ended(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwa
 
 
 def _failed(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
-    if isinstance(error, TrialFailed):
-        failure = Failure(error.reason, str(error), traceback.format_exc())
-    else:
-        message = f"{type(error).__name__}: {error}; this is a bug in the harness or the model, its log has the rest."
-        failure = Failure(Reason.BUG, message, traceback.format_exc())
+    reason, message = (error.reason, str(error)) if isinstance(error, TrialFailed) else (Reason.BUG, _bug(trial, error))
+    failure = Failure(reason, message, traceback.format_exc())
     return Failed(trial, failure, Timings(**watch.taken()), platform.node())
+
+
+def _bug(trial: Trial, error: Exception) -> str:
+    """What nobody has foreseen, in a sentence that says whose it is."""
+    said = _said(error)
+    if place := place_of(error):
+        mend = NOT_SHIPPED if isinstance(error, ImportError) else "mend it and submit again"
+        return f"{trial.architecture} raised {said} ({place}); {mend}."
+    call = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{said} ({Path(call.filename).name}:{call.lineno}): a bug in the harness or a library; please report it."
+
+
+def _said(error: Exception) -> str:
+    """An error's type and first line; where Keras has put words of its own around another one's, that one's."""
+    kind = f"{type(error).__name__}: "
+    lines = map(str.strip, str(error).splitlines())
+    return next((line.rstrip(".") for line in lines if line.startswith(kind)), kind + first_line(error))

@@ -81,9 +81,37 @@ def test_an_image_with_a_damaged_byte_is_named(tmp_path: Path) -> None:
 
 def test_a_picture_of_a_kind_that_needs_another_program_is_not_opened(tmp_path: Path) -> None:
     folder = image_folder(tmp_path / "leaves")
-    Image.new("RGB", (4, 3)).save(folder / "train" / "a" / "drawing.eps")
-    with pytest.raises(DataUnavailable, match=r"drawing\.eps: is no image that can be read"):
+    drawing = folder / "train" / "a" / "drawing.eps"
+    Image.new("RGB", (4, 3)).save(drawing)
+    with pytest.raises(
+        DataUnavailable, match=r"drawing\.eps: is no image by its name \(\.png, \.jpg, .*\.webp\); remove"
+    ):
+        identify(str(folder))
+    drawing.rename(drawing.with_suffix(".png"))
+    with pytest.raises(DataUnavailable, match=r"drawing\.png: is no image that can be read"):
         load(str(folder))
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "labels", "photo.gif"])
+def test_what_is_no_image_by_its_name_is_told_before_anything_is_trained_unless_it_is_hidden(
+    tmp_path: Path, name: str
+) -> None:
+    folder = image_folder(tmp_path / "leaves")
+    before = identify(str(folder))
+    stray = folder / "test" / "b" / name
+    stray.write_text("not one")
+    identify.cache_clear()
+    with pytest.raises(DataUnavailable, match=f"^is '{folder}': {stray}: is no image by its name"):
+        identify(str(folder))
+    stray.rename(stray.with_name(f".{name}"))
+    assert identify(str(folder)) == before
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".PNG"])
+def test_every_suffix_that_counts_is_read(tmp_path: Path, suffix: str) -> None:
+    folder = image_folder(tmp_path / "leaves")
+    save_image(folder / "train" / "a" / f"more{suffix}", 5)
+    assert len(load(str(folder)).train) == 5
 
 
 def test_a_folder_that_is_not_as_it_has_to_be_is_told_before_anything_is_trained(tmp_path: Path) -> None:
@@ -100,7 +128,9 @@ def test_a_folder_that_is_not_as_it_has_to_be_is_told_before_anything_is_trained
     told(folder, f"{folder}/test/c: holds no image; add some or remove the class")
     (folder / "test" / "c").rmdir()
     (folder / "test" / "a" / "more").mkdir()
-    told(folder, f"{folder}/test/a/more can't be read: Is a directory")
+    told(folder, f"{folder}/test/a/more: is no image by its name")
+    (folder / "test" / "a" / "more").rename(folder / "test" / "a" / "more.png")
+    told(folder, f"{folder}/test/a/more.png can't be read: Is a directory")
     shutil.rmtree(folder / "test")
     told(folder, f"{folder}/test: is no folder; put the images into leaves/test/CLASS/")
     (folder / "test").mkdir()

@@ -88,19 +88,26 @@ def test_the_data_set_is_named_by_its_file_and_content(tmp_path: Path) -> None:
         ({"x_train": IMAGES.astype(np.int64)}, "x_train holds int64 of 0 to 119; give uint8"),
         ({"x_test": IMAGES[:3] / 10}, "x_test holds float64 of 0 to 5.9; give uint8 of 0 to 255, or floats"),
         ({"x_test": np.full((3, 4, 5), np.nan)}, "x_test holds float64 of nan to nan"),
+        ({"x_train": IMAGES[:0], "y_train": np.arange(0)}, r"x_train is of shape \(0, 4, 5\)"),
         ({"x_train": IMAGES > 3}, "x_train holds bool; give uint8"),
         ({"x_train": np.array([{}] * 6, object)}, "is no .npz file of arrays: Object arrays cannot be loaded"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_file_and_key(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
     file = own_npz(tmp_path / "leaves.npz", **changed)
-    with pytest.raises(DataUnavailable, match=f"^{file}: {words}"):
-        load(str(file))
+    refused_at_once(file, words)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 but no archive", b"\x93NUMPY\x01\x00"])
 def test_a_file_that_is_no_npz_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "leaves.npz"
     file.write_bytes(content)
-    with pytest.raises(DataUnavailable, match=f"^{file}: is no .npz file of arrays"):
+    refused_at_once(file, r"is no \.npz file of arrays")
+
+
+def refused_at_once(file: Path, words: str) -> None:
+    """When its name is asked for, which is before anything is trained."""
+    with pytest.raises(DataUnavailable, match=f"^is '{file}': {file}: {words}"):
+        identify(str(file))
+    with pytest.raises(DataUnavailable, match=f"^The data set is '{file}': {file}: {words}"):
         load(str(file))

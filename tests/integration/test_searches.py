@@ -26,6 +26,7 @@ def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> No
     sweep.write_text(SEARCH)
     planned = cli.run("submit", "sweep", sweep, "--dry-run")
     assert "found: 2 points of its search to try, 0 begun before." in planned.stdout, planned.stderr
+    assert "here: 4 cases, 0 to measure, 4 more once the new trials are done, 0 already done." in planned.stdout
 
     first = cli.run("submit", "sweep", sweep)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -44,7 +45,9 @@ def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> No
     assert points(cli)[:2] == tried
     assert len(points(cli)) == 3
     assert len(cli.rows("SELECT * FROM results")) == 6, "all that the search has made is benched"
-    assert "0 points of its search to try, 3 begun before" in cli.run("submit", "sweep", sweep, "--dry-run").stdout
+    planned = cli.run("submit", "sweep", sweep, "--dry-run", "--set", "bench.protocol=quick")
+    assert "0 points of its search to try, 3 begun before" in planned.stdout
+    assert "here: 6 cases, 0 to measure, 6 already done." in planned.stdout
 
 
 def points(cli: Cli) -> list[dict[str, float]]:

@@ -1,6 +1,8 @@
 """The user's own functions, in modules of the folder that the command is run in."""
 
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from harness.models import architecture_of
 from harness.models.custom import Custom, identify, modules_of
 from tests.models.networks import layer_types, task
 
+SETTINGS = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 NETWORK = """\
 from harness.models.blocks import dense, normalisation
 
@@ -43,7 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    for name in ("ours", "ours_package", "ours_package.nets", "wrong"):
+    for name in ("ours", "ours_package", "ours_package.nets", "wrong", "loose", "loose.nets", "parts", "speaks"):
         monkeypatch.setitem(sys.modules, name, None)  # so that it is as it was, afterwards
         monkeypatch.delitem(sys.modules, name)
     (tmp_path / "ours.py").write_text(NETWORK)
@@ -70,9 +73,55 @@ def test_its_name_has_the_hash_of_the_file_that_defines_it(here: Path) -> None:
     name = identify("ours:tiny", {"units": 8})
     reference, digits = name.split("@")
     assert (reference, len(digits)) == ("ours:tiny", 12)
-    assert identify("ours_package:tiny", {"units": 8}) == f"ours_package:tiny@{digits}", "where it comes from counts"
     (here / "ours.py").write_text(NETWORK + "\n")
     assert identify("ours:tiny", {"units": 8}) != name
+
+
+# Each file of a network, and what the others of it say to come to it.
+PIECES = {
+    "ours.py": "import json, numpy, loose.nets\n" + NETWORK,
+    "loose/nets.py": "from ours_package import deep\nfrom ours_package.deep import *\n",
+    "ours_package/__init__.py": "",
+    "ours_package/deep/__init__.py": "from . import widths\nfrom .. import odd\n",
+    "ours_package/deep/widths.py": "def later():\n    import parts\n",
+    "ours_package/odd.py": "try:\n    from ours_package import nothing\nexcept ImportError: ...\n",
+    "parts.py": "import ours, nowhere\n",
+}
+
+
+def in_pieces(folder: Path) -> None:
+    for name, text in PIECES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("edited", PIECES)
+def test_all_of_the_users_files_that_it_imports_count_however_they_are_imported(here: Path, edited: str) -> None:
+    in_pieces(here)
+    before = identify("ours:tiny", {"units": 8})
+    with (here / edited).open("a") as file:
+        file.write("# edited\n")
+    assert identify("ours:tiny", {"units": 8}) != before
+
+
+def test_nothing_else_counts_neither_what_lies_beside_it_nor_what_is_imported_by_others(here: Path) -> None:
+    before = identify("ours:tiny", {"units": 8})
+    identify("ours_package.nets:tiny", {"units": 8})
+    (here / "ours_package" / "nets.py").write_text(NETWORK + "\n")
+    assert identify("ours:tiny", {"units": 8}) == before
+
+
+def test_it_has_the_same_name_wherever_its_files_lie(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As on another node, where each top-level module comes to a folder of its own."""
+    in_pieces(here)
+    name = identify("ours:tiny", {"units": 8})
+    places = [tmp_path_factory.mktemp("node") for _ in range(4)]
+    for place, one in zip(places, ("ours.py", "loose", "ours_package", "parts.py"), strict=True):
+        shutil.move(here / one, place / one)
+    code = "from harness.models.custom import identify; print(identify('ours:tiny', {'units': 8}))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
+    found = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+    assert found.stdout == f"{name}\n"
 
 
 def test_a_function_that_was_edited_after_the_plan_is_not_trained_under_its_name(here: Path) -> None:
@@ -83,7 +132,11 @@ def test_a_function_that_was_edited_after_the_plan_is_not_trained_under_its_name
 
 
 def test_a_worker_that_has_not_its_module_says_so(here: Path) -> None:
-    with pytest.raises(TrialFailed, match=r"^The model is 'nowhere:tiny', which can't be imported from .*: Module"):
+    said = (
+        rf"^The model is 'nowhere:tiny', which can't be imported on {platform.node()}: ModuleNotFoundError: No module "
+        r"named 'nowhere'; put what it imports into the same file or package, or install it on every node\.$"
+    )
+    with pytest.raises(TrialFailed, match=said):
         Custom("nowhere:tiny@0123456789ab", {}).training_model(task(Precision.BINARY))
 
 
@@ -127,9 +180,26 @@ def test_what_another_cluster_needs_are_the_top_level_modules(here: Path) -> Non
     assert [module.__name__ for module in found] == ["ours", "ours_package"]
 
 
-def test_planning_imports_no_tensorflow_and_a_module_that_does_gets_the_keras_that_larq_needs(here: Path) -> None:
-    (here / "ours.py").write_text("import os\nassert os.environ['TF_USE_LEGACY_KERAS'] == '1'\n" + NETWORK)
-    code = "import sys; from harness.models.custom import identify; identify('ours:tiny', {'units': 8}); "
+def test_another_cluster_gets_what_they_import_too_but_nothing_that_is_installed(here: Path) -> None:
+    found = modules_of([trial(identify("ours:tiny", {"units": 8})), trial("json:dumps@0123456789ab")])
+    assert [module.__name__ for module in found] == ["ours"]
+    in_pieces(here)
+    found = modules_of([trial(identify("ours:tiny", {"units": 8}))])
+    assert [module.__name__ for module in found] == ["loose", "ours", "ours_package", "parts"]
+    assert [[*module.__path__] for module in (found[0], found[2])] == [
+        [str(here / "loose")],
+        [str(here / "ours_package")],
+    ]
+    assert found[3].__file__ == str(here / "parts.py")
+    assert "parts" not in sys.modules, "it is looked at, not run"
+
+
+def test_planning_imports_no_tensorflow_and_a_module_that_does_finds_its_settings(here: Path) -> None:
+    (here / "speaks.py").write_text(
+        "import os\ndef settings(task): ...\n"
+        + "".join(f"assert os.environ[{name!r}] == {value!r}\n" for name, value in SETTINGS.items())
+    )
+    code = "import sys; from harness.models.custom import identify; identify('speaks:settings', {}); "
     code += "assert not {'tensorflow', 'larq', 'ray'} & set(sys.modules)"
-    environment = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    kept = {key: value for key, value in os.environ.items() if key not in SETTINGS}
+    subprocess.run([sys.executable, "-c", code], check=True, env=kept)

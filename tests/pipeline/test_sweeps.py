@@ -67,6 +67,14 @@ def test_a_function_of_the_users_is_a_model_whose_trials_change_with_its_source(
     assert first.twin == plans[0][1].twin != second.twin
 
 
+def test_a_broken_file_of_the_users_own_data_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    data = tmp_path / "leaves.npz"
+    data.write_bytes(b"not one")
+    path = written(tmp_path, BASE.replace("dataset: digits", f"dataset: {data}"))
+    with pytest.raises(SpecError, match=rf"^{path}:2: dataset is '{data}': {data}: is no \.npz file of arrays: .*\.$"):
+        sweep_of(read_sweep(path))
+
+
 @pytest.mark.parametrize("swept", ["  layers: 3\n", ""])
 def test_a_default_that_is_written_out_makes_the_same_trials(tmp_path: Path, swept: str) -> None:
     written_out = sweep(tmp_path, BASE.replace("  units: 64\n", "  units: 64\n" + swept))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.core.errors import SpecError
 from harness.core.recipe import Schedule
+from harness.core.search import Range
 from harness.core.sweep import Precision
 from harness.spec.sweep_file import point_at, read_sweep
 
@@ -373,6 +374,7 @@ def test_a_wrong_override_is_named_itself(tmp_path: Path, text: str) -> None:
     assert is_one_sentence(message)
 
 
+BY_SGD = BASE + "  optimizer: sgd\n"
 SEARCH = """\
 search:
   method: {method}
@@ -389,10 +391,10 @@ search:
 
 
 def test_a_random_search_draws_the_same_points_from_its_space_each_time(tmp_path: Path) -> None:
-    points = read_sweep(written(tmp_path, BASE + SEARCH.format(method="random")))
-    again = read_sweep(written(tmp_path, BASE + SEARCH.format(method="random")))
+    points = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="random")))
+    again = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="random")))
     assert [point.values for point in points] == [point.values for point in again]
-    other = read_sweep(written(tmp_path, BASE + SEARCH.format(method="random")), ["search.seed=4"])
+    other = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="random")), ["search.seed=4"])
     assert [point.values for point in points] != [point.values for point in other]
     assert len(points) == 40
     rates = [point.values.train.learning_rate for point in points]
@@ -405,9 +407,10 @@ def test_a_random_search_draws_the_same_points_from_its_space_each_time(tmp_path
 
 
 def test_a_search_that_finds_its_points_as_it_goes_starts_with_those_that_stand_for_all(tmp_path: Path) -> None:
-    point, other = read_sweep(written(tmp_path, BASE + SEARCH.format(method="optuna")))
-    assert (point.values.model["units"], other.values.model["units"]) == (32, 128)
-    assert {one.values.precision for one in (point, other)} == {(Precision.BINARY,), (Precision.FLOAT32,)}
+    points = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="optuna")))
+    point = points[0]
+    assert {one.values.model["units"] for one in points} == {32, 128}
+    assert {one.values.precision for one in points} == {(Precision.BINARY,), (Precision.FLOAT32,)}
     found = point_at(point.document, {"model.units": 64, "train.learning_rate": 0.02, "precision": "float32"})
     assert found.values.model["units"] == 64
     assert (found.values.train.learning_rate, found.values.precision) == (0.02, (Precision.FLOAT32,))
@@ -434,9 +437,9 @@ SPACE = "search: {method: optuna, trials: 3, space: "
 def test_what_is_wrong_in_a_space_is_refused_before_anything_starts(
     tmp_path: Path, method: str, space: str, key: str
 ) -> None:
-    path = written(tmp_path, BASE + SPACE.replace("optuna", method) + space + "}\n")
+    path = written(tmp_path, BY_SGD + SPACE.replace("optuna", method) + space + "}\n")
     message = refusal(path)
-    assert message.startswith(f"{path}:9: {key}")
+    assert message.startswith(f"{path}:10: {key}")
     assert is_one_sentence(message)
 
 
@@ -448,6 +451,13 @@ def test_what_is_wrong_in_a_space_is_refused_before_anything_starts(
         ("search: {trials: 3}", "grid takes neither"),
         (SPACE + "{model.units: [1]}}\ngrid: {model.layers: [1]}", "has a space of its own"),
         (SPACE + "{model.units: [1]}, asha: {}, objectives: [accuracy, size]}", "asha looks at accuracy alone"),
+        (SPACE + "{model.units: [1]}, objectives: [size, size]}", "names one twice"),
+        (SPACE + "{seeds: [1, 2]}}", "seeds can't be searched"),
+        (SPACE + "{seeds.0: {low: 1, high: 9}}}", "seeds can't be searched"),
+        (SPACE + "{model.units: {low: 1, high: 3, step: 3}}}", "step has to be at most high - low"),
+        (SPACE + "{model.units: {low: 1, high: 9, step: 0.5}}}", "step has to be whole"),
+        (SPACE + "{train.optimizer: [sgd, adam], train.momentum: [0.5]}}", "momentum has no effect with adam"),
+        ("  momentum: 0.9", "momentum has no effect with adam; take it out, or set train.optimizer to sgd."),
         (SPACE + "{train.validation: [0.0, 0.1]}}", "needs images to validate on"),
         ("  validation: 0\nsearch: {asha: {}}", "needs images to validate on"),
         ("  validation: 0\n  early_stopping: {patience: 2}", "needs images to validate on"),
@@ -457,6 +467,35 @@ def test_keys_that_don_t_go_together_are_refused(tmp_path: Path, text: str, word
     message = refusal(written(tmp_path, f"{BASE}{text}\n"))
     assert words in message
     assert is_one_sentence(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            SPACE + "{model.units: {low: 2, high: 1}}}",
+            " search.space.model.units is at odds with itself: low has to be under high.",
+        ),
+        (SPACE + "{model.units: 3}}", " search.space.model.units is 3, but has to be a valid array or a mapping."),
+        (SPACE + "{model.units: []}}", " search.space.model.units is empty; give at least one value."),
+        (
+            "  initializer: {distribution: he_normal, scale: 0}",
+            " train.initializer.scale is 0, but has to be greater than 0.",
+        ),
+        ("resources: {gpu: -1}", " resources.gpu is -1, but has to be greater than or equal to 0."),
+        ("resources: {gpu: much}", " resources.gpu is \"much\", but has to be a valid number or 'auto'."),
+    ],
+)
+def test_of_a_key_that_may_have_several_forms_only_the_one_that_was_meant_is_told(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    path = written(tmp_path, f"{BASE}{text}\n")
+    assert refusal(path) == f"{path}:9:{words}"
+
+
+def test_a_step_may_be_as_wide_as_its_range_though_floats_say_that_it_is_wider(tmp_path: Path) -> None:
+    point, *_ = read_sweep(written(tmp_path, f"{BASE}{SPACE}{{model.units: {{low: 0.2, high: 0.3, step: 0.1}}}}}}\n"))
+    assert point.values.search.space == {"model.units": Range(0.2, 0.3, step=0.1)}
 
 
 AXES = ("model.units", "model.layers", "train.epochs", "train.batch_size")

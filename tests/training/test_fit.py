@@ -49,8 +49,12 @@ def test_a_loss_that_is_no_number_ends_the_trial() -> None:
     assert failed.value.reason is Reason.DIVERGED
 
 
-def test_a_batch_larger_than_the_set_is_cut_to_it() -> None:
-    assert len(fitted(Recipe(epochs=1, batch_size=100_000))) == 1
+def test_a_batch_may_be_all_images_that_it_trains_on_and_no_more() -> None:
+    assert len(fitted(Recipe(epochs=1, batch_size=1293))) == 1
+    said = r"^train.batch_size 1,294 is more than the 1,293 images that it trains on; lower it\.$"
+    with pytest.raises(TrialFailed, match=said) as failed:
+        fitted(Recipe(epochs=1, batch_size=1294))
+    assert failed.value.reason is Reason.NO_DATA
 
 
 def told(fit: Fit) -> list[tuple[float | None, ...]]:

@@ -104,7 +104,7 @@ def test_a_schedule_falls_as_it_says(schedule: Schedule, expected: list[float]) 
 
 @pytest.mark.parametrize("schedule", ["exponential", "step", "cosine", "linear"])
 def test_a_warmup_rises_evenly_and_the_fall_starts_after_it(schedule: Any) -> None:
-    warmed = Schedule(schedule, 0.4, decay_rate=0.5, warmup_epochs=2)
+    warmed = Schedule(schedule, 0.4, warmup_epochs=2)
     assert rates(warmed, 0, 0.5, 1, 2) == pytest.approx([0, 0.1, 0.2, 0.4])
     shorter = every_rate(Recipe(epochs=6, learning_rate=replace(warmed, warmup_epochs=0)))
     assert rates(warmed, 3, 5.5, 8) == pytest.approx([shorter[step] for step in (10, 35, 60)], abs=1e-6)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from harness import data
-from harness.core.errors import Reason
+from harness.core.errors import HarnessError, Reason
 from harness.core.recipe import Recipe
 from harness.core.search import Asha, Range, Search
 from harness.core.sweep import Precision, Resources, Trial
@@ -70,3 +72,11 @@ def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> No
     assert {event.trial.id: event.why.reason for event in of_kind(events, Stopped)} == {
         one.id: Reason.BUDGET for one in endless
     }
+
+
+def test_a_search_that_cannot_make_a_point_says_so() -> None:
+    def impossible(point: Mapping[str, Any]) -> tuple[Trial, ...]:
+        raise ValueError(f"no trial has a rate of {point['rate']}")
+
+    with pytest.raises(HarnessError, match=r"before its time: ValueError: no trial has a rate of 0\.\d+"):
+        list(train(Sampled(impossible), DATASETS, Resources(cpu=2), SEARCH))

@@ -33,20 +33,28 @@ from pathlib import Path
 import harness
 import ray
 from harness.models.keras import keras
+from pieces import dense
 
 PATIENCE_S = 240
 
 
 def network(task, units, notes, together):
-    own = [str(Path(place, "network.py")) for place in sys.path if Path(place, "network.py").is_file()]
+    places = [Path(place, name) for place in sys.path for name in ("network.py", "pieces.py")]
+    own = [str(place) for place in places if place.is_file()]
     note = {"node": ray.get_runtime_context().get_node_id(), "files": [harness.__file__, *own]}
     Path(notes, f"{os.getpid()}.json").write_text(json.dumps(note))
     deadline = time.monotonic() + PATIENCE_S
     while len(list(Path(notes).glob("*.json"))) < together:
         assert time.monotonic() < deadline, "the others never came"
         time.sleep(0.1)
-    layers = [keras.layers.Flatten(input_shape=task.shape), keras.layers.Dense(units), keras.layers.Dense(task.classes)]
-    return keras.Sequential(layers)
+    return keras.Sequential([keras.layers.Flatten(input_shape=task.shape), dense(units), dense(task.classes)])
+"""
+PIECES = """
+from harness.models.keras import keras
+
+
+def dense(units):
+    return keras.layers.Dense(units)
 """
 
 SWEEP = """
@@ -110,7 +118,7 @@ def head_address(log: Path) -> str:
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """The submitter's working folder: a network, its data and a sweep."""
+    """The submitter's working folder: a network in two files, its data and a sweep."""
     place = tmp_path / "work"
     place.mkdir()
     digits = load_digits()
@@ -119,6 +127,7 @@ def work(tmp_path: Path) -> Path:
         place / "digits.npz", x_train=images[:600], y_train=labels[:600], x_test=images[600:800], y_test=labels[600:800]
     )
     (place / "network.py").write_text(NETWORK)
+    (place / "pieces.py").write_text(PIECES)
     return place
 
 
@@ -139,7 +148,7 @@ def test_both_nodes_train_with_what_ray_brings_them_and_are_left_running(
     cli = Cli(tmp_path / "workspace", TOKEN)
     notes = notes_of(cluster, cli, work, "both")
     assert len({note["node"] for note in notes}) == 2
-    for name in ("harness/__init__.py", "network.py"):
+    for name in ("harness/__init__.py", "network.py", "pieces.py"):
         files = [Path(file) for note in notes for file in note["files"] if file.endswith(name)]
         places = {folder for folder in cluster.folders for file in files if file.is_relative_to(folder)}
         assert places == set(cluster.folders), f"each node imports {name} from a copy of its own"

@@ -1,15 +1,19 @@
 """What trains together, and what becomes of each trial of it."""
 
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from harness import data
-from harness.conversion.evaluate import predict
+from harness.conversion.evaluate import LEAST_AGREEMENT, predict
 from harness.core.errors import Reason
-from harness.core.recipe import Distillation, Recipe
+from harness.core.recipe import Distillation, Initializer, Recipe
 from harness.core.sweep import Precision, Trial
+from harness.models.custom import identify
 from harness.training.compiled import KEPT
 from harness.training.events import EpochEnded, Failed, Finished, Saved, Started, UnitEvent
 from harness.training.trial import Stopwatch
@@ -146,3 +150,64 @@ def test_a_checkpoint_of_another_network_is_left_aside() -> None:
         resumed = run(trial(BINARY), saved={key: content})
         assert [event.epoch.number for event in resumed if isinstance(event, EpochEnded)] == [1, 2, 3]
     assert Unit((trial(BINARY),)).saved == {}
+
+
+def failure_of(one: Trial) -> str:
+    (failed,) = (event for event in run(one) if isinstance(event, Failed))
+    assert failed.failure.reason is Reason.BUG
+    assert "Traceback" in failed.failure.log
+    return failed.failure.message
+
+
+FAULTY = """\
+def plain(task):
+    raise ValueError("no such\\nthing")
+
+def lazy(task):
+    import nowhere
+
+def within(task):
+    from harness.models.keras import keras
+    class Layer(keras.layers.Layer):
+        def call(self, x):
+            raise ValueError("no such\\nthing")
+    return keras.Sequential([keras.Input(task.shape), Layer()])
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("plain", "raised ValueError: no such (faulty.py:2); mend it and submit again."),
+        ("within", "raised ValueError: no such (faulty.py:12); mend it and submit again."),
+        (
+            "lazy",
+            "raised ModuleNotFoundError: No module named 'nowhere' (faulty.py:5); "
+            "put what it imports into the same file or package, or install it on every node.",
+        ),
+    ],
+)
+def test_an_error_of_the_users_own_function_is_a_sentence_that_names_it_and_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "faulty", raising=False)
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    name = identify(f"faulty:{function}", {})
+    assert failure_of(Trial(name, {}, {}, FLOAT, "digits", PLAIN, 0)) == f"{name} {said}"
+
+
+def test_an_error_of_the_harness_says_where_it_is_and_is_not_laid_at_the_users_door() -> None:
+    one = replace(trial(FLOAT), architecture="none_of_ours")
+    said = r"KeyError: 'none_of_ours' \(__init__\.py:\d+\): a bug in the harness or a library; please report it\."
+    assert re.fullmatch(said, failure_of(one))
+
+
+def test_a_network_that_has_hardly_learned_is_quantised_with_the_accuracy_that_it_has() -> None:
+    recipe = Recipe(epochs=1, learning_rate=1e-9, initializer=Initializer("glorot_uniform", 1e-6))
+    (artifact,) = finished(run(trial(INT8, recipe)))[INT8].outcome.artifacts
+    assert artifact.agreement is not None
+    assert artifact.agreement < LEAST_AGREEMENT[INT8], "all scores are nearly tied"
+    assert artifact.accuracy is not None
+    assert 0 < artifact.accuracy < 0.3

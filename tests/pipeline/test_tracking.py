@@ -1,0 +1,131 @@
+"""What a sweep tells, in a MLflow store of its own."""
+
+import sys
+from collections.abc import Sequence
+from math import nan
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from harness.core.errors import Reason, RequestError
+from harness.core.sweep import Epoch, Failure, Precision
+from harness.pipeline.tracking import Tracking, settings
+from harness.training.events import EpochEnded, Failed, Finished, Retried, Started, Stopped, TrialEvent
+from tests.store.examples import make_outcome, make_trial
+
+TRIAL, OTHER, LATE = make_trial(), make_trial(precision=Precision.FLOAT32), make_trial(seed=7)
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Made once, for what making it takes: each test has an experiment of its own."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def sweep(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)
+
+
+def follow(uri: str, sweep: str, events: Sequence[TrialEvent]) -> None:
+    tracking = Tracking(uri, sweep)
+    for event in events:
+        tracking.tell(event)
+    assert tracking.problem == ""
+
+
+def runs(uri: str, sweep: str) -> dict[str, Run]:
+    """By trial, each of which has one."""
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(sweep)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id])
+    by_trial = {run.data.tags["harness.trial"]: run for run in found}
+    assert len(by_trial) == len(found)
+    return by_trial
+
+
+def curve(uri: str, run: Run, name: str) -> list[tuple[int, float]]:
+    history = MlflowClient(tracking_uri=uri).get_metric_history(run.info.run_id, name)
+    return [(point.step, point.value) for point in history]
+
+
+def epoch(number: int, loss: float = 0.5) -> Epoch:
+    return Epoch(number, loss, 0.8, None, 0.7, 1.5)
+
+
+def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(uri: str, sweep: str) -> None:
+    outcome = make_outcome(TRIAL)
+    epochs = [EpochEnded(TRIAL, one) for one in outcome.curve]
+    follow(uri, sweep, [Started(TRIAL, "node", 1), *epochs, Finished(TRIAL, outcome)])
+    run = runs(uri, sweep)[TRIAL.id]
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {name: str(value) for name, value in settings(TRIAL).items()}
+    assert run.data.params["model.units"] == "64"
+    assert run.data.params["train.learning_rate"] == "0.001"
+    assert run.data.params["precision"] == "binary"
+    assert curve(uri, run, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert len(curve(uri, run, "validation_loss")) == 3
+    assert "validation_accuracy" not in run.data.metrics
+    artifact = outcome.artifacts[0]
+    assert run.data.metrics["test_accuracy"] == 0.91
+    assert run.data.metrics["artifact_accuracy"] == 0.9
+    assert run.data.metrics["size_bytes"] == artifact.size_bytes
+    assert run.data.tags["harness.artifact"] == artifact.sha256
+    assert run.data.tags["harness.twin"] == TRIAL.twin
+
+
+def test_what_failed_and_what_was_stopped_say_why(uri: str, sweep: str) -> None:
+    diverged, outclassed = Failure(Reason.DIVERGED, "The loss became nan."), Failure(Reason.OUTCLASSED, "Others did.")
+    events: list[TrialEvent] = [
+        Started(TRIAL, "node", 1),
+        Started(OTHER, "node", 2),
+        EpochEnded(TRIAL, epoch(1, nan)),
+        Failed(TRIAL, diverged),
+        Stopped(OTHER, outclassed),
+        Failed(LATE, Failure(Reason.NO_DATA, "There is none.")),
+    ]
+    follow(uri, sweep, events)
+    found = runs(uri, sweep)
+    assert {trial: run.info.status for trial, run in found.items()} == {
+        TRIAL.id: "FAILED",
+        OTHER.id: "KILLED",
+        LATE.id: "FAILED",
+    }
+    assert found[TRIAL.id].data.tags["harness.reason"] == "diverged"
+    assert found[OTHER.id].data.tags["harness.message"] == "Others did."
+
+
+def test_a_trial_goes_on_in_the_run_that_an_earlier_command_began(uri: str, sweep: str) -> None:
+    follow(uri, sweep, [Started(TRIAL, "node", 1), EpochEnded(TRIAL, epoch(1))])
+    assert runs(uri, sweep)[TRIAL.id].info.status == "RUNNING"
+    lost = Retried(TRIAL, Failure(Reason.OUT_OF_MEMORY, "No memory."))
+    follow(uri, sweep, [Started(TRIAL, "node", 1), lost, Started(TRIAL, "node", 1), EpochEnded(TRIAL, epoch(2))])
+    run = runs(uri, sweep)[TRIAL.id]
+    assert run.info.status == "RUNNING"
+    assert [step for step, _ in curve(uri, run, "loss")] == [1, 2]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense://somewhere"])
+def test_an_address_where_nobody_answers_is_refused_before_anything_starts(address: str) -> None:
+    with pytest.raises(RequestError, match=f"--mlflow {address}: .*; check the address"):
+        Tracking(address, "study")
+
+
+def test_a_store_that_breaks_is_told_and_does_not_end_the_sweep(tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    tracking = Tracking(f"sqlite:///{database}", "study")
+    tracking.tell(Started(TRIAL, "node", 1))
+    database.write_bytes(b"no database any more" * 100)
+    tracking.tell(EpochEnded(TRIAL, epoch(1)))
+    tracking.tell(EpochEnded(TRIAL, epoch(2)))
+    assert tracking.problem.startswith(f"--mlflow sqlite:///{database}: ")
+    assert tracking.problem.endswith("from there on only the rows here are whole.")
+
+
+def test_without_mlflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow.entities", None)
+    with pytest.raises(RequestError, match=r"pip install 'bnn-harness\[mlflow\]'"):
+        Tracking("sqlite:///mlflow.db", "study")

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,12 +23,14 @@ from multiprocessing.synchronize import Barrier
 from statistics import median, quantiles
 from typing import Any
 
+from sqlalchemy import text
+
 from benchmarks.rows import fill
 from benchmarks.train_mlp import machine
 from harness.core.bench import PROTOCOLS, Case, Measurement, Process, Run, Summary, Timing, Tool, ToolLog
 from harness.store.cases import CaseRows
 from harness.store.database import now, open_database, open_read_only
-from harness.store.questions import named_queries
+from harness.store.questions import Value, named_queries
 from harness.store.reading import ask
 from tests.postgres import installed, server
 
@@ -93,10 +95,17 @@ def questions(url: str) -> None:
         seconds = median(timed(work) for _ in range(3))
         print(f"{name:24} {seconds:8.3f} s {len(work().values):9,} rows", flush=True)
         if seconds > SLOW_S:
-            explain = "EXPLAIN QUERY PLAN " if reader.dialect.name == "sqlite" else "EXPLAIN "
-            for row in ask(reader, explain + sql, values).values:
-                print(f"    {row[-1]}")
+            print_plan(url, sql, values)
     reader.dispose()
+
+
+def print_plan(url: str, sql: str, values: Mapping[str, Value]) -> None:
+    engine = open_database(url)
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    with engine.connect() as connection:
+        for row in connection.execute(text(f"{explain} {sql}"), dict(values)):
+            print(f"    {row[-1]}")
+    engine.dispose()
 
 
 def run(url: str, *command: str) -> None:

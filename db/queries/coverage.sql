@@ -2,30 +2,27 @@
 -- :device = '' a device's id; all devices where it is empty
 -- :sweep = '' a sweep's name; all where it is empty
 -- :since = '' what was measured before then is stale, as 2024-12-31
-WITH newest AS MATERIALIZED (
-    SELECT
-        c.artifact, c.device, c.tool, c.tool_sha256,
-        (SELECT max(m.measured_at) FROM measurements AS m WHERE m.case_id = c.id AND m.valid) AS measured_at
-    FROM cases AS c
-    WHERE :device = '' OR c.device = :device
+WITH made AS MATERIALIZED (
+    SELECT c.artifact, c.device, c.tool, c.tool_sha256, m.measured_at
+    FROM measurements AS m
+    JOIN cases AS c ON c.id = m.case_id
+    WHERE m.valid AND (:device = '' OR c.device = :device)
 ),
 builds AS (
     SELECT
         device, tool, tool_sha256,
         row_number() OVER (PARTITION BY device, tool ORDER BY max(measured_at) DESC) AS age
-    FROM newest
-    WHERE measured_at IS NOT NULL
+    FROM made
     GROUP BY device, tool, tool_sha256
 ),
 older AS MATERIALIZED (SELECT device, tool, tool_sha256 FROM builds WHERE age > 1),
 measured AS MATERIALIZED (
     SELECT
-        n.artifact, n.device, max(n.measured_at) AS measured_at,
+        m.artifact, m.device, max(m.measured_at) AS measured_at,
         sum(CASE WHEN o.device IS NULL THEN 1 ELSE 0 END) AS by_newest_build
-    FROM newest AS n
-    LEFT JOIN older AS o ON o.device = n.device AND o.tool = n.tool AND o.tool_sha256 = n.tool_sha256
-    WHERE n.measured_at IS NOT NULL
-    GROUP BY n.artifact, n.device
+    FROM made AS m
+    LEFT JOIN older AS o ON o.device = m.device AND o.tool = m.tool AND o.tool_sha256 = m.tool_sha256
+    GROUP BY m.artifact, m.device
 ),
 failed AS MATERIALIZED (
     SELECT c.artifact, c.device, max(f.failed_at) AS failed_at, max(f.message) AS message

@@ -7,7 +7,7 @@ WITH variants AS MATERIALIZED (
         avg(accuracy) AS accuracy, avg(latency_us) AS latency_us, max(size_bytes) AS size_bytes
     FROM results
     WHERE accuracy IS NOT NULL AND (:device = '' OR device = :device) AND (:dataset = '' OR dataset = :dataset)
-    GROUP BY dataset, device, threads, protocol, model, parameters, recipe, precision
+    GROUP BY device, parameters, precision, model, threads, protocol, dataset, recipe
 ),
 placed AS MATERIALIZED (
     SELECT dense_rank() OVER (ORDER BY dataset, device, threads, protocol) AS place, v.* FROM variants AS v

@@ -7,11 +7,12 @@ WITH spreads AS (
     GROUP BY measurement_id
 )
 SELECT
-    r.device, r.threads, r.protocol, r.artifact, r.runs, r.disturbed_runs, r.latency_us,
-    (r.latency_high_us - r.latency_low_us) / r.latency_us AS interval_width,
-    s.apart_us / r.latency_us AS spread,
-    r.temperature_c, r.frequency_khz
-FROM results AS r
-LEFT JOIN spreads AS s ON s.measurement_id = r.measurement_id
-WHERE r.latency_us > 0 AND (:device = '' OR r.device = :device)
+    c.device, c.threads, c.protocol, c.artifact, m.measured_at, m.runs, m.disturbed_runs, m.latency_us,
+    (m.latency_high_us - m.latency_low_us) / m.latency_us AS interval_width,
+    s.apart_us / m.latency_us AS spread,
+    m.temperature_c, m.frequency_khz
+FROM measurements AS m
+JOIN cases AS c ON c.id = m.case_id
+LEFT JOIN spreads AS s ON s.measurement_id = m.id
+WHERE m.valid AND m.latency_us > 0 AND (:device = '' OR c.device = :device)
 ORDER BY spread DESC

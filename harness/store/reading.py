@@ -18,6 +18,7 @@ from harness.store.tables import measurements, runs, trial_artifacts
 
 __all__ = ["UNLIMITED", "Limits", "Rows", "ask", "correct_images", "evidence", "named_queries", "results"]
 
+_SORTED_IN_MEMORY = "64MB"  # of each sort; what is more goes to a file, and takes twice as long
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
 _ROWS_BETWEEN_LOOKS = 1_000
 
@@ -64,7 +65,8 @@ def _within(connection: Connection, seconds: float) -> None:
     """Ends what takes longer. PostgreSQL's compiler of queries takes longer than it saves on ours."""
     if connection.dialect.name == "postgresql":
         limit_ms = 0 if seconds == inf else max(1, round(1000 * seconds))
-        connection.exec_driver_sql(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {limit_ms}")
+        settings = {"jit": "off", "work_mem": _SORTED_IN_MEMORY, "statement_timeout": limit_ms}
+        connection.exec_driver_sql("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items()))
         return
     end = time.monotonic() + seconds
     sqlite: Any = connection.connection.driver_connection

@@ -11,6 +11,7 @@ import typer
 from harness import __version__
 from harness.cli.fleet_commands import devices_app, tools_app
 from harness.cli.options import DEVICES_FILE, DevicesFile, DryRun, end
+from harness.cli.report_commands import report_app
 from harness.cli.transfer_commands import transfer_app
 from harness.core.bench import PROTOCOLS
 from harness.core.comparison import METRICS
@@ -281,3 +282,4 @@ app.add_typer(devices_app, name="devices")
 app.add_typer(tools_app, name="tools")
 app.add_typer(db_app, name="db")
 app.add_typer(transfer_app)
+app.add_typer(report_app)

@@ -7,7 +7,18 @@ import pytest
 
 from tests.harness_cli import Cli
 
-HEAVY = ("tensorflow", "ray", "larq", "larq_compute_engine", "tf_keras", "pandas", "scipy", "mlflow", "plotly", "junitparser")
+HEAVY = (
+    "tensorflow",
+    "ray",
+    "larq",
+    "larq_compute_engine",
+    "tf_keras",
+    "pandas",
+    "scipy",
+    "mlflow",
+    "plotly",
+    "junitparser",
+)
 
 PROBE = """
 import sys

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -172,15 +171,3 @@ def test_a_broken_artifact_is_noticed_told_and_made_anew(done: Done) -> None:
     file.unlink()
     assert "is missing" in cli.run("submit", "sweep", sweep, "--dry-run").stdout
     file.write_bytes(whole)
-
-
-def test_the_notebook_runs_from_top_to_bottom(done: Done, repository: Path) -> None:
-    notebook = json.loads((repository / "dashboards" / "first_look.ipynb").read_text())
-    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert all(cell["outputs"] == [] for cell in cells), "outputs are not committed"
-    program = "\n".join(["".join(cell["source"]) for cell in cells] + ["print(len(results), len(twins))"])
-    probe = [sys.executable, "-c", program]
-    ended = subprocess.run(probe, env=done[0].environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    twins = ended.stdout.split()[1]
-    assert twins == "2", "one pair for each of the two sweeps that share it"

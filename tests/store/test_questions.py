@@ -192,7 +192,7 @@ def test_a_parameter_that_is_not_there_or_no_number_is_told() -> None:
 
 
 def test_a_value_that_is_missing_is_told(reader: Engine) -> None:
-    with pytest.raises(RequestError, match="can't be asked so.*device"):
+    with pytest.raises(RequestError, match=r"can't be asked so.*device"):
         ask(reader, "SELECT :device AS device", {"colour": "blue"})
 
 

@@ -1,0 +1,65 @@
+"""`harness report` and `harness dashboard`: results that people look at."""
+
+import os
+import sys
+from datetime import datetime, timezone
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.core.errors import RequestError
+from harness.store.workspace import HOME_VARIABLE, Workspace
+
+report_app = typer.Typer()
+
+
+@report_app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("report.html"),
+    sweep: Annotated[str | None, typer.Option(help="Of this sweep alone.")] = None,
+    device: Annotated[str | None, typer.Option(help="Of this device alone.")] = None,
+) -> None:
+    """Write one HTML page: figures, what was run on what, and how to measure each number again."""
+    _need("report", "pandas", "plotly", "jinja2")
+    from harness.report.content import content
+    from harness.report.page import page
+
+    workspace = Workspace.from_environment()
+    html = page(content(workspace.database_url, sweep, device), name_of(workspace), datetime.now(timezone.utc))
+    try:
+        out.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise RequestError(f"--out {out}: can't be written: {error.strerror}; check the path.") from error
+    typer.echo(f"{out}: open it in a browser; it needs nothing beside it.")
+
+
+@report_app.command()
+def dashboard(
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- OPTION...]", help="For JupyterLab, for example -- --no-browser.")
+    ] = None,
+) -> None:
+    """Open the notebooks of dashboards/ in JupyterLab, on this workspace."""
+    _need("dashboard", "pandas", "plotly", "jupyterlab")
+    environment = {**os.environ, HOME_VARIABLE: str(Workspace.from_environment().home)}
+    argv = [sys.executable, "-m", "jupyterlab", str(dashboards_folder()), *(options or [])]
+    os.execve(sys.executable, argv, environment)  # noqa: S606  (this process becomes JupyterLab's)
+
+
+def name_of(workspace: Workspace) -> str:
+    """What people call it: its folder, or where that is hidden, as `.harness` is, the one around it."""
+    home = workspace.home
+    return home.parent.name if home.name.startswith(".") else home.name
+
+
+def dashboards_folder() -> Path:
+    """`dashboards/`: beside the package in a checkout, inside it in a wheel."""
+    inside = Path(__file__).parents[1] / "_dashboards"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "dashboards"
+
+
+def _need(command: str, *libraries: str) -> None:
+    if missing := [name for name in libraries if find_spec(name) is None]:
+        raise RequestError(f"harness {command}: needs {', '.join(missing)}; pip install 'bnn-harness[dashboards]'.")

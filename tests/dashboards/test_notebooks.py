@@ -1,0 +1,72 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from harness.store.workspace import DATABASE_VARIABLE, HOME_VARIABLE
+from tests.conftest import REPOSITORY
+from tests.harness_cli import Cli
+
+NOTEBOOKS = sorted((REPOSITORY / "dashboards").glob("*.ipynb"))
+PLOTLY = "application/vnd.plotly.v1+json"
+# Paths of a machine, hosts and addresses.
+PLACES = re.compile(
+    r"/(home|root|tmp|work|Users|mnt|opt|var)/|[A-Z]:\\\\|https?://|\blocalhost\b|\b\d+\.\d+\.\d+\.\d+\b"
+)
+every_notebook = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+
+
+def code(book: Any) -> list[Any]:
+    return [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+
+
+def test_they_are_there() -> None:
+    wanted = {"overview", "trade_offs", "binary_against_float", "training", "device_health", "anatomy"}
+    assert {file.stem for file in NOTEBOOKS} == wanted
+
+
+@every_notebook
+def test_it_runs_from_top_to_bottom_and_shows_something_in_each_cell(
+    file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
+    book = nbformat.read(file, as_version=4)
+    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(file.parent)}}).execute()
+    shown = [[kind for output in cell["outputs"] for kind in output.get("data", {})] for cell in code(book)]
+    assert all(shown), "each cell ends in a figure or a table"
+    figures = [output["data"][PLOTLY] for cell in code(book) for output in cell["outputs"] if PLOTLY in output["data"]]
+    assert figures
+    assert all(figure["data"] for figure in figures), "none is empty on this workspace"
+
+
+@every_notebook
+def test_outputs_are_stripped(file: Path) -> None:
+    book = json.loads(file.read_text())
+    nbformat.validate(book)
+    for cell in code(book):
+        assert cell["outputs"] == []
+        assert cell["execution_count"] is None
+        assert cell["metadata"] == {}
+    assert set(book["metadata"]) == {"kernelspec", "language_info"}
+
+
+@every_notebook
+def test_no_place_of_a_machine_is_in_it(file: Path) -> None:
+    assert not PLACES.search(file.read_text())
+
+
+@every_notebook
+def test_its_cells_are_short_as_the_library_does_the_work(file: Path) -> None:
+    for cell in code(json.loads(file.read_text())):
+        assert len([line for line in cell["source"] if line.strip() and not line.startswith("from ")]) <= 3
+
+
+def test_the_command_starts_jupyterlab(tmp_path: Path) -> None:
+    ended = Cli(tmp_path).run("dashboard", "--", "--version")
+    assert ended.returncode == 0, ended.stderr
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", ended.stdout)

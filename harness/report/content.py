@@ -60,8 +60,8 @@ def content(url: str, sweep: str | None = None, device: str | None = None) -> Co
     shown = list(found["device"][:MOST_DEVICES]) or [""]  # which no device is called
     everything = pd.concat([results(url, sweep=sweep, device=one) for one in shown])
     rows = newest(everything)
-    trained = query("curves", url)
-    curves = newest_curves(trained if sweep is None else trained[trained["sweep"] == sweep], query("sweeps", url))
+    trained = query("curves", url, sweep=sweep or "")
+    curves = newest_curves(trained, query("sweeps", url))
     return Content(
         rows,
         _twins(url, rows),

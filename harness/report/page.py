@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from harness.core.units import show_bytes, show_percent, show_us
+from harness.core.units import counted, show_bytes, show_percent, show_us
 from harness.report import figures
 from harness.report.content import Content, facts_of
 from harness.report.figures import records
@@ -53,7 +53,7 @@ def _environment() -> Environment:
     loader = PackageLoader("harness.report")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     shown: dict[str, Callable[[Any], Any]] = {"us": show_us, "bytes": show_bytes, "percent": show_percent}
-    made.filters.update({**shown, "embedded": _embedded, "with_code": _with_code})
+    made.filters.update({**shown, "counted": counted, "embedded": _embedded, "with_code": _with_code})
     return made
 
 

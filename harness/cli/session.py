@@ -10,7 +10,7 @@ from rich.console import Console
 from harness.store.artifacts import ArtifactFiles
 from harness.store.cases import CaseRows
 from harness.store.checkpoints import CheckpointFiles
-from harness.store.database import open_database, open_read_only
+from harness.store.database import open_database, open_upgraded
 from harness.store.devices import DeviceRows
 from harness.store.history import History
 from harness.store.jobs import JobRows
@@ -49,9 +49,7 @@ class Session:
 
         Raises WorkspaceError where there is none yet.
         """
-        reader = open_read_only(self.workspace.database_url)
-        open_database(self.workspace.database_url).dispose()
-        return reader
+        return open_upgraded(self.workspace.database_url)
 
     @property
     def trials(self) -> TrialRows:

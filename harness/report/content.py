@@ -2,20 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from harness.core.comparison import Comparison, Estimate
 from harness.core.errors import RequestError
 from harness.core.units import counted
 from harness.pipeline.compare import compared, pairs
 from harness.report.figures import records
-from harness.report.frames import query, results
-from harness.report.variants import labels
-from harness.store.database import open_read_only
+from harness.report.frames import of_comparisons, query, reading, results
 from harness.store.reading import correct_images, evidence
 
 MOST_DEVICES, MOST_RESULTS, MOST_SWEEPS, MOST_TRIALS = 12, 300, 6, 200
@@ -117,51 +113,19 @@ def _untold(trained: pd.DataFrame, curves: pd.DataFrame) -> tuple[str, ...]:
     return () if trials == of_all else (f"Curves of {trials} of {of_all} trials are shown, of the newest sweeps.",)
 
 
-@contextmanager
-def _reader(url: str) -> Any:
-    reader = open_read_only(url)
-    try:
-        yield reader
-    finally:
-        reader.dispose()
-
-
 def _twins(url: str, shown: pd.DataFrame) -> pd.DataFrame:
     """Binary against float32 among these rows, as `harness compare float32 binary` finds it."""
     once = shown.drop_duplicates(["case_id", "trial"])
     rows = records(once.assign(measured_at=[at.isoformat() for at in once["measured_at"]]), list(shown.columns))
     held = [row for row in rows if row["precision"] in ("binary", "float32")]
-    with _reader(url) as reader:
+    with reading(url) as reader:
         behind = evidence(reader, {row["measurement_id"] for row in held})
         correct = correct_images(reader, {row["artifact"] for row in held})
     try:
         found = compared(pairs(held, "float32", "binary", behind), behind, correct)
     except RequestError:  # there are no such twins, which the figure says in its own words
         return pd.DataFrame()
-    names = labels([one.pair.candidate for one in found])
-    return pd.DataFrame([_pair(one, name) for one, name in zip(found, names, strict=True)])
-
-
-def _pair(one: Comparison, variant: str) -> dict[str, Any]:
-    """A row as of `harness.report.compare`."""
-    old, new, accuracy = one.pair.baseline, one.pair.candidate, one.accuracy or Estimate(float("nan"))
-    return {
-        "device": new["device"],
-        "threads": new["threads"],
-        "variant": variant,
-        "baseline_artifact": old["artifact"],
-        "candidate_artifact": new["artifact"],
-        "baseline_latency_us": old["latency_us"],
-        "candidate_latency_us": new["latency_us"],
-        "ratio": one.latency.value,
-        "ratio_low": one.latency.low,
-        "ratio_high": one.latency.high,
-        "verdict": str(one.verdict),
-        "size_ratio": one.size.value,
-        "accuracy_difference": accuracy.value,
-        "accuracy_difference_low": accuracy.low,
-        "accuracy_difference_high": accuracy.high,
-    }
+    return of_comparisons(found)
 
 
 def facts_of(devices: pd.DataFrame) -> list[dict[str, str]]:

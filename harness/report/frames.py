@@ -6,7 +6,7 @@ only read, but for a database of an older version, which is upgraded first. Rais
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from harness.core.comparison import Comparison, Estimate
 from harness.core.errors import RequestError
 from harness.pipeline.comparing import comparisons
 from harness.report.variants import labels
-from harness.store.database import open_database, open_read_only
+from harness.store.database import open_upgraded
 from harness.store.questions import Value, named_queries
 from harness.store.reading import Rows, ask
 from harness.store.workspace import Workspace
@@ -67,7 +67,7 @@ def query(question: str, workspace: Path | str | None = None, **parameters: Valu
     Raises RequestError where the database refuses it, or the query has no such parameter.
     """
     named = named_queries().get(question)
-    with _reader(workspace) as reader:
+    with reading(workspace) as reader:
         if named is not None:
             return _frame(ask(reader, named.sql, named.values(parameters)))
         return _frame(ask(reader, question, parameters or None))
@@ -80,8 +80,13 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
     accuracies are shares of 1; `differences` says in words what else differs. Raises RequestError where a word selects
     nothing, or nothing matches.
     """
-    with _reader(workspace) as reader:
+    with reading(workspace) as reader:
         found = comparisons(reader, baseline, candidate)
+    return of_comparisons(found)
+
+
+def of_comparisons(found: Sequence[Comparison]) -> pd.DataFrame:
+    """A row for each of at least one."""
     names = labels([one.pair.candidate for one in found])
     rows = [_compared(one, name) for one, name in zip(found, names, strict=True)]
     return _frame(Rows(tuple(rows[0]), tuple(tuple(row.values()) for row in rows)))
@@ -98,14 +103,12 @@ def expanded(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 @contextmanager
-def _reader(workspace: Path | str | None) -> "Iterator[Engine]":
-    url = _url(workspace)
-    reader = open_read_only(url)
-    open_database(url).dispose()
+def reading(workspace: Path | str | None) -> "Iterator[Engine]":
+    opened = open_upgraded(_url(workspace))
     try:
-        yield reader
+        yield opened
     finally:
-        reader.dispose()
+        opened.dispose()
 
 
 def _url(workspace: Path | str | None) -> str:

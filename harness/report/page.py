@@ -75,7 +75,7 @@ def _glance(shown: Content) -> Iterator[dict[str, Any]]:
         return
     named = rows.assign(variant=figures.variants(rows))
     for (device, dataset), same in named.groupby(["device", "dataset"], sort=True):
-        best, fastest = same.loc[same["accuracy"].idxmax()], same.loc[same["latency_us"].idxmin()]
+        best, fastest = same.iloc[same["accuracy"].argmax()], same.iloc[same["latency_us"].argmin()]
         pairs = twins_of(shown.pairs, same)
         yield {
             "device": device,

@@ -207,6 +207,13 @@ def open_read_only(url: str) -> Engine:
     return create_engine("sqlite://", creator=lambda: _read_only_sqlite(file))
 
 
+def open_upgraded(url: str) -> Engine:
+    """As `open_read_only`, of a database that is brought to this version first. Raises WorkspaceError likewise."""
+    reader = open_read_only(url)
+    open_database(url).dispose()
+    return reader
+
+
 def _read_only_sqlite(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")

@@ -308,15 +308,11 @@ def test_a_profile_is_asked_for_beside_the_measurement(board: Bench, repository:
     recorded = repository / "tests" / "data" / "golden" / "profile_bnn" / "stdout"
     board.add_tool(f'case "$*" in *op_profiling*) grep -v "Num threads\\|Min \\|Graph" {recorded}; exit ;; esac')
     done(board.bench(f"{QUICK},canary=off,answers=off", "--profile"))
-    found = board.rows("SELECT role, time_share, macs FROM (" + query(repository, "op_profile") + ")")
+    found = board.rows("op_profile")
     shares = {row["role"]: row["time_share"] for row in found}
     assert shares["binary convolution"] == pytest.approx(0.069, abs=0.002)
     assert sum(shares.values()) == pytest.approx(1, abs=0.001)
     assert {row["role"]: row["macs"] for row in found}["binary convolution"] > 0
-
-
-def query(repository: Path, name: str) -> str:
-    return (repository / "db" / "queries" / f"{name}.sql").read_text()
 
 
 def test_the_python_runner_can_not_profile_and_says_so(cli: Cli, repository: Path) -> None:

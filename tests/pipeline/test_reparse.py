@@ -16,8 +16,8 @@ from harness.store.database import open_database
 from harness.store.devices import DeviceRows
 from harness.store.history import History
 from harness.store.leases import Leases
-from harness.store.reading import ask, named_queries, results
-from tests.store.examples import make_case, make_measurement, stored_trial
+from harness.store.reading import ask, results
+from tests.store.examples import answer, make_case, make_measurement, stored_trial
 
 PROCESSES = 6
 WATCH = "sensors temperature\nat 1.0 40000\n"
@@ -106,7 +106,7 @@ def test_a_case_is_finished_where_all_its_processes_can_be_read_now(engine: Engi
     done = readable == PROCESSES
     assert (reread.outcome, reread.runs) == (Outcome.FINISHED if done else Outcome.OPEN, readable)
     assert [row["latency_us"] for row in results(engine)] == [100.0] * done
-    assert len(ask(engine, named_queries()["failures"].sql).records()) == (0 if done else 1)
+    assert len(answer(engine, "failures").records()) == (0 if done else 1)
     assert len(ask(engine, "SELECT * FROM pending_runs").records()) == (0 if done else PROCESSES)
     assert ask(engine, "SELECT * FROM leases").records() == []
     assert [row["facts"] for row in ask(engine, "SELECT facts FROM measurements").records()] == [

@@ -47,7 +47,8 @@ from harness.store.database import now, open_database, open_read_only
 from harness.store.devices import DeviceRows
 from harness.store.leases import Leases
 from harness.store.observations import ObservationRows
-from harness.store.reading import ask
+from harness.store.questions import named_queries
+from harness.store.reading import Rows, ask
 from harness.store.trials import TrialRows
 
 EPOCHS = 3
@@ -170,6 +171,12 @@ def records(url: str, sql: str) -> list[dict[str, Any]]:
         return ask(engine, sql).records()
     finally:
         engine.dispose()
+
+
+def answer(engine: Engine, name: str) -> Rows:
+    """To a named query, whose parameters are at their defaults."""
+    query = named_queries()[name]
+    return ask(engine, query.sql, query.values({}))
 
 
 def count(url: str, table: str) -> int:

@@ -9,11 +9,12 @@ from harness import __version__
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed, Reason
 from harness.store.cases import CaseRows
-from harness.store.reading import ask, named_queries, results
+from harness.store.reading import ask, results
 from harness.store.rows import unpacked
 from harness.store.trials import TrialRows
 from tests.store.examples import (
     TOOL,
+    answer,
     make_artifact,
     make_case,
     make_measurement,
@@ -125,7 +126,7 @@ def test_a_second_measurement_of_a_case_takes_the_place_of_the_first_and_history
     rows.finish("local", make_measurement(case, 100.0))
     rows.finish("local", make_measurement(case, 90.0))
     assert [row["latency_us"] for row in results(engine)] == [90.0]
-    assert [row["latency_us"] for row in records(engine, named_queries()["history"].sql)] == [90.0, 100.0]
+    assert [row["latency_us"] for row in answer(engine, "history").records()] == [90.0, 100.0]
     assert len(records(engine, "SELECT * FROM cases")) == 1
     assert len(records(engine, "SELECT * FROM runs")) == 4
 
@@ -135,7 +136,7 @@ def test_results_shows_the_newest_valid_measurement(rows: CaseRows, case: Case, 
     rows.finish("local", make_measurement(case, 5.0))
     invalidate(engine, 5.0)
     assert [row["latency_us"] for row in results(engine)] == [100.0]
-    history = records(engine, named_queries()["history"].sql)
+    history = answer(engine, "history").records()
     assert [(row["latency_us"], bool(row["valid"])) for row in history] == [(5.0, False), (100.0, True)]
     invalidate(engine, 100.0)
     assert results(engine) == []
@@ -171,15 +172,14 @@ def test_a_failed_case_keeps_its_reason_and_log(rows: CaseRows, case: Case, engi
 
 
 def test_failures_names_a_case_until_it_is_measured(rows: CaseRows, case: Case, engine: Engine) -> None:
-    query = named_queries()["failures"].sql
     rows.fail(case, "local", TIMEOUT)
     rows.fail(case, "local", CaseFailed(Reason.CRASHED, "The tool crashed (SIGSEGV)."))
-    assert [(row["id"], row["reason"]) for row in records(engine, query)] == [(case.id, "crashed")]
+    assert [(row["id"], row["reason"]) for row in answer(engine, "failures").records()] == [(case.id, "crashed")]
     measurement = make_measurement(case)
     rows.finish("local", measurement)
     with engine.begin() as connection:  # the failures were earlier, by more than the clock's tick
         connection.execute(text("UPDATE failures SET failed_at = '2026-01-01T00:00:00.000Z'"))
-    assert records(engine, query) == []
+    assert answer(engine, "failures").values == ()
     assert len(records(engine, "SELECT * FROM failures")) == 2
 
 

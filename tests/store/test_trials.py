@@ -1,3 +1,5 @@
+from dataclasses import replace
+from datetime import date
 from threading import Thread
 from typing import Any
 
@@ -5,13 +7,28 @@ import pytest
 from sqlalchemy import Engine
 
 from harness.core.errors import Reason
+from harness.core.published import Published
 from harness.core.sweep import Artifact, Failure, Precision
+from harness.store.cases import CaseRows
 from harness.store.database import writing
-from harness.store.reading import Rows, ask, correct_images, named_queries
+from harness.store.published import PublishedRows
+from harness.store.questions import named_queries
+from harness.store.reading import ask, correct_images
 from harness.store.rows import unpacked
 from harness.store.tables import trials as trials_table
 from harness.store.trials import DONE, FAILED, PLANNED, TrialRows, TrialState
-from tests.store.examples import EPOCHS, fill, make_artifact, make_outcome, make_sweep, make_trial, stored_trial
+from tests.store.examples import (
+    EPOCHS,
+    answer,
+    fill,
+    make_artifact,
+    make_case,
+    make_measurement,
+    make_outcome,
+    make_sweep,
+    make_trial,
+    stored_trial,
+)
 
 DIVERGED = Failure(
     Reason.DIVERGED, "The loss became nan in epoch 2; lower train.learning_rate.", "epoch 1\nepoch 2 µ\n"
@@ -183,7 +200,7 @@ def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(rows: Tri
     (row,) = records(engine, "SELECT status, reason, message FROM trials")
     assert row == {"status": DONE, "reason": None, "message": None}
     assert len(records(engine, "SELECT * FROM failures")) == 1
-    assert ask(engine, named_queries()["failures"].sql).values == ()
+    assert answer(engine, "failures").values == ()
 
 
 def test_a_model_file_of_the_users_own_needs_no_trial(rows: TrialRows, engine: Engine) -> None:
@@ -228,24 +245,32 @@ def test_every_seed_that_numpy_takes_is_stored(rows: TrialRows, engine: Engine, 
 
 @pytest.mark.parametrize("name", sorted(named_queries()))
 def test_each_named_query_answers_on_an_empty_database(engine: Engine, name: str) -> None:
-    answer = ask(engine, named_queries()[name].sql)
-    assert answer.values == ()
-    assert len(set(answer.columns)) == len(answer.columns) > 3
+    found = answer(engine, name)
+    assert found.values == ()
+    assert len(set(found.columns)) == len(found.columns) > 3
 
 
 @pytest.mark.parametrize("name", sorted(named_queries()))
 def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -> None:
     """A number is a number on every database, so that JSON, Parquet and tables need not care where rows come from."""
     fill(engine)
-    answer: Rows = ask(engine, named_queries()[name].sql)
-    assert answer.values
-    assert {type(value) for row in answer.values for value in row} <= {int, float, str, bool, type(None)}
-    assert named_queries()[name].purpose.endswith(".")
+    slow_down(engine)
+    PublishedRows(engine).add([Published("QuickNet", "binary", "Pixel 1", 4, 12.6, "a README", date(2021, 6, 11))])
+    found = answer(engine, name)
+    assert found.values
+    assert {type(value) for row in found.values for value in row} <= {int, float, str, bool, type(None)}
+
+
+def slow_down(engine: Engine) -> None:
+    """What was measured is measured again, slower, and with its energy."""
+    case = make_case(make_outcome(make_trial()).artifacts[0].sha256)
+    slower = make_measurement(case, 900.0)
+    CaseRows(engine).finish("local", replace(slower, summary=replace(slower.summary, energy_uj=3.0)))
 
 
 def test_a_binary_network_stands_beside_its_float_twin(engine: Engine) -> None:
     fill(engine)
-    (row,) = records(engine, named_queries()["binary_vs_float"].sql)
+    (row,) = answer(engine, "binary_vs_float").records()
     assert (row["sweep"], row["model"], row["seed"], row["device"]) == ("study", "mlp", 0, "here")
     assert float(row["times_faster"]) == pytest.approx(4.0)
     assert float(row["size_share"]) == pytest.approx(1.0)
@@ -255,6 +280,6 @@ def test_a_binary_network_stands_beside_its_float_twin(engine: Engine) -> None:
 def test_the_sweeps_query_counts_what_came_of_each(engine: Engine) -> None:
     fill(engine)
     TrialRows(engine).submit(make_sweep(make_trial(50, Precision.FLOAT32)), again=[])
-    (row,) = records(engine, named_queries()["sweeps"].sql)
+    (row,) = answer(engine, "sweeps").records()
     counts = {name: row[name] for name in ("trials", "done", "failed", "waiting", "measured", "failed_cases")}
     assert counts == {"trials": 4, "done": 2, "failed": 1, "waiting": 1, "measured": 2, "failed_cases": 1}

@@ -16,4 +16,4 @@ JOIN r AS f
     ON f.twin = b.twin AND f.sweep = b.sweep AND f.device = b.device AND f.threads = b.threads
    AND f.tool = b.tool AND f.protocol = b.protocol AND f.format = b.format
 WHERE b.precision = 'binary' AND f.precision = 'float32'
-ORDER BY b.dataset, b.size_bytes
+ORDER BY b.dataset, b.size_bytes, b.device, b.threads, b.twin, b.sweep

@@ -31,9 +31,10 @@ failed AS MATERIALIZED (
     GROUP BY c.artifact, c.device
 ),
 asked AS MATERIALIZED (SELECT DISTINCT artifact, device FROM queue),
+known AS (SELECT id FROM devices UNION SELECT device FROM cases),
 wanted AS (
     SELECT d.id AS device, a.sha256 AS artifact
-    FROM devices AS d
+    FROM known AS d
     CROSS JOIN artifacts AS a
     WHERE (:device = '' OR d.id = :device)
       AND (:sweep = '' OR a.sha256 IN (

@@ -4,4 +4,4 @@
 SELECT sweep, trial, model, parameters, precision, seed, accuracy, size_bytes, latency_us, device, threads, protocol, quality
 FROM results
 WHERE (:device = '' OR device = :device) AND (:sweep = '' OR sweep = :sweep)
-ORDER BY dataset, accuracy DESC, size_bytes
+ORDER BY dataset, accuracy DESC, size_bytes, device, threads, trial, sweep

@@ -1,6 +1,7 @@
 """The work of `harness query` and `harness status`."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import inf
 from pathlib import Path
@@ -52,7 +53,10 @@ def _answer(named: NamedQuery | None, question: str, settings: Sequence[str], li
     reader = Session.here().reader
     if named is None:
         return ask(reader, question, limits=limits)
-    return ask(reader, named.sql, named.values(dict(map(_setting, settings))), limits)
+    given = list(map(_setting, settings))
+    if repeated := [name for name, count in Counter(name for name, _ in given).items() if count > 1]:
+        raise RequestError(f"--param {repeated[0]}: is given more than once; give it once.")
+    return ask(reader, named.sql, named.values(dict(given)), limits)
 
 
 def _setting(text: str) -> tuple[str, str]:

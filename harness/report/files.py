@@ -9,21 +9,21 @@ from typing import Any
 
 from harness.core.errors import RequestError
 
-_SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def as_csv(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes:
     """As RFC 4180 has it, and inert in a spreadsheet."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(columns)
+    writer.writerow(map(_inert, columns))
     writer.writerows([_inert(value) for value in row] for row in values)
     return out.getvalue().encode()
 
 
 def _inert(value: Any) -> Any:
     """Text that a spreadsheet would run as a formula, as text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_SPREADSHEET_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(_SPREADSHEET_FORMULA) else value
 
 
 def as_json(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes:
@@ -52,7 +52,9 @@ def as_parquet(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes
 def _of_one_type(column: list[Any]) -> list[Any]:
     """SQLite lets a column hold several types, Parquet does not: then all of it is text."""
     kinds = {type(value) for value in column if value is not None}
-    if len(kinds) <= 1 or kinds == {int, float}:
+    if kinds == {int, float}:
+        return [None if value is None else float(value) for value in column]
+    if len(kinds) <= 1:
         return column
     return [None if value is None else str(value) for value in column]
 

@@ -106,3 +106,15 @@ def test_every_form_takes_a_column_of_several_types(form: str) -> None:
     """SQLite has them."""
     content = WRITERS[form](("a",), [(1,), ("one",), (None,)])
     assert b"one" in content
+
+
+def test_a_heading_is_inert_too_and_so_is_what_a_spreadsheet_trims_or_widens() -> None:
+    told = as_csv(["=cmd()"], [[" =1"], ["＝1"], ["a = 1"], [-2]]).decode()
+    assert told.splitlines() == ["'=cmd()", "' =1", "'＝1", "a = 1", "-2"]
+
+
+def test_whole_numbers_beside_others_are_floats_in_parquet_however_large() -> None:
+    from pyarrow import BufferReader, parquet
+
+    read = parquet.read_table(BufferReader(as_parquet(["x"], [[2**63 - 1], [1.5], [None]])))
+    assert read.column("x").to_pylist() == [float(2**63 - 1), 1.5, None]

@@ -148,6 +148,8 @@ def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(engine: Engin
     assert good in {row["artifact"] for row in answer(reader, "coverage", since="2026-03-01")}
     assert answer(reader, "coverage", sweep="another") == []
     assert told(answer(reader, "coverage", device="pi4"), "message").count(("Too long.",)) == 1
+    bench(engine, good, 100.0, device="pi5")  # of which its rows alone are here, as after an import
+    assert {row["state"] for row in answer(reader, "coverage", device="pi5")} == {"missing"}
 
 
 def test_energy_scaling_variance_and_history(engine: Engine, reader: Engine) -> None:

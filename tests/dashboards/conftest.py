@@ -34,7 +34,7 @@ def html(shown: Content) -> str:
     return page(shown, "sample", MADE_AT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is up, an event loop runs here, and other modules want one of their own
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:

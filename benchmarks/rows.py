@@ -60,7 +60,10 @@ def fill(engine: Engine, measured: int, fleet: int) -> None:
     known = networks(chance)
     for table, rows in (
         (trials, (one.trial for one in known)),
-        (sweep_trials, ({"sweep": t["sweep"], "trial_id": t["id"], "submitted_at": at(0)} for t in of_trials(known))),
+        (
+            sweep_trials,
+            ({"sweep": t["sweep"], "trial_id": t["id"], "submitted_at": at(0)} for t in (one.trial for one in known)),
+        ),
         (epochs, (row for one in known for row in curve(one))),
         (artifacts, map(artifact, known)),
         (trial_artifacts, map(link, known)),
@@ -118,10 +121,6 @@ def network(model: str, width: int, seed: int, precision: str, chance: np.random
     size = int(share * 20_000 * width * (1 + MODELS.index(model)))
     accuracy = float(0.8 + 0.12 * width / 11 + lost + chance.normal(0, 0.004))
     return Network(trial, sha256_of(content_id(trial).encode()), size, accuracy, speed * 50 * width**1.5)
-
-
-def of_trials(known: Iterable[Network]) -> Iterator[dict[str, Any]]:
-    return (one.trial for one in known)
 
 
 def artifact(one: Network) -> dict[str, Any]:

@@ -39,12 +39,8 @@ def query(
 
 
 def _listed(queries: Iterable[NamedQuery]) -> Table:
-    told = [(one.name, _parameters(one), one.purpose) for one in queries]
+    told = [(one.name, ", ".join(one.parameters), one.purpose) for one in queries]
     return plain_rows(("query", "--param", "what it answers"), told)
-
-
-def _parameters(query: NamedQuery) -> str:
-    return ", ".join(query.parameters)
 
 
 def _answer(named: NamedQuery | None, question: str, settings: Sequence[str], limits: Limits) -> Rows:

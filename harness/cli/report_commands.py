@@ -23,15 +23,13 @@ def report(
 ) -> None:
     """Write one HTML page: figures, what was run on what, and how to measure each number again."""
     _need("report", "pandas", "plotly", "jinja2")
+    from harness.cli.ask import save
     from harness.report.content import content
     from harness.report.page import page
 
     workspace = Workspace.from_environment()
     html = page(content(workspace.database_url, sweep, device), name_of(workspace), datetime.now(timezone.utc))
-    try:
-        out.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise RequestError(f"--out {out}: can't be written: {error.strerror}; check the path.") from error
+    save(out, html.encode())
     typer.echo(f"{out}: open it in a browser; it needs nothing beside it.")
 
 

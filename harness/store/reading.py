@@ -13,10 +13,8 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError, StatementError
 
 from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError, first_line
-from harness.store.questions import Value, named_queries
+from harness.store.questions import Value
 from harness.store.tables import measurements, runs, trial_artifacts
-
-__all__ = ["UNLIMITED", "Limits", "Rows", "ask", "correct_images", "evidence", "named_queries", "results"]
 
 _SORTED_IN_MEMORY = "64MB"  # of each sort; what is more goes to a file, and takes twice as long
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds

@@ -12,7 +12,8 @@ from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError
 from harness.store.cases import CaseRows
 from harness.store.database import open_database, open_read_only, writing
-from harness.store.reading import Rows, ask, evidence, named_queries, results
+from harness.store.questions import named_queries
+from harness.store.reading import Rows, ask, evidence, results
 from harness.store.tables import metadata
 from tests.postgres import PostgreSQL
 from tests.store.examples import fill, make_case, measured, stored_trial

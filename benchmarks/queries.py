@@ -152,10 +152,12 @@ def store(url: str, device: str, seconds: float, together: Barrier, told: Any) -
     made = measurement(Case(artifact, device, TOOL, PROTOCOLS["standard"]))
     together.wait()
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        times.append(timed(lambda: rows.finish("ssh", replace(made, measured_at=now()))))
-        time.sleep(0.05)
-    told.put(times)
+    try:
+        while time.monotonic() < end:
+            times.append(timed(lambda: rows.finish("ssh", replace(made, measured_at=now()))))
+            time.sleep(0.05)
+    finally:
+        told.put(times)
 
 
 def measurement(case: Case) -> Measurement:

@@ -75,6 +75,7 @@ def fill(engine: Engine, measured: int, fleet: int) -> None:
     again = planned + planned[: measured - len(planned)]
     found = [measurement(at_, *one, chance) for at_, one in enumerate(again, 1)]
     store(engine, measurements, found)
+    number_on(engine)
     store(engine, runs, (row for one in found for row in runs_of(one, chance)))
     store(engine, operators, (row for one in planned[::50] for row in profile(*one)))
     store(engine, failures, (failure(*one) for one in planned[::50]))
@@ -89,6 +90,14 @@ def store(engine: Engine, table: Any, rows: Iterable[dict[str, Any]]) -> None:
     while some := list(islice(left, _AT_ONCE)):
         with writing(engine) as connection:
             connection.execute(insert(table), some)
+
+
+def number_on(engine: Engine) -> None:
+    """The next measurement's number follows these: PostgreSQL counts only those that it gave itself."""
+    if engine.dialect.name == "postgresql":
+        with writing(engine) as connection:
+            last = "SELECT setval(pg_get_serial_sequence('measurements', 'id'), max(id)) FROM measurements"
+            connection.exec_driver_sql(last)
 
 
 def networks(chance: np.random.Generator) -> list[Network]:

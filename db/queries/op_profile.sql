@@ -1,17 +1,25 @@
 -- Where each profiled artifact's time goes, by the role of its operators, beside its multiply-accumulates by width.
--- :device = '' a device's id; all devices where it is empty
+-- :device text = '' a device's id; all devices where it is empty
+WITH newest AS MATERIALIZED (
+    SELECT case_id, max(profiled_at) AS profiled_at
+    FROM operators
+    GROUP BY case_id
+),
+roles AS MATERIALIZED (
+    SELECT
+        o.case_id, o.profiled_at, o.role,
+        count(*) AS operators, sum(o.share) AS time_share, sum(o.avg_us * o.calls) AS time_us
+    FROM newest AS n
+    JOIN operators AS o ON o.case_id = n.case_id AND o.profiled_at = n.profiled_at
+    GROUP BY o.case_id, o.profiled_at, o.role
+)
 SELECT
-    c.device, c.threads, c.artifact, t.model, t.precision, o.role,
-    count(*) AS operators,
-    sum(o.share) AS time_share,
-    sum(o.avg_us * o.calls) AS time_us,
-    CASE o.role WHEN 'binary convolution' THEN a.binary_macs WHEN 'float layer' THEN a.float_macs END AS macs,
-    o.profiled_at
-FROM operators AS o
-JOIN cases AS c ON c.id = o.case_id
+    c.device, c.threads, c.artifact, t.model, t.precision, r.role, r.operators, r.time_share, r.time_us,
+    CASE r.role WHEN 'binary convolution' THEN a.binary_macs WHEN 'float layer' THEN a.float_macs END AS macs,
+    r.profiled_at
+FROM roles AS r
+JOIN cases AS c ON c.id = r.case_id
 JOIN artifacts AS a ON a.sha256 = c.artifact
 LEFT JOIN trials AS t ON t.id = (SELECT min(ta.trial_id) FROM trial_artifacts AS ta WHERE ta.artifact = a.sha256)
-WHERE o.profiled_at = (SELECT max(newer.profiled_at) FROM operators AS newer WHERE newer.case_id = o.case_id)
-  AND (:device = '' OR c.device = :device)
-GROUP BY c.device, c.threads, c.artifact, t.model, t.precision, o.role, a.binary_macs, a.float_macs, o.profiled_at
-ORDER BY c.device, c.artifact, c.threads, time_share DESC
+WHERE :device = '' OR c.device = :device
+ORDER BY c.device, c.artifact, c.threads, r.time_share DESC

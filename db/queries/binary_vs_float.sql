@@ -1,6 +1,6 @@
 -- Each binary artifact beside its float twin: times faster, share of the size, points of accuracy.
--- :device = '' a device's id; all devices where it is empty
--- :sweep = '' a sweep's name; all where it is empty
+-- :device text = '' a device's id; all devices where it is empty
+-- :sweep text = '' a sweep's name; all where it is empty
 WITH r AS MATERIALIZED (
     SELECT *
     FROM results

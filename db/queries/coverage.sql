@@ -1,7 +1,7 @@
 -- What there is no good number of: artifacts that are missing, queued, failed or stale on a device.
--- :device = '' a device's id; all devices where it is empty
--- :sweep = '' a sweep's name; all where it is empty
--- :since = '' what was measured before then is stale, as 2024-12-31
+-- :device text = '' a device's id; all devices where it is empty
+-- :sweep text = '' a sweep's name; all where it is empty
+-- :since date = '' what was measured before then is stale
 WITH made AS MATERIALIZED (
     SELECT c.artifact, c.device, c.tool, c.tool_sha256, m.measured_at
     FROM measurements AS m

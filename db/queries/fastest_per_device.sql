@@ -1,6 +1,6 @@
 -- The fastest variant of each device and data set, among those that are accurate enough.
--- :min_accuracy = 0.0 0 to 1; a model of your own, which has none, is in only where this is 0
--- :precision = '' binary, float32 or int8; any where it is empty
+-- :min_accuracy share = 0.0 a model of your own, which has none, is in only where this is 0
+-- :precision precision = '' any where it is empty
 WITH ranked AS (
     SELECT
         device, threads, dataset, model, parameters, precision, seed,

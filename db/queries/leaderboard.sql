@@ -1,6 +1,6 @@
 -- Every measured variant: the most accurate first.
--- :device = '' a device's id; all devices where it is empty
--- :sweep = '' a sweep's name; all where it is empty
+-- :device text = '' a device's id; all devices where it is empty
+-- :sweep text = '' a sweep's name; all where it is empty
 SELECT sweep, trial, model, parameters, precision, seed, accuracy, size_bytes, latency_us, device, threads, protocol, quality
 FROM results
 WHERE (:device = '' OR device = :device) AND (:sweep = '' OR sweep = :sweep)

@@ -1,19 +1,26 @@
 -- Variants that no other one on their device beats in accuracy, latency and size together; seeds are averaged.
--- :device = '' a device's id; all devices where it is empty
--- :dataset = '' a data set's name; all where it is empty
-WITH variants AS MATERIALIZED (
+-- :device text = '' a device's id; all devices where it is empty
+-- :dataset text = '' a data set's name; all where it is empty
+WITH kinds AS MATERIALIZED (
+    SELECT id AS trial, dense_rank() OVER (ORDER BY dataset, model, parameters, recipe, precision) AS kind
+    FROM trials
+    WHERE :dataset = '' OR dataset = :dataset
+),
+variants AS MATERIALIZED (
     SELECT
-        dataset, device, threads, protocol, model, parameters, recipe, precision, count(*) AS seeds,
-        avg(accuracy) AS accuracy, avg(latency_us) AS latency_us, max(size_bytes) AS size_bytes
-    FROM results
-    WHERE accuracy IS NOT NULL AND (:device = '' OR device = :device) AND (:dataset = '' OR dataset = :dataset)
-    GROUP BY device, parameters, precision, model, threads, protocol, dataset, recipe
+        r.device, r.threads, r.protocol, k.kind, min(r.dataset) AS dataset, min(r.trial) AS trial, count(*) AS seeds,
+        avg(r.latency_us) AS latency_us, avg(r.accuracy) AS accuracy, max(r.size_bytes) AS size_bytes
+    FROM results AS r
+    JOIN kinds AS k ON k.trial = r.trial
+    WHERE r.accuracy IS NOT NULL AND (:device = '' OR r.device = :device)
+    GROUP BY r.device, r.threads, r.protocol, k.kind
 ),
 placed AS MATERIALIZED (
     SELECT dense_rank() OVER (ORDER BY dataset, device, threads, protocol) AS place, v.* FROM variants AS v
 )
-SELECT dataset, device, threads, model, parameters, precision, seeds, accuracy, latency_us, size_bytes
+SELECT v.dataset, v.device, v.threads, t.model, t.parameters, t.precision, v.seeds, v.accuracy, v.latency_us, v.size_bytes
 FROM placed AS v
+JOIN trials AS t ON t.id = v.trial
 WHERE NOT EXISTS (
     SELECT 1
     FROM placed AS o
@@ -21,4 +28,4 @@ WHERE NOT EXISTS (
       AND o.accuracy >= v.accuracy AND o.latency_us <= v.latency_us AND o.size_bytes <= v.size_bytes
       AND (o.accuracy > v.accuracy OR o.latency_us < v.latency_us OR o.size_bytes < v.size_bytes)
 )
-ORDER BY dataset, device, threads, accuracy DESC
+ORDER BY v.dataset, v.device, v.threads, v.accuracy DESC

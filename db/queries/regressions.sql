@@ -1,9 +1,9 @@
 -- Artifacts that became slower on a device: the newest measurement against an older one, intervals apart.
--- :device = '' a device's id; all devices where it is empty
--- :over = 0.05 the least change that counts, as a share
--- :date = '' compare the newest from then on with the newest before then, as 2024-12-31
--- :new_tool = '' how the SHA-256 of the newer measurement's tool begins
--- :old_tool = '' how the SHA-256 of the older measurement's tool begins
+-- :device text = '' a device's id; all devices where it is empty
+-- :over number = 0.05 the least change that counts, as a share of 1
+-- :date date = '' compare the newest from then on with the newest before then
+-- :new_tool text = '' how the SHA-256 of the newer measurement's tool begins
+-- :old_tool text = '' how the SHA-256 of the older measurement's tool begins
 WITH several AS MATERIALIZED (
     SELECT c.artifact, c.device, c.threads, c.protocol, c.cpus, c.tool
     FROM measurements AS m
@@ -27,14 +27,14 @@ aged AS (
 with_new AS (
     SELECT
         aged.*,
-        min(CASE WHEN tool_sha256 LIKE :new_tool || '%' AND measured_at >= :date THEN age END)
+        min(CASE WHEN substr(tool_sha256, 1, length(:new_tool)) = lower(:new_tool) AND measured_at >= :date THEN age END)
             OVER (PARTITION BY artifact, device, threads, protocol, cpus, tool) AS new_age
     FROM aged
 ),
 with_both AS (
     SELECT
         with_new.*,
-        min(CASE WHEN age > new_age AND tool_sha256 LIKE :old_tool || '%' AND (:date = '' OR measured_at < :date) THEN age END)
+        min(CASE WHEN age > new_age AND substr(tool_sha256, 1, length(:old_tool)) = lower(:old_tool) AND (:date = '' OR measured_at < :date) THEN age END)
             OVER (PARTITION BY artifact, device, threads, protocol, cpus, tool) AS old_age
     FROM with_new
 ),

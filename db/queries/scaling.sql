@@ -1,6 +1,6 @@
 -- How latency grows with multiply-accumulates, and how many times faster more threads make it.
--- :device = '' a device's id; all devices where it is empty
--- :model = '' an architecture's name; all where it is empty
+-- :device text = '' a device's id; all devices where it is empty
+-- :model text = '' an architecture's name; all where it is empty
 SELECT
     r.sweep, r.device, r.protocol, r.model, r.parameters, r.precision, r.seed, r.threads,
     r.binary_macs, r.float_macs, r.latency_us,

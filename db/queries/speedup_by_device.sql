@@ -1,6 +1,6 @@
 -- How many times faster one precision is than another, twin by twin: the median, the least and the most of each device.
--- :candidate = 'binary' the precision that is to be faster
--- :baseline = 'float32' the precision that it is held against
+-- :candidate precision = 'binary' the precision that is to be faster
+-- :baseline precision = 'float32' the precision that it is held against
 WITH r AS MATERIALIZED (
     SELECT DISTINCT device, threads, tool, protocol, format, twin, precision, latency_us
     FROM results

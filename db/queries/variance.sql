@@ -1,5 +1,5 @@
 -- How much each measurement's processes differ, and what did not count: the shakiest first.
--- :device = '' a device's id; all devices where it is empty
+-- :device text = '' a device's id; all devices where it is empty
 WITH spreads AS (
     SELECT measurement_id, max(avg_us) - min(avg_us) AS apart_us
     FROM runs

@@ -15,7 +15,7 @@ from harness.core.units import counted
 from harness.report.files import FORMATS, WRITERS
 from harness.report.tables import add, plain_rows, table
 from harness.store.questions import NamedQuery, named_queries
-from harness.store.reading import Limits, Rows, ask
+from harness.store.reading import Limits, Rows, ask, check_known
 
 _SHOWN_ROWS = 1_000  # of a table, where nobody says how many; a screen holds fewer
 _FILE_ROWS = 1_000_000
@@ -52,7 +52,11 @@ def _answer(named: NamedQuery | None, question: str, settings: Sequence[str], li
     given = list(map(_setting, settings))
     if repeated := [name for name, count in Counter(name for name, _ in given).items() if count > 1]:
         raise RequestError(f"--param {repeated[0]}: is given more than once; give it once.")
-    return ask(reader, named.sql, named.values(dict(given)), limits)
+    values = named.values(dict(given))
+    rows = ask(reader, named.sql, values, limits)
+    if not rows.values:
+        check_known(reader, values)
+    return rows
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -66,6 +70,8 @@ def _write(rows: Rows, format: str, out: Path | None) -> None:
     if rows.more:
         count = f"{len(rows.values):,}"
         print(f"Only the first {count} rows: ask for less, or for all with --limit 0.", file=sys.stderr)
+    if not rows.values:
+        print("No row answers this.", file=sys.stderr)
     if format == "table" and out is None:
         console().print(plain_rows(rows.columns, rows.values))
         return

@@ -14,6 +14,7 @@ from harness.report.judgement import LEGEND, Asked, regressions, told, unseen
 from harness.report.junit import as_junit
 from harness.report.markdown import as_markdown
 from harness.report.tables import print_comparison
+from harness.store.reading import results
 
 _WRITERS = {"junit": as_junit, "markdown": as_markdown}
 _FORMATS = ("table", *_WRITERS)
@@ -31,7 +32,8 @@ def compare(
         raise RequestError(f"--out {out}: is for --format {' or '.join(_WRITERS)}; a table is printed.")
     limit = _share(fail_on_regression) if fail_on_regression is not None else None
     asked = Asked(baseline, candidate, tuple(metrics), limit)
-    found = comparisons(Session.here().reader, baseline, candidate)
+    reader = Session.here().reader
+    found = comparisons(reader, results(reader), baseline, candidate)
     _write(found, asked, format, out)
     return _judge(found, asked)
 

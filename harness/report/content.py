@@ -3,32 +3,42 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from harness.core.errors import RequestError
 from harness.core.units import counted
-from harness.pipeline.compare import compared, pairs
+from harness.pipeline.comparing import comparisons
 from harness.report.figures import records
-from harness.report.frames import of_comparisons, query, reading, results
-from harness.store.reading import correct_images, evidence
+from harness.report.frames import answer, of_comparisons, reading, results_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 MOST_DEVICES, MOST_RESULTS, MOST_SWEEPS, MOST_TRIALS = 12, 300, 6, 200
 """Devices and sweeps on a page, results a device, trials a sweep: the newest ones."""
-_MEASURED = """
-SELECT device, count(*) AS results, max(measured_at) AS measured_at
-FROM results
-WHERE (:sweep = '' OR sweep = :sweep) AND (:device = '' OR device = :device)
-GROUP BY device
-ORDER BY max(measured_at) DESC, device"""
+_KNOWN = """
+WITH wanted AS (SELECT device, measured_at FROM results WHERE :sweep = '' OR sweep = :sweep),
+known AS (SELECT id AS device FROM devices UNION SELECT device FROM cases)
+SELECT k.device, count(w.device) AS results, max(w.measured_at) AS measured_at
+FROM known AS k
+LEFT JOIN wanted AS w ON w.device = k.device
+WHERE :device = '' OR k.device = :device
+GROUP BY k.device
+ORDER BY coalesce(max(w.measured_at), '') DESC, k.device"""
 _WITH_FACTS = "SELECT id AS device, kind, state, message, facts, seen_at FROM devices ORDER BY id"
+_NOBODY = ""  # which no device is called: a frame without rows has its columns all the same
 _MADE_BY = "SELECT DISTINCT harness_version FROM measurements ORDER BY harness_version"
 
 
 @dataclass(frozen=True)
 class Content:
-    """`measured` and `troubles` are of these devices, but of all artifacts; `left_out` says what else is not here."""
+    """Of the devices `names`; `left_out` says what else is not here.
+
+    `measured` are the artifacts that have a number on them, `troubles` what the others wait for.
+    """
 
     results: pd.DataFrame
     pairs: pd.DataFrame
@@ -42,6 +52,7 @@ class Content:
     published: pd.DataFrame
     versions: tuple[str, ...]
     left_out: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 def content(url: str, sweep: str | None = None, device: str | None = None) -> Content:
@@ -49,29 +60,42 @@ def content(url: str, sweep: str | None = None, device: str | None = None) -> Co
 
     Raises WorkspaceError where there is none, RequestError where nothing was measured for that sweep or device.
     """
-    found = query(_MEASURED, url, sweep=sweep or "", device=device or "")
-    if found.empty and (sweep or device):
+    with reading(url) as reader:
+        return _content(reader, sweep or "", device or "")
+
+
+def _content(reader: "Engine", sweep: str, device: str) -> Content:
+    ask = partial(answer, reader)
+    known = ask(_KNOWN, sweep=sweep, device=device)
+    if not known["results"].sum() and (sweep or device):
         asked = " on ".join(word for word in (sweep, device) if word)
         raise RequestError(f"{asked}: nothing was measured; `harness status` tells more.")
-    shown = list(found["device"][:MOST_DEVICES]) or [""]  # which no device is called
-    everything = pd.concat([results(url, sweep=sweep, device=one) for one in shown])
+    shown = list(known["device"][:MOST_DEVICES])
+    everything = _everything(reader, sweep, shown)
     rows = newest(everything)
-    trained = query("curves", url, sweep=sweep or "")
-    curves = newest_curves(trained, query("sweeps", url))
+    trained = ask("curves", sweep=sweep)
+    curves = newest_curves(trained, ask("sweeps"))
     return Content(
         rows,
-        _twins(url, rows),
-        _of(everything[["device", "artifact"]], shown),
-        _of(query("coverage", url), shown),
+        _twins(reader, rows),
+        everything[["device", "artifact"]],
+        _of(ask("coverage", sweep=sweep, device=device), shown),
         curves,
-        _of(query("canaries", url), shown),
-        _profiled(query("op_profile", url), rows),
-        _of(query(_WITH_FACTS, url), shown),
-        query("failures", url),
-        query("published", url),
-        tuple(query(_MADE_BY, url)["harness_version"]),
-        (*_left_out(found, rows), *_untold(trained, curves)),
+        _of(ask("canaries", device=device), shown),
+        _profiled(ask("op_profile", device=device), rows),
+        _of(ask(_WITH_FACTS), shown),
+        ask("failures"),
+        ask("published"),
+        tuple(ask(_MADE_BY)["harness_version"]),
+        (*_left_out(known, rows, len(shown)), *_untold(trained, curves)),
+        tuple(shown),
     )
+
+
+def _everything(reader: "Engine", sweep: str, devices: Sequence[str]) -> pd.DataFrame:
+    """One device after the other is quicker than one question about all, whose newest ones would be kept of each."""
+    of_each = [results_of(reader, sweep=sweep or None, device=one) for one in devices or [_NOBODY]]
+    return pd.concat(of_each, ignore_index=True)
 
 
 def newest(rows: pd.DataFrame) -> pd.DataFrame:
@@ -97,13 +121,13 @@ def _profiled(profile: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return profile.merge(rows[["device", "artifact"]].drop_duplicates(), on=["device", "artifact"])
 
 
-def _left_out(found: pd.DataFrame, rows: pd.DataFrame) -> tuple[str, ...]:
-    of_all = sum(found["results"])
-    if len(rows) == of_all:
+def _left_out(known: pd.DataFrame, rows: pd.DataFrame, devices: int) -> tuple[str, ...]:
+    of_all = sum(known["results"])
+    if len(rows) == of_all and devices == len(known):
         return ()
     return (
-        f"This page shows {len(rows):,} of {of_all:,} results, on {rows['device'].nunique()} of "
-        f"{counted(len(found), 'device')}: those measured last. `harness report --device ID` and `--sweep NAME` show "
+        f"This page shows {len(rows):,} of {of_all:,} results, on {devices} of "
+        f"{counted(len(known), 'device')}: those measured last. `harness report --device ID` and `--sweep NAME` show "
         "others, `harness query leaderboard` all.",
     )
 
@@ -113,19 +137,14 @@ def _untold(trained: pd.DataFrame, curves: pd.DataFrame) -> tuple[str, ...]:
     return () if trials == of_all else (f"Curves of {trials} of {of_all} trials are shown, of the newest sweeps.",)
 
 
-def _twins(url: str, shown: pd.DataFrame) -> pd.DataFrame:
+def _twins(reader: "Engine", shown: pd.DataFrame) -> pd.DataFrame:
     """Binary against float32 among these rows, as `harness compare float32 binary` finds it."""
     once = shown.drop_duplicates(["case_id", "trial"])
     rows = records(once.assign(measured_at=[at.isoformat() for at in once["measured_at"]]), list(shown.columns))
-    held = [row for row in rows if row["precision"] in ("binary", "float32")]
-    with reading(url) as reader:
-        behind = evidence(reader, {row["measurement_id"] for row in held})
-        correct = correct_images(reader, {row["artifact"] for row in held})
     try:
-        found = compared(pairs(held, "float32", "binary", behind), behind, correct)
+        return of_comparisons(comparisons(reader, rows, "float32", "binary"))
     except RequestError:  # there are no such twins, which the figure says in its own words
         return pd.DataFrame()
-    return of_comparisons(found)
 
 
 def facts_of(devices: pd.DataFrame) -> list[dict[str, str]]:

@@ -22,17 +22,21 @@ def as_csv(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes:
 
 
 def _inert(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula, as text."""
+    """Text that a spreadsheet would run as a formula, as text; bytes as hexadecimal digits."""
+    if isinstance(value, bytes):
+        return value.hex()
     return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(_SPREADSHEET_FORMULA) else value
 
 
 def as_json(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes:
-    """One object a line; what is no number in JSON (NaN, infinity) is null."""
-    rows = (dict(zip(columns, map(_finite, row), strict=True)) for row in values)
+    """One object a line; what is no number in JSON (NaN, infinity) is null, and bytes are hexadecimal digits."""
+    rows = (dict(zip(columns, map(_of_json, row), strict=True)) for row in values)
     return "".join(json.dumps(row, default=str, allow_nan=False) + "\n" for row in rows).encode()
 
 
-def _finite(value: Any) -> Any:
+def _of_json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
     return None if isinstance(value, float) and not isfinite(value) else value
 
 

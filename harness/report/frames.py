@@ -15,9 +15,9 @@ from harness.core.comparison import Comparison, Estimate
 from harness.core.errors import RequestError
 from harness.pipeline.comparing import comparisons
 from harness.report.variants import labels
+from harness.store import reading as stored
 from harness.store.database import open_upgraded
 from harness.store.questions import Value, named_queries
-from harness.store.reading import Rows, ask
 from harness.store.workspace import Workspace
 
 try:
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _BOOLEANS = frozenset({"classes_agree", "throttled", "valid"})
-# By pandas's words for what a column's values are; averages of whole numbers are decimals on PostgreSQL.
+# By pandas's words for what a column's values are.
 _KINDS = {
     "integer": "Int64",
     "boolean": "boolean",
     "string": "string",
-    **dict.fromkeys(("floating", "mixed-integer-float", "decimal"), "float64"),
+    **dict.fromkeys(("floating", "mixed-integer-float"), "float64"),
 }
 _NUMBERS = {
     "Int64": re.compile(r".*_(bytes|macs|runs)|measurement_id|seed|params|threads|runs"),
@@ -54,11 +54,15 @@ def results(
     Times are datetimes in UTC, whole numbers `Int64`, text is `string`; `parameters` and `recipe` are JSON, which
     `expanded` takes apart.
     """
-    given = {"sweep": sweep, "device": device, "model": model}
+    with reading(workspace) as reader:
+        return results_of(reader, sweep=sweep, device=device, model=model)
+
+
+def results_of(reader: "Engine", **given: str | None) -> pd.DataFrame:
     wanted = {column: value for column, value in given.items() if value is not None}
     where = f"WHERE {' AND '.join(f'{column} = :{column}' for column in wanted)}" if wanted else ""
     order = "ORDER BY device, threads, size_bytes, artifact, sweep"
-    return query(f"SELECT * FROM results {where} {order}", workspace, **wanted)  # noqa: S608  (names are from here)
+    return answer(reader, f"SELECT * FROM results {where} {order}", **wanted)  # noqa: S608  (names are from here)
 
 
 def query(question: str, workspace: Path | str | None = None, **parameters: Value) -> pd.DataFrame:
@@ -66,11 +70,15 @@ def query(question: str, workspace: Path | str | None = None, **parameters: Valu
 
     Raises RequestError where the database refuses it, or the query has no such parameter.
     """
-    named = named_queries().get(question)
     with reading(workspace) as reader:
-        if named is not None:
-            return _frame(ask(reader, named.sql, named.values(parameters)))
-        return _frame(ask(reader, question, parameters or None))
+        return answer(reader, question, **parameters)
+
+
+def answer(reader: "Engine", question: str, **parameters: Value) -> pd.DataFrame:
+    named = named_queries().get(question)
+    if named is not None:
+        return _frame(stored.ask(reader, named.sql, named.values(parameters)))
+    return _frame(stored.ask(reader, question, parameters or None))
 
 
 def compare(baseline: str, candidate: str, workspace: Path | str | None = None) -> pd.DataFrame:
@@ -81,15 +89,14 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
     nothing, or nothing matches.
     """
     with reading(workspace) as reader:
-        found = comparisons(reader, baseline, candidate)
-    return of_comparisons(found)
+        return of_comparisons(comparisons(reader, stored.results(reader), baseline, candidate))
 
 
 def of_comparisons(found: Sequence[Comparison]) -> pd.DataFrame:
     """A row for each of at least one."""
     names = labels([one.pair.candidate for one in found])
     rows = [_compared(one, name) for one, name in zip(found, names, strict=True)]
-    return _frame(Rows(tuple(rows[0]), tuple(tuple(row.values()) for row in rows)))
+    return _frame(stored.Rows(tuple(rows[0]), tuple(tuple(row.values()) for row in rows)))
 
 
 def expanded(rows: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +126,7 @@ def _url(workspace: Path | str | None) -> str:
     return f"sqlite:///{Path(workspace).absolute() / 'harness.db'}"
 
 
-def _frame(rows: Rows) -> pd.DataFrame:
+def _frame(rows: stored.Rows) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows.values), columns=list(rows.columns), dtype=object)
     return pd.DataFrame({name: _typed(frame[name]) for name in rows.columns})
 

@@ -79,13 +79,13 @@ def twins_of(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _training(shown: Content) -> Section:
-    sweeps: Groups = [(str(name), same) for name, same in shown.curves.groupby("sweep", sort=False)]
     plots = [
         _plot(f"{what} by epoch: {name}", figures.training_curves(same, what.lower()))
-        for name, same in sweeps or [("no sweep", shown.curves)]
+        for name, same in shown.curves.groupby("sweep", sort=False)
         for what in ("Accuracy", "Loss")
     ]
-    return Section("training", "Training", "A line for each trial.", tuple(plots))
+    untrained = [_plot("Accuracy and loss by epoch", figures.training_curves(shown.curves))]
+    return Section("training", "Training", "A line for each trial.", tuple(plots or untrained))
 
 
 def _fleet(shown: Content) -> Section:

@@ -1,5 +1,6 @@
 """How every figure looks: colours and markers that colour-blind people tell apart, on light pages and on dark ones."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -98,8 +99,8 @@ def scatter(points: int) -> Any:
 
 
 def sentence(text: str) -> go.Figure:
-    """What stands where there is nothing to draw: why, and what to run."""
-    lines = "<br>".join(wrap(escape(text, quote=False), _LINE))
+    """What stands where there is nothing to draw: why, and what to run, which is bold."""
+    lines = re.sub("`(.+?)`", r"<b>\1</b>", "<br>".join(wrap(escape(text, quote=False), _LINE)))
     figure = _plain(go.Figure(), 150)
     figure.add_annotation(text=lines, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return figure.update_layout(xaxis_visible=False, yaxis_visible=False, margin={"t": 10, "b": 10})

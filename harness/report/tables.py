@@ -299,4 +299,6 @@ def _plain(column: str, value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, bytes):
+        return show_bytes(len(value))
     return warning_names(value) if column == "quality" and isinstance(value, str) else str(value)

@@ -19,11 +19,14 @@ def read_published(file: Path) -> tuple[Published, ...]:
     """All of the file's lines, or none. Raises SpecError that names file, line and column of the first wrong one."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets put a byte order mark in front
-            return tuple(_read(file, lines))
+            numbers = tuple(_read(file, lines))
     except OSError as error:
         raise SpecError(f"{file}: can't be read: {error.strerror}; check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise SpecError(f"{file}: is no CSV file in UTF-8: {error}.") from error
+    if not numbers:
+        raise SpecError(f"{file}: has a heading alone; add a line for each published number.")
+    return numbers
 
 
 def _read(file: Path, lines: Iterable[str]) -> Iterator[Published]:

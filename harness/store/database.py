@@ -197,7 +197,9 @@ def open_read_only(url: str) -> Engine:
     """For SQL from people: whatever it says, nothing is written. Raises WorkspaceError where there is no database."""
     parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed).execution_options(postgresql_readonly=True)
+        engine = create_engine(parsed)
+        event.listen(engine, "connect", _plain_numbers)
+        return engine.execution_options(postgresql_readonly=True)
     if not parsed.database or not Path(parsed.database).is_file():
         raise WorkspaceError(
             f"There is no database at {parsed.database} yet: submit a sweep first, "
@@ -212,6 +214,18 @@ def open_upgraded(url: str) -> Engine:
     reader = open_read_only(url)
     open_database(url).dispose()
     return reader
+
+
+def _plain_numbers(connection: Any, _record: object) -> None:
+    """Sums and averages of whole numbers as SQLite has them; psycopg has decimals, which are text in JSON."""
+    from psycopg.adapt import Buffer, Loader
+
+    class Numbers(Loader):
+        def load(self, data: Buffer) -> int | float:
+            number = bytes(data)
+            return int(number) if number.lstrip(b"-").isdigit() else float(number)
+
+    connection.adapters.register_loader("numeric", Numbers)
 
 
 def _read_only_sqlite(file: Path) -> sqlite3.Connection:

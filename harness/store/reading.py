@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import inf
 from typing import Any
 
@@ -17,6 +18,16 @@ from harness.store.questions import Value
 from harness.store.tables import measurements, runs, trial_artifacts
 
 _SORTED_IN_MEMORY = "64MB"  # of each sort; what is more goes to a file, and takes twice as long
+# PostgreSQL's compiler of queries takes longer than it saves on ours, and its cursors are planned for whoever reads a
+# tenth of their rows. A superuser's question could read the server's files and change its settings: it is asked as one
+# who may only read tables (from PostgreSQL 14 on).
+_SETTINGS = text("""
+SELECT
+    set_config('jit', 'off', true),
+    set_config('cursor_tuple_fraction', '1', true),
+    set_config('work_mem', :work_mem, true),
+    set_config('statement_timeout', :limit_ms, true),
+    CASE WHEN current_setting('is_superuser') = 'on' THEN set_config('role', 'pg_read_all_data', true) END""")
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
 _ROWS_BETWEEN_LOOKS = 1_000
 
@@ -59,12 +70,29 @@ def ask(engine: Engine, sql: str, values: Mapping[str, Value] | None = None, lim
         raise RequestError("This SQL answers no rows; queries are read-only, give a SELECT.") from error
 
 
+_NAMED = {
+    "device": "SELECT id FROM devices UNION SELECT device FROM cases",
+    "sweep": "SELECT sweep FROM sweep_trials",
+    "model": "SELECT model FROM trials",
+    "dataset": "SELECT dataset FROM trials",
+}
+
+
+def check_known(engine: Engine, values: Mapping[str, Value]) -> None:
+    """Raises RequestError where a parameter names a device, sweep, model or data set that there is none of."""
+    for name in sorted(values.keys() & _NAMED.keys()):
+        known = {row[0] for row in ask(engine, _NAMED[name]).values}
+        if values[name] and values[name] not in known:
+            near = get_close_matches(str(values[name]), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`harness status` tells what there is."
+            raise RequestError(f"--param {name}={values[name]}: there is no {name} of that name; {hint}")
+
+
 def _within(connection: Connection, seconds: float) -> None:
-    """Ends what takes longer. PostgreSQL's compiler of queries takes longer than it saves on ours."""
+    """Ends what takes longer."""
     if connection.dialect.name == "postgresql":
         limit_ms = 0 if seconds == inf else max(1, round(1000 * seconds))
-        settings = {"jit": "off", "work_mem": _SORTED_IN_MEMORY, "statement_timeout": limit_ms}
-        connection.exec_driver_sql("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items()))
+        connection.execute(_SETTINGS, {"work_mem": _SORTED_IN_MEMORY, "limit_ms": str(limit_ms)})
         return
     end = time.monotonic() + seconds
     sqlite: Any = connection.connection.driver_connection

@@ -73,7 +73,7 @@ def test_without_rows_a_sentence_says_why_and_what_to_run(name: str, frames: Fra
     figure = FIGURES[name]({key: frame.iloc[:0] for key, frame in frames.items()})
     assert not figure.data
     (said,) = figure.layout.annotations
-    assert re.search(r"`[a-z].+`", said.text.replace("<br>", " ")), said.text
+    assert re.search(r"<b>[a-z].+</b>", said.text.replace("<br>", " ")), said.text
     assert said.text.endswith(".")
 
 

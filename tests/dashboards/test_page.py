@@ -10,11 +10,17 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from harness.core.device import LocalDevice
+from harness.core.errors import CaseFailed, Reason
 from harness.report.content import Content, content
 from harness.report.page import MOST_ROWS, page
+from harness.store.cases import CaseRows
+from harness.store.database import open_database
+from harness.store.devices import DeviceRows
 from tests.dashboards.conftest import MADE_AT
 from tests.harness_cli import Cli
 from tests.sample import MODELS, SWEEP
+from tests.store.examples import make_case, stored_trial
 
 
 class Read(HTMLParser):
@@ -49,7 +55,7 @@ def small(shown: Content) -> Content:
     """Three results of one device, and nothing else: a page that is quickly made."""
     rows = shown.results.head(3)
     rest = {name: value.iloc[:0] for name, value in vars(shown).items() if isinstance(value, pd.DataFrame)}
-    return replace(shown, **{**rest, "results": rows, "devices": shown.devices.head(1)})
+    return replace(shown, **{**rest, "results": rows, "devices": shown.devices.head(1), "names": ("workstation",)})
 
 
 def test_the_page_asks_for_nothing_elsewhere(read: Read) -> None:
@@ -151,7 +157,7 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 def named(small: Content, device: str, variant: str, workspace: str) -> Read:
     warning = "spread: " + variant.replace(";", ",")  # which would be two warnings
     rows = small.results.assign(device=device, model=variant, quality=warning)
-    return Read(page(replace(small, results=rows), workspace, MADE_AT))
+    return Read(page(replace(small, results=rows, names=(device,)), workspace, MADE_AT))
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +245,23 @@ def test_an_empty_workspace_has_a_page_of_sentences(tmp_path: Path) -> None:
     assert all(not figure["data"] and figure["layout"]["annotations"] for figure in drawn)
     for section in told.split("<section")[1:]:
         assert re.search('class="note"|<figure|yet', section), section
+
+
+def test_where_all_failed_the_page_says_so_and_names_the_device(tmp_path: Path) -> None:
+    cli = Cli(tmp_path / "workspace")
+    engine = open_database(f"sqlite:///{cli.home / 'harness.db'}")
+    _, outcome = stored_trial(engine)
+    local = LocalDevice(id="here")
+    DeviceRows(engine).seen(local, {"cpu": "a CPU", "cpus": "2"})
+    failed = make_case(outcome.artifacts[0].sha256, local.id)
+    CaseRows(engine).fail(failed, local.kind, CaseFailed(Reason.CRASHED, "It broke."))
+    engine.dispose()
+    told = page(content(str(engine.url)), "broken", MADE_AT)
+    read = Read(told)
+    assert '<a href="#failures">what failed, and what to do</a>' in told
+    assert 'id="failures"' in told
+    assert [option["value"] for option in read.all("option")] == ["", "here"]
+    shown = "".join(text for tag, texts in read.text.items() if tag not in ("script", "style") for text in texts)
+    assert "It broke." in shown
+    for wrong in ("No device was seen yet", "0 artifacts", "no sweep", "harness –", "`"):
+        assert wrong not in shown

@@ -118,3 +118,10 @@ def test_whole_numbers_beside_others_are_floats_in_parquet_however_large() -> No
 
     read = parquet.read_table(BufferReader(as_parquet(["x"], [[2**63 - 1], [1.5], [None]])))
     assert read.column("x").to_pylist() == [float(2**63 - 1), 1.5, None]
+
+
+def test_bytes_are_digits_in_text() -> None:
+    values = [(b"\x00\xff",)]
+    assert as_csv(["a"], values) == b"a\r\n00ff\r\n"
+    assert as_json(["a"], values) == b'{"a": "00ff"}\n'
+    assert read_parquet(as_parquet(["a"], values)).to_pydict() == {"a": [b"\x00\xff"]}

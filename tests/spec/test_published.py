@@ -71,6 +71,11 @@ def test_a_wrong_heading_is_told(tmp_path: Path, heading: str, told: str) -> Non
     assert str(caught.value).startswith(f"{file}:1: {told}")
 
 
+def test_a_heading_without_numbers_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="has a heading alone; add a line for each published number"):
+        read_published(file_of(tmp_path, HEADING))
+
+
 def test_what_is_no_csv_is_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="can't be read"):
         read_published(tmp_path)

@@ -16,7 +16,7 @@ from harness.store.cases import CaseRows
 from harness.store.database import open_read_only
 from harness.store.devices import DeviceRows
 from harness.store.questions import Value, named_queries
-from harness.store.reading import Limits, Rows, ask
+from harness.store.reading import Limits, Rows, ask, check_known
 from harness.store.tables import measurements
 from harness.store.trials import TrialRows
 from tests.store.examples import TOOL, make_outcome, make_sweep, make_trial, measured
@@ -180,17 +180,62 @@ def test_every_named_query_is_answered_and_takes_its_parameters(engine: Engine, 
     query = named_queries()[name]
     defaults = {key: one.default for key, one in query.parameters.items()}
     assert ask(reader, query.sql, query.values({})) == ask(reader, query.sql, query.values(defaults))
-    quoted = {key: "it's" for key, value in defaults.items() if isinstance(value, str)}
+    quoted = {key: "it's" for key, one in query.parameters.items() if one.kind == "text"}
     assert isinstance(ask(reader, query.sql, query.values(quoted)), Rows), "values are bound, not pasted"
 
 
-def test_a_parameter_that_is_not_there_or_no_number_is_told() -> None:
-    query = named_queries()["fastest_per_device"]
+def test_a_parameter_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match="no such parameter; it has: min_accuracy, precision"):
-        query.values({"colour": "blue"})
-    with pytest.raises(RequestError, match="min_accuracy=high: has to be a number"):
-        query.values({"min_accuracy": "high"})
-    assert query.values({"min_accuracy": "0.5"}) == {"min_accuracy": 0.5, "precision": ""}
+        named_queries()["fastest_per_device"].values({"colour": "blue"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("fastest_per_device", {"min_accuracy": "high"}, "min_accuracy=high: has to be a number from 0 to 1: "),
+        ("fastest_per_device", {"min_accuracy": "nan"}, "min_accuracy=nan: has to be a number from 0 to 1: "),
+        ("fastest_per_device", {"min_accuracy": 88.5}, "min_accuracy=88.5: has to be a number from 0 to 1: "),
+        ("fastest_per_device", {"precision": "bin"}, "precision=bin: has to be binary, float32 or int8: "),
+        ("speedup_by_device", {"baseline": "float64"}, "baseline=float64: has to be binary, float32 or int8: "),
+        ("coverage", {"since": "rubbish"}, "since=rubbish: has to be a date, as 2024-12-31: "),
+        ("regressions", {"date": "yesterday"}, "date=yesterday: has to be a date, as 2024-12-31: "),
+        ("regressions", {"over": "inf"}, "over=inf: has to be a number: "),
+    ],
+)
+def test_a_value_that_is_not_of_its_kind_is_told(name: str, value: dict[str, Value], told: str) -> None:
+    with pytest.raises(RequestError, match=f"^--param {told}"):
+        named_queries()[name].values(value)
+
+
+def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader: Engine) -> None:
+    bench(engine, made(engine), 100.0, device="pi4-kitchen")
+    check_known(reader, {"device": "pi4-kitchen", "sweep": "study", "dataset": "digits", "model": "", "over": 0.1})
+    with pytest.raises(
+        RequestError, match="--param device=pi4-kitchn: there is no device of that name; did you mean pi4-"
+    ):
+        check_known(reader, {"device": "pi4-kitchn"})
+    with pytest.raises(RequestError, match="--param model=resnet: there is no model of that name; `harness status`"):
+        check_known(reader, {"model": "resnet"})
+
+
+def test_an_artifact_is_found_by_how_its_name_begins_and_nothing_else_is(engine: Engine, reader: Engine) -> None:
+    artifact = made(engine)
+    bench(engine, artifact, 100.0)
+    assert len(answer(reader, "history", artifact=artifact[:6].upper())) == 1
+    for other in ("%", "_" * 64, artifact[1:7]):
+        assert answer(reader, "history", artifact=other) == []
+
+
+def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reader: Engine) -> None:
+    bench(engine, made(engine), 100.0)
+    (row,) = ask(reader, "SELECT sum(size_bytes) AS total, avg(threads) AS mean, 1.5 AS half FROM results").records()
+    assert {name: (type(value), value) for name, value in row.items()} == {
+        "total": (int, 160),
+        "mean": (float, 1.0),
+        "half": (float, 1.5),
+    }
+    (measured_once,) = answer(reader, "history")
+    assert type(measured_once["valid"]) is int
 
 
 def test_a_value_that_is_missing_is_told(reader: Engine) -> None:

@@ -75,6 +75,9 @@ ON_POSTGRES = [
     "TRUNCATE epochs CASCADE",
     "ALTER SYSTEM SET work_mem = '8MB'",
     "VACUUM",
+    "SELECT pg_read_file('postgresql.conf')",
+    "SELECT pg_ls_dir('.')",
+    "SELECT pg_reload_conf()",
 ]
 
 
@@ -137,6 +140,12 @@ def test_sql_from_people_only_reads_postgres(reader: Engine, filled: Engine, sql
         assert not file.exists()
     finally:
         file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_what_postgres_lets_a_reading_transaction_do_is_rolled_back(reader: Engine, filled: Engine) -> None:
+    ask(reader, "SELECT lo_create(0)")  # which it refuses from version 16 on
+    assert ask(reader, "SELECT count(*) AS n FROM pg_largeobject_metadata").values == ((0,),)
 
 
 def test_no_setting_of_one_question_helps_the_next_to_write(reader: Engine, filled: Engine) -> None:

@@ -36,6 +36,16 @@ class Range:
         if self.step and isinstance(self.low, int) and isinstance(self.high, int) and not isinstance(self.step, int):
             raise ValueError("step has to be whole where low and high are")
 
+    def points(self) -> int:
+        """How many its steps make, which go by 1 where there is no step."""
+        return int((_written(self.high) - _written(self.low)) / _written(self.step or 1)) + 1
+
+    def point(self, number: int) -> Number:
+        """As people would write it: 0.3, and not 0.30000000000000004."""
+        step = self.step or 1
+        exact = _written(self.low) + number * _written(step)
+        return int(exact) if isinstance(self.low, int) and isinstance(step, int) else float(exact)
+
 
 def _written(number: Number) -> Fraction:
     """Exactly what the file says: 0.3 - 0.2 is no less than 0.1."""

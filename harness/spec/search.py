@@ -44,8 +44,7 @@ def _draw(chance: np.random.Generator, values: Sequence[Any] | Range) -> Any:
         return values[chance.integers(len(values))]
     whole = isinstance(values.low, int) and isinstance(values.high, int)
     if values.step or (whole and not values.log):
-        step = values.step or 1
-        return values.low + step * int(chance.integers(int((values.high - values.low) // step) + 1))
+        return values.point(int(chance.integers(values.points())))
     if not values.log:
         return float(chance.uniform(values.low, values.high))
     drawn = math.exp(chance.uniform(math.log(values.low), math.log(values.high)))

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from harness.core.errors import SpecError
 from harness.core.recipe import Schedule
-from harness.core.search import Range
+from harness.core.search import Range, Search
 from harness.core.sweep import Precision
+from harness.spec.search import drawn
 from harness.spec.sweep_file import point_at, read_sweep
 
 BASE = """\
@@ -518,3 +519,23 @@ def test_a_grid_gives_the_products_number_of_distinct_points(
 def test_random_text_gives_a_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = written(tmp_path_factory.mktemp("random"), text.encode("utf-8", "surrogatepass"))
     assert refusal(path).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("range", "points"),
+    [
+        (Range(0.0, 0.3, step=0.1), [0.0, 0.1, 0.2, 0.3]),
+        (Range(0.1, 0.35, step=0.1), [0.1, 0.2, 0.3]),
+        (Range(1, 4), [1, 2, 3, 4]),
+        (Range(32, 100, step=32), [32, 64, 96]),
+    ],
+)
+def test_a_range_in_steps_has_both_its_ends(range: Range, points: list[float]) -> None:
+    drawn_once = {point["x"] for point in drawn(Search("random", 200, {"x": range}))}
+    assert sorted(drawn_once) == points
+    assert all(type(one) is type(points[0]) for one in drawn_once)
+
+
+def test_a_range_of_a_thousand_million_is_drawn_from_without_being_listed() -> None:
+    (point,) = drawn(Search("random", 1, {"x": Range(0, 10**9)}))
+    assert 0 <= point["x"] <= 10**9

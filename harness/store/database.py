@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
 
-from harness.core.errors import DatabaseBusy, WorkspaceError, first_line
+from harness.core.errors import DatabaseBusy, HarnessError, WorkspaceError, first_line
 from harness.store.workspace import db_folder
 
 if TYPE_CHECKING:
@@ -101,19 +101,28 @@ def _settle_sqlite(engine: Engine) -> None:
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that will write: on SQLite it waits for its turn at once.
 
-    One that read first would fail where another had written since. Raises DatabaseBusy where its turn does not come.
+    One that read first would fail where another had written since. Raises DatabaseBusy where its turn does not come,
+    WorkspaceError where this user may only read.
     """
     try:
         with engine.execution_options(**{_WRITING: True}).begin() as connection:
             yield connection
-    except OperationalError as error:
-        if "database is locked" not in str(error.orig):
+    except (OperationalError, ProgrammingError) as error:
+        refused = _refused(shown(engine.url.render_as_string(hide_password=False)), str(error.orig))
+        if refused is None:
             raise
-        name = shown(engine.url.render_as_string(hide_password=False))
-        raise DatabaseBusy(
-            f"The database {name} has been locked by another process for {_BUSY_MS // 1000} s: end what holds it, "
+        raise refused from error
+
+
+def _refused(database: str, words: str) -> HarnessError | None:
+    if "database is locked" in words:
+        return DatabaseBusy(
+            f"The database {database} has been locked by another process for {_BUSY_MS // 1000} s: end what holds it, "
             "and run this again; what is stored is kept."
-        ) from error
+        )
+    if any(sign in words for sign in ("permission denied", "readonly database")):
+        return WorkspaceError(f"The database {database} can be read and not written here: ask whoever owns it.")
+    return None
 
 
 def _revision(engine: Engine) -> str | None:

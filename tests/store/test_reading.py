@@ -15,6 +15,7 @@ from harness.store.database import open_database, open_read_only, writing
 from harness.store.questions import named_queries
 from harness.store.reading import Rows, ask, evidence, results
 from harness.store.tables import metadata
+from tests.harness_cli import Cli
 from tests.postgres import PostgreSQL
 from tests.store.examples import fill, make_case, measured, stored_trial
 
@@ -146,6 +147,25 @@ def test_sql_from_people_only_reads_postgres(reader: Engine, filled: Engine, sql
 def test_what_postgres_lets_a_reading_transaction_do_is_rolled_back(reader: Engine, filled: Engine) -> None:
     ask(reader, "SELECT lo_create(0)")  # which it refuses from version 16 on
     assert ask(reader, "SELECT count(*) AS n FROM pg_largeobject_metadata").values == ((0,),)
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_role_that_only_reads_can_ask_everything(url: str, filled: Engine, tmp_path: Path) -> None:
+    with filled.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE harness_reader LOGIN IN ROLE pg_read_all_data")
+    try:
+        asker = Cli(tmp_path, {"HARNESS_DATABASE_URL": url.replace("postgres@", "harness_reader@")})
+        for words in (("query", "leaderboard"), ("status",), ("report", "--out", tmp_path / "report.html")):
+            asked = asker.run(*words)
+            assert asked.returncode == 0, asked.stderr
+        before = content(filled)
+        imported = asker.run("import-published", "db/published/lce_quicknet.csv")
+        assert imported.returncode == 2
+        assert "can be read and not written here" in imported.stderr
+        assert content(filled) == before
+    finally:
+        with filled.begin() as connection:
+            connection.exec_driver_sql("DROP ROLE harness_reader")
 
 
 def test_no_setting_of_one_question_helps_the_next_to_write(reader: Engine, filled: Engine) -> None:

@@ -76,24 +76,24 @@ def _content(reader: "Engine", sweep: str, device: str) -> Content:
     trained = ask("curves", sweep=sweep)
     curves = newest_curves(trained, ask("sweeps"))
     return Content(
-        rows,
-        _twins(reader, rows),
-        everything[["device", "artifact"]],
-        _of(ask("coverage", sweep=sweep, device=device), shown),
-        curves,
-        _of(ask("canaries", device=device), shown),
-        _profiled(ask("op_profile", device=device), rows),
-        _of(ask(_WITH_FACTS), shown),
-        ask("failures"),
-        ask("published"),
-        tuple(ask(_MADE_BY)["harness_version"]),
-        (*_left_out(known, rows, len(shown)), *_untold(trained, curves)),
-        tuple(shown),
+        results=rows,
+        pairs=_twins(reader, rows),
+        measured=everything[["device", "artifact"]],
+        troubles=_of(ask("coverage", sweep=sweep, device=device), shown),
+        curves=curves,
+        canaries=_of(ask("canaries", device=device), shown),
+        profile=_profiled(ask("op_profile", device=device), rows),
+        devices=_of(ask(_WITH_FACTS), shown),
+        failures=ask("failures"),
+        published=ask("published"),
+        versions=tuple(ask(_MADE_BY)["harness_version"]),
+        left_out=(*_left_out(known, rows, len(shown)), *_untold(trained, curves)),
+        names=tuple(shown),
     )
 
 
 def _everything(reader: "Engine", sweep: str, devices: Sequence[str]) -> pd.DataFrame:
-    """One device after the other is quicker than one question about all, whose newest ones would be kept of each."""
+    """One question a device: it goes by the index, where one question about all would read those left out, too."""
     of_each = [results_of(reader, sweep=sweep or None, device=one) for one in devices or [_NOBODY]]
     return pd.concat(of_each, ignore_index=True)
 

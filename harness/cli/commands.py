@@ -78,11 +78,8 @@ def sweep(
     """Train, convert and evaluate the trials of a sweep that are not there yet, and benchmark them if asked."""
     if detach and not dry_run:
         from harness.cli.detach import detach as run
-        from harness.core.errors import RequestError
 
-        if mlflow is not None:
-            raise RequestError("--mlflow: is not handed over by --detach; leave one of them out.")
-        run(file, settings or [], bench or fleet, fleet, address, devices)
+        run(file, settings or [], bench or fleet, fleet, address, devices, mlflow)
         return
     from harness.cli.submit import submit
 

@@ -31,16 +31,37 @@ _SETTINGS = (
 _HARNESS = (sys.executable, "-m", "harness")
 
 
-def detach(file: Path, settings: Sequence[str], bench: bool, fleet: bool, address: str | None, registry: Path) -> None:
+def detach(
+    file: Path,
+    settings: Sequence[str],
+    bench: bool,
+    fleet: bool,
+    address: str | None,
+    registry: Path,
+    mlflow: str | None,
+) -> None:
     """Hands the command over to Ray once it is known to make sense, and says how to follow it."""
     planned = sweep_of(read_sweep(file, settings))
     if bench:
         chosen_devices(registry, fleet, [], [])
     session = Session.here()
-    _refuse_secret(session.workspace.database_url)
+    _refuse_secret("HARNESS_DATABASE_URL", session.workspace.database_url, "~/.pgpass, or the file of PGPASSFILE")
+    _refuse_secret("--mlflow", mlflow or "", "~/.mlflow/credentials")
     changes = [word for setting in settings for word in ("--set", setting)]
     wishes = [option for option, wanted in (("--bench", bench), ("--fleet", fleet)) if wanted]
-    command = ("submit", "sweep", str(file), *changes, *wishes, "--devices", str(registry), "--address", "auto")
+    logged = ("--mlflow", mlflow) if mlflow is not None else ()
+    command = (
+        "submit",
+        "sweep",
+        str(file),
+        *changes,
+        *wishes,
+        *logged,
+        "--devices",
+        str(registry),
+        "--address",
+        "auto",
+    )
     job = _hand_over(session, planned.name, file, command, address)
     console().print(
         f"{planned.name} runs as {job.id} on {job.node}, also when this shell has ended; its output is in "
@@ -49,12 +70,11 @@ def detach(file: Path, settings: Sequence[str], bench: bool, fleet: bool, addres
     )
 
 
-def _refuse_secret(database_url: str) -> None:
-    url = urlsplit(database_url)
+def _refuse_secret(name: str, address: str, elsewhere: str) -> None:
+    url = urlsplit(address)
     if url.password or "password" in parse_qs(url.query):
         raise RequestError(
-            "HARNESS_DATABASE_URL: holds a password, and --detach would show it in Ray's list of jobs; "
-            "put it into ~/.pgpass, or the file that PGPASSFILE names."
+            f"{name}: holds a password, and --detach would show it in Ray's list of jobs; put it into {elsewhere}."
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
 from tests.harness_cli import Cli
 from tests.waiting import wait_until
@@ -87,13 +88,17 @@ def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_w
     assert again.returncode == 2
     assert f"study: is under way already, as {endless}" in again.stderr
 
-    short = detach(shell, study, "--set", "name=short", "--set", "model.units=16")
+    log = f"sqlite:///{shell.home / 'mlflow.db'}"
+    short = detach(shell, study, "--set", "name=short", "--set", "model.units=16", "--mlflow", log)
     followed = shell.run("status", "--follow")
     assert followed.returncode == 0, followed.stdout + followed.stderr
     assert "1 trial done" in followed.stdout
     assert f"{short} is done." in followed.stdout
     assert states(shell) == {endless: "running", short: "done"}, "the cluster goes on for the other one"
     assert shell.rows("SELECT status FROM trials WHERE sweep = 'short'") == [{"status": "done"}]
+    (experiment,) = [one for one in MlflowClient(log).search_experiments() if one.name == "short"]
+    (logged,) = MlflowClient(log).search_runs([experiment.experiment_id])
+    assert logged.info.status == "FINISHED"
 
     one_trial_done = "SELECT id FROM trials WHERE sweep = 'study' AND status = 'done'"
     wait_until(lambda: len(shell.rows(one_trial_done)) == 1, "the endless sweep's short trial", 240)

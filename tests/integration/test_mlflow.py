@@ -40,9 +40,10 @@ def test_each_trial_is_a_run_with_what_its_rows_say(cli: Cli, tmp_path: Path) ->
         assert told == [1, 2]
 
 
-def test_a_job_of_its_own_is_not_logged(cli: Cli, tmp_path: Path) -> None:
+def test_a_password_is_not_handed_over_with_a_job(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "logged.yaml"
     sweep.write_text(SWEEP)
-    refused = cli.run("submit", "sweep", sweep, "--detach", "--mlflow", "sqlite:///mlflow.db")
+    refused = cli.run("submit", "sweep", sweep, "--detach", "--mlflow", "https://me:hush@mlflow.lab")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("error: --mlflow: is not handed over by --detach")
+    assert refused.stderr.startswith("error: --mlflow: holds a password, and --detach would show it")
+    assert "hush" not in refused.stderr

@@ -11,9 +11,10 @@ dataset: digits
 model: {name: mlp, layers: 1}
 precision: [float32, int8]
 train: {epochs: 2}
+resources: {cpu: 2}
 search:
   method: optuna
-  trials: 2
+  trials: 1
   objectives: [accuracy, size]
   space:
     model.units: [8, 16]
@@ -25,29 +26,29 @@ def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> No
     sweep = tmp_path / "found.yaml"
     sweep.write_text(SEARCH)
     planned = cli.run("submit", "sweep", sweep, "--dry-run")
-    assert "found: 2 points of its search to try, 0 begun before." in planned.stdout, planned.stderr
-    assert "here: 4 cases, 0 to measure, 4 more once the new trials are done, 0 already done." in planned.stdout
+    assert "found: 1 point of its search to try, 0 begun before." in planned.stdout, planned.stderr
+    assert "here: 2 cases, 0 to measure, 2 more once the new trials are done, 0 already done." in planned.stdout
 
     first = cli.run("submit", "sweep", sweep)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "4 trials done" in first.stdout
+    assert "2 trials done" in first.stdout
     tried = points(cli)
-    assert len(tried) == 2
+    assert len(tried) == 1
     assert all(0.001 <= point["train.learning_rate"] <= 0.1 and point["model.units"] in (8, 16) for point in tried)
     assert all(
         json.loads(row["recipe"])["learning_rate"] in {point["train.learning_rate"] for point in tried}
         for row in cli.rows("SELECT recipe FROM trials")
     )
 
-    again = cli.run("submit", "sweep", sweep, "--set", "search.trials=3", "--bench", "--set", "bench.protocol=quick")
-    assert "found: 1 point of its search to try, 2 begun before." in again.stdout, again.stderr
+    again = cli.run("submit", "sweep", sweep, "--set", "search.trials=2", "--bench", "--set", "bench.protocol=quick")
+    assert "found: 1 point of its search to try, 1 begun before." in again.stdout, again.stderr
     assert "2 trials done" in again.stdout, again.stdout + again.stderr
-    assert points(cli)[:2] == tried
-    assert len(points(cli)) == 3
-    assert len(cli.rows("SELECT * FROM results")) == 6, "all that the search has made is benched"
+    assert points(cli)[:1] == tried
+    assert len(points(cli)) == 2
+    assert len(cli.rows("SELECT * FROM results")) == 4, "all that the search has made is benched"
     planned = cli.run("submit", "sweep", sweep, "--dry-run", "--set", "bench.protocol=quick")
-    assert "0 points of its search to try, 3 begun before" in planned.stdout
-    assert "here: 6 cases, 0 to measure, 6 already done." in planned.stdout
+    assert "0 points of its search to try, 2 begun before" in planned.stdout
+    assert "here: 4 cases, 0 to measure, 4 already done." in planned.stdout
 
 
 def points(cli: Cli) -> list[dict[str, float]]:

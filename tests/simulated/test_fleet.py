@@ -141,6 +141,10 @@ def test_stopping_the_processes_reaches_what_left_its_session_and_environment(
     assert run(client, "exit 3")[0] == 3
 
 
+def asleep(endpoint: Endpoint) -> list[int]:
+    return [pid for pid in endpoint.processes() if psutil.Process(pid).name() == "sleep"]
+
+
 def test_closing_the_fleet_leaves_no_process_and_no_thread(tmp_path: Path, endpoint: Endpoint) -> None:
     threads = set(threading.enumerate())
     own = psutil.Process()
@@ -149,8 +153,8 @@ def test_closing_the_fleet_leaves_no_process_and_no_thread(tmp_path: Path, endpo
         child = int(ssh(fleet, fleet.endpoints[0], DETACHED).stdout)
         with connect(fleet, fleet.endpoints[1]) as client:
             start(client, "sleep 1000")
-            until(fleet.endpoints[1].processes)
-            (running,) = (pid for pid in fleet.endpoints[1].processes() if psutil.Process(pid).name() == "sleep")
+            until(lambda: asleep(fleet.endpoints[1]))  # before, it is still the shell that becomes it
+            (running,) = asleep(fleet.endpoints[1])
             assert endpoint.processes() == set()
     assert not lives(child)
     assert not lives(running)

@@ -1,11 +1,13 @@
-"""A workspace's rows and artifacts as one file: a tar, compressed by zstd, of `harness.db` and `artifacts/`."""
+"""A workspace's rows and artifacts as one file: a tar, compressed by zstd, of `harness.db`, `artifacts/`, SHA256SUMS.
+
+The last is what `sha256sum` prints of the others: a file that was cut off or changed is known by it.
+"""
 
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -14,17 +16,17 @@ from uuid import uuid4
 
 import zstandard
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import StatementError
 
 from harness.core.errors import RequestError, WorkspaceError, first_line
-from harness.core.ids import sha256_of
+from harness.core.ids import sha256_of_file
 from harness.store.artifacts import ArtifactFiles, FileState
 from harness.store.database import HEAD, open_database, open_read_only, writing
 from harness.store.reading import ask
 from harness.store.tables import artifacts
 from harness.store.transfer import Wanted, everything, merge, snapshot
 
-_DATABASE = "harness.db"
+_DATABASE, _SUMS = "harness.db", "SHA256SUMS"
 _MODEL, _PROBE = ".tflite", ".probe.npz"
 _FILE = re.compile(rf"artifacts/([0-9a-f]{{64}})({re.escape(_MODEL)}|{re.escape(_PROBE)})")
 
@@ -48,10 +50,12 @@ def export(engine: Engine, files: ArtifactFiles, file: Path, wanted: Wanted) -> 
             made = list(target.scalars(select(artifacts.c.sha256).order_by(artifacts.c.sha256)))
         copy.dispose()
         whole = [sha256 for sha256 in made if files.state(sha256) is FileState.WHOLE]
+        # The database first: a newer version's is refused before all else.
+        members = {_DATABASE: database, **_artifacts(files, whole)}
         with _written(file) as archive:
-            _add(archive, _DATABASE, database)  # first: a newer version's is refused before all else
-            for sha256 in whole:
-                _add_artifact(archive, files, sha256)
+            for name, content in members.items():
+                _add(archive, name, content)
+            _add(archive, _SUMS, _listed(Path(folder), {name: sha256_of_file(one) for name, one in members.items()}))
     return Moved(rows, len(whole), tuple(sorted(set(made) - set(whole))))
 
 
@@ -80,25 +84,61 @@ def _add(archive: tarfile.TarFile, name: str, file: Path) -> None:
         archive.addfile(about, content)
 
 
-def _add_artifact(archive: tarfile.TarFile, files: ArtifactFiles, sha256: str) -> None:
-    file = files.path(sha256)
-    for one in (file, file.with_suffix(_PROBE)):
-        if one.is_file():
-            _add(archive, f"artifacts/{one.name}", one)
+def _artifacts(files: ArtifactFiles, whole: Iterable[str]) -> dict[str, Path]:
+    found = [one for sha256 in whole for one in (files.path(sha256), files.path(sha256).with_suffix(_PROBE))]
+    return {f"artifacts/{one.name}": one for one in found if one.is_file()}
+
+
+def _listed(folder: Path, sums: Mapping[str, str]) -> Path:
+    file = folder / _SUMS
+    file.write_text(_sums(sums))
+    return file
+
+
+def _sums(sums: Mapping[str, str]) -> str:
+    return "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items())
 
 
 def import_file(engine: Engine, files: ArtifactFiles, file: Path) -> Moved:
-    """Takes in what is not here yet: every row, or none.
+    """Takes in what is not here yet, all of it or nothing.
 
     Raises RequestError where the file is of a newer version, is damaged, or is something else.
     """
-    with TemporaryDirectory(prefix="harness-import-") as folder, _read(file) as archive:
-        members = _members(file, archive)
-        database = Path(folder) / _DATABASE
-        _take_database(file, members, database)
-        saved = sum(_save(file, files, name, content.read()) for name, content in members)
-        with _rows(file, database) as source, writing(engine) as target:
-            return Moved(merge(source, target, everything()), saved)
+    with TemporaryDirectory(prefix="harness-import-") as name:
+        folder = Path(name)
+        unpacked = _unpack(file, folder)
+        with _rows(file, folder / _DATABASE) as source, writing(engine) as target:
+            rows = merge(source, target, everything())
+            return Moved(rows, sum(_save(files, one) for one in unpacked))
+
+
+def _unpack(file: Path, folder: Path) -> list[Path]:
+    """The artifacts' files, in `folder` as the database is. Raises RequestError where one is not as it was exported."""
+    sums: dict[str, str] = {}
+    with _read(file) as archive:
+        for name, content in _members(file, archive):
+            if name == _SUMS:
+                if content.read() != _sums(sums).encode():
+                    raise _no_export(file)
+                return [folder / Path(one).name for one in sums if one != _DATABASE]
+            sums[name] = _copied(file, folder, name, content, first=not sums)
+    raise _no_export(file)
+
+
+def _copied(file: Path, folder: Path, name: str, content: IO[bytes], first: bool) -> str:
+    """Its SHA-256."""
+    artifact = _FILE.fullmatch(name)
+    copy = folder / Path(name).name
+    if (name == _DATABASE) != first or copy.exists() or not (first or artifact):
+        raise _no_export(file)
+    with copy.open("wb") as out:
+        copyfileobj(content, out)
+    sha256 = sha256_of_file(copy)
+    if first:
+        _check_version(file, copy)
+    if artifact and artifact[2] == _MODEL and artifact[1] != sha256:
+        raise RequestError(f"{file}: artifact {artifact[1][:12]}… is not what its name says; have it exported again.")
+    return sha256
 
 
 @contextmanager
@@ -132,13 +172,7 @@ def _no_export(file: Path) -> RequestError:
     )
 
 
-def _take_database(file: Path, members: Iterator[tuple[str, IO[bytes]]], database: Path) -> None:
-    """The first of the members, into a file of its own. Raises RequestError where it is something else."""
-    name, content = next(members, ("", BytesIO()))
-    if name != _DATABASE:
-        raise _no_export(file)
-    with database.open("wb") as copy:
-        copyfileobj(content, copy)
+def _check_version(file: Path, database: Path) -> None:
     if (schema := _schema(file, database)) > HEAD:
         raise RequestError(
             f"{file}: was exported by a newer version of the harness (schema {schema}, this one knows up to {HEAD}); "
@@ -157,20 +191,15 @@ def _schema(file: Path, database: Path) -> str:
     return str(schema)
 
 
-def _save(file: Path, files: ArtifactFiles, name: str, content: bytes) -> bool:
+def _save(files: ArtifactFiles, one: Path) -> bool:
     """Whether it is an artifact that was not here."""
-    found = _FILE.fullmatch(name)
-    if found is None:
-        raise _no_export(file)
-    sha256, suffix = found.groups()
-    if suffix == _PROBE:
+    sha256 = one.name.partition(".")[0]
+    if one.name.endswith(_PROBE):
         if files.probe(sha256) is None:
-            files.save_probe(sha256, content)
+            files.save_probe(sha256, one.read_bytes())
         return False
-    if sha256_of(content) != sha256:
-        raise RequestError(f"{file}: artifact {sha256[:12]}… is not what its name says; have it exported again.")
     missing = files.state(sha256) is not FileState.WHOLE
-    files.save(content)
+    files.save(one.read_bytes())
     return missing
 
 
@@ -184,7 +213,8 @@ def _rows(file: Path, database: Path) -> Iterator[Connection]:
     try:
         with engine.connect() as source:
             yield source
-    except DBAPIError as error:
-        raise RequestError(f"{file}: its rows can't be taken in: {first_line(error.orig)}.") from error
+    except (StatementError, ValueError, TypeError) as error:
+        words = first_line(error.orig if isinstance(error, StatementError) and error.orig else error)
+        raise RequestError(f"{file}: its rows can't be taken in: {words}; nothing was imported.") from error
     finally:
         engine.dispose()

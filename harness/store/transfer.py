@@ -107,6 +107,7 @@ def merge(source: Connection, target: Connection, wanted: Wanted) -> dict[str, i
     _take_curves(chunks, target, taken)
     numbers = {table: _take_numbered(chunks, target, table, key) for table, key in _KEYS.items()}
     _take_runs(chunks, target, numbers[measurements])
+    _withdraw(chunks, target)
     return {name: count - before[name] for name, count in _counts(target).items()}
 
 
@@ -152,6 +153,15 @@ def _take_runs(chunks: Chunks, target: Connection, measured: Mapping[int, int]) 
         of_new = (row for row in rows if row["measurement_id"] in measured)
         if new := [{**_unnumbered(row), "measurement_id": measured[row["measurement_id"]]} for row in of_new]:
             target.execute(insert(runs), new)
+
+
+def _withdraw(chunks: Chunks, target: Connection) -> None:
+    """A measurement that no longer counts there counts no longer here."""
+    columns = [measurements.c[name] for name in _KEYS[measurements]]
+    for rows in chunks(measurements):
+        for row in (row for row in rows if not row["valid"]):
+            same = (column == row[column.name] for column in columns)
+            target.execute(update(measurements).where(*same).values(valid=False))
 
 
 def _unnumbered(row: Row) -> Row:

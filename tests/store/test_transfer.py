@@ -1,7 +1,9 @@
 """Rows and artifacts of one workspace in another: nothing twice, nothing lost, whichever database either has."""
 
 import io
+import random
 import sqlite3
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,10 +18,11 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed, Reason, RequestError
+from harness.core.ids import sha256_of
 from harness.core.published import Published
 from harness.core.sweep import Precision
 from harness.store.archive import Moved, export, import_file
@@ -27,6 +30,7 @@ from harness.store.artifacts import ArtifactFiles
 from harness.store.cases import CaseRows
 from harness.store.database import open_database, writing
 from harness.store.published import PublishedRows
+from harness.store.reading import results
 from harness.store.tables import artifacts, measurements, metadata, runs, trials
 from harness.store.transfer import MOVES, STAYS, everything, merge, of_sweep, snapshot
 from harness.store.trials import TrialRows
@@ -296,7 +300,14 @@ def identities(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def archive_of(file: Path, members: dict[str, bytes]) -> Path:
-    with zstandard.open(file, "wb") as packed, tarfile.open(fileobj=packed, mode="w|") as archive:
+    """With sums that are right."""
+    content = {name: data for name, data in members.items() if name != "SHA256SUMS"}
+    sums = "".join(f"{sha256_of(data)}  {name}\n" for name, data in content.items())
+    return packed(file, {**content, "SHA256SUMS": sums.encode()})
+
+
+def packed(file: Path, members: dict[str, bytes]) -> Path:
+    with zstandard.open(file, "wb") as out, tarfile.open(fileobj=out, mode="w|") as archive:
         for name, data in members.items():
             about = tarfile.TarInfo(name)
             about.size = len(data)
@@ -316,7 +327,7 @@ def test_an_artifact_that_is_not_what_its_name_says_is_refused_whole(here: Place
     archive_of(file, {**members, name: b"something else"})
     with pytest.raises(RequestError, match="is not what its name says; have it exported again"):
         there.take(file)
-    assert not any(content(there.engine).values())
+    assert_nothing_of_it_is(there)
 
 
 @pytest.mark.parametrize("name", ["../../outside.tflite", "artifacts/short.tflite", "notes.txt"])
@@ -326,6 +337,72 @@ def test_what_no_export_holds_is_refused(here: Place, there: Place, file: Path, 
     with pytest.raises(RequestError, match="is damaged, or is nothing that `harness export` wrote"):
         there.take(file)
     assert not any(content(there.engine).values())
+
+
+def assert_nothing_of_it_is(there: Place) -> None:
+    assert not any(content(there.engine).values())
+    assert not list(there.files.path("0" * 64).parents[1].rglob("*.*"))
+
+
+def test_sums_that_others_can_check(here: Place, file: Path, tmp_path: Path) -> None:
+    here.export(file)
+    with zstandard.open(file, "rb") as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
+        archive.extractall(tmp_path, filter="data")
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_file_of_which_a_bit_has_turned_is_refused_or_taken_as_it_was(here: Place, there: Place, file: Path) -> None:
+    here.export(file)
+    whole = file.read_bytes()
+    refused = 0
+    for bit in random.Random(0).sample(range(8 * len(whole)), 40):
+        turned = bytearray(whole)
+        turned[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(turned)
+        try:
+            there.take(file)
+        except RequestError:
+            refused += 1
+            assert_nothing_of_it_is(there)
+        else:
+            assert content(there.engine) == content(here.engine)
+            break  # from here on it would all be there already
+    assert refused
+
+
+def test_a_tar_that_ends_between_its_files_is_refused(here: Place, there: Place, file: Path) -> None:
+    here.export(file)
+    members = list(members_of(file).items())
+    for end in range(len(members)):
+        packed(file, dict(members[:end]))
+        with pytest.raises(RequestError, match="is damaged"):
+            there.take(file)
+    assert_nothing_of_it_is(there)
+
+
+def test_rows_that_do_not_fit_are_refused_in_a_sentence(here: Place, there: Place, file: Path) -> None:
+    here.export(file)
+    change(file, "UPDATE measurements SET latency_us = 'fast'")
+    with pytest.raises(RequestError, match=r"its rows can't be taken in: .*; nothing was imported\."):
+        there.take(file)
+    assert_nothing_of_it_is(there)
+
+
+def test_a_measurement_that_was_withdrawn_there_counts_no_longer_here(here: Place, there: Place, file: Path) -> None:
+    here.export(file)
+    there.take(file)
+    counted = len(results(there.engine))
+    with here.engine.begin() as connection:
+        one = connection.scalar(select(measurements.c.id).limit(1))
+        connection.execute(update(measurements).where(measurements.c.id == one).values(valid=False))
+    here.export(file)
+    assert total(there.take(file)) == 0
+    assert len(results(there.engine)) == counted - 1
+    assert content(there.engine) == content(here.engine)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -348,19 +425,19 @@ def test_other_files_are_no_exports(there: Place, tmp_path: Path) -> None:
         there.take(tmp_path / "missing.tar.zst")
 
 
-def schema(file: Path, revision: str) -> None:
-    """Gives an export another schema's number."""
+def change(file: Path, sql: str) -> None:
+    """The rows of an export."""
     members = members_of(file)
     database = file.with_suffix(".db")
     database.write_bytes(members["harness.db"])
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+        connection.execute(sql)
     archive_of(file, {**members, "harness.db": database.read_bytes()})
 
 
 def test_an_export_of_a_newer_version_is_refused(here: Place, there: Place, file: Path) -> None:
     here.export(file)
-    schema(file, "9999")
+    change(file, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(RequestError, match=r"newer version of the harness \(schema 9999, .*; upgrade the harness"):
         there.take(file)
 

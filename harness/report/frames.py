@@ -1,7 +1,8 @@
 """The database as pandas data frames, for notebooks: neither TensorFlow nor Ray is imported.
 
-A `workspace` is a folder (as HARNESS_HOME), a database's URL, or None for the one that the environment names. It is
-only read, but for a database of an older version, which is upgraded first. Raises WorkspaceError where there is none.
+A `workspace` is a folder (as HARNESS_HOME), its SQLite file, a database's URL, or None for the one that the environment
+names. It is only read, but for a database of an older version, which is upgraded first. Raises WorkspaceError where
+there is none.
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.comparison import Comparison, Estimate
-from harness.core.errors import RequestError
+from harness.core.errors import RequestError, first_line
 from harness.pipeline.comparing import comparisons
 from harness.report.variants import labels
 from harness.store import reading as stored
@@ -92,6 +93,34 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
         return of_comparisons(comparisons(reader, stored.results(reader), baseline, candidate))
 
 
+def twins(workspace: Path | str | None = None) -> pd.DataFrame:
+    """Each binary result beside its float32 twin, as `compare("float32", "binary")` has them; no row where none is.
+
+    Where two people trained one trial, and its artifacts differ, the one that was measured last on a device counts.
+    """
+    with reading(workspace) as reader:
+        return twins_among(reader, results_of(reader))
+
+
+def twins_among(reader: "Engine", rows: pd.DataFrame) -> pd.DataFrame:
+    """Those among these rows of `results`."""
+    held = rows[rows["precision"].isin(["float32", "binary"])].drop_duplicates(["case_id", "trial"])
+    place = [held[name] for name in ("device", "threads", "twin", "format", "precision")]
+    newest = held.sort_values("measured_at").groupby(place)["artifact"].transform("last")
+    once = held[held["artifact"] == newest[held.index]]
+    told = once.assign(measured_at=[at.isoformat() for at in once["measured_at"]])
+    try:
+        return of_comparisons(comparisons(reader, records(told, list(told.columns)), "float32", "binary"))
+    except RequestError:  # nothing was measured so
+        return pd.DataFrame()
+
+
+def records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[Any, Any]]:
+    """What is missing is None."""
+    plain = rows[list(columns)].astype(object)
+    return list(plain.where(plain.notna(), None).to_dict("records"))
+
+
 def of_comparisons(found: Sequence[Comparison]) -> pd.DataFrame:
     """A row for each of at least one."""
     names = labels([one.pair.candidate for one in found])
@@ -123,7 +152,8 @@ def _url(workspace: Path | str | None) -> str:
         return Workspace.from_environment().database_url
     if "://" in str(workspace):
         return str(workspace)
-    return f"sqlite:///{Path(workspace).absolute() / 'harness.db'}"
+    given = Path(workspace).absolute()
+    return f"sqlite:///{given if given.is_file() else given / 'harness.db'}"
 
 
 def _frame(rows: stored.Rows) -> pd.DataFrame:
@@ -134,11 +164,19 @@ def _frame(rows: stored.Rows) -> pd.DataFrame:
 def _typed(column: "pd.Series[Any]") -> "pd.Series[Any]":
     name = str(column.name)
     if name.endswith("_at"):
-        return pd.to_datetime(column, utc=True, format="ISO8601").dt.as_unit("us")
+        return _times(column)
     if name in _BOOLEANS:
         return column.astype("boolean")
     held = pd.api.types.infer_dtype(column, skipna=True)
     return column.astype(_kind_of(name) if held == "empty" else _KINDS.get(held, "object"))
+
+
+def _times(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    try:
+        return pd.to_datetime(column, utc=True, format="ISO8601").dt.as_unit("us")
+    except (ValueError, TypeError) as error:
+        words = "whoever wrote that row, it was not the harness; correct or delete it"
+        raise RequestError(f"{column.name}: {first_line(error)}; {words}.") from error
 
 
 def _kind_of(name: str) -> str:

@@ -1,18 +1,21 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert, select
 
+from harness import report
 from harness.core.bench import Case
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
 from harness.report import compare, expanded, query, results
 from harness.store.cases import CaseRows
 from harness.store.database import open_database
+from harness.store.tables import artifacts, trial_artifacts
 from harness.store.trials import TrialRows
 from tests.store.examples import make_artifact, make_case, measured, stored_trial
 
@@ -168,3 +171,42 @@ def test_without_pandas_it_says_what_to_install() -> None:
     ended = subprocess.run([sys.executable, "-c", WITHOUT_PANDAS], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "pip install 'bnn-harness[frames]'" in ended.stderr.splitlines()[-1]
+
+
+def test_twins_are_what_compare_finds_and_none_where_nothing_was_measured_so(
+    twins: Path, engine: Engine, tmp_path: Path
+) -> None:
+    pd.testing.assert_frame_equal(report.twins(twins), compare("float32", "binary", twins))
+    nothing = tmp_path / "nothing"
+    open_database(f"sqlite:///{nothing / 'harness.db'}").dispose()
+    assert report.twins(nothing).empty
+
+
+def test_of_two_artifacts_of_one_trial_twins_has_the_one_that_was_measured_last(twins: Path, engine: Engine) -> None:
+    """Two people may train one trial; compare asks which of the two is meant."""
+    _, outcome = stored_trial(engine, precision=Precision.BINARY)
+    other = replace(make_artifact(b"another machine's"), accuracy=0.8)
+    with engine.begin() as connection:
+        of_first = select(trial_artifacts).where(trial_artifacts.c.artifact == outcome.artifacts[0].sha256)
+        row = dict(connection.execute(of_first).mappings().one())
+        first = dict(
+            connection.execute(select(artifacts).where(artifacts.c.sha256 == row["artifact"])).mappings().one()
+        )
+        connection.execute(insert(artifacts), {**first, "sha256": other.sha256})
+        connection.execute(insert(trial_artifacts), {**row, "artifact": other.sha256})
+    measure(engine, make_case(other.sha256, "pi4"), 50.0)
+    with pytest.raises(RequestError, match="selects several artifacts on pi4"):
+        compare("float32", "binary", twins)
+    found = report.twins(twins).set_index("device")["candidate_artifact"]
+    assert found.to_dict() == {"pi4": other.sha256, "pi5": outcome.artifacts[0].sha256}
+
+
+def test_a_workspace_may_be_named_by_its_database_file(twins: Path) -> None:
+    assert len(results(twins / "harness.db")) == len(results(twins))
+
+
+def test_a_time_that_is_none_is_told(twins: Path, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE measurements SET measured_at = 'yesterday'")
+    with pytest.raises(RequestError, match=r"measured_at: .*yesterday.*it was not the harness"):
+        results(twins)

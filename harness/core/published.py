@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from harness.core.bench import MOST_THREADS, STRICT
 
@@ -24,5 +24,5 @@ class Published:
     source: Annotated[str, MinLen(1), MaxLen(500)]
     dated: date
     accuracy: Annotated[float, Ge(0), Le(1)] | None = None
-    size_bytes: Annotated[int, Gt(0)] | None = None
+    size_bytes: Annotated[int, Gt(0), Lt(2**63)] | None = None
     __pydantic_config__ = STRICT

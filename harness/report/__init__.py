@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.report.frames import compare, expanded, query, results
+    from harness.report.frames import compare, expanded, query, results, twins
 
-__all__ = ["compare", "expanded", "query", "results"]
+__all__ = ["compare", "expanded", "query", "results", "twins"]
 
 
 def __getattr__(name: str) -> Any:

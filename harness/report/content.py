@@ -10,9 +10,7 @@ import pandas as pd
 
 from harness.core.errors import RequestError
 from harness.core.units import counted
-from harness.pipeline.comparing import comparisons
-from harness.report.figures import records
-from harness.report.frames import answer, of_comparisons, reading, results_of
+from harness.report.frames import answer, reading, results_of, twins_among
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -37,9 +35,11 @@ _MADE_BY = "SELECT DISTINCT harness_version FROM measurements ORDER BY harness_v
 class Content:
     """Of the devices `names`; `left_out` says what else is not here.
 
-    `measured` are the artifacts that have a number on them, `troubles` what the others wait for.
+    `extremes` are of all their results, `results` the newest; `measured` are the artifacts that have a number on them,
+    `troubles` what the others wait for.
     """
 
+    extremes: pd.DataFrame
     results: pd.DataFrame
     pairs: pd.DataFrame
     measured: pd.DataFrame
@@ -76,8 +76,9 @@ def _content(reader: "Engine", sweep: str, device: str) -> Content:
     trained = ask("curves", sweep=sweep)
     curves = newest_curves(trained, ask("sweeps"))
     return Content(
+        extremes=extremes(everything),
         results=rows,
-        pairs=_twins(reader, rows),
+        pairs=twins_among(reader, rows),
         measured=everything[["device", "artifact"]],
         troubles=_of(ask("coverage", sweep=sweep, device=device), shown),
         curves=curves,
@@ -98,11 +99,18 @@ def _everything(reader: "Engine", sweep: str, devices: Sequence[str]) -> pd.Data
     return pd.concat(of_each, ignore_index=True)
 
 
+def extremes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each device and data set, the result that is the most accurate, the fastest and the newest."""
+    places = rows[rows["accuracy"].notna()].groupby(["device", "dataset"])
+    return rows.loc[[*places["accuracy"].idxmax(), *places["latency_us"].idxmin(), *places["measured_at"].idxmax()]]
+
+
 def newest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each device, the results that were measured last."""
-    kept = (
-        rows.sort_values("measured_at", ascending=False, kind="stable").groupby("device", sort=False).head(MOST_RESULTS)
-    )
+    """Of each device, the results that were measured last; those of twins stay together."""
+    last = rows.assign(twin=rows["twin"].fillna(rows["artifact"]))
+    last["last_at"] = last.groupby(["device", "twin"])["measured_at"].transform("max")
+    order = last.sort_values(["last_at", "twin"], ascending=[False, True], kind="stable")
+    kept = rows.loc[order.groupby("device", sort=False).head(MOST_RESULTS).index]
     return kept.sort_values(["device", "threads", "size_bytes", "artifact"]).reset_index(drop=True)
 
 
@@ -135,16 +143,6 @@ def _left_out(known: pd.DataFrame, rows: pd.DataFrame, devices: int) -> tuple[st
 def _untold(trained: pd.DataFrame, curves: pd.DataFrame) -> tuple[str, ...]:
     trials, of_all = curves["trial"].nunique(), trained["trial"].nunique()
     return () if trials == of_all else (f"Curves of {trials} of {of_all} trials are shown, of the newest sweeps.",)
-
-
-def _twins(reader: "Engine", shown: pd.DataFrame) -> pd.DataFrame:
-    """Binary against float32 among these rows, as `harness compare float32 binary` finds it."""
-    once = shown.drop_duplicates(["case_id", "trial"])
-    rows = records(once.assign(measured_at=[at.isoformat() for at in once["measured_at"]]), list(shown.columns))
-    try:
-        return of_comparisons(comparisons(reader, rows, "float32", "binary"))
-    except RequestError:  # there are no such twins, which the figure says in its own words
-        return pd.DataFrame()
 
 
 def facts_of(devices: pd.DataFrame) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 from harness.core.units import counted, show_bytes, show_percent, show_us
 from harness.report import figures
 from harness.report.content import Content, facts_of
-from harness.report.figures import records
+from harness.report.frames import records
 from harness.report.reproduce import bench_command, submit_command
 from harness.report.sections import sections, twins_of
 
@@ -70,19 +70,17 @@ def _with_code(text: str) -> Markup:
 
 def _glance(shown: Content) -> Iterator[dict[str, Any]]:
     """A line a device and data set: its best variants, and how binary does there."""
-    rows = shown.results
-    if rows.empty:
+    if shown.extremes.empty:
         return
-    named = rows.assign(variant=figures.variants(rows))
+    named = shown.extremes.assign(variant=figures.variants(shown.extremes))
+    rows = shown.results
     for (device, dataset), same in named.groupby(["device", "dataset"], sort=True):
-        best, fastest = same.iloc[same["accuracy"].argmax()], same.iloc[same["latency_us"].argmin()]
-        pairs = twins_of(shown.pairs, same)
+        pairs = twins_of(shown.pairs, rows[(rows["device"] == device) & (rows["dataset"] == dataset)])
         yield {
             "device": device,
             "dataset": dataset,
-            "results": len(same),
-            "best": best,
-            "fastest": fastest,
+            "best": same.iloc[same["accuracy"].argmax()],
+            "fastest": same.iloc[same["latency_us"].argmin()],
             "speed_up": (1 / pairs["ratio"]).describe() if len(pairs) else None,
             "measured_at": same["measured_at"].max(),
         }

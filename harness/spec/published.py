@@ -53,6 +53,9 @@ def _check_heading(file: Path, heading: Sequence[str]) -> None:
 def _published(where: str, heading: Sequence[str], cells: Sequence[str]) -> Published:
     if len(cells) != len(heading):
         raise SpecError(f"{where}: has {len(cells)} cells, but the heading {len(heading)}; quote what holds a comma.")
+    for name, cell in zip(heading, cells, strict=True):
+        if not cell.isprintable():
+            raise SpecError(f"{where}: {name} is {cell!r}, which can't be shown in a line; leave out what is no text.")
     told = {name: cell for name, cell in zip(heading, cells, strict=True) if cell}
     try:
         return _NUMBERS.validate_strings(told, strict=True)

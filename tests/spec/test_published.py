@@ -42,6 +42,7 @@ def test_a_spreadsheets_byte_order_mark_is_no_name(tmp_path: Path) -> None:
         ("0.633", "63.3", "accuracy is '63.3', but has to be less than or equal to 1, as a share of 1"),
         ("binary", "ternary", "precision is 'ternary', but has to be 'float32', 'float16', 'int8' or 'binary'"),
         (",4,", ",4.5,", "threads is '4.5', but has to be a valid integer"),
+        ("QuickNet", "Quick\0Net", "model is 'Quick\\x00Net', which can't be shown in a line"),
         ("2021-06-11", "June", "dated is 'June', but has to be a valid date in the format YYYY-MM-DD"),
         ('"A paper, 2021"', "A paper, 2021", "has 9 cells, but the heading 8; quote what holds a comma"),
     ],
@@ -69,6 +70,11 @@ def test_a_wrong_heading_is_told(tmp_path: Path, heading: str, told: str) -> Non
     with pytest.raises(SpecError) as caught:
         read_published(file)
     assert str(caught.value).startswith(f"{file}:1: {told}")
+
+
+def test_a_size_that_no_database_holds_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="size_bytes is '99999999999999999999', but has to be less than"):
+        read_published(file_of(tmp_path, f"{HEADING},size_bytes", f"{LINE},99999999999999999999"))
 
 
 def test_a_heading_without_numbers_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Data frames → figures of what was trained and measured. The notebooks and the page of `harness report` share them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from harness.core.units import show_bytes, show_percent, show_us
+from harness.report.frames import records
 from harness.report.style import (
     BLUE,
     GREY,
@@ -61,7 +62,7 @@ def trade_offs(rows: pd.DataFrame, against: str = "latency_us") -> go.Figure:
     for index, (_, panel) in enumerate(found):
         for trace in (_front_line(panel, cost), *_points(panel, cost, len(known))):
             figure.add_trace(trace, **place(figure, index))
-        figure.update_xaxes(cost.ticks(cost.values(panel)), **place(figure, index))
+        figure.update_xaxes(cost.around(_reached(panel, cost)), **place(figure, index))
     figure.update_xaxes(cost.settings()).update_yaxes(ACCURACY.settings())
     return legend(alike(figure), {**PRECISIONS, _OWN: OWN_MODEL})
 
@@ -127,17 +128,16 @@ def _interval(rows: pd.DataFrame, cost: Axis) -> dict[str, Any] | None:
     return {"type": "data", "symmetric": False, "array": high - middle, "arrayminus": middle - low, "thickness": 1}
 
 
+def _reached(rows: pd.DataFrame, cost: Axis) -> Any:
+    """All that is drawn along the axis: the values and the ends of their intervals."""
+    return floats(rows, [cost.column, *_BOUNDS.get(cost.column, ())]) * cost.scale
+
+
 _OWN = "own model"
 _HOVERED = (
     "variant", "precision", "trial", "artifact", "device", "threads", "latency_us", "latency_low_us", "latency_high_us",
     "accuracy", "size_bytes", "quality",
 )  # fmt: skip
-
-
-def records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[Any, Any]]:
-    """What is missing is None."""
-    plain = rows[list(columns)].astype(object)
-    return list(plain.where(plain.notna(), None).to_dict("records"))
 
 
 def _hover(row: dict[str, Any]) -> str:
@@ -180,10 +180,11 @@ def binary_against_float(pairs: pd.DataFrame) -> go.Figure:
     for index, (_, panel) in enumerate(panels):
         for verdict, same in panel.groupby("verdict", sort=True):
             figure.add_trace(_speed_ups(same, verdict, len(known)), **place(figure, index))
-        figure.update_xaxes(_TWIN.ticks(_TWIN.values(panel)), **place(figure, index))
+        figure.update_xaxes(_TWIN.around(_TWIN.values(panel)), **place(figure, index))
     figure.add_hline(y=1, line={"color": GREY, "dash": "dash", "width": 1.5})
     figure.update_xaxes(_TWIN.settings())
-    figure.update_yaxes(_SPEED_UP.settings(), **_SPEED_UP.ticks(1 / floats(known, "ratio")))
+    reached = np.append(1 / floats(known, ["ratio", "ratio_low", "ratio_high"]), 1.0)
+    figure.update_yaxes(_SPEED_UP.settings(), **_SPEED_UP.around(reached))
     return once(alike(figure))
 
 
@@ -241,7 +242,7 @@ def smaller_for_points(pairs: pd.DataFrame) -> go.Figure:
         row=1,
         col=1,
     )
-    figure.update_xaxes(_SMALLER.settings(), **_SMALLER.ticks(1 / floats(known, "size_ratio")))
+    figure.update_xaxes(_SMALLER.settings(), **_SMALLER.around(1 / floats(known, "size_ratio")))
     figure.update_yaxes(_POINTS.settings())
     return once(figure)
 

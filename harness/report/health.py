@@ -1,6 +1,6 @@
 """Data frames → figures of the fleet: what has been measured, how the devices are, where an artifact's time goes."""
 
-from textwrap import wrap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from harness.report.style import (
     BLUE,
     GREY,
     ORANGE,
+    ROOM,
     SKY,
     VERMILION,
     Look,
     floats,
     grid,
     legend,
+    names,
     once,
     place,
     safe,
@@ -26,7 +28,8 @@ from harness.report.style import (
     sentence,
 )
 
-_ROW_PX, _BAR_PX, _FRAME_PX, _LABEL = 26, 36, 110, 20
+_ROW_PX, _FRAME_PX = 36, 50  # a row has room for a name of two lines
+_DAYS, _MINUTES = pd.Timedelta(hours=36), pd.Timedelta(minutes=30)
 # In the order in which they are stacked; patterns tell them apart without colour.
 STATES = {
     "measured": (BLUE, ""),
@@ -60,8 +63,10 @@ def coverage(troubles: pd.DataFrame, measured: pd.DataFrame) -> go.Figure:
     states = pd.concat([good.assign(state="measured"), troubles.assign(state=troubles["state"].str.split(":").str[0])])
     if states.empty:
         return sentence(_UNBENCHED)
-    table = states.assign(device=states["device"].map(safe)).groupby(["device", "state"]).size().unstack(fill_value=0)
-    return _stacked(table[[state for state in STATES if state in table]], STATES, "artifacts (number)", "")
+    table = states.groupby(["device", "state"]).size().unstack(fill_value=0)
+    figure = _tall(table.index).update_layout(barmode="stack")
+    figure.add_traces(_bars(table[[state for state in STATES if state in table]], STATES, ""))
+    return once(figure.update_xaxes(title_text="artifacts (number)"))
 
 
 def freshness(rows: pd.DataFrame) -> go.Figure:
@@ -71,19 +76,25 @@ def freshness(rows: pd.DataFrame) -> go.Figure:
     days = rows["measured_at"].dt.floor("D").rename("day")
     counts = rows.groupby([rows["device"], days]).size().rename("cases").reset_index()
     size = 8 + 22 * np.sqrt(counts["cases"] / counts["cases"].max())
-    figure = _tall([""], counts["device"].nunique())
+    figure = _tall(counts["device"].unique())
     figure.add_trace(
         go.Scatter(
             x=counts["day"],
-            y=counts["device"].map(safe),
+            y=counts["device"],
             mode="markers",
             marker={"color": BLUE, "size": size, "opacity": 0.75},
             customdata=counts["cases"],
             hovertemplate="%{y}, %{x|%Y-%m-%d}: %{customdata} results<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", type="category")
-    return once(figure.update_xaxes(title_text="day measured (UTC)"))
+    return once(figure.update_xaxes(_around(counts["day"], _DAYS), title_text="day measured (UTC)"))
+
+
+def _around(times: pd.Series, room: pd.Timedelta) -> dict[str, Any]:
+    """The range of a time axis, with `room` or more on either side: around one moment plotly's own is microseconds."""
+    first, last = times.min(), times.max()
+    room = max(room, ROOM * (last - first))
+    return {"range": [first - room, last + room], "nticks": 4}
 
 
 def canary_trend(canaries: pd.DataFrame) -> go.Figure:
@@ -91,21 +102,25 @@ def canary_trend(canaries: pd.DataFrame) -> go.Figure:
 
     The band is what may be noise, ± 5 %. Hollow markers were disturbed.
     """
-    return _canary_panels(canaries, "measured_at").update_xaxes(title_text="measured at (UTC)")
+    known = canaries[canaries["latency_us"].notna()]
+    if known.empty:
+        return sentence(_NO_CANARY)
+    figure = _canary_panels(known, "measured_at")
+    return figure.update_xaxes(_around(known["measured_at"], _MINUTES), title_text="measured at (UTC)")
 
 
 def temperature_against_latency(canaries: pd.DataFrame) -> go.Figure:
     """The same by the device's temperature: what slows down as it warms is throttled."""
-    known = canaries[canaries["temperature_c"].notna()]
-    if known.empty and len(canaries):
+    timed = canaries[canaries["latency_us"].notna()]
+    if timed.empty:
+        return sentence(_NO_CANARY)
+    known = timed[timed["temperature_c"].notna()]
+    if known.empty:
         return sentence("These devices tell no temperature: `harness devices facts ID` shows the sensors found.")
     return _canary_panels(known, "temperature_c").update_xaxes(title_text="temperature (°C)")
 
 
-def _canary_panels(canaries: pd.DataFrame, against: str) -> go.Figure:
-    known = canaries[canaries["latency_us"].notna()]
-    if known.empty:
-        return sentence(_NO_CANARY)
+def _canary_panels(known: pd.DataFrame, against: str) -> go.Figure:
     panels = list(known.groupby("device", sort=True))
     figure = grid([name for name, _ in panels])
     for index, (_, panel) in enumerate(panels):
@@ -152,10 +167,10 @@ def noise(rows: pd.DataFrame) -> go.Figure:
         )
     width = 100 * (known["latency_high_us"] - known["latency_low_us"]) / known["latency_us"]
     parts = width.groupby(known["device"]).quantile([0.1, 0.25, 0.5, 0.75, 0.9]).unstack()
-    figure = _tall([""], len(parts))
+    figure = _tall(parts.index)
     figure.add_trace(
         go.Box(
-            y=[safe(device) for device in parts.index],
+            y=list(parts.index),
             lowerfence=parts[0.1],
             q1=parts[0.25],
             median=parts[0.5],
@@ -165,8 +180,7 @@ def noise(rows: pd.DataFrame) -> go.Figure:
             marker_color=BLUE,
         )
     )
-    figure.update_yaxes(autorange="reversed", type="category")
-    return once(figure.update_xaxes(title_text="95 % interval (% of the median)", rangemode="tozero"))
+    return once(figure.update_xaxes(title_text="95 % interval<br>(% of the median)", rangemode="tozero"))
 
 
 def anatomy(profile: pd.DataFrame, rows: pd.DataFrame) -> go.Figure:
@@ -176,30 +190,20 @@ def anatomy(profile: pd.DataFrame, rows: pd.DataFrame) -> go.Figure:
     """
     if profile.empty:
         return sentence("No operator has been timed yet: `harness bench --sweep NAME --profile` notes them.")
-    names = dict(zip(rows["artifact"], variants(rows) + " " + rows["precision"].fillna(""), strict=True))
-    named = profile["artifact"].map(names).fillna(profile["artifact"].str[:12])
+    known = dict(zip(rows["artifact"], variants(rows) + " " + rows["precision"].fillna(""), strict=True))
+    named = profile["artifact"].map(known).fillna(profile["artifact"].str[:12])
     threads = profile["threads"].map(lambda count: "" if count == 1 else f", {count} threads")
-    bars = profile.assign(bar=(named + threads).map(_in_lines), share=100 * profile["time_share"])
+    bars = profile.assign(bar=profile["artifact"] + threads, name=named + threads, share=100 * profile["time_share"])
     panels = list(bars.groupby("device", sort=True))
     most = max(panel["bar"].nunique() for _, panel in panels)
-    figure = grid([name for name, _ in panels], columns=1, row_px=_BAR_PX * most + 60)
+    figure = grid([name for name, _ in panels], columns=1, row_px=_ROW_PX * most + 60)
     for index, (_, panel) in enumerate(panels):
-        table = panel.pivot_table(index="bar", columns="role", values="share", aggfunc="sum", fill_value=0)
+        table = panel.pivot_table("share", ["name", "bar"], "role", "sum", fill_value=0).droplevel("name")
         for trace in _bars(table[[role for role in _ROLES if role in table]], _ROLES, " %"):
             figure.add_trace(trace, **place(figure, index))
-    figure.update_layout(barmode="stack").update_yaxes(autorange="reversed", type="category")
+    once_each = bars.drop_duplicates("bar")
+    figure.update_layout(barmode="stack").update_yaxes(names(once_each["bar"], once_each["name"]))
     return once(figure.update_xaxes(title_text="share of time (%)", range=[0, 100]))
-
-
-def _in_lines(name: str) -> str:
-    """A bar's name, which else would leave the bar no room on a narrow screen."""
-    return "<br>".join(safe(line) for line in wrap(name, _LABEL)[:2])
-
-
-def _stacked(table: pd.DataFrame, looks: dict[str, tuple[str, str]], title: str, unit: str) -> go.Figure:
-    figure = _tall([""], len(table)).add_traces(_bars(table, looks, unit)).update_layout(barmode="stack")
-    figure.update_yaxes(autorange="reversed", type="category")
-    return once(figure.update_xaxes(title_text=title))
 
 
 def _bars(table: pd.DataFrame, looks: dict[str, tuple[str, str]], unit: str) -> list[go.Bar]:
@@ -219,5 +223,7 @@ def _bars(table: pd.DataFrame, looks: dict[str, tuple[str, str]], unit: str) -> 
     ]
 
 
-def _tall(titles: list[str], rows: int) -> go.Figure:
-    return grid(titles, columns=1, row_px=_ROW_PX * rows + _FRAME_PX - 60)
+def _tall(devices: Sequence[str]) -> go.Figure:
+    """A panel with a row for each device."""
+    figure = grid([""], columns=1, row_px=_ROW_PX * len(devices) + _FRAME_PX)
+    return figure.update_yaxes(names(devices, devices))

@@ -1,9 +1,10 @@
 """How every figure looks: colours and markers that colour-blind people tell apart, on light pages and on dark ones."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from math import ceil, floor, log10
 from textwrap import wrap
 from typing import Any
@@ -20,9 +21,11 @@ _FAINT = "rgba(128, 128, 128, 0.25)"
 MOST_SVG_POINTS = 2_000
 """More points than these are drawn by WebGL, which stays quick with 100,000; but a page can have few such figures."""
 _PANEL_PX, _COLUMN_PX, _LEGEND_PX, _TITLE_PX = 330, 380, 70, 30
-_LONGEST_NAME, _LINE = 40, 44
-_STEPS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
-_ROOM, _FEWEST_MARKS = 1.1, 3
+_LONGEST_NAME, _LINE, _LABEL = 40, 44, 20
+_LEAST_ROOM, ROOM = log10(1.05), 0.08
+"""Left free on either side of the values: a factor of 1.05 or more, and this share of their range for the markers."""
+_APART = 0.22
+"""Of an axis of 250 px that is 55 px, in which `37.5 MB` has room."""
 _PREFIXES = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9))
 
 
@@ -55,10 +58,16 @@ class Axis:
     def settings(self) -> dict[str, Any]:
         return {"title": {"text": f"{self.title} ({self.unit})"}, "type": "log" if self.log else "linear"}
 
-    def ticks(self, values: Any) -> dict[str, Any]:
-        """Of a log axis with these values: plotly's own have no unit between the powers of ten, or are one alone."""
-        marks = _marks(float(np.nanmin(values)), float(np.nanmax(values)))
-        return {"tickvals": marks, "ticktext": [self._mark(mark) for mark in marks]}
+    def around(self, values: Any) -> dict[str, Any]:
+        """Range and ticks of a log axis with these values, of which one or more are above 0.
+
+        Plotly's own ticks have no unit between the powers of ten, or are one alone.
+        """
+        powers = np.log10(values[values > 0])
+        room = max(_LEAST_ROOM, ROOM * float(np.ptp(powers)))
+        low, high = float(powers.min()) - room, float(powers.max()) + room
+        marks = _marks(10.0**low, 10.0**high)
+        return {"range": [low, high], "tickvals": marks, "ticktext": [self._mark(mark) for mark in marks]}
 
     def _mark(self, value: float) -> str:
         """12 ms, 1.5 kB, 0.3 ×."""
@@ -69,28 +78,50 @@ class Axis:
         return floats(rows, self.column) * self.scale
 
 
-def _marks(least: float, most: float) -> list[float]:
-    """Round numbers around these: as few for each power of ten as give three of them or more."""
-    low, high = least / _ROOM, most * _ROOM
-    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
-    for steps in _STEPS:
-        marks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
-        if len(marks) >= _FEWEST_MARKS:
-            return marks
-    step = 10.0 ** floor(log10(high - low))
-    return [step * count for count in range(ceil(low / step), floor(high / step) + 1)]
+def _marks(low: float, high: float) -> list[float]:
+    """Of the rows of round numbers that do not crowd a log axis from `low` to `high`, the one with the most."""
+    apart = (high / low) ** _APART
+    rows = ([mark for mark in row if low <= mark <= high] for row in _round_numbers(low, high))
+    return max((row for row in rows if all(next_ >= mark * apart for mark, next_ in pairwise(row))), key=len)
 
 
-def floats(rows: pd.DataFrame, column: str) -> Any:
-    """As a numpy array; what is missing is NaN."""
-    return rows[column].to_numpy(dtype=float, na_value=float("nan"))
+def _round_numbers(low: float, high: float) -> Iterator[list[float]]:
+    """Every power of ten, every second one, …; their multiples; and steps of one size, for a short axis."""
+    powers = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
+    yield from (powers[::every] for every in range(1, len(powers) + 1))
+    yield from ([digit * power for power in powers for digit in digits] for digits in ((1, 3), (1, 2, 5)))
+    for step in (digit * 10.0 ** (floor(log10(high - low)) - 1) for digit in (1, 2, 5, 10, 20, 50)):
+        yield [step * count for count in range(ceil(low / step), floor(high / step) + 1)]
+
+
+def floats(rows: pd.DataFrame, columns: str | list[str]) -> Any:
+    """As a numpy array, of two dimensions for a list; what is missing is NaN."""
+    return rows[columns].to_numpy(dtype=float, na_value=float("nan"))
 
 
 def safe(text: object) -> str:
     """A name as a figure's text, which otherwise takes some HTML for its own; a very long one loses its middle."""
-    whole = str(text)
-    half = _LONGEST_NAME // 2
-    return escape(whole if len(whole) <= _LONGEST_NAME else f"{whole[:half]}…{whole[-half:]}", quote=False)
+    return escape(_shortened(str(text)), quote=False)
+
+
+def _shortened(name: str) -> str:
+    half = (_LONGEST_NAME - 1) // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
+
+
+def names(keys: Iterable[str], texts: Iterable[str]) -> dict[str, Any]:
+    """A vertical axis with a text for each key, read downwards, whose lines leave half of a phone's screen to the plot.
+
+    Two keys stay apart even where their texts are shortened to the same.
+    """
+    labels = ["<br>".join(escape(line, quote=False) for line in _two_lines(_shortened(text))) for text in texts]
+    return {"type": "category", "autorange": "reversed", "tickvals": list(keys), "ticktext": labels}
+
+
+def _two_lines(name: str) -> list[str]:
+    """Between words where these fill no third line."""
+    lines = wrap(name, _LABEL)
+    return lines if len(lines) <= 2 else [name[:_LABEL], name[_LABEL:]]
 
 
 def scatter(points: int) -> Any:

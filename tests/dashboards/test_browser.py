@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from harness.report.content import Content
+from harness.report.page import page as page_of
+from tests.dashboards.conftest import MADE_AT
 from tests.sample import MODELS, SWEEP
 
 WIDE, NARROW = 1600, 390
@@ -27,6 +29,8 @@ CUT_LABELS = """() => plots.flatMap((place) => {
     return box.width > 0 && cut;
   }).map((label) => `${place.dataset.figure}: ${label.textContent}`);
 })"""
+PLOT_SHARES = """() => [...document.querySelectorAll("#fleet .plot")].map((place) =>
+  place.querySelector(".nsewdrag").getBoundingClientRect().width / place.getBoundingClientRect().width)"""
 CONTRAST = """([color, on]) => {
   const light = (text) => {
     const [r, g, b] = text.match(/[0-9.]+/g).slice(0, 3).map((part) => part / 255)
@@ -83,6 +87,22 @@ def test_it_fits_the_screen_says_nothing_and_asks_for_nothing(opened: Opened) ->
     assert opened.page.evaluate(CUT_LABELS) == []
     assert opened.said == []
     assert [one for one in opened.requests if not one.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_very_long_name_leaves_the_plot_half_of_its_figure_on_a_phone(
+    browser: Browser, shown: Content, tmp_path: Path
+) -> None:
+    file, name = tmp_path / "report.html", "a-board-" + "x" * 192
+    long = {key: getattr(shown, key).replace({"device": {"pi5": name}}) for key in ("results", "measured", "troubles")}
+    file.write_text(page_of(replace(shown, **long), "sample", MADE_AT))
+    page = browser.new_page(viewport={"width": 375, "height": 900})
+    page.goto(file.as_uri())
+    draw_all(page)
+    assert page.evaluate(CUT_LABELS) == []
+    shares = page.evaluate(PLOT_SHARES)
+    assert len(shares) == 3
+    assert min(shares) >= 0.5
+    page.close()
 
 
 def test_what_is_written_and_drawn_can_be_seen(opened: Opened) -> None:

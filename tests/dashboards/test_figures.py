@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -168,14 +169,37 @@ def test_the_drawn_front_is_that_of_its_panel(frames: Frames) -> None:
 
 @given(st.floats(1e-9, 1e9), st.floats(1, 1e6))
 def test_a_log_axis_has_labels_in_its_unit_within_its_range(least: float, times: float) -> None:
-    ticks = Axis("x", "x", "s", si=True, log=True).ticks(np.array([least, least * times]))
-    marks = ticks["tickvals"]
-    assert marks, "at least one"
-    assert all(one < other for one, other in pairwise(marks))
-    assert least / 1.2 <= marks[0]
-    assert marks[-1] <= least * times * 1.2
-    assert all(text.endswith("s") for text in ticks["ticktext"])
-    assert len(set(ticks["ticktext"])) == len(marks)
+    axis = Axis("x", "x", "s", si=True, log=True).around(np.array([least, np.nan, least * times]))
+    marks, (low, high) = [log10(mark) for mark in axis["tickvals"]], axis["range"]
+    assert low < log10(least) <= log10(least * times) < high
+    assert high - low <= 1.2 * log10(times) + 0.05, "it follows the data"
+    assert 1 <= len(marks) <= 5
+    assert low - 1e-9 <= marks[0]
+    assert marks[-1] <= high + 1e-9
+    assert all((other - one) / (high - low) > 0.2 for one, other in pairwise(marks)), "50 of 250 px for each label"
+    assert all(text.endswith("s") for text in axis["ticktext"])
+    assert len(set(axis["ticktext"])) == len(marks)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "labels"),
+    [
+        ([38e6], ["37 MB", "38 MB", "39 MB"]),
+        ([34e6, 40e6], ["35 MB", "40 MB"]),
+        ([1.2e3, 9e3], ["2 kB", "5 kB", "10 kB"]),
+        ([1e3, 1e8], ["10 kB", "1 MB", "100 MB"]),
+    ],
+)
+def test_a_log_axis_has_a_few_round_labels(sizes: list[float], labels: list[str]) -> None:
+    assert Axis("x", "x", "B", si=True, log=True).around(np.array(sizes))["ticktext"] == labels
+
+
+@pytest.mark.parametrize("against", ["latency_us", "energy_uj"])
+def test_intervals_are_within_the_range_of_their_axis(against: str, frames: Frames) -> None:
+    rows = frames["results"].query("device == 'pi5'")
+    low, high = trade_offs(rows, against).layout.xaxis.range
+    ends = [rows[against.replace("_u", f"_{end}_u")].astype(float) * 1e-6 for end in ("low", "high")]
+    assert low < log10(ends[0].min()) < log10(ends[1].max()) < high
 
 
 def test_a_hundred_thousand_results_are_all_there_and_drawn_by_webgl(frames: Frames) -> None:
@@ -229,6 +253,38 @@ def test_freshness_counts_every_result_on_its_day(frames: Frames) -> None:
     assert sum(trace.customdata) == len(frames["results"])
 
 
+def test_a_single_day_has_whole_days_around_it(frames: Frames) -> None:
+    rows = frames["results"].query("device == 'pi5'")
+    axis = freshness(rows).layout.xaxis
+    first, last = (pd.Timestamp(end) for end in axis.range)
+    assert rows["measured_at"].dt.floor("D").nunique() == 1
+    assert last - first == pd.Timedelta(days=3)
+    assert first < rows["measured_at"].min() < last
+    assert (last - first) / axis.nticks > pd.Timedelta(hours=12), "below which plotly marks hours"
+
+
+def test_a_single_canary_has_minutes_around_it(frames: Frames) -> None:
+    one = frames["canaries"].head(1)
+    first, last = (pd.Timestamp(end) for end in canary_trend(one).layout.xaxis.range)
+    assert first < one["measured_at"].iloc[0] < last
+    assert last - first == pd.Timedelta(hours=1)
+
+
+@pytest.mark.parametrize("name", ["coverage", "freshness", "noise"])
+def test_devices_with_long_names_stay_apart_in_short_lines(name: str, frames: Frames) -> None:
+    ids = [f"board-{'x' * 180}-rack-7", f"board-{'x' * 90}y{'x' * 90}-rack-7"]
+    long = {
+        key: frame.assign(device=frame["device"].replace(["pi4-a", "pi4-b"], ids)) if "device" in frame else frame
+        for key, frame in frames.items()
+    }
+    axis = FIGURES[name](long).layout.yaxis
+    assert set(ids) < set(axis.tickvals)
+    assert len(axis.tickvals) == len(MODELS)
+    for text in axis.ticktext:
+        assert len(text.split("<br>")) <= 2
+        assert all(len(line) <= 20 for line in text.split("<br>"))
+
+
 def test_noise_is_five_numbers_a_device(frames: Frames) -> None:
     rows = frames["results"].query("device == 'pi4-b'")
     (box,) = noise(rows).data
@@ -251,9 +307,10 @@ def test_temperature_is_of_the_devices_that_tell_it(frames: Frames) -> None:
     assert "no temperature" in temperature_against_latency(silent).layout.annotations[0].text
 
 
-def test_the_parts_of_an_inference_make_a_whole(frames: Frames) -> None:
+@pytest.mark.parametrize("named", [{}, {"model": "m" * 60, "parameters": "{}"}], ids=["names", "names cut alike"])
+def test_the_parts_of_an_inference_make_a_whole(named: dict[str, str], frames: Frames) -> None:
     profile = frames["op_profile"].query("device == 'pi5'")
-    figure = anatomy(profile, frames["results"])
+    figure = anatomy(profile, frames["results"].assign(**named))
     whole = pd.DataFrame({trace.name: pd.Series(trace.x, trace.y) for trace in figure.data}).sum(axis=1)
     assert len(whole) == profile["artifact"].nunique()
     assert whole.to_list() == pytest.approx([100.0] * len(whole))
@@ -267,7 +324,7 @@ def test_a_name_is_text_whatever_it_looks_like(frames: Frames) -> None:
 
 
 def test_a_very_long_name_keeps_its_ends() -> None:
-    assert safe("a" * 100 + "z" * 100) == "a" * 20 + "…" + "z" * 20
+    assert safe("a" * 100 + "z" * 100) == "a" * 19 + "…" + "z" * 19
 
 
 def test_a_model_of_the_users_own_is_called_by_its_file(frames: Frames) -> None:

@@ -11,7 +11,7 @@ from harness.core.bench import PROTOCOLS, Gates, Protocol
 from harness.core.ids import plain
 from harness.pipeline.sweeps import sweep_of
 from harness.report.content import Content
-from harness.report.figures import records
+from harness.report.frames import records
 from harness.report.reproduce import bench_command, protocol_words, submit_command
 from harness.spec.protocol import protocol_from
 from harness.spec.sweep_file import read_sweep

@@ -25,10 +25,11 @@ measured AS MATERIALIZED (
     GROUP BY m.artifact, m.device
 ),
 failed AS MATERIALIZED (
-    SELECT c.artifact, c.device, max(f.failed_at) AS failed_at, max(f.message) AS message
+    SELECT
+        c.artifact, c.device, f.failed_at, f.message,
+        row_number() OVER (PARTITION BY c.artifact, c.device ORDER BY f.failed_at DESC, f.id DESC) AS age
     FROM failures AS f
     JOIN cases AS c ON c.id = f.case_id
-    GROUP BY c.artifact, c.device
 ),
 asked AS MATERIALIZED (SELECT DISTINCT artifact, device FROM queue),
 known AS (SELECT id FROM devices UNION SELECT device FROM cases),
@@ -55,7 +56,7 @@ states AS (
         END AS state
     FROM wanted AS w
     LEFT JOIN measured AS m ON m.artifact = w.artifact AND m.device = w.device
-    LEFT JOIN failed AS f ON f.artifact = w.artifact AND f.device = w.device
+    LEFT JOIN failed AS f ON f.artifact = w.artifact AND f.device = w.device AND f.age = 1
     LEFT JOIN asked AS q ON q.artifact = w.artifact AND q.device = w.device
 )
 SELECT device, artifact, state, measured_at, CASE WHEN state = 'failed' THEN message END AS message

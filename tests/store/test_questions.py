@@ -138,9 +138,9 @@ def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(engine: Engin
     pi4 = LocalDevice(id="pi4")
     bench(engine, stale, 100.0, at="2026-01-01T00:00:00.000Z")
     bench(engine, good, 100.0, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
-    CaseRows(engine).fail(
-        Case(failed, "pi4", TOOL, PROTOCOLS["quick"]), "ssh", CaseFailed(Reason.TIMEOUT, "Too long.", "")
-    )
+    for message in ("What failed before.", "Too long."):
+        failing = Case(failed, "pi4", TOOL, PROTOCOLS["quick"])
+        CaseRows(engine).fail(failing, "ssh", CaseFailed(Reason.TIMEOUT, message, ""))
     DeviceRows(engine).set_aside(pi4, CaseFailed(Reason.NO_SPACE, "No space left."))
     DeviceRows(engine).want({"pi4": [(queued, PROTOCOLS["quick"])]})
     found = {row["artifact"]: row["state"].partition(":")[0] for row in answer(reader, "coverage")}

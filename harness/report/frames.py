@@ -60,6 +60,7 @@ def results(
 
 
 def results_of(reader: "Engine", **given: str | None) -> pd.DataFrame:
+    """As `results`, of a database that is open."""
     wanted = {column: value for column, value in given.items() if value is not None}
     where = f"WHERE {' AND '.join(f'{column} = :{column}' for column in wanted)}" if wanted else ""
     order = "ORDER BY device, threads, size_bytes, artifact, sweep"
@@ -76,6 +77,7 @@ def query(question: str, workspace: Path | str | None = None, **parameters: Valu
 
 
 def answer(reader: "Engine", question: str, **parameters: Value) -> pd.DataFrame:
+    """As `query`, of a database that is open."""
     named = named_queries().get(question)
     if named is not None:
         return _frame(stored.ask(reader, named.sql, named.values(parameters)))

@@ -1,5 +1,5 @@
 -- The fastest variant of each device and data set, among those that are accurate enough.
--- :min_accuracy share = 0.0 a model of your own, which has none, is in only where this is 0
+-- :min_accuracy share = 0.0 the least that counts; a model of your own, which has none, is in only where this is 0
 -- :precision precision = '' any where it is empty
 WITH ranked AS (
     SELECT

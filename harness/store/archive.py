@@ -52,10 +52,11 @@ def export(engine: Engine, files: ArtifactFiles, file: Path, wanted: Wanted) -> 
         whole = [sha256 for sha256 in made if files.state(sha256) is FileState.WHOLE]
         # The database first: a newer version's is refused before all else.
         members = {_DATABASE: database, **_artifacts(files, whole)}
+        sums = Path(folder) / _SUMS
+        sums.write_text(_sums({name: _sum(name, one) for name, one in members.items()}))
         with _written(file) as archive:
-            for name, content in members.items():
+            for name, content in {**members, _SUMS: sums}.items():
                 _add(archive, name, content)
-            _add(archive, _SUMS, _listed(Path(folder), {name: sha256_of_file(one) for name, one in members.items()}))
     return Moved(rows, len(whole), tuple(sorted(set(made) - set(whole))))
 
 
@@ -89,10 +90,10 @@ def _artifacts(files: ArtifactFiles, whole: Iterable[str]) -> dict[str, Path]:
     return {f"artifacts/{one.name}": one for one in found if one.is_file()}
 
 
-def _listed(folder: Path, sums: Mapping[str, str]) -> Path:
-    file = folder / _SUMS
-    file.write_text(_sums(sums))
-    return file
+def _sum(name: str, file: Path) -> str:
+    """Its SHA-256, which a whole artifact has for its name."""
+    artifact = _FILE.fullmatch(name)
+    return artifact[1] if artifact and artifact[2] == _MODEL else sha256_of_file(file)
 
 
 def _sums(sums: Mapping[str, str]) -> str:
@@ -104,7 +105,7 @@ def import_file(engine: Engine, files: ArtifactFiles, file: Path) -> Moved:
 
     Raises RequestError where the file is of a newer version, is damaged, or is something else.
     """
-    with TemporaryDirectory(prefix="harness-import-") as name:
+    with _room_for(file), TemporaryDirectory(prefix="harness-import-") as name:
         folder = Path(name)
         unpacked = _unpack(file, folder)
         with _rows(file, folder / _DATABASE) as source, writing(engine) as target:
@@ -152,6 +153,12 @@ def _read(file: Path) -> Iterator[tarfile.TarFile]:
             yield archive
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
         raise _no_export(file) from error
+
+
+@contextmanager
+def _room_for(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RequestError(
             f"{error.filename or file}: {error.strerror}; nothing was imported: check the path and the space there."
@@ -198,9 +205,10 @@ def _save(files: ArtifactFiles, one: Path) -> bool:
         if files.probe(sha256) is None:
             files.save_probe(sha256, one.read_bytes())
         return False
-    missing = files.state(sha256) is not FileState.WHOLE
+    if files.state(sha256) is FileState.WHOLE:
+        return False
     files.save(one.read_bytes())
-    return missing
+    return True
 
 
 @contextmanager

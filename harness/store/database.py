@@ -207,7 +207,8 @@ def open_read_only(url: str) -> Engine:
     parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
         engine = create_engine(parsed)
-        event.listen(engine, "connect", _plain_numbers)
+        if engine.driver == "psycopg":
+            event.listen(engine, "connect", _plain_numbers)
         return engine.execution_options(postgresql_readonly=True)
     if not parsed.database or not Path(parsed.database).is_file():
         raise WorkspaceError(

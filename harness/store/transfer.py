@@ -7,7 +7,7 @@ numbers, and are known by what tells them apart anywhere.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, func, insert, or_, select, true, update
 
 from harness.store.rows import insert_missing
 from harness.store.tables import (
@@ -107,7 +107,7 @@ def merge(source: Connection, target: Connection, wanted: Wanted) -> dict[str, i
     _take_curves(chunks, target, taken)
     numbers = {table: _take_numbered(chunks, target, table, key) for table, key in _KEYS.items()}
     _take_runs(chunks, target, numbers[measurements])
-    _withdraw(chunks, target)
+    _withdraw(source, target, wanted)
     return {name: count - before[name] for name, count in _counts(target).items()}
 
 
@@ -155,13 +155,13 @@ def _take_runs(chunks: Chunks, target: Connection, measured: Mapping[int, int]) 
             target.execute(insert(runs), new)
 
 
-def _withdraw(chunks: Chunks, target: Connection) -> None:
+def _withdraw(source: Connection, target: Connection, wanted: Wanted) -> None:
     """A measurement that no longer counts there counts no longer here."""
-    columns = [measurements.c[name] for name in _KEYS[measurements]]
-    for rows in chunks(measurements):
-        for row in (row for row in rows if not row["valid"]):
-            same = (column == row[column.name] for column in columns)
-            target.execute(update(measurements).where(*same).values(valid=False))
+    key = [measurements.c[name] for name in _KEYS[measurements]]
+    withdrawn = select(*key).where(wanted.get(measurements, false()), measurements.c.valid.is_(False))
+    for row in source.execute(withdrawn).tuples():
+        same = (column == value for column, value in zip(key, row, strict=True))
+        target.execute(update(measurements).where(*same).values(valid=False))
 
 
 def _unnumbered(row: Row) -> Row:

@@ -207,6 +207,11 @@ def test_a_value_that_is_not_of_its_kind_is_told(name: str, value: dict[str, Val
         named_queries()[name].values(value)
 
 
+def test_a_value_of_its_kind_is_taken_and_the_rest_are_defaults() -> None:
+    query = named_queries()["fastest_per_device"]
+    assert query.values({"min_accuracy": "0.5"}) == {"min_accuracy": 0.5, "precision": ""}
+
+
 def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader: Engine) -> None:
     bench(engine, made(engine), 100.0, device="pi4-kitchen")
     check_known(reader, {"device": "pi4-kitchen", "sweep": "study", "dataset": "digits", "model": "", "over": 0.1})

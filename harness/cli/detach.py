@@ -49,19 +49,9 @@ def detach(
     _refuse_secret("--mlflow", mlflow or "", "~/.mlflow/credentials")
     changes = [word for setting in settings for word in ("--set", setting)]
     wishes = [option for option, wanted in (("--bench", bench), ("--fleet", fleet)) if wanted]
-    logged = ("--mlflow", mlflow) if mlflow is not None else ()
-    command = (
-        "submit",
-        "sweep",
-        str(file),
-        *changes,
-        *wishes,
-        *logged,
-        "--devices",
-        str(registry),
-        "--address",
-        "auto",
-    )
+    logged = ["--mlflow", mlflow] if mlflow is not None else []
+    asked = [*changes, *wishes, *logged]
+    command = ("submit", "sweep", str(file), *asked, "--devices", str(registry), "--address", "auto")
     job = _hand_over(session, planned.name, file, command, address)
     console().print(
         f"{planned.name} runs as {job.id} on {job.node}, also when this shell has ended; its output is in "

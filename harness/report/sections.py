@@ -84,8 +84,9 @@ def _training(shown: Content) -> Section:
         for name, same in shown.curves.groupby("sweep", sort=False)
         for what in ("Accuracy", "Loss")
     ]
-    untrained = [_plot("Accuracy and loss by epoch", figures.training_curves(shown.curves))]
-    return Section("training", "Training", "A line for each trial.", tuple(plots or untrained))
+    if not plots:
+        plots = [_plot("Accuracy and loss by epoch", figures.training_curves(shown.curves))]
+    return Section("training", "Training", "A line for each trial.", tuple(plots))
 
 
 def _fleet(shown: Content) -> Section:

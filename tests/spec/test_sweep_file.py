@@ -522,7 +522,7 @@ def test_random_text_gives_a_sentence(tmp_path_factory: pytest.TempPathFactory, 
 
 
 @pytest.mark.parametrize(
-    ("range", "points"),
+    ("steps", "points"),
     [
         (Range(0.0, 0.3, step=0.1), [0.0, 0.1, 0.2, 0.3]),
         (Range(0.1, 0.35, step=0.1), [0.1, 0.2, 0.3]),
@@ -530,8 +530,8 @@ def test_random_text_gives_a_sentence(tmp_path_factory: pytest.TempPathFactory, 
         (Range(32, 100, step=32), [32, 64, 96]),
     ],
 )
-def test_a_range_in_steps_has_both_its_ends(range: Range, points: list[float]) -> None:
-    drawn_once = {point["x"] for point in drawn(Search("random", 200, {"x": range}))}
+def test_a_range_in_steps_has_both_its_ends(steps: Range, points: list[float]) -> None:
+    drawn_once = {point["x"] for point in drawn(Search("random", 200, {"x": steps}))}
     assert sorted(drawn_once) == points
     assert all(type(one) is type(points[0]) for one in drawn_once)
 

@@ -23,6 +23,7 @@ from typing import Any
 from harness.bench.tools import arguments
 from harness.cli.bench import stores
 from harness.cli.session import Session
+from harness.config.device_file import read_devices
 from harness.conversion.anatomy import anatomy
 from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.device import Device, SshDevice
@@ -32,7 +33,6 @@ from harness.devices import open_transport
 from harness.pipeline.events import LaneEnded, SetAside
 from harness.pipeline.fleet import bench_fleet
 from harness.pipeline.lane import Order
-from harness.spec.device_file import read_devices
 from harness.store.workspace import HOME_VARIABLE
 from tests import tools
 from tests.sshd import Sshd

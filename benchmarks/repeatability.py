@@ -21,6 +21,7 @@ from harness.bench import CANARIES
 from harness.bench.tools import RUNNER_FILE, arguments, read
 from harness.cli.bench import stores
 from harness.cli.session import Session
+from harness.config.protocol import protocol_from
 from harness.conversion.anatomy import anatomy
 from harness.core.bench import Protocol
 from harness.core.device import LocalDevice
@@ -30,7 +31,6 @@ from harness.core.units import show_us
 from harness.pipeline.events import CaseMeasured
 from harness.pipeline.fleet import bench_fleet
 from harness.pipeline.lane import Order
-from harness.spec.protocol import protocol_from
 from harness.store.workspace import Workspace
 
 MODELS = tuple(CANARIES / f"{name}.tflite" for name in ("float", "binary"))

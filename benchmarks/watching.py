@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import fmean
 
 from harness.bench.watch import counts
+from harness.config.device_file import read_devices
 from harness.core.device import Device, LocalDevice
 from harness.devices import Transport, open_transport
-from harness.spec.device_file import read_devices
 
 TOOL_S = 30
 PAIRS = 3

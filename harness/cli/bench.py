@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli.session import Session, console
+from harness.config.device_file import named, read_devices, this_machine
+from harness.config.protocol import protocol_from
 from harness.conversion.anatomy import anatomy
 from harness.core.bench import MOST_THREADS, Case, Protocol, Run, with_threads
 from harness.core.device import Device
@@ -34,8 +36,6 @@ from harness.pipeline.fleet import Stores, bench_fleet
 from harness.pipeline.lane import Order
 from harness.report.fleet import FleetProgress, fleet_progress
 from harness.report.tables import explained, print_leaderboard, verdicts, warning_names
-from harness.spec.device_file import named, read_devices, this_machine
-from harness.spec.protocol import protocol_from
 from harness.store.reading import results
 
 

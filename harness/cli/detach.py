@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 from harness.cli.bench import chosen_devices
 from harness.cli.jobs import log_of, refresh
 from harness.cli.session import Session, console
+from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
 from harness.pipeline.sweeps import sweep_of
-from harness.spec.sweep_file import read_sweep
 from harness.store.database import now
 from harness.store.jobs import JobRow
 from harness.training import jobs as ray_jobs

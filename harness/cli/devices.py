@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.session import Session, console
+from harness.config.device_edit import add_entry, set_key
+from harness.config.device_file import THIS_MACHINE, named, read_devices
 from harness.core.device import AdbDevice, Device, SshDevice
 from harness.core.errors import CaseFailed, RequestError
 from harness.core.units import show_bytes
@@ -15,8 +17,6 @@ from harness.devices.local import LocalLink
 from harness.pipeline.canary import Trend, trend_of
 from harness.pipeline.examine import Examined, Reach, clean, examine, on_each
 from harness.report.tables import add, plain_rows, table
-from harness.spec.device_edit import add_entry, set_key
-from harness.spec.device_file import THIS_MACHINE, named, read_devices
 
 
 def list_devices(path: Path) -> None:

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.session import console
+from harness.config.sweep_file import read_sweep
 from harness.conversion.lint import Advice, Report, lint
 from harness.core.errors import RequestError, TrialFailed
 from harness.core.units import show_percent
 from harness.report.tables import add, table
-from harness.spec.sweep_file import read_sweep
 
 
 def lint_file(file: Path, settings: Sequence[str]) -> int:

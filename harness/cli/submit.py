@@ -7,6 +7,8 @@ from time import monotonic
 from harness.cli.bench import Chosen, Way, bench_artifacts, chosen_devices
 from harness.cli.detach import refuse_second
 from harness.cli.session import Session, console
+from harness.config.search import corners
+from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import counted, show_bytes, show_percent, show_seconds
 from harness.pipeline.plan import TrialPlan, plan_trials
@@ -16,8 +18,6 @@ from harness.pipeline.tracking import Tracking
 from harness.pipeline.train import Stores, file_states, train
 from harness.report.progress import Work, progress
 from harness.report.tables import plain_rows
-from harness.spec.search import corners
-from harness.spec.sweep_file import read_sweep
 from harness.training.events import EpochEnded, Failed, Finished, Retried, Started, Stopped, TrialEvent
 from harness.training.search import Sampled
 

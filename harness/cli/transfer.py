@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.cli.session import Session
+from harness.config.published import read_published
 from harness.core.errors import RequestError
 from harness.core.units import counted, show_bytes
-from harness.spec.published import read_published
 from harness.store import archive
 from harness.store.published import PublishedRows
 from harness.store.transfer import everything, of_sweep

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from harness.config.device_file import read_devices, this_machine
 from harness.core.errors import HarnessError
 from harness.core.units import show_bytes
 from harness.data import PUBLISHED, folders
 from harness.pipeline.examine import Reach
 from harness.pipeline.examine import examine as examine_device
-from harness.spec.device_file import read_devices, this_machine
 from harness.store.database import HEAD, open_database, shown
 from harness.store.tools import ToolFiles
 from harness.store.workspace import Workspace

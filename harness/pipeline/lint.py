@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness import data
+from harness.config.sweep_file import Point
 from harness.conversion.convert import convert
 from harness.conversion.lint import Report, lint
 from harness.core.errors import TrialFailed
@@ -14,7 +15,6 @@ from harness.core.ids import content_id
 from harness.core.sweep import Trial
 from harness.data import Dataset
 from harness.pipeline.sweeps import trials_of
-from harness.spec.sweep_file import Point
 from harness.training.trial import build, deployed, memory_told
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from harness.config.sweep_file import Point
 from harness.core.search import Range, Search
 from harness.core.sweep import Trial
 from harness.pipeline.sweeps import trials_at
-from harness.spec.sweep_file import Point
 from harness.store.trials import TrialRows, TrialState
 from harness.training.search import ENDED_EARLY, Sampled, Tried, objectives
 

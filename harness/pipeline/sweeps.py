@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import data
+from harness.config.document import Document, check
+from harness.config.protocol import protocol_of
+from harness.config.sweep_file import Point, point_at
 from harness.core.bench import with_threads
 from harness.core.errors import DataUnavailable, RequestError
 from harness.core.ids import essential, plain
 from harness.core.sweep import Sweep, Trial
 from harness.models import ARCHITECTURES, Architecture, custom
-from harness.spec.document import Document, check
-from harness.spec.protocol import protocol_of
-from harness.spec.sweep_file import Point, point_at
 
 
 def sweep_of(points: Sequence[Point]) -> Sweep:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from harness.config.search import corners
 from harness.core.errors import HarnessError, Reason, RequestError, first_line
 from harness.core.search import Search
 from harness.core.sweep import Failure, Resources, Trial
 from harness.data import Dataset
 from harness.models.custom import modules_of
-from harness.spec.search import corners
 from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Retried, Stopped, UnitEvent
 from harness.training.job import Job
 from harness.training.search import Listed, Work, scheduler

@@ -7,9 +7,9 @@ from threading import Thread
 
 import pytest
 
+from harness.config.device_file import read_devices
 from harness.core.device import Device, LocalDevice
 from harness.devices import Patience, Transport, open_transport
-from harness.spec.device_file import read_devices
 from tests.contracts.suite import *  # noqa: F403
 from tests.contracts.watching import *  # noqa: F403
 from tests.simulated.fleet import SimulatedFleet

@@ -7,14 +7,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.config.protocol import protocol_from
+from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, Gates, Protocol
 from harness.core.ids import plain
 from harness.pipeline.sweeps import sweep_of
 from harness.report.content import Content
 from harness.report.frames import records
 from harness.report.reproduce import bench_command, protocol_words, submit_command
-from harness.spec.protocol import protocol_from
-from harness.spec.sweep_file import read_sweep
 from tests.rows import own_model_row
 from tests.sample import SWEEP
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.device_file import read_devices
 from harness.core.device import Device
-from harness.spec.device_file import read_devices
 from tests.harness_cli import Cli
 from tests.lab.lab import TOOL, Lab, real_tool
 

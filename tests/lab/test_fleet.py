@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from harness.spec.device_edit import add_entry
+from harness.config.device_edit import add_entry
 from tests import tools
 from tests.harness_cli import BARE, Cli
 from tests.lab.lab import Lab, real_tool

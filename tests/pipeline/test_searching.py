@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.sweep_file import Point, read_sweep
 from harness.core.errors import Reason
 from harness.core.sweep import Failure
 from harness.pipeline.searching import sampled
 from harness.pipeline.sweeps import trials_at
-from harness.spec.sweep_file import Point, read_sweep
 from harness.store.database import open_database
 from harness.store.trials import TrialRows
 from harness.training.search import ENDED_EARLY

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, with_threads
 from harness.core.errors import SpecError
 from harness.core.sweep import Precision, Resources, Sweep
 from harness.pipeline.sweeps import sweep_of
-from harness.spec.sweep_file import read_sweep
 
 BASE = """\
 name: small

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from harness.config.document import Document, KeyPath, check
+from harness.config.overrides import key_path, override, parse_override
 from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.errors import SpecError
 from harness.core.ids import plain
-from harness.spec.document import Document, KeyPath, check
-from harness.spec.overrides import key_path, override, parse_override
 
 _CUSTOM = "custom"
 _SWITCH = {"on": True, "off": False}

@@ -7,8 +7,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from harness.config.document import Document, KeyPath, dotted
 from harness.core.errors import SpecError
-from harness.spec.document import Document, KeyPath, dotted
 
 _FLAT = ("grid",)  # sections whose keys have dots of their own
 

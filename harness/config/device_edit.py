@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from ruamel.yaml import YAML
 
+from harness.config.device_file import read_devices
 from harness.core.errors import SpecError
-from harness.spec.device_file import read_devices
 
 
 def add_entry(path: Path, entry: Mapping[str, Any]) -> None:

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
+from harness.config.document import Document
+from harness.config.protocol import protocol_from, protocol_of
 from harness.core.bench import PROTOCOLS, Gates, Protocol
 from harness.core.errors import SpecError
-from harness.spec.document import Document
-from harness.spec.protocol import protocol_from, protocol_of
 
 QUICK, STANDARD = PROTOCOLS["quick"], PROTOCOLS["standard"]
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.published import read_published
 from harness.core.errors import SpecError
 from harness.core.published import Published
-from harness.spec.published import read_published
 
 HEADING = "model,precision,device,threads,latency_ms,accuracy,source,dated"
 LINE = 'QuickNet,binary,Pixel 1,4,12.6,0.633,"A paper, 2021",2021-06-11'

@@ -6,10 +6,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from harness.config.document import Document, KeyPath, check, read_document
+from harness.config.overrides import key_path, override, set_by_hand
+from harness.config.search import corners, drawn
 from harness.core.sweep import SweepPoint
-from harness.spec.document import Document, KeyPath, check, read_document
-from harness.spec.overrides import key_path, override, set_by_hand
-from harness.spec.search import corners, drawn
 
 _NOT_SWEPT = ("name", "grid", "points", "search", "resources", "bench")
 _SPACE = ("search", "space")

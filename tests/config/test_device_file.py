@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.device_file import THIS_MACHINE, named, read_devices, this_machine
 from harness.core.device import LocalDevice
 from harness.core.errors import SpecError
-from harness.spec.device_file import THIS_MACHINE, named, read_devices, this_machine
 
 TWO = """\
 devices:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.config.search import drawn
+from harness.config.sweep_file import point_at, read_sweep
 from harness.core.errors import SpecError
 from harness.core.recipe import Schedule
 from harness.core.search import Range, Search
 from harness.core.sweep import Precision
-from harness.spec.search import drawn
-from harness.spec.sweep_file import point_at, read_sweep
 
 BASE = """\
 name: small

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.device_edit import add_entry, set_key
+from harness.config.device_file import read_devices
 from harness.core.device import AdbDevice, SshDevice
 from harness.core.errors import SpecError
-from harness.spec.device_edit import add_entry, set_key
-from harness.spec.device_file import read_devices
 
 REGISTRY = """\
 # The lab's boards.

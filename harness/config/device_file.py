@@ -8,10 +8,10 @@ from typing import Annotated
 from annotated_types import MinLen
 from pydantic import Field
 
+from harness.config.document import Document, check, read_document
 from harness.core.bench import STRICT
 from harness.core.device import Device, LocalDevice, SshDevice
 from harness.core.errors import SpecError
-from harness.spec.document import Document, check, read_document
 
 DEVICES_FILE = Path("devices.yaml")
 THIS_MACHINE = LocalDevice(id="here")

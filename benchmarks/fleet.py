@@ -33,7 +33,7 @@ from harness.devices import open_transport
 from harness.pipeline.events import LaneEnded, SetAside
 from harness.pipeline.fleet import bench_fleet
 from harness.pipeline.lane import Order
-from harness.store.workspace import HOME_VARIABLE
+from harness.store.files.workspace import HOME_VARIABLE
 from tests import tools
 from tests.sshd import Sshd
 

@@ -28,10 +28,10 @@ from sqlalchemy import text
 from benchmarks.rows import fill
 from benchmarks.train_mlp import machine
 from harness.core.bench import PROTOCOLS, Case, Measurement, Process, Run, Summary, Timing, Tool, ToolLog
-from harness.store.cases import CaseRows
 from harness.store.database import now, open_database, open_read_only
 from harness.store.questions import Value, named_queries
 from harness.store.reading import ask
+from harness.store.rows.cases import CaseRows
 from tests.postgres import installed, server
 
 SLOW_S = 1.0

@@ -31,7 +31,7 @@ from harness.core.units import show_us
 from harness.pipeline.events import CaseMeasured
 from harness.pipeline.fleet import bench_fleet
 from harness.pipeline.lane import Order
-from harness.store.workspace import Workspace
+from harness.store.files.workspace import Workspace
 
 MODELS = tuple(CANARIES / f"{name}.tflite" for name in ("float", "binary"))
 HERE = LocalDevice(id="here")

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert
 
 from harness.core.ids import content_id, sha256_of
 from harness.store.database import writing
-from harness.store.rows import packed
+from harness.store.rows.values import packed
 from harness.store.tables import (
     artifacts,
     batches,

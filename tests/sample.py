@@ -47,12 +47,12 @@ from harness.core.sweep import (
 )
 from harness.models.mlp import Mlp
 from harness.store import tables
-from harness.store.artifacts import ArtifactFiles
-from harness.store.cases import CaseRows
 from harness.store.database import open_database
-from harness.store.devices import DeviceRows
-from harness.store.observations import ObservationRows
-from harness.store.trials import TrialRows
+from harness.store.files.artifacts import ArtifactFiles
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.devices import DeviceRows
+from harness.store.rows.observations import ObservationRows
+from harness.store.rows.trials import TrialRows
 
 SWEEP = "fashion_widths"
 UNITS = (64, 256, 1024, 4096)

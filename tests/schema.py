@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from sqlalchemy import Column, MetaData, Table, create_engine
 
 from harness.store.database import HEAD
+from harness.store.files.workspace import db_folder
 from harness.store.tables import metadata
-from harness.store.workspace import db_folder
 
 FILE = Path(__file__).parents[1] / "docs" / "schema.md"
 HEADING = f"""\

@@ -16,7 +16,7 @@ from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
 from harness.pipeline.sweeps import sweep_of
 from harness.store.database import now
-from harness.store.jobs import JobRow
+from harness.store.rows.jobs import JobRow
 from harness.training import jobs as ray_jobs
 
 _JOB = "HARNESS_JOB"

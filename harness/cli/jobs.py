@@ -10,9 +10,9 @@ from rich.console import Console
 from harness.cli.session import Session, console
 from harness.core.errors import RequestError
 from harness.report.tables import plain_rows
-from harness.store.jobs import DONE, FAILED, LOST, STOPPED, JobRow
 from harness.store.questions import named_queries
 from harness.store.reading import ask
+from harness.store.rows.jobs import DONE, FAILED, LOST, STOPPED, JobRow
 from harness.training import jobs as ray_jobs
 
 _LOST = "Ray has ended, or forgotten it; submit the sweep again to go on."

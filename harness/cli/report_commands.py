@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harness.core.errors import RequestError
-from harness.store.workspace import HOME_VARIABLE, Workspace
+from harness.store.files.workspace import HOME_VARIABLE, Workspace
 
 report_app = typer.Typer()
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness.store.artifacts import ArtifactFiles
-from harness.store.cases import CaseRows
-from harness.store.checkpoints import CheckpointFiles
 from harness.store.database import open_database, open_upgraded
-from harness.store.devices import DeviceRows
-from harness.store.history import History
-from harness.store.jobs import JobRows
-from harness.store.leases import Leases
-from harness.store.observations import ObservationRows
-from harness.store.tools import ToolFiles
-from harness.store.trials import TrialRows
-from harness.store.workspace import Workspace
+from harness.store.files.artifacts import ArtifactFiles
+from harness.store.files.checkpoints import CheckpointFiles
+from harness.store.files.tools import ToolFiles
+from harness.store.files.workspace import Workspace
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.devices import DeviceRows
+from harness.store.rows.history import History
+from harness.store.rows.jobs import JobRows
+from harness.store.rows.leases import Leases
+from harness.store.rows.observations import ObservationRows
+from harness.store.rows.trials import TrialRows
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

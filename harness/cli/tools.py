@@ -19,7 +19,7 @@ from harness.core.units import show_bytes
 from harness.pipeline.examine import on_each
 from harness.pipeline.kernels import check_kernels
 from harness.report.tables import add, plain_rows, show_ratio, table
-from harness.store.tools import ToolFile
+from harness.store.files.tools import ToolFile
 
 # docs.larq.dev, "Benchmarking": the binaries of each release.
 _RELEASES = "https://github.com/larq/compute-engine/releases/download/v0.16.0"

@@ -8,9 +8,9 @@ from harness.cli.session import Session
 from harness.config.published import read_published
 from harness.core.errors import RequestError
 from harness.core.units import counted, show_bytes
-from harness.store import archive
-from harness.store.published import PublishedRows
-from harness.store.transfer import everything, of_sweep
+from harness.store.exchange import archive
+from harness.store.exchange.transfer import everything, of_sweep
+from harness.store.rows.published import PublishedRows
 
 _TOLD = {
     "trials": "trial",

@@ -22,8 +22,8 @@ from harness.core.observations import Answer
 from harness.devices import Graph
 from harness.pipeline.canary import OURS_TO_HANDLE
 from harness.pipeline.measure import Station, run_watched
-from harness.store.artifacts import ArtifactFiles
 from harness.store.database import now
+from harness.store.files.artifacts import ArtifactFiles
 
 _TIMEOUT_S = 600.0
 _CANDIDATES = 64  # of which the eight are taken that the model is surest of

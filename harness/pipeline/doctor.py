@@ -16,8 +16,8 @@ from harness.data import PUBLISHED, folders
 from harness.pipeline.examine import Reach
 from harness.pipeline.examine import examine as examine_device
 from harness.store.database import HEAD, open_database, shown
-from harness.store.tools import ToolFiles
-from harness.store.workspace import Workspace
+from harness.store.files.tools import ToolFiles
+from harness.store.files.workspace import Workspace
 
 _LEAST_FREE_BYTES = 2 * 10**9
 _TRAINING = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "ray", "scikit-learn")

@@ -13,9 +13,9 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.devices import Patience, Transport, Turn, open_transport
 from harness.pipeline.tooling import facts_of, ready_tool
-from harness.store.leases import owner
-from harness.store.tools import ToolFile
-from harness.store.workspace import Workspace
+from harness.store.files.tools import ToolFile
+from harness.store.files.workspace import Workspace
+from harness.store.rows.leases import owner
 
 T = TypeVar("T")
 _AT_ONCE = 32

@@ -24,13 +24,13 @@ from harness.pipeline.events import (
 )
 from harness.pipeline.lane import Known, Lane, Order
 from harness.pipeline.leasing import LeaseKeeper
-from harness.store.artifacts import ArtifactFiles
-from harness.store.cases import CaseRows
-from harness.store.devices import DeviceRows
-from harness.store.leases import Leases
-from harness.store.observations import ObservationRows
-from harness.store.tools import ToolFile
-from harness.store.workspace import Workspace
+from harness.store.files.artifacts import ArtifactFiles
+from harness.store.files.tools import ToolFile
+from harness.store.files.workspace import Workspace
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.devices import DeviceRows
+from harness.store.rows.leases import Leases
+from harness.store.rows.observations import ObservationRows
 
 _GOODBYE_S = 15.0
 

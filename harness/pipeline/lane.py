@@ -31,9 +31,9 @@ from harness.pipeline.measure import Station
 from harness.pipeline.plan import plan_cases, split_cases
 from harness.pipeline.profiling import profile
 from harness.pipeline.tooling import facts_of, ready_tool
-from harness.store.leases import owner
-from harness.store.tools import ToolFile
-from harness.store.workspace import Workspace
+from harness.store.files.tools import ToolFile
+from harness.store.files.workspace import Workspace
+from harness.store.rows.leases import owner
 
 _ASK_AGAIN_S = 2.0
 

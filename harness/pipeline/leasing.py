@@ -7,7 +7,7 @@ from threading import Condition, Event, Thread
 from uuid import uuid4
 
 from harness.core.errors import CaseFailed, DatabaseBusy, Reason
-from harness.store.leases import Leases, Place
+from harness.store.rows.leases import Leases, Place
 
 _RENEW_S = 10.0
 _WAITING_S = 1.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from harness.core.bench import Case, Protocol, Tool
 from harness.core.search import Search
 from harness.core.sweep import Sweep, Trial
-from harness.store.artifacts import FileState
-from harness.store.trials import TrialState
+from harness.store.files.artifacts import FileState
+from harness.store.rows.trials import TrialState
 
 
 @dataclass(frozen=True)

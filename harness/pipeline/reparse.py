@@ -10,9 +10,9 @@ from harness.core.bench import Case
 from harness.core.errors import CaseFailed
 from harness.pipeline.batch import wants_more
 from harness.pipeline.measure import measured, read_runs, readable
-from harness.store.cases import CaseRows
-from harness.store.history import Begun, History, Kept
-from harness.store.leases import Leases
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.history import Begun, History, Kept
+from harness.store.rows.leases import Leases
 
 
 class Outcome(Enum):

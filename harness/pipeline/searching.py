@@ -8,7 +8,7 @@ from harness.config.sweep_file import Point
 from harness.core.search import Range, Search
 from harness.core.sweep import Trial
 from harness.pipeline.sweeps import trials_at
-from harness.store.trials import TrialRows, TrialState
+from harness.store.rows.trials import TrialRows, TrialState
 from harness.training.search import ENDED_EARLY, Sampled, Tried, objectives
 
 

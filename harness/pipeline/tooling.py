@@ -12,7 +12,7 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of_file
 from harness.devices import Transport
-from harness.store.tools import ToolFile
+from harness.store.files.tools import ToolFile
 
 _QUESTION_TIMEOUT_S = 120.0  # a small board takes its time to import numpy
 

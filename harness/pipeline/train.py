@@ -8,9 +8,9 @@ from harness import data
 from harness.core.errors import DataUnavailable, Reason
 from harness.core.sweep import Failure, Sweep, Trial
 from harness.data import Dataset
-from harness.store.artifacts import ArtifactFiles, FileState
-from harness.store.checkpoints import CheckpointFiles
-from harness.store.trials import TrialRows, TrialState
+from harness.store.files.artifacts import ArtifactFiles, FileState
+from harness.store.files.checkpoints import CheckpointFiles
+from harness.store.rows.trials import TrialRows, TrialState
 from harness.training import cluster
 from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Saved, Stopped, TrialEvent
 from harness.training.search import Listed, Sampled, Work

@@ -18,8 +18,8 @@ from harness.pipeline.comparing import comparisons
 from harness.report.variants import labels
 from harness.store import reading as stored
 from harness.store.database import open_upgraded
+from harness.store.files.workspace import Workspace
 from harness.store.questions import Value, named_queries
-from harness.store.workspace import Workspace
 
 try:
     import pandas as pd

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
 
 from harness.core.errors import DatabaseBusy, HarnessError, WorkspaceError, first_line
-from harness.store.workspace import db_folder
+from harness.store.files.workspace import db_folder
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
-from harness.store.workspace import db_folder
+from harness.store.files.workspace import db_folder
 
 Value: TypeAlias = str | int | float
 _PARAMETER = re.compile(r"-- :(?P<name>\w+) (?P<kind>\w+) = (?P<default>'.*?'|\S+) (?P<meaning>.+)")

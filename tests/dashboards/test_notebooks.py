@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from harness.store.workspace import DATABASE_VARIABLE, HOME_VARIABLE
+from harness.store.files.workspace import DATABASE_VARIABLE, HOME_VARIABLE
 from tests.conftest import REPOSITORY
 from tests.harness_cli import Cli
 

@@ -14,9 +14,9 @@ from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
 from harness.report.content import Content, content
 from harness.report.page import MOST_ROWS, page
-from harness.store.cases import CaseRows
 from harness.store.database import open_database
-from harness.store.devices import DeviceRows
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.devices import DeviceRows
 from tests.dashboards.conftest import MADE_AT
 from tests.harness_cli import Cli
 from tests.sample import MODELS, SWEEP

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 from harness.conversion.evaluate import pack_correct
 from harness.core.bench import PROTOCOLS, Case
 from harness.core.sweep import Precision
-from harness.store.cases import CaseRows
 from harness.store.database import open_database
-from harness.store.trials import TrialRows
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.trials import TrialRows
 from tests.harness_cli import Cli
 from tests.store.examples import TOOL, make_artifact, make_case, make_outcome, make_sweep, make_trial, measured
 

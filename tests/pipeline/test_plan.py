@@ -10,8 +10,8 @@ from harness.core.recipe import Recipe
 from harness.core.search import Asha, Search
 from harness.core.sweep import Precision, Resources, Sweep, Trial
 from harness.pipeline.plan import TrialPlan, plan_cases, plan_trials, split_cases
-from harness.store.artifacts import FileState
-from harness.store.trials import DONE, FAILED, PLANNED, STOPPED, TrialState
+from harness.store.files.artifacts import FileState
+from harness.store.rows.trials import DONE, FAILED, PLANNED, STOPPED, TrialState
 
 TRIAL = Trial("mlp", {}, {}, Precision.BINARY, "digits", Recipe(epochs=1), seed=0)
 ONE, OTHER = "1" * 64, "2" * 64

@@ -11,12 +11,12 @@ from harness.core.bench import Case, Measurement, Process
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
 from harness.pipeline.reparse import Outcome, Reread, reparse
-from harness.store.cases import CaseRows
 from harness.store.database import open_database
-from harness.store.devices import DeviceRows
-from harness.store.history import History
-from harness.store.leases import Leases
 from harness.store.reading import ask, results
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.devices import DeviceRows
+from harness.store.rows.history import History
+from harness.store.rows.leases import Leases
 from tests.store.examples import answer, make_case, make_measurement, stored_trial
 
 PROCESSES = 6
@@ -86,7 +86,7 @@ def test_what_can_no_longer_be_read_counts_no_longer_and_comes_back_once_it_can(
 
 def copy_logs(engine: Engine, case: Case, stdout: str) -> None:
     """The past can't be changed, and the parser of now neither: what it would read takes the place of what it can't."""
-    from harness.store.rows import packed
+    from harness.store.rows.values import packed
     from harness.store.tables import runs
 
     with engine.begin() as connection:

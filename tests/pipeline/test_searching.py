@@ -11,7 +11,7 @@ from harness.core.sweep import Failure
 from harness.pipeline.searching import sampled
 from harness.pipeline.sweeps import trials_at
 from harness.store.database import open_database
-from harness.store.trials import TrialRows
+from harness.store.rows.trials import TrialRows
 from harness.training.search import ENDED_EARLY
 from tests.store.examples import make_outcome
 

@@ -13,10 +13,10 @@ from harness.core.bench import Case
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
 from harness.report import compare, expanded, query, results
-from harness.store.cases import CaseRows
 from harness.store.database import open_database
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.trials import TrialRows
 from harness.store.tables import artifacts, trial_artifacts
-from harness.store.trials import TrialRows
 from tests.store.examples import make_artifact, make_case, measured, stored_trial
 
 HEAVY = ("tensorflow", "larq", "larq_compute_engine", "tf_keras", "ray")

@@ -10,8 +10,8 @@ from tests.workers import ON_RAY, group_of
 @pytest.mark.parametrize(
     ("test", "group"),
     [
-        ("tests/store/test_cases.py::test_a[sqlite]", "tests/store/test_cases.py"),
-        ("tests/store/test_cases.py::test_b", "tests/store/test_cases.py"),
+        ("tests/store/rows/test_cases.py::test_a[sqlite]", "tests/store/rows/test_cases.py"),
+        ("tests/store/rows/test_cases.py::test_b", "tests/store/rows/test_cases.py"),
         ("tests/bench/test_answers.py::test_a[busybox]", "tests/bench/test_answers.py"),
         ("tests/contracts/test_shells.py::test_a[busybox-(0, 1)]", "busybox"),
         ("tests/contracts/test_transport.py::test_a[ssh]", "ssh"),

@@ -41,15 +41,15 @@ from harness.core.sweep import (
     Trial,
     TrialOutcome,
 )
-from harness.store.artifacts import ArtifactFiles
-from harness.store.cases import CaseRows
 from harness.store.database import now, open_database, open_read_only
-from harness.store.devices import DeviceRows
-from harness.store.leases import Leases
-from harness.store.observations import ObservationRows
+from harness.store.files.artifacts import ArtifactFiles
 from harness.store.questions import named_queries
 from harness.store.reading import Rows, ask
-from harness.store.trials import TrialRows
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.devices import DeviceRows
+from harness.store.rows.leases import Leases
+from harness.store.rows.observations import ObservationRows
+from harness.store.rows.trials import TrialRows
 
 EPOCHS = 3
 _PATIENCE_S = 60

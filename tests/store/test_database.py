@@ -13,8 +13,8 @@ from sqlalchemy import Boolean, Engine, MetaData, Table, inspect, text
 
 from harness.core.errors import WorkspaceError
 from harness.store.database import HEAD, open_database, open_read_only, shown
+from harness.store.files.workspace import db_folder
 from harness.store.tables import metadata
-from harness.store.workspace import db_folder
 from tests.store.examples import count, exit_codes, fill, open_together, records
 
 PROMISED = re.findall(

@@ -12,13 +12,13 @@ from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Precision, Trial
-from harness.store.cases import CaseRows
 from harness.store.database import open_read_only
-from harness.store.devices import DeviceRows
 from harness.store.questions import Value, named_queries
 from harness.store.reading import Limits, Rows, ask, check_known
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.devices import DeviceRows
+from harness.store.rows.trials import TrialRows
 from harness.store.tables import measurements
-from harness.store.trials import TrialRows
 from tests.store.examples import TOOL, make_outcome, make_sweep, make_trial, measured
 
 BINARY, FLOAT = Precision.BINARY, Precision.FLOAT32

@@ -10,10 +10,10 @@ from sqlalchemy import Engine, text
 from harness import __version__
 from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError
-from harness.store.cases import CaseRows
 from harness.store.database import open_database, open_read_only, writing
 from harness.store.questions import named_queries
 from harness.store.reading import Rows, ask, evidence, results
+from harness.store.rows.cases import CaseRows
 from harness.store.tables import metadata
 from tests.harness_cli import Cli
 from tests.postgres import PostgreSQL

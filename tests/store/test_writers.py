@@ -8,9 +8,9 @@ from threading import Event, Thread
 
 from sqlalchemy import text
 
-from harness.store.artifacts import ArtifactFiles, FileState
 from harness.store.database import open_database, writing
-from harness.store.trials import TrialRows
+from harness.store.files.artifacts import ArtifactFiles, FileState
+from harness.store.rows.trials import TrialRows
 from tests.store.examples import (
     EPOCHS,
     count,

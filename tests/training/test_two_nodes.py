@@ -17,7 +17,7 @@ import psutil
 import pytest
 from sklearn.datasets import load_digits
 
-from harness.store.artifacts import ArtifactFiles
+from harness.store.files.artifacts import ArtifactFiles
 from tests.harness_cli import Cli
 from tests.waiting import wait_until
 

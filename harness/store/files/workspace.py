@@ -43,5 +43,5 @@ class Workspace:
 
 def db_folder() -> Path:
     """`db/`: beside the package in a checkout, inside it in a wheel."""
-    inside = Path(__file__).parents[1] / "_db"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "db"
+    inside = Path(__file__).parents[2] / "_db"
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "db"

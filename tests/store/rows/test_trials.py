@@ -9,14 +9,14 @@ from sqlalchemy import Engine
 from harness.core.errors import Reason
 from harness.core.published import Published
 from harness.core.sweep import Artifact, Failure, Precision
-from harness.store.cases import CaseRows
 from harness.store.database import writing
-from harness.store.published import PublishedRows
 from harness.store.questions import named_queries
 from harness.store.reading import ask, correct_images
-from harness.store.rows import unpacked
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.published import PublishedRows
+from harness.store.rows.trials import DONE, FAILED, PLANNED, TrialRows, TrialState
+from harness.store.rows.values import unpacked
 from harness.store.tables import trials as trials_table
-from harness.store.trials import DONE, FAILED, PLANNED, TrialRows, TrialState
 from tests.store.examples import (
     EPOCHS,
     answer,

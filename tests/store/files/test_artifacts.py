@@ -4,7 +4,7 @@ import pytest
 
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of, sha256_of_file
-from harness.store.artifacts import ArtifactFiles, FileState
+from harness.store.files.artifacts import ArtifactFiles, FileState
 from tests.store.examples import exit_codes, save_together
 
 CONTENT = b"TFL3 and so on" * 1000

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Engine, Select, delete, insert, select, update
 
 from harness.store.database import now, writing
-from harness.store.rows import storable
+from harness.store.rows.values import storable
 from harness.store.tables import jobs
 
 PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = "pending", "running", "done", "failed", "stopped", "lost"

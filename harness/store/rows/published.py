@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, select
 from harness.core.errors import RequestError
 from harness.core.published import Published
 from harness.store.database import now, writing
-from harness.store.rows import insert_missing
+from harness.store.rows.values import insert_missing
 from harness.store.tables import published
 
 _KEY = ("model", "precision", "device", "threads", "source", "dated")

@@ -8,9 +8,9 @@ from sqlalchemy import Engine, delete, insert, select, update
 from harness.core.bench import Case, Tool
 from harness.core.ids import plain
 from harness.core.observations import Answer, Batch, Canary, Kernels, KernelVerdict, Operator
-from harness.store.cases import cpus_text
 from harness.store.database import now, writing
-from harness.store.rows import insert_missing, packed, storable
+from harness.store.rows.cases import cpus_text
+from harness.store.rows.values import insert_missing, packed, storable
 from harness.store.tables import answers, batches, canaries, kernels, operators
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, func, insert, or_, select, true, update
 
-from harness.store.rows import insert_missing
+from harness.store.rows.trials import DONE
+from harness.store.rows.values import insert_missing
 from harness.store.tables import (
     answers,
     artifacts,
@@ -34,7 +35,6 @@ from harness.store.tables import (
     trial_artifacts,
     trials,
 )
-from harness.store.trials import DONE
 
 STAYS = frozenset({devices, identity, jobs, leases, pending_runs, queue})
 """What a harness knows of its own devices and jobs, and of nobody else's."""

@@ -2,7 +2,7 @@ import time
 
 from sqlalchemy import Engine, text
 
-from harness.store.leases import Leases, is_dead, process
+from harness.store.rows.leases import Leases, is_dead, process
 
 
 def make_all_elsewhere(engine: Engine) -> None:

@@ -20,11 +20,11 @@ from sqlalchemy.exc import StatementError
 
 from harness.core.errors import RequestError, WorkspaceError, first_line
 from harness.core.ids import sha256_of_file
-from harness.store.artifacts import ArtifactFiles, FileState
 from harness.store.database import HEAD, open_database, open_read_only, writing
+from harness.store.exchange.transfer import Wanted, everything, merge, snapshot
+from harness.store.files.artifacts import ArtifactFiles, FileState
 from harness.store.reading import ask
 from harness.store.tables import artifacts
-from harness.store.transfer import Wanted, everything, merge, snapshot
 
 _DATABASE, _SUMS = "harness.db", "SHA256SUMS"
 _MODEL, _PROBE = ".tflite", ".probe.npz"

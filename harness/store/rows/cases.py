@@ -12,7 +12,7 @@ from harness.core.bench import Case, Gates, Measurement, Place, Process, Protoco
 from harness.core.errors import CaseFailed
 from harness.core.ids import content_id, essential, plain
 from harness.store.database import now, writing
-from harness.store.rows import as_json, insert_missing, packed, storable, unpacked
+from harness.store.rows.values import as_json, insert_missing, packed, storable, unpacked
 from harness.store.tables import artifacts, cases, failures, measurements, pending_runs, queue, runs
 
 _PLACE = tuple(field.name for field in fields(Place))

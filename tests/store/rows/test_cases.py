@@ -8,10 +8,10 @@ from sqlalchemy.exc import IntegrityError
 from harness import __version__
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed, Reason
-from harness.store.cases import CaseRows
 from harness.store.reading import ask, results
-from harness.store.rows import unpacked
-from harness.store.trials import TrialRows
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.trials import TrialRows
+from harness.store.rows.values import unpacked
 from tests.store.examples import (
     TOOL,
     answer,

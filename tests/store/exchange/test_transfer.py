@@ -25,15 +25,15 @@ from harness.core.errors import CaseFailed, Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.published import Published
 from harness.core.sweep import Precision
-from harness.store.archive import Moved, export, import_file
-from harness.store.artifacts import ArtifactFiles
-from harness.store.cases import CaseRows
 from harness.store.database import open_database, writing
-from harness.store.published import PublishedRows
+from harness.store.exchange.archive import Moved, export, import_file
+from harness.store.exchange.transfer import MOVES, STAYS, everything, merge, of_sweep, snapshot
+from harness.store.files.artifacts import ArtifactFiles
 from harness.store.reading import results
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.published import PublishedRows
+from harness.store.rows.trials import TrialRows
 from harness.store.tables import artifacts, measurements, metadata, runs, trials
-from harness.store.transfer import MOVES, STAYS, everything, merge, of_sweep, snapshot
-from harness.store.trials import TrialRows
 from tests.harness_cli import Cli
 from tests.store.examples import (
     fill,

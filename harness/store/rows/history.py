@@ -10,8 +10,8 @@ from sqlalchemy import Engine, RowMapping, func, insert, select, update
 from harness.core.bench import Case, Process, Run, Summary
 from harness.core.errors import CaseFailed
 from harness.core.ids import plain
-from harness.store.cases import case_of, failure_row, numbers, process_of
 from harness.store.database import writing
+from harness.store.rows.cases import case_of, failure_row, numbers, process_of
 from harness.store.tables import batches, cases, devices, failures, measurements, pending_runs, runs
 
 _SUMMARY = tuple(field.name for field in fields(Summary))

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from harness.core.bench import Protocol
 from harness.core.device import Device
 from harness.core.errors import CaseFailed
-from harness.store.cases import failure_row, protocol_id, unqueue
 from harness.store.database import now, writing
-from harness.store.rows import as_json, insert_missing, storable
+from harness.store.rows.cases import failure_row, protocol_id, unqueue
+from harness.store.rows.values import as_json, insert_missing, storable
 from harness.store.tables import devices, failures, queue
 
 READY = "ready"

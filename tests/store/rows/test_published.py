@@ -6,7 +6,7 @@ from sqlalchemy import Engine, select
 
 from harness.core.errors import RequestError
 from harness.core.published import Published
-from harness.store.published import PublishedRows
+from harness.store.rows.published import PublishedRows
 from harness.store.tables import published
 
 NUMBER = Published("QuickNet", "binary", "Pixel 1", 4, 12.6, "a paper", date(2021, 6, 11), 0.633)

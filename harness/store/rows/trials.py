@@ -12,7 +12,7 @@ from harness.core.errors import Reason
 from harness.core.ids import plain
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, writing
-from harness.store.rows import as_json, insert_missing, packed, storable
+from harness.store.rows.values import as_json, insert_missing, packed, storable
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
 
 _LONGEST_NAME = 200

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.store.artifacts import write_whole
+from harness.store.files.artifacts import write_whole
 
 _SUFFIX = ".npz"
 

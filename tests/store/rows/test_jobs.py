@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from harness.store.jobs import DONE, FAILED, LOST, RUNNING, JobRow, JobRows
+from harness.store.rows.jobs import DONE, FAILED, LOST, RUNNING, JobRow, JobRows
 
 
 def job(number: int, sweep: str = "study") -> JobRow:

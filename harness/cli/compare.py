@@ -7,9 +7,9 @@ from pathlib import Path
 
 from harness.cli.ask import save
 from harness.cli.session import Session, console
+from harness.compare.pairs import comparisons
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
-from harness.pipeline.comparing import comparisons
 from harness.report.judgement import LEGEND, Asked, regressions, told, unseen
 from harness.report.junit import as_junit
 from harness.report.markdown import as_markdown

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.compare.pairs import comparisons
 from harness.core.comparison import Comparison, Estimate
 from harness.core.errors import RequestError, first_line
-from harness.pipeline.comparing import comparisons
 from harness.report.variants import labels
 from harness.store import reading as stored
 from harness.store.database import open_upgraded

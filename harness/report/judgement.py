@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from harness.compare.regression import is_unseen, regression
 from harness.core.comparison import Comparison
 from harness.core.units import counted
-from harness.pipeline.regression import is_unseen, regression
 from harness.report.tables import conclusions, told_differences
 
 

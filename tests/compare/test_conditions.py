@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from harness.compare.conditions import differences
 from harness.core.bench import Protocol
 from harness.core.comparison import Evidence, Pair
 from harness.core.ids import plain
-from harness.pipeline.conditions import differences
 from tests.rows import protocol_settings, result_row
 
 ROW = result_row()

@@ -1,7 +1,7 @@
 import pytest
 
+from harness.compare.regression import is_unseen, regression
 from harness.core.comparison import Comparison, Estimate, Pair, Verdict
-from harness.pipeline.regression import is_unseen, regression
 from tests.rows import result_row
 
 SLOWER, NO_DIFFERENCE = Verdict.SLOWER, Verdict.NO_DIFFERENCE

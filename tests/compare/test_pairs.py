@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from harness.compare import pairs as compare
+from harness.compare.pairs import compared
 from harness.conversion.evaluate import pack_correct, unpack_correct
 from harness.core.comparison import Comparison, Estimate, Evidence, Pair, Verdict
 from harness.core.errors import RequestError
-from harness.pipeline import compare
-from harness.pipeline.compare import compared
 from tests.rows import own_model_row, result_row
 
 BINARY = result_row()

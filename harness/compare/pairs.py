@@ -1,11 +1,11 @@
-"""`harness compare`: which rows are held against which, and what their numbers say. Pure functions over rows."""
+"""Pair the rows of a baseline and a candidate, and say what each pair's numbers show."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.bench.statistics import (
     FEWEST_PAIRS,
@@ -20,7 +20,11 @@ from harness.conversion.evaluate import unpack_correct
 from harness.core.comparison import Comparison, Estimate, Evidence, Pair
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
-from harness.pipeline.conditions import differences
+from harness.store.reading import correct_images, evidence
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+from harness.compare.conditions import differences
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -28,6 +32,17 @@ Correct = Mapping[tuple[str, str], bytes]
 _ALIKE = ("device", "threads")
 _SHORTEST_PREFIX = 4
 _PRECISIONS = frozenset(precision.value for precision in Precision)
+
+
+def comparisons(reader: "Engine", rows: Sequence[Row], baseline: str, candidate: str) -> list[Comparison]:
+    """Compare each pair of these rows of `results`.
+
+    Raises RequestError where a word selects nothing, or nothing matches.
+    """
+    chosen = [row for word in (baseline, candidate) for row in selected(rows, word)]
+    behind = evidence(reader, {row["measurement_id"] for row in chosen})
+    held = pairs(rows, baseline, candidate, behind)
+    return compared(held, behind, correct_images(reader, {row["artifact"] for row in chosen}))
 
 
 def selected(rows: Sequence[Row], word: str) -> list[Row]:

@@ -30,9 +30,9 @@ from harness.core.device import Device, SshDevice
 from harness.core.ids import sha256_of, sha256_of_file
 from harness.core.sweep import Artifact
 from harness.devices import open_transport
-from harness.pipeline.events import LaneEnded, SetAside
-from harness.pipeline.fleet import bench_fleet
-from harness.pipeline.lane import Order
+from harness.fleet.events import LaneEnded, SetAside
+from harness.fleet.lane import Order
+from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import HOME_VARIABLE
 from tests import tools
 from tests.sshd import Sshd

@@ -28,9 +28,9 @@ from harness.core.device import LocalDevice
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import show_us
-from harness.pipeline.events import CaseMeasured
-from harness.pipeline.fleet import bench_fleet
-from harness.pipeline.lane import Order
+from harness.fleet.events import CaseMeasured
+from harness.fleet.lane import Order
+from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import Workspace
 
 MODELS = tuple(CANARIES / f"{name}.tflite" for name in ("float", "binary"))

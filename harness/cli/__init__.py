@@ -1,1 +1,1 @@
-"""Thin commands: read the request, call the pipeline, show the rows."""
+"""Thin commands: read the request, do it through the rooms below, show the rows."""

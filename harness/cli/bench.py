@@ -19,7 +19,7 @@ from harness.core.errors import Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import counted, show_us
-from harness.pipeline.events import (
+from harness.fleet.events import (
     AnswerChecked,
     CaseGivenUp,
     CaseMeasured,
@@ -32,8 +32,8 @@ from harness.pipeline.events import (
     SetAside,
     Told,
 )
-from harness.pipeline.fleet import Stores, bench_fleet
-from harness.pipeline.lane import Order
+from harness.fleet.lane import Order
+from harness.fleet.run import Stores, bench_fleet
 from harness.report.fleet import FleetProgress, fleet_progress
 from harness.report.tables import explained, print_leaderboard, verdicts, warning_names
 from harness.store.reading import results

@@ -1,11 +1,129 @@
-"""The work of `harness doctor` and `harness db`."""
+"""The work of `harness doctor` and `harness db`. Each check is a function that returns a finding."""
 
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.cli.session import Session, console
-from harness.pipeline.doctor import examine
+from harness.config.device_file import read_devices, this_machine
+from harness.core.errors import HarnessError
+from harness.core.units import show_bytes
+from harness.data import PUBLISHED, folders
+from harness.fleet.examine import Reach
+from harness.fleet.examine import examine as examine_device
 from harness.report.tables import add, table
-from harness.store.database import HEAD, shown
+from harness.store.database import HEAD, open_database, shown
+from harness.store.files.tools import ToolFiles
+from harness.store.files.workspace import Workspace
+
+_LEAST_FREE_BYTES = 2 * 10**9
+_TRAINING = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "ray", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`needed` is False for what only some uses need."""
+
+    check: str
+    ok: bool
+    text: str
+    needed: bool = True
+
+
+def examine(workspace: Workspace, registry: Path) -> list[Finding]:
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _training,
+        lambda: _space(workspace),
+        lambda: _database(workspace),
+        lambda: _devices(registry),
+        lambda: _tool(workspace, registry),
+        _data_sets,
+    ]
+    return [check() for check in checks]
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    ok = (3, 10) <= sys.version_info < (3, 13) and platform.system() == "Linux"
+    return Finding("Python", ok, found if ok else f"{found}: use Python 3.10, 3.11 or 3.12 on Linux")
+
+
+def _training() -> Finding:
+    missing = [name for name in _TRAINING if _version(name) is None]
+    if missing:
+        return Finding(
+            "training", False, f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'", needed=False
+        )
+    return Finding("training", True, ", ".join(f"{name} {_version(name)}" for name in _TRAINING))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _space(workspace: Workspace) -> Finding:
+    nearest = next(folder for folder in (workspace.home, *workspace.home.parents) if folder.exists())
+    free = shutil.disk_usage(nearest).free
+    if not nearest.is_dir():
+        return Finding("workspace", False, f"{nearest} is no folder; set HARNESS_HOME to one")
+    if not os.access(nearest, os.W_OK):
+        return Finding("workspace", False, f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can")
+    if free < _LEAST_FREE_BYTES:
+        return Finding(
+            "workspace",
+            False,
+            f"{workspace.home}: only {show_bytes(free)} free; make room, or set HARNESS_HOME elsewhere",
+        )
+    return Finding("workspace", True, f"{workspace.home}, {show_bytes(free)} free")
+
+
+def _database(workspace: Workspace) -> Finding:
+    try:
+        open_database(workspace.database_url).dispose()
+    except HarnessError as error:
+        return Finding("database", False, str(error))
+    return Finding("database", True, f"{shown(workspace.database_url)}, schema {HEAD}")
+
+
+def _devices(registry: Path) -> Finding:
+    if not registry.exists():
+        return Finding("devices", False, f"{registry} is not here; only this machine can be benchmarked", needed=False)
+    try:
+        devices = read_devices(registry)
+    except HarnessError as error:
+        return Finding("devices", False, str(error))
+    return Finding("devices", True, f"{registry}: {', '.join(device.id for device in devices)}")
+
+
+def _tool(workspace: Workspace, registry: Path) -> Finding:
+    try:
+        device = this_machine(registry)
+        found = examine_device(device, Reach({device.id: device}, workspace, ToolFiles(workspace.tools).newest()))
+    except (HarnessError, OSError) as error:
+        return Finding("tool on this machine", False, str(error), needed=False)
+    if found.tool is None:
+        return Finding("tool on this machine", False, str(found.failure), needed=False)
+    over = f" over {found.tool.interpreter}" if found.tool.interpreter else ""
+    return Finding("tool on this machine", True, f"{found.tool.name}{over}")
+
+
+def _data_sets() -> Finding:
+    here = {one.name: place for one in PUBLISHED if (place := one.place())}
+    missing = ", ".join(one.name for one in PUBLISHED if one.name not in here)
+    found = "; ".join(f"{name} in {place}" for name, place in here.items()) or "none on this machine"
+    if not missing:
+        return Finding("data sets", True, found)
+    offline = f"put its files into {folders.folder_of('…')}" if folders.offline() else "fetched when it is needed"
+    return Finding("data sets", False, f"{found}; {missing}: {offline}", needed=False)
 
 
 def doctor(registry: Path) -> int:

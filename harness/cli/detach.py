@@ -14,9 +14,9 @@ from harness.cli.jobs import log_of, refresh
 from harness.cli.session import Session, console
 from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
-from harness.pipeline.sweeps import sweep_of
 from harness.store.database import now
 from harness.store.rows.jobs import JobRow
+from harness.sweep.trials import sweep_of
 from harness.training import jobs as ray_jobs
 
 _JOB = "HARNESS_JOB"

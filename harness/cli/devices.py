@@ -14,8 +14,8 @@ from harness.core.units import show_bytes
 from harness.devices import jump_of, link_to
 from harness.devices.adb import attached
 from harness.devices.local import LocalLink
-from harness.pipeline.canary import Trend, trend_of
-from harness.pipeline.examine import Examined, Reach, clean, examine, on_each
+from harness.fleet.canary import Trend, trend_of
+from harness.fleet.examine import Examined, Reach, clean, examine, on_each
 from harness.report.tables import add, plain_rows, table
 
 

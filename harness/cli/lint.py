@@ -39,7 +39,7 @@ def _lint_model(file: Path) -> Report:
 
 def _lint_sweep(file: Path, settings: Sequence[str]) -> int:
     points = read_sweep(file, settings)
-    from harness.pipeline.lint import lint_sweep  # brings what builds networks, which no model file needs
+    from harness.sweep.lint import lint_sweep  # brings what builds networks, which no model file needs
 
     out, failed, told = console(), 0, set[Advice]()
     with _without_notices():

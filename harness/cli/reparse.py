@@ -8,7 +8,7 @@ from rich.progress import track
 from harness.cli.bench import case_name
 from harness.cli.session import Session, console
 from harness.core.units import counted, show_us
-from harness.pipeline.reparse import Outcome, Reread, reparse
+from harness.fleet.reparse import Outcome, Reread, reparse
 
 
 def reparse_all() -> int:

@@ -11,13 +11,13 @@ from harness.config.search import corners
 from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import counted, show_bytes, show_percent, show_seconds
-from harness.pipeline.plan import TrialPlan, plan_trials
-from harness.pipeline.searching import sampled
-from harness.pipeline.sweeps import sweep_of
-from harness.pipeline.tracking import Tracking
-from harness.pipeline.train import Stores, file_states, train
 from harness.report.progress import Work, progress
 from harness.report.tables import plain_rows
+from harness.sweep.mlflow import Tracking
+from harness.sweep.plan import TrialPlan, plan_trials
+from harness.sweep.resume import sampled
+from harness.sweep.train import Stores, file_states, train
+from harness.sweep.trials import sweep_of
 from harness.training.events import EpochEnded, Failed, Finished, Retried, Started, Stopped, TrialEvent
 from harness.training.search import Sampled
 

@@ -16,8 +16,8 @@ from harness.core.errors import CaseFailed, RequestError, first_line
 from harness.core.ids import sha256_of
 from harness.core.observations import Kernels, KernelVerdict
 from harness.core.units import show_bytes
-from harness.pipeline.examine import on_each
-from harness.pipeline.kernels import check_kernels
+from harness.fleet.examine import on_each
+from harness.fleet.kernel_check import check_kernels
 from harness.report.tables import add, plain_rows, show_ratio, table
 from harness.store.files.tools import ToolFile
 

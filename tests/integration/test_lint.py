@@ -10,7 +10,7 @@ import pytest
 from harness.config.sweep_file import read_sweep
 from harness.conversion.lint import Report, lint
 from harness.core.sweep import Precision
-from harness.pipeline.lint import lint_sweep
+from harness.sweep.lint import lint_sweep
 from tests.harness_cli import Cli
 from tests.integration.test_imports import HEAVY, PROBE
 from tests.models.networks import SMALL, artifact

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from harness.core.errors import Reason, RequestError
 from harness.core.sweep import Epoch, Failure, Precision
-from harness.pipeline.tracking import Tracking, settings
+from harness.sweep.mlflow import Tracking, settings
 from harness.training.events import EpochEnded, Failed, Finished, Retried, Started, Stopped, TrialEvent
 from tests.store.examples import make_outcome, make_trial
 

@@ -13,9 +13,9 @@ from harness.core.bench import Case, Place, Process, Protocol, Run
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import ID_LENGTH
 from harness.core.observations import Batch, Canary, KernelVerdict
-from harness.pipeline.answering import Answering
-from harness.pipeline.canary import OURS_TO_HANDLE, sing
-from harness.pipeline.events import (
+from harness.fleet.answer_check import Answering
+from harness.fleet.canary import OURS_TO_HANDLE, sing
+from harness.fleet.events import (
     AnswerChecked,
     BatchBegan,
     BatchEnded,
@@ -26,8 +26,8 @@ from harness.pipeline.events import (
     RunEnded,
     Told,
 )
-from harness.pipeline.measure import Station, idle_power, measured, read_run, readable, run_process
-from harness.pipeline.settling import Settling
+from harness.fleet.gates import Settling
+from harness.fleet.process import Station, idle_power, measured, read_run, readable, run_process
 from harness.store.database import now
 
 MOST_CASES = 12  # a multiple of 2, 3, 4 and 6: twins that follow each other are measured together

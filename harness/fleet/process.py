@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.bench.profile import profile_arguments, read_profile
 from harness.bench.quality import disturbance
 from harness.bench.sensors import Sensor, affinity, power_sensors, sensors_of
 from harness.bench.summary import summarise
@@ -12,8 +13,9 @@ from harness.bench.watch import header, idle_power_uw, watched
 from harness.core.bench import Case, Measurement, Place, Process, Run
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
+from harness.core.observations import Operator
 from harness.devices import WATCH_INTERVAL_S, Completed, FileAbsent, Graph, Transport, Turn
-from harness.pipeline.tooling import Ready
+from harness.fleet.device_tool import Ready
 from harness.store.database import now
 
 _SLOWEST_BYTES_PER_S = 50_000
@@ -71,6 +73,16 @@ def run_process(
         place,
     )
     return Ended(process, completed.others_waiting)
+
+
+def profile(case: Case, station: Station, file: Path) -> tuple[Operator, ...]:
+    """Measure where an artifact's time goes: one process of the tool that times each operator.
+
+    Raises CaseFailed where the tool fails, or prints no profile.
+    """
+    process = run_process(case, station, file, 1, extra=profile_arguments()).process
+    read(case.protocol, process.exit_code, process.stdout, process.stderr)
+    return read_profile(process.stdout)
 
 
 def _timeout_s(case: Case, station: Station) -> float:

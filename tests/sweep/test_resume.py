@@ -8,10 +8,10 @@ import pytest
 from harness.config.sweep_file import Point, read_sweep
 from harness.core.errors import Reason
 from harness.core.sweep import Failure
-from harness.pipeline.searching import sampled
-from harness.pipeline.sweeps import trials_at
 from harness.store.database import open_database
 from harness.store.rows.trials import TrialRows
+from harness.sweep.resume import sampled
+from harness.sweep.trials import trials_at
 from harness.training.search import ENDED_EARLY
 from tests.store.examples import make_outcome
 

@@ -8,7 +8,7 @@ from threading import Event
 from harness.bench.watch import read_reading, reading_script, why_not
 from harness.core.bench import Gates, Watched
 from harness.core.errors import CaseFailed, Reason
-from harness.pipeline.measure import Station
+from harness.fleet.process import Station
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0

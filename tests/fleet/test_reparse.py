@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from harness.core.bench import Case, Measurement, Process
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
-from harness.pipeline.reparse import Outcome, Reread, reparse
+from harness.fleet.reparse import Outcome, Reread, reparse
 from harness.store.database import open_database
 from harness.store.reading import ask, results
 from harness.store.rows.cases import CaseRows

@@ -7,7 +7,7 @@ from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, with_threads
 from harness.core.errors import SpecError
 from harness.core.sweep import Precision, Resources, Sweep
-from harness.pipeline.sweeps import sweep_of
+from harness.sweep.trials import sweep_of
 
 BASE = """\
 name: small

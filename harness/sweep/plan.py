@@ -1,9 +1,8 @@
-"""What of a request is there already, and what is left to do: pure functions."""
+"""Which trials of a sweep are finished, and which are left to train: pure functions."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.core.bench import Case, Protocol, Tool
 from harness.core.search import Search
 from harness.core.sweep import Sweep, Trial
 from harness.store.files.artifacts import FileState
@@ -17,14 +16,6 @@ class TrialPlan:
     trial: Trial
     because: str
     artifacts: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class CasePlan:
-    """Cases of known artifacts, and how many more there will be once the new trials are done."""
-
-    new: tuple[Case, ...]
-    done: tuple[Case, ...]
 
 
 def plan_trials(
@@ -47,25 +38,3 @@ def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, File
         if files[sha256] is not FileState.WHOLE
     ]
     return TrialPlan(trial, "; ".join(broken), state.artifacts)
-
-
-def plan_cases(
-    artifacts: Sequence[str],
-    device: str,
-    tool: Tool,
-    protocols: Sequence[Protocol],
-    cpus: Callable[[int], tuple[int, ...]] = lambda _threads: (),
-) -> tuple[Case, ...]:
-    """A device's: each artifact under each protocol, once. `cpus` tells the affinity of a thread count."""
-    cases = (
-        Case(artifact, device, tool, protocol, cpus(protocol.threads))
-        for protocol in protocols
-        for artifact in artifacts
-    )
-    return tuple({case.id: case for case in cases}.values())
-
-
-def split_cases(cases: Sequence[Case], measured: Collection[str], force: bool = False) -> CasePlan:
-    """`force` measures again what has been measured."""
-    new = tuple(case for case in cases if force or case.id not in measured)
-    return CasePlan(new, tuple(case for case in cases if not force and case.id in measured))

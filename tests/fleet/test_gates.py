@@ -11,9 +11,9 @@ from harness.core.bench import Gates, Tool, Watched
 from harness.core.device import LocalDevice
 from harness.devices import Completed, Transport, Turn
 from harness.devices.local import LocalLink
-from harness.pipeline.measure import Station
-from harness.pipeline.settling import Settling
-from harness.pipeline.tooling import Ready, facts_of
+from harness.fleet.device_tool import Ready, facts_of
+from harness.fleet.gates import Settling
+from harness.fleet.process import Station
 from tests.sysfs import Sysfs
 
 GATES = Gates(max_wait_s=600, max_busy=1)  # whatever else this machine does

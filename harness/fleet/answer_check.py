@@ -20,8 +20,8 @@ from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Answer
 from harness.devices import Graph
-from harness.pipeline.canary import OURS_TO_HANDLE
-from harness.pipeline.measure import Station, run_watched
+from harness.fleet.canary import OURS_TO_HANDLE
+from harness.fleet.process import Station, run_watched
 from harness.store.database import now
 from harness.store.files.artifacts import ArtifactFiles
 

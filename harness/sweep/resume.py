@@ -7,8 +7,8 @@ from typing import Any
 from harness.config.sweep_file import Point
 from harness.core.search import Range, Search
 from harness.core.sweep import Trial
-from harness.pipeline.sweeps import trials_at
 from harness.store.rows.trials import TrialRows, TrialState
+from harness.sweep.trials import trials_at
 from harness.training.search import ENDED_EARLY, Sampled, Tried, objectives
 
 

@@ -12,10 +12,11 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason, Unreachable
 from harness.core.observations import Canary, KernelVerdict
 from harness.devices import Patience, Transport, Turn, open_transport
-from harness.pipeline.answering import Answering, References
-from harness.pipeline.batch import BatchWork, Surroundings, batches_of
-from harness.pipeline.canary import FLOAT, canary_case, is_alike
-from harness.pipeline.events import (
+from harness.fleet.answer_check import Answering, References
+from harness.fleet.batch import BatchWork, Surroundings, batches_of
+from harness.fleet.canary import FLOAT, canary_case, is_alike
+from harness.fleet.device_tool import facts_of, ready_tool
+from harness.fleet.events import (
     AnswerChecked,
     CaseGivenUp,
     DevicePlanned,
@@ -26,11 +27,9 @@ from harness.pipeline.events import (
     SetAside,
     Told,
 )
-from harness.pipeline.leasing import LeaseKeeper
-from harness.pipeline.measure import Station
-from harness.pipeline.plan import plan_cases, split_cases
-from harness.pipeline.profiling import profile
-from harness.pipeline.tooling import facts_of, ready_tool
+from harness.fleet.leasing import LeaseKeeper
+from harness.fleet.plan import plan_cases, split_cases
+from harness.fleet.process import Station, profile
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import owner

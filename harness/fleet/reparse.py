@@ -8,8 +8,8 @@ from uuid import uuid4
 from harness.bench.quality import circumstances
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed
-from harness.pipeline.batch import wants_more
-from harness.pipeline.measure import measured, read_runs, readable
+from harness.fleet.batch import wants_more
+from harness.fleet.process import measured, read_runs, readable
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.history import Begun, History, Kept
 from harness.store.rows.leases import Leases

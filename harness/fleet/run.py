@@ -7,8 +7,8 @@ from queue import SimpleQueue
 from threading import Event
 
 from harness.core.device import Device
-from harness.pipeline.answering import References
-from harness.pipeline.events import (
+from harness.fleet.answer_check import References
+from harness.fleet.events import (
     AnswerChecked,
     BatchBegan,
     BatchEnded,
@@ -22,8 +22,8 @@ from harness.pipeline.events import (
     RunEnded,
     SetAside,
 )
-from harness.pipeline.lane import Known, Lane, Order
-from harness.pipeline.leasing import LeaseKeeper
+from harness.fleet.lane import Known, Lane, Order
+from harness.fleet.leasing import LeaseKeeper
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace

@@ -12,7 +12,7 @@ from harness.core.bench import Tool
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.devices import Patience, Transport, Turn, open_transport
-from harness.pipeline.tooling import facts_of, ready_tool
+from harness.fleet.device_tool import facts_of, ready_tool
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import owner

@@ -9,10 +9,10 @@ from harness.core.comparison import Estimate
 from harness.core.device import Device
 from harness.core.errors import CaseFailed
 from harness.core.observations import Kernels, KernelVerdict
-from harness.pipeline.canary import OURS_TO_HANDLE, canary_case
-from harness.pipeline.examine import Reach, held
-from harness.pipeline.measure import Station, read_run, run_process
-from harness.pipeline.tooling import facts_of, ready_tool
+from harness.fleet.canary import OURS_TO_HANDLE, canary_case
+from harness.fleet.device_tool import facts_of, ready_tool
+from harness.fleet.examine import Reach, held
+from harness.fleet.process import Station, read_run, run_process
 from harness.store.database import now
 
 BINARY = CANARIES / "binary.tflite"

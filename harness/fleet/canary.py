@@ -14,7 +14,7 @@ from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Canary
 from harness.core.units import show_us
-from harness.pipeline.measure import Station, read_run, run_process
+from harness.fleet.process import Station, read_run, run_process
 from harness.store.database import now
 
 FLOAT = CANARIES / "float.tflite"

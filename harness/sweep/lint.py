@@ -14,7 +14,7 @@ from harness.core.errors import TrialFailed
 from harness.core.ids import content_id
 from harness.core.sweep import Trial
 from harness.data import Dataset
-from harness.pipeline.sweeps import trials_of
+from harness.sweep.trials import trials_of
 from harness.training.trial import build, deployed, memory_told
 
 if TYPE_CHECKING:

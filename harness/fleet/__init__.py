@@ -1,0 +1,1 @@
+"""Artifacts → measurements: one lane for each device, and what happens on it."""

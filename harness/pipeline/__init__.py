@@ -1,1 +1,0 @@
-"""plan (pure) → train → convert → measure, and what the numbers say."""

@@ -1,0 +1,61 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.core.bench import Case, Protocol, Tool
+from harness.fleet.plan import plan_cases, split_cases
+
+ONE, OTHER = "1" * 64, "2" * 64
+TOOL = Tool("tool", "f" * 64)
+QUICK = Protocol("quick")
+
+
+def test_cases_come_protocol_by_protocol() -> None:
+    slow = Protocol("slow")
+    assert plan_cases([ONE, OTHER], "pi4", TOOL, [QUICK, slow]) == (
+        Case(ONE, "pi4", TOOL, QUICK),
+        Case(OTHER, "pi4", TOOL, QUICK),
+        Case(ONE, "pi4", TOOL, slow),
+        Case(OTHER, "pi4", TOOL, slow),
+    )
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "protocols"),
+    [
+        pytest.param([ONE, OTHER, ONE], [QUICK], id="artifact given twice"),
+        pytest.param([ONE, OTHER], [QUICK, QUICK], id="protocol given twice"),
+    ],
+)
+def test_each_case_is_planned_once(artifacts: list[str], protocols: list[Protocol]) -> None:
+    assert plan_cases(artifacts, "pi4", TOOL, protocols) == (
+        Case(ONE, "pi4", TOOL, QUICK),
+        Case(OTHER, "pi4", TOOL, QUICK),
+    )
+
+
+@given(st.lists(st.integers(0, 9)), st.sets(st.integers(1, 8), max_size=3))
+def test_there_is_a_case_for_each_artifact_and_protocol(artifacts: list[int], threads: set[int]) -> None:
+    protocols = [Protocol("quick", threads=count) for count in threads]
+    cases = plan_cases([str(number) * 64 for number in artifacts], "pi4", TOOL, protocols)
+    assert len(cases) == len({case.id for case in cases}) == len(set(artifacts)) * len(threads)
+
+
+CASES = plan_cases([ONE, OTHER], "pi4", TOOL, [QUICK])
+
+
+@pytest.mark.parametrize(
+    ("measured", "force", "new", "done"),
+    [
+        pytest.param([], False, CASES, (), id="nothing measured"),
+        pytest.param([CASES[0].id], False, CASES[1:], CASES[:1], id="one measured"),
+        pytest.param([case.id for case in CASES], False, (), CASES, id="all measured"),
+        pytest.param([case.id for case in CASES], True, CASES, (), id="all measured, but forced"),
+        pytest.param(["another case's"], False, CASES, (), id="another measured"),
+    ],
+)
+def test_what_was_measured_is_not_measured_again_unless_forced(
+    measured: list[str], force: bool, new: tuple[Case, ...], done: tuple[Case, ...]
+) -> None:
+    plan = split_cases(CASES, measured, force)
+    assert (plan.new, plan.done) == (new, done)

@@ -17,7 +17,7 @@ from harness.core.errors import RequestError
 from harness.store.database import now
 from harness.store.rows.jobs import JobRow
 from harness.sweep.trials import sweep_of
-from harness.training import jobs as ray_jobs
+from harness.training import ray_jobs
 
 _JOB = "HARNESS_JOB"
 _SETTINGS = (

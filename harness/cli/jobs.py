@@ -13,7 +13,7 @@ from harness.report.tables import plain_rows
 from harness.store.questions import named_queries
 from harness.store.reading import ask
 from harness.store.rows.jobs import DONE, FAILED, LOST, STOPPED, JobRow
-from harness.training import jobs as ray_jobs
+from harness.training import ray_jobs
 
 _LOST = "Ray has ended, or forgotten it; submit the sweep again to go on."
 _STATES = {0: DONE, 130: STOPPED, 143: STOPPED}  # by exit code: interrupted, or ended by SIGTERM

@@ -11,7 +11,7 @@ from harness.data import Dataset
 from harness.store.files.artifacts import ArtifactFiles, FileState
 from harness.store.files.checkpoints import CheckpointFiles
 from harness.store.rows.trials import TrialRows, TrialState
-from harness.training import cluster
+from harness.training import ray_cluster
 from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Saved, Stopped, TrialEvent
 from harness.training.search import Listed, Sampled, Work
 from harness.training.unit import units_of
@@ -66,7 +66,7 @@ def _events(
     work: Work = Listed(units_of(new, saved)) if search is None else replace(search, saved=saved)
     needed = set(sweep.sources) if search else {trial.dataset for trial in new}
     datasets = {name: _dataset(sweep.sources[name]) for name in needed}
-    return cluster.train(work, datasets, sweep.resources, sweep.search, address)
+    return ray_cluster.train(work, datasets, sweep.resources, sweep.search, address)
 
 
 def _dataset(source: str) -> Dataset | Failure:

@@ -8,10 +8,10 @@ from ray import get, tune
 
 from harness.core.sweep import Failure
 from harness.training.events import EpochEnded, Failed, Finished, PointBegun, UnitEvent
-from harness.training.job import Job
 from harness.training.search import Result, Sampled, objectives
 from harness.training.trial import Stopwatch, warm_up
 from harness.training.unit import run_unit
+from harness.training.worker_input import Job
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it

@@ -28,7 +28,12 @@ def test_a_group_is_a_module_a_device_of_the_contract_all_on_ray_or_the_lab(test
 
 def test_whatever_starts_ray_is_in_its_group(repository: Path) -> None:
     """A sweep that is submitted without --dry-run, or the cluster itself."""
-    starts = ("harness.training.cluster import train", '"submit", "sweep", sweep', '"--detach"', '"--address", cluster')
+    starts = (
+        "harness.training.ray_cluster import train",
+        '"submit", "sweep", sweep',
+        '"--detach"',
+        '"--address", cluster',
+    )
     files = {
         file for file in (repository / "tests").rglob("test_*.py") if any(word in file.read_text() for word in starts)
     }

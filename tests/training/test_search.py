@@ -10,8 +10,8 @@ from harness.core.errors import HarnessError, Reason
 from harness.core.recipe import Recipe
 from harness.core.search import Asha, Range, Search
 from harness.core.sweep import Precision, Resources, Trial
-from harness.training.cluster import train
 from harness.training.events import EpochEnded, Event, Finished, PointBegun, Stopped
+from harness.training.ray_cluster import train
 from harness.training.search import ENDED_EARLY, Listed, Sampled, Tried
 from harness.training.unit import units_of
 

@@ -11,8 +11,8 @@ from harness import data
 from harness.core.errors import Reason, RequestError
 from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Resources, Trial
-from harness.training.cluster import train
 from harness.training.events import Event, Failed, Finished, Started
+from harness.training.ray_cluster import train
 from harness.training.search import Listed
 from harness.training.unit import units_of
 from tests.harness_cli import Cli

@@ -23,9 +23,9 @@ from harness.core.sweep import Failure, Resources, Trial
 from harness.data import Dataset
 from harness.models.custom import modules_of
 from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Retried, Stopped, UnitEvent
-from harness.training.job import Job
 from harness.training.search import Listed, Work, scheduler
 from harness.training.unit import Conditions, units_of
+from harness.training.worker_input import Job
 
 # What Ray writes where its own memory monitor ended a worker; the kernel's killer leaves no such trace.
 _RAY_OUT_OF_MEMORY = ("NODE_OUT_OF_MEMORY", "OutOfMemoryError", "running low on memory")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness.data.dataset import Split, split_of
-from harness.data.published import Edition, Published
+from harness.data.downloads import Edition, Published
 
 # Hashes: of the archive, Keras's (tf_keras/src/datasets/cifar10.py); of the batches in it, as several projects
 # that pin them give them.

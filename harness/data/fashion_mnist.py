@@ -1,7 +1,7 @@
 """Fashion-MNIST: 70,000 real 28x28 images of clothes (Xiao, Rasul and Vollgraf 2017)."""
 
 from harness.data import idx
-from harness.data.published import Published
+from harness.data.downloads import Published
 
 # Hashes: those of the files in Debian's dataset-fashion-mnist.
 PUBLISHED = Published(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.dataset import Split, split_of
-from harness.data.published import Edition
+from harness.data.downloads import Edition
 
 FILES = (
     "train-images-idx3-ubyte.gz",

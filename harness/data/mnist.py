@@ -7,8 +7,8 @@ import numpy as np
 
 from harness.data import idx
 from harness.data.dataset import Split, split_of
+from harness.data.downloads import Edition, Published
 from harness.data.npz import KEYS
-from harness.data.published import Edition, Published
 
 
 def decode_npz(contents: Sequence[bytes]) -> tuple[Split, Split]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from harness.core.ids import sha256_of
 from harness.data import cifar10, idx
-from harness.data.published import Edition, Published
+from harness.data.downloads import Edition, Published
 
 Bytes = NDArray[np.uint8]
 

@@ -15,8 +15,8 @@ from filelock import FileLock
 from harness.core.errors import DataUnavailable
 from harness.data import fashion_mnist, mnist
 from harness.data.dataset import Dataset
+from harness.data.downloads import Published
 from harness.data.idx import FILES
-from harness.data.published import Published
 from tests.datasets.files import publish, tiny, tiny_idx
 
 NOWHERE = "http://127.0.0.1:1"  # nobody listens there

@@ -12,8 +12,8 @@ from harness.cli.jobs import print_jobs
 from harness.cli.session import Session, console
 from harness.core.errors import RequestError
 from harness.core.units import counted
-from harness.report.files import FORMATS, WRITERS
-from harness.report.tables import add, plain_rows, table
+from harness.report.export.files import FORMATS, WRITERS
+from harness.report.terminal.tables import add, plain_rows, table
 from harness.store.questions import NamedQuery, named_queries
 from harness.store.reading import Limits, Rows, ask, check_known
 

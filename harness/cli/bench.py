@@ -34,8 +34,8 @@ from harness.fleet.events import (
 )
 from harness.fleet.lane import Order
 from harness.fleet.run import Stores, bench_fleet
-from harness.report.fleet import FleetProgress, fleet_progress
-from harness.report.tables import explained, print_leaderboard, verdicts, warning_names
+from harness.report.terminal.fleet import FleetProgress, fleet_progress
+from harness.report.terminal.tables import explained, print_leaderboard, verdicts, warning_names
 from harness.store.reading import results
 
 

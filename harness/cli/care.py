@@ -16,7 +16,7 @@ from harness.core.units import show_bytes
 from harness.data import PUBLISHED, folders
 from harness.fleet.examine import Reach
 from harness.fleet.examine import examine as examine_device
-from harness.report.tables import add, table
+from harness.report.terminal.tables import add, table
 from harness.store.database import HEAD, open_database, shown
 from harness.store.files.tools import ToolFiles
 from harness.store.files.workspace import Workspace

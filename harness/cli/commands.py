@@ -15,7 +15,7 @@ from harness.cli.report_commands import report_app
 from harness.cli.transfer_commands import transfer_app
 from harness.core.bench import PROTOCOLS
 from harness.core.comparison import METRICS
-from harness.report.files import FORMATS
+from harness.report.export.files import FORMATS
 
 app = typer.Typer(
     help="Which variant of my binarized network is best on which device?",

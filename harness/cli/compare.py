@@ -10,10 +10,10 @@ from harness.cli.session import Session, console
 from harness.compare.pairs import comparisons
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
+from harness.report.export.junit import as_junit
+from harness.report.export.markdown import as_markdown
 from harness.report.judgement import LEGEND, Asked, regressions, told, unseen
-from harness.report.junit import as_junit
-from harness.report.markdown import as_markdown
-from harness.report.tables import print_comparison
+from harness.report.terminal.tables import print_comparison
 from harness.store.reading import results
 
 _WRITERS = {"junit": as_junit, "markdown": as_markdown}

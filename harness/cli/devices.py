@@ -16,7 +16,7 @@ from harness.devices.adb import attached
 from harness.devices.local import LocalLink
 from harness.fleet.canary import Trend, trend_of
 from harness.fleet.examine import Examined, Reach, clean, examine, on_each
-from harness.report.tables import add, plain_rows, table
+from harness.report.terminal.tables import add, plain_rows, table
 
 
 def list_devices(path: Path) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.cli.session import Session, console
 from harness.core.errors import RequestError
-from harness.report.tables import plain_rows
+from harness.report.terminal.tables import plain_rows
 from harness.store.questions import named_queries
 from harness.store.reading import ask
 from harness.store.rows.jobs import DONE, FAILED, LOST, STOPPED, JobRow

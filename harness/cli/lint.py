@@ -15,7 +15,7 @@ from harness.config.sweep_file import read_sweep
 from harness.conversion.lint import Advice, Report, lint
 from harness.core.errors import RequestError, TrialFailed
 from harness.core.units import show_percent
-from harness.report.tables import add, table
+from harness.report.terminal.tables import add, table
 
 
 def lint_file(file: Path, settings: Sequence[str]) -> int:

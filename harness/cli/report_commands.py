@@ -24,8 +24,8 @@ def report(
     """Write one HTML page: figures, what was run on what, and how to measure each number again."""
     _need("report", "pandas", "plotly", "jinja2")
     from harness.cli.ask import save
-    from harness.report.content import content
-    from harness.report.page import page
+    from harness.report.page.content import content
+    from harness.report.page.page import page
 
     workspace = Workspace.from_environment()
     html = page(content(workspace.database_url, sweep, device), name_of(workspace), datetime.now(timezone.utc))

@@ -11,8 +11,8 @@ from harness.config.search import corners
 from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import counted, show_bytes, show_percent, show_seconds
-from harness.report.progress import Work, progress
-from harness.report.tables import plain_rows
+from harness.report.terminal.progress import Work, progress
+from harness.report.terminal.tables import plain_rows
 from harness.sweep.mlflow import Tracking
 from harness.sweep.plan import TrialPlan, plan_trials
 from harness.sweep.resume import sampled

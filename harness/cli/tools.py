@@ -18,7 +18,7 @@ from harness.core.observations import Kernels, KernelVerdict
 from harness.core.units import show_bytes
 from harness.fleet.examine import on_each
 from harness.fleet.kernel_check import check_kernels
-from harness.report.tables import add, plain_rows, show_ratio, table
+from harness.report.terminal.tables import add, plain_rows, show_ratio, table
 from harness.store.files.tools import ToolFile
 
 # docs.larq.dev, "Benchmarking": the binaries of each release.

@@ -8,7 +8,7 @@ from rich.table import Table
 from harness.compare.regression import is_unseen, regression
 from harness.core.comparison import Comparison
 from harness.core.units import counted
-from harness.report.tables import conclusions, told_differences
+from harness.report.terminal.tables import conclusions, told_differences
 
 
 @dataclass(frozen=True)

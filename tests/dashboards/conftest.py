@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from harness.report.content import Content, content
-from harness.report.page import page
+from harness.report.page.content import Content, content
+from harness.report.page.page import page
 from tests.sample import sample
 
 MADE_AT = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from harness.report.content import Content
-from harness.report.page import page as page_of
+from harness.report.page.content import Content
+from harness.report.page.page import page as page_of
 from tests.dashboards.conftest import MADE_AT
 from tests.sample import MODELS, SWEEP
 

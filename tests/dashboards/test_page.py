@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
-from harness.report.content import Content, content
-from harness.report.page import MOST_ROWS, page
+from harness.report.page.content import Content, content
+from harness.report.page.page import MOST_ROWS, page
 from harness.store.database import open_database
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
@@ -183,8 +183,8 @@ def test_a_name_is_only_ever_text(
 def test_of_many_devices_and_results_the_newest_are_shown_and_the_page_says_so(
     home: Path, shown: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.report.content.MOST_DEVICES", 2)
-    monkeypatch.setattr("harness.report.content.MOST_RESULTS", 9)
+    monkeypatch.setattr("harness.report.page.content.MOST_DEVICES", 2)
+    monkeypatch.setattr("harness.report.page.content.MOST_RESULTS", 9)
     few = content(f"sqlite:///{home / 'harness.db'}")
     last = shown.results.groupby("device")["measured_at"].max().nlargest(2)
     assert few.results.groupby("device").size().to_dict() == dict.fromkeys(last.index, 9)

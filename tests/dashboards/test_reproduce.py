@@ -11,8 +11,8 @@ from harness.config.protocol import protocol_from
 from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, Gates, Protocol
 from harness.core.ids import plain
-from harness.report.content import Content
 from harness.report.frames import records
+from harness.report.page.content import Content
 from harness.report.reproduce import bench_command, protocol_words, submit_command
 from harness.sweep.trials import sweep_of
 from tests.rows import own_model_row

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from junitparser import Failure, JUnitXml, Skipped, TestCase
 
 from harness.core.comparison import Comparison, Verdict
+from harness.report.export.junit import as_junit
 from harness.report.judgement import Asked
-from harness.report.junit import as_junit
 from tests.report.comparisons import BLIND, FASTER, SLOWER, made
 from tests.rows import own_model_row
 

@@ -4,8 +4,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from harness.core.comparison import Comparison, Verdict
+from harness.report.export.markdown import as_markdown
 from harness.report.judgement import Asked
-from harness.report.markdown import as_markdown
 from tests.report.comparisons import BLIND, FASTER, SLOWER, made
 from tests.rows import own_model_row
 

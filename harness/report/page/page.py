@@ -14,10 +14,10 @@ from plotly.offline import get_plotlyjs
 
 from harness.core.units import counted, show_bytes, show_percent, show_us
 from harness.report import figures
-from harness.report.content import Content, facts_of
 from harness.report.frames import records
+from harness.report.page.content import Content, facts_of
+from harness.report.page.sections import sections, twins_of
 from harness.report.reproduce import bench_command, submit_command
-from harness.report.sections import sections, twins_of
 
 MOST_ROWS = 300
 """In the table of results: the most accurate ones."""
@@ -50,7 +50,7 @@ def page(shown: Content, workspace: str, made_at: datetime) -> str:
 
 
 def _environment() -> Environment:
-    loader = PackageLoader("harness.report")
+    loader = PackageLoader("harness.report.page")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     shown: dict[str, Callable[[Any], Any]] = {"us": show_us, "bytes": show_bytes, "percent": show_percent}
     made.filters.update({**shown, "counted": counted, "embedded": _embedded, "with_code": _with_code})

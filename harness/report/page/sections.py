@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.io import from_json
 
 from harness.report import figures, health
-from harness.report.content import Content
+from harness.report.page.content import Content
 
 Groups = list[tuple[str, pd.DataFrame]]
 

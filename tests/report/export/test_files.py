@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from harness.report.files import WRITERS, as_csv, as_json, as_parquet
+from harness.report.export.files import WRITERS, as_csv, as_json, as_parquet
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.text(
     "a ,'\"\r\n\t=+-@", max_size=4

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.core.comparison import METRICS, Comparison, Estimate, Pair, Verdict
-from harness.report.tables import (
+from harness.report.terminal.tables import (
     BEST,
     comparison,
     conclusions,

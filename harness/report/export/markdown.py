@@ -6,7 +6,7 @@ from rich.table import Table
 
 from harness.core.comparison import Comparison
 from harness.report.judgement import LEGEND, Asked, plain_cells, regressions, told, unseen
-from harness.report.tables import comparison
+from harness.report.terminal.tables import comparison
 
 _MARKS = re.compile(r"[\\|`*_~<>\[\]&#]")
 

@@ -9,7 +9,7 @@ from junitparser.junitparser import FinalResult
 
 from harness.core.comparison import Comparison
 from harness.report.judgement import Asked, plain_cells, regressions, unseen, where
-from harness.report.tables import comparison
+from harness.report.terminal.tables import comparison
 
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # www.w3.org/TR/xml, production 2
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness.core.units import show_seconds
-from harness.report.tables import add, table
+from harness.report.terminal.tables import add, table
 
 _LEAST_ROWS = 5
 

@@ -1,0 +1,1 @@
+"""What `harness` prints on a terminal: tables, sentences, progress."""

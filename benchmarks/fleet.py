@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.bench.tools import arguments
-from harness.cli.bench import stores
-from harness.cli.session import Session
+from harness.cli.actions.bench import stores
+from harness.cli.actions.session import Session
 from harness.config.device_file import read_devices
 from harness.conversion.anatomy import anatomy
 from harness.core.bench import PROTOCOLS, Protocol

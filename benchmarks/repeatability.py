@@ -19,8 +19,8 @@ from statistics import mean, median
 
 from harness.bench import CANARIES
 from harness.bench.tools import RUNNER_FILE, arguments, read
-from harness.cli.bench import stores
-from harness.cli.session import Session
+from harness.cli.actions.bench import stores
+from harness.cli.actions.session import Session
 from harness.config.protocol import protocol_from
 from harness.conversion.anatomy import anatomy
 from harness.core.bench import Protocol

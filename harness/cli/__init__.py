@@ -1,1 +1,1 @@
-"""Thin commands: read the request, do it through the rooms below, show the rows."""
+"""The command line: `commands` says what people type, `actions` what each command does."""

@@ -11,7 +11,7 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from harness.cli.commands import app
+from harness.cli.commands.main import app
 from harness.core.errors import HarnessError, RequestError
 
 INTERRUPTED = 130

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from harness.cli.commands import app
+from harness.cli.commands.main import app
 from tests.check_docs import BLOCK
 
 EXPECTED = ["bench", "compare", "compare"]

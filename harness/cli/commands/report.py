@@ -23,7 +23,7 @@ def report(
 ) -> None:
     """Write one HTML page: figures, what was run on what, and how to measure each number again."""
     _need("report", "pandas", "plotly", "jinja2")
-    from harness.cli.ask import save
+    from harness.cli.actions.ask import save
     from harness.report.page.content import content
     from harness.report.page.page import page
 
@@ -54,8 +54,8 @@ def name_of(workspace: Workspace) -> str:
 
 def dashboards_folder() -> Path:
     """`dashboards/`: beside the package in a checkout, inside it in a wheel."""
-    inside = Path(__file__).parents[1] / "_dashboards"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "dashboards"
+    inside = Path(__file__).parents[2] / "_dashboards"
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "dashboards"
 
 
 def _need(command: str, *libraries: str) -> None:

@@ -9,8 +9,8 @@ from urllib.request import urlopen
 
 from harness.bench.elf import ANY_ABI, abis_of
 from harness.bench.tools import PYTHON_RUNNER
-from harness.cli.devices import chosen_for
-from harness.cli.session import Session, console
+from harness.cli.actions.devices import chosen_for
+from harness.cli.actions.session import Session, console
 from harness.core.comparison import Estimate
 from harness.core.errors import CaseFailed, RequestError, first_line
 from harness.core.ids import sha256_of

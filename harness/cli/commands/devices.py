@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import DEVICES_FILE, DevicesFile, end
+from harness.cli.commands.options import DEVICES_FILE, DevicesFile, end
 
 devices_app = typer.Typer(help="The registry of devices, and the devices themselves.", no_args_is_help=True)
 tools_app = typer.Typer(help="The programs that run on devices.", no_args_is_help=True)
@@ -18,7 +18,7 @@ Ids = Annotated[
 @devices_app.command("list")
 def list_devices(devices: DevicesFile = DEVICES_FILE) -> None:
     """Show what is registered, without asking any device."""
-    from harness.cli.devices import list_devices as run
+    from harness.cli.actions.devices import list_devices as run
 
     run(devices)
 
@@ -26,7 +26,7 @@ def list_devices(devices: DevicesFile = DEVICES_FILE) -> None:
 @devices_app.command()
 def check(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
     """Ask each device whether it can be benched: reachable, userland, CPU features, system, space, tool."""
-    from harness.cli.devices import check as run
+    from harness.cli.actions.devices import check as run
 
     end(run(devices, ids or []))
 
@@ -34,7 +34,7 @@ def check(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
 @devices_app.command()
 def facts(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
     """Show all that each device says of itself, as it is kept with every measurement."""
-    from harness.cli.devices import facts as run
+    from harness.cli.actions.devices import facts as run
 
     end(run(devices, ids or []))
 
@@ -62,7 +62,7 @@ def add(
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Register a board (--host), a phone (--serial), or, with neither, this machine; comments in the file stay."""
-    from harness.cli.devices import add_device, cores
+    from harness.cli.actions.devices import add_device, cores
     from harness.core.errors import RequestError
 
     if host is not None and serial is not None:
@@ -99,7 +99,7 @@ def discover(
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Find phones that are attached here or to a hub."""
-    from harness.cli.devices import discover as run
+    from harness.cli.actions.devices import discover as run
 
     run(devices, via, add)
 
@@ -111,7 +111,7 @@ def trust(
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Show the host key that a device has now, and record it in the registry: no other is let in from then on."""
-    from harness.cli.devices import trust as run
+    from harness.cli.actions.devices import trust as run
 
     run(devices, id, (lambda _question: True) if yes else typer.confirm)
 
@@ -123,7 +123,7 @@ def clean(
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Remove artifacts and tools from devices, those that were used longest ago first."""
-    from harness.cli.devices import clean_devices
+    from harness.cli.actions.devices import clean_devices
 
     end(clean_devices(devices, ids or [], keep))
 
@@ -136,7 +136,7 @@ def add_tool(
     sha256: Annotated[str | None, typer.Option(help="Refuse it unless this is its SHA-256.")] = None,
 ) -> None:
     """Keep a program for devices, by its SHA-256; the newest of a name is the one in use."""
-    from harness.cli.tools import add_tool as run
+    from harness.cli.actions.tools import add_tool as run
 
     run(name, url, file, sha256)
 
@@ -144,7 +144,7 @@ def add_tool(
 @tools_app.command("list")
 def list_tools() -> None:
     """Show the tools that are here, and what each is for."""
-    from harness.cli.tools import list_tools as run
+    from harness.cli.actions.tools import list_tools as run
 
     run()
 
@@ -152,6 +152,6 @@ def list_tools() -> None:
 @tools_app.command("check")
 def check_tools(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
     """Look whether each tool's file is whole, and whether it runs the optimised binary kernels on each device."""
-    from harness.cli.tools import check_tools as run
+    from harness.cli.actions.tools import check_tools as run
 
     end(run(devices, ids or []))

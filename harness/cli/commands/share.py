@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import end
+from harness.cli.commands.options import end
 
 transfer_app = typer.Typer()
 
@@ -16,7 +16,7 @@ def export(
     sweep: Annotated[str | None, typer.Option(help="Only what was trained for this sweep, and measured of it.")] = None,
 ) -> None:
     """Write the workspace's rows and artifacts into one file, for others to import."""
-    from harness.cli.transfer import export as run
+    from harness.cli.actions.share import export as run
 
     end(run(file, sweep))
 
@@ -26,7 +26,7 @@ def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE.tar.zst", help="What `harness export` wrote.")],
 ) -> None:
     """Take in the rows and artifacts of another workspace that are not here yet; twice makes no doubles."""
-    from harness.cli.transfer import import_file as run
+    from harness.cli.actions.share import import_file as run
 
     run(file)
 
@@ -42,6 +42,6 @@ def import_published(
     ],
 ) -> None:
     """Take in latencies from papers and READMEs, to set one's own beside; they are kept apart from measured ones."""
-    from harness.cli.transfer import import_published as run
+    from harness.cli.actions.share import import_published as run
 
     run(file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.session import Session, console
+from harness.cli.actions.session import Session, console
 from harness.core.errors import RequestError
 from harness.report.terminal.tables import plain_rows
 from harness.store.questions import named_queries

@@ -5,8 +5,8 @@ from collections import Counter
 
 from rich.progress import track
 
-from harness.cli.bench import case_name
-from harness.cli.session import Session, console
+from harness.cli.actions.bench import case_name
+from harness.cli.actions.session import Session, console
 from harness.core.units import counted, show_us
 from harness.fleet.reparse import Outcome, Reread, reparse
 

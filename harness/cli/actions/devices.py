@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cli.session import Session, console
+from harness.cli.actions.session import Session, console
 from harness.config.device_edit import add_entry, set_key
 from harness.config.device_file import THIS_MACHINE, named, read_devices
 from harness.core.device import AdbDevice, Device, SshDevice

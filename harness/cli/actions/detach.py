@@ -9,9 +9,9 @@ from pathlib import Path
 from shlex import join, quote
 from urllib.parse import parse_qs, urlsplit
 
-from harness.cli.bench import chosen_devices
-from harness.cli.jobs import log_of, refresh
-from harness.cli.session import Session, console
+from harness.cli.actions.bench import chosen_devices
+from harness.cli.actions.jobs import log_of, refresh
+from harness.cli.actions.session import Session, console
 from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
 from harness.store.database import now

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli.fleet_commands import devices_app, tools_app
-from harness.cli.options import DEVICES_FILE, DevicesFile, DryRun, end
-from harness.cli.report_commands import report_app
-from harness.cli.transfer_commands import transfer_app
+from harness.cli.commands.devices import devices_app, tools_app
+from harness.cli.commands.options import DEVICES_FILE, DevicesFile, DryRun, end
+from harness.cli.commands.report import report_app
+from harness.cli.commands.share import transfer_app
 from harness.core.bench import PROTOCOLS
 from harness.core.comparison import METRICS
 from harness.report.export.files import FORMATS
@@ -77,11 +77,11 @@ def sweep(
 ) -> None:
     """Train, convert and evaluate the trials of a sweep that are not there yet, and benchmark them if asked."""
     if detach and not dry_run:
-        from harness.cli.detach import detach as run
+        from harness.cli.actions.detach import detach as run
 
         run(file, settings or [], bench or fleet, fleet, address, devices, mlflow)
         return
-    from harness.cli.submit import submit
+    from harness.cli.actions.submit import submit
 
     end(submit(file, settings or [], bench or fleet, fleet, address, dry_run, devices, mlflow))
 
@@ -129,11 +129,11 @@ def bench(
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Benchmark artifacts on devices; what has been measured under the same protocol is not measured again."""
-    from harness.cli.bench import Way, chosen_devices, protocols_asked
-    from harness.cli.bench import bench as run
+    from harness.cli.actions.bench import Way, chosen_devices, protocols_asked
+    from harness.cli.actions.bench import bench as run
 
     if reparse:
-        from harness.cli.reparse import reparse_all
+        from harness.cli.actions.reparse import reparse_all
         from harness.core.errors import RequestError
 
         if models or sweep or fleet or device or tag:
@@ -156,7 +156,7 @@ def lint(
     ] = None,
 ) -> None:
     """Say which layers could be faster with Larq Compute Engine, what they cost and what to change; train nothing."""
-    from harness.cli.lint import lint_file
+    from harness.cli.actions.lint import lint_file
 
     end(lint_file(file, settings or []))
 
@@ -191,7 +191,7 @@ def query(
     timeout: Annotated[float, typer.Option(min=0, help="Seconds that it may take, 0 for as long as it does.")] = 60.0,
 ) -> None:
     """Ask the database; read-only, whatever the SQL says."""
-    from harness.cli.ask import query as run
+    from harness.cli.actions.ask import query as run
 
     run(question, param or [], format, out, limit, timeout)
 
@@ -220,7 +220,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
 ) -> None:
     """Hold a candidate against a baseline, device by device; of two precisions, twin by twin."""
-    from harness.cli.compare import compare as run
+    from harness.cli.actions.compare import compare as run
 
     end(run(baseline, candidate, metric or ["latency", "size", "accuracy"], fail_on_regression, format, out))
 
@@ -233,10 +233,10 @@ def status(
 ) -> None:
     """What was submitted, the devices and what waits for them, and what failed and why."""
     if follow:
-        from harness.cli.jobs import follow as run_on
+        from harness.cli.actions.jobs import follow as run_on
 
         end(run_on())
-    from harness.cli.ask import status as run
+    from harness.cli.actions.ask import status as run
 
     run()
 
@@ -244,7 +244,7 @@ def status(
 @app.command(hidden=True)
 def end_job(job: str, code: int) -> None:
     """What a detached command does last: note how it ended."""
-    from harness.cli.jobs import end_job as run
+    from harness.cli.actions.jobs import end_job as run
 
     run(job, code)
 
@@ -254,7 +254,7 @@ def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
     """Look whether everything is here that training, converting and benchmarking need;
     say what to do about the rest.
     """
-    from harness.cli.care import doctor as run
+    from harness.cli.actions.doctor import doctor as run
 
     end(run(devices))
 
@@ -262,7 +262,7 @@ def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
 @db_app.command()
 def path() -> None:
     """Print where the database is, without its password."""
-    from harness.cli.care import database_path
+    from harness.cli.actions.doctor import database_path
 
     typer.echo(database_path())
 
@@ -270,7 +270,7 @@ def path() -> None:
 @db_app.command()
 def upgrade() -> None:
     """Make the database, or bring it to this version's schema; an older SQLite file is copied first."""
-    from harness.cli.care import upgrade_database
+    from harness.cli.actions.doctor import upgrade_database
 
     typer.echo(upgrade_database())
 

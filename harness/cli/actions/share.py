@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.cli.session import Session
+from harness.cli.actions.session import Session
 from harness.config.published import read_published
 from harness.core.errors import RequestError
 from harness.core.units import counted, show_bytes

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from harness.cli.jobs import print_jobs
-from harness.cli.session import Session, console
+from harness.cli.actions.jobs import print_jobs
+from harness.cli.actions.session import Session, console
 from harness.core.errors import RequestError
 from harness.core.units import counted
 from harness.report.export.files import FORMATS, WRITERS

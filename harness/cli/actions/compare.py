@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 
-from harness.cli.ask import save
-from harness.cli.session import Session, console
+from harness.cli.actions.ask import save
+from harness.cli.actions.session import Session, console
 from harness.compare.pairs import comparisons
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError

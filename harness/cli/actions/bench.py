@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.session import Session, console
+from harness.cli.actions.session import Session, console
 from harness.config.device_file import named, read_devices, this_machine
 from harness.config.protocol import protocol_from
 from harness.conversion.anatomy import anatomy

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.cli.session import Session, console
+from harness.cli.actions.session import Session, console
 from harness.config.device_file import read_devices, this_machine
 from harness.core.errors import HarnessError
 from harness.core.units import show_bytes

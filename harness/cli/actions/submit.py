@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import monotonic
 
-from harness.cli.bench import Chosen, Way, bench_artifacts, chosen_devices
-from harness.cli.detach import refuse_second
-from harness.cli.session import Session, console
+from harness.cli.actions.bench import Chosen, Way, bench_artifacts, chosen_devices
+from harness.cli.actions.detach import refuse_second
+from harness.cli.actions.session import Session, console
 from harness.config.search import corners
 from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Sweep, Timings, Trial

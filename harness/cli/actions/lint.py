@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness.cli.session import console
+from harness.cli.actions.session import console
 from harness.config.sweep_file import read_sweep
 from harness.conversion.lint import Advice, Report, lint
 from harness.core.errors import RequestError, TrialFailed

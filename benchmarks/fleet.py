@@ -39,8 +39,12 @@ from tests.sshd import Sshd
 
 QUIET: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 ROOT = Path(__file__).parents[1]
-MODELS = [ROOT / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
-PROTOCOL: Protocol = replace(PROTOCOLS["quick"], gates=None, canary=False, answers=False)  # as the loop has it
+MODELS = [
+    ROOT / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")
+]
+PROTOCOL: Protocol = replace(
+    PROTOCOLS["quick"], gates=None, canary=False, answers=False
+)  # as the loop has it
 BIG_BYTES = 150_000_000
 
 
@@ -58,11 +62,15 @@ class Took:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", default="1,16,64,256")
-    parser.add_argument("--run", nargs=4, metavar=("FOLDER", "SLEEP", "FORCE", "THREADS"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--run", nargs=4, metavar=("FOLDER", "SLEEP", "FORCE", "THREADS"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.run:
         folder, sleep_s, force, threads = options.run
-        print(json.dumps(vars(bench(Path(folder), float(sleep_s), force == "1", json.loads(threads)))))
+        print(
+            json.dumps(vars(bench(Path(folder), float(sleep_s), force == "1", json.loads(threads))))
+        )
         return
     for count in map(int, options.devices.split(",")):
         overhead(count)
@@ -123,7 +131,15 @@ def push() -> None:
         user = sshd.device().user
         began = time.perf_counter()
         subprocess.run(
-            ["scp", "-O", "-q", *options_of(sshd.key, sshd.port), big, f"{user}@127.0.0.1:{folder}/copy"], check=True
+            [
+                "scp",
+                "-O",
+                "-q",
+                *options_of(sshd.key, sshd.port),
+                big,
+                f"{user}@127.0.0.1:{folder}/copy",
+            ],
+            check=True,
         )
         scp_s = time.perf_counter() - began
         sshd.stop()
@@ -137,7 +153,9 @@ def push() -> None:
 def simulated(count: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         argv = [sys.executable, "-m", "tests.simulated", "--count", str(count), "--folder", name]
-        with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as fleet:
+        with subprocess.Popen(
+            argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as fleet:
             assert fleet.stdout is not None
             assert fleet.stdout.readline() == "ready\n"
             yield Path(name)
@@ -157,13 +175,17 @@ def run(folder: Path, sleep_s: float, force: bool = False, threads: tuple[int, .
         json.dumps(threads),
     ]
     environment = {**os.environ, HOME_VARIABLE: str(folder / "workspace")}
-    ended = subprocess.run(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    ended = subprocess.run(
+        argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     return Took(**json.loads(ended.stdout))
 
 
 def bench(folder: Path, sleep_s: float, force: bool, threads: Sequence[int]) -> Took:
     session = Session.here()
-    session.tools.add("tool", tools.script(folder / "tool", f"sleep {sleep_s}\n{tools.NUMBERS}").read_bytes())
+    session.tools.add(
+        "tool", tools.script(folder / "tool", f"sleep {sleep_s}\n{tools.NUMBERS}").read_bytes()
+    )
     devices = [with_tool(device) for device in read_devices(folder / "devices.yaml")]
     artifacts = tuple(own_model(session, model) for model in MODELS)
     protocols = tuple(replace(PROTOCOL, threads=count) for count in threads)
@@ -184,7 +206,9 @@ def with_tool(device: Device) -> Device:
 def own_model(session: Session, file: Path) -> str:
     content = file.read_bytes()
     session.files.save(content)
-    session.trials.add_artifact(Artifact(sha256_of(content), "tflite", len(content), anatomy(content)), file.name)
+    session.trials.add_artifact(
+        Artifact(sha256_of(content), "tflite", len(content), anatomy(content)), file.name
+    )
     return sha256_of(content)
 
 
@@ -212,12 +236,23 @@ def ssh_one(device: SshDevice, folder: Path) -> None:
     tool = shutil.copy(folder / "tool", folder / device.id / "home" / "tool")
     for model in MODELS:
         for _ in range(PROTOCOL.processes):
-            subprocess.run([*ssh, f"sh {tool} {' '.join(arguments(PROTOCOL, model.name))}"], check=True, **QUIET)
+            subprocess.run(
+                [*ssh, f"sh {tool} {' '.join(arguments(PROTOCOL, model.name))}"],
+                check=True,
+                **QUIET,
+            )
     subprocess.run([ssh[0], "-O", "exit", *ssh[1:]], check=False, **QUIET)
 
 
 def options_of(key: Path, port: int, flag: str = "-P") -> list[str]:
-    unchecked = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
+    unchecked = (
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "LogLevel=ERROR",
+    )
     return ["-i", str(key), flag, str(port), *unchecked]
 
 

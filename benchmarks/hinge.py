@@ -47,7 +47,9 @@ def squared_hinge(targets: Any, answers: Any) -> Any:
     """As Courbariaux, Hubara et al. (2016) write it: the mean over classes."""
     from harness.models.keras import tf
 
-    return tf.reduce_mean(tf.square(tf.nn.relu(1 - tf.cast(targets, tf.float32) * answers)), axis=-1)
+    return tf.reduce_mean(
+        tf.square(tf.nn.relu(1 - tf.cast(targets, tf.float32) * answers)), axis=-1
+    )
 
 
 def summed(targets: Any, answers: Any) -> Any:
@@ -121,25 +123,34 @@ def main() -> None:
     for setup in SETUPS:
         print(f"{setup.name:32}", end="", flush=True)
         for rate in RATES:
-            found = mean(accuracy(setup, rate, asked.units, asked.epochs, seed, dataset) for seed in asked.seeds)
+            found = mean(
+                accuracy(setup, rate, asked.units, asked.epochs, seed, dataset)
+                for seed in asked.seeds
+            )
             print(f"{found:8.1%}", end="", flush=True)
         print(flush=True)
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--units", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     return parser.parse_args()
 
 
-def accuracy(setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset: Dataset) -> float:
+def accuracy(
+    setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset: Dataset
+) -> float:
     from harness.models.keras import keras
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    model = setup.end(Mlp(3, units).training_model(Task(dataset.shape, dataset.classes, Precision.BINARY)))
+    model = setup.end(
+        Mlp(3, units).training_model(Task(dataset.shape, dataset.classes, Precision.BINARY))
+    )
     recipe = setup.recipe
     training, validation = dataset.held_out(recipe.validation)
     steps = len(training) // BATCH

@@ -27,7 +27,17 @@ from sqlalchemy import text
 
 from benchmarks.rows import fill
 from benchmarks.train_mlp import machine
-from harness.core.bench import PROTOCOLS, Case, Measurement, Process, Run, Summary, Timing, Tool, ToolLog
+from harness.core.bench import (
+    PROTOCOLS,
+    Case,
+    Measurement,
+    Process,
+    Run,
+    Summary,
+    Timing,
+    Tool,
+    ToolLog,
+)
 from harness.store.database import now, open_database, open_read_only
 from harness.store.questions import Value, named_queries
 from harness.store.reading import ask
@@ -49,7 +59,9 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, default in (("measurements", 100_000), ("devices", 200), ("seconds", 60)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--sqlite-only", action="store_true")
@@ -69,12 +81,17 @@ def databases(sqlite_only: bool) -> Iterator[list[str]]:
 
 def measure(url: str, asked: argparse.Namespace) -> None:
     engine = open_database(url)
-    print(f"\n{engine.dialect.name}: filled in {timed(lambda: fill(engine, asked.measurements, asked.devices)):.0f} s")
+    print(
+        f"\n{engine.dialect.name}: filled in {timed(lambda: fill(engine, asked.measurements, asked.devices)):.0f} s"
+    )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")  # as PostgreSQL does by itself, after a minute
     engine.dispose()
     questions(url)
-    for name, command in (("harness query", ["query"]), ("harness report", ["report", "--out", os.devnull])):
+    for name, command in (
+        ("harness query", ["query"]),
+        ("harness report", ["report", "--out", os.devnull]),
+    ):
         print(f"{name:24} {timed(partial(run, url, *command)):8.2f} s, its start and all")
     for writers in (8, 20):
         write(url, writers, asked.seconds)
@@ -110,7 +127,12 @@ def print_plan(url: str, sql: str, values: Mapping[str, Value]) -> None:
 
 def run(url: str, *command: str) -> None:
     environment = {**os.environ, "HARNESS_DATABASE_URL": url}
-    subprocess.run([sys.executable, "-m", "harness", *command], env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "harness", *command],
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def write(url: str, writers: int, seconds: float) -> None:
@@ -119,7 +141,8 @@ def write(url: str, writers: int, seconds: float) -> None:
     together, told = spawn.Barrier(writers), spawn.Queue()
     before = count(url)
     processes = [
-        spawn.Process(target=store, args=(url, f"{writers}w{n}", seconds, together, told)) for n in range(writers)
+        spawn.Process(target=store, args=(url, f"{writers}w{n}", seconds, together, told))
+        for n in range(writers)
     ]
     for process in processes:
         process.start()
@@ -162,7 +185,10 @@ def store(url: str, device: str, seconds: float, together: Barrier, told: Any) -
 
 def measurement(case: Case) -> Measurement:
     log = ToolLog(Timing(50, 101.0, 99.0, 110.0, 100.0, 1.0))
-    runs = tuple(Run(Process(number, now(), 1.0, 0, "INFO: avg=100\n" * 40, ""), log) for number in range(1, 11))
+    runs = tuple(
+        Run(Process(number, now(), 1.0, 0, "INFO: avg=100\n" * 40, ""), log)
+        for number in range(1, 11)
+    )
     summary = Summary(100.0, 99.0, 101.0, len(runs), None, "ok")
     return Measurement(case, case.artifact, runs, summary, {}, now())
 

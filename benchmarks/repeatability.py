@@ -44,7 +44,10 @@ def main() -> None:
     parser.add_argument("--protocol", default="quick")
     options = parser.parse_args()
     protocol = protocol_from(options.protocol)
-    print(f"{options.times} times each, protocol {protocol.name}; load {os.getloadavg()[0]:.1f}", flush=True)
+    print(
+        f"{options.times} times each, protocol {protocol.name}; load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
     for name, beside in (("alone", nothing), ("beside a noisy neighbour", neighbour)):
         with tempfile.TemporaryDirectory() as folder, beside():
             session = Session(Workspace(Path(folder)))
@@ -61,7 +64,10 @@ def main() -> None:
                 f"plain loop {show_us(median(loop_us)):>8}, spread {spread(loop_us):6.1%}",
                 flush=True,
             )
-        print(f"{name:25} a measurement of both took {ours_s:.1f} s, the loop {loop_s:.1f} s", flush=True)
+        print(
+            f"{name:25} a measurement of both took {ours_s:.1f} s, the loop {loop_s:.1f} s",
+            flush=True,
+        )
 
 
 def spread(values: Sequence[float]) -> float:
@@ -73,14 +79,20 @@ def harness(session: Session, protocol: Protocol) -> list[float]:
     artifacts = [keep(session, model) for model in MODELS]
     order = Order(tuple(artifacts), {HERE.id: (protocol,)}, force=True)
     events = list(bench_fleet([HERE], {HERE.id: HERE}, order, stores(session)))
-    found = {one.case.artifact: one.measurement.summary.latency_us for one in events if isinstance(one, CaseMeasured)}
+    found = {
+        one.case.artifact: one.measurement.summary.latency_us
+        for one in events
+        if isinstance(one, CaseMeasured)
+    }
     return [found[artifact] for artifact in artifacts]
 
 
 def keep(session: Session, model: Path) -> str:
     content = model.read_bytes()
     session.files.save(content)
-    session.trials.add_artifact(Artifact(sha256_of(content), "tflite", len(content), anatomy(content)), model.name)
+    session.trials.add_artifact(
+        Artifact(sha256_of(content), "tflite", len(content), anatomy(content)), model.name
+    )
     return sha256_of(content)
 
 

@@ -30,11 +30,18 @@ from harness.store.tables import (
     trials,
 )
 
-MODELS, WIDTHS, SEEDS = ("mlp", "binarynet", "quicknet", "lstm", "transformer"), range(1, 12), range(3)
+MODELS, WIDTHS, SEEDS = (
+    ("mlp", "binarynet", "quicknet", "lstm", "transformer"),
+    range(1, 12),
+    range(3),
+)
 PRECISIONS = {"binary": (0.5, 0.12, -0.02), "float32": (1.0, 1.0, 0.0), "int8": (0.6, 0.26, -0.003)}
 KINDS = ("local", "ssh", "adb")
 RUNS = 10
-STDOUT = packed("INFO: count=50 first=103 curr=101 min=99 max=118 avg=101.7 std=2 p5=99 median=101 p95=104\n" * 4)
+STDOUT = packed(
+    "INFO: count=50 first=103 curr=101 min=99 max=118 avg=101.7 std=2 p5=99 median=101 p95=104\n"
+    * 4
+)
 EMPTY = packed("")
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 _AT_ONCE = 5_000
@@ -62,7 +69,10 @@ def fill(engine: Engine, measured: int, fleet: int) -> None:
         (trials, (one.trial for one in known)),
         (
             sweep_trials,
-            ({"sweep": t["sweep"], "trial_id": t["id"], "submitted_at": at(0)} for t in (one.trial for one in known)),
+            (
+                {"sweep": t["sweep"], "trial_id": t["id"], "submitted_at": at(0)}
+                for t in (one.trial for one in known)
+            ),
         ),
         (epochs, (row for one in known for row in curve(one))),
         (artifacts, map(artifact, known)),
@@ -82,7 +92,9 @@ def fill(engine: Engine, measured: int, fleet: int) -> None:
     store(engine, queue, (queued(*one) for one in planned[-200:]))
     kept = range(100)
     store(engine, batches, (batch(number, day) for number in range(fleet) for day in kept))
-    store(engine, canaries, (canary(number, day, chance) for number in range(fleet) for day in kept))
+    store(
+        engine, canaries, (canary(number, day, chance) for number in range(fleet) for day in kept)
+    )
 
 
 def store(engine: Engine, table: Any, rows: Iterable[dict[str, Any]]) -> None:
@@ -107,7 +119,9 @@ def networks(chance: np.random.Generator) -> list[Network]:
     ]
 
 
-def network(model: str, width: int, seed: int, precision: str, chance: np.random.Generator) -> Network:
+def network(
+    model: str, width: int, seed: int, precision: str, chance: np.random.Generator
+) -> Network:
     speed, share, lost = PRECISIONS[precision]
     named = {"model": model, "width": width, "seed": seed}
     trial = {
@@ -123,13 +137,17 @@ def network(model: str, width: int, seed: int, precision: str, chance: np.random
         "status": "done",
         "accuracy": 0.9,
         "params": 4096 * width,
-        **dict.fromkeys(("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s"), 1.0),
+        **dict.fromkeys(
+            ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s"), 1.0
+        ),
         "submitted_at": at(0),
         "finished_at": at(0),
     }
     size = int(share * 20_000 * width * (1 + MODELS.index(model)))
     accuracy = float(0.8 + 0.12 * width / 11 + lost + chance.normal(0, 0.004))
-    return Network(trial, sha256_of(content_id(trial).encode()), size, accuracy, speed * 50 * width**1.5)
+    return Network(
+        trial, sha256_of(content_id(trial).encode()), size, accuracy, speed * 50 * width**1.5
+    )
 
 
 def artifact(one: Network) -> dict[str, Any]:
@@ -154,8 +172,18 @@ def link(one: Network) -> dict[str, Any]:
 def curve(one: Network) -> Iterator[dict[str, Any]]:
     for number in range(1, 21):
         accuracy = one.accuracy * number / 20
-        losses = {"loss": 1 / number, "validation_loss": 1.1 / number, "validation_accuracy": accuracy}
-        yield {"trial_id": one.trial["id"], "number": number, "accuracy": accuracy, "seconds": 1.0, **losses}
+        losses = {
+            "loss": 1 / number,
+            "validation_loss": 1.1 / number,
+            "validation_accuracy": accuracy,
+        }
+        yield {
+            "trial_id": one.trial["id"],
+            "number": number,
+            "accuracy": accuracy,
+            "seconds": 1.0,
+            **losses,
+        }
 
 
 def name(number: int) -> str:
@@ -165,7 +193,14 @@ def name(number: int) -> str:
 def device(number: int) -> dict[str, Any]:
     kind = KINDS[number % len(KINDS)]
     seen = {"seen_at": at(900), "changed_at": at(900)}
-    return {"id": name(number), "kind": kind, "state": "ready", "message": "", "facts": "{}", **seen}
+    return {
+        "id": name(number),
+        "kind": kind,
+        "state": "ready",
+        "message": "",
+        "facts": "{}",
+        **seen,
+    }
 
 
 def case(number: int, one: Network) -> dict[str, Any]:
@@ -188,7 +223,9 @@ def case_id(number: int, one: Network) -> str:
     return content_id([number, one.sha256])
 
 
-def measurement(number: int, board: int, one: Network, chance: np.random.Generator) -> dict[str, Any]:
+def measurement(
+    number: int, board: int, one: Network, chance: np.random.Generator
+) -> dict[str, Any]:
     latency = float(one.work * (1 + board % 7) * chance.lognormal(0, 0.03))
     return {
         "id": number,
@@ -215,7 +252,12 @@ def runs_of(one: dict[str, Any], chance: np.random.Generator) -> Iterator[dict[s
         average = float(one["latency_us"] * noise)
         times = {"first_us": average, "min_us": average, "max_us": average, "avg_us": average}
         logs = {"stdout_zstd": STDOUT, "stderr_zstd": EMPTY}
-        told = {"measurement_id": one["id"], "number": number, "started_at": one["measured_at"], "seconds": 1.0}
+        told = {
+            "measurement_id": one["id"],
+            "number": number,
+            "started_at": one["measured_at"],
+            "seconds": 1.0,
+        }
         yield {**told, "exit_code": 0, "count": 50, **times, **logs}
 
 
@@ -234,7 +276,12 @@ def profile(number: int, one: Network) -> Iterator[dict[str, Any]]:
 
 
 def failure(number: int, one: Network) -> dict[str, Any]:
-    told = {"reason": "timeout", "message": "It took too long.", "log_zstd": EMPTY, "failed_at": at(2000)}
+    told = {
+        "reason": "timeout",
+        "message": "It took too long.",
+        "log_zstd": EMPTY,
+        "failed_at": at(2000),
+    }
     return {"case_id": case_id(number, one), **told}
 
 

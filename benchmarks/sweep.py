@@ -53,7 +53,9 @@ print(seed, np.mean(np.argmax(answers, axis=1) == labels[1437:]))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=20)
     asked = parser.parse_args()
@@ -71,10 +73,16 @@ def sweep(folder: Path, asked: argparse.Namespace) -> float:
     command = [sys.executable, "-m", "harness"]
     started = time.perf_counter()
     told = subprocess.run(
-        [*command, "submit", "sweep", file], env=environment, check=True, capture_output=True, text=True
+        [*command, "submit", "sweep", file],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     seconds = time.perf_counter() - started
-    print(f"harness submit sweep: {seconds:.1f} s, Ray's start and all; {asked.trials / seconds:.2f} trials a second")
+    print(
+        f"harness submit sweep: {seconds:.1f} s, Ray's start and all; {asked.trials / seconds:.2f} trials a second"
+    )
     print(f"  {told.stdout.splitlines()[-1]}")
     subprocess.run([*command, "query", "time_spent"], env=environment, check=True)
     return seconds

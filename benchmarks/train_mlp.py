@@ -50,7 +50,9 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, default in (("layers", 3), ("units", 512), ("steps", 60), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
@@ -78,7 +80,9 @@ def convolutions(asked: argparse.Namespace) -> Callable[[], object]:
     split, task = images(asked), Task(SHAPE, CLASSES, Precision.BINARY)
     architecture = Mlp(asked.layers, asked.units)
     model = architecture.deployed_model(task, architecture.training_model(task))
-    model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(
+        keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     return lambda: model.fit(split.images, split.labels, batch_size=BATCH, shuffle=False, verbose=0)
 
 

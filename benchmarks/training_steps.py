@@ -30,7 +30,9 @@ COLUMNS = ("input", "forward", "gradient", "step", "float step", "Keras, float")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="architectures; without any, all")
     for name, default in (("steps", 20), ("rounds", 3), ("batch", 100), ("threads", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -68,14 +70,22 @@ def measure(name: str, asked: argparse.Namespace) -> None:
                 taken.append(1e3 * (time.perf_counter() - begun) / asked.steps)
     middles = [median(taken) for taken in times]
     ratio = middles[COLUMNS.index("step")] / middles[-1]
-    print(f"{name:14}", *(f"{middle:13.2f}" for middle in middles), f"{ratio:13.2f}", f"{compiled:11.1f} s", flush=True)
+    print(
+        f"{name:14}",
+        *(f"{middle:13.2f}" for middle in middles),
+        f"{ratio:13.2f}",
+        f"{compiled:11.1f} s",
+        flush=True,
+    )
 
 
 def network(name: str, precision: Precision) -> Any:
     return ARCHITECTURES[name]().training_model(Task(SHAPE, CLASSES, precision))
 
 
-def ours(name: str, precision: Precision, split: Split, asked: argparse.Namespace) -> Callable[[], object]:
+def ours(
+    name: str, precision: Precision, split: Split, asked: argparse.Namespace
+) -> Callable[[], object]:
     recipe = Recipe(epochs=asked.rounds + 2, batch_size=asked.batch, validation=0.0)
     trial = Trial(name, {}, {}, precision, "random", recipe, 0)
     epochs = Fit(trial, network(name, precision), Dataset("random", CLASSES, split, split)).epochs()
@@ -115,7 +125,9 @@ def gradient(model: Any, split: Split, asked: argparse.Namespace) -> Callable[[]
     def slope(images: Any) -> Any:
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(model(images, training=True))
-        return tf.add_n([tf.reduce_sum(one) for one in tape.gradient(total, model.trainable_variables)])
+        return tf.add_n(
+            [tf.reduce_sum(one) for one in tape.gradient(total, model.trainable_variables)]
+        )
 
     return lambda: [slope(batch).numpy() for _ in range(asked.steps)]
 
@@ -123,8 +135,12 @@ def gradient(model: Any, split: Split, asked: argparse.Namespace) -> Callable[[]
 def keras_loop(model: Any, split: Split, asked: argparse.Namespace) -> Callable[[], object]:
     from harness.models.keras import keras
 
-    model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return lambda: model.fit(split.images, split.labels, batch_size=asked.batch, shuffle=False, verbose=0)
+    model.compile(
+        keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    return lambda: model.fit(
+        split.images, split.labels, batch_size=asked.batch, shuffle=False, verbose=0
+    )
 
 
 if __name__ == "__main__":

@@ -22,10 +22,16 @@ PROMISED = 0.01
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--devices", type=Path, help="the registry; without it, this machine is measured")
-    parser.add_argument("--device", action="append", help="an id of it; without it, all that are enabled")
+    parser.add_argument(
+        "--devices", type=Path, help="the registry; without it, this machine is measured"
+    )
+    parser.add_argument(
+        "--device", action="append", help="an id of it; without it, all that are enabled"
+    )
     arguments = parser.parse_args()
-    registry = {one.id: one for one in read_devices(arguments.devices)} if arguments.devices else here()
+    registry = (
+        {one.id: one for one in read_devices(arguments.devices)} if arguments.devices else here()
+    )
     for device in arguments.device or [one.id for one in registry.values() if one.enabled]:
         measure(registry[device], registry)
 
@@ -44,7 +50,9 @@ def measure(device: Device, registry: Mapping[str, Device]) -> None:
     shares = [(watched_s - alone_s) / TOOL_S for alone_s, watched_s in pairs]
     kept = "under" if fmean(shares) < PROMISED else "over"
     each = ", ".join(f"{share:.2%}" for share in shares)
-    print(f"{device.id}: {fmean(shares):.2%} of one core ({each}), {kept} {PROMISED:.0%}", flush=True)
+    print(
+        f"{device.id}: {fmean(shares):.2%} of one core ({each}), {kept} {PROMISED:.0%}", flush=True
+    )
 
 
 def lay_out(transport: Transport) -> list[str]:

@@ -44,7 +44,11 @@ def commands(document: str) -> Iterator[str]:
     """Every line of the document's `sh` blocks, comments and blank lines left out."""
     for found in BLOCK.finditer((ROOT / document).read_text()):
         if found["language"] == "sh":
-            yield from (line for line in found["code"].splitlines() if line.strip() and not line.startswith("#"))
+            yield from (
+                line
+                for line in found["code"].splitlines()
+                if line.strip() and not line.startswith("#")
+            )
 
 
 def unknown_commands() -> Iterator[str]:
@@ -78,7 +82,9 @@ def run_readme() -> int:
         if line.startswith(MAKE):
             continue
         print(f"$ {line}", flush=True)
-        if code := subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment, check=False).returncode:
+        if code := subprocess.run(
+            ["bash", "-c", line], cwd=ROOT, env=environment, check=False
+        ).returncode:
             print(f"README.md: this command ended with {code}")
             return 1
     return 0

@@ -9,7 +9,9 @@ from tests.harness_cli import Cli
 from tests.sshd import Sshd
 from tests.workers import scheduler
 
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # as harness.models.keras: some test may import TensorFlow first
+os.environ.setdefault(
+    "TF_USE_LEGACY_KERAS", "1"
+)  # as harness.models.keras: some test may import TensorFlow first
 REPOSITORY = Path(__file__).parents[1]
 
 

@@ -24,9 +24,16 @@ class Cli:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
         return {**kept, "HARNESS_HOME": str(self.home), "PYTHONUNBUFFERED": "1", **self.settings}
 
-    def run(self, *arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *arguments: str | Path, cwd: Path | None = None
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [*COMMAND, *map(str, arguments)], env=self.environment, cwd=cwd, capture_output=True, text=True, check=False
+            [*COMMAND, *map(str, arguments)],
+            env=self.environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def start(self, *arguments: str | Path) -> "subprocess.Popen[str]":

@@ -32,7 +32,9 @@ class PostgreSQL:
     @contextmanager
     def new_database(self) -> Iterator[str]:
         name = f"harness_{next(_NUMBERS)}"
-        with psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
+        ) as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
             yield self.url(name)
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -45,7 +47,9 @@ def installed() -> Path | None:
     """Where its server's programs are; Debian keeps them off the PATH."""
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    debian = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
+    )
     return debian[-1].parent if debian else None
 
 
@@ -56,7 +60,10 @@ def server(binaries: Path) -> Iterator[PostgreSQL]:
         data = folder / "data"
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres")
-        _as_server([binaries / "initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N", "-D", data], folder)
+        _as_server(
+            [binaries / "initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N", "-D", data],
+            folder,
+        )
         with (data / "postgresql.conf").open("a") as settings:
             settings.write(_SETTINGS.format(folder=folder))
         _as_server([binaries / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "start"], folder)

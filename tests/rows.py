@@ -56,7 +56,14 @@ def result_row(**changed: Any) -> dict[str, Any]:
         "file": None,
         **changed,
     }
-    return {**row, **{key: json.dumps(row[key]) for key in ("parameters", "recipe") if isinstance(row[key], dict)}}
+    return {
+        **row,
+        **{
+            key: json.dumps(row[key])
+            for key in ("parameters", "recipe")
+            if isinstance(row[key], dict)
+        },
+    }
 
 
 def protocol_settings(name: str = "quick", **changed: Any) -> str:

@@ -90,8 +90,16 @@ def _tool(name: str, interpreter: str = "") -> Tool:
     return Tool(name, sha256_of(name.encode()), interpreter)
 
 
-_AARCH64, _ANDROID = _tool("lce_benchmark_model_aarch64"), _tool("lce_benchmark_model_android_arm64")
-_PI4 = {"machine": "aarch64", "model": "Raspberry Pi 4 Model B Rev 1.4", "cpus": "4", "memory_bytes": "4025954304"}
+_AARCH64, _ANDROID = (
+    _tool("lce_benchmark_model_aarch64"),
+    _tool("lce_benchmark_model_android_arm64"),
+)
+_PI4 = {
+    "machine": "aarch64",
+    "model": "Raspberry Pi 4 Model B Rev 1.4",
+    "cpus": "4",
+    "memory_bytes": "4025954304",
+}
 _BOARD = {"kernel": "6.6.51+rpt-rpi-v8", "governor": "ondemand", "glibc": "2.36"}
 _PHONE = {"machine": "aarch64", "android": "15", "cpus": "8"}
 
@@ -148,10 +156,20 @@ def sample(home: Path, *, seed: int = 0) -> None:
     engine.dispose()
 
 
-def _trials(engine: Engine, files: ArtifactFiles, rng: random.Random) -> Iterator[tuple[Trial, Artifact]]:
+def _trials(
+    engine: Engine, files: ArtifactFiles, rng: random.Random
+) -> Iterator[tuple[Trial, Artifact]]:
     """Those that came to an artifact; one diverges, as trials do."""
     trials = tuple(
-        Trial("mlp", plain(Mlp(units=units)), essential(Mlp(units=units)), precision, "fashion_mnist", _RECIPE, seed)
+        Trial(
+            "mlp",
+            plain(Mlp(units=units)),
+            essential(Mlp(units=units)),
+            precision,
+            "fashion_mnist",
+            _RECIPE,
+            seed,
+        )
         for units, seed, precision in product(UNITS, SEEDS, Precision)
     )
     rows = TrialRows(engine)
@@ -162,12 +180,20 @@ def _trials(engine: Engine, files: ArtifactFiles, rng: random.Random) -> Iterato
             files.save(content)
         rows.finish(outcome)
         yield trial, outcome.artifacts[0]
-    rows.fail(trials[-1].id, Failure(Reason.DIVERGED, "The loss became nan in epoch 3; lower the learning rate.", ""))
+    rows.fail(
+        trials[-1].id,
+        Failure(Reason.DIVERGED, "The loss became nan in epoch 3; lower the learning rate.", ""),
+    )
 
 
 def _outcome(trial: Trial, rng: random.Random) -> TrialOutcome:
     units, binary = trial.parameters["units"], trial.precision is Precision.BINARY
-    best = 0.862 + 0.0065 * log2(units / 64) + rng.gauss(0, 0.0015) - (0.028 - 0.0025 * log2(units / 64)) * binary
+    best = (
+        0.862
+        + 0.0065 * log2(units / 64)
+        + rng.gauss(0, 0.0015)
+        - (0.028 - 0.0025 * log2(units / 64)) * binary
+    )
     accuracy = best - 0.002 * (trial.precision is Precision.INT8)
     content = trial.id.encode()
     artifact = Artifact(sha256_of(content), "tflite", _size(trial), _anatomy(trial), accuracy, 1.0)
@@ -225,27 +251,48 @@ def _bench(engine: Engine, model: Model, made: Made, day: datetime, rng: random.
         )  # fmt: skip
         ObservationRows(engine).begin_batch(batch)
         for position, (trial, artifact) in enumerate(made):
-            case = Case(artifact.sha256, model.device.id, model.tool, replace(_PROTOCOL, threads=threads))
+            case = Case(
+                artifact.sha256, model.device.id, model.tool, replace(_PROTOCOL, threads=threads)
+            )
             at = day + timedelta(minutes=3 * position)
-            runs = [_run(model, trial, threads, Place(batch.id, n, position), at, rng) for n in range(PROCESSES)]
+            runs = [
+                _run(model, trial, threads, Place(batch.id, n, position), at, rng)
+                for n in range(PROCESSES)
+            ]
             idle = {batch.id: model.idle_uw} if model.idle_uw else {}
             summary = summarise(case, runs, idle)
-            measurement = Measurement(case, artifact.sha256, tuple(runs), summary, dict(model.facts), _iso(at))
+            measurement = Measurement(
+                case, artifact.sha256, tuple(runs), summary, dict(model.facts), _iso(at)
+            )
             CaseRows(engine).finish(model.device.kind, measurement)
 
 
-def _run(model: Model, trial: Trial, threads: int, place: Place, at: datetime, rng: random.Random) -> Run:
+def _run(
+    model: Model, trial: Trial, threads: int, place: Place, at: datetime, rng: random.Random
+) -> Run:
     binary, full = _macs(trial)
     speeds, scaling = model.ns_a_mac, 1 / (1 + 0.55 * (threads - 1))
     first_layer = speeds[Precision.FLOAT32 if binary else trial.precision]
-    usual_us = model.overhead_us + (binary * speeds[Precision.BINARY] + full * first_layer) / 1e3 * scaling
+    usual_us = (
+        model.overhead_us + (binary * speeds[Precision.BINARY] + full * first_layer) / 1e3 * scaling
+    )
     average = usual_us * (1 + abs(rng.gauss(0, model.spread)))
     process = Process(place.block + 1, _iso(at), 1.4, 0, f"avg={average:.1f}\n", "", place=place)
     log = ToolLog(Timing(60, average * 1.2, average * 0.98, average * 1.3, average, average * 0.02),
                   peak_memory_bytes=5_000_000 + _size(trial))  # fmt: skip
-    warm = None if model.rest_c is None else model.rest_c + 6 * log2(1 + place.block) / 4 + rng.gauss(0, 0.4)
-    power = None if model.idle_uw is None else model.idle_uw + 2.1e6 * threads**0.7 * rng.uniform(0.97, 1.03)
-    return Run(process, log, Watched(warm, 1.8e6 if warm else None, False if warm else None, 0.01, power))
+    warm = (
+        None
+        if model.rest_c is None
+        else model.rest_c + 6 * log2(1 + place.block) / 4 + rng.gauss(0, 0.4)
+    )
+    power = (
+        None
+        if model.idle_uw is None
+        else model.idle_uw + 2.1e6 * threads**0.7 * rng.uniform(0.97, 1.03)
+    )
+    return Run(
+        process, log, Watched(warm, 1.8e6 if warm else None, False if warm else None, 0.01, power)
+    )
 
 
 def _canaries(engine: Engine, model: Model, rng: random.Random) -> None:
@@ -253,11 +300,21 @@ def _canaries(engine: Engine, model: Model, rng: random.Random) -> None:
     rows = ObservationRows(engine)
     for number in range(2 * WEEKS):
         at = LAST_DAY - timedelta(days=3.5 * (2 * WEEKS - number))
-        batch = Batch(content_id([model.device.id, "week", number]), model.device.id, _iso(at), "interleaved", 12)
+        batch = Batch(
+            content_id([model.device.id, "week", number]),
+            model.device.id,
+            _iso(at),
+            "interleaved",
+            12,
+        )
         rows.begin_batch(batch)
         tired = 0.015 * max(0, number - 10) if model.device.id == "pi4-b" else 0.0
         for moment, hours in _MOMENTS:
-            warm = None if model.rest_c is None else model.rest_c + 7 * hours + 80 * tired + rng.gauss(0, 1.5)
+            warm = (
+                None
+                if model.rest_c is None
+                else model.rest_c + 7 * hours + 80 * tired + rng.gauss(0, 1.5)
+            )
             slower = tired + 0.001 * (warm - 50 if warm else 0) + abs(rng.gauss(0, model.spread))
             latency = 400 * model.ns_a_mac[Precision.FLOAT32] * (1 + slower)
             disturbed = "others used 31% of its CPU time" if rng.random() < 0.04 else ""
@@ -275,7 +332,9 @@ def _profiles(engine: Engine, made: Made) -> None:
             if trial.seed == 0:
                 case = Case(artifact.sha256, model.device.id, model.tool, _PROTOCOL)
                 rows.add_profile(case, _operators(model, trial))
-        found = Kernels(model.device.id, model.tool, 7.5, 7.1, 7.9, KernelVerdict.OPTIMISED, "", _iso(LAST_DAY))
+        found = Kernels(
+            model.device.id, model.tool, 7.5, 7.1, 7.9, KernelVerdict.OPTIMISED, "", _iso(LAST_DAY)
+        )
         rows.add_kernels(found)
 
 
@@ -302,13 +361,19 @@ def _troubles(engine: Engine, made: Made) -> None:
     for model in MODELS:
         devices.seen(model.device, model.facts)
     lost = MODELS[-1].device
-    devices.set_aside(lost, CaseFailed(Reason.UNREACHABLE, "galaxy-s21 does not answer adb; plug it in again."))
+    devices.set_aside(
+        lost, CaseFailed(Reason.UNREACHABLE, "galaxy-s21 does not answer adb; plug it in again.")
+    )
     four: Protocol = replace(_PROTOCOL, threads=4)
     devices.want({lost.id: [(artifact.sha256, four) for _, artifact in made[:7]]})
     board = MODELS[2]
     for _, artifact in made[-2:]:
         case = Case(artifact.sha256, board.device.id, board.tool, replace(_PROTOCOL, threads=2))
-        cases.fail(case, board.device.kind, CaseFailed(Reason.TIMEOUT, "The tool took over 360 s; is the board busy?"))
+        cases.fail(
+            case,
+            board.device.kind,
+            CaseFailed(Reason.TIMEOUT, "The tool took over 360 s; is the board busy?"),
+        )
 
 
 # What the writers themselves note the time of.
@@ -330,7 +395,9 @@ _CLOCKS: Sequence[tuple[str, str]] = (
 def _settle_times(engine: Engine) -> None:
     with engine.begin() as connection:
         for table, column in _CLOCKS:
-            connection.execute(update(tables.metadata.tables[table]).values({column: _iso(LAST_DAY)}))
+            connection.execute(
+                update(tables.metadata.tables[table]).values({column: _iso(LAST_DAY)})
+            )
 
 
 def _iso(at: datetime) -> str:

@@ -35,13 +35,22 @@ def described() -> Mapping[str, Any]:
 def page() -> str:
     told = described()
     about = told["databases"]["harness"]["tables"]
-    parts = [HEADING, *(_section(name, about[name], columns, told["everywhere"]) for name, columns in _all().items())]
+    parts = [
+        HEADING,
+        *(
+            _section(name, about[name], columns, told["everywhere"])
+            for name, columns in _all().items()
+        ),
+    ]
     return "\n".join(parts)
 
 
 def _all() -> dict[str, list[tuple[str, str]]]:
     """By table or view, each column with its type."""
-    return {"results": results(), **{name: _columns(table) for name, table in sorted(metadata.tables.items())}}
+    return {
+        "results": results(),
+        **{name: _columns(table) for name, table in sorted(metadata.tables.items())},
+    }
 
 
 def results() -> list[tuple[str, str]]:
@@ -49,8 +58,12 @@ def results() -> list[tuple[str, str]]:
     with engine.connect() as connection:
         made = MetaData()
         metadata.create_all(connection)
-        connection.exec_driver_sql(f"CREATE VIEW results AS {(db_folder() / 'views' / 'results.sql').read_text()}")
-        return [(column.name, "") for column in Table("results", made, autoload_with=connection).columns]
+        connection.exec_driver_sql(
+            f"CREATE VIEW results AS {(db_folder() / 'views' / 'results.sql').read_text()}"
+        )
+        return [
+            (column.name, "") for column in Table("results", made, autoload_with=connection).columns
+        ]
 
 
 def _columns(table: Table) -> list[tuple[str, str]]:
@@ -67,10 +80,24 @@ def _kinds(column: Column[Any]) -> Iterator[str]:
         yield "may be empty"
 
 
-def _section(name: str, about: Mapping[str, Any], columns: list[tuple[str, str]], everywhere: Mapping[str, str]) -> str:
+def _section(
+    name: str,
+    about: Mapping[str, Any],
+    columns: list[tuple[str, str]],
+    everywhere: Mapping[str, str],
+) -> str:
     meanings = {**everywhere, **about["columns"]}
     rows = [f"| `{column}` | {kind} | {meanings[column]} |" for column, kind in columns]
-    return "\n".join((f"## {name}\n", f"{about['description']}\n", "| column | type | |", "|---|---|---|", *rows, ""))
+    return "\n".join(
+        (
+            f"## {name}\n",
+            f"{about['description']}\n",
+            "| column | type | |",
+            "|---|---|---|",
+            *rows,
+            "",
+        )
+    )
 
 
 def main() -> None:

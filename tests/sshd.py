@@ -93,10 +93,15 @@ class Sshd:
 def _serve(folder: Path, port: int) -> "subprocess.Popen[bytes] | None":
     """Once it listens; None where it can't."""
     (folder / "sshd_config").write_text(_CONFIGURATION.format(folder=folder, port=port))
-    command, log = [sshd_program(), "-D", "-e", "-f", str(folder / "sshd_config")], folder / "sshd.log"
+    command, log = (
+        [sshd_program(), "-D", "-e", "-f", str(folder / "sshd_config")],
+        folder / "sshd.log",
+    )
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, stderr=stderr)
-    wait_until(lambda: process.poll() is not None or b"listening on" in log.read_bytes(), "sshd listens")
+    wait_until(
+        lambda: process.poll() is not None or b"listening on" in log.read_bytes(), "sshd listens"
+    )
     return process if process.poll() is None else None
 
 

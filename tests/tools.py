@@ -22,7 +22,9 @@ def script(path: Path, body: str = NUMBERS) -> Path:
 def lasting(path: Path, folder: Path, seconds: float) -> Path:
     """Takes `seconds`, and notes in `folder` each start, and each time that it was not alone."""
     folder.mkdir(exist_ok=True)
-    return script(path, _ALONE.replace("$HARNESS_TEST_FOLDER", str(folder)).format(seconds=seconds) + NUMBERS)
+    return script(
+        path, _ALONE.replace("$HARNESS_TEST_FOLDER", str(folder)).format(seconds=seconds) + NUMBERS
+    )
 
 
 def lines(file: Path) -> int:

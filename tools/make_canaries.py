@@ -39,10 +39,18 @@ def binary_canary() -> keras.Model:
     body = [
         layer
         for _ in range(3)
-        for layer in (larq.layers.QuantConv2D(128, 3, **binary), layers.BatchNormalization(momentum=0.9))
+        for layer in (
+            larq.layers.QuantConv2D(128, 3, **binary),
+            layers.BatchNormalization(momentum=0.9),
+        )
     ]
     return keras.Sequential(
-        [keras.Input((14, 14, 128), batch_size=1), *body, layers.GlobalAveragePooling2D(), layers.Dense(10)]
+        [
+            keras.Input((14, 14, 128), batch_size=1),
+            *body,
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+        ]
     )
 
 

@@ -20,11 +20,23 @@ if TYPE_CHECKING:
     from harness.conversion.anatomy import Tensor
 
 Values = NDArray[np.float32]
-_ONCE = ("--num_runs=1", "--min_secs=0", "--warmup_runs=0", "--warmup_min_secs=0", "--num_threads=1")
-_ONE_OUTPUT_TOLERANCE = 0.01  # of the outputs' range: kernels sum in other orders, and round otherwise
+_ONCE = (
+    "--num_runs=1",
+    "--min_secs=0",
+    "--warmup_runs=0",
+    "--warmup_min_secs=0",
+    "--num_threads=1",
+)
+_ONE_OUTPUT_TOLERANCE = (
+    0.01  # of the outputs' range: kernels sum in other orders, and round otherwise
+)
 _LEAST_TOLERANCE = 1e-3
 # What numpy and zipfile raise at bytes that are damaged.
-_BROKEN = (BadZipFile, zlib.error, *(LookupError, OSError, EOFError, RuntimeError, MemoryError, TypeError, ValueError))
+_BROKEN = (
+    BadZipFile,
+    zlib.error,
+    *(LookupError, OSError, EOFError, RuntimeError, MemoryError, TypeError, ValueError),
+)
 
 # sh -c SCRIPT sh FOLDER PIECES BYTES IMAGES TOOL...: the tool runs on each piece of IMAGES, BYTES long, and what it
 # wrote is printed in hexadecimal. FOLDER is made and removed. A tool that wrote nothing does not know how.
@@ -124,7 +136,14 @@ def _escaped(name: str) -> str:
 
 
 def script(
-    program: Sequence[str], graph: str, input: "Tensor", images: str, count: int, folder: str, *, at_once: bool = False
+    program: Sequence[str],
+    graph: str,
+    input: "Tensor",
+    images: str,
+    count: int,
+    folder: str,
+    *,
+    at_once: bool = False,
 ) -> list[str]:
     """The argv that has the tool answer `count` images on a device, and prints its outputs for `read_outputs`.
 
@@ -146,9 +165,13 @@ def read_outputs(stdout: str, count: int, classes: int) -> Values | None:
     if not stdout.strip():
         return None
     try:
-        return np.frombuffer(bytes.fromhex(stdout), "<f4").reshape(count, classes).astype(np.float32)
+        return (
+            np.frombuffer(bytes.fromhex(stdout), "<f4").reshape(count, classes).astype(np.float32)
+        )
     except ValueError as error:
-        message = f"The tool did not write {count} × {classes} outputs: check the model there again."
+        message = (
+            f"The tool did not write {count} × {classes} outputs: check the model there again."
+        )
         raise CaseFailed(Reason.UNPARSABLE, message, stdout) from error
 
 

@@ -17,7 +17,9 @@ class Fact:
     parse: Callable[[str], str | None]
 
 
-_CPU_ZONE = re.compile("cpu|soc|pkg|package|bcm|big|little|gold|silver|prime|cluster|core", re.IGNORECASE)
+_CPU_ZONE = re.compile(
+    "cpu|soc|pkg|package|bcm|big|little|gold|silver|prime|cluster|core", re.IGNORECASE
+)
 # BatteryManager.BATTERY_STATUS_*
 _BATTERY_STATES = {"2": "charging", "3": "discharging", "4": "not charging", "5": "full"}
 
@@ -32,7 +34,10 @@ def _first_word(text: str) -> str | None:
 
 def _cpu_model(text: str) -> str | None:
     """From /proc/cpuinfo: `model name` on x86, the SoC's `Hardware` or `Model` line on ARM."""
-    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    found = {
+        key.strip(): value.strip()
+        for key, _, value in (line.partition(":") for line in text.splitlines())
+    }
     return found.get("model name") or found.get("Model") or found.get("Hardware") or None
 
 
@@ -92,7 +97,10 @@ def _thermal_zones(text: str) -> str | None:
 def _cpufreq(text: str) -> str | None:
     """From the folder, then a line `POLICY MAX_KHZ GOVERNOR CPU CPU…` for each clock."""
     folder, *lines = text.strip().splitlines() or [""]
-    found = [re.fullmatch(r"(policy\d+) (\d{1,12}) ([\w-]+) (\d{1,4}(?: \d{1,4})*)", line.strip()) for line in lines]
+    found = [
+        re.fullmatch(r"(policy\d+) (\d{1,12}) ([\w-]+) (\d{1,4}(?: \d{1,4})*)", line.strip())
+        for line in lines
+    ]
     entries = [f"{one[1]} {one[4].replace(' ', ',')} {one[2]} {one[3]}" for one in found if one]
     return ";".join((folder, *entries)) if entries and re.fullmatch("/[^;]+", folder) else None
 
@@ -230,7 +238,13 @@ _MARK = "\x1e"
 
 def script() -> str:
     """Asks them all: one that fails, or has no program there, leaves its part empty."""
-    return "; ".join(f"printf '{_MARK}%s\\n' {fact.name}; {{ {fact.command}; }} 2>/dev/null" for fact in FACTS) + "; :"
+    return (
+        "; ".join(
+            f"printf '{_MARK}%s\\n' {fact.name}; {{ {fact.command}; }} 2>/dev/null"
+            for fact in FACTS
+        )
+        + "; :"
+    )
 
 
 def read_facts(printed: str) -> dict[str, str]:
@@ -246,7 +260,9 @@ def abi(facts: dict[str, str]) -> str | None:
     machine, bits = facts.get("machine", ""), facts.get("userland_bits")
     if machine in ("x86_64", "amd64"):
         return "x86_64"
-    if machine in ("aarch64", "arm64", "armv8l", "armv7l") and (bits == "32" or machine.startswith("armv")):
+    if machine in ("aarch64", "arm64", "armv8l", "armv7l") and (
+        bits == "32" or machine.startswith("armv")
+    ):
         return "aarch32"
     if machine in ("aarch64", "arm64"):
         return "android-arm64" if "android" in facts else "aarch64"

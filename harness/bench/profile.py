@@ -15,7 +15,9 @@ _HEADING = "Operator-wise Profiling Info"
 _OF_INITIALISATION = "Profiling Info for Benchmark Initialization"
 _TABLE = re.compile(r"^=+ Run Order =+[ \r]*$", re.MULTILINE)
 _NODES = re.compile(r"^Number of nodes executed: (?P<count>\d{1,9})[ \r]*$", re.MULTILINE)
-_NUMBERS_BEFORE_NAME = 6  # avg ms, %, cdf%, mem KB, times called, name: the last columns of every version
+_NUMBERS_BEFORE_NAME = (
+    6  # avg ms, %, cdf%, mem KB, times called, name: the last columns of every version
+)
 _SHARES_SLACK = 0.005  # shares are printed with three decimals of a per cent
 
 
@@ -25,7 +27,8 @@ _ROLES = (
     (re.compile(r"quantize|^Convert \(.*Q", re.IGNORECASE), Role.QUANTISE),
     (
         re.compile(
-            r"conv(_|\d|olution|\b)|fully.?connected|mat.?mul|matrix multiply|\bGEMM\b|lstm|rnn|gru", re.IGNORECASE
+            r"conv(_|\d|olution|\b)|fully.?connected|mat.?mul|matrix multiply|\bGEMM\b|lstm|rnn|gru",
+            re.IGNORECASE,
         ),
         Role.FLOAT_LAYER,
     ),
@@ -49,16 +52,22 @@ def read_profile(text: str) -> tuple[Operator, ...]:
     before, _, regular = text.rpartition(_HEADING)
     table = _TABLE.search(regular)
     if table is None or (not before and _OF_INITIALISATION in text):
-        raise _unparsable("The tool printed no profile of its operators: profile with a tool that can.", text)
+        raise _unparsable(
+            "The tool printed no profile of its operators: profile with a tool that can.", text
+        )
     lines = takewhile(str.strip, regular[table.end() :].splitlines()[1:])
     header, *rows = [*lines] or [""]
     separator = "\t" if "\t" in header else ", "
-    operators = tuple(_operator(number, row, header, separator, text) for number, row in enumerate(rows))
+    operators = tuple(
+        _operator(number, row, header, separator, text) for number, row in enumerate(rows)
+    )
     nodes = _NODES.search(regular, table.end())
     if nodes is None or len(operators) != int(nodes["count"]):
         raise _unparsable("The tool's profile of its operators is cut: profile again.", text)
     if abs(sum(operator.share for operator in operators) - 1) > _SHARES_SLACK:
-        raise _unparsable("The shares in the tool's profile do not sum to 100 %: profile again.", text)
+        raise _unparsable(
+            "The shares in the tool's profile do not sum to 100 %: profile again.", text
+        )
     return operators
 
 
@@ -71,9 +80,13 @@ def _operator(number: int, row: str, header: str, separator: str, text: str) -> 
     type, (avg_ms, percent, _, _, calls, name) = fields[0], fields[-6:]
     try:
         avg_us, share = float(avg_ms) * 1e3, float(percent.removesuffix("%")) / 100
-        found = Operator(number, type, name.replace("\t", ","), avg_us, share, int(calls), role(type))
+        found = Operator(
+            number, type, name.replace("\t", ","), avg_us, share, int(calls), role(type)
+        )
     except ValueError as error:
-        raise _unparsable(f"The tool's profile has a row without its numbers: {row!r}.", text) from error
+        raise _unparsable(
+            f"The tool's profile has a row without its numbers: {row!r}.", text
+        ) from error
     if not (0 <= found.avg_us < inf and 0 <= found.share < inf and found.calls >= 0):
         raise _unparsable(f"The tool's profile has a row of impossible numbers: {row!r}.", text)
     return found

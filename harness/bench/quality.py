@@ -37,7 +37,9 @@ RULES = {
         "fewer have no 95 % interval: 1 - 2 × 0.5⁵ is 93.8 %",
         "measure with more processes",
     ),
-    "below_resolution": Rule("the tool's clock shows 0", "nothing can be divided by it", "measure a larger model"),
+    "below_resolution": Rule(
+        "the tool's clock shows 0", "nothing can be divided by it", "measure a larger model"
+    ),
     "wide_interval": Rule(
         "the 95 % interval is wider than the protocol's target when its most processes are done",
         "the protocol promised more than this device could hold",
@@ -115,7 +117,11 @@ def disturbance(watched: Watched, gates: Gates | None, usual_khz: float | None) 
         return "throttled"
     if watched.busy is not None and watched.busy > gates.max_busy:
         return f"others used {watched.busy:.0%} of its CPU time"
-    if usual_khz is not None and watched.frequency_khz is not None and watched.frequency_khz < SLOWED_CLOCK * usual_khz:
+    if (
+        usual_khz is not None
+        and watched.frequency_khz is not None
+        and watched.frequency_khz < SLOWED_CLOCK * usual_khz
+    ):
         return f"slowed down to {watched.frequency_khz / usual_khz:.0%} of its clock"
     return ""
 
@@ -175,7 +181,11 @@ def _outliers(runs: Sequence[Run], averages: Sequence[float]) -> str:
 
 def _drift(averages: Sequence[float]) -> str:
     change = trend(averages)
-    return f"{change:+.1%} from the first process to the last" if change and abs(change) > LARGEST_DRIFT else ""
+    return (
+        f"{change:+.1%} from the first process to the last"
+        if change and abs(change) > LARGEST_DRIFT
+        else ""
+    )
 
 
 def _clock(runs: Sequence[Run]) -> str:
@@ -189,7 +199,9 @@ def _disturbed(runs: Sequence[Run], counted: Sequence[Run]) -> str:
     disturbed = [run for run in runs if run.disturbed]
     if not disturbed:
         return ""
-    used = "all count, as too few would be left" if len(counted) == len(runs) else "these do not count"
+    used = (
+        "all count, as too few would be left" if len(counted) == len(runs) else "these do not count"
+    )
     return f"{len(disturbed)} of {len(runs)} processes ({disturbed[-1].disturbed}), {used}"
 
 

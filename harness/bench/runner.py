@@ -22,7 +22,9 @@ import time
 
 NO_INTERPRETER = 3
 MIB = 1024.0 * 1024.0  # what the tool calls MB where it speaks of memory
-OF_BINARY_MODELS = "binary models need larq-compute-engine (x86-64 Linux only) or the lce_benchmark_model program"
+OF_BINARY_MODELS = (
+    "binary models need larq-compute-engine (x86-64 Linux only) or the lce_benchmark_model program"
+)
 ECHOES = (
     ("num_runs", "Min num runs"),
     ("min_secs", "Min runs duration (seconds)"),
@@ -56,7 +58,11 @@ def main():
                 "%s: [%s]"
                 % (
                     words,
-                    "%g" % value if isinstance(value, float) else int(value) if isinstance(value, bool) else value,
+                    "%g" % value
+                    if isinstance(value, float)
+                    else int(value)
+                    if isinstance(value, bool)
+                    else value,
                 )
             )
     return benchmark(options)
@@ -67,8 +73,12 @@ def flags():
     parser.add_argument("--graph", default="")
     parser.add_argument("--input_layer", default="", help="the name of the only input")
     parser.add_argument("--input_layer_shape", default="", help="its shape, as 1,28,28,1")
-    parser.add_argument("--input_layer_value_files", default="", help="NAME:FILE of raw values, a colon doubled")
-    parser.add_argument("--output_filepath", default="", help="a file for the raw values of the outputs")
+    parser.add_argument(
+        "--input_layer_value_files", default="", help="NAME:FILE of raw values, a colon doubled"
+    )
+    parser.add_argument(
+        "--output_filepath", default="", help="a file for the raw values of the outputs"
+    )
     parser.add_argument("--num_threads", type=int, default=1)
     parser.add_argument("--num_runs", type=int, default=50)
     parser.add_argument("--min_secs", type=float, default=1.0)
@@ -79,7 +89,9 @@ def flags():
     parser.add_argument("--use_reference_bconv", type=switch, default=False)
     parser.add_argument("--use_indirect_bgemm", type=switch, default=False)
     parser.add_argument("--report_peak_memory_footprint", type=switch, default=False)
-    parser.add_argument("--describe", action="store_true", help="print the interpreter's name and version, and end")
+    parser.add_argument(
+        "--describe", action="store_true", help="print the interpreter's name and version, and end"
+    )
     return parser
 
 
@@ -125,7 +137,9 @@ def benchmark(options):
         measure(lambda: make(module, model, options), len(model), options)
     except ImportError as error:
         return no_interpreter(error)
-    except Exception as error:  # the interpreter raises what it likes at a bad model; its words are what is wanted
+    except (
+        Exception
+    ) as error:  # the interpreter raises what it likes at a bad model; its words are what is wanted
         return fail(" ".join(str(error).split()) or type(error).__name__)
     return 0
 
@@ -139,12 +153,21 @@ def measure(make, size, options):
     say("The input model file size (MB): %g" % (size / 1e6))
     say("Initialized session in %gms." % (init_us / 1e3))
     after_init = resident_mb()
-    batches = read_inputs(interpreter, options) if options.input_layer_value_files else [random_inputs(interpreter)]
+    batches = (
+        read_inputs(interpreter, options)
+        if options.input_layer_value_files
+        else [random_inputs(interpreter)]
+    )
     inputs = batches[0]
-    warmup = series(interpreter, inputs, options.warmup_runs, options.warmup_min_secs, options.max_secs)
+    warmup = series(
+        interpreter, inputs, options.warmup_runs, options.warmup_min_secs, options.max_secs
+    )
     timings = series(interpreter, inputs, options.num_runs, options.min_secs, options.max_secs)
     numbers = (init_us, warmup[0] if warmup else 0, mean(warmup), mean(timings))
-    say("Inference timings in us: Init: %g, First inference: %g, Warmup (avg): %g, Inference (avg): %g" % numbers)
+    say(
+        "Inference timings in us: Init: %g, First inference: %g, Warmup (avg): %g, Inference (avg): %g"
+        % numbers
+    )
     say(
         "Memory footprint delta from the start of the tool (MB): init=%g overall=%g"
         % (after_init - at_start, resident_mb() - at_start)
@@ -192,7 +215,10 @@ def mean(taken):
 
 
 def random_inputs(interpreter):
-    return [values(shape, kind) for shape, kind in zip(interpreter.input_shapes, interpreter.input_types)]
+    return [
+        values(shape, kind)
+        for shape, kind in zip(interpreter.input_shapes, interpreter.input_types)
+    ]
 
 
 def values(shape, kind):
@@ -214,7 +240,9 @@ def read_inputs(interpreter, options):
     import numpy as np
 
     if len(interpreter.input_shapes) != 1:
-        raise ValueError("the model has %d inputs: values are taken for one" % len(interpreter.input_shapes))
+        raise ValueError(
+            "the model has %d inputs: values are taken for one" % len(interpreter.input_shapes)
+        )
     shape, kind = interpreter.input_shapes[0], np.dtype(interpreter.input_types[0])
     file = value_file(options)
     if options.input_layer_shape and options.input_layer_shape != ",".join(map(str, shape)):
@@ -234,7 +262,9 @@ def value_file(options):
     found = re.match(r"((?:[^:]|::)+):((?:[^:]|::)+)$", options.input_layer_value_files)
     name, file = [part.replace("::", ":") for part in found.groups()] if found else ("", "")
     if not found or name != options.input_layer:
-        words = "input_layer_value_files=%s: has to be the NAME of input_layer=%s, a colon and a file"
+        words = (
+            "input_layer_value_files=%s: has to be the NAME of input_layer=%s, a colon and a file"
+        )
         raise ValueError(words % (options.input_layer_value_files, options.input_layer))
     return file
 
@@ -256,7 +286,9 @@ def chosen():
         try:
             importlib.import_module("numpy")
             module = load(package)
-        except Exception as error:  # a half of a package, another machine's, or one for another numpy
+        except (
+            Exception
+        ) as error:  # a half of a package, another machine's, or one for another numpy
             broken.append("%s does not load: %s" % (name, " ".join(str(error).split())))
             continue
         for words in broken:
@@ -270,7 +302,9 @@ def larq_module(package):
     """The extension without its package: importing that would import TensorFlow, for many seconds."""
     (folder,) = importlib.util.find_spec(package).submodule_search_locations
     folder = os.path.join(folder, "tflite", "python")
-    (file,) = [name for name in os.listdir(folder) if re.match(r"interpreter_wrapper_lite.*\.so$", name)]
+    (file,) = [
+        name for name in os.listdir(folder) if re.match(r"interpreter_wrapper_lite.*\.so$", name)
+    ]
     name = "interpreter_wrapper_lite"
     loader = importlib.machinery.ExtensionFileLoader(name, os.path.join(folder, file))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
@@ -285,7 +319,11 @@ def lite_module(package):
 
 def larq(module, model, options):
     return module.LiteInterpreter(
-        model, options.num_threads, options.use_reference_bconv, options.use_indirect_bgemm, options.use_xnnpack
+        model,
+        options.num_threads,
+        options.use_reference_bconv,
+        options.use_indirect_bgemm,
+        options.use_xnnpack,
     )
 
 
@@ -293,14 +331,18 @@ class Lite:
     """TensorFlow Lite's own interpreter, under either of its names, with the same three words as LCE's."""
 
     def __init__(self, module, model, options):
-        foreign = [flag for flag in ("use_reference_bconv", "use_indirect_bgemm") if getattr(options, flag)]
+        foreign = [
+            flag for flag in ("use_reference_bconv", "use_indirect_bgemm") if getattr(options, flag)
+        ]
         if foreign:
             raise ValueError("%s=true: only larq-compute-engine has that" % foreign[0])
         settings = {"model_content": model, "num_threads": options.num_threads}
         if not options.use_xnnpack:
             if not hasattr(module, "OpResolverType"):
                 raise ValueError("use_xnnpack=false: this interpreter is too old for that")
-            settings["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            settings["experimental_op_resolver_type"] = (
+                module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            )
         try:
             self.interpreter = module.Interpreter(**settings)
             self.interpreter.allocate_tensors()
@@ -310,7 +352,9 @@ class Lite:
             raise ImportError(words % (name, sys.modules["numpy"].__version__)) from error
         self.inputs = self.interpreter.get_input_details()
         self.outputs = [one["index"] for one in self.interpreter.get_output_details()]
-        self.input_shapes = [tuple(one["shape"]) for one in self.inputs]  # 1 where a dimension is dynamic
+        self.input_shapes = [
+            tuple(one["shape"]) for one in self.inputs
+        ]  # 1 where a dimension is dynamic
         self.input_types = [one["dtype"] for one in self.inputs]
 
     def predict(self, inputs):

@@ -8,10 +8,14 @@ from harness.bench.statistics import median_interval
 from harness.core.bench import Protocol
 from harness.core.ids import content_id
 
-MOST_TRIES = 1.5  # times the most that may count: a device that is disturbed without end is given up
+MOST_TRIES = (
+    1.5  # times the most that may count: a device that is disturbed without end is given up
+)
 
 
-def in_order(batch: str, block: int, cases: Sequence[str], ordering: Literal["interleaved", "sequential"]) -> list[str]:
+def in_order(
+    batch: str, block: int, cases: Sequence[str], ordering: Literal["interleaved", "sequential"]
+) -> list[str]:
     """The ids of the cases that run in this block, of those that still want a process.
 
     Interleaved, it is each once. Their order is as good as random, but follows from what they are: a case that has

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Final, Literal, TypeAlias, cast, get_args
 
-PowerKind: TypeAlias = Literal["power_uw", "power_w", "current_ua", "voltage_uv", "current_ma", "voltage_mv", "pmic"]
+PowerKind: TypeAlias = Literal[
+    "power_uw", "power_w", "current_ua", "voltage_uv", "current_ma", "voltage_mv", "pmic"
+]
 Kind: TypeAlias = Literal["temperature", "frequency", "any_frequency", "throttled"] | PowerKind
 POWER_KINDS: Final[frozenset[str]] = frozenset(get_args(PowerKind))
 MOST_ALIKE: Final = 8  # sensors of one kind that a device is asked for
@@ -46,7 +48,9 @@ def policies(facts: Mapping[str, str]) -> tuple[Policy, ...]:
     )
 
 
-def affinity(cpus: tuple[int, ...] | Literal["big", "all"], facts: Mapping[str, str], threads: int) -> tuple[int, ...]:
+def affinity(
+    cpus: tuple[int, ...] | Literal["big", "all"], facts: Mapping[str, str], threads: int
+) -> tuple[int, ...]:
     """The cores that a tool of so many threads is bound to; () for all, also where the device can't bind.
 
     `big`: the fastest, and of the next faster where those are too few.
@@ -63,7 +67,9 @@ def _fastest(facts: Mapping[str, str], threads: int) -> tuple[int, ...]:
     found = policies(facts)
     clocks = sorted({policy.max_khz for policy in found}, reverse=True)
     for slowest_khz in clocks[:-1]:
-        cores = sorted(cpu for policy in found if policy.max_khz >= slowest_khz for cpu in policy.cpus)
+        cores = sorted(
+            cpu for policy in found if policy.max_khz >= slowest_khz for cpu in policy.cpus
+        )
         if len(cores) >= threads:
             return tuple(cores)
     return ()
@@ -73,8 +79,12 @@ def sensors_of(
     facts: Mapping[str, str], cpus: tuple[int, ...] = (), power_command: str | None = None
 ) -> tuple[Sensor, ...]:
     """What to look at while a tool runs on `cpus`, () for all; `power_command` prints watts."""
-    temperatures = [Sensor("temperature", path) for _, path in _pairs(facts.get("thermal_zones", ""))]
-    throttled = [Sensor("throttled", facts["throttle_source"])] if "throttle_source" in facts else []
+    temperatures = [
+        Sensor("temperature", path) for _, path in _pairs(facts.get("thermal_zones", ""))
+    ]
+    throttled = (
+        [Sensor("throttled", facts["throttle_source"])] if "throttle_source" in facts else []
+    )
     found = (*temperatures, *_frequencies(facts, cpus), *throttled, *_power(facts, power_command))
     return tuple(_in_time(sensor) for sensor in found) if "timeout" in facts else found
 
@@ -93,8 +103,14 @@ def _frequencies(facts: Mapping[str, str], cpus: tuple[int, ...]) -> list[Sensor
 
 def _power(facts: Mapping[str, str], command: str | None) -> list[Sensor]:
     if command is not None:
-        return [Sensor("power_w", f"!{'; '.join(line for line in command.splitlines() if line.strip())}")]
-    return [Sensor(cast(Kind, kind), source) for kind, source in _pairs(facts.get("power_sensors", ""))]
+        return [
+            Sensor(
+                "power_w", f"!{'; '.join(line for line in command.splitlines() if line.strip())}"
+            )
+        ]
+    return [
+        Sensor(cast(Kind, kind), source) for kind, source in _pairs(facts.get("power_sensors", ""))
+    ]
 
 
 def _in_time(sensor: Sensor) -> Sensor:

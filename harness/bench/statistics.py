@@ -36,7 +36,9 @@ FEWEST_FOR_MODES = 8
 LEAST_MODE = 0.2
 
 
-def median_interval(values: Sequence[float], confidence: float = NOMINAL) -> tuple[float, float] | None:
+def median_interval(
+    values: Sequence[float], confidence: float = NOMINAL
+) -> tuple[float, float] | None:
     """An interval of the median of whatever distribution the values come from, in any order of theirs.
 
     It lies between neighbouring order statistics, which alone would hold the median too often (97.9 % for 10 values).
@@ -57,7 +59,10 @@ def median_interval(values: Sequence[float], confidence: float = NOMINAL) -> tup
 @lru_cache(maxsize=1024)
 def _interpolation(count: int, confidence: float) -> tuple[int, float] | None:
     """The rank of the outer order statistic, from 1, and the weight of its inner neighbour."""
-    held = [1 - 2 * sum(comb(count, i) for i in range(rank)) / 2**count for rank in range(1, count // 2 + 2)]
+    held = [
+        1 - 2 * sum(comb(count, i) for i in range(rank)) / 2**count
+        for rank in range(1, count // 2 + 2)
+    ]
     rank = sum(confidence <= one for one in held)
     if rank == 0:
         return None
@@ -75,7 +80,10 @@ def outliers(values: Sequence[float]) -> tuple[int, ...]:
         logs = np.log(np.asarray(values, dtype=float))
         away = np.abs(logs - np.median(logs))
         sigma = 1.4826 * np.median(away) or 1.2533 * np.mean(away)
-        return tuple(int(index) for index in np.flatnonzero((away > OUTLYING * sigma) & (away > LEAST_OUTLYING)))
+        return tuple(
+            int(index)
+            for index in np.flatnonzero((away > OUTLYING * sigma) & (away > LEAST_OUTLYING))
+        )
 
 
 def trend(values: Sequence[float]) -> float | None:
@@ -118,7 +126,9 @@ def ratio_in_blocks(baseline: Sequence[float], candidate: Sequence[float]) -> Es
     Under 6 blocks say nothing but the ratio. Raises ValueError where the lengths differ.
     """
     if len(baseline) != len(candidate):
-        raise ValueError(f"{len(baseline)} and {len(candidate)} values are no pairs; give both of each block")
+        raise ValueError(
+            f"{len(baseline)} and {len(candidate)} values are no pairs; give both of each block"
+        )
     ratios = np.log(candidate) - np.log(baseline)
     above, below = np.triu_indices(len(ratios))
     walsh = np.sort((ratios[above] + ratios[below]) / 2)
@@ -169,7 +179,9 @@ def _two_sided(contrasts: Floats, up_to: Floats) -> float:
 
     `up_to`: the chance of each count or fewer.
     """
-    below, not_above = (int(np.searchsorted(contrasts, 0.0, side=side)) for side in ("left", "right"))
+    below, not_above = (
+        int(np.searchsorted(contrasts, 0.0, side=side)) for side in ("left", "right")
+    )
     even = (not_above - below) / 2
     return min(1.0, 2 * float(up_to[ceil(min(below, len(contrasts) - not_above) + even)]))
 
@@ -183,7 +195,9 @@ def smallest_change(estimate: Estimate, comparisons: int) -> float | None:
     """
     if estimate.error is None or estimate.low is None or estimate.high is None:
         return None
-    alone, found = scipy.special.stdtrit(estimate.samples - 1, [ALPHA / (2 * comparisons), POWER])  # of Student's t
+    alone, found = scipy.special.stdtrit(
+        estimate.samples - 1, [ALPHA / (2 * comparisons), POWER]
+    )  # of Student's t
     reach = max(log(estimate.high / estimate.low) / 2, -float(alone) * estimate.error)
     return expm1(reach + float(found) * estimate.error)
 
@@ -239,7 +253,9 @@ def accuracy_difference(baseline: NDArray[np.bool_], candidate: NDArray[np.bool_
     for a difference of binomial proportions based on paired data" (2012). Raises ValueError for different lengths.
     """
     if len(baseline) != len(candidate) or len(baseline) == 0:
-        raise ValueError(f"{len(baseline)} and {len(candidate)} images are no pairs; give both of the same test set")
+        raise ValueError(
+            f"{len(baseline)} and {len(candidate)} images are no pairs; give both of the same test set"
+        )
     lost, won = int(np.sum(baseline & ~candidate)), int(np.sum(~baseline & candidate))
     images = len(baseline)
     worse, better = (lost + 1) / (images + 2), (won + 1) / (images + 2)

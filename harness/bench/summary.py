@@ -12,7 +12,10 @@ T = TypeVar("T", int, float)
 
 
 def summarise(
-    case: Case, runs: Sequence[Run], idle_uw: Mapping[str, float] | None = None, around: Iterable[str] = ()
+    case: Case,
+    runs: Sequence[Run],
+    idle_uw: Mapping[str, float] | None = None,
+    around: Iterable[str] = (),
 ) -> Summary:
     """`runs` holds at least one; each counts once, however many iterations it made.
 

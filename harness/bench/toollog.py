@@ -19,8 +19,12 @@ _PRINTED_PRECISION = 1e-4  # the tool prints six digits
 _TWO_DECIMALS_US = 10.0  # by how much milliseconds with two decimals may differ from microseconds
 
 _N = r"[^\s,]+"  # what stands where a number belongs: half a number is none
-_BY = r"(?:.*(?:INFO|\btflite *): )?"  # the tool's own word, or what Android's log puts before a line
-_COUNT = re.compile(rf"^{_BY}count=(?P<count>\S*)(?P<rest>.*)")  # a profile's count lines start otherwise
+_BY = (
+    r"(?:.*(?:INFO|\btflite *): )?"  # the tool's own word, or what Android's log puts before a line
+)
+_COUNT = re.compile(
+    rf"^{_BY}count=(?P<count>\S*)(?P<rest>.*)"
+)  # a profile's count lines start otherwise
 _FIELD = re.compile(r"(?:^|\s)(?P<name>first|curr|min|max|avg|std|p5|median|p95)=(?P<value>\S*)")
 _ALL_SAME = "(all same)"  # behind the time of runs that all took as long
 _STARTED = re.compile(r"\bRunning benchmark for at least \d+ iterations")
@@ -63,7 +67,9 @@ def parse(text: str) -> ToolLog:
 
     Raises CaseFailed: unparsable, nothing_ran, or echo_mismatch for a flag it did not know.
     """
-    lines = text[: text.rfind("\n") + 1].splitlines()  # a line without its end may lack half of its number
+    lines = text[
+        : text.rfind("\n") + 1
+    ].splitlines()  # a line without its end may lack half of its number
     if unknown := _first(_UNCONSUMED, lines):
         message = f"The tool does not know {unknown['flags']}: take a tool of another version."
         raise CaseFailed(Reason.ECHO_MISMATCH, message, text)
@@ -102,18 +108,25 @@ def _told(lines: Sequence[str], text: str) -> dict[str, list[tuple[float, float]
     return dict(told)
 
 
-def _hold_against(expected: dict[str, float], told: dict[str, list[tuple[float, float]]], text: str) -> None:
+def _hold_against(
+    expected: dict[str, float], told: dict[str, list[tuple[float, float]]], text: str
+) -> None:
     for name, times in told.items():
         for us, rounded_us in times:
             if not isclose(us, expected[name], rel_tol=_PRINTED_PRECISION, abs_tol=rounded_us):
-                raise _unparsable(f"The tool contradicts itself: {name} {expected[name]:g}, and again {us:g} µs.", text)
+                raise _unparsable(
+                    f"The tool contradicts itself: {name} {expected[name]:g}, and again {us:g} µs.",
+                    text,
+                )
 
 
 def _series(lines: Sequence[str], ended: bool, text: str) -> tuple[Timing | None, Timing]:
     """The warm-up's line where there is one, and the runs' line, which is the last."""
     counts = [found for line in lines if (found := _COUNT.search(line.strip()))]
     if not 1 <= len(counts) <= 2 or (_first(_STARTED, lines) and not ended):
-        raise _unparsable("The tool's output ends before the result of its runs, or it is no such tool.", text)
+        raise _unparsable(
+            "The tool's output ends before the result of its runs, or it is no such tool.", text
+        )
     timings = [_timing(found, text) for found in counts]
     if timings[-1] is None:
         message = "The tool ran the model not once, and still called that a success; ask for at least one run."
@@ -131,14 +144,18 @@ def _timing(found: re.Match[str], text: str) -> Timing | None:
     printed = _FIELD.findall(found["rest"].replace(_ALL_SAME, ""))
     fields = {name: _number(value, text) for name, value in printed}
     if len(fields) < len(printed):
-        raise _unparsable(f"The tool contradicts itself: a number stands twice in {found[0]!r}.", text)
+        raise _unparsable(
+            f"The tool contradicts itself: a number stands twice in {found[0]!r}.", text
+        )
     if fields.keys() - {"p5", "median", "p95"} == {"curr"}:
         fields |= dict.fromkeys(("first", "min", "max", "avg"), fields["curr"])
         fields |= {"std": 0.0} if count > 1 else {}
     if not {"first", "min", "max", "avg"} <= fields.keys():
         raise _unparsable(f"The tool's line {found[0]!r} lacks a number.", text)
     if not _in_order(fields) or (count == 1 and fields["min"] < fields["max"]):
-        raise _unparsable(f"The tool contradicts itself: a number is out of order in {found[0]!r}.", text)
+        raise _unparsable(
+            f"The tool contradicts itself: a number is out of order in {found[0]!r}.", text
+        )
     required = (fields[name] for name in ("first", "min", "max", "avg"))
     return Timing(count, *required, *map(fields.get, ("std", "p5", "median", "p95")))
 
@@ -147,15 +164,22 @@ def _in_order(fields: dict[str, float]) -> bool:
     spread = fields["max"] - fields["min"]
     if fields.get("std", 0.0) > spread + 1:  # it is whole microseconds
         return False
-    chains = (("min", "p5", "median", "p95", "max"), *(("min", name, "max") for name in ("first", "curr", "avg")))
+    chains = (
+        ("min", "p5", "median", "p95", "max"),
+        *(("min", name, "max") for name in ("first", "curr", "avg")),
+    )
     printed = ([fields[name] for name in chain if name in fields] for chain in chains)
-    return all(low <= high * (1 + _PRINTED_PRECISION) for chain in printed for low, high in pairwise(chain))
+    return all(
+        low <= high * (1 + _PRINTED_PRECISION) for chain in printed for low, high in pairwise(chain)
+    )
 
 
 def _bytes(pattern: re.Pattern[str], lines: Sequence[str], text: str) -> int | None:
     told = {_number(found["mb"], text) for found in filter(None, map(pattern.search, lines))}
     if len(told) > 1:
-        raise _unparsable(f"The tool contradicts itself: {min(told):g} MB of memory, and {max(told):g}.", text)
+        raise _unparsable(
+            f"The tool contradicts itself: {min(told):g} MB of memory, and {max(told):g}.", text
+        )
     return round(told.pop() * MIB) if told else None
 
 
@@ -164,7 +188,8 @@ def _echoes(lines: Sequence[str], text: str) -> dict[str, str]:
     for found in filter(None, (_ECHO.search(line.strip()) for line in lines)):
         if told.setdefault(found["name"], found["value"]) != found["value"]:
             raise _unparsable(
-                f"The tool contradicts itself: {found['name']} [{told[found['name']]}], and {found[0]}.", text
+                f"The tool contradicts itself: {found['name']} [{told[found['name']]}], and {found[0]}.",
+                text,
             )
     return told
 

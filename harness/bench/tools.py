@@ -11,7 +11,9 @@ from harness.core.bench import Protocol, ToolLog
 from harness.core.errors import CaseFailed, Reason
 
 PYTHON_RUNNER = "python_runner"
-RUNNER_FILE = Path(__file__).with_name("runner.py")  # not imported: it is a program, and needs numpy
+RUNNER_FILE = Path(__file__).with_name(
+    "runner.py"
+)  # not imported: it is a program, and needs numpy
 NO_INTERPRETER = 3  # its exit code where the device has none
 
 # What the tool echoes of what it was asked; lines that older versions do not print are not held against them.
@@ -51,7 +53,9 @@ def read(protocol: Protocol, exit_code: int, stdout: str, stderr: str) -> ToolLo
 
 def failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
     """What a process that ended with another code than 0 died of, as far as it said."""
-    errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    errors = [
+        line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")
+    ]
     words = errors[0].strip().rstrip(".") if errors else f"exit code {exit_code}"
     if "unresolved custom op" in stderr or "Didn't find op for builtin opcode" in stderr:
         named = re.search(r"custom op: (\w+)", stderr)
@@ -71,10 +75,14 @@ def _signalled(number: int, log: str) -> CaseFailed:
     name = signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
     if name == "SIGKILL":
         return CaseFailed(
-            Reason.KILLED, "The tool was killed, perhaps as memory ran out; free some and bench again.", log
+            Reason.KILLED,
+            "The tool was killed, perhaps as memory ran out; free some and bench again.",
+            log,
         )
     return CaseFailed(
-        Reason.CRASHED, f"The tool crashed ({name}); the model may be broken, or not made for this tool.", log
+        Reason.CRASHED,
+        f"The tool crashed ({name}); the model may be broken, or not made for this tool.",
+        log,
     )
 
 
@@ -84,7 +92,9 @@ def _hold_against(protocol: Protocol, numbers: ToolLog, log: str) -> None:
         asked, echoed = getattr(protocol, name), numbers.echo.get(words)
         if echoed is not None and not _same(echoed, asked):
             raise CaseFailed(
-                Reason.ECHO_MISMATCH, f"The tool was asked for {name}={asked:g} and ran with {echoed}.", log
+                Reason.ECHO_MISMATCH,
+                f"The tool was asked for {name}={asked:g} and ran with {echoed}.",
+                log,
             )
 
 

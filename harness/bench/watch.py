@@ -18,8 +18,13 @@ from harness.core.bench import Gates, Watched
 from harness.core.units import degrees_c
 
 _JIFFIES_PER_S = 100  # USER_HZ: the kernel's word to programs, whatever its own clock is (time(7))
-_IDLE, _IOWAIT = 3, 4  # of user, nice, system, idle, iowait, irq, softirq, steal (proc(5)); guests' time is in user
-_THROTTLED_NOW = 0b1111  # under-voltage, clock capped, throttled, soft limit; the higher flags tell of the past
+_IDLE, _IOWAIT = (
+    3,
+    4,
+)  # of user, nice, system, idle, iowait, irq, softirq, steal (proc(5)); guests' time is in user
+_THROTTLED_NOW = (
+    0b1111  # under-voltage, clock capped, throttled, soft limit; the higher flags tell of the past
+)
 _LEAST_SAMPLES = 2
 _POWER_UW: tuple[tuple[tuple[str, ...], float], ...] = (
     (("power_uw",), 1.0),
@@ -31,7 +36,9 @@ _POWER_UW: tuple[tuple[tuple[str, ...], float], ...] = (
 _DECIMAL = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _TIMES = rf"([0-9]{{1,9}})m({_DECIMAL})s ([0-9]{{1,9}})m({_DECIMAL})s\n"
 _SAMPLE = re.compile(rf"^at ({_DECIMAL})((?: \S+)*)\n", re.MULTILINE)
-_COUNT = re.compile(rf"^cpu ({_DECIMAL})((?: [0-9]{{1,15}}){{8}})(?: [0-9]+)*\n{_TIMES}{_TIMES}", re.MULTILINE)
+_COUNT = re.compile(
+    rf"^cpu ({_DECIMAL})((?: [0-9]{{1,15}}){{8}})(?: [0-9]+)*\n{_TIMES}{_TIMES}", re.MULTILINE
+)
 _NUMBER = re.compile(rf"(-?{_DECIMAL}(?:[eE][-+]?[0-9]{{1,2}})?)(?:,?[Ww](?:atts?)?)?")
 _RAIL = re.compile(rf"(\w+)_([AV]),(?:current|volt)\([0-9]+\)=({_DECIMAL})[AV]")
 
@@ -52,7 +59,10 @@ class Sample:
         return [value for name, value in self.said if name == kind]
 
     def numbers(self, kind: str) -> list[float | None]:
-        return [float(found[1]) if (found := _NUMBER.fullmatch(value)) else None for value in self.of(kind)]
+        return [
+            float(found[1]) if (found := _NUMBER.fullmatch(value)) else None
+            for value in self.of(kind)
+        ]
 
 
 @dataclass(frozen=True)
@@ -68,9 +78,15 @@ class Count:
 def watched(text: str, runs_s: float | None = None) -> Watched:
     """What the sensors say of one process, whose inferences ran in the last `runs_s` seconds before it ended."""
     samples, times = _samples(text), counts(text)
-    during = [one for one in samples if times and times[0].uptime_s < one.uptime_s < times[-1].uptime_s]
-    running = [one for one in during if runs_s is not None and one.uptime_s >= times[-1].uptime_s - runs_s]
-    temperatures = [degrees for sample in samples for degrees in degrees_c(sample.of("temperature"))]
+    during = [
+        one for one in samples if times and times[0].uptime_s < one.uptime_s < times[-1].uptime_s
+    ]
+    running = [
+        one for one in during if runs_s is not None and one.uptime_s >= times[-1].uptime_s - runs_s
+    ]
+    temperatures = [
+        degrees for sample in samples for degrees in degrees_c(sample.of("temperature"))
+    ]
     return Watched(
         temperature_c=max(temperatures, default=None),
         frequency_khz=_mean([_frequency_khz(sample) for sample in during]),
@@ -90,7 +106,11 @@ def _samples(text: str) -> list[Sample]:
     first, _, rest = text.partition("\n")
     kinds = first.split()[1:] if first.startswith("sensors") else []
     found = [(float(uptime), values.split()) for uptime, values in _SAMPLE.findall(rest)]
-    return [Sample(at, tuple(zip(kinds, values, strict=True))) for at, values in found if len(values) == len(kinds)]
+    return [
+        Sample(at, tuple(zip(kinds, values, strict=True)))
+        for at, values in found
+        if len(values) == len(kinds)
+    ]
 
 
 def counts(text: str) -> list[Count]:
@@ -99,9 +119,14 @@ def counts(text: str) -> list[Count]:
     for uptime, jiffies, *times in _COUNT.findall(text):
         spent_s = [int(number) / _JIFFIES_PER_S for number in jiffies.split()]
         own_s = sum(
-            60 * int(minutes) + float(seconds) for minutes, seconds in zip(times[::2], times[1::2], strict=True)
+            60 * int(minutes) + float(seconds)
+            for minutes, seconds in zip(times[::2], times[1::2], strict=True)
         )
-        found.append(Count(float(uptime), sum(spent_s), sum(spent_s) - spent_s[_IDLE] - spent_s[_IOWAIT], own_s))
+        found.append(
+            Count(
+                float(uptime), sum(spent_s), sum(spent_s) - spent_s[_IDLE] - spent_s[_IOWAIT], own_s
+            )
+        )
     return found
 
 
@@ -115,14 +140,19 @@ def _busy(times: Sequence[Count]) -> float | None:
 
 def _frequency_khz(sample: Sample) -> float | None:
     """The slowest core that the tool uses; where it may be any, the fastest, as that will be the one."""
-    used, any_of = ([khz for khz in sample.numbers(kind) if khz is not None] for kind in ("frequency", "any_frequency"))
+    used, any_of = (
+        [khz for khz in sample.numbers(kind) if khz is not None]
+        for kind in ("frequency", "any_frequency")
+    )
     return min(used, default=max(any_of, default=None))
 
 
 def _throttled(samples: Sequence[Sample]) -> bool | None:
     """From `0x50005`, `throttled=0x50005` or, in the kernel's file, `50005`."""
     words = [
-        re.fullmatch("(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})", one) for s in samples for one in s.of("throttled")
+        re.fullmatch("(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})", one)
+        for s in samples
+        for one in s.of("throttled")
     ]
     flags = [int(word[1], 16) for word in words if word]
     return any(one & _THROTTLED_NOW for one in flags) if flags else None
@@ -144,7 +174,11 @@ def _rails_uw(said: str) -> float | None:
     rails: dict[str, dict[str, float]] = {"A": {}, "V": {}}
     for rail, unit, number in _RAIL.findall(said):
         rails[unit][rail] = float(number)
-    products = [1e6 * amperes * rails["V"][rail] for rail, amperes in rails["A"].items() if rail in rails["V"]]
+    products = [
+        1e6 * amperes * rails["V"][rail]
+        for rail, amperes in rails["A"].items()
+        if rail in rails["V"]
+    ]
     return sum(products) if products else None
 
 
@@ -181,12 +215,18 @@ def reading_script(sensors: Sequence[Sensor], facts: Mapping[str, str]) -> str:
     return f"{{ {'; '.join(lines)}; }} 2>/dev/null"
 
 
-_TELL_TIME = 'read -r up _ </proc/uptime; read -r _ jiffies </proc/stat; echo "cpu $up $jiffies"; times'
+_TELL_TIME = (
+    'read -r up _ </proc/uptime; read -r _ jiffies </proc/stat; echo "cpu $up $jiffies"; times'
+)
 
 
 def _look(source: str) -> str:
     """As in devices/agent.sh."""
-    get = f"value=$(sh -c {quote(source[1:])})" if source.startswith("!") else f"read -r value <{quote(source)}"
+    get = (
+        f"value=$(sh -c {quote(source[1:])})"
+        if source.startswith("!")
+        else f"read -r value <{quote(source)}"
+    )
     return f'unset IFS; value=; {get}; set -- ${{value:--}}; IFS=,; line="$line $*"'
 
 
@@ -208,7 +248,9 @@ def why_not(reading: Reading, gates: Gates) -> str:
     if reading.temperature_c is not None and reading.temperature_c > gates.max_temperature_c:
         words.append(f"{reading.temperature_c:.3g} °C, over {gates.max_temperature_c:g} °C")
     if reading.busy is not None and reading.busy > gates.max_busy:
-        words.append(f"others use {100 * reading.busy:.3g} % of its CPU time, over {100 * gates.max_busy:g} %")
+        words.append(
+            f"others use {100 * reading.busy:.3g} % of its CPU time, over {100 * gates.max_busy:g} %"
+        )
     if reading.battery_percent is not None and reading.battery_percent < gates.min_battery:
         words.append(f"battery at {reading.battery_percent} %")
     if reading.screen_on:

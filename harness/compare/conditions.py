@@ -15,7 +15,9 @@ Row = Mapping[str, Any]
 _SYSTEM = ("os_image", "kernel", "android", "glibc", "machine", "userland_bits", "model", "cpu")
 # Of a protocol: what is told or matched elsewhere, and what is measured beside the runs.
 _BESIDE = ("name", "threads", "canary", "answers")
-_CLOCKS_ALIKE = 1.05  # an idle governor's steps are farther apart, the noise of sampling a steady clock is less
+_CLOCKS_ALIKE = (
+    1.05  # an idle governor's steps are farther apart, the noise of sampling a steady clock is less
+)
 
 
 def differences(pair: Pair, was: Evidence, is_now: Evidence) -> tuple[str, ...]:
@@ -57,7 +59,9 @@ def _protocol(old: Row, new: Row) -> str:
     if old["protocol"] != new["protocol"]:
         return _change("protocol", old["protocol"], new["protocol"])
     before, after = (dict(_settings(row)) for row in (old, new))
-    changes = (_change(name, before.get(name), after.get(name), "none") for name in {**before, **after})
+    changes = (
+        _change(name, before.get(name), after.get(name), "none") for name in {**before, **after}
+    )
     told = ", ".join(filter(None, changes))
     return f"protocol {new['protocol']}: {told}" if told else ""
 
@@ -94,12 +98,18 @@ def _apart(old: Row, new: Row, was: Evidence, is_now: Evidence) -> str:
     """Where no block of a batch holds a run of both: what else the device did meanwhile is in the ratio too."""
     if was.by_block.keys() & is_now.by_block.keys():
         return ""
-    before, after = (datetime.fromisoformat(row["measured_at"].replace("Z", "+00:00")) for row in (old, new))
+    before, after = (
+        datetime.fromisoformat(row["measured_at"].replace("Z", "+00:00")) for row in (old, new)
+    )
     return f"measured apart: {_roughly(abs(after - before))}"
 
 
 def _roughly(span: timedelta) -> str:
-    for step, noun in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
+    for step, noun in (
+        (timedelta(days=1), "day"),
+        (timedelta(hours=1), "hour"),
+        (timedelta(minutes=1), "minute"),
+    ):
         if span >= step:
             return counted(round(span / step), noun)
     return "under a minute"

@@ -34,7 +34,9 @@ _SHORTEST_PREFIX = 4
 _PRECISIONS = frozenset(precision.value for precision in Precision)
 
 
-def comparisons(reader: "Engine", rows: Sequence[Row], baseline: str, candidate: str) -> list[Comparison]:
+def comparisons(
+    reader: "Engine", rows: Sequence[Row], baseline: str, candidate: str
+) -> list[Comparison]:
     """Compare each pair of these rows of `results`.
 
     Raises RequestError where a word selects nothing, or nothing matches.
@@ -62,18 +64,24 @@ def _selects(word: str) -> Callable[[Row], bool]:
     if len(word) < _SHORTEST_PREFIX:
         return lambda row: row["file"] == word
     return lambda row: (
-        str(row["trial"] or "").startswith(word) or row["artifact"].startswith(word) or row["file"] == word
+        str(row["trial"] or "").startswith(word)
+        or row["artifact"].startswith(word)
+        or row["file"] == word
     )
 
 
-def pairs(rows: Sequence[Row], baseline: str, candidate: str, evidence: Mapping[int, Evidence]) -> tuple[Pair, ...]:
+def pairs(
+    rows: Sequence[Row], baseline: str, candidate: str, evidence: Mapping[int, Evidence]
+) -> tuple[Pair, ...]:
     """Every baseline row with its candidate row, on the same device and threads; of two precisions only twins.
 
     Of several measurements of one artifact, the two that were made most alike. `evidence` is that of the selected rows.
     Raises RequestError where a word selects nothing or more than one artifact a device, or nothing matches.
     """
     twins = ("twin", "format") if baseline in _PRECISIONS and candidate in _PRECISIONS else ()
-    old, new = (_by_key(selected(rows, word), word, (*_ALIKE, *twins)) for word in (baseline, candidate))
+    old, new = (
+        _by_key(selected(rows, word), word, (*_ALIKE, *twins)) for word in (baseline, candidate)
+    )
     found = tuple(_most_alike(held, new[key], evidence) for key, held in old.items() if key in new)
     if not found:
         raise RequestError(
@@ -100,12 +108,16 @@ def _most_alike(old: Sequence[Row], new: Sequence[Row], evidence: Mapping[int, E
     """The fewest differences; of several such, those of one batch; of several such, the newest."""
 
     def alike(pair: Pair) -> tuple[Any, ...]:
-        old_batches, new_batches = ({batch for batch, _ in one.by_block} for one in _behind(pair, evidence))
+        old_batches, new_batches = (
+            {batch for batch, _ in one.by_block} for one in _behind(pair, evidence)
+        )
         newest = pair.candidate["measured_at"], pair.baseline["measured_at"]
         return -len(pair.differences), not old_batches.isdisjoint(new_batches), *newest
 
     possible = (Pair(*both) for both in product(old, new))
-    told = (replace(pair, differences=differences(pair, *_behind(pair, evidence))) for pair in possible)
+    told = (
+        replace(pair, differences=differences(pair, *_behind(pair, evidence))) for pair in possible
+    )
     return max(told, key=alike)
 
 
@@ -113,7 +125,9 @@ def _behind(pair: Pair, evidence: Mapping[int, Evidence]) -> tuple[Evidence, Evi
     return evidence[pair.baseline["measurement_id"]], evidence[pair.candidate["measurement_id"]]
 
 
-def compared(held: Sequence[Pair], evidence: Mapping[int, Evidence], correct: Correct) -> list[Comparison]:
+def compared(
+    held: Sequence[Pair], evidence: Mapping[int, Evidence], correct: Correct
+) -> list[Comparison]:
     """What each pair says. One that is faster by chance is the likelier the more there are: all are judged together.
 
     `correct` holds `Artifact.correct` by trial and artifact, where it is known.
@@ -123,7 +137,14 @@ def compared(held: Sequence[Pair], evidence: Mapping[int, Evidence], correct: Co
     latencies = [replace(one, smallest_change=smallest_change(one, known)) for one in found]
     chances = adjusted([latency.p for latency in latencies])
     return [
-        Comparison(pair, latency, _size_ratio(pair), _accuracy_difference(pair, correct), verdict(latency, p), p)
+        Comparison(
+            pair,
+            latency,
+            _size_ratio(pair),
+            _accuracy_difference(pair, correct),
+            verdict(latency, p),
+            p,
+        )
         for pair, latency, p in zip(held, latencies, chances, strict=True)
     ]
 
@@ -135,7 +156,9 @@ def _latency_ratio(old: Evidence, new: Evidence) -> Estimate:
     shared = sorted(old.by_block.keys() & new.by_block.keys())
     if len(shared) < FEWEST_PAIRS:
         return ratio_of_samples(old.averages_us, new.averages_us)
-    return ratio_in_blocks([old.by_block[block] for block in shared], [new.by_block[block] for block in shared])
+    return ratio_in_blocks(
+        [old.by_block[block] for block in shared], [new.by_block[block] for block in shared]
+    )
 
 
 def _size_ratio(pair: Pair) -> Estimate:
@@ -150,7 +173,11 @@ def _accuracy_difference(pair: Pair, correct: Correct) -> Estimate | None:
     old, new = pair.baseline, pair.candidate
     if old["accuracy"] is None or new["accuracy"] is None:
         return None
-    bits = [unpack_correct(correct[key]) for row in (old, new) if (key := (row["trial"], row["artifact"])) in correct]
+    bits = [
+        unpack_correct(correct[key])
+        for row in (old, new)
+        if (key := (row["trial"], row["artifact"])) in correct
+    ]
     if len(bits) == 2 and old["dataset"] == new["dataset"] and len(bits[0]) == len(bits[1]):
         return accuracy_difference(*bits)
     return Estimate(new["accuracy"] - old["accuracy"])

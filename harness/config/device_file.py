@@ -30,10 +30,15 @@ def read_devices(path: Path) -> tuple[Device, ...]:
     _each_once(document, devices)
     hubs = {device.id: device for device in devices}
     for index, device in enumerate(devices):
-        if device.kind == "adb" and device.via is not None and not isinstance(hubs.get(device.via), SshDevice):
+        if (
+            device.kind == "adb"
+            and device.via is not None
+            and not isinstance(hubs.get(device.via), SshDevice)
+        ):
             known = ", ".join(id for id, hub in hubs.items() if isinstance(hub, SshDevice))
             raise document.error(
-                ("devices", index, "via"), f"is {device.via!r}, which is no ssh device here; known: {known or 'none'}."
+                ("devices", index, "via"),
+                f"is {device.via!r}, which is no ssh device here; known: {known or 'none'}.",
             )
     return devices
 
@@ -43,7 +48,8 @@ def _each_once(document: Document, devices: Sequence[Device]) -> None:
     for index, device in enumerate(devices):
         if device.id in seen:
             raise document.error(
-                ("devices", index, "id"), f"is {device.id!r} a second time; give each device an id of its own."
+                ("devices", index, "id"),
+                f"is {device.id!r} a second time; give each device an id of its own.",
             )
         seen.add(device.id)
 

@@ -57,7 +57,9 @@ class Document:
     def with_origin(self, path: KeyPath, origin: str) -> "Document":
         """The document once `origin` has set a key: what stood in the file at and below it is gone."""
         created = next(
-            length for length in range(1, len(path) + 1) if length == len(path) or not self._has(path[:length])
+            length
+            for length in range(1, len(path) + 1)
+            if length == len(path) or not self._has(path[:length])
         )
         origins = {
             **_outside(self.origins, path),
@@ -91,7 +93,10 @@ def read_document(path: Path) -> Document:
         raise SpecError(f"{path}: is no text file; give a YAML file.") from error
     except YAMLError as error:
         raise SpecError(f"{path}{_mark(error)}: is no YAML: {_problem(error)}.") from error
-    except (ValueError, RecursionError) as error:  # a number too long, or lists too deep, for Python
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number too long, or lists too deep, for Python
         raise SpecError(f"{path}: holds what can't be read: {_problem(error)}.") from error
     if not isinstance(content, dict):
         raise SpecError(f"{path}:1: has to be a mapping of keys to values.")
@@ -107,7 +112,9 @@ def check(document: Document, kind: type[T], value: object, prefix: KeyPath = ()
     return checked
 
 
-_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # a sweep checks hundreds of points
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(
+    TypeAdapter
+)  # a sweep checks hundreds of points
 
 
 def _spec_error(document: Document, prefix: KeyPath, error: ValidationError) -> SpecError:
@@ -122,7 +129,11 @@ def _spec_error(document: Document, prefix: KeyPath, error: ValidationError) -> 
 
 def _meant(problems: Sequence[Any]) -> Sequence[Any]:
     """Those of the form of a union that the value has, where it has one: a mapping is meant as no list."""
-    fitting = [one for one in problems if not one["type"].endswith("_type") and one["type"] != "literal_error"]
+    fitting = [
+        one
+        for one in problems
+        if not one["type"].endswith("_type") and one["type"] != "literal_error"
+    ]
     return fitting or problems
 
 
@@ -133,13 +144,18 @@ def _words(problems: Sequence[Any]) -> str:
     if problems[0]["type"] == "value_error":  # of several keys together
         return f"is at odds with itself: {problems[0]['ctx']['error']}"
     shown = json.dumps(problems[0]["input"], default=str)
-    wanted = [_WANTED.get(problem["type"]) or problem["msg"].removeprefix("Input should be ") for problem in problems]
+    wanted = [
+        _WANTED.get(problem["type"]) or problem["msg"].removeprefix("Input should be ")
+        for problem in problems
+    ]
     return f"is {shown if len(shown) <= 60 else shown[:57] + '...'}, but has to be {' or '.join(dict.fromkeys(wanted))}"
 
 
 def _real_keys(location: Sequence[str | int]) -> KeyPath:
     """pydantic's location without the names that it gives to a union's members."""
-    return tuple(part for part in location if isinstance(part, int) or not _UNION_MEMBERS.fullmatch(part))
+    return tuple(
+        part for part in location if isinstance(part, int) or not _UNION_MEMBERS.fullmatch(part)
+    )
 
 
 def _to_plain(node: Any) -> Any:

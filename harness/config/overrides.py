@@ -17,7 +17,9 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
     """`key=value`, the value read as YAML. Raises SpecError."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise SpecError(f"--set {text}: has to look like key=value, for example --set train.epochs=1.")
+        raise SpecError(
+            f"--set {text}: has to look like key=value, for example --set train.epochs=1."
+        )
     try:
         return key_path(key.strip()), YAML(typ="safe", pure=True).load(value)
     except (YAMLError, ValueError, RecursionError) as error:
@@ -40,7 +42,10 @@ def override(document: Document, path: KeyPath, value: Any, origin: str) -> Docu
 def set_by_hand(document: Document, text: str) -> Document:
     """One `--set`: it replaces the swept values of the same key too."""
     path, value = parse_override(text)
-    content = {key: _unswept(key, section, ".".join(map(str, path))) for key, section in document.content.items()}
+    content = {
+        key: _unswept(key, section, ".".join(map(str, path)))
+        for key, section in document.content.items()
+    }
     content = {key: section for key, section in content.items() if section is not None}
     return override(replace(document, content=content), path, value, f"--set {text}")
 
@@ -61,7 +66,11 @@ def _unswept(section_key: str, section: Any, swept: str) -> Any:
 def _without(point: Any, swept: str) -> Any:
     if not isinstance(point, Mapping):
         return point
-    return {key: value for key, value in point.items() if key != swept and not key.startswith(f"{swept}.")}
+    return {
+        key: value
+        for key, value in point.items()
+        if key != swept and not key.startswith(f"{swept}.")
+    }
 
 
 def _with(node: Any, path: KeyPath, value: Any, told: tuple[KeyPath, str]) -> Any:
@@ -70,7 +79,10 @@ def _with(node: Any, path: KeyPath, value: Any, told: tuple[KeyPath, str]) -> An
         return value
     if isinstance(node, list) and str(path[0]).isdigit() and int(path[0]) < len(node):
         index = int(path[0])
-        return [_with(item, path[1:], value, told) if at == index else item for at, item in enumerate(node)]
+        return [
+            _with(item, path[1:], value, told) if at == index else item
+            for at, item in enumerate(node)
+        ]
     if not isinstance(node, Mapping):
         whole, origin = told
         above = dotted(whole[: len(whole) - len(path)])

@@ -20,15 +20,24 @@ def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPat
     given = {key: _value(value) for key, value in words.items()}
     base = plain(_named(document, given.pop("base", "standard"), (*path, "base")))
     if given.get("name") in PROTOCOLS:
-        raise document.error((*path, "name"), f"is {given['name']!r}, which means another; give it a name of its own.")
+        raise document.error(
+            (*path, "name"),
+            f"is {given['name']!r}, which means another; give it a name of its own.",
+        )
     if "threads" in given:
-        raise document.error((*path, "threads"), "is no part of a protocol; say `threads` beside it.")
+        raise document.error(
+            (*path, "threads"), "is no part of a protocol; say `threads` beside it."
+        )
     gates = _gates(given.pop("gates", {}), base["gates"])
     made = check(document, Protocol, {**base, "name": _CUSTOM, "gates": gates, **given}, path)
     if "max_processes" in given and made.max_processes < made.processes:
-        raise document.error((*path, "max_processes"), f"is {made.max_processes}, under processes, {made.processes}.")
+        raise document.error(
+            (*path, "max_processes"), f"is {made.max_processes}, under processes, {made.processes}."
+        )
     if made.min_secs > made.max_secs:
-        raise document.error((*path, "min_secs"), f"is {made.min_secs:g}, over max_secs, {made.max_secs:g}.")
+        raise document.error(
+            (*path, "min_secs"), f"is {made.min_secs:g}, over max_secs, {made.max_secs:g}."
+        )
     return made
 
 
@@ -38,14 +47,18 @@ def protocol_from(text: str) -> Protocol:
     if "=" in base:
         base, settings = "standard", [base, *settings]
     if base.strip() not in PROTOCOLS:
-        raise SpecError(f"--protocol {text}: {base.strip()!r} is no protocol; known: {', '.join(PROTOCOLS)}.")
+        raise SpecError(
+            f"--protocol {text}: {base.strip()!r} is no protocol; known: {', '.join(PROTOCOLS)}."
+        )
     if not settings:
         return PROTOCOLS[base.strip()]
     document = Document(f"--protocol {text}", {}, {}, {})
     document = override(document, ("base",), base.strip(), document.name)
     for setting in settings:
         if "=" not in setting:
-            raise SpecError(f"--protocol {text}: {setting!r} has to look like key=value, for example target=1%.")
+            raise SpecError(
+                f"--protocol {text}: {setting!r} has to look like key=value, for example target=1%."
+            )
         path, value = parse_override(setting)
         document = override(document, key_path(".".join(map(str, path))), value, document.name)
     return protocol_of(document, document.content)
@@ -53,7 +66,9 @@ def protocol_from(text: str) -> Protocol:
 
 def _named(document: Document, name: Any, path: KeyPath) -> Protocol:
     if not isinstance(name, str) or name not in PROTOCOLS:
-        raise document.error(path, f"is {name!r}, which is no protocol; known: {', '.join(PROTOCOLS)}.")
+        raise document.error(
+            path, f"is {name!r}, which is no protocol; known: {', '.join(PROTOCOLS)}."
+        )
     return PROTOCOLS[name]
 
 

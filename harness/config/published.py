@@ -18,7 +18,9 @@ _NUMBERS = TypeAdapter(Published)
 def read_published(file: Path) -> tuple[Published, ...]:
     """All of the file's lines, or none. Raises SpecError that names file, line and column of the first wrong one."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets put a byte order mark in front
+        with file.open(
+            encoding="utf-8-sig", newline=""
+        ) as lines:  # spreadsheets put a byte order mark in front
             numbers = tuple(_read(file, lines))
     except OSError as error:
         raise SpecError(f"{file}: can't be read: {error.strerror}; check the path.") from error
@@ -42,7 +44,9 @@ def _read(file: Path, lines: Iterable[str]) -> Iterator[Published]:
 def _check_heading(file: Path, heading: Sequence[str]) -> None:
     for name in heading:
         if name not in COLUMNS:
-            raise SpecError(f"{file}:1: {name!r} is no column that is known here; known: {', '.join(COLUMNS)}.")
+            raise SpecError(
+                f"{file}:1: {name!r} is no column that is known here; known: {', '.join(COLUMNS)}."
+            )
         if heading.count(name) > 1:
             raise SpecError(f"{file}:1: {name} is there twice.")
     for name in NEEDED:
@@ -52,10 +56,14 @@ def _check_heading(file: Path, heading: Sequence[str]) -> None:
 
 def _published(where: str, heading: Sequence[str], cells: Sequence[str]) -> Published:
     if len(cells) != len(heading):
-        raise SpecError(f"{where}: has {len(cells)} cells, but the heading {len(heading)}; quote what holds a comma.")
+        raise SpecError(
+            f"{where}: has {len(cells)} cells, but the heading {len(heading)}; quote what holds a comma."
+        )
     for name, cell in zip(heading, cells, strict=True):
         if not cell.isprintable():
-            raise SpecError(f"{where}: {name} is {cell!r}, which can't be shown in a line; leave out what is no text.")
+            raise SpecError(
+                f"{where}: {name} is {cell!r}, which can't be shown in a line; leave out what is no text."
+            )
     told = {name: cell for name, cell in zip(heading, cells, strict=True) if cell}
     try:
         return _NUMBERS.validate_strings(told, strict=True)

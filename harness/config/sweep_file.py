@@ -50,11 +50,17 @@ def point_at(document: Document, values: Mapping[str, Any]) -> Point:
 def _searched(document: Document, points: Iterable[Mapping[str, Any]]) -> Iterator[Settings]:
     for point in points:
         places = {(*_SPACE, key): (key, value) for key, value in point.items()}
-        yield {where: (_sweepable(document, where, key), value) for where, (key, value) in places.items()}
+        yield {
+            where: (_sweepable(document, where, key), value)
+            for where, (key, value) in places.items()
+        }
 
 
 def _settings(document: Document, head: SweepPoint) -> Iterator[Settings]:
-    axes = [[(("grid", key), key, value) for value in values] for key, values in (head.grid or {}).items()]
+    axes = [
+        [(("grid", key), key, value) for value in values]
+        for key, values in (head.grid or {}).items()
+    ]
     rows = [
         [(("points", n, key), key, value) for key, value in point.items()]
         for n, point in enumerate(head.points or ({},))
@@ -64,12 +70,18 @@ def _settings(document: Document, head: SweepPoint) -> Iterator[Settings]:
             if key in (head.grid or {}):
                 raise document.error(where, "is swept by grid too; keep one of them.")
         for combination in product(*axes):
-            yield {where: (_sweepable(document, where, key), value) for where, key, value in (*row, *combination)}
+            yield {
+                where: (_sweepable(document, where, key), value)
+                for where, key, value in (*row, *combination)
+            }
 
 
 def _sweepable(document: Document, where: KeyPath, key: str) -> str:
     if key.split(".", maxsplit=1)[0] in _NOT_SWEPT:
-        raise document.error(where, "can't be swept; sweep keys of model, train, dataset, precision, seeds or convert.")
+        raise document.error(
+            where,
+            "can't be swept; sweep keys of model, train, dataset, precision, seeds or convert.",
+        )
     return key
 
 
@@ -82,4 +94,6 @@ def _point(document: Document, settings: Settings) -> Point:
 
 def _listed(path: KeyPath, value: Any) -> Any:
     """`precision` and `seeds` are lists in the file, but a swept value is one of them."""
-    return [value] if path in (("precision",), ("seeds",)) and not isinstance(value, list) else value
+    return (
+        [value] if path in (("precision",), ("seeds",)) and not isinstance(value, list) else value
+    )

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IDENTIFIER = b"TFL3"
-_PLACEHOLDER_CODE = 127  # the field that held the code until it outgrew a byte, in files of both kinds
+_PLACEHOLDER_CODE = (
+    127  # the field that held the code until it outgrew a byte, in files of both kinds
+)
 BINARY_CONVOLUTION = "LceBconv2d"
 PACKED = 32  # channels in a value of a tensor of signs (docs.larq.dev/compute-engine/api/operators)
 _DTYPES = {value: name.lower() for name, value in vars(TensorType).items() if name.isupper()}
@@ -84,12 +86,16 @@ def graphs(flatbuffer: bytes) -> tuple[Graph, ...]:
 
 def inputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
     """Of the first subgraph. Raises ValueError as `anatomy` does."""
-    return _read(flatbuffer, lambda model: _tensors(model.Subgraphs(0), model.Subgraphs(0).InputsAsNumpy()))
+    return _read(
+        flatbuffer, lambda model: _tensors(model.Subgraphs(0), model.Subgraphs(0).InputsAsNumpy())
+    )
 
 
 def outputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
     """Of the first subgraph. Raises ValueError as `anatomy` does."""
-    return _read(flatbuffer, lambda model: _tensors(model.Subgraphs(0), model.Subgraphs(0).OutputsAsNumpy()))
+    return _read(
+        flatbuffer, lambda model: _tensors(model.Subgraphs(0), model.Subgraphs(0).OutputsAsNumpy())
+    )
 
 
 def _read(flatbuffer: bytes, look: Callable[[Any], _Found]) -> _Found:
@@ -98,14 +104,20 @@ def _read(flatbuffer: bytes, look: Callable[[Any], _Found]) -> _Found:
     try:
         return look(Model.GetRootAsModel(flatbuffer, 0))
     except (struct.error, LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError("is no whole TensorFlow Lite model: it ends too soon or points outside itself") from error
+        raise ValueError(
+            "is no whole TensorFlow Lite model: it ends too soon or points outside itself"
+        ) from error
 
 
 def _graph(model: Any, graph: Any) -> Graph:
     tensors = _tensors(graph, range(graph.TensorsLength()))
-    operators = tuple(_operator(model, tensors, graph.Operators(i)) for i in range(graph.OperatorsLength()))
+    operators = tuple(
+        _operator(model, tensors, graph.Operators(i)) for i in range(graph.OperatorsLength())
+    )
     buffers = {index: model.Buffers(graph.Tensors(index).Buffer()) for index in range(len(tensors))}
-    constants = {index: buffer.DataAsNumpy() for index, buffer in buffers.items() if buffer.DataLength()}
+    constants = {
+        index: buffer.DataAsNumpy() for index, buffer in buffers.items() if buffer.DataLength()
+    }
     return Graph(tensors, operators, constants)
 
 
@@ -132,7 +144,9 @@ def _tensors(graph: Any, indices: Any) -> tuple[Tensor, ...]:
 
 
 def _tensor(tensor: Any) -> Tensor:
-    shape = tuple(abs(int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength()))  # -1 where it is dynamic
+    shape = tuple(
+        abs(int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength())
+    )  # -1 where it is dynamic
     name = (tensor.Name() or b"").decode(errors="replace")
     return Tensor(name, shape, _DTYPES.get(tensor.Type(), "unknown"))
 
@@ -142,7 +156,11 @@ def _name(code: Any) -> str:
         return str(custom.decode())
     deprecated = code.DeprecatedBuiltinCode()
     return str(
-        opcode2name(max(deprecated, code.BuiltinCode()) if deprecated != _PLACEHOLDER_CODE else code.BuiltinCode())
+        opcode2name(
+            max(deprecated, code.BuiltinCode())
+            if deprecated != _PLACEHOLDER_CODE
+            else code.BuiltinCode()
+        )
     )
 
 

@@ -33,18 +33,28 @@ def convert(model: "Model", precision: Precision, samples: "Images") -> bytes:
 def _converted(model: "Model", converter: str, run: Callable[[], bytes]) -> bytes:
     try:
         return run()
-    except Exception as error:  # LCE's converter raises a bare Exception, TensorFlow's one of several
-        raise TrialFailed(Reason.CONVERSION, f"{converter} can't convert {model.name}: {first_line(error)}.") from error
+    except (
+        Exception
+    ) as error:  # LCE's converter raises a bare Exception, TensorFlow's one of several
+        raise TrialFailed(
+            Reason.CONVERSION, f"{converter} can't convert {model.name}: {first_line(error)}."
+        ) from error
 
 
 def _by_lce(model: "Model") -> bytes:
     import larq_compute_engine as lce
 
     with tempfile.TemporaryDirectory(prefix="harness-convert-") as folder:
-        model.export(folder)  # its forward pass alone: `save` takes three times as long, for the layers' own functions
+        model.export(
+            folder
+        )  # its forward pass alone: `save` takes three times as long, for the layers' own functions
         # Not convert_keras_model: it discards the cause of some failures.
         content = bytes(lce.convert_saved_model(folder))
-    strange = [name for name in anatomy(content).operators if not name.isupper() and not name.startswith("Lce")]
+    strange = [
+        name
+        for name in anatomy(content).operators
+        if not name.isupper() and not name.startswith("Lce")
+    ]
     if strange:  # passed through as they are
         raise NotImplementedError(f"there is no kernel for {', '.join(strange)}")
     return content

@@ -39,7 +39,12 @@ class Evaluation:
 
 
 def evaluate(
-    flatbuffer: bytes, images: "Images", labels: "Labels", expected: "Probabilities", threads: int, least: float
+    flatbuffer: bytes,
+    images: "Images",
+    labels: "Labels",
+    expected: "Probabilities",
+    threads: int,
+    least: float,
 ) -> Evaluation:
     """What the artifact answers, and how often its class is that of `expected` (n, classes).
 
@@ -66,7 +71,9 @@ def pack_correct(correct: "NDArray[np.bool_]") -> bytes:
 def unpack_correct(packed: bytes) -> "NDArray[np.bool_]":
     """(n,), what `pack_correct` was given."""
     (count,) = _COUNT.unpack_from(packed)
-    return np.unpackbits(np.frombuffer(packed, np.uint8, offset=_COUNT.size), count=count).astype(bool)
+    return np.unpackbits(np.frombuffer(packed, np.uint8, offset=_COUNT.size), count=count).astype(
+        bool
+    )
 
 
 def predict(flatbuffer: bytes, images: "Images", threads: int = 1) -> "Probabilities":

@@ -29,7 +29,9 @@ from harness.conversion.network import (
 )
 from harness.core.units import counted, show_bytes, show_count, show_percent
 
-LEAST_DEPTH_PADDING = 0.1  # of a filter: to have none is hard, and matters less than the other rules
+LEAST_DEPTH_PADDING = (
+    0.1  # of a filter: to have none is hard, and matters less than the other rules
+)
 _GUIDE = "docs.larq.dev/compute-engine/model_optimization_guide"
 _OPERATORS = "docs.larq.dev/compute-engine/api/operators"
 _QUICKNET = "arxiv.org/abs/2011.09398"
@@ -84,13 +86,18 @@ class Report:
         if not self.advice:
             return _summary_of_none(self.binary_layers)
         layers = len({one.number for one in self.advice})
-        share, ops = show_percent(sum(one.share for one in self.advice)), show_count(round(self.work))
+        share, ops = (
+            show_percent(sum(one.share for one in self.advice)),
+            show_count(round(self.work)),
+        )
         return f"{counted(layers, 'layer')} could be faster: {share} of the model's work, which is {ops} OPs ({_OPS})."
 
 
 def _summary_of_none(binary_layers: int) -> str:
     if binary_layers:
-        return f"Nothing to advise: {counted(binary_layers, 'binary layer')}, and no rule is broken."
+        return (
+            f"Nothing to advise: {counted(binary_layers, 'binary layer')}, and no rule is broken."
+        )
     return "Nothing to advise: there are no binary layers, which the rules are about."
 
 
@@ -102,10 +109,20 @@ def lint(flatbuffer: bytes) -> Report:
 def advise(graphs: Sequence[Graph]) -> Report:
     """About a model of these subgraphs."""
     networks = [Network(graph) for graph in graphs]
-    operators = [(network, operator) for network in networks for operator in network.graph.operators]
+    operators = [
+        (network, operator) for network in networks for operator in network.graph.operators
+    ]
     total = sum(work(network, operator) for network, operator in operators)
     advice = [
-        Advice(number, operator.kind, layer_name(network, operator), rule, found.cost, found.change, found.work / total)
+        Advice(
+            number,
+            operator.kind,
+            layer_name(network, operator),
+            rule,
+            found.cost,
+            found.change,
+            found.work / total,
+        )
         for number, (network, operator) in enumerate(operators)
         for rule, found in _findings(network, operator)
     ]
@@ -140,7 +157,9 @@ def _kernel_depth(network: Network, operator: Operator) -> Finding | None:
         return None
     values = conv.kernel * conv.stored
     cost = f"a filter's {conv.kernel} × {conv.stored} = {values} values are padded to {conv.depth}"
-    return _padded(conv, conv.positions * conv.filters * (conv.depth - values), cost, _better_depth(conv))
+    return _padded(
+        conv, conv.positions * conv.filters * (conv.depth - values), cost, _better_depth(conv)
+    )
 
 
 def _depth_padding(kernel: int, channels: int) -> float:
@@ -150,7 +169,9 @@ def _depth_padding(kernel: int, channels: int) -> float:
 
 def _better_depth(conv: Binary) -> str:
     sizes = range(conv.stored, conv.stored + DEPTH_STEP, PACKED)
-    channels = next(size for size in sizes if _depth_padding(conv.kernel, size) <= LEAST_DEPTH_PADDING)
+    channels = next(
+        size for size in sizes if _depth_padding(conv.kernel, size) <= LEAST_DEPTH_PADDING
+    )
     if conv.kernel * channels <= conv.depth:
         return f"{channels} input channels cost the same"
     return f"of {channels} input channels {show_percent(_depth_padding(conv.kernel, channels))} is padding"
@@ -161,7 +182,11 @@ def _padded(conv: Binary, padding: int, cost: str, change: str) -> Finding | Non
     if not padding:
         return None
     share = show_percent(padding / conv.macs)
-    return Finding(padding / BINARY_MACS_AN_OP, f"{cost}: {share} of the layer's binary work is padding", change)
+    return Finding(
+        padding / BINARY_MACS_AN_OP,
+        f"{cost}: {share} of the layer's binary work is padding",
+        change,
+    )
 
 
 def _as_dear(size: int, step: int, noun: str) -> str:
@@ -200,7 +225,9 @@ def _order(first: str) -> str:
         return "put BatchNormalization between convolution and pool"
     if first in RELUS:
         return "order them QuantConv2D, ReLU, BatchNormalization, and pad with ones"
-    return "follow it with ReLU and BatchNormalization alone, in this order: no other activation fuses"
+    return (
+        "follow it with ReLU and BatchNormalization alone, in this order: no other activation fuses"
+    )
 
 
 def _float_pool(network: Network, operator: Operator) -> Finding | None:
@@ -210,22 +237,36 @@ def _float_pool(network: Network, operator: Operator) -> Finding | None:
         return None
     spent = sum(work(network, pool) for pool in pools)
     cost = f"{show_count(round(spent))} float values are pooled, of which only signs are used"
-    return Finding(spent, cost, "put BatchNormalization between convolution and pool: signs are then pooled as bits")
+    return Finding(
+        spent,
+        cost,
+        "put BatchNormalization between convolution and pool: signs are then pooled as bits",
+    )
 
 
 def _dense(network: Network, operator: Operator) -> Finding | None:
     if not (reads_unpacked_signs(network, operator) and has_binary_weights(network, operator)):
         return None
-    return _as_float(network, operator, "make it a 1x1 QuantConv2D, with a Reshape before and after")
+    return _as_float(
+        network, operator, "make it a 1x1 QuantConv2D, with a Reshape before and after"
+    )
 
 
 def _binary_weights(network: Network, operator: Operator) -> Finding | None:
     unpacked = reads_unpacked_signs(network, operator)
-    if (operator.kind == "FULLY_CONNECTED" and unpacked) or not has_binary_weights(network, operator):
+    if (operator.kind == "FULLY_CONNECTED" and unpacked) or not has_binary_weights(
+        network, operator
+    ):
         return None
     if unpacked or operator.kind == "DEPTHWISE_CONV_2D":
-        return _as_float(network, operator, "make it float, which costs the same: LCE has no binary kernel for it")
-    return _as_float(network, operator, "make it float, which costs the same, or give it an input_quantizer")
+        return _as_float(
+            network,
+            operator,
+            "make it float, which costs the same: LCE has no binary kernel for it",
+        )
+    return _as_float(
+        network, operator, "make it float, which costs the same, or give it an input_quantizer"
+    )
 
 
 def _as_float(network: Network, operator: Operator, change: str) -> Finding:
@@ -239,7 +280,9 @@ def _as_float(network: Network, operator: Operator, change: str) -> Finding:
 def _unpacking(network: Network, operator: Operator) -> Finding:
     spent = work(network, operator)
     readers = " and ".join(dict.fromkeys(reader.kind for reader in network.after(operator)))
-    cost = f"{show_count(round(spent))} signs are unpacked to numbers, for {readers or 'the output'}"
+    cost = (
+        f"{show_count(round(spent))} signs are unpacked to numbers, for {readers or 'the output'}"
+    )
     return Finding(spent, cost, "let a QuantConv2D read them, or leave out the quantizer")
 
 
@@ -248,22 +291,44 @@ def _float_layer(network: Network, operator: Operator) -> Finding | None:
     if not 0 < all_binary < operator.macs or has_binary_weights(network, operator):
         return None
     cost = f"{show_count(operator.macs)} float MACs, where all binary layers are {show_count(round(all_binary))} OPs"
-    return Finding(operator.macs, cost, "make it smaller: fewer filters, a stride, or depthwise and 1x1 in its place")
+    return Finding(
+        operator.macs,
+        cost,
+        "make it smaller: fewer filters, a stride, or depthwise and 1x1 in its place",
+    )
 
 
 RULES: dict[str, Rule] = {
     "input_channels": Rule(
-        "A binary convolution's input channels are a multiple of 32.", _GUIDE, _BINARY, _input_channels
+        "A binary convolution's input channels are a multiple of 32.",
+        _GUIDE,
+        _BINARY,
+        _input_channels,
     ),
     "output_channels": Rule("Its filters are a multiple of 8.", _GUIDE, _BINARY, _output_channels),
     "kernel_depth": Rule(
-        "Its kernel height × width × input channels is near below a multiple of 128.", _GUIDE, _BINARY, _kernel_depth
+        "Its kernel height × width × input channels is near below a multiple of 128.",
+        _GUIDE,
+        _BINARY,
+        _kernel_depth,
     ),
     "zero_padding": Rule("Its padding, if any, is with ones.", _GUIDE, _BINARY, _zero_padding),
-    "unfused": Rule("After it come ReLU and BatchNormalization, in this order.", _GUIDE, _BINARY, _unfused),
-    "float_pool": Rule("A max-pool before the next binary layer pools signs.", _OPERATORS, _BINARY, _float_pool),
-    "dense": Rule("A binary dense layer is a 1x1 convolution.", _GUIDE, frozenset({"FULLY_CONNECTED"}), _dense),
-    "binary_weights": Rule("A layer with binary weights has a binary input.", _OPERATORS, _FLOAT, _binary_weights),
-    "unpacking": Rule("Signs are read by binary layers.", _OPERATORS, frozenset({"LceDequantize"}), _unpacking),
-    "float_layer": Rule("No float layer is more work than all binary ones.", _QUICKNET, _FLOAT, _float_layer),
+    "unfused": Rule(
+        "After it come ReLU and BatchNormalization, in this order.", _GUIDE, _BINARY, _unfused
+    ),
+    "float_pool": Rule(
+        "A max-pool before the next binary layer pools signs.", _OPERATORS, _BINARY, _float_pool
+    ),
+    "dense": Rule(
+        "A binary dense layer is a 1x1 convolution.", _GUIDE, frozenset({"FULLY_CONNECTED"}), _dense
+    ),
+    "binary_weights": Rule(
+        "A layer with binary weights has a binary input.", _OPERATORS, _FLOAT, _binary_weights
+    ),
+    "unpacking": Rule(
+        "Signs are read by binary layers.", _OPERATORS, frozenset({"LceDequantize"}), _unpacking
+    ),
+    "float_layer": Rule(
+        "No float layer is more work than all binary ones.", _QUICKNET, _FLOAT, _float_layer
+    ),
 }

@@ -74,7 +74,11 @@ class Network:
     @cached_property
     def binary_work(self) -> float:
         """OPs of all binary convolutions."""
-        return sum(work(self, operator) for operator in self.graph.operators if operator.kind == BINARY_CONVOLUTION)
+        return sum(
+            work(self, operator)
+            for operator in self.graph.operators
+            if operator.kind == BINARY_CONVOLUTION
+        )
 
     def shape(self, tensor: int) -> Shape:
         return self.graph.tensors[tensor].shape
@@ -85,7 +89,10 @@ class Network:
 
     def weights(self, operator: Operator) -> "NDArray[Any]":
         """Of a layer that does not pack them; empty where they are no constant that numpy can read."""
-        tensor, content = self.graph.tensors[operator.inputs[1]], self.graph.constants.get(operator.inputs[1])
+        tensor, content = (
+            self.graph.tensors[operator.inputs[1]],
+            self.graph.constants.get(operator.inputs[1]),
+        )
         if content is None or tensor.dtype not in _READABLE:
             return np.zeros(0)
         whole = len(content) == prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
@@ -105,7 +112,10 @@ def layer_name(network: Network, operator: Operator) -> str:
     A binary convolution's output is named after what reads it, where that is fused, but its input after its quantizer.
     """
     own = [_SIGN.fullmatch(network.name(tensor)) for tensor in operator.inputs[:1]]
-    others = [_WITHIN.fullmatch(network.name(tensor)) for tensor in (*operator.inputs[1:2], *operator.outputs)]
+    others = [
+        _WITHIN.fullmatch(network.name(tensor))
+        for tensor in (*operator.inputs[1:2], *operator.outputs)
+    ]
     return next((match["layer"] for match in (*own, *others) if match), operator.kind)
 
 
@@ -115,7 +125,10 @@ def work(network: Network, operator: Operator) -> float:
         return binary(network, operator).macs / BINARY_MACS_AN_OP + corrections(network, operator)
     if operator.macs or operator.kind in _RENAMES:
         return operator.macs
-    return max((prod(network.shape(tensor)) for tensor in (*operator.inputs[:1], *operator.outputs)), default=0)
+    return max(
+        (prod(network.shape(tensor)) for tensor in (*operator.inputs[:1], *operator.outputs)),
+        default=0,
+    )
 
 
 def binary(network: Network, operator: Operator) -> Binary:
@@ -123,7 +136,9 @@ def binary(network: Network, operator: Operator) -> Binary:
     filters, *kernel, packed = network.shape(operator.inputs[1])
     stored = PACKED * packed
     channels = min(operator.options["channels_in"], stored)
-    return Binary(prod(network.shape(operator.outputs[0])[:-1]), filters, prod(kernel), channels, stored)
+    return Binary(
+        prod(network.shape(operator.outputs[0])[:-1]), filters, prod(kernel), channels, stored
+    )
 
 
 def pads_with_zeros(convolution: Operator) -> bool:
@@ -138,9 +153,14 @@ def corrections(network: Network, convolution: Operator) -> int:
     """
     if not pads_with_zeros(convolution):
         return 0
-    sizes = (network.shape(tensor)[1:3] for tensor in (*convolution.inputs[:2], convolution.outputs[0]))
+    sizes = (
+        network.shape(tensor)[1:3] for tensor in (*convolution.inputs[:2], convolution.outputs[0])
+    )
     options = convolution.options
-    steps = ((options.get(f"stride_{way}", 1), options.get(f"dilation_{way}_factor", 1)) for way in ("height", "width"))
+    steps = (
+        (options.get(f"stride_{way}", 1), options.get(f"dilation_{way}_factor", 1))
+        for way in ("height", "width")
+    )
     inside = prod(_inside(*along) for along in zip(*sizes, steps, strict=True))
     batch, height, width, _ = network.shape(convolution.outputs[0])
     return batch * (height * width - inside) * binary(network, convolution).filters
@@ -151,14 +171,19 @@ def _inside(size: int, kernel: int, outputs: int, steps: tuple[int, int]) -> int
     stride, dilation = steps
     reach = (kernel - 1) * dilation + 1
     before = max((outputs - 1) * stride + reach - size, 0) // 2
-    first, last = round_up(before, stride) // stride, min((size - reach + before) // stride, outputs - 1)
+    first, last = (
+        round_up(before, stride) // stride,
+        min((size - reach + before) // stride, outputs - 1),
+    )
     return max(last - first + 1, 0)
 
 
 def chain(network: Network, operator: Operator) -> Sequence[Operator]:
     """Normalisation, activations and pools that follow one after the other, and that nothing else reads from."""
     following: list[Operator] = []
-    while len(readers := network.after(operator)) == 1 and _is_simple(network, operator := readers[0]):
+    while len(readers := network.after(operator)) == 1 and _is_simple(
+        network, operator := readers[0]
+    ):
         if operator in following:  # a damaged file's
             break
         following.append(operator)
@@ -190,4 +215,6 @@ def has_binary_weights(network: Network, operator: Operator) -> bool:
         return False
     filters = np.moveaxis(weights, -1 if operator.kind == "DEPTHWISE_CONV_2D" else 0, 0)
     sizes = np.abs(filters.reshape(len(filters), -1))
-    return bool((sizes == sizes[:, :1]).all() and weights.min() < 0 < weights.max() and sizes.shape[1] > 1)
+    return bool(
+        (sizes == sizes[:, :1]).all() and weights.min() < 0 < weights.max() and sizes.shape[1] > 1
+    )

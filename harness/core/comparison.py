@@ -5,7 +5,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-METRICS = {"latency": "latency_us", "size": "size_bytes", "accuracy": "accuracy", "memory": "peak_memory_bytes"}
+METRICS = {
+    "latency": "latency_us",
+    "size": "size_bytes",
+    "accuracy": "accuracy",
+    "memory": "peak_memory_bytes",
+}
 """What can be compared, and the column of `results` that holds it."""
 
 

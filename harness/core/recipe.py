@@ -38,7 +38,9 @@ class Schedule:
                 _refuse(self, key, self.schedule, "schedule to exponential or step")
 
 
-Distribution = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"]
+Distribution = Literal[
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"
+]
 InputQuantizer = Literal["ste_sign", "approx_sign", "swish_sign"]
 KernelQuantizer = Literal["ste_sign", "approx_sign", "swish_sign", "dorefa"]
 
@@ -104,8 +106,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.early_stopping and not self.validation:
-            raise ValueError("early_stopping needs images to validate on; set train.validation above 0")
-        if isinstance(self.learning_rate, Schedule) and self.learning_rate.warmup_epochs >= self.epochs:
+            raise ValueError(
+                "early_stopping needs images to validate on; set train.validation above 0"
+            )
+        if (
+            isinstance(self.learning_rate, Schedule)
+            and self.learning_rate.warmup_epochs >= self.epochs
+        ):
             raise ValueError("warmup_epochs has to be under train.epochs, or the rate never falls")
         if self.optimizer != "sgd":
             _refuse(self, "momentum", self.optimizer, "train.optimizer to sgd")

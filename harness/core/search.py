@@ -33,7 +33,12 @@ class Range:
             raise ValueError("a logarithmic range starts above 0 and has no step")
         if self.step and _written(self.step) > _written(self.high) - _written(self.low):
             raise ValueError("step has to be at most high - low")
-        if self.step and isinstance(self.low, int) and isinstance(self.high, int) and not isinstance(self.step, int):
+        if (
+            self.step
+            and isinstance(self.low, int)
+            and isinstance(self.high, int)
+            and not isinstance(self.step, int)
+        ):
             raise ValueError("step has to be whole where low and high are")
 
     def points(self) -> int:
@@ -75,7 +80,9 @@ class Search:
 
     method: Literal["grid", "random", "optuna"] = "grid"
     trials: Annotated[int, Ge(1)] | None = None
-    space: Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)] | Range], MinLen(1)] | None = None
+    space: (
+        Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)] | Range], MinLen(1)] | None
+    ) = None
     objectives: Annotated[tuple[Objective, ...], MinLen(1)] = ("accuracy",)
     seed: Annotated[int, Ge(0), Lt(2**32)] = 0
     budget_s: Annotated[float, Gt(0)] | None = None
@@ -87,8 +94,12 @@ class Search:
         if sampled != (self.space is not None) or sampled != (self.trials is not None):
             raise ValueError("random and optuna need trials and a space, and grid takes neither")
         if any(key.split(".")[0] == "seeds" for key in self.space or {}):
-            raise ValueError("seeds can't be searched, or one would be chosen for its luck; list them in seeds")
+            raise ValueError(
+                "seeds can't be searched, or one would be chosen for its luck; list them in seeds"
+            )
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("objectives names one twice; name each once")
         if self.asha and self.objectives != ("accuracy",):
-            raise ValueError("asha looks at accuracy alone; take size out of objectives, or leave asha out")
+            raise ValueError(
+                "asha looks at accuracy alone; take size out of objectives, or leave asha out"
+            )

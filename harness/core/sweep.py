@@ -67,7 +67,9 @@ class SweepPoint:
     model: Mapping[str, Any]
     train: Recipe
     precision: Annotated[tuple[Precision, ...], MinLen(1)]
-    seeds: Annotated[tuple[Annotated[int, Ge(0), Lt(2**32)], ...], MinLen(1)] = (0,)  # numpy's range
+    seeds: Annotated[tuple[Annotated[int, Ge(0), Lt(2**32)], ...], MinLen(1)] = (
+        0,
+    )  # numpy's range
     grid: Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)]], MinLen(1)] | None = None
     points: Annotated[tuple[Mapping[str, Any], ...], MinLen(1)] | None = None
     search: Search = Search()  # noqa: RUF009  (frozen)
@@ -78,7 +80,9 @@ class SweepPoint:
 
     def __post_init__(self) -> None:
         if self.search.space is not None and (self.grid or self.points):
-            raise ValueError("search has a space of its own; move what grid and points sweep into it")
+            raise ValueError(
+                "search has a space of its own; move what grid and points sweep into it"
+            )
         if (self.search.space or self.search.asha) and not self.train.validation:
             raise ValueError("search needs images to validate on; set train.validation above 0")
 

@@ -60,4 +60,6 @@ def _three_digits(value: float) -> str:
 
 def degrees_c(millidegrees: Iterable[str]) -> list[float]:
     """What the kernel's sensors say, as °C; one that is off says 0 or less, and is left out."""
-    return [int(one) / 1000 for one in millidegrees if re.fullmatch("[0-9]{1,9}", one) and int(one) > 0]
+    return [
+        int(one) / 1000 for one in millidegrees if re.fullmatch("[0-9]{1,9}", one) and int(one) > 0
+    ]

@@ -8,7 +8,10 @@ from harness.data import cifar10, digits, fashion_mnist, mnist, own
 from harness.data.dataset import Dataset
 
 PUBLISHED = (mnist.PUBLISHED, fashion_mnist.PUBLISHED, cifar10.PUBLISHED)
-DATASETS: dict[str, Callable[[], Dataset]] = {"digits": digits.load, **{one.name: one.load for one in PUBLISHED}}
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "digits": digits.load,
+    **{one.name: one.load for one in PUBLISHED},
+}
 
 
 @lru_cache(maxsize=2)

@@ -16,7 +16,9 @@ from harness.data.downloads import Edition, Published
 
 # Hashes: of the archive, Keras's (tf_keras/src/datasets/cifar10.py); of the batches in it, as several projects
 # that pin them give them.
-_ARCHIVE = {"cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"}
+_ARCHIVE = {
+    "cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+}
 _BATCHES = {
     "cifar-10-batches-py/data_batch_1": "54636561a3ce25bd3e19253c6b0d8538147b0ae398331ac4a2d86c6d987368cd",
     "cifar-10-batches-py/data_batch_2": "766b2cef9fbc745cf056b3152224f7cf77163b330ea9a15f9392beb8b89bc5a8",
@@ -33,7 +35,9 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} is none of what a batch of CIFAR-10 holds")
+            raise pickle.UnpicklingError(
+                f"{module}.{name} is none of what a batch of CIFAR-10 holds"
+            )
         return super().find_class(module, name)
 
 

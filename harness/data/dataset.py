@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 Images: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.int64]
 
-_SPLIT_SEED = (
-    20160208  # one split for every trial, whatever its own seed, so that trials are compared on the same images
-)
+_SPLIT_SEED = 20160208  # one split for every trial, whatever its own seed, so that trials are compared on the same images
 
 
 @dataclass(frozen=True, eq=False)

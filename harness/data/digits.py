@@ -19,4 +19,6 @@ def load() -> Dataset:
     # Neighbouring images are by the same writer: a fixed shuffle spreads the writers over both parts.
     order = np.random.default_rng(0).permutation(len(labels))
     train, test = order[_TEST_IMAGES:], order[:_TEST_IMAGES]
-    return Dataset("digits", 10, Split(images[train], labels[train]), Split(images[test], labels[test]))
+    return Dataset(
+        "digits", 10, Split(images[train], labels[train]), Split(images[test], labels[test])
+    )

@@ -8,7 +8,9 @@ from harness.core.errors import DataUnavailable, first_line
 
 def fetch(url: str, target: Path) -> None:
     """Writes to `target`, in a folder that is there. Raises DataUnavailable."""
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # before TensorFlow's first import: Larq can't use Keras 3
+    os.environ.setdefault(
+        "TF_USE_LEGACY_KERAS", "1"
+    )  # before TensorFlow's first import: Larq can't use Keras 3
     try:
         from tf_keras.utils import get_file
 

@@ -32,7 +32,9 @@ class Edition:
 
     def read(self, folder: Path) -> Splits:
         """Raises DataUnavailable, naming the first file that is not what was published."""
-        return self.decode([self._content(folder / name, sha256) for name, sha256 in self.files.items()])
+        return self.decode(
+            [self._content(folder / name, sha256) for name, sha256 in self.files.items()]
+        )
 
     def _content(self, path: Path, sha256: str) -> bytes:
         try:
@@ -40,7 +42,9 @@ class Edition:
         except (OSError, EOFError, zlib.error) as error:
             raise DataUnavailable(f"{path} can't be read: {first_line(error)}") from error
         if (found := sha256_of(content)) != sha256:
-            raise DataUnavailable(f"{path} is not what was published (SHA-256 {found[:12]}…, not {sha256[:12]}…)")
+            raise DataUnavailable(
+                f"{path} is not what was published (SHA-256 {found[:12]}…, not {sha256[:12]}…)"
+            )
         return content
 
 
@@ -64,15 +68,24 @@ class Published:
 
     def place(self) -> Path | None:
         """The folder on this machine that has its files, whole or not; None where they would have to be fetched."""
-        places = (folders.folder_of(self.folder),) if folders.offline() else folders.places_of(self.folder)
-        return next((place for place in places if any(edition.lies_in(place) for edition in self.editions)), None)
+        places = (
+            (folders.folder_of(self.folder),)
+            if folders.offline()
+            else folders.places_of(self.folder)
+        )
+        return next(
+            (place for place in places if any(edition.lies_in(place) for edition in self.editions)),
+            None,
+        )
 
     def _offline(self) -> Splits:
         place = folders.folder_of(self.folder)
         for edition in self.editions:
             if edition.lies_in(place):
                 return edition.read(place)
-        raise DataUnavailable(f"is not in {place}, and nothing is fetched while {folders.DATA_VARIABLE} is set")
+        raise DataUnavailable(
+            f"is not in {place}, and nothing is fetched while {folders.DATA_VARIABLE} is set"
+        )
 
     def _anywhere(self) -> Splits:
         for place in folders.places_of(self.folder):

@@ -31,7 +31,9 @@ def edition(*sha256s: str) -> Edition:
 
 def _decode(contents: Sequence[bytes]) -> tuple[Split, Split]:
     train_images, train_labels, test_images, test_labels = map(parse, contents)
-    return split_of(train_images[..., np.newaxis], train_labels), split_of(test_images[..., np.newaxis], test_labels)
+    return split_of(train_images[..., np.newaxis], train_labels), split_of(
+        test_images[..., np.newaxis], test_labels
+    )
 
 
 def parse(content: bytes) -> NDArray[np.uint8]:

@@ -12,7 +12,14 @@ from harness.core.errors import DataUnavailable, first_line
 from harness.core.ids import sha256_of_file
 from harness.data.dataset import Dataset, Split, split_of
 
-_FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")  # still pictures, read without another program
+_FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "PPM",
+    "TIFF",
+    "WEBP",
+)  # still pictures, read without another program
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")  # theirs
 _MODES = ("L", "RGB")
 
@@ -35,7 +42,9 @@ def hashes(folder: Path) -> dict[str, str]:
 def _parts(folder: Path) -> tuple[Files, Files]:
     train, test = _files(folder, "train"), _files(folder, "test")
     if one_sided := sorted(train.keys() ^ test.keys()):
-        raise DataUnavailable(f"{folder}: {one_sided[0]} is a class in only one of train/ and test/; add or remove it.")
+        raise DataUnavailable(
+            f"{folder}: {one_sided[0]} is a class in only one of train/ and test/; add or remove it."
+        )
     return train, test
 
 
@@ -48,8 +57,12 @@ def _files(folder: Path, part: str) -> Files:
     if not files:
         raise DataUnavailable(f"{folder / part}: holds no class; {where}.")
     if empty := [name for name, found in files.items() if not found]:
-        raise DataUnavailable(f"{folder / part / empty[0]}: holds no image; add some or remove the class.")
-    if strange := [file for found in files.values() for file in found if file.suffix.lower() not in _SUFFIXES]:
+        raise DataUnavailable(
+            f"{folder / part / empty[0]}: holds no image; add some or remove the class."
+        )
+    if strange := [
+        file for found in files.values() for file in found if file.suffix.lower() not in _SUFFIXES
+    ]:
         raise DataUnavailable(
             f"{strange[0]}: is no image by its name ({', '.join(_SUFFIXES)}); remove it, or hide it (.name)."
         )
@@ -88,7 +101,9 @@ def _pixels(file: Path) -> NDArray[np.uint8]:
             f"{file}: is no image that can be read: {first_line(error)}; mend or remove it."
         ) from error
     if image.mode not in _MODES:
-        raise DataUnavailable(f"{file}: is of mode {image.mode}; save it as grey (L) or RGB, 8 bits a channel.")
+        raise DataUnavailable(
+            f"{file}: is of mode {image.mode}; save it as grey (L) or RGB, 8 bits a channel."
+        )
     return np.asarray(image).reshape(image.height, image.width, -1)
 
 

@@ -15,7 +15,9 @@ def decode_npz(contents: Sequence[bytes]) -> tuple[Split, Split]:
     (content,) = contents
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         train_images, train_labels, test_images, test_labels = (file[key] for key in KEYS)
-    return split_of(train_images[..., np.newaxis], train_labels), split_of(test_images[..., np.newaxis], test_labels)
+    return split_of(train_images[..., np.newaxis], train_labels), split_of(
+        test_images[..., np.newaxis], test_labels
+    )
 
 
 # Hashes: of the IDX files unpacked, as several projects that pin them give them; of the .npz, Keras's
@@ -31,7 +33,10 @@ PUBLISHED = Published(
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
-        Edition({"mnist.npz": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"}, decode_npz),
+        Edition(
+            {"mnist.npz": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"},
+            decode_npz,
+        ),
     ),
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
 )

@@ -59,7 +59,9 @@ def _arrays(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as file:
             found = {key: file[key] for key in KEYS if key in file}
     except Exception as error:  # what numpy and zipfile raise depends on where a file is damaged
-        raise DataUnavailable(f"{path}: is no .npz file of arrays: {first_line(error)}; save it anew.") from error
+        raise DataUnavailable(
+            f"{path}: is no .npz file of arrays: {first_line(error)}; save it anew."
+        ) from error
     if missing := [key for key in KEYS if key not in found]:
         raise DataUnavailable(
             f"{path}: lacks {', '.join(missing)}; it has to hold {', '.join(KEYS)}: "
@@ -93,7 +95,9 @@ def _images(path: Path, arrays: dict[str, Array], key: str) -> Array:
 
 def _range(images: Array) -> str:
     numeric = images.dtype.kind in "iuf"
-    return f"{images.dtype} of {images.min():g} to {images.max():g}" if numeric else str(images.dtype)
+    return (
+        f"{images.dtype} of {images.min():g} to {images.max():g}" if numeric else str(images.dtype)
+    )
 
 
 def _labels(path: Path, arrays: dict[str, Array], key: str) -> Labels:
@@ -101,7 +105,9 @@ def _labels(path: Path, arrays: dict[str, Array], key: str) -> Labels:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise DataUnavailable(f"{path}: {key} is of shape {labels.shape}; labels are (n,), one integer an image.")
+        raise DataUnavailable(
+            f"{path}: {key} is of shape {labels.shape}; labels are (n,), one integer an image."
+        )
     if labels.dtype.kind not in "iu":
         raise DataUnavailable(
             f"{path}: {key} holds {labels.dtype}; labels are integers that number the classes from 0."
@@ -125,4 +131,6 @@ def _check_classes(path: Path, train: _Part, test: _Part) -> None:
             f"number them 0 to {len(learned) - 1}, without a gap."
         )
     if strange := sorted(set(test.labels.tolist()) - set(learned.tolist())):
-        raise DataUnavailable(f"{path}: y_test holds class {strange[0]}, of which y_train has no image; mend either.")
+        raise DataUnavailable(
+            f"{path}: y_test holds class {strange[0]}, of which y_train has no image; mend either."
+        )

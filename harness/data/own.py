@@ -23,7 +23,11 @@ def located(dataset: str) -> Path:
         path = path.expanduser()
     if path.is_dir() or (path.is_file() and path.suffix == ".npz"):
         return path.resolve()
-    what = "is neither a folder nor a .npz file" if path.exists() else f"is not there, seen from {Path.cwd()}"
+    what = (
+        "is neither a folder nor a .npz file"
+        if path.exists()
+        else f"is not there, seen from {Path.cwd()}"
+    )
     raise DataUnavailable(f"{path}: {what}; give the path of a .npz file or of a folder of images.")
 
 

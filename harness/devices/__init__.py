@@ -10,7 +10,14 @@ from harness.devices.adb import AdbLink
 from harness.devices.link import Link
 from harness.devices.local import LocalLink
 from harness.devices.patience import Patience
-from harness.devices.transport import WATCH_INTERVAL_S, Completed, FileAbsent, Graph, Transport, Turn
+from harness.devices.transport import (
+    WATCH_INTERVAL_S,
+    Completed,
+    FileAbsent,
+    Graph,
+    Transport,
+    Turn,
+)
 
 __all__ = [
     "LINKS",
@@ -35,13 +42,17 @@ def _local(_device: LocalDevice, _registry: Registry) -> Link:
 
 
 def _ssh(device: SshDevice, registry: Registry) -> Link:
-    from harness.devices.ssh import SshLink  # Fabric is slow to import: only who needs it waits for it
+    from harness.devices.ssh import (
+        SshLink,
+    )  # Fabric is slow to import: only who needs it waits for it
 
     return SshLink(device, jump_of(device, registry))
 
 
 def _adb(device: AdbDevice, registry: Registry) -> Link:
-    return AdbLink(device, LocalLink() if device.via is None else link_to(registry[device.via], registry))
+    return AdbLink(
+        device, LocalLink() if device.via is None else link_to(registry[device.via], registry)
+    )
 
 
 LINKS: dict[str, Callable[[Any, Registry], Link]] = {"local": _local, "ssh": _ssh, "adb": _adb}
@@ -60,7 +71,9 @@ def jump_of(device: SshDevice, registry: Registry) -> SshDevice | None:
         return found
     user, _, rest = device.jump.rpartition("@")
     host, _, port = rest.partition(":")
-    return SshDevice(id=device.jump, host=host, user=user or None, port=int(port) if port.isdigit() else None)
+    return SshDevice(
+        id=device.jump, host=host, user=user or None, port=int(port) if port.isdigit() else None
+    )
 
 
 def open_transport(
@@ -68,5 +81,7 @@ def open_transport(
 ) -> Transport:
     """Connects only once it is used; `local_folder` is this machine's own working folder for a device of kind local."""
     folder = device.folder or _FOLDERS.get(device.kind, str(local_folder))
-    python = sys.executable if device.kind == "local" and device.python == "python3" else device.python
+    python = (
+        sys.executable if device.kind == "local" and device.python == "python3" else device.python
+    )
     return Transport(device.id, link_to(device, registry), folder, (python,), patience)

@@ -15,7 +15,10 @@ _END = "\x1eharness-exit:"
 _ENDING = re.compile(rb"\n?\x1eharness-exit:(\d{1,3})\r?\n?\Z")
 _STATES = {
     "unauthorized": ("it does not trust this computer: accept the key on its screen", False),
-    "no permissions": ("USB access is refused: add yourself to the group plugdev and udev rules for the phone", False),
+    "no permissions": (
+        "USB access is refused: add yourself to the group plugdev and udev rules for the phone",
+        False,
+    ),
     "closed": ("adb has lost it: see whether it is on, and its cable", True),
     "offline": ("adb calls it offline: plug it out and in", True),
 }
@@ -33,8 +36,13 @@ class AdbLink:
         self._host.open()
         started = self._host.execute("adb start-server >/dev/null 2>&1", _PATIENCE_S)
         if started.exit_code == _NO_PROGRAM:
-            raise Unreachable("there is no adb program to reach it: install Android's platform-tools", passing=False)
-        if re.fullmatch(r"[^:]+:\d+", self._serial):  # over the network: a new server does not know it yet
+            raise Unreachable(
+                "there is no adb program to reach it: install Android's platform-tools",
+                passing=False,
+            )
+        if re.fullmatch(
+            r"[^:]+:\d+", self._serial
+        ):  # over the network: a new server does not know it yet
             self._host.execute(join(["adb", "connect", self._serial]), _PATIENCE_S)
         state = self._host.execute(join(["adb", "-s", self._serial, "get-state"]), _PATIENCE_S)
         if state.exit_code != 0 or state.stdout.strip() != b"device":
@@ -42,10 +50,13 @@ class AdbLink:
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
         there = f"( {command}\n); printf '\\n{_END}%d\\n' $?"
-        answer = self._host.execute(f"exec adb -s {quote(self._serial)} shell {quote(there)}", timeout_s, stdin)
+        answer = self._host.execute(
+            f"exec adb -s {quote(self._serial)} shell {quote(there)}", timeout_s, stdin
+        )
         if (ending := _ENDING.search(answer.stdout)) is None:
             raise _refusal(
-                answer.stderr.decode(errors="replace") or "the connection was lost in the middle of a command"
+                answer.stderr.decode(errors="replace")
+                or "the connection was lost in the middle of a command"
             )
         return Answer(int(ending[1]), answer.stdout[: ending.start()], answer.stderr)
 
@@ -66,7 +77,9 @@ def attached(host: Link) -> list[tuple[str, str]]:
     host.open()
     answer = host.execute("adb start-server >/dev/null 2>&1 && adb devices -l", _PATIENCE_S)
     if answer.exit_code != 0:
-        raise Unreachable("there is no adb program that runs: install Android's platform-tools", passing=False)
+        raise Unreachable(
+            "there is no adb program that runs: install Android's platform-tools", passing=False
+        )
     return parse_devices(answer.stdout.decode(errors="replace"))
 
 

@@ -66,7 +66,9 @@ class Agent:
     def shell(self, script: str, timeout_s: float = _QUESTION_S) -> Answer:
         """Runs a script of POSIX shell that may be run twice, in the working folder."""
         return self.steadily(
-            lambda: self._link.execute(f"exec sh -c {quote(f'cd {quote(self.root)} && {script}')}", timeout_s)
+            lambda: self._link.execute(
+                f"exec sh -c {quote(f'cd {quote(self.root)} && {script}')}", timeout_s
+            )
         )
 
     def checked(self, *arguments: str, allowed: Sequence[int] = ()) -> Answer:
@@ -93,7 +95,9 @@ class Agent:
         except Unreachable as error:
             raise Unreachable(f"device {self.device}: {error}.", passing=error.passing) from error
 
-    def ask(self, *arguments: str, timeout_s: float = _QUESTION_S, stdin: Path | None = None) -> Answer:
+    def ask(
+        self, *arguments: str, timeout_s: float = _QUESTION_S, stdin: Path | None = None
+    ) -> Answer:
         """Asks once; within `steadily`."""
         command = f"exec {join(['sh', f'{self._root}/{_name()}', *arguments])}"
         answer = self._link.execute(command, timeout_s, stdin)
@@ -124,14 +128,14 @@ class Agent:
         where = f"device {self.device}: its folder {self._folder}"
         words = (said.strip().splitlines() or ["it said nothing"])[-1].rstrip(".")
         if re.search(r"No space left|[Qq]uota exceeded", said):
-            message = (
-                f"device {self.device}: no space left in its folder {self._folder}: make room there, or set `folder`."
-            )
+            message = f"device {self.device}: no space left in its folder {self._folder}: make room there, or set `folder`."
             return CaseFailed(Reason.NO_SPACE, message, said)
         if re.search(r"Read-only|Permission denied|not permitted|can't create|cannot create", said):
             message = f"{where}: can't be written ({words}): set `folder` to one that can."
             return CaseFailed(Reason.NOT_WRITABLE, message, said)
-        return CaseFailed(Reason.CRASHED, f"device {self.device}: its shell failed ({words}).", said)
+        return CaseFailed(
+            Reason.CRASHED, f"device {self.device}: its shell failed ({words}).", said
+        )
 
 
 def _name() -> str:

@@ -29,7 +29,9 @@ class LocalLink:
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
-            raise Unreachable(f"no answer from the shell within {timeout_s:g} s; is it overloaded?") from error
+            raise Unreachable(
+                f"no answer from the shell within {timeout_s:g} s; is it overloaded?"
+            ) from error
         finally:
             self.close()
         return Answer(process.returncode, stdout, stderr)

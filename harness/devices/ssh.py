@@ -125,7 +125,11 @@ def _connection(device: SshDevice, jump: SshDevice | None) -> Connection:
         config=Config(),  # reads ~/.ssh/config
         gateway=_connection(jump, None) if jump else None,
         connect_timeout=_CONNECT_TIMEOUT_S,
-        connect_kwargs={**connect_kwargs, "banner_timeout": _CONNECT_TIMEOUT_S, "auth_timeout": _CONNECT_TIMEOUT_S},
+        connect_kwargs={
+            **connect_kwargs,
+            "banner_timeout": _CONNECT_TIMEOUT_S,
+            "auth_timeout": _CONNECT_TIMEOUT_S,
+        },
     )
     _refuse_unknown_keys(connection, device.host_key)
     return connection
@@ -153,7 +157,9 @@ def _public_key(text: str) -> PKey:
         kind, encoded = text.split()[:2]
         return PKey.from_type_string(kind, b64decode(encoded))
     except Exception as error:
-        raise SpecError(f"host_key {text[:40]!r}: is no public key; record it with `harness devices trust`.") from error
+        raise SpecError(
+            f"host_key {text[:40]!r}: is no public key; record it with `harness devices trust`."
+        ) from error
 
 
 def _open(connection: Connection, device: SshDevice) -> None:
@@ -171,7 +177,9 @@ def _open(connection: Connection, device: SshDevice) -> None:
         raise Unreachable(message, passing=False) from error
     except SSHException as error:
         if "not found in known_hosts" in str(error):
-            message = f"its host key is not known: look at it with `harness devices trust {device.id}`"
+            message = (
+                f"its host key is not known: look at it with `harness devices trust {device.id}`"
+            )
             raise Unreachable(message, passing=False) from error
         raise Unreachable(f"no SSH connection ({first_line(error)})") from error
     except (OSError, EOFError) as error:

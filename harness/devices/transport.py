@@ -19,7 +19,9 @@ _QUESTION_S = 60.0
 _GRACE_S = 30.0  # how much later than its limit a run's end may be told
 _COLLECT_S = 20
 _SLOWEST_BYTES_PER_S = 50_000
-WATCH_INTERVAL_S = 10.0  # costs an emulated ARM64 board under 1 % of a core: see benchmarks/watching.py
+WATCH_INTERVAL_S = (
+    10.0  # costs an emulated ARM64 board under 1 % of a core: see benchmarks/watching.py
+)
 
 
 @dataclass(frozen=True)
@@ -142,11 +144,15 @@ class Transport:
         turn: Turn | None,
         watching: tuple[str, str],
     ) -> Answer:
-        place = (turn.token, str(int(timeout_s) + turn.seconds), turn.owner) if turn else ("", "", "")
+        place = (
+            (turn.token, str(int(timeout_s) + turn.seconds), turn.owner) if turn else ("", "", "")
+        )
         checked = (graph.sha256, graph.path) if graph else ("", "")
         mask = f"{sum(1 << cpu for cpu in set(cpus)):x}" if cpus else ""
         how = (run, self._last_run, f"{timeout_s:g}", mask, *watching)
-        answer = self._agent.ask("run", *place, *how, *checked, *argv, timeout_s=timeout_s + _GRACE_S)
+        answer = self._agent.ask(
+            "run", *place, *how, *checked, *argv, timeout_s=timeout_s + _GRACE_S
+        )
         if answer.exit_code == Code.BUSY:
             message = f"device {self._device} is used by {text(answer.stderr).strip()} now."
             raise CaseFailed(Reason.DEVICE_BUSY, message)
@@ -161,7 +167,9 @@ class Transport:
             if answer.exit_code != Code.PENDING:
                 return answer
         self._agent.ask("end", run)
-        raise CaseFailed(Reason.TIMEOUT, f"A run on {self._device} did not end within its time, and was ended.")
+        raise CaseFailed(
+            Reason.TIMEOUT, f"A run on {self._device} did not end within its time, and was ended."
+        )
 
     def _end(self, run: str) -> None:
         """Leaves nothing running, if the device can still be reached: whoever uses it next sees to it otherwise."""
@@ -175,7 +183,9 @@ class Transport:
         first, _, printed = answer.stdout.partition(b"\n")
         code, began, ended, out, watched, sha256, waiting = first.decode().split()
         end = int(out) + int(watched)
-        stdout, watch, stderr = (text(part) for part in (printed[: int(out)], printed[int(out) : end], printed[end:]))
+        stdout, watch, stderr = (
+            text(part) for part in (printed[: int(out)], printed[int(out) : end], printed[end:])
+        )
         if code == "timeout":
             message = f"{argv[0]} was still running after {timeout_s:g} s on {self._device} and was ended."
             raise CaseFailed(Reason.TIMEOUT, message, f"{stdout}\n{stderr}")
@@ -203,7 +213,12 @@ class Transport:
         return self.path(sha256, name)
 
     def send(
-        self, source: Path, sha256: str, name: str, limit_bytes: int | None = None, keep: Sequence[str] = ()
+        self,
+        source: Path,
+        sha256: str,
+        name: str,
+        limit_bytes: int | None = None,
+        keep: Sequence[str] = (),
     ) -> None:
         """Puts a file there under its hash, over whatever is there, and cleans before, where there is a limit.
 
@@ -213,7 +228,9 @@ class Transport:
         with packed(source) as (encoding, content):
             timeout_s = _QUESTION_S + content.stat().st_size / _SLOWEST_BYTES_PER_S
             received = self._agent.steadily(
-                lambda: self._agent.ask("receive", sha256, name, encoding, *room, timeout_s=timeout_s, stdin=content)
+                lambda: self._agent.ask(
+                    "receive", sha256, name, encoding, *room, timeout_s=timeout_s, stdin=content
+                )
             )
             self.bytes_pushed += content.stat().st_size
         if received.exit_code == Code.MISMATCH:
@@ -225,7 +242,9 @@ class Transport:
 
     def take_turn(self, turn: Turn) -> str | None:
         """Who has the device, or None where it is ours now: nothing of anyone else's run goes on then."""
-        answer = self._agent.checked("turn", turn.token, str(turn.seconds), turn.owner, allowed=(Code.BUSY,))
+        answer = self._agent.checked(
+            "turn", turn.token, str(turn.seconds), turn.owner, allowed=(Code.BUSY,)
+        )
         return text(answer.stderr).strip() if answer.exit_code == Code.BUSY else None
 
     def govern(self, turn: Turn, governor: str) -> str | None:
@@ -237,7 +256,9 @@ class Transport:
         asked = ("govern", turn.token, str(turn.seconds), turn.owner, governor)
         answer = self._agent.checked(*asked, allowed=(Code.BUSY, Code.UNGOVERNED))
         if answer.exit_code == Code.UNGOVERNED:
-            raise self._ungoverned(governor, text(answer.stdout).split(), text(answer.stderr).strip())
+            raise self._ungoverned(
+                governor, text(answer.stdout).split(), text(answer.stderr).strip()
+            )
         return text(answer.stderr).strip() if answer.exit_code == Code.BUSY else None
 
     def _ungoverned(self, governor: str, available: Sequence[str], said: str) -> CaseFailed:

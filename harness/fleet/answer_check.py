@@ -45,16 +45,22 @@ class References:
         try:
             return answers.load_probe(kept)
         except ValueError as error:
-            raise CaseFailed(Reason.NO_INTERPRETER, f"its probe {error}; submit its sweep again.") from error
+            raise CaseFailed(
+                Reason.NO_INTERPRETER, f"its probe {error}; submit its sweep again."
+            ) from error
 
 
 def input_of(content: bytes) -> Tensor:
     """Raises CaseFailed for a model that is not asked with one image alone."""
     tensors = inputs(content)
     if len(tensors) != 1:
-        raise CaseFailed(Reason.NO_INTERPRETER, f"it has {len(tensors)} inputs, and images are one.")
+        raise CaseFailed(
+            Reason.NO_INTERPRETER, f"it has {len(tensors)} inputs, and images are one."
+        )
     if (dtypes := {tensor.dtype for tensor in outputs(content)}) != {"float32"}:
-        raise CaseFailed(Reason.NO_INTERPRETER, f"its outputs are {', '.join(sorted(dtypes))}, not float32.")
+        raise CaseFailed(
+            Reason.NO_INTERPRETER, f"its outputs are {', '.join(sorted(dtypes))}, not float32."
+        )
     return tensors[0]
 
 
@@ -67,10 +73,14 @@ def _probe_here(file: Path) -> Probe:
         images_file.write_bytes(images.tobytes())
         flags = answers.flags(tensor, str(images_file), str(found_file))
         argv = [sys.executable, str(RUNNER_FILE), f"--graph={file}", *flags]
-        ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+        ended = subprocess.run(
+            argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+        )
         if ended.returncode != 0 or not found_file.is_file():
             said = (ended.stderr.strip() or "it said nothing").splitlines()[-1]
-            raise CaseFailed(Reason.NO_INTERPRETER, f"the interpreter here can't tell ({said}).", ended.stderr)
+            raise CaseFailed(
+                Reason.NO_INTERPRETER, f"the interpreter here can't tell ({said}).", ended.stderr
+            )
         found = np.fromfile(found_file, "<f4").reshape(_CANDIDATES, -1)
     chosen = answers.surest(found)
     return Probe(images[chosen], found[chosen])
@@ -106,13 +116,27 @@ class Answering:
         except CaseFailed as why:
             if why.reason in OURS_TO_HANDLE:
                 raise
-            return Answer(*about, 0, None, None, f"answers of {case.artifact[:12]}… were not checked: {why}", now())
+            return Answer(
+                *about,
+                0,
+                None,
+                None,
+                f"answers of {case.artifact[:12]}… were not checked: {why}",
+                now(),
+            )
         if found is None:
             said = f"{case.tool.name} on {case.device} can't write its outputs: answers were not checked."
             return Answer(*about, 0, None, None, said, now())
         agreement = answers.compare(probe.outputs, found)
         said = "" if agreement.classes_agree else _wrong(case, agreement)
-        return Answer(*about, agreement.images, agreement.largest_difference, agreement.classes_agree, said, now())
+        return Answer(
+            *about,
+            agreement.images,
+            agreement.largest_difference,
+            agreement.classes_agree,
+            said,
+            now(),
+        )
 
 
 def _wrong(case: Case, agreement: answers.Agreement) -> str:
@@ -135,8 +159,12 @@ def _answers_there(case: Case, station: Station, file: Path, probe: Probe) -> an
     count, classes = probe.outputs.shape
     at_once = case.tool.name == PYTHON_RUNNER
     folder_there = f"{there.rpartition('/')[0]}/answers-{uuid4().hex[:8]}"
-    argv = answers.script(station.ready.argv, graph.path, tensor, there, count, folder_there, at_once=at_once)
-    completed = run_watched(station, argv, station.device.timeout_s or _TIMEOUT_S, (graph, file), case.cpus)
+    argv = answers.script(
+        station.ready.argv, graph.path, tensor, there, count, folder_there, at_once=at_once
+    )
+    completed = run_watched(
+        station, argv, station.device.timeout_s or _TIMEOUT_S, (graph, file), case.cpus
+    )
     if completed.exit_code != 0:
         raise failure(completed.exit_code, completed.stderr, completed.stderr)
     return answers.read_outputs(completed.stdout, count, classes)

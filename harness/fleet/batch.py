@@ -38,7 +38,11 @@ def batches_of(cases: Sequence[Case]) -> list[list[Case]]:
     kinds: dict[Protocol, list[Case]] = {}
     for case in cases:
         kinds.setdefault(replace(case.protocol, threads=1), []).append(case)
-    return [alike[at : at + MOST_CASES] for alike in kinds.values() for at in range(0, len(alike), MOST_CASES)]
+    return [
+        alike[at : at + MOST_CASES]
+        for alike in kinds.values()
+        for at in range(0, len(alike), MOST_CASES)
+    ]
 
 
 def wants_more(protocol: Protocol, runs: Sequence[Run]) -> bool:
@@ -81,8 +85,12 @@ class BatchWork:
 
     def __post_init__(self) -> None:
         device, protocol = self.station.device, self.cases[0].protocol
-        self.batch = Batch(uuid4().hex[:ID_LENGTH], device.id, now(), protocol.order, len(self.cases))
-        self.runs = {case.id: readable(case, self.around.pending.get(case.id, ())) for case in self.cases}
+        self.batch = Batch(
+            uuid4().hex[:ID_LENGTH], device.id, now(), protocol.order, len(self.cases)
+        )
+        self.runs = {
+            case.id: readable(case, self.around.pending.get(case.id, ())) for case in self.cases
+        }
         self._settling = Settling(self.station, protocol.gates, self.stop, self._say)
 
     def _say(self, text: str) -> None:
@@ -133,7 +141,10 @@ class BatchWork:
     def _next_block(self) -> None:
         self._block += 1
         active = {case.id: case for case in self._active()}
-        self._queue = [active[id] for id in in_order(self.batch.id, self._block, list(active), self.batch.ordering)]
+        self._queue = [
+            active[id]
+            for id in in_order(self.batch.id, self._block, list(active), self.batch.ordering)
+        ]
         self._block_size = len(self._queue)
 
     def _measure(self, case: Case) -> None:
@@ -143,7 +154,9 @@ class BatchWork:
         place = Place(self.batch.id, self._block, self._block_size - len(self._queue))
         runs = self.runs[case.id]
         try:
-            ended = run_process(case, self.station, self.around.file(case.artifact), len(runs) + 1, place)
+            ended = run_process(
+                case, self.station, self.around.file(case.artifact), len(runs) + 1, place
+            )
             self.others_waiting = ended.others_waiting
             self._keep(case, ended.process)
         except CaseFailed as failure:
@@ -161,7 +174,11 @@ class BatchWork:
 
     def _progress(self) -> float:
         """Of all its cases, those that have ended counted whole."""
-        return sum(_share(case.protocol, self.runs[case.id]) for case in self.cases if case.id not in self._failed)
+        return sum(
+            _share(case.protocol, self.runs[case.id])
+            for case in self.cases
+            if case.id not in self._failed
+        )
 
     def _give_up(self, case: Case, failure: CaseFailed) -> None:
         if failure.reason in OURS_TO_HANDLE:
@@ -187,7 +204,9 @@ class BatchWork:
         if self._block >= 0:
             self._sing("after")
             waited_s = round(self._settling.waited_s, 3)
-            self.batch = replace(self.batch, waited_s=waited_s, waited_for=self._settling.waited_for)
+            self.batch = replace(
+                self.batch, waited_s=waited_s, waited_for=self._settling.waited_for
+            )
             self.tell(BatchEnded(self.station.device, self.batch))
         for case in self.cases:
             if case.id not in self._failed:
@@ -196,22 +215,40 @@ class BatchWork:
     def _end(self, case: Case) -> None:
         idle_uw = {self.batch.id: power} if (power := self.batch.idle_power_uw) is not None else {}
         try:
-            found = measured(case, self.runs[case.id], self.station.facts, idle_uw, self._warnings(case))
+            found = measured(
+                case, self.runs[case.id], self.station.facts, idle_uw, self._warnings(case)
+            )
             self.tell(CaseMeasured(self.station.device, case, found))
         except CaseFailed as failure:
             self._give_up(case, failure)
 
     def _warnings(self, case: Case) -> list[str]:
         """What the case's own processes do not tell."""
-        found = [warning("not_settled", self._settling.closed, case.device)] if self._settling.closed else []
+        found = (
+            [warning("not_settled", self._settling.closed, case.device)]
+            if self._settling.closed
+            else []
+        )
         if self.around.kernels is KernelVerdict.REFERENCE and self.around.is_binary(case.artifact):
-            found.append(warning("reference_kernels", "its binary layers run the reference kernels", case.device))
+            found.append(
+                warning(
+                    "reference_kernels", "its binary layers run the reference kernels", case.device
+                )
+            )
         return [*found, *self._canary_warnings()]
 
     def _canary_warnings(self) -> list[str]:
         history = [one.latency_us for one in self.around.canaries if one.latency_us is not None]
-        sung = [one.latency_us for one in self.canaries if one.latency_us is not None and not one.disturbed]
-        return [found for latency in sung[-1:] if (found := canary_warning(self.batch.device, latency, history))]
+        sung = [
+            one.latency_us
+            for one in self.canaries
+            if one.latency_us is not None and not one.disturbed
+        ]
+        return [
+            found
+            for latency in sung[-1:]
+            if (found := canary_warning(self.batch.device, latency, history))
+        ]
 
 
 def _share(protocol: Protocol, runs: Sequence[Run]) -> float:

@@ -31,10 +31,18 @@ def artifact_of(file: Path) -> str:
 def canary_case(station: Station, file: Path, gates: Gates | None = None) -> Case:
     """`gates` decide what disturbs it."""
     protocol = replace(_PROTOCOL, gates=gates)
-    return Case(artifact_of(file), station.device.id, station.ready.tool, protocol, station.cpus(protocol.threads))
+    return Case(
+        artifact_of(file),
+        station.device.id,
+        station.ready.tool,
+        protocol,
+        station.cpus(protocol.threads),
+    )
 
 
-def sing(station: Station, batch: str, moment: Literal["before", "after"], gates: Gates | None) -> Canary:
+def sing(
+    station: Station, batch: str, moment: Literal["before", "after"], gates: Gates | None
+) -> Canary:
     """One process; where that fails, a canary without a number. Raises CaseFailed where the device is gone."""
     case = canary_case(station, FLOAT, gates)
     silent = Canary(batch, station.device.id, moment, now(), case.artifact, case.tool, case.cpus)
@@ -80,7 +88,9 @@ def trend_of(canaries: Sequence[Canary]) -> Trend:
         return Trend()
     newest = canaries[-1]
     alike = [
-        one for one in canaries if (one.artifact, one.tool, one.cpus) == (newest.artifact, newest.tool, newest.cpus)
+        one
+        for one in canaries
+        if (one.artifact, one.tool, one.cpus) == (newest.artifact, newest.tool, newest.cpus)
     ]
     *earlier, latest = [one.latency_us for one in alike if one.latency_us is not None]
     if not earlier:

@@ -29,11 +29,17 @@ def facts_of(transport: Transport) -> dict[str, str]:
     return read_facts(transport.ask(script()).stdout)
 
 
-def ready_tool(device: Device, transport: Transport, facts: Mapping[str, str], tools: Mapping[str, ToolFile]) -> Ready:
+def ready_tool(
+    device: Device, transport: Transport, facts: Mapping[str, str], tools: Mapping[str, ToolFile]
+) -> Ready:
     """Pushes the device's tool, if it is not there. Raises CaseFailed: wrong_abi, no_interpreter."""
     there = checked_abi(device, facts)
     chosen = _chosen(device, there, tools)
-    return _python_runner(device, transport) if chosen is None else _binary(device, transport, there, chosen)
+    return (
+        _python_runner(device, transport)
+        if chosen is None
+        else _binary(device, transport, there, chosen)
+    )
 
 
 def checked_abi(device: Device, facts: Mapping[str, str]) -> str | None:
@@ -78,7 +84,9 @@ def _binary(device: Device, transport: Transport, there: str | None, chosen: Too
     try:
         fits = abis_of(chosen.path)
     except (OSError, ValueError) as error:
-        raise CaseFailed(Reason.WRONG_ABI, f"tool {chosen.name}: its file {error}; add it again.") from error
+        raise CaseFailed(
+            Reason.WRONG_ABI, f"tool {chosen.name}: its file {error}; add it again."
+        ) from error
     if there is not None and there not in fits:
         message = (
             f"device {device.id} runs {there} programs, and its tool {chosen.name} is for "
@@ -94,8 +102,14 @@ def _python_runner(device: Device, transport: Transport) -> Ready:
     argv = (*transport.python(), transport.push(Path(RUNNER_FILE), sha256, RUNNER_FILE.name))
     answer = transport.run([*argv, "--describe"], _QUESTION_TIMEOUT_S)
     if answer.exit_code != 0:
-        said = (answer.stderr.strip() or answer.stdout.strip()).splitlines() or [f"exit code {answer.exit_code}"]
-        why = "its Python has no interpreter" if answer.exit_code == NO_INTERPRETER else f"no Python there ({said[-1]})"
+        said = (answer.stderr.strip() or answer.stdout.strip()).splitlines() or [
+            f"exit code {answer.exit_code}"
+        ]
+        why = (
+            "its Python has no interpreter"
+            if answer.exit_code == NO_INTERPRETER
+            else f"no Python there ({said[-1]})"
+        )
         message = (
             f"device {device.id}: it has no tool for its ABI, and {why}: add lce_benchmark_model for it "
             "(`harness tools add`), or pip install ai-edge-litert there for models without binary layers, "

@@ -73,9 +73,7 @@ def _tool(device: Device, transport: Transport, facts: Mapping[str, str], reach:
         started = transport.run([*ready.argv, "--help"], _TOOL_TIMEOUT_S)
         if started.exit_code in (126, 127) or started.exit_code > 128:
             said = (started.stderr.strip().splitlines() or [f"exit code {started.exit_code}"])[-1]
-            message = (
-                f"device {device.id}: its tool {ready.tool.name} does not start ({said}): add another build of it."
-            )
+            message = f"device {device.id}: its tool {ready.tool.name} does not start ({said}): add another build of it."
             raise CaseFailed(Reason.CRASHED, message, started.stderr)
     return ready.tool
 
@@ -98,7 +96,9 @@ def held(device: Device, transport: Transport) -> Iterator[Turn]:
     turn = Turn(uuid4().hex, owner())
     try:
         if (holder := transport.take_turn(turn)) is not None:
-            raise CaseFailed(Reason.DEVICE_BUSY, f"device {device.id}: used by {holder}; try again later.")
+            raise CaseFailed(
+                Reason.DEVICE_BUSY, f"device {device.id}: used by {holder}; try again later."
+            )
         yield turn
     finally:
         with suppress(CaseFailed):

@@ -34,7 +34,11 @@ class Settling:
         if self.gates is None or (last is not None and _is_calm(last, self.gates)):
             return
         pause_s = _FIRST_PAUSE_S
-        while (why := self._why_not()) and self.waited_s < self.gates.max_wait_s and not self.stop.is_set():
+        while (
+            (why := self._why_not())
+            and self.waited_s < self.gates.max_wait_s
+            and not self.stop.is_set()
+        ):
             self.waited_for = why
             self.say(f"waiting until it has settled: {why}")
             began = time.monotonic()

@@ -48,13 +48,18 @@ def _compare(station: Station) -> Kernels:
 
 
 def _unknown(station: Station, why: str) -> Kernels:
-    return Kernels(station.device.id, station.ready.tool, None, None, None, KernelVerdict.UNKNOWN, why, now())
+    return Kernels(
+        station.device.id, station.ready.tool, None, None, None, KernelVerdict.UNKNOWN, why, now()
+    )
 
 
 def _pair(station: Station) -> tuple[float, ...]:
     """Microseconds with the optimised kernels and with the reference ones, one right after the other."""
     case = canary_case(station, BINARY)
-    ended = [run_process(case, station, BINARY, 1, extra=[f"--use_reference_bconv={mode}"]) for mode in _MODES]
+    ended = [
+        run_process(case, station, BINARY, 1, extra=[f"--use_reference_bconv={mode}"])
+        for mode in _MODES
+    ]
     return tuple(read_run(case, one.process).log.inference.avg_us for one in ended)
 
 
@@ -73,9 +78,7 @@ def _verdict(ratio: Estimate) -> KernelVerdict:
 
 
 def _message(station: Station, ratio: Estimate, verdict: KernelVerdict) -> str:
-    times = (
-        f"the binary canary takes × {ratio.value:.2f} ({ratio.low:.2f} … {ratio.high:.2f}) with the reference kernels"
-    )
+    times = f"the binary canary takes × {ratio.value:.2f} ({ratio.low:.2f} … {ratio.high:.2f}) with the reference kernels"
     if verdict is KernelVerdict.OPTIMISED:
         return f"{times}: the optimised ones are in use."
     if verdict is KernelVerdict.REFERENCE:

@@ -53,7 +53,11 @@ class Order:
     check_answers: bool = False
 
     def pairs(self, device: str) -> list[tuple[str, Protocol]]:
-        return [(artifact, protocol) for protocol in self.protocols[device] for artifact in self.artifacts]
+        return [
+            (artifact, protocol)
+            for protocol in self.protocols[device]
+            for artifact in self.artifacts
+        ]
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ class Lane:
         folder = self.known.workspace.device_folder(self.device.id)
         self.transport = open_transport(self.device, self.registry, folder, patience)
         self.turn = Turn(self.known.identity, owner())
-        self.answering = Answering(self.known.references, self.known.answers, self.order.check_answers)
+        self.answering = Answering(
+            self.known.references, self.known.answers, self.order.check_answers
+        )
         self.thread = Thread(target=self._work, name=f"lane {self.device.id}", daemon=True)
 
     def start(self) -> None:
@@ -124,7 +130,11 @@ class Lane:
                 self.tell(SetAside(self.device, failure, self.left))
         except Exception as error:  # noqa: BLE001 - a bug on one lane is told, and the others go on
             message = f"device {self.device.id}: a bug of the harness ({error!r}); please report it with --verbose."
-            self.tell(SetAside(self.device, CaseFailed(Reason.BUG, message, traceback.format_exc()), self.left))
+            self.tell(
+                SetAside(
+                    self.device, CaseFailed(Reason.BUG, message, traceback.format_exc()), self.left
+                )
+            )
         finally:
             pushed = self.transport.bytes_pushed
             self._leave()
@@ -146,7 +156,9 @@ class Lane:
         ready = ready_tool(self.device, self.transport, facts, self.known.tools)
         station = Station(self.device, self.transport, ready, facts, self.turn)
         protocols = self.order.protocols[self.device.id]
-        cases = plan_cases(self.order.artifacts, self.device.id, ready.tool, protocols, station.cpus)
+        cases = plan_cases(
+            self.order.artifacts, self.device.id, ready.tool, protocols, station.cpus
+        )
         plan = split_cases(cases, self.known.measured, self.order.force)
         self.tell(DevicePlanned(self.device, facts, plan.new, plan.done))
         if self.order.dry_run:
@@ -172,10 +184,19 @@ class Lane:
 
     def _surroundings(self, station: Station) -> Surroundings:
         pending = {} if self.order.force else self.known.pending
-        kernels = self.known.kernels.get((self.device.id, station.ready.tool), KernelVerdict.UNKNOWN)
+        kernels = self.known.kernels.get(
+            (self.device.id, station.ready.tool), KernelVerdict.UNKNOWN
+        )
         alike = canary_case(station, FLOAT)
         history = [one for one in (*self.known.canaries, *self.sung) if is_alike(one, alike)]
-        return Surroundings(self.known.file, pending, history, kernels, self.known.binary.__contains__, self.answering)
+        return Surroundings(
+            self.known.file,
+            pending,
+            history,
+            kernels,
+            self.known.binary.__contains__,
+            self.answering,
+        )
 
     def _held_on(self, step: Callable[[], bool]) -> bool:
         """Does a step; where the device was lost to someone else, waits for it, and says that there is more to do."""
@@ -196,21 +217,27 @@ class Lane:
                 answer = self.answering.check(case, station, self.known.file)
                 self.tell(AnswerChecked(self.device, answer))
                 if answer.classes_agree is False:
-                    self.tell(CaseGivenUp(self.device, case, CaseFailed(Reason.WRONG_ANSWER, answer.message)))
+                    self.tell(
+                        CaseGivenUp(
+                            self.device, case, CaseFailed(Reason.WRONG_ANSWER, answer.message)
+                        )
+                    )
 
     def _profile(self, cases: Sequence[Case], station: Station) -> None:
         """One that can't be taken is told; the measurement stands."""
         if station.ready.tool.name == PYTHON_RUNNER:
-            message = (
-                f"device {self.device.id}: the Python runner can't tell operators apart; add lce_benchmark_model there."
-            )
+            message = f"device {self.device.id}: the Python runner can't tell operators apart; add lce_benchmark_model there."
             self.tell(NotProfiled(self.device, CaseFailed(Reason.NOT_PROFILED, message)))
             return
         for case in cases:
             if self.stop.is_set():
                 return
             try:
-                self.tell(Profiled(self.device, case, profile(case, station, self.known.file(case.artifact))))
+                self.tell(
+                    Profiled(
+                        self.device, case, profile(case, station, self.known.file(case.artifact))
+                    )
+                )
             except Unreachable:
                 raise
             except CaseFailed as failure:
@@ -228,7 +255,10 @@ class Lane:
 
     def _get_device(self) -> bool:
         """Waits for the lease, then for the turn on the device itself. Raises CaseFailed: device_busy."""
-        return self.keeper.wait_for(self.device.id, self._held, self.order.wait_s) and self._take_turn()
+        return (
+            self.keeper.wait_for(self.device.id, self._held, self.order.wait_s)
+            and self._take_turn()
+        )
 
     def _held(self, holder: str) -> None:
         self._say(f"waiting: {holder} has it")

@@ -64,7 +64,9 @@ class LeaseKeeper:
 
     def _heard_of(self, device: str, heard: str) -> bool:
         place = self._places.get(device)
-        return self._error is not None or (place is not None and (place.first or place.holder != heard))
+        return self._error is not None or (
+            place is not None and (place.first or place.holder != heard)
+        )
 
     def others_waiting(self, device: str) -> int:
         with self._changed:
@@ -101,7 +103,9 @@ class LeaseKeeper:
                 self._fail(error)
                 return
             with self._changed:
-                self._places.update({device: place for device, place in places.items() if device in self._wanted})
+                self._places.update(
+                    {device: place for device, place in places.items() if device in self._wanted}
+                )
                 waits = any(not place.first for place in self._places.values())
                 self._changed.notify_all()
             self._asked.wait(_WAITING_S if waits else _RENEW_S)

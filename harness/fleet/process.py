@@ -53,14 +53,21 @@ class Ended:
 
 
 def run_process(
-    case: Case, station: Station, file: Path, number: int, place: Place | None = None, extra: Sequence[str] = ()
+    case: Case,
+    station: Station,
+    file: Path,
+    number: int,
+    place: Place | None = None,
+    extra: Sequence[str] = (),
 ) -> Ended:
     """`file` is the artifact here; `extra` are further flags. Raises CaseFailed."""
     started_at = now()
     graph = Graph(case.artifact, station.transport.path(case.artifact, f"{case.artifact}.tflite"))
     argv = [*station.ready.argv, *arguments(case.protocol, graph.path), *extra]
     sensors = station.sensors(case.cpus)
-    completed = run_watched(station, argv, _timeout_s(case, station), (graph, file), case.cpus, sensors)
+    completed = run_watched(
+        station, argv, _timeout_s(case, station), (graph, file), case.cpus, sensors
+    )
     process = Process(
         number,
         started_at,
@@ -99,7 +106,9 @@ def run_watched(
 ) -> Completed:
     """`model` is sent where the device misses it, or has another under its name: once. Raises CaseFailed."""
     graph, file = model
-    turn = replace(station.turn, seconds=station.turn.seconds + file.stat().st_size // _SLOWEST_BYTES_PER_S)
+    turn = replace(
+        station.turn, seconds=station.turn.seconds + file.stat().st_size // _SLOWEST_BYTES_PER_S
+    )
     interval_s = _WATCH_POWER_S if power_sensors(sensors or ()) else WATCH_INTERVAL_S
     sources = None if sensors is None else [sensor.source for sensor in sensors]
     for _ in range(2):
@@ -119,7 +128,9 @@ def _send(station: Station, file: Path, sha256: str) -> None:
     transport = station.transport
     for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
         try:
-            transport.send(file, sha256, f"{sha256}.tflite", limit_bytes, keep=(station.ready.tool.sha256,))
+            transport.send(
+                file, sha256, f"{sha256}.tflite", limit_bytes, keep=(station.ready.tool.sha256,)
+            )
             return
         except CaseFailed as failure:
             if failure.reason is not Reason.NO_SPACE or limit_bytes == 0:
@@ -132,7 +143,9 @@ def idle_power(station: Station) -> float | None:
         return None
     sources = [sensor.source for sensor in sensors]
     idle = ["sleep", f"{_IDLE_S}"]
-    completed = station.transport.run(idle, _IDLE_TIMEOUT_S, None, (), station.turn, sources, _WATCH_POWER_S)
+    completed = station.transport.run(
+        idle, _IDLE_TIMEOUT_S, None, (), station.turn, sources, _WATCH_POWER_S
+    )
     return idle_power_uw(header(sensors) + completed.watch)
 
 
@@ -141,7 +154,9 @@ def read_run(case: Case, process: Process, before: Sequence[Run] = ()) -> Run:
     log = read(case.protocol, process.exit_code, process.stdout, process.stderr)
     seen = watched(process.watch, log.inference.count * log.inference.avg_us / 1e6)
     clocks = [run.watched.frequency_khz for run in before if run.watched.frequency_khz is not None]
-    return Run(process, log, seen, disturbance(seen, case.protocol.gates, max(clocks, default=None)))
+    return Run(
+        process, log, seen, disturbance(seen, case.protocol.gates, max(clocks, default=None))
+    )
 
 
 def read_runs(case: Case, processes: Sequence[Process]) -> list[Run]:
@@ -175,7 +190,9 @@ def measured(
     """A measurement of all of a case's runs. Raises CaseFailed where not all ran the artifact itself."""
     strange = {run.process.artifact_sha256 for run in runs} - {case.artifact}
     if strange:
-        raise CaseFailed(Reason.HASH_MISMATCH, f"{case.device} ran {strange.pop()[:12]}… instead; bench again.")
+        raise CaseFailed(
+            Reason.HASH_MISMATCH, f"{case.device} ran {strange.pop()[:12]}… instead; bench again."
+        )
     summary = summarise(case, runs, idle_uw, around)
     return Measurement(case, case.artifact, tuple(runs), summary, dict(facts), now())
 

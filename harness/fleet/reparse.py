@@ -57,7 +57,9 @@ def _again(kept: Kept, history: History) -> Reread:
     before_us = kept.summary["latency_us"] if kept.valid else None
     try:
         runs = read_runs(kept.case, kept.processes)
-        now = measured(kept.case, runs, kept.facts, kept.idle_uw, circumstances(kept.summary["quality"]))
+        now = measured(
+            kept.case, runs, kept.facts, kept.idle_uw, circumstances(kept.summary["quality"])
+        )
     except CaseFailed as failure:
         if kept.valid:
             history.withdraw(kept, failure)

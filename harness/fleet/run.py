@@ -69,7 +69,9 @@ def bench_fleet(
     events: SimpleQueue[FleetEvent] = SimpleQueue()
     stop = Event()
     with LeaseKeeper(stores.leases, stop) as keeper:
-        lanes = [Lane(device, registry, order, known, keeper, events.put, stop) for device in devices]
+        lanes = [
+            Lane(device, registry, order, known, keeper, events.put, stop) for device in devices
+        ]
         try:
             for lane in lanes:
                 lane.start()
@@ -92,7 +94,9 @@ def _store(event: FleetEvent, order: Order, stores: Stores) -> None:
             if order.force:
                 stores.cases.forget_pending(event.new)
             stores.devices.want({device.id: [(case.artifact, case.protocol) for case in event.new]})
-            stores.devices.unwant(device.id, [(case.artifact, case.protocol) for case in event.done])
+            stores.devices.unwant(
+                device.id, [(case.artifact, case.protocol) for case in event.done]
+            )
         case BatchBegan():
             stores.observations.begin_batch(event.batch)
         case BatchEnded():

@@ -29,7 +29,9 @@ class Task:
         return self.precision is Precision.BINARY
 
 
-def task_of(shape: tuple[int, int, int], classes: int, precision: Precision, recipe: Recipe) -> Task:
+def task_of(
+    shape: tuple[int, int, int], classes: int, precision: Precision, recipe: Recipe
+) -> Task:
     """The task that a recipe sets."""
     start = recipe.initializer
     return Task(

@@ -9,7 +9,15 @@ from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
 from harness.models.architecture import Task
-from harness.models.blocks import activation, convolution, dense, normalisation, pointwise, window, with_weights_of
+from harness.models.blocks import (
+    activation,
+    convolution,
+    dense,
+    normalisation,
+    pointwise,
+    window,
+    with_weights_of,
+)
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
@@ -45,7 +53,9 @@ class BinaryNet:
 
         return with_weights_of(trained, self._network(task, covering, pointwise))
 
-    def _network(self, task: Task, first: Callable[[Any], Any], linear: Callable[..., Any]) -> "Model":
+    def _network(
+        self, task: Task, first: Callable[[Any], Any], linear: Callable[..., Any]
+    ) -> "Model":
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")

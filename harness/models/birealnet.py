@@ -7,7 +7,14 @@ from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
 from harness.models.architecture import Task
-from harness.models.blocks import activation, classified, convolution, normalisation, pointwise, real
+from harness.models.blocks import (
+    activation,
+    classified,
+    convolution,
+    normalisation,
+    pointwise,
+    real,
+)
 
 if TYPE_CHECKING:
     from harness.models.keras import Model

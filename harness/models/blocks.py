@@ -34,7 +34,9 @@ def pointwise(task: Task, units: int, *, real_input: bool = False) -> Any:
     return convolution(task, units, 1, real_input=real_input)
 
 
-def convolution(task: Task, filters: int, size: int, *, strides: int = 1, real_input: bool = False) -> Any:
+def convolution(
+    task: Task, filters: int, size: int, *, strides: int = 1, real_input: bool = False
+) -> Any:
     """`size` x `size`; padded to the same size with ones where it is binary, for which alone LCE has fast kernels."""
     return _convolution(task, filters, (size, size), strides, "same", real_input)
 
@@ -49,7 +51,9 @@ def depthwise(task: Task, size: int, *, strides: int = 1) -> Any:
     from harness.models.keras import layers
 
     start = initializer(task.initializer)
-    return layers.DepthwiseConv2D(size, strides, padding="same", use_bias=False, depthwise_initializer=start)
+    return layers.DepthwiseConv2D(
+        size, strides, padding="same", use_bias=False, depthwise_initializer=start
+    )
 
 
 def blur(channels: int) -> Any:
@@ -58,7 +62,9 @@ def blur(channels: int) -> Any:
 
     kernel = np.outer([1, 2, 1], [1, 2, 1]) / 16
     weights = [np.broadcast_to(kernel[..., np.newaxis, np.newaxis], (3, 3, channels, 1))]
-    return layers.DepthwiseConv2D(3, 2, padding="same", use_bias=False, trainable=False, weights=weights)
+    return layers.DepthwiseConv2D(
+        3, 2, padding="same", use_bias=False, trainable=False, weights=weights
+    )
 
 
 def classified(task: Task, features: Any) -> Any:
@@ -110,10 +116,18 @@ def with_probabilities(model: "Model") -> "Model":
     return Model(model.inputs, layers.Softmax(name="probabilities")(model.output), name=model.name)
 
 
-def _convolution(task: Task, filters: int, size: tuple[int, int], strides: int, padding: str, real_input: bool) -> Any:
+def _convolution(
+    task: Task, filters: int, size: tuple[int, int], strides: int, padding: str, real_input: bool
+) -> Any:
     from harness.models.keras import larq, layers
 
-    shape = {"filters": filters, "kernel_size": size, "strides": strides, "padding": padding, "use_bias": False}
+    shape = {
+        "filters": filters,
+        "kernel_size": size,
+        "strides": strides,
+        "padding": padding,
+        "use_bias": False,
+    }
     if task.binary:
         pad_values = 0.0 if real_input else 1.0
         return larq.layers.QuantConv2D(**shape, pad_values=pad_values, **_binary(task, real_input))
@@ -130,7 +144,12 @@ def _binary(task: Task, real_input: bool) -> dict[str, Any]:
         kernel = larq.quantizers.NoOp(precision=1)
         return {**inputs, "kernel_quantizer": kernel, "kernel_initializer": _signs(start)}
     kernel = _dorefa() if task.kernel_quantizer == "dorefa" else task.kernel_quantizer
-    return {**inputs, "kernel_quantizer": kernel, "kernel_initializer": start, "kernel_constraint": "weight_clip"}
+    return {
+        **inputs,
+        "kernel_quantizer": kernel,
+        "kernel_initializer": start,
+        "kernel_constraint": "weight_clip",
+    }
 
 
 def _dorefa() -> Any:

@@ -7,7 +7,15 @@ from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
 from harness.models.architecture import Task
-from harness.models.blocks import activation, classified, convolution, depthwise, normalisation, pointwise, real
+from harness.models.blocks import (
+    activation,
+    classified,
+    convolution,
+    depthwise,
+    normalisation,
+    pointwise,
+    real,
+)
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
@@ -34,7 +42,9 @@ class Cnn:
         x = layers.ReLU()(normalisation()(convolution(real(task), self.filters, 3)(image)))
         for stage in range(self.stages):
             for block in range(self.blocks):
-                x = _separable(task, x, self.filters * 2**stage, strides=2 if stage > 0 and block == 0 else 1)
+                x = _separable(
+                    task, x, self.filters * 2**stage, strides=2 if stage > 0 and block == 0 else 1
+                )
         return Model(image, classified(task, x), name="cnn")
 
     def deployed_model(self, task: Task, trained: "Model") -> "Model":

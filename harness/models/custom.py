@@ -59,7 +59,10 @@ class Custom:
             message = f"The model {str(error).rstrip('.')}; {NOT_SHIPPED}."
             raise TrialFailed(Reason.BUG, message) from error
         if _named(reference, function) != self.name:
-            raise TrialFailed(Reason.BUG, f"The source of {self.name} has changed since it was planned; submit again.")
+            raise TrialFailed(
+                Reason.BUG,
+                f"The source of {self.name} has changed since it was planned; submit again.",
+            )
         return function
 
 
@@ -76,12 +79,16 @@ def identify(reference: str, parameters: Mapping[str, Any]) -> str:
     """
     settle_environment()  # the module may import TensorFlow
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # last: nothing that is installed is hidden by what happens to lie here
+        sys.path.append(
+            here
+        )  # last: nothing that is installed is hidden by what happens to lie here
     function = _function(reference, f"from {Path.cwd()}")
     try:
         inspect.signature(function).bind(None, **parameters)
     except TypeError as error:
-        raise RequestError(f"is {reference!r}, whose parameters are others: {first_line(error)}.") from error
+        raise RequestError(
+            f"is {reference!r}, whose parameters are others: {first_line(error)}."
+        ) from error
     return _named(reference, function)
 
 
@@ -90,7 +97,9 @@ def modules_of(trials: Iterable[Trial]) -> list[ModuleType]:
 
     Nothing is imported: they know where they lie, and are empty.
     """
-    modules = {trial.architecture.partition(":")[0] for trial in trials if is_custom(trial.architecture)}
+    modules = {
+        trial.architecture.partition(":")[0] for trial in trials if is_custom(trial.architecture)
+    }
     needed = {name.partition(".")[0] for module in modules for name in sources(module)}
     return [module_from_spec(spec) for top in sorted(needed) if (spec := own_spec(top))]
 
@@ -100,16 +109,22 @@ def _function(reference: str, where: str) -> Callable[..., Any]:
         found = pkgutil.resolve_name(reference)
     except (Exception, SystemExit) as error:  # whatever the user's module raises
         problem = f"{type(error).__name__}: {first_line(error)}"
-        raise RequestError(f"is {reference!r}, which can't be imported {where}: {problem}.") from error
+        raise RequestError(
+            f"is {reference!r}, which can't be imported {where}: {problem}."
+        ) from error
     if not inspect.isfunction(inspect.unwrap(found)):
-        raise RequestError(f"is {reference!r}, which is no function; name one that takes a task and its parameters.")
+        raise RequestError(
+            f"is {reference!r}, which is no function; name one that takes a task and its parameters."
+        )
     function: Callable[..., Any] = found
     return function
 
 
 def _named(reference: str, function: Callable[..., Any]) -> str:
     made = inspect.unwrap(function)
-    definition = Path(inspect.getsourcefile(made) or inspect.getfile(made))  # it may be of an installed package
+    definition = Path(
+        inspect.getsourcefile(made) or inspect.getfile(made)
+    )  # it may be of an installed package
     files = {**sources(reference.partition(":")[0]), made.__module__: definition}
     hashes = {name: sha256_of_file(file) for name, file in files.items()}
     return f"{reference}@{sha256_of(canonical_json(hashes).encode())[:_SHOWN_DIGITS]}"

@@ -44,7 +44,9 @@ class Lstm:
     def deployed_model(self, task: Task, trained: "Model") -> "Model":
         return with_weights_of(trained, self._network(task, pointwise, _unrolled))
 
-    def _network(self, task: Task, linear: Callable[..., Any], run: Callable[[Step, Any], Any]) -> "Model":
+    def _network(
+        self, task: Task, linear: Callable[..., Any], run: Callable[[Step, Any], Any]
+    ) -> "Model":
         from harness.models.keras import Model, layers
 
         height, width, channels = task.shape
@@ -56,11 +58,15 @@ class Lstm:
         return Model(image, classified(task, x), name="lstm")
 
 
-def _recurrence(task: Task, units: int, linear: Callable[..., Any], run: Callable[[Step, Any], Any]) -> Any:
+def _recurrence(
+    task: Task, units: int, linear: Callable[..., Any], run: Callable[[Step, Any], Any]
+) -> Any:
     """A layer: inputs of the gates (batch, rows, 1, 4 * units) → states (batch, rows, 1, units)."""
     from harness.models.keras import layers
 
-    length = units**0.5 if task.binary else 1.0  # of a filter; float weights start near 1, and learn theirs
+    length = (
+        units**0.5 if task.binary else 1.0
+    )  # of a filter; float weights start near 1, and learn theirs
 
     class Recurrence(layers.Layer):  # type: ignore[misc]  # Keras ships no types
         def __init__(self) -> None:

@@ -14,7 +14,9 @@ from traceback import walk_tb
 from types import FrameType
 
 _INSTALLED = {"site-packages", "dist-packages"}
-_STANDARD_LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+_STANDARD_LIBRARY = tuple(
+    Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")
+)
 
 
 def sources(module: str) -> dict[str, Path]:
@@ -56,7 +58,11 @@ def _is_in_own_file(frame: FrameType) -> bool:
 
 
 def _is_own(spec: ModuleSpec) -> bool:
-    places = [Path(place).resolve() for place in (spec.origin, *(spec.submodule_search_locations or ())) if place]
+    places = [
+        Path(place).resolve()
+        for place in (spec.origin, *(spec.submodule_search_locations or ()))
+        if place
+    ]
     return not any(_INSTALLED & set(place.parts) or _is_standard(place) for place in places)
 
 

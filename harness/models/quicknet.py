@@ -7,7 +7,15 @@ from annotated_types import Ge, Le, Lt, MultipleOf
 
 from harness.core.bench import STRICT
 from harness.models.architecture import Task
-from harness.models.blocks import blur, classified, convolution, depthwise, normalisation, pointwise, real
+from harness.models.blocks import (
+    blur,
+    classified,
+    convolution,
+    depthwise,
+    normalisation,
+    pointwise,
+    real,
+)
 
 if TYPE_CHECKING:
     from harness.models.keras import Model

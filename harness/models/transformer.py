@@ -51,7 +51,9 @@ class Transformer:
 
         def embedded(image: Any) -> Any:
             missing = [-size % self.patch for size in task.shape[:2]]
-            around = tuple((gap // 2, gap - gap // 2) for gap in missing)  # as a convolution's 'same' padding
+            around = tuple(
+                (gap // 2, gap - gap // 2) for gap in missing
+            )  # as a convolution's 'same' padding
             patches = tf.nn.space_to_depth(layers.ZeroPadding2D(around)(image), self.patch)
             return dense(real(task), self.units)(patches)
 
@@ -63,7 +65,9 @@ class Transformer:
 
         return with_weights_of(trained, self._network(task, embedded, pointwise))
 
-    def _network(self, task: Task, embedded: Callable[[Any], Any], linear: Callable[..., Any]) -> "Model":
+    def _network(
+        self, task: Task, embedded: Callable[[Any], Any], linear: Callable[..., Any]
+    ) -> "Model":
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
@@ -85,7 +89,11 @@ class Transformer:
         from harness.models.keras import tf
 
         parts = tf.split(projected * self.head_units**-0.25, 3 * self.heads, axis=-1)
-        queries, keys, values = parts[: self.heads], parts[self.heads : -self.heads], parts[-self.heads :]
+        queries, keys, values = (
+            parts[: self.heads],
+            parts[self.heads : -self.heads],
+            parts[-self.heads :],
+        )
         heads = zip(queries, keys, values, strict=True)
         return tf.concat([_attention(query, key, value) for query, key, value in heads], axis=-1)
 

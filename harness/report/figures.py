@@ -38,7 +38,10 @@ COSTS = {
         Axis("energy_uj", "energy of one inference", "J", 1e-6, si=True, log=True),
     )
 }
-_BOUNDS = {"latency_us": ("latency_low_us", "latency_high_us"), "energy_uj": ("energy_low_uj", "energy_high_uj")}
+_BOUNDS = {
+    "latency_us": ("latency_low_us", "latency_high_us"),
+    "energy_uj": ("energy_low_uj", "energy_high_uj"),
+}
 _NOTHING = {
     "latency_us": "Nothing with an accuracy has been measured here yet: `harness submit sweep FILE --bench` does.",
     "size_bytes": "Nothing with an accuracy has been measured here yet: `harness submit sweep FILE --bench` does.",
@@ -72,7 +75,12 @@ def panels(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     several = rows["dataset"].nunique(dropna=False) > 1
     groups = rows.groupby(["device", "dataset"], sort=True, dropna=False)
     return [
-        (f"{device}, {'own models' if pd.isna(dataset) else dataset}" if several else str(device), same)
+        (
+            f"{device}, {'own models' if pd.isna(dataset) else dataset}"
+            if several
+            else str(device),
+            same,
+        )
         for (device, dataset), same in groups
     ]
 
@@ -81,7 +89,11 @@ def variants(rows: pd.DataFrame) -> Any:
     """A name for each row: the settings that tell these rows apart. Each artifact is named once, however many rows."""
     key = rows["artifact"] + rows["trial"].fillna("")
     first = ~key.duplicated()
-    names = labels(records(rows[first], ("model", "parameters", "recipe", "seed", "dataset", "file", "artifact")))
+    names = labels(
+        records(
+            rows[first], ("model", "parameters", "recipe", "seed", "dataset", "file", "artifact")
+        )
+    )
     return key.map(dict(zip(key[first], names, strict=True)))
 
 
@@ -96,7 +108,9 @@ def _front_line(panel: pd.DataFrame, cost: Axis) -> go.Scatter:
     costs, gains = cost.values(panel), ACCURACY.values(panel)
     on = front(costs, gains)
     line = {"shape": "hv", "color": GREY, "width": 1.5, "dash": "dash"}
-    return go.Scatter(x=costs[on], y=gains[on], mode="lines", line=line, name="Pareto front", hoverinfo="skip")
+    return go.Scatter(
+        x=costs[on], y=gains[on], mode="lines", line=line, name="Pareto front", hoverinfo="skip"
+    )
 
 
 def _points(panel: pd.DataFrame, cost: Axis, of_all: int) -> Iterator[Any]:
@@ -125,7 +139,13 @@ def _interval(rows: pd.DataFrame, cost: Axis) -> dict[str, Any] | None:
         return None
     low, high = (floats(rows, column) * cost.scale for column in _BOUNDS[cost.column])
     middle = cost.values(rows)
-    return {"type": "data", "symmetric": False, "array": high - middle, "arrayminus": middle - low, "thickness": 1}
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": high - middle,
+        "arrayminus": middle - low,
+        "thickness": 1,
+    }
 
 
 def _reached(rows: pd.DataFrame, cost: Axis) -> Any:
@@ -190,11 +210,18 @@ def binary_against_float(pairs: pd.DataFrame) -> go.Figure:
 
 def _speed_ups(pairs: pd.DataFrame, verdict: str, of_all: int) -> Any:
     look = _VERDICTS[verdict]
-    times, least, most = (1 / floats(pairs, column) for column in ("ratio", "ratio_high", "ratio_low"))
+    times, least, most = (
+        1 / floats(pairs, column) for column in ("ratio", "ratio_high", "ratio_low")
+    )
     return scatter(of_all)(
         x=_TWIN.values(pairs),
         y=times,
-        error_y={"type": "data", "symmetric": False, "array": most - times, "arrayminus": times - least},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": most - times,
+            "arrayminus": times - least,
+        },
         mode="markers",
         marker={"color": look.color, "size": 10, "symbol": look.symbol},
         name=f"binary is {verdict}" if verdict in ("faster", "slower") else verdict,
@@ -233,7 +260,12 @@ def smaller_for_points(pairs: pd.DataFrame) -> go.Figure:
         scatter(len(known))(
             x=1 / floats(known, "size_ratio"),
             y=points,
-            error_y={"type": "data", "symmetric": False, "array": high - points, "arrayminus": points - low},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": high - points,
+                "arrayminus": points - low,
+            },
             mode="markers",
             marker={"color": BLUE, "size": 10, "symbol": "circle"},
             text=[_told(row) for row in known.to_dict("records")],
@@ -259,7 +291,9 @@ def training_curves(curves: pd.DataFrame, measure: str = "accuracy") -> go.Figur
     Accuracy is that on the held-out images; of trials that have none, on their training images.
     """
     if curves.empty:
-        return sentence("No epoch has ended yet: `harness submit sweep FILE` trains, `harness status` tells how far.")
+        return sentence(
+            "No epoch has ended yet: `harness submit sweep FILE` trains, `harness status` tells how far."
+        )
     accuracy = 100 * curves["validation_accuracy"].fillna(curves["accuracy"])
     known = curves.assign(value=accuracy if measure == "accuracy" else curves["loss"])
     sweeps = list(known.groupby("sweep", sort=True))

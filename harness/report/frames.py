@@ -39,7 +39,9 @@ _KINDS = {
 }
 _NUMBERS = {
     "Int64": re.compile(r".*_(bytes|macs|runs)|measurement_id|seed|params|threads|runs"),
-    "float64": re.compile(r".*_(us|uj|uw|c|khz|s|ratio|low|high|difference|change)|ratio|p|accuracy|agreement"),
+    "float64": re.compile(
+        r".*_(us|uj|uw|c|khz|s|ratio|low|high|difference|change)|ratio|p|accuracy|agreement"
+    ),
 }
 
 
@@ -112,7 +114,9 @@ def twins_among(reader: "Engine", rows: pd.DataFrame) -> pd.DataFrame:
     once = held[held["artifact"] == newest[held.index]]
     told = once.assign(measured_at=[at.isoformat() for at in once["measured_at"]])
     try:
-        return of_comparisons(comparisons(reader, records(told, list(told.columns)), "float32", "binary"))
+        return of_comparisons(
+            comparisons(reader, records(told, list(told.columns)), "float32", "binary")
+        )
     except RequestError:  # nothing was measured so
         return pd.DataFrame()
 
@@ -187,7 +191,11 @@ def _kind_of(name: str) -> str:
 
 
 def _compared(one: Comparison, label: str) -> dict[str, Any]:
-    old, new, accuracy = one.pair.baseline, one.pair.candidate, one.accuracy or Estimate(float("nan"))
+    old, new, accuracy = (
+        one.pair.baseline,
+        one.pair.candidate,
+        one.accuracy or Estimate(float("nan")),
+    )
     return {
         **{name: new[name] for name in ("device", "threads")},
         "variant": label,

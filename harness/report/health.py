@@ -60,7 +60,12 @@ def coverage(troubles: pd.DataFrame, measured: pd.DataFrame) -> go.Figure:
     pairs = ["device", "artifact"]
     both = measured[pairs].drop_duplicates().merge(troubles[pairs], how="left", indicator="found")
     good = both[both["found"] == "left_only"]
-    states = pd.concat([good.assign(state="measured"), troubles.assign(state=troubles["state"].str.split(":").str[0])])
+    states = pd.concat(
+        [
+            good.assign(state="measured"),
+            troubles.assign(state=troubles["state"].str.split(":").str[0]),
+        ]
+    )
     if states.empty:
         return sentence(_UNBENCHED)
     table = states.groupby(["device", "state"]).size().unstack(fill_value=0)
@@ -106,7 +111,9 @@ def canary_trend(canaries: pd.DataFrame) -> go.Figure:
     if known.empty:
         return sentence(_NO_CANARY)
     figure = _canary_panels(known, "measured_at")
-    return figure.update_xaxes(_around(known["measured_at"], _MINUTES), title_text="measured at (UTC)")
+    return figure.update_xaxes(
+        _around(known["measured_at"], _MINUTES), title_text="measured at (UTC)"
+    )
 
 
 def temperature_against_latency(canaries: pd.DataFrame) -> go.Figure:
@@ -116,7 +123,9 @@ def temperature_against_latency(canaries: pd.DataFrame) -> go.Figure:
         return sentence(_NO_CANARY)
     known = timed[timed["temperature_c"].notna()]
     if known.empty:
-        return sentence("These devices tell no temperature: `harness devices facts ID` shows the sensors found.")
+        return sentence(
+            "These devices tell no temperature: `harness devices facts ID` shows the sensors found."
+        )
     return _canary_panels(known, "temperature_c").update_xaxes(title_text="temperature (°C)")
 
 
@@ -125,7 +134,9 @@ def _canary_panels(known: pd.DataFrame, against: str) -> go.Figure:
     figure = grid([name for name, _ in panels])
     for index, (_, panel) in enumerate(panels):
         for name, look in _MOMENTS.items():
-            figure.add_trace(_canaries(panel, name, look, against, len(known)), **place(figure, index))
+            figure.add_trace(
+                _canaries(panel, name, look, against, len(known)), **place(figure, index)
+            )
     share = 100 * CANARY_CHANGE
     figure.add_hrect(y0=-share, y1=share, fillcolor=GREY, opacity=0.15, line_width=0)
     figure.update_yaxes(title_text="canary against its median (%)")
@@ -143,7 +154,10 @@ def _canaries(panel: pd.DataFrame, name: str, look: Look, against: str, of_all: 
         marker={
             "color": look.color,
             "size": 8,
-            "symbol": [f"{look.symbol}-open" if disturbed else look.symbol for disturbed in same["disturbed"]],
+            "symbol": [
+                f"{look.symbol}-open" if disturbed else look.symbol
+                for disturbed in same["disturbed"]
+            ],
         },
         text=[
             f"{latency:.4g} µs, {warm if pd.notna(warm) else 'unknown'} °C {safe(disturbed)}"
@@ -180,7 +194,9 @@ def noise(rows: pd.DataFrame) -> go.Figure:
             marker_color=BLUE,
         )
     )
-    return once(figure.update_xaxes(title_text="95 % interval<br>(% of the median)", rangemode="tozero"))
+    return once(
+        figure.update_xaxes(title_text="95 % interval<br>(% of the median)", rangemode="tozero")
+    )
 
 
 def anatomy(profile: pd.DataFrame, rows: pd.DataFrame) -> go.Figure:
@@ -189,16 +205,24 @@ def anatomy(profile: pd.DataFrame, rows: pd.DataFrame) -> go.Figure:
     `rows` are the `results` that name the artifacts.
     """
     if profile.empty:
-        return sentence("No operator has been timed yet: `harness bench --sweep NAME --profile` notes them.")
-    known = dict(zip(rows["artifact"], variants(rows) + " " + rows["precision"].fillna(""), strict=True))
+        return sentence(
+            "No operator has been timed yet: `harness bench --sweep NAME --profile` notes them."
+        )
+    known = dict(
+        zip(rows["artifact"], variants(rows) + " " + rows["precision"].fillna(""), strict=True)
+    )
     named = profile["artifact"].map(known).fillna(profile["artifact"].str[:12])
     threads = profile["threads"].map(lambda count: "" if count == 1 else f", {count} threads")
-    bars = profile.assign(bar=profile["artifact"] + threads, name=named + threads, share=100 * profile["time_share"])
+    bars = profile.assign(
+        bar=profile["artifact"] + threads, name=named + threads, share=100 * profile["time_share"]
+    )
     panels = list(bars.groupby("device", sort=True))
     most = max(panel["bar"].nunique() for _, panel in panels)
     figure = grid([name for name, _ in panels], columns=1, row_px=_ROW_PX * most + 60)
     for index, (_, panel) in enumerate(panels):
-        table = panel.pivot_table("share", ["name", "bar"], "role", "sum", fill_value=0).droplevel("name")
+        table = panel.pivot_table("share", ["name", "bar"], "role", "sum", fill_value=0).droplevel(
+            "name"
+        )
         for trace in _bars(table[[role for role in _ROLES if role in table]], _ROLES, " %"):
             figure.add_trace(trace, **place(figure, index))
     once_each = bars.drop_duplicates("bar")
@@ -215,7 +239,11 @@ def _bars(table: pd.DataFrame, looks: dict[str, tuple[str, str]], unit: str) -> 
             orientation="h",
             marker={
                 "color": looks[part][0],
-                "pattern": {"shape": looks[part][1], "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.6)"},
+                "pattern": {
+                    "shape": looks[part][1],
+                    "fillmode": "overlay",
+                    "fgcolor": "rgba(255,255,255,0.6)",
+                },
             },
             hovertemplate=f"%{{y}}: {part} %{{x:.4~g}}{unit}<extra></extra>",
         )

@@ -25,13 +25,19 @@ def submit_command(row: Row) -> str | None:
     recipe = json.loads(row["recipe"])
     settings = {
         "model": {"name": row["model"], **json.loads(row["parameters"])},
-        "train": {key: value for key, value in recipe.items() if key == "epochs" or value != _USUAL.get(key)},
+        "train": {
+            key: value
+            for key, value in recipe.items()
+            if key == "epochs" or value != _USUAL.get(key)
+        },
         "precision": [row["precision"]],
         "seeds": [row["seed"]],
         "search": {},
         **({"dataset": row["dataset"]} if row["dataset"] in DATASETS else {}),
     }
-    said = (word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}"))
+    said = (
+        word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")
+    )
     return shlex.join(["harness", "submit", "sweep", f"jobs/{row['sweep']}.yaml", *said])
 
 
@@ -47,12 +53,20 @@ def protocol_words(settings: Mapping[str, Any]) -> str:
     """A protocol as `--protocol` takes it: `quick`, or `standard,processes=20,gates.max_temperature_c=45`."""
     base = settings["name"] if settings["name"] in PROTOCOLS else "standard"
     usual = plain(PROTOCOLS[base])
-    told = {key: value for key, value in settings.items() if value != usual[key] and key not in ("name", "threads")}
+    told = {
+        key: value
+        for key, value in settings.items()
+        if value != usual[key] and key not in ("name", "threads")
+    }
     gates = told.pop("gates", usual["gates"])
     words = [f"{key}={_word(value)}" for key, value in told.items()]
     if gates is None:
         return ",".join([base, *words, "gates=off"])
-    stricter = [f"gates.{key}={_word(value)}" for key, value in gates.items() if value != usual["gates"][key]]
+    stricter = [
+        f"gates.{key}={_word(value)}"
+        for key, value in gates.items()
+        if value != usual["gates"][key]
+    ]
     return ",".join([base, *words, *stricter])
 
 

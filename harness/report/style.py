@@ -15,7 +15,14 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 # Okabe and Ito, "Color Universal Design" (2008), without yellow, which a white page swallows.
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
 GREY = "#7A7A7A"  # of equal contrast, 4.3 to 1, on white and on a notebook's dark #111111
 _FAINT = "rgba(128, 128, 128, 0.25)"
 MOST_SVG_POINTS = 2_000
@@ -56,7 +63,10 @@ class Axis:
     log: bool = False
 
     def settings(self) -> dict[str, Any]:
-        return {"title": {"text": f"{self.title} ({self.unit})"}, "type": "log" if self.log else "linear"}
+        return {
+            "title": {"text": f"{self.title} ({self.unit})"},
+            "type": "log" if self.log else "linear",
+        }
 
     def around(self, values: Any) -> dict[str, Any]:
         """Range and ticks of a log axis with these values, of which one or more are above 0.
@@ -67,11 +77,18 @@ class Axis:
         room = max(_LEAST_ROOM, ROOM * float(np.ptp(powers)))
         low, high = float(powers.min()) - room, float(powers.max()) + room
         marks = _marks(10.0**low, 10.0**high)
-        return {"range": [low, high], "tickvals": marks, "ticktext": [self._mark(mark) for mark in marks]}
+        return {
+            "range": [low, high],
+            "tickvals": marks,
+            "ticktext": [self._mark(mark) for mark in marks],
+        }
 
     def _mark(self, value: float) -> str:
         """12 ms, 1.5 kB, 0.3 ×."""
-        prefix, step = next(((name, size) for name, size in _PREFIXES if self.si and value >= 0.9999 * size), ("", 1.0))
+        prefix, step = next(
+            ((name, size) for name, size in _PREFIXES if self.si and value >= 0.9999 * size),
+            ("", 1.0),
+        )
         return f"{value / step:.3g} {prefix}{self.unit}"
 
     def values(self, rows: pd.DataFrame) -> Any:
@@ -82,14 +99,19 @@ def _marks(low: float, high: float) -> list[float]:
     """Of the rows of round numbers that do not crowd a log axis from `low` to `high`, the one with the most."""
     apart = (high / low) ** _APART
     rows = ([mark for mark in row if low <= mark <= high] for row in _round_numbers(low, high))
-    return max((row for row in rows if all(next_ >= mark * apart for mark, next_ in pairwise(row))), key=len)
+    return max(
+        (row for row in rows if all(next_ >= mark * apart for mark, next_ in pairwise(row))),
+        key=len,
+    )
 
 
 def _round_numbers(low: float, high: float) -> Iterator[list[float]]:
     """Every power of ten, every second one, …; their multiples; and steps of one size, for a short axis."""
     powers = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
     yield from (powers[::every] for every in range(1, len(powers) + 1))
-    yield from ([digit * power for power in powers for digit in digits] for digits in ((1, 3), (1, 2, 5)))
+    yield from (
+        [digit * power for power in powers for digit in digits] for digits in ((1, 3), (1, 2, 5))
+    )
     for step in (digit * 10.0 ** (floor(log10(high - low)) - 1) for digit in (1, 2, 5, 10, 20, 50)):
         yield [step * count for count in range(ceil(low / step), floor(high / step) + 1)]
 
@@ -114,7 +136,10 @@ def names(keys: Iterable[str], texts: Iterable[str]) -> dict[str, Any]:
 
     Two keys stay apart even where their texts are shortened to the same.
     """
-    labels = ["<br>".join(escape(line, quote=False) for line in _two_lines(_shortened(text))) for text in texts]
+    labels = [
+        "<br>".join(escape(line, quote=False) for line in _two_lines(_shortened(text)))
+        for text in texts
+    ]
     return {"type": "category", "autorange": "reversed", "tickvals": list(keys), "ticktext": labels}
 
 
@@ -146,7 +171,8 @@ def grid(titles: Sequence[str], columns: int = 3, row_px: int = _PANEL_PX) -> go
         down,
         across,
         specs=[
-            [{} if row * across + column < len(titles) else None for column in range(across)] for row in range(down)
+            [{} if row * across + column < len(titles) else None for column in range(across)]
+            for row in range(down)
         ],
         subplot_titles=[safe(title) for title in titles],
         horizontal_spacing=0.24 / across,
@@ -184,7 +210,11 @@ def legend(figure: go.Figure, looks: Mapping[str, Look]) -> go.Figure:
     figure.update_traces(showlegend=False, selector=lambda trace: trace.name in looks)
     for name in (name for name in looks if name in names):
         marker = {"color": looks[name].color, "symbol": looks[name].symbol, "size": 9}
-        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, legendgroup=name))
+        figure.add_trace(
+            go.Scatter(
+                x=[None], y=[None], mode="markers", marker=marker, name=name, legendgroup=name
+            )
+        )
     return figure
 
 
@@ -200,6 +230,13 @@ def _plain(figure: go.Figure, height: int, width: int | None = None) -> go.Figur
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": GREY, "size": 12, "family": "system-ui, sans-serif"},
         margin={"l": 10, "r": 10, "t": _LEGEND_PX, "b": 10},
-        legend={"orientation": "h", "x": 0, "xref": "container", "y": 1, "yref": "container", "yanchor": "top"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xref": "container",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+        },
         hoverlabel={"align": "left"},
     )

@@ -18,7 +18,12 @@ def labels(rows: Sequence[Row]) -> list[str]:
 def _label(row: Row, settings: Mapping[str, Any], telling: Sequence[str]) -> str:
     if row["model"] is None:
         return str(row["file"] or row["artifact"][:12])
-    return " ".join([row["model"], *(f"{name}={_short(settings[name])}" for name in telling if name in settings)])
+    return " ".join(
+        [
+            row["model"],
+            *(f"{name}={_short(settings[name])}" for name in telling if name in settings),
+        ]
+    )
 
 
 def _settings(row: Row) -> dict[str, Any]:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 HEAD = "0005"  # the newest migration; a test holds this against db/migrations
 _BUSY_MS = 60_000
-_READ_CACHE_KB = 200_000  # at most: a question that looks at all of a million runs reads every page once
+_READ_CACHE_KB = (
+    200_000  # at most: a question that looks at all of a million runs reads every page once
+)
 _BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"
 _POSTGRES_LOCK = 0x6E6E62  # any number, the same in every process
@@ -75,13 +77,19 @@ def _parsed(url: str) -> URL:
         if parsed.get_backend_name() not in _BACKENDS or (
             parsed.get_backend_name() == "sqlite" and not parsed.database
         ):
-            raise WorkspaceError("HARNESS_DATABASE_URL: has to name a SQLite file or a PostgreSQL database.")
+            raise WorkspaceError(
+                "HARNESS_DATABASE_URL: has to name a SQLite file or a PostgreSQL database."
+            )
         parsed.get_dialect().import_dbapi()
     except (ArgumentError, ValueError) as error:
-        raise WorkspaceError("HARNESS_DATABASE_URL: is no URL of a SQLite file or a PostgreSQL database.") from error
+        raise WorkspaceError(
+            "HARNESS_DATABASE_URL: is no URL of a SQLite file or a PostgreSQL database."
+        ) from error
     except ModuleNotFoundError as error:
         hint = "for PostgreSQL: pip install 'bnn-harness[postgres]' and postgresql+psycopg://…"
-        raise WorkspaceError(f"HARNESS_DATABASE_URL needs {error.name}, which is not installed; {hint}") from error
+        raise WorkspaceError(
+            f"HARNESS_DATABASE_URL needs {error.name}, which is not installed; {hint}"
+        ) from error
     return parsed
 
 
@@ -89,12 +97,19 @@ def _settle_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
+        for pragma in (
+            f"busy_timeout={_BUSY_MS}",
+            "journal_mode=WAL",
+            "foreign_keys=ON",
+            "synchronous=NORMAL",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITING) else "BEGIN")
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITING) else "BEGIN"
+        )
 
 
 @contextmanager
@@ -121,7 +136,9 @@ def _refused(database: str, words: str) -> HarnessError | None:
             "and run this again; what is stored is kept."
         )
     if any(sign in words for sign in ("permission denied", "readonly database")):
-        return WorkspaceError(f"The database {database} can be read and not written here: ask whoever owns it.")
+        return WorkspaceError(
+            f"The database {database} can be read and not written here: ask whoever owns it."
+        )
     return None
 
 
@@ -139,7 +156,9 @@ def _upgrade(engine: Engine, migrations: Path) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]  # newest first
+    known = [
+        script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
+    ]  # newest first
     current = _revision(engine)
     if current is not None and current not in known:
         raise WorkspaceError(
@@ -156,7 +175,9 @@ def _migrate(engine: Engine, config: "Config", migrations: Path) -> None:
 
     views = sorted(migrations.with_name("views").glob("*.sql"))
     with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":  # another process may be at it; the second one finds nothing to do
+        if (
+            connection.dialect.name == "postgresql"
+        ):  # another process may be at it; the second one finds nothing to do
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})")
         config.attributes["connection"] = connection
         _drop_views(connection, views)
@@ -178,7 +199,10 @@ def _keep_copy(engine: Engine, revision: str) -> None:
     if engine.dialect.name != "sqlite" or not (file := engine.url.database):
         return
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(f"{file}.{revision}.{stamp}.bak")) as copy:
+    with (
+        closing(sqlite3.connect(file)) as source,
+        closing(sqlite3.connect(f"{file}.{revision}.{stamp}.bak")) as copy,
+    ):
         source.backup(copy)
 
 
@@ -198,7 +222,9 @@ def shown(url: str) -> str:
     """A SQLite file's path, or another database's URL without its password."""
     parsed = make_url(url)
     return (
-        str(parsed.database) if parsed.get_backend_name() == "sqlite" else parsed.render_as_string(hide_password=True)
+        str(parsed.database)
+        if parsed.get_backend_name() == "sqlite"
+        else parsed.render_as_string(hide_password=True)
     )
 
 
@@ -249,7 +275,12 @@ def _read_only_sqlite(file: Path) -> sqlite3.Connection:
 
 def _only_reading(action: int, first: Any, second: Any, *_rest: Any) -> int:
     """Refuses everything but reading: ATTACH and PRAGMA could undo or go around the rest."""
-    reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+    reading = (
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+    )
     if action == sqlite3.SQLITE_PRAGMA:
         harmless = first in ("table_info", "table_list", "index_list", "foreign_key_list") or (
             first == "read_uncommitted" and second is None

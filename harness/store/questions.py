@@ -52,7 +52,9 @@ class Parameter:
         try:
             return value if value == self.default else read(value)
         except ValueError as error:
-            raise RequestError(f"--param {name}={value}: has to be {words}: {self.meaning}.") from error
+            raise RequestError(
+                f"--param {name}={value}: has to be {words}: {self.meaning}."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,13 @@ class NamedQuery:
         for name in given:
             if name not in self.parameters:
                 known = ", ".join(self.parameters) or "none"
-                raise RequestError(f"--param {name}: the query {self.name} has no such parameter; it has: {known}.")
-        return {name: one.read(name, given.get(name, one.default)) for name, one in self.parameters.items()}
+                raise RequestError(
+                    f"--param {name}: the query {self.name} has no such parameter; it has: {known}."
+                )
+        return {
+            name: one.read(name, given.get(name, one.default))
+            for name, one in self.parameters.items()
+        }
 
 
 def named_queries() -> dict[str, NamedQuery]:
@@ -80,7 +87,11 @@ def named_queries() -> dict[str, NamedQuery]:
 def _named(file: Path) -> NamedQuery:
     lines = file.read_text().splitlines()
     found = (_PARAMETER.fullmatch(line) for line in lines)
-    parameters = {one["name"]: Parameter(one["kind"], _literal(one["default"]), one["meaning"]) for one in found if one}
+    parameters = {
+        one["name"]: Parameter(one["kind"], _literal(one["default"]), one["meaning"])
+        for one in found
+        if one
+    }
     sql = "\n".join(line for line in lines if not line.startswith("--"))
     return NamedQuery(file.stem, lines[0].removeprefix("--").strip(), parameters, sql)
 

@@ -53,7 +53,9 @@ class Limits:
 UNLIMITED = Limits()
 
 
-def ask(engine: Engine, sql: str, values: Mapping[str, Value] | None = None, limits: Limits = UNLIMITED) -> Rows:
+def ask(
+    engine: Engine, sql: str, values: Mapping[str, Value] | None = None, limits: Limits = UNLIMITED
+) -> Rows:
     """`values` are those of a named query's parameters; SQL of a person has none, and its colons are its own.
 
     Raises RequestError where the database refuses the SQL, would have to write, or takes longer than it may.
@@ -65,9 +67,13 @@ def ask(engine: Engine, sql: str, values: Mapping[str, Value] | None = None, lim
     except DBAPIError as error:
         raise _told(error, limits) from error
     except StatementError as error:  # before the database was asked: a value is missing
-        raise RequestError(f"This SQL can't be asked so: {first_line(error.orig or error)}.") from error
+        raise RequestError(
+            f"This SQL can't be asked so: {first_line(error.orig or error)}."
+        ) from error
     except ResourceClosedError as error:
-        raise RequestError("This SQL answers no rows; queries are read-only, give a SELECT.") from error
+        raise RequestError(
+            "This SQL answers no rows; queries are read-only, give a SELECT."
+        ) from error
 
 
 _NAMED = {
@@ -85,7 +91,9 @@ def check_known(engine: Engine, values: Mapping[str, Value]) -> None:
         if values[name] and values[name] not in known:
             near = get_close_matches(str(values[name]), known, n=1)
             hint = f"did you mean {near[0]}?" if near else "`harness status` tells what there is."
-            raise RequestError(f"--param {name}={values[name]}: there is no {name} of that name; {hint}")
+            raise RequestError(
+                f"--param {name}={values[name]}: there is no {name} of that name; {hint}"
+            )
 
 
 def _within(connection: Connection, seconds: float) -> None:
@@ -121,7 +129,9 @@ def _read(result: CursorResult[Any], limits: Limits) -> Rows:
 
 
 def _too_long(limits: Limits) -> RequestError:
-    return RequestError(f"This takes longer than {limits.seconds:g} s: ask for less, or give it more with --timeout.")
+    return RequestError(
+        f"This takes longer than {limits.seconds:g} s: ask for less, or give it more with --timeout."
+    )
 
 
 def _told(error: DBAPIError, limits: Limits) -> WorkspaceError | RequestError:
@@ -129,19 +139,28 @@ def _told(error: DBAPIError, limits: Limits) -> WorkspaceError | RequestError:
     if any(sign in words for sign in _OUT_OF_TIME):
         return _too_long(limits)
     if error.statement is None:
-        return WorkspaceError(f"The database can't be reached: {words}; check HARNESS_DATABASE_URL.")
+        return WorkspaceError(
+            f"The database can't be reached: {words}; check HARNESS_DATABASE_URL."
+        )
     return RequestError(f"The database refuses this SQL: {words}.{_hint(error)}")
 
 
 def _apart(names: list[str]) -> tuple[str, ...]:
     """Of columns with one name, as a join of tables has them, the later ones get a number."""
     return tuple(
-        f"{name}_{names[:at].count(name) + 1}" if name in names[:at] else name for at, name in enumerate(names)
+        f"{name}_{names[:at].count(name) + 1}" if name in names[:at] else name
+        for at, name in enumerate(names)
     )
 
 
 _OUT_OF_TIME = ("interrupted", "statement timeout")
-_WRITING_REFUSED = ("readonly", "not authorized", "authorization denied", "read-only", "syntax error")
+_WRITING_REFUSED = (
+    "readonly",
+    "not authorized",
+    "authorization denied",
+    "read-only",
+    "syntax error",
+)
 _UNKNOWN_NAME = ("no such", "does not exist")
 
 
@@ -156,7 +175,9 @@ def _hint(error: DBAPIError) -> str:
 
 def results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Rows of the view `results`, of those artifacts where given; a trial of several sweeps stands in it once."""
-    rows = ask(engine, "SELECT * FROM results ORDER BY device, threads, size_bytes, artifact, sweep").records()
+    rows = ask(
+        engine, "SELECT * FROM results ORDER BY device, threads, size_bytes, artifact, sweep"
+    ).records()
     wanted = set(artifacts) if artifacts is not None else None
     once = {(row["case_id"], row["trial"]): row for row in reversed(rows)}
     return [row for row in reversed(once.values()) if wanted is None or row["artifact"] in wanted]
@@ -164,7 +185,9 @@ def results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict
 
 def evidence(engine: Engine, measured: Collection[int]) -> dict[int, Evidence]:
     """What stands behind those measurements, by their `measurement_id`."""
-    about = select(measurements.c.id, measurements.c.runs, measurements.c.facts, measurements.c.harness_version)
+    about = select(
+        measurements.c.id, measurements.c.runs, measurements.c.facts, measurements.c.harness_version
+    )
     made = (
         select(runs.c.measurement_id, runs.c.batch, runs.c.block, runs.c.avg_us, runs.c.disturbed)
         .where(runs.c.measurement_id.in_(measured))
@@ -183,7 +206,11 @@ def _evidence(measurement: RowMapping, made: Sequence[RowMapping]) -> Evidence:
     counted = undisturbed if len(undisturbed) >= measurement["runs"] else made
     return Evidence(
         averages_us=tuple(run["avg_us"] for run in counted),
-        by_block={(run["batch"], run["block"]): run["avg_us"] for run in counted if run["batch"] is not None},
+        by_block={
+            (run["batch"], run["block"]): run["avg_us"]
+            for run in counted
+            if run["batch"] is not None
+        },
         facts=json.loads(measurement["facts"]),
         harness_version=measurement["harness_version"],
     )
@@ -191,8 +218,11 @@ def _evidence(measurement: RowMapping, made: Sequence[RowMapping]) -> Evidence:
 
 def correct_images(engine: Engine, wanted: Collection[str]) -> Mapping[tuple[str, str], bytes]:
     """Of those artifacts, `Artifact.correct` by trial and artifact, where it is known."""
-    query = select(trial_artifacts.c.trial_id, trial_artifacts.c.artifact, trial_artifacts.c.correct_zstd).where(
-        trial_artifacts.c.artifact.in_(wanted), trial_artifacts.c.correct_zstd.is_not(None)
-    )
+    query = select(
+        trial_artifacts.c.trial_id, trial_artifacts.c.artifact, trial_artifacts.c.correct_zstd
+    ).where(trial_artifacts.c.artifact.in_(wanted), trial_artifacts.c.correct_zstd.is_not(None))
     with engine.connect() as connection:
-        return {(trial, sha256): zstandard.decompress(blob) for trial, sha256, blob in connection.execute(query)}
+        return {
+            (trial, sha256): zstandard.decompress(blob)
+            for trial, sha256, blob in connection.execute(query)
+        }

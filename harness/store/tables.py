@@ -55,7 +55,10 @@ trials = Table(
     Column("params", BigInteger),
     Column("node", String(200)),
     Column("versions", Text),
-    *(Column(part, Float) for part in ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s")),
+    *(
+        Column(part, Float)
+        for part in ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s")
+    ),
     Column("submitted_at", String(32), nullable=False),
     Column("finished_at", String(32)),
 )
@@ -108,7 +111,9 @@ trial_artifacts = Table(
     Column("artifact", ForeignKey("artifacts.sha256"), primary_key=True, index=True),
     Column("accuracy", Float, nullable=False),
     Column("agreement", Float, nullable=False),
-    Column("correct_zstd", LargeBinary),  # a bit for each test image, in their order: whether its class was right
+    Column(
+        "correct_zstd", LargeBinary
+    ),  # a bit for each test image, in their order: whether its class was right
     Column("created_at", String(32), nullable=False),
 )
 
@@ -164,7 +169,10 @@ runs = Table(
     Column("exit_code", Integer, nullable=False),
     Column("count", Integer, nullable=False),
     *(Column(name, Float, nullable=False) for name in ("first_us", "min_us", "max_us", "avg_us")),
-    *(Column(name, Float) for name in ("std_us", "p5_us", "median_us", "p95_us", "init_us", "warmup_avg_us")),
+    *(
+        Column(name, Float)
+        for name in ("std_us", "p5_us", "median_us", "p95_us", "init_us", "warmup_avg_us")
+    ),
     *(Column(name, BigInteger) for name in ("peak_memory_bytes", "resident_memory_bytes")),
     *_place(),
     *(Column(name, Float) for name in ("temperature_c", "frequency_khz", "busy", "power_uw")),
@@ -173,7 +181,9 @@ runs = Table(
     Column("stdout_zstd", LargeBinary, nullable=False),
     Column("stderr_zstd", LargeBinary, nullable=False),
     Column("watch_zstd", LargeBinary),
-    Index("ix_runs_spread", "measurement_id", "disturbed", "avg_us"),  # a million runs are over 300 MB
+    Index(
+        "ix_runs_spread", "measurement_id", "disturbed", "avg_us"
+    ),  # a million runs are over 300 MB
 )
 
 # Processes of cases that have not ended: a killed bench goes on after them, and what could not be read is kept.
@@ -268,7 +278,9 @@ operators = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("type", String(200), nullable=False),
     Column("name", Text, nullable=False),
-    Column("role", String(32), nullable=False),  # binary convolution, quantise/dequantise, float layer or other
+    Column(
+        "role", String(32), nullable=False
+    ),  # binary convolution, quantise/dequantise, float layer or other
     Column("avg_us", Float, nullable=False),
     Column("share", Float, nullable=False),
     Column("calls", Integer, nullable=False),

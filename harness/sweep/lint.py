@@ -32,7 +32,9 @@ class Linted:
 def lint_sweep(points: Sequence[Point]) -> Iterator[Linted]:
     """Each network once, whatever it is trained with. Raises SpecError, and DataUnavailable."""
     trials = [(trial, point.values.dataset) for point in points for trial in trials_of(point)]
-    datasets = {source: data.load(source) for source in dict.fromkeys(source for _, source in trials)}
+    datasets = {
+        source: data.load(source) for source in dict.fromkeys(source for _, source in trials)
+    }
     networks: dict[str, tuple[Trial, Dataset]] = {}
     for trial, source in trials:
         networks.setdefault(_identity(trial, datasets[source]), (trial, datasets[source]))
@@ -41,13 +43,17 @@ def lint_sweep(points: Sequence[Point]) -> Iterator[Linted]:
 
 
 def _identity(trial: Trial, dataset: Dataset) -> str:
-    return content_id([trial.architecture, trial.parameters, trial.precision, dataset.shape, dataset.classes])
+    return content_id(
+        [trial.architecture, trial.parameters, trial.precision, dataset.shape, dataset.classes]
+    )
 
 
 def _name(trial: Trial, dataset: Dataset) -> str:
     parameters = [f"{key}={value}" for key, value in trial.parameters.items()]
     image = "×".join(map(str, dataset.shape))
-    return " ".join([trial.architecture, *parameters, f"{trial.precision}, {image} in, {dataset.classes} out"])
+    return " ".join(
+        [trial.architecture, *parameters, f"{trial.precision}, {image} in, {dataset.classes} out"]
+    )
 
 
 def _found(trial: Trial, dataset: Dataset) -> Report | TrialFailed:
@@ -55,7 +61,9 @@ def _found(trial: Trial, dataset: Dataset) -> Report | TrialFailed:
         with memory_told(trial):
             model = build(trial, dataset)
             _spread(model)
-            return lint(convert(deployed(trial, dataset, model), trial.precision, dataset.train.images))
+            return lint(
+                convert(deployed(trial, dataset, model), trial.precision, dataset.train.images)
+            )
     except TrialFailed as error:
         return error
 

@@ -8,7 +8,15 @@ from typing import Any
 from harness.core.errors import RequestError, first_line
 from harness.core.ids import plain
 from harness.core.sweep import Epoch, Failure, Trial, TrialOutcome
-from harness.training.events import EpochEnded, Failed, Finished, Retried, Started, Stopped, TrialEvent
+from harness.training.events import (
+    EpochEnded,
+    Failed,
+    Finished,
+    Retried,
+    Started,
+    Stopped,
+    TrialEvent,
+)
 
 TRIAL = "harness.trial"
 """The tag that holds a run's trial."""
@@ -36,9 +44,13 @@ class Tracking:
         try:
             self._client = self._mlflow.MlflowClient(tracking_uri=uri)
             known = self._client.get_experiment_by_name(sweep)
-            self._experiment = known.experiment_id if known else self._client.create_experiment(sweep)
+            self._experiment = (
+                known.experiment_id if known else self._client.create_experiment(sweep)
+            )
         except Exception as error:
-            raise RequestError(f"--mlflow {uri}: {first_line(error)}; check the address.") from error
+            raise RequestError(
+                f"--mlflow {uri}: {first_line(error)}; check the address."
+            ) from error
 
     def tell(self, event: TrialEvent) -> None:
         if self.problem:
@@ -57,7 +69,11 @@ class Tracking:
                 self._measure(trial, _curve(epoch), epoch.number)
             case Finished(outcome=outcome):
                 self._measure(trial, _ended(outcome), len(outcome.curve))
-                self._end(trial, "FINISHED", artifact=", ".join(artifact.sha256 for artifact in outcome.artifacts))
+                self._end(
+                    trial,
+                    "FINISHED",
+                    artifact=", ".join(artifact.sha256 for artifact in outcome.artifacts),
+                )
             case Failed(failure=why):
                 self._end(trial, "FAILED", **_told(why))
             case Stopped(why=why):
@@ -67,13 +83,19 @@ class Tracking:
 
     def _begun(self, trial: Trial) -> str:
         """Its run goes on where an earlier command has begun it."""
-        known = self._client.search_runs([self._experiment], f"tags.`{TRIAL}` = '{trial.id}'", max_results=1)
+        known = self._client.search_runs(
+            [self._experiment], f"tags.`{TRIAL}` = '{trial.id}'", max_results=1
+        )
         if known:
             self._client.update_run(known[0].info.run_id, status="RUNNING")
             return str(known[0].info.run_id)
         tags = {TRIAL: trial.id, "harness.twin": trial.twin, "harness.sweep": self._sweep}
-        run = self._client.create_run(self._experiment, tags=tags, run_name=f"{trial.id} {trial.precision}")
-        params = [self._mlflow.entities.Param(name, str(value)) for name, value in settings(trial).items()]
+        run = self._client.create_run(
+            self._experiment, tags=tags, run_name=f"{trial.id} {trial.precision}"
+        )
+        params = [
+            self._mlflow.entities.Param(name, str(value)) for name, value in settings(trial).items()
+        ]
         self._client.log_batch(run.info.run_id, params=params)
         return str(run.info.run_id)
 

@@ -22,10 +22,14 @@ def plan_trials(
     sweep: Sweep, states: Mapping[str, TrialState], files: Mapping[str, FileState]
 ) -> tuple[TrialPlan, ...]:
     """`files` tells of every artifact in `states` whether its file is whole."""
-    return tuple(_plan_trial(trial, states.get(trial.id), files, sweep.search) for trial in sweep.trials)
+    return tuple(
+        _plan_trial(trial, states.get(trial.id), files, sweep.search) for trial in sweep.trials
+    )
 
 
-def _plan_trial(trial: Trial, state: TrialState | None, files: Mapping[str, FileState], search: Search) -> TrialPlan:
+def _plan_trial(
+    trial: Trial, state: TrialState | None, files: Mapping[str, FileState], search: Search
+) -> TrialPlan:
     if state is None:
         return TrialPlan(trial, "new", {})
     if state.outclassed and search.asha:

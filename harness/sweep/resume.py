@@ -22,14 +22,18 @@ def sampled(sweep: str, base: Point, rows: TrialRows) -> Sampled:
 
 def _allows(search: Search, point: Mapping[str, Any]) -> bool:
     space = search.space or {}
-    return set(point) == set(space) and all(_holds(values, point[key]) for key, values in space.items())
+    return set(point) == set(space) and all(
+        _holds(values, point[key]) for key, values in space.items()
+    )
 
 
 def _holds(values: Sequence[Any] | Range, value: Any) -> bool:
     return values.low <= value <= values.high if isinstance(values, Range) else value in values
 
 
-def _tried(search: Search, point: Mapping[str, Any], trials: Sequence[Trial], rows: TrialRows) -> Tried | None:
+def _tried(
+    search: Search, point: Mapping[str, Any], trials: Sequence[Trial], rows: TrialRows
+) -> Tried | None:
     states = rows.states(trials)
     if len(states) < len({trial.id for trial in trials}):
         return None  # the file says something else around it than it did then

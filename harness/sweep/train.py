@@ -12,7 +12,16 @@ from harness.store.files.artifacts import ArtifactFiles, FileState
 from harness.store.files.checkpoints import CheckpointFiles
 from harness.store.rows.trials import TrialRows, TrialState
 from harness.training import ray_cluster
-from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Saved, Stopped, TrialEvent
+from harness.training.events import (
+    Event,
+    Failed,
+    Finished,
+    PointBegun,
+    Ready,
+    Saved,
+    Stopped,
+    TrialEvent,
+)
 from harness.training.search import Listed, Sampled, Work
 from harness.training.unit import units_of
 
@@ -40,7 +49,9 @@ def train(
     for event in _events(sweep, new, search, address, stores.checkpoints):
         match event:
             case Ready():
-                stores.rows.submit(sweep, new)  # not before: a request that Ray refuses leaves no trace
+                stores.rows.submit(
+                    sweep, new
+                )  # not before: a request that Ray refuses leaves no trace
             case PointBegun():
                 stores.rows.sample(sweep.name, event.point, event.trials)
                 left |= {trial.id: trial for trial in event.trials}
@@ -49,7 +60,9 @@ def train(
             case Finished() | Failed() | Stopped():
                 _end(event, stores)
                 left.pop(event.trial.id, None)
-                if _over(event) and event.trial.training not in {trial.training for trial in left.values()}:
+                if _over(event) and event.trial.training not in {
+                    trial.training for trial in left.values()
+                }:
                     stores.checkpoints.drop(event.trial.training)
                 yield event
             case _:
@@ -57,12 +70,18 @@ def train(
 
 
 def _events(
-    sweep: Sweep, new: Sequence[Trial], search: Sampled | None, address: str | None, checkpoints: CheckpointFiles
+    sweep: Sweep,
+    new: Sequence[Trial],
+    search: Sampled | None,
+    address: str | None,
+    checkpoints: CheckpointFiles,
 ) -> Iterator[Event]:
     """Ready first, whatever comes."""
     if not new and search is None:
         return iter((Ready(),))
-    saved = checkpoints.of({trial.training for trial in (new if search is None else search.trials())})
+    saved = checkpoints.of(
+        {trial.training for trial in (new if search is None else search.trials())}
+    )
     work: Work = Listed(units_of(new, saved)) if search is None else replace(search, saved=saved)
     needed = set(sweep.sources) if search else {trial.dataset for trial in new}
     datasets = {name: _dataset(sweep.sources[name]) for name in needed}

@@ -38,7 +38,9 @@ def trials_of(point: Point) -> list[Trial]:
     name, parameters = _model(point.document, values.model)
     telling = essential(parameters)
     return [
-        Trial(name, plain(parameters), telling, precision, dataset, values.train, seed, values.convert)
+        Trial(
+            name, plain(parameters), telling, precision, dataset, values.train, seed, values.convert
+        )
         for seed in values.seeds
         for precision in values.precision
     ]
@@ -52,11 +54,15 @@ def _dataset(point: Point) -> str:
         raise point.document.error(("dataset",), str(error)) from error
 
 
-def _model(document: Document, model: Mapping[str, Any]) -> tuple[str, Architecture | Mapping[str, Any]]:
+def _model(
+    document: Document, model: Mapping[str, Any]
+) -> tuple[str, Architecture | Mapping[str, Any]]:
     """The name by which rows know it, and its parameters."""
     parameters = dict(model)
     name = parameters.pop("name", None)
-    known = f"known: {', '.join(ARCHITECTURES)}, or a function of your own, as package.module:function"
+    known = (
+        f"known: {', '.join(ARCHITECTURES)}, or a function of your own, as package.module:function"
+    )
     if name is None:
         raise document.error(("model", "name"), f"is missing; {known}.")
     if isinstance(name, str) and name in ARCHITECTURES:

@@ -55,7 +55,9 @@ def compiled(trial: Trial, model: Any, *, distilled: bool) -> Compiled:
 
 def _form(trial: Trial, model: Any) -> str:
     """The same for trials whose steps are the same but for weights, learning rates, and what comes between epochs."""
-    recipe = replace(trial.recipe, epochs=1, learning_rate=1.0, initializer="glorot_uniform", early_stopping=None)
+    recipe = replace(
+        trial.recipe, epochs=1, learning_rate=1.0, initializer="glorot_uniform", early_stopping=None
+    )
     network = (trial.architecture, plain(trial.parameters), trial.precision.trained.value)
     return content_id((*network, plain(recipe), model.input_shape, model.output_shape))
 
@@ -82,7 +84,9 @@ def _compile(model: Any, recipe: Recipe, distilled: bool) -> Compiled:
         for number in tf.range(tf.shape(order)[0]):
             chosen = order[number]
             batch = augmented(recipe, tf.gather(images, chosen), tf.concat([chance, [number]], 0))
-            total += step(batch, tf.gather(labels, chosen), tf.gather(lessons, chosen), rates[number])
+            total += step(
+                batch, tf.gather(labels, chosen), tf.gather(lessons, chosen), rates[number]
+            )
         return total / tf.cast(tf.shape(order)[0], tf.float32)
 
     return Compiled(model, method, epoch, tuple(variable.numpy() for variable in method.variables))

@@ -31,7 +31,9 @@ class Fit:
     are left out of an epoch: one compiled step serves all.
     """
 
-    def __init__(self, trial: Trial, model: Any, dataset: Dataset, taught: Scores | None = None) -> None:
+    def __init__(
+        self, trial: Trial, model: Any, dataset: Dataset, taught: Scores | None = None
+    ) -> None:
         """Trains `model`, or one that is compiled already and is the same but for its weights: its last fit is over.
 
         `taught` (n, classes) are a teacher's scores of the images that are trained on; distillation needs them.
@@ -76,12 +78,16 @@ class Fit:
         return scores(self.model, self._training.images)
 
     def snapshot(self) -> Snapshot:
-        return replace(self._before, variables=tuple(variable.numpy() for variable in self._compiled.variables))
+        return replace(
+            self._before, variables=tuple(variable.numpy() for variable in self._compiled.variables)
+        )
 
     def restore(self, snapshot: Snapshot) -> None:
         """Raises ValueError, and changes nothing, where it is of another network or recipe."""
         variables = self._compiled.variables
-        if [tuple(variable.shape) for variable in variables] != [value.shape for value in snapshot.variables]:
+        if [tuple(variable.shape) for variable in variables] != [
+            value.shape for value in snapshot.variables
+        ]:
             raise ValueError("is a snapshot of another training")
         for variable, value in zip(variables, snapshot.variables, strict=True):
             variable.assign(value)
@@ -93,10 +99,13 @@ class Fit:
         order = np.random.default_rng((self._seed, number)).permutation(len(self._training))
         whole = order[: len(rates) * self._batch].reshape(-1, self._batch)
         chance = np.array((self._seed % 2**31, number), np.int32)
-        trained_loss, accuracy = map(float, self._compiled.epoch(*self._tensors, *tensors(whole, rates, chance)))
+        trained_loss, accuracy = map(
+            float, self._compiled.epoch(*self._tensors, *tensors(whole, rates, chance))
+        )
         if not math.isfinite(trained_loss):
             raise TrialFailed(
-                Reason.DIVERGED, f"The loss became {trained_loss} in epoch {number}; lower train.learning_rate."
+                Reason.DIVERGED,
+                f"The loss became {trained_loss} in epoch {number}; lower train.learning_rate.",
             )
         judged_loss, judged_accuracy = self._judge() if len(self._validation) else (None, None)
         seconds = time.perf_counter() - started
@@ -109,19 +118,30 @@ class Fit:
         return float(np.mean(prices)), float(share_correct(labels, answers))
 
     def _after(self, epoch: Epoch) -> Snapshot:
-        after, stopping = replace(self._before, curve=(*self.curve, epoch)), self._recipe.early_stopping
+        after, stopping = (
+            replace(self._before, curve=(*self.curve, epoch)),
+            self._recipe.early_stopping,
+        )
         accuracy = epoch.validation_accuracy
-        if stopping is None or accuracy is None or accuracy <= after.best_accuracy + stopping.min_delta:
+        if (
+            stopping is None
+            or accuracy is None
+            or accuracy <= after.best_accuracy + stopping.min_delta
+        ):
             return after
         best = tuple(self.model.get_weights())
         return replace(after, best_accuracy=accuracy, best_epoch=epoch.number, best=best)
 
     def _stopped_early(self) -> bool:
         stopping = self._recipe.early_stopping
-        return stopping is not None and len(self.curve) - self._before.best_epoch >= stopping.patience
+        return (
+            stopping is not None and len(self.curve) - self._before.best_epoch >= stopping.patience
+        )
 
 
 def scores(model: Any, images: NDArray[np.float32]) -> Scores:
     """(n, classes), in batches. Keras's own `predict` takes longer to begin than a small network to answer."""
     starts = range(0, len(images), _PREDICTED_AT_ONCE)
-    return np.concatenate([model.predict_on_batch(images[start : start + _PREDICTED_AT_ONCE]) for start in starts])
+    return np.concatenate(
+        [model.predict_on_batch(images[start : start + _PREDICTED_AT_ONCE]) for start in starts]
+    )

@@ -22,7 +22,16 @@ from harness.core.search import Search
 from harness.core.sweep import Failure, Resources, Trial
 from harness.data import Dataset
 from harness.models.custom import modules_of
-from harness.training.events import Event, Failed, Finished, PointBegun, Ready, Retried, Stopped, UnitEvent
+from harness.training.events import (
+    Event,
+    Failed,
+    Finished,
+    PointBegun,
+    Ready,
+    Retried,
+    Stopped,
+    UnitEvent,
+)
 from harness.training.search import Listed, Work, scheduler
 from harness.training.unit import Conditions, units_of
 from harness.training.worker_input import Job
@@ -73,11 +82,17 @@ def train(
             else:
                 yield event
         if hungry:
-            yield from _run(Listed(units_of(hungry, {})), Search(), _alone(ray, share), held, conditions)
+            yield from _run(
+                Listed(units_of(hungry, {})), Search(), _alone(ray, share), held, conditions
+            )
 
 
 def _run(
-    work: Work, search: Search, share: Mapping[str, float], held: Mapping[str, Any], conditions: Conditions
+    work: Work,
+    search: Search,
+    share: Mapping[str, float],
+    held: Mapping[str, Any],
+    conditions: Conditions,
 ) -> Iterator[PointBegun | UnitEvent]:
     """What happens until the last trial has ended."""
     channel = _channel()
@@ -111,7 +126,9 @@ def _ray(address: str | None, code: Sequence[str]) -> Iterator[Any]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         words = first_line(error)
         if address is None:
-            raise HarnessError(f"Can't start Ray on this machine: {words}; see `harness doctor`.") from error
+            raise HarnessError(
+                f"Can't start Ray on this machine: {words}; see `harness doctor`."
+            ) from error
         hint = "if it asks for a token, set RAY_AUTH_MODE=token and the token here."
         raise RequestError(f"--address {address}: can't be joined: {words}; {hint}") from error
     signal.signal(signal.SIGTERM, polite)  # Ray has put one in its place that aborts the process
@@ -132,7 +149,9 @@ def _knock(address: str) -> None:
             raise RequestError(f"--address {address!r}: has to look like HOST:PORT, or be auto.")
         socket.create_connection((place.hostname, place.port), _KNOCK_S).close()
     except (OSError, ValueError) as error:
-        raise RequestError(f"--address {address}: nobody answers there ({error}); is the Ray cluster up?") from error
+        raise RequestError(
+            f"--address {address}: nobody answers there ({error}); is the Ray cluster up?"
+        ) from error
 
 
 def _code(work: Work, search: Search) -> list[str]:
@@ -159,7 +178,9 @@ def _share(ray: Any, resources: Resources) -> dict[str, float]:
     if gpu == "auto":
         gpu = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
     share = {"cpu": resources.cpu, "gpu": gpu}
-    if not any(node.get("CPU", 0) >= share["cpu"] and node.get("GPU", 0) >= share["gpu"] for node in nodes):
+    if not any(
+        node.get("CPU", 0) >= share["cpu"] and node.get("GPU", 0) >= share["gpu"] for node in nodes
+    ):
         largest = {kind: max(node.get(kind.upper(), 0) for node in nodes) for kind in share}
         raise RequestError(
             f"resources: a trial asks for {share['cpu']:g} CPU and {share['gpu']:g} GPU, "
@@ -173,7 +194,10 @@ def _alone(ray: Any, share: Mapping[str, float]) -> dict[str, float]:
     """The share of whoever is to have the largest node that takes it for itself."""
     nodes = _nodes(ray)
     fitting = [node for node in nodes if node.get("GPU", 0) >= share["gpu"]]
-    return {"cpu": max(node.get("CPU", 0) for node in fitting or nodes), "gpu": math.ceil(share["gpu"])}
+    return {
+        "cpu": max(node.get("CPU", 0) for node in fitting or nodes),
+        "gpu": math.ceil(share["gpu"]),
+    }
 
 
 def _channel() -> Any:
@@ -221,14 +245,21 @@ def _watch(job: Job) -> Any:
     from ray import tune
 
     class Watch(tune.Callback):  # type: ignore[misc]  # Ray ships no types for it
-        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        def on_trial_error(
+            self, iteration: int, trials: list[Any], trial: Any, **info: Any
+        ) -> None:
             failure = _death(Path(trial.error_file).read_text())
             for left in _trials(job, trial.config):  # those that had ended keep what they told
                 job.channel.put(Failed(left, failure))
 
-        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        def on_trial_complete(
+            self, iteration: int, trials: list[Any], trial: Any, **info: Any
+        ) -> None:
             if not trial.last_result.get("ended"):
-                why = Failure(Reason.OUTCLASSED, f"Others did better after {trial.last_result.get('epoch')} epochs.")
+                why = Failure(
+                    Reason.OUTCLASSED,
+                    f"Others did better after {trial.last_result.get('epoch')} epochs.",
+                )
                 for left in _trials(job, trial.config):
                     job.channel.put(Stopped(left, why))
 
@@ -263,15 +294,23 @@ def _events(job: Job, search: Search) -> Iterator[PointBegun | UnitEvent]:
     while not isinstance(event := _next(job.channel), _Ended):
         if isinstance(event, PointBegun):
             open_trials.update({trial.id: trial for trial in event.trials})
-        if isinstance(event, Finished | Failed | Stopped) and open_trials.pop(event.trial.id, None) is None:
+        if (
+            isinstance(event, Finished | Failed | Stopped)
+            and open_trials.pop(event.trial.id, None) is None
+        ):
             continue
         yield event
     if event.problem and not open_trials:
         told = event.problem.strip().splitlines()[-1]
-        raise HarnessError(f"Ray Tune ended before its time: {told.rstrip('.')}; submit again to go on.")
+        raise HarnessError(
+            f"Ray Tune ended before its time: {told.rstrip('.')}; submit again to go on."
+        )
     for trial in open_trials.values():
         if search.budget_s and not event.problem:
-            yield Stopped(trial, Failure(Reason.BUDGET, f"The search's budget of {search.budget_s:g} s had ended."))
+            yield Stopped(
+                trial,
+                Failure(Reason.BUDGET, f"The search's budget of {search.budget_s:g} s had ended."),
+            )
         else:
             yield Failed(trial, _death(event.problem) if event.problem else _LOST)
 

@@ -61,7 +61,9 @@ def submit(server: str, job_id: str, script: str) -> None:
     try:
         _client(server, _HANDING_OVER_S).submit_job(entrypoint=script, submission_id=job_id)
     except Exception as error:  # whatever Ray's client and its HTTP library raise
-        raise RequestError(f"The Ray cluster at {server} took no job: {first_line(error)}; see its own log.") from error
+        raise RequestError(
+            f"The Ray cluster at {server} took no job: {first_line(error)}; see its own log."
+        ) from error
 
 
 def ask(server: str) -> dict[str, tuple[str, str]] | None:
@@ -91,7 +93,9 @@ def leave(server: str, job_id: str) -> None:
     What the cluster's own end takes with it has to be done before.
     """
     jobs = ask(server)
-    under_way = None if jobs is None else {one for one, (state, _) in jobs.items() if state in _UNDER_WAY}
+    under_way = (
+        None if jobs is None else {one for one, (state, _) in jobs.items() if state in _UNDER_WAY}
+    )
     if under_way == {job_id} and (ray := _root()):
         _address_file().unlink(missing_ok=True)  # from here on nobody joins it
         ray.terminate()
@@ -102,7 +106,9 @@ def _folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"ray-jobs-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise HarnessError(f"{folder}: belongs to someone else; remove it, or set TMPDIR to another folder.")
+        raise HarnessError(
+            f"{folder}: belongs to someone else; remove it, or set TMPDIR to another folder."
+        )
     return folder
 
 
@@ -128,7 +134,9 @@ def _knock(address: str) -> None:
 
 def _start() -> str:
     """The address of a new cluster, which lives on when this process ends. Raises HarnessError."""
-    subprocess.run([*_RAY, "get-auth-token", "--generate"], capture_output=True, check=False)  # the user's own
+    subprocess.run(
+        [*_RAY, "get-auth-token", "--generate"], capture_output=True, check=False
+    )  # the user's own
     _address_file().unlink(missing_ok=True)
     starting = _ray_head()
     try:
@@ -141,14 +149,20 @@ def _start() -> str:
 def _address_of(starting: "subprocess.Popen[bytes]") -> str:
     while not _address_file().exists():
         if starting.poll() is not None:
-            raise HarnessError(f"Can't start Ray on this machine: see {_log()}, and `harness doctor`.")
+            raise HarnessError(
+                f"Can't start Ray on this machine: see {_log()}, and `harness doctor`."
+            )
         time.sleep(_POLL_S)
     return _address_file().read_text().strip()
 
 
 def _ray_head() -> "subprocess.Popen[bytes]":
     """In a session of its own, which the shell's end does not reach; no job gets another one's settings from it."""
-    kept = {key: value for key, value in os.environ.items() if key not in _ADDRESSES and not key.startswith("HARNESS_")}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in _ADDRESSES and not key.startswith("HARNESS_")
+    }
     where = (*(f"--{port}=0" for port in _PORTS), f"--temp-dir={_folder()}")
     with _log().open("wb") as log:
         return subprocess.Popen(
@@ -172,7 +186,9 @@ def _resolved(address: str) -> str:
     from ray._private.services import canonicalize_bootstrap_address_or_die
 
     try:
-        resolved = str(canonicalize_bootstrap_address_or_die(address)) if address == "auto" else address
+        resolved = (
+            str(canonicalize_bootstrap_address_or_die(address)) if address == "auto" else address
+        )
         _refuse_elsewhere(resolved)
         _knock(resolved)
     except (OSError, ValueError) as error:
@@ -197,7 +213,9 @@ def _refuse_elsewhere(address: str) -> None:
 def _quiet() -> None:
     """Before anything else of Ray's: its token, where there is one, and not its log."""
     import ray  # noqa: F401  (its logger is made by it)
-    from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+    from ray._private.authentication.authentication_token_setup import (
+        maybe_enable_token_auth_if_token_available,
+    )
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
@@ -240,4 +258,6 @@ def _root() -> Any:
     import psutil  # Ray brings its own
 
     told = f"--temp-dir={_folder()}"
-    return next((one for one in psutil.Process().parents() if {"--head", told} <= set(one.cmdline())), None)
+    return next(
+        (one for one in psutil.Process().parents() if {"--head", told} <= set(one.cmdline())), None
+    )

@@ -42,14 +42,18 @@ class _BopBesides:
         return [*self._bop.variables(), *self._other.variables]
 
     def build(self, variables: Sequence[Any]) -> None:
-        self._bop._create_all_weights([one for one in variables if self._bop.is_binary_variable(one)])
+        self._bop._create_all_weights(
+            [one for one in variables if self._bop.is_binary_variable(one)]
+        )
         self._other.build([one for one in variables if not self._bop.is_binary_variable(one)])
 
     def apply_gradients(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         binary: list[tuple[Any, Any]] = []
         rest: list[tuple[Any, Any]] = []
         for gradient, variable in pairs:
-            (binary if self._bop.is_binary_variable(variable) else rest).append((gradient, variable))
+            (binary if self._bop.is_binary_variable(variable) else rest).append(
+                (gradient, variable)
+            )
         self._bop.apply_gradients(binary)
         self._other.apply_gradients(rest)
 
@@ -63,7 +67,9 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], NDAr
 
     def of_epoch(number: int) -> NDArray[np.float32]:
         first = (number - 1) * steps_per_epoch
-        return np.asarray(over_steps(np.arange(first, first + steps_per_epoch, dtype=np.float32)), np.float32)
+        return np.asarray(
+            over_steps(np.arange(first, first + steps_per_epoch, dtype=np.float32)), np.float32
+        )
 
     return of_epoch
 
@@ -85,7 +91,9 @@ def _falling(rate: Schedule, steps_per_epoch: int, steps: int) -> Any:
     if rate.schedule == "linear":
         return schedules.PolynomialDecay(rate.initial, steps, end_learning_rate=0.0)
     decay_steps = max(1, round(rate.decay_epochs * steps_per_epoch))
-    return schedules.ExponentialDecay(rate.initial, decay_steps, rate.decay_rate, staircase=rate.schedule == "step")
+    return schedules.ExponentialDecay(
+        rate.initial, decay_steps, rate.decay_rate, staircase=rate.schedule == "step"
+    )
 
 
 def _warmed_up(top: float, steps: int, then: Any) -> Any:
@@ -140,7 +148,9 @@ def _softened(distillation: Distillation) -> Callable[[Any, Any], Any]:
     heat = distillation.temperature
 
     def soft(answers: Any, taught: Any) -> Any:
-        return heat**2 * tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(taught / heat), answers / heat)
+        return heat**2 * tf.nn.softmax_cross_entropy_with_logits(
+            tf.nn.softmax(taught / heat), answers / heat
+        )
 
     return soft
 
@@ -164,6 +174,8 @@ def _shifted(images: Any, axis: int, seed: Any) -> Any:
 
     count, side = tf.shape(images)[0], images.shape[axis]
     most = side // 8
-    padded = tf.pad(images, [[most, most] if other == axis else [0, 0] for other in range(4)], "REFLECT")
+    padded = tf.pad(
+        images, [[most, most] if other == axis else [0, 0] for other in range(4)], "REFLECT"
+    )
     starts = tf.random.stateless_uniform([count, 1], seed, 0, 2 * most + 1, tf.int32)
     return tf.gather(padded, starts + tf.range(side), axis=axis, batch_dims=1)

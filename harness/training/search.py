@@ -10,11 +10,16 @@ from harness.core.search import Asha, Objective, Range, Search
 from harness.core.sweep import Epoch, Trial, validation_accuracy
 from harness.training.unit import Unit, units_of
 
-_DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {"accuracy": "maximize", "size": "minimize"}
+_DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
+    "accuracy": "maximize",
+    "size": "minimize",
+}
 _STUDY = "search"
 _ANY_EPOCH = 1_000_000  # more than any training has
 Config = Mapping[str, Any]
-Result: TypeAlias = tuple[Recipe, Sequence[Epoch], int]  # of a trial: its artifact's size in bytes comes last
+Result: TypeAlias = tuple[
+    Recipe, Sequence[Epoch], int
+]  # of a trial: its artifact's size in bytes comes last
 
 
 class Work(Protocol):
@@ -80,7 +85,9 @@ class Sampled:
 
     def left(self, search: Search) -> int:
         """How many points are to be trained."""
-        return max(search.trials or 0, len(self.tried)) - sum(one.objectives is not None for one in self.tried)
+        return max(search.trials or 0, len(self.tried)) - sum(
+            one.objectives is not None for one in self.tried
+        )
 
     def space(self) -> dict[str, Any]:
         return {}
@@ -97,11 +104,14 @@ class Sampled:
             mode=[direction[:3] for direction in directions] if several else directions[0][:3],
             study_name=_STUDY,
             storage=self._storage(space, directions),
-            seed=search.seed + len(self.tried),  # another one, or what goes on would draw the same again
+            seed=search.seed
+            + len(self.tried),  # another one, or what goes on would draw the same again
         )
         return {"search_alg": algorithm, "num_samples": self.left(search)}
 
-    def _storage(self, space: Mapping[str, Any], directions: Sequence[Literal["maximize", "minimize"]]) -> Any:
+    def _storage(
+        self, space: Mapping[str, Any], directions: Sequence[Literal["maximize", "minimize"]]
+    ) -> Any:
         """With what was tried in it: Tune's own way knows one objective only."""
         import optuna
 
@@ -154,5 +164,7 @@ def _distribution(values: Sequence[Any] | Range) -> Any:
     if not isinstance(values, Range):
         return distributions.CategoricalDistribution(list(values))
     if isinstance(values.low, int) and isinstance(values.high, int):
-        return distributions.IntDistribution(values.low, values.high, values.log, int(values.step or 1))
+        return distributions.IntDistribution(
+            values.low, values.high, values.log, int(values.step or 1)
+        )
     return distributions.FloatDistribution(values.low, values.high, values.log, values.step)

@@ -65,7 +65,9 @@ def deployed(trial: Trial, dataset: Dataset, model: Any) -> Any:
     return with_probabilities(architecture_of(trial).deployed_model(_task(trial, dataset), model))
 
 
-def finish(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch) -> TrialOutcome:
+def finish(
+    trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch
+) -> TrialOutcome:
     """Converts what was trained, and evaluates that on the test set, which nothing has looked at before.
 
     Raises TrialFailed.
@@ -73,13 +75,17 @@ def finish(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwa
     model, test = fit.model, dataset.test
     with watch.part("convert_s"):
         network = deployed(trial, dataset, model)
-        files = {form: convert(network, trial.precision, fit.training_images()) for form in trial.convert.formats}
+        files = {
+            form: convert(network, trial.precision, fit.training_images())
+            for form in trial.convert.formats
+        }
     with watch.part("evaluate_s"):
         expected = scores(model, test.images)
         accuracy = float((expected.argmax(axis=1) == test.labels).mean())
         least = _LEAST_AGREEMENT[trial.precision]
         answered = {
-            form: evaluate(file, test.images, test.labels, expected, threads, least) for form, file in files.items()
+            form: evaluate(file, test.images, test.labels, expected, threads, least)
+            for form, file in files.items()
         }
     return TrialOutcome(
         trial_id=trial.id,
@@ -91,7 +97,9 @@ def finish(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwa
         timings=Timings(**watch.taken()),
         node=platform.node(),
         versions={name: version(name) for name in _RECORDED},
-        probes={sha256_of(files[form]): _probe(dataset, answer) for form, answer in answered.items()},
+        probes={
+            sha256_of(files[form]): _probe(dataset, answer) for form, answer in answered.items()
+        },
     )
 
 
@@ -115,7 +123,9 @@ def memory_told(trial: Trial) -> Iterator[None]:
 
 def _artifact(form: str, file: bytes, answer: Evaluation) -> Artifact:
     correct = pack_correct(answer.correct)
-    return Artifact(sha256_of(file), form, len(file), anatomy(file), answer.accuracy, answer.agreement, correct)
+    return Artifact(
+        sha256_of(file), form, len(file), anatomy(file), answer.accuracy, answer.agreement, correct
+    )
 
 
 def _probe(dataset: Dataset, answer: Evaluation) -> bytes:

@@ -34,7 +34,10 @@ class Part:
 
     @property
     def learns(self) -> bool:
-        return self.leader.recipe.distillation is not None and self.leader.precision is Precision.BINARY
+        return (
+            self.leader.recipe.distillation is not None
+            and self.leader.precision is Precision.BINARY
+        )
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,35 @@ def units_of(trials: Sequence[Trial], saved: Mapping[str, bytes]) -> tuple[Unit,
     for trial in trials:
         together.setdefault(trial.training, []).append(trial)
     return tuple(
-        Unit(tuple(group), {key: content for key, content in saved.items() if key.startswith(training)})
+        Unit(
+            tuple(group),
+            {key: content for key, content in saved.items() if key.startswith(training)},
+        )
         for training, group in together.items()
     )
 
 
-def run_unit(unit: Unit, dataset: Dataset, conditions: Conditions, watch: Stopwatch) -> Iterator[UnitEvent]:
+def run_unit(
+    unit: Unit, dataset: Dataset, conditions: Conditions, watch: Stopwatch
+) -> Iterator[UnitEvent]:
     """Trains it part by part, and ends each trial with a Finished or a Failed.
 
     What `watch` has measured is told of the trial that ends first: it pays for what all of them share.
     """
     taught: Scores | None = None
     for part in unit.parts:
-        taught = yield from _run_part(part, unit.saved.get(part.key, b""), dataset, conditions, watch, taught)
+        taught = yield from _run_part(
+            part, unit.saved.get(part.key, b""), dataset, conditions, watch, taught
+        )
 
 
 def _run_part(
-    part: Part, saved: bytes, dataset: Dataset, conditions: Conditions, watch: Stopwatch, taught: Scores | None
+    part: Part,
+    saved: bytes,
+    dataset: Dataset,
+    conditions: Conditions,
+    watch: Stopwatch,
+    taught: Scores | None,
 ) -> Generator[UnitEvent, None, Scores | None]:
     """Returns its scores of the images that it was trained on, for a student; None where it failed."""
     yield from (Started(trial, platform.node(), os.getpid()) for trial in part.trials)
@@ -107,14 +122,23 @@ def _run_part(
 
 
 def _train(
-    part: Part, saved: bytes, dataset: Dataset, conditions: Conditions, watch: Stopwatch, taught: Scores | None
+    part: Part,
+    saved: bytes,
+    dataset: Dataset,
+    conditions: Conditions,
+    watch: Stopwatch,
+    taught: Scores | None,
 ) -> Generator[UnitEvent, None, Fit]:
     if part.learns and taught is None:
-        raise TrialFailed(Reason.NO_TEACHER, "The float twin that it was to learn from failed; mend that first.")
+        raise TrialFailed(
+            Reason.NO_TEACHER, "The float twin that it was to learn from failed; mend that first."
+        )
     leader = part.leader
     with watch.part("fit_s"), memory_told(leader):
         fit = Fit(leader, build(leader, dataset), dataset, taught if part.learns else None)
-        with suppress(ValueError):  # a checkpoint of another version's: then the training starts anew
+        with suppress(
+            ValueError
+        ):  # a checkpoint of another version's: then the training starts anew
             fit.restore(unpacked(saved))
         saved_at = time.monotonic()
         for epoch in fit.epochs():
@@ -125,7 +149,9 @@ def _train(
     return fit
 
 
-def _ended(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch) -> Finished | Failed:
+def _ended(
+    trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch
+) -> Finished | Failed:
     try:
         return Finished(trial, finish(trial, fit, dataset, threads, watch))
     except Exception as error:  # noqa: BLE001  (told)
@@ -133,7 +159,11 @@ def _ended(trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwa
 
 
 def _failed(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
-    reason, message = (error.reason, str(error)) if isinstance(error, TrialFailed) else (Reason.BUG, _bug(trial, error))
+    reason, message = (
+        (error.reason, str(error))
+        if isinstance(error, TrialFailed)
+        else (Reason.BUG, _bug(trial, error))
+    )
     failure = Failure(reason, message, traceback.format_exc())
     return Failed(trial, failure, Timings(**watch.taken()), platform.node())
 
@@ -152,4 +182,6 @@ def _said(error: Exception) -> str:
     """An error's type and first line; where Keras has put words of its own around another one's, that one's."""
     kind = f"{type(error).__name__}: "
     lines = map(str.strip, str(error).splitlines())
-    return next((line.rstrip(".") for line in lines if line.startswith(kind)), kind + first_line(error))
+    return next(
+        (line.rstrip(".") for line in lines if line.startswith(kind)), kind + first_line(error)
+    )

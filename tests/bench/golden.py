@@ -22,5 +22,8 @@ class Recording:
 def recording(name: str) -> Recording:
     folder = GOLDEN / name
     return Recording(
-        name, int((folder / "rc").read_text()), (folder / "stdout").read_text(), (folder / "stderr").read_text()
+        name,
+        int((folder / "rc").read_text()),
+        (folder / "stdout").read_text(),
+        (folder / "stderr").read_text(),
     )

@@ -117,12 +117,18 @@ def session(
 ) -> dict[str, Counted]:
     """A batch of cases on one device, each so many times as slow as `TYPICAL_US`: what counts of each, by block."""
     times_s = STEP_S * np.arange(len(factors) * (MOST_TRIES * protocol.most_processes + 1))
-    told = zip(device.averages_us(rng, times_s).tolist(), device.throttled(times_s).tolist(), strict=True)
+    told = zip(
+        device.averages_us(rng, times_s).tolist(), device.throttled(times_s).tolist(), strict=True
+    )
     batch = rng.bytes(8).hex()
     counted: dict[str, Counted] = {case: {} for case in factors}
     disturbed = dict.fromkeys(factors, 0)
     for block in count():
-        wanting = [case for case in factors if wants_another(protocol, [*counted[case].values()], disturbed[case])]
+        wanting = [
+            case
+            for case in factors
+            if wants_another(protocol, [*counted[case].values()], disturbed[case])
+        ]
         for case in in_order(batch, block, wanting, protocol.order):
             average, throttled = next(told)
             if throttled:

@@ -104,7 +104,8 @@ def test_whole_numbers_are_as_sure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "least", "most"), [("float32", -1, 1), ("float16", -1, 1), ("int8", 0, 126), ("uint8", 0, 126)]
+    ("dtype", "least", "most"),
+    [("float32", -1, 1), ("float16", -1, 1), ("int8", 0, 126), ("uint8", 0, 126)],
 )
 def test_random_inputs_are_the_same_at_every_call(dtype: str, least: int, most: int) -> None:
     tensor = Tensor("x", (1, 8, 8, 3), dtype)
@@ -124,11 +125,19 @@ def test_the_flags_are_the_recordings() -> None:
     recorded = (GOLDEN / "io_True_0_xnnfalse" / "cmd").read_text().replace("\\", "").split()
     told = flags(tensor, "in0.bin", "io_True_0_xnnfalse.out")
     assert {flag for flag in told if "put" in flag} == {flag for flag in recorded if "put" in flag}
-    assert {"--num_runs=1", "--min_secs=0", "--warmup_runs=0", "--warmup_min_secs=0", "--num_threads=1"} <= set(told)
+    assert {
+        "--num_runs=1",
+        "--min_secs=0",
+        "--warmup_runs=0",
+        "--warmup_min_secs=0",
+        "--num_threads=1",
+    } <= set(told)
 
 
 def test_a_colon_is_doubled_in_a_files_name_too() -> None:
-    assert "--input_layer_value_files=a::b:c::d" in flags(Tensor("a:b", (1,), "float32"), "c:d", "out")
+    assert "--input_layer_value_files=a::b:c::d" in flags(
+        Tensor("a:b", (1,), "float32"), "c:d", "out"
+    )
 
 
 # ---- What it answers.
@@ -142,9 +151,15 @@ def test_a_recordings_output_is_read() -> None:
     assert found.sum() == pytest.approx(1)  # of a softmax
 
 
-@given(st.integers(1, 5).flatmap(lambda k: st.lists(st.lists(st.floats(width=32), min_size=k, max_size=k), min_size=1)))
+@given(
+    st.integers(1, 5).flatmap(
+        lambda k: st.lists(st.lists(st.floats(width=32), min_size=k, max_size=k), min_size=1)
+    )
+)
 def test_printed_outputs_are_read_back(rows: list[list[float]]) -> None:
-    printed = "".join(f" {row.hex(' ')}\n" for row in (floats(row).astype("<f4").tobytes() for row in rows))
+    printed = "".join(
+        f" {row.hex(' ')}\n" for row in (floats(row).astype("<f4").tobytes() for row in rows)
+    )
     found = read_outputs(printed, len(rows), len(rows[0]))
     assert found is not None
     assert found.dtype == np.float32
@@ -156,7 +171,9 @@ def test_a_tool_that_wrote_nothing_can_not_tell(stdout: str) -> None:
     assert read_outputs(stdout, 1, 10) is None
 
 
-@pytest.mark.parametrize("stdout", ["00 00 80", "00 00 80 3f", "0", "zz", "00 " * 12, "INFO: STARTING!"])
+@pytest.mark.parametrize(
+    "stdout", ["00 00 80", "00 00 80 3f", "0", "zz", "00 " * 12, "INFO: STARTING!"]
+)
 def test_half_an_answer_is_refused(stdout: str) -> None:
     with pytest.raises(CaseFailed, match="did not write 1 × 2 outputs") as caught:
         read_outputs(stdout, 1, 2)
@@ -176,18 +193,26 @@ def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
     ("expected", "found", "agreement"),
     [
         pytest.param([[1, 2], [4, 3]], [[1, 2], [4, 3]], Agreement(2, 0, True), id="the same"),
-        pytest.param([[1, 2], [4, 3]], [[1, 2.5], [4, 3]], Agreement(2, 0.5, True), id="the same classes"),
-        pytest.param([[1, 2], [4, 3]], [[3, 2], [4, 3]], Agreement(2, 2, False), id="another class"),
+        pytest.param(
+            [[1, 2], [4, 3]], [[1, 2.5], [4, 3]], Agreement(2, 0.5, True), id="the same classes"
+        ),
+        pytest.param(
+            [[1, 2], [4, 3]], [[3, 2], [4, 3]], Agreement(2, 2, False), id="another class"
+        ),
         pytest.param([[1, 2]], [[nan, 2]], Agreement(1, inf, False), id="no number"),
         pytest.param([[1, 2]], [[1, inf]], Agreement(1, inf, False), id="without end"),
         pytest.param([[1, nan]], [[1, nan]], Agreement(1, inf, False), id="no number expected"),
         pytest.param([[0], [100]], [[1], [100]], Agreement(2, 1, True), id="one output, near"),
         pytest.param([[0], [100]], [[0], [102]], Agreement(2, 2, False), id="one output, far"),
-        pytest.param([[5]], [[5 + 2**-11]], Agreement(1, 2**-11, True), id="one output of one image, near"),
+        pytest.param(
+            [[5]], [[5 + 2**-11]], Agreement(1, 2**-11, True), id="one output of one image, near"
+        ),
         pytest.param([[5]], [[5.5]], Agreement(1, 0.5, False), id="one output of one image, far"),
     ],
 )
-def test_answers_are_compared(expected: list[list[float]], found: list[list[float]], agreement: Agreement) -> None:
+def test_answers_are_compared(
+    expected: list[list[float]], found: list[list[float]], agreement: Agreement
+) -> None:
     assert compare(floats(expected), floats(found)) == agreement
 
 
@@ -225,9 +250,13 @@ def device(tmp_path: Path) -> Path:
 
 def ask(device: Path, path: str, images: NDArray[Any], **settings: Any) -> Ended:
     (device / "images.bin").write_bytes(images.astype("<f4").tobytes())
-    argv = script(["./my tool"], "model", NUMBERS, "images.bin", len(images), "some folder", **settings)
+    argv = script(
+        ["./my tool"], "model", NUMBERS, "images.bin", len(images), "some folder", **settings
+    )
     env = {**os.environ, "PATH": path}
-    return subprocess.run(argv, cwd=device, env=env, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        argv, cwd=device, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def left(device: Path) -> set[str]:
@@ -274,7 +303,9 @@ def test_what_a_killed_script_left_is_no_answer(device: Path, shell: str) -> Non
 def test_images_that_are_not_there_end_in_words(device: Path, shell: str) -> None:
     argv = script(["./my tool"], "model", NUMBERS, "nothing.bin", 1, "some folder")
     env = {**os.environ, "PATH": shell}
-    ended = subprocess.run(argv, cwd=device, env=env, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(
+        argv, cwd=device, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
     assert ended.returncode not in (0, 134)
     assert "nothing.bin" in ended.stderr
     assert left(device) == set()
@@ -282,16 +313,26 @@ def test_images_that_are_not_there_end_in_words(device: Path, shell: str) -> Non
 
 @pytest.mark.parametrize("model", ["binary_64", "float_64"])
 @pytest.mark.parametrize("at_once", [True, False])
-def test_the_python_runner_answers_as_the_interpreter_here(tmp_path: Path, model: str, at_once: bool) -> None:
+def test_the_python_runner_answers_as_the_interpreter_here(
+    tmp_path: Path, model: str, at_once: bool
+) -> None:
     content = (MODELS / f"{model}.tflite").read_bytes()
     (tensor,) = inputs(content)
     images = random_inputs(tensor, 3)
     (tmp_path / "images.bin").write_bytes(images.tobytes())
     (tmp_path / "model.tflite").write_bytes(content)
     argv = script(
-        [sys.executable, str(RUNNER_FILE)], "model.tflite", tensor, "images.bin", 3, "answers", at_once=at_once
+        [sys.executable, str(RUNNER_FILE)],
+        "model.tflite",
+        tensor,
+        "images.bin",
+        3,
+        "answers",
+        at_once=at_once,
     )
-    ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    ended = subprocess.run(
+        argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
     assert ended.returncode == 0
     found = read_outputs(ended.stdout, 3, 10)
     assert found is not None

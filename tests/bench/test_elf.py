@@ -19,7 +19,9 @@ from tests.tools import AARCH64, ARM, RISCV, X86_64, elf
         (b"#!/bin/sh\necho\n", ANY_ABI),
     ],
 )
-def test_a_programs_header_says_what_it_runs_on(tmp_path: Path, content: bytes, abis: set[str]) -> None:
+def test_a_programs_header_says_what_it_runs_on(
+    tmp_path: Path, content: bytes, abis: set[str]
+) -> None:
     (tmp_path / "tool").write_bytes(content)
     assert abis_of(tmp_path / "tool") == abis
 
@@ -39,7 +41,9 @@ def test_pythons_own_program_is_for_this_machine() -> None:
         (elf(AARCH64, "/system/bin/linker64")[:70], "no program"),
     ],
 )
-def test_what_is_no_program_for_any_device_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_what_is_no_program_for_any_device_is_refused(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
     (tmp_path / "tool").write_bytes(content)
     with pytest.raises(ValueError, match=words):
         abis_of(tmp_path / "tool")

@@ -89,11 +89,23 @@ MemAvailable:    3241180 kB
         ("battery", "level: 41\nstatus: Not charging\n", "41 %, not charging"),
         ("screen", "    mWakefulness=Awake\n", "on"),
         ("screen", "    mWakefulness=Dozing\n", "off"),
-        ("os_image", "Debian GNU/Linux 12\n#1 SMP Debian 6.1\n", "Debian GNU/Linux 12; #1 SMP Debian 6.1"),
+        (
+            "os_image",
+            "Debian GNU/Linux 12\n#1 SMP Debian 6.1\n",
+            "Debian GNU/Linux 12; #1 SMP Debian 6.1",
+        ),
         ("thermal_zones", "cpu-thermal=/z0/temp\ngpu-thermal=/z1/temp\n", "cpu-thermal=/z0/temp"),
         ("thermal_zones", "acpitz=/z0/temp\nwifi=/z1/temp\n", "acpitz=/z0/temp;wifi=/z1/temp"),
-        ("thermal_zones", "".join(f"cpu-{n}=/z{n}\n" for n in range(9)), ";".join(f"cpu-{n}=/z{n}" for n in range(8))),
-        ("cpufreq", "/sys/c\npolicy0 1800000 ondemand 0 1\n", "/sys/c;policy0 0,1 1800000 ondemand"),
+        (
+            "thermal_zones",
+            "".join(f"cpu-{n}=/z{n}\n" for n in range(9)),
+            ";".join(f"cpu-{n}=/z{n}" for n in range(8)),
+        ),
+        (
+            "cpufreq",
+            "/sys/c\npolicy0 1800000 ondemand 0 1\n",
+            "/sys/c;policy0 0,1 1800000 ondemand",
+        ),
         (
             "cpufreq",
             "/sys/c\npolicy0 1800000 schedutil 0 1 2 3\npolicy4 2400000 performance 4 5\n",
@@ -114,7 +126,9 @@ MemAvailable:    3241180 kB
         ("power_sensors", "rails volume=/a\n", None),
     ],
 )
-def test_a_fact_is_read_from_what_its_command_prints(fact: str, text: str, value: str | None) -> None:
+def test_a_fact_is_read_from_what_its_command_prints(
+    fact: str, text: str, value: str | None
+) -> None:
     assert PARSERS[fact](text) == value
 
 
@@ -156,15 +170,32 @@ def test_whatever_a_device_prints_its_facts_are_texts_or_unknown(text: str) -> N
     assert all(value.strip() for value in read_facts(text).values())
 
 
-@given(st.lists(st.tuples(st.sampled_from(sorted(PARSERS)), st.text(st.characters(exclude_characters="\x1e")))))
-def test_each_part_of_the_scripts_output_is_read_by_its_own_parser(parts: list[tuple[str, str]]) -> None:
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(PARSERS)), st.text(st.characters(exclude_characters="\x1e"))
+        )
+    )
+)
+def test_each_part_of_the_scripts_output_is_read_by_its_own_parser(
+    parts: list[tuple[str, str]],
+) -> None:
     printed = "noise" + "".join(f"\x1e{name}\n{text}" for name, text in parts)
     expected = {name: PARSERS[name](text) for name, text in parts}
-    assert read_facts(printed) == {name: value for name, value in expected.items() if value is not None}
+    assert read_facts(printed) == {
+        name: value for name, value in expected.items() if value is not None
+    }
 
 
-@given(st.integers(1, 10**12), st.integers(0, 10**12), st.integers(0, 10**12), st.text("abc/-", min_size=1))
-def test_free_space_is_the_fourth_number_of_df(total: int, used: int, free: int, device: str) -> None:
+@given(
+    st.integers(1, 10**12),
+    st.integers(0, 10**12),
+    st.integers(0, 10**12),
+    st.text("abc/-", min_size=1),
+)
+def test_free_space_is_the_fourth_number_of_df(
+    total: int, used: int, free: int, device: str
+) -> None:
     printed = f"Filesystem 1K-blocks Used Available Use% Mounted on\n{device} {total} {used} {free} 7% /data\n"
     assert PARSERS["free_bytes"](printed) == str(free * 1024)
 
@@ -189,6 +220,8 @@ def test_the_temperature_is_the_hottest_sensors_that_is_on(millidegrees: list[in
         ("", "", False, None),
     ],
 )
-def test_the_abi_is_the_userlands_not_the_chips(machine: str, bits: str, android: bool, expected: str | None) -> None:
+def test_the_abi_is_the_userlands_not_the_chips(
+    machine: str, bits: str, android: bool, expected: str | None
+) -> None:
     facts = {"machine": machine, "userland_bits": bits, **({"android": "14"} if android else {})}
     assert abi(facts) == expected

@@ -73,7 +73,9 @@ def shown(operators: Sequence[Operator]) -> list[tuple[object, ...]]:
 
 def test_the_table_is_read() -> None:
     found = read_profile(TABLE)
-    assert [replace(one, avg_us=round(one.avg_us, 3), share=round(one.share, 6)) for one in found] == list(OPERATORS)
+    assert [
+        replace(one, avg_us=round(one.avg_us, 3), share=round(one.share, 6)) for one in found
+    ] == list(OPERATORS)
 
 
 def test_the_csv_file_tells_the_same_operators() -> None:
@@ -145,7 +147,11 @@ def test_a_profile_that_is_cut_is_refused_or_whole(text: str, data: st.DataObjec
         pytest.param("    4.121\t", "    inf\t", id="time without end"),
         pytest.param("    4.121\t", "", id="a column less"),
         pytest.param("     0.000\t        2\t", "     0.000\t        2.5\t", id="half a call"),
-        pytest.param("Number of nodes executed: 7", "Number of nodes executed: 8", id="a row less than it says"),
+        pytest.param(
+            "Number of nodes executed: 7",
+            "Number of nodes executed: 8",
+            id="a row less than it says",
+        ),
     ],
 )
 def test_a_table_of_wrong_numbers_is_refused(old: str, new: str) -> None:
@@ -157,7 +163,10 @@ def test_a_table_of_wrong_numbers_is_refused(old: str, new: str) -> None:
     ("expected", "types"),
     [
         (Role.BINARY_CONVOLUTION, ["LceBconv2d"]),
-        (Role.QUANTISE, ["LceQuantize", "LceDequantize", "QUANTIZE", "DEQUANTIZE", "Quantize", "Dequantize"]),
+        (
+            Role.QUANTISE,
+            ["LceQuantize", "LceDequantize", "QUANTIZE", "DEQUANTIZE", "Quantize", "Dequantize"],
+        ),
         (Role.QUANTISE, ["Convert (NC, F32, QS8)", "Convert (NC, QS8, F32)"]),
         (Role.FLOAT_LAYER, ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "TRANSPOSE_CONV", "Conv2D"]),
         (Role.FLOAT_LAYER, ["FULLY_CONNECTED", "BATCH_MATMUL", "UNIDIRECTIONAL_SEQUENCE_LSTM"]),
@@ -182,14 +191,20 @@ def test_the_tool_is_asked_for_a_profile() -> None:
     assert profile_arguments()[0] in (GOLDEN / "profile_bnn" / "cmd").read_text()
 
 
-WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9_/;:()\[\].]{0,12}((, |,| )[A-Z0-9]{1,4}){0,3}", fullmatch=True)
-ROWS = st.lists(st.tuples(WORDS, WORDS, st.floats(0.001, 1e4), st.integers(0, 9)), min_size=1, max_size=12)
+WORDS = st.from_regex(
+    r"[A-Za-z][A-Za-z0-9_/;:()\[\].]{0,12}((, |,| )[A-Z0-9]{1,4}){0,3}", fullmatch=True
+)
+ROWS = st.lists(
+    st.tuples(WORDS, WORDS, st.floats(0.001, 1e4), st.integers(0, 9)), min_size=1, max_size=12
+)
 
 
 def rendered(rows: Sequence[tuple[str, str, float, int]], csv: bool) -> str:
     """As the tool's two formatters print it; each row has the same share."""
     columns = ("first", "avg_ms", "%", "cdf%", "mem KB", "times called", "name")
-    lines = [", ".join(("node type", *columns)) if csv else "\t".join(("", "[node type]", *columns))]
+    lines = [
+        ", ".join(("node type", *columns)) if csv else "\t".join(("", "[node type]", *columns))
+    ]
     for type, name, avg_ms, calls in rows:
         share = 100 / len(rows)
         if csv:
@@ -198,7 +213,14 @@ def rendered(rows: Sequence[tuple[str, str, float, int]], csv: bool) -> str:
             row = f"\t{type:>40}\t{1:9.3f}\t{avg_ms:9.3f}\t{share:7.3f}%\t{share:7.3f}%\t{0:10.3f}\t{calls:9}\t{name}"
         lines.append(row)
     heading = "Operator-wise Profiling Info for Regular Benchmark Runs:"
-    table = [heading, "====== Run Order ======", *lines, "", f"Number of nodes executed: {len(rows)}", ""]
+    table = [
+        heading,
+        "====== Run Order ======",
+        *lines,
+        "",
+        f"Number of nodes executed: {len(rows)}",
+        "",
+    ]
     return "\n".join(table)
 
 

@@ -39,7 +39,9 @@ from tests.bench.simulated_latency import (
 STANDARD = PROTOCOLS["standard"]
 TEN_BLOCKS = replace(STANDARD, max_processes=0, target=0.0)
 SAME = {"old": 1.0, "new": 1.0}
-DRIFTING = drifting("strong drift", 0.15, over_s=20 * STEP_S)  # while two cases have ten processes each
+DRIFTING = drifting(
+    "strong drift", 0.15, over_s=20 * STEP_S
+)  # while two cases have ten processes each
 COMPARISONS = 1000
 each_device = pytest.mark.parametrize("device", ALL, ids=lambda device: device.name)
 
@@ -60,7 +62,9 @@ def holds(device: SimulatedDevice, protocol: Protocol, rng: Generator) -> bool:
     return interval[0] <= device.true_us(STEP_S * max(counted)) <= interval[1]
 
 
-def compared(device: SimulatedDevice, protocol: Protocol, factor: float, rng: Generator) -> Estimate:
+def compared(
+    device: SimulatedDevice, protocol: Protocol, factor: float, rng: Generator
+) -> Estimate:
     return ratio_in_blocks(*paired(session(device, protocol, {"old": 1.0, "new": factor}, rng)))
 
 
@@ -75,7 +79,9 @@ def smallest_change(estimate: Estimate) -> float:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda protocol: protocol.name)
 @pytest.mark.parametrize("device", INDEPENDENT, ids=lambda device: device.name)
-def test_the_95_interval_holds_the_true_median_in_93_to_97_of_100(device: SimulatedDevice, protocol: Protocol) -> None:
+def test_the_95_interval_holds_the_true_median_in_93_to_97_of_100(
+    device: SimulatedDevice, protocol: Protocol
+) -> None:
     """Of 2,000 or more measurements that end by the protocol's own rule; of more where that is cheap."""
     rng = seeded("interval", device.name, protocol.name)
     measurements = 40_000 // protocol.processes
@@ -83,36 +89,50 @@ def test_the_95_interval_holds_the_true_median_in_93_to_97_of_100(device: Simula
 
 
 @pytest.mark.parametrize("targets", [0.7, 1.0, 1.4, 2.0])
-def test_the_95_interval_does_so_where_luck_decides_most_when_measuring_ends(targets: float) -> None:
+def test_the_95_interval_does_so_where_luck_decides_most_when_measuring_ends(
+    targets: float,
+) -> None:
     """Noise in multiples of the target: from where the least processes nearly do, to where the most hardly do."""
     device = lognormal("borderline", STANDARD.target * targets)
     rng = seeded("luck", targets)
     assert 0.93 <= share(holds(device, STANDARD, rng) for _ in range(2000)) <= 0.97
 
 
-@pytest.mark.parametrize("device", [LOGNORMAL, AUTOCORRELATED, DRIFTING], ids=lambda device: device.name)
+@pytest.mark.parametrize(
+    "device", [LOGNORMAL, AUTOCORRELATED, DRIFTING], ids=lambda device: device.name
+)
 def test_the_comparison_of_ten_blocks_is_exact(device: SimulatedDevice) -> None:
     """The same artifact twice: in each block either may have come first. Of all 1,024 ways, at most 4 % differ.
 
     No luck is in it: what 10 blocks attain is 38 / 1,024 = 3.7 %.
     """
-    blocks = [*zip(*paired(session(device, TEN_BLOCKS, SAME, seeded("exact", device.name))), strict=True)]
+    blocks = [
+        *zip(*paired(session(device, TEN_BLOCKS, SAME, seeded("exact", device.name))), strict=True)
+    ]
     ways = product(*((pair, pair[::-1]) for pair in blocks))
     assert share(differs(ratio_in_blocks(*zip(*way, strict=True))) for way in ways) == 38 / 1024
 
 
 @each_device
 @pytest.mark.parametrize("name", ["quick", "standard"])
-def test_the_same_artifact_is_called_different_in_at_most_5_of_100(device: SimulatedDevice, name: str) -> None:
+def test_the_same_artifact_is_called_different_in_at_most_5_of_100(
+    device: SimulatedDevice, name: str
+) -> None:
     """Of 1,000 comparisons, each of two cases that end by the protocol's own rule. Nothing is allowed for chance."""
     rng = seeded("same", device.name, name)
-    assert share(differs(compared(device, PROTOCOLS[name], 1.0, rng)) for _ in range(COMPARISONS)) <= 0.05
+    assert (
+        share(differs(compared(device, PROTOCOLS[name], 1.0, rng)) for _ in range(COMPARISONS))
+        <= 0.05
+    )
 
 
 def test_a_fleet_of_50_has_a_false_alarm_in_5_of_100() -> None:
     """Of 200 fleets."""
     rng = seeded("fleet")
-    fleets = [[compared(ALL[number % len(ALL)], TEN_BLOCKS, 1.0, rng) for number in range(50)] for _ in range(200)]
+    fleets = [
+        [compared(ALL[number % len(ALL)], TEN_BLOCKS, 1.0, rng) for number in range(50)]
+        for _ in range(200)
+    ]
     assert share(differs_anywhere(fleet) for fleet in fleets) <= 0.05
 
 
@@ -122,19 +142,28 @@ def test_a_fleet_of_50_shows_a_slowdown_on_however_many(slow: int) -> None:
     rng = seeded("slow fleet", slow)
     factors = [1.08] * slow + [1.0] * (50 - slow)
     assert (
-        share(differs_anywhere([compared(LOGNORMAL, TEN_BLOCKS, factor, rng) for factor in factors]) for _ in range(20))
+        share(
+            differs_anywhere([compared(LOGNORMAL, TEN_BLOCKS, factor, rng) for factor in factors])
+            for _ in range(20)
+        )
         >= 0.9
     )
 
 
 def differs_anywhere(fleet: Sequence[Estimate]) -> bool:
     ps = adjusted([estimate.p for estimate in fleet])
-    return any(verdict(estimate, p) is not Verdict.NO_DIFFERENCE for estimate, p in zip(fleet, ps, strict=True))
+    return any(
+        verdict(estimate, p) is not Verdict.NO_DIFFERENCE
+        for estimate, p in zip(fleet, ps, strict=True)
+    )
 
 
 def test_a_slowdown_of_5_percent_is_found_under_noise_of_2_percent() -> None:
     rng = seeded("slower")
-    assert share(differs(compared(LOGNORMAL, TEN_BLOCKS, 1.05, rng)) for _ in range(COMPARISONS)) >= 0.9
+    assert (
+        share(differs(compared(LOGNORMAL, TEN_BLOCKS, 1.05, rng)) for _ in range(COMPARISONS))
+        >= 0.9
+    )
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -142,7 +171,10 @@ def test_the_smallest_change_is_found_nine_times_in_ten(sign: int) -> None:
     """The typical one of ten blocks under noise of 2 %: 3.3 %."""
     rng = seeded("smallest change")
     typical = median(smallest_change(compared(LOGNORMAL, TEN_BLOCKS, 1.0, rng)) for _ in range(400))
-    found = share(differs(compared(LOGNORMAL, TEN_BLOCKS, 1 + sign * typical, rng)) for _ in range(COMPARISONS))
+    found = share(
+        differs(compared(LOGNORMAL, TEN_BLOCKS, 1 + sign * typical, rng))
+        for _ in range(COMPARISONS)
+    )
     assert 0.85 <= found <= 0.95
 
 
@@ -150,25 +182,37 @@ def test_a_drift_fools_cases_that_are_measured_one_after_the_other() -> None:
     rng = seeded("one after the other")
     one_by_one = replace(TEN_BLOCKS, order="sequential")
     sessions = [session(DRIFTING, one_by_one, SAME, rng).values() for _ in range(300)]
-    assert share(differs(ratio_of_samples(*([*case.values()] for case in cases))) for cases in sessions) > 0.5
+    assert (
+        share(
+            differs(ratio_of_samples(*([*case.values()] for case in cases))) for cases in sessions
+        )
+        > 0.5
+    )
 
 
 def test_a_drift_does_not_fool_interleaved_cases() -> None:
     rng = seeded("interleaved")
-    assert share(differs(compared(DRIFTING, TEN_BLOCKS, 1.0, rng)) for _ in range(COMPARISONS)) <= 0.05
+    assert (
+        share(differs(compared(DRIFTING, TEN_BLOCKS, 1.0, rng)) for _ in range(COMPARISONS)) <= 0.05
+    )
 
 
 def test_a_drift_of_one_case_is_told() -> None:
     """The interval of the median says nothing of a drift this strong; the trend does."""
     device = drifting("strong drift", 0.15, over_s=10 * STEP_S)
     rng = seeded("trend")
-    trends = [trend([*session(device, TEN_BLOCKS, {"case": 1.0}, rng)["case"].values()]) for _ in range(200)]
+    trends = [
+        trend([*session(device, TEN_BLOCKS, {"case": 1.0}, rng)["case"].values()])
+        for _ in range(200)
+    ]
     assert share(change is not None and change > 0.05 for change in trends) >= 0.9
 
 
 @pytest.mark.parametrize("images", [300, 10_000])
 @pytest.mark.parametrize(("lost", "won"), [(0.03, 0.03), (0.05, 0.03), (0.1, 0.1), (0.1, 0.05)])
-def test_the_95_interval_of_accuracy_holds_the_true_difference(images: int, lost: float, won: float) -> None:
+def test_the_95_interval_of_accuracy_holds_the_true_difference(
+    images: int, lost: float, won: float
+) -> None:
     """`lost` of all images only the baseline gets right, `won` only the candidate; 90 % of the rest both."""
     rng = seeded("accuracy", images, lost, won)
     held = []

@@ -17,7 +17,18 @@ from harness.bench.quality import (
     quality,
     warning,
 )
-from harness.core.bench import PROTOCOLS, Case, Gates, Process, Protocol, Run, Timing, Tool, ToolLog, Watched
+from harness.core.bench import (
+    PROTOCOLS,
+    Case,
+    Gates,
+    Process,
+    Protocol,
+    Run,
+    Timing,
+    Tool,
+    ToolLog,
+    Watched,
+)
 
 QUICK = PROTOCOLS["quick"]
 GATES = Gates()
@@ -47,18 +58,27 @@ def runs(averages: Sequence[float]) -> list[Run]:
         (QUICK, [100] * 5, ["few_runs"]),
         (QUICK, [0] * 6, ["below_resolution"]),
         (QUICK, [100, 101, 99, 100, 102, 98, 100, 101, 99, 300], ["spread", "outliers"]),
-        (QUICK, [100, 101, 120, 121, 100, 120, 101, 121, 100, 120], ["wide_interval", "spread", "two_modes"]),
+        (
+            QUICK,
+            [100, 101, 120, 121, 100, 120, 101, 121, 100, 120],
+            ["wide_interval", "spread", "two_modes"],
+        ),
         (QUICK, [100 + number / 2 for number in range(12)], ["drift"]),
         (QUICK, [100 + number / 20 for number in range(12)], ["ok"]),
     ],
 )
-def test_what_is_shaky_is_named(protocol: Protocol, averages: list[float], wanted: list[str]) -> None:
+def test_what_is_shaky_is_named(
+    protocol: Protocol, averages: list[float], wanted: list[str]
+) -> None:
     assert names(quality(case(protocol), runs(averages))) == wanted
 
 
 def test_a_warning_says_what_was_found_and_what_to_do_there() -> None:
     said = quality(case(replace(QUICK, target=0)), runs([94, 103, 97, 100, 105, 100]))
-    assert said == "spread: run-to-run spread 11%: something else is running, see `harness devices check pi4`"
+    assert (
+        said
+        == "spread: run-to-run spread 11%: something else is running, see `harness devices check pi4`"
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,13 +100,18 @@ def test_what_disturbs_a_process(watched: Watched, usual_khz: float | None, why:
 def test_disturbed_processes_do_not_count_unless_too_few_would_be_left() -> None:
     calm, loud = runs([100] * LEAST_RUNS), [run(900, 7, disturbed="throttled")] * 3
     assert counting([*calm, *loud]) == calm
-    assert "disturbed: 3 of 9 processes (throttled), these do not count" in quality(case(), [*calm, *loud])
+    assert "disturbed: 3 of 9 processes (throttled), these do not count" in quality(
+        case(), [*calm, *loud]
+    )
     assert counting([*calm[1:], *loud]) == [*calm[1:], *loud]
     assert "all count, as too few would be left" in quality(case(), [*calm[1:], *loud])
 
 
 def test_a_clock_that_is_unsteady_between_processes_that_count() -> None:
-    clocks = [run(100, number, Watched(frequency_khz=khz)) for number, khz in enumerate([1e6] * 5 + [0.94e6])]
+    clocks = [
+        run(100, number, Watched(frequency_khz=khz))
+        for number, khz in enumerate([1e6] * 5 + [0.94e6])
+    ]
     assert "unsteady_clock: 0.94 to 1.00 GHz" in quality(case(), clocks)
 
 
@@ -111,7 +136,9 @@ def test_a_canary_against_its_own_past(latest: float, history: list[float], flag
 
 def test_what_no_process_tells_is_kept_by_a_later_reading() -> None:
     told = quality(
-        case(), runs([100] * 5), [warning("canary", "off", "pi4"), warning("not_settled", "70 °C, over 60 °C", "pi4")]
+        case(),
+        runs([100] * 5),
+        [warning("canary", "off", "pi4"), warning("not_settled", "70 °C, over 60 °C", "pi4")],
     )
     assert [one.partition(":")[0] for one in circumstances(told)] == ["canary", "not_settled"]
     assert circumstances("ok") == []
@@ -122,7 +149,9 @@ def test_every_warning_has_a_remedy_and_no_separator_inside() -> None:
         assert names(warning(name, "found", "pi4")) == [name]
 
 
-def test_the_manual_lists_every_warning_with_its_threshold_reason_and_remedy(repository: Path) -> None:
+def test_the_manual_lists_every_warning_with_its_threshold_reason_and_remedy(
+    repository: Path,
+) -> None:
     table = (repository / "docs" / "measuring.md").read_text().split("|---|---|---|---|\n")[-1]
     wanted = [
         f"| `{name}` | {rule.when} | {rule.why} | {rule.remedy.format(device='DEVICE')} |"

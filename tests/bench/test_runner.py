@@ -24,7 +24,11 @@ FEW = ("--num_runs=3", "--min_secs=0", "--warmup_runs=2", "--warmup_min_secs=0")
 Ended = subprocess.CompletedProcess[str]
 
 
-def run(*flags: str, python: tuple[str, ...] = (sys.executable,), environment: dict[str, str] | None = None) -> Ended:
+def run(
+    *flags: str,
+    python: tuple[str, ...] = (sys.executable,),
+    environment: dict[str, str] | None = None,
+) -> Ended:
     argv = [*python, str(RUNNER_FILE), *flags]
     env = {**os.environ, **(environment or {})}
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, env=env)
@@ -66,7 +70,13 @@ def test_peak_memory_is_told_only_where_it_was_asked_for() -> None:
 
 
 def test_the_flags_that_were_given_are_echoed_and_no_others() -> None:
-    flags = (f"--graph={BINARY}", "--num_threads=2", "--num_runs=4", "--min_secs=0.01", "--max_secs=20")
+    flags = (
+        f"--graph={BINARY}",
+        "--num_threads=2",
+        "--num_runs=4",
+        "--min_secs=0.01",
+        "--max_secs=20",
+    )
     ended = run(*flags, "--warmup_runs=1", "--warmup_min_secs=0", "--use_reference_bconv=true")
     assert parse(ended.stdout).echo == {
         "Graph": str(BINARY),
@@ -151,7 +161,14 @@ def answer(folder: Path, model: Path, images: NDArray[numpy.float32], *flags: st
     (folder / "in.bin").write_bytes(images.tobytes())
     values = f"--input_layer_value_files={ESCAPED}:{folder / 'in.bin'}"
     shape = "--input_layer_shape=1,8,8,1"
-    return bench(model, f"--input_layer={NAME}", shape, values, f"--output_filepath={folder / 'out.bin'}", *flags)
+    return bench(
+        model,
+        f"--input_layer={NAME}",
+        shape,
+        values,
+        f"--output_filepath={folder / 'out.bin'}",
+        *flags,
+    )
 
 
 @pytest.mark.parametrize("flag", ["", "--use_xnnpack=false", "--use_reference_bconv=true"])
@@ -172,15 +189,28 @@ def test_a_single_input_is_what_the_tool_takes_too(tmp_path: Path) -> None:
 
 def test_inputs_and_outputs_are_echoed_as_the_tool_does(tmp_path: Path) -> None:
     echo = parse(answer(tmp_path, BINARY, IMAGES[:1]).stdout).echo
-    words = ["Graph", "Input layers", "Input shapes", "Input value files", "File path to export outputs layer to"]
-    assert [echo[one] for one in words[1:]] == [NAME, "1,8,8,1", f"{ESCAPED}:{tmp_path}/in.bin", f"{tmp_path}/out.bin"]
+    words = [
+        "Graph",
+        "Input layers",
+        "Input shapes",
+        "Input value files",
+        "File path to export outputs layer to",
+    ]
+    assert [echo[one] for one in words[1:]] == [
+        NAME,
+        "1,8,8,1",
+        f"{ESCAPED}:{tmp_path}/in.bin",
+        f"{tmp_path}/out.bin",
+    ]
     for printed in (echo, parse(recording("io_True_0_xnnfalse").stdout).echo):
         assert [one for one in printed if one in words] == words
 
 
 def test_outputs_of_the_values_it_makes_up_are_written_too(tmp_path: Path) -> None:
     assert bench(BINARY, f"--output_filepath={tmp_path / 'out.bin'}").returncode == 0
-    assert numpy.frombuffer((tmp_path / "out.bin").read_bytes(), "<f4").sum() == pytest.approx(1, abs=1e-5)
+    assert numpy.frombuffer((tmp_path / "out.bin").read_bytes(), "<f4").sum() == pytest.approx(
+        1, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * 8 * 4 - 1, 8 * 8 * 4 + 1])
@@ -210,7 +240,9 @@ def test_flags_that_do_not_fit_are_refused_in_words(tmp_path: Path, flag: str, w
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("flags", [(), ("--graph=",), ("--graph=/no/such/model.tflite",), (f"--graph={MODELS}",)])
+@pytest.mark.parametrize(
+    "flags", [(), ("--graph=",), ("--graph=/no/such/model.tflite",), (f"--graph={MODELS}",)]
+)
 def test_a_file_that_can_not_be_read_is_an_error_in_words(flags: tuple[str, ...]) -> None:
     ended = run(*flags, *FEW)
     assert ended.returncode == 1
@@ -260,7 +292,9 @@ def bare(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path)}
 
 
-def test_a_python_without_an_interpreter_says_so_with_an_exit_code_of_its_own(bare: dict[str, str]) -> None:
+def test_a_python_without_an_interpreter_says_so_with_an_exit_code_of_its_own(
+    bare: dict[str, str],
+) -> None:
     ended = run(f"--graph={BINARY}", *FEW, python=(sys.executable, "-S"), environment=bare)
     assert ended.returncode == NO_INTERPRETER
     assert ended.stderr.startswith("ERROR: ")
@@ -275,13 +309,23 @@ def test_a_python_without_an_interpreter_describes_none(bare: dict[str, str]) ->
     assert (ended.returncode, ended.stdout) == (NO_INTERPRETER, "none\n")
     (words,) = ended.stderr.splitlines()
     assert words.startswith("ERROR: ")
-    for name in ("larq-compute-engine (x86-64 Linux only)", "ai-edge-litert", "tflite-runtime", "lce_benchmark_model"):
+    for name in (
+        "larq-compute-engine (x86-64 Linux only)",
+        "ai-edge-litert",
+        "tflite-runtime",
+        "lce_benchmark_model",
+    ):
         assert name in words
 
 
 def test_it_imports_no_tensorflow() -> None:
     ended = run(f"--graph={BINARY}", *FEW, python=(sys.executable, "-X", "importtime"))
     assert ended.returncode == 0
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()}
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()
+    }
     assert "numpy" in imported
-    assert not {"tensorflow", "larq_compute_engine", "larq", "tf_keras", "keras", "ray", "harness"} & imported
+    assert (
+        not {"tensorflow", "larq_compute_engine", "larq", "tf_keras", "keras", "ray", "harness"}
+        & imported
+    )

@@ -43,7 +43,9 @@ class Board:
     def run(self, *flags: str) -> Ended:
         argv = [self.python, "-S", "-B", str(RUNNER_FILE), *flags]
         env = {**os.environ, "PYTHONPATH": str(self.packages)}
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, env=env)
+        return subprocess.run(
+            argv, capture_output=True, text=True, check=False, timeout=120, env=env
+        )
 
     def bench(self, model: Path, *flags: str) -> Ended:
         return self.run(*arguments(QUICK, str(model)), *flags)
@@ -62,15 +64,27 @@ def folders(python: str) -> dict[str, Path]:
 
 def link(package: Path, into: Path) -> None:
     """With the libraries and the metadata beside it."""
-    beside = [package, package.with_name(f"{package.name}.libs"), *package.parent.glob(f"{package.name}-*.dist-info")]
+    beside = [
+        package,
+        package.with_name(f"{package.name}.libs"),
+        *package.parent.glob(f"{package.name}-*.dist-info"),
+    ]
     for one in beside:
         if one.exists():
             (into / one.name).symlink_to(one)
 
 
-PYTHONS = [sys.executable, *filter(None, os.environ.get("HARNESS_TEST_PYTHONS", "").split(os.pathsep))]
+PYTHONS = [
+    sys.executable,
+    *filter(None, os.environ.get("HARNESS_TEST_PYTHONS", "").split(os.pathsep)),
+]
 FOUND = {python: folders(python) for python in PYTHONS}
-BOARDS = [(python, package) for python in FOUND for package in NAMES if {"numpy", package} <= set(FOUND[python])]
+BOARDS = [
+    (python, package)
+    for python in FOUND
+    for package in NAMES
+    if {"numpy", package} <= set(FOUND[python])
+]
 
 
 def board_of(python: str, package: str, packages: Path) -> Board:
@@ -85,7 +99,9 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
     return board_of(python, package, tmp_path)
 
 
-@pytest.fixture(params=[board for board in BOARDS if board[1] != "larq_compute_engine"], ids="-".join)
+@pytest.fixture(
+    params=[board for board in BOARDS if board[1] != "larq_compute_engine"], ids="-".join
+)
 def lite(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
     python, package = request.param
     return board_of(python, package, tmp_path)
@@ -99,7 +115,11 @@ def failure(ended: Ended) -> CaseFailed:
 
 
 def errors(ended: Ended) -> list[str]:
-    return [line.removeprefix("ERROR: ") for line in ended.stderr.splitlines() if line.startswith("ERROR: ")]
+    return [
+        line.removeprefix("ERROR: ")
+        for line in ended.stderr.splitlines()
+        if line.startswith("ERROR: ")
+    ]
 
 
 def test_it_describes_the_interpreter_that_is_there(board: Board) -> None:
@@ -130,9 +150,14 @@ def test_a_float_model_runs_on_each(board: Board, flags: tuple[str, ...]) -> Non
 def test_each_answers_alike(board: Board, tmp_path: Path) -> None:
     images = numpy.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1)).astype("<f4")
     (tmp_path / "in.bin").write_bytes(images.tobytes())
-    name, values = "--input_layer=serving_default_image:0", f"serving_default_image::0:{tmp_path / 'in.bin'}"
+    name, values = (
+        "--input_layer=serving_default_image:0",
+        f"serving_default_image::0:{tmp_path / 'in.bin'}",
+    )
     output = tmp_path / "out.bin"
-    ended = board.bench(FLOAT, name, f"--input_layer_value_files={values}", f"--output_filepath={output}")
+    ended = board.bench(
+        FLOAT, name, f"--input_layer_value_files={values}", f"--output_filepath={output}"
+    )
     assert ended.returncode == 0
     found = numpy.frombuffer(output.read_bytes(), "<f4").reshape(2, 10)
     assert numpy.abs(found - predict(FLOAT.read_bytes(), images)).max() < 1e-5
@@ -175,12 +200,24 @@ def test_a_file_that_is_no_model_ends_in_words(lite: Board, tmp_path: Path, cont
 
 
 def test_it_imports_little(lite: Board) -> None:
-    argv = [lite.python, "-S", "-B", "-X", "importtime", str(RUNNER_FILE), *arguments(QUICK, str(FLOAT))]
+    argv = [
+        lite.python,
+        "-S",
+        "-B",
+        "-X",
+        "importtime",
+        str(RUNNER_FILE),
+        *arguments(QUICK, str(FLOAT)),
+    ]
     env = {**os.environ, "PYTHONPATH": str(lite.packages)}
     ended = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120, env=env)
-    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if "|" in line}
+    imported = {
+        line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if "|" in line
+    }
     assert "numpy.linalg" in imported
-    assert not {"importlib.metadata", "google.protobuf", "flatbuffers", "ml_dtypes", "tqdm"} & imported
+    assert (
+        not {"importlib.metadata", "google.protobuf", "flatbuffers", "ml_dtypes", "tqdm"} & imported
+    )
 
 
 DOUBLE = """
@@ -226,7 +263,9 @@ def bare(tmp_path: Path) -> Board:
 def add(bare: Board) -> Maker:
     def add(package: str, code: str = DOUBLE, version: str | None = "9.8") -> None:
         (bare.packages / package).mkdir()
-        (bare.packages / package / "__init__.py").write_text(f"__version__ = {version!r}\n" if version else "")
+        (bare.packages / package / "__init__.py").write_text(
+            f"__version__ = {version!r}\n" if version else ""
+        )
         (bare.packages / package / "interpreter.py").write_text(dedent(code))
 
     return add
@@ -252,10 +291,14 @@ def test_values_are_taken_for_one_input_alone(bare: Board, add: Maker) -> None:
 def test_values_are_of_the_inputs_type(bare: Board, add: Maker, tmp_path: Path) -> None:
     shown = 'print("SET", index, values.shape, values.dtype)'
     assert shown in DOUBLE
-    double = DOUBLE.replace("numpy.float32", "numpy.int16").replace(shown, 'print("SET", values.dtype, values.max())')
+    double = DOUBLE.replace("numpy.float32", "numpy.int16").replace(
+        shown, 'print("SET", values.dtype, values.max())'
+    )
     add("tflite_runtime", double)
     (tmp_path / "in.bin").write_bytes(b"\x01\x02" * 64)
-    ended = bare.bench(FLOAT, "--input_layer=a", f"--input_layer_value_files=a:{tmp_path / 'in.bin'}")
+    ended = bare.bench(
+        FLOAT, "--input_layer=a", f"--input_layer_value_files=a:{tmp_path / 'in.bin'}"
+    )
     assert ended.returncode == 0
     assert ended.stdout.count("SET int16 513\n") == 4
 
@@ -267,7 +310,9 @@ def test_a_version_that_nothing_tells_is_unknown(bare: Board, add: Maker) -> Non
 
 
 @pytest.mark.parametrize("broken", ["ai_edge_litert", "larq_compute_engine"])
-def test_one_that_does_not_load_makes_way_for_the_next_and_is_named(bare: Board, add: Maker, broken: str) -> None:
+def test_one_that_does_not_load_makes_way_for_the_next_and_is_named(
+    bare: Board, add: Maker, broken: str
+) -> None:
     add(broken, "raise OSError('libGL.so:\\nwrong ELF class')")
     alone = bare.run("--describe")
     assert (alone.returncode, alone.stdout) == (NO_INTERPRETER, "none\n")
@@ -290,18 +335,25 @@ def test_an_interpreter_without_numpy_is_none(bare: Board, add: Maker) -> None:
 
 
 def test_one_that_was_built_for_another_numpy_says_what_helps(bare: Board, add: Maker) -> None:
-    add("tflite_runtime", "def Interpreter(**settings):\n    raise SystemError('a result with an exception set')\n")
+    add(
+        "tflite_runtime",
+        "def Interpreter(**settings):\n    raise SystemError('a result with an exception set')\n",
+    )
     ended = bare.bench(FLOAT)
     assert failure(ended).reason is Reason.NO_INTERPRETER
     (words,) = errors(ended)
-    assert words == f"tflite-runtime and numpy {numpy.__version__} do not fit: pip install 'numpy<2'"
+    assert (
+        words == f"tflite-runtime and numpy {numpy.__version__} do not fit: pip install 'numpy<2'"
+    )
 
 
 def test_a_dynamic_dimension_is_1_and_each_run_copies_in_and_out(bare: Board, add: Maker) -> None:
     add("tflite_runtime")
     ended = bare.bench(FLOAT, "--num_threads=3")
     assert ended.returncode == 0
-    said = [line for line in ended.stdout.splitlines() if line.split(" ")[0] in {"MADE", "SET", "GOT"}]
+    said = [
+        line for line in ended.stdout.splitlines() if line.split(" ")[0] in {"MADE", "SET", "GOT"}
+    ]
     assert said == ["MADE 3 {}"] + ["SET 5 (1, 8, 8, 1) float32", "GOT 7"] * 4
 
 
@@ -325,7 +377,9 @@ def test_an_interpreter_too_old_to_leave_xnnpack_out_says_so(bare: Board, add: M
 def test_a_run_that_fails_ends_in_words(bare: Board, add: Maker, error: str) -> None:
     add(
         "tflite_runtime",
-        DOUBLE.replace("def invoke(self):\n            pass", f"def invoke(self):\n            raise {error}"),
+        DOUBLE.replace(
+            "def invoke(self):\n            pass", f"def invoke(self):\n            raise {error}"
+        ),
     )
     ended = bare.bench(FLOAT)
     assert ended.returncode == 1

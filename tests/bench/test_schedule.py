@@ -17,14 +17,18 @@ NOISY = [100.0, 150.0] * 100
 
 
 @given(st.text(), st.integers(0), st.sets(st.text(), min_size=1))
-def test_each_case_has_its_turn_whatever_the_order_it_is_given_in(batch: str, block: int, cases: set[str]) -> None:
+def test_each_case_has_its_turn_whatever_the_order_it_is_given_in(
+    batch: str, block: int, cases: set[str]
+) -> None:
     order = in_order(batch, block, sorted(cases), "interleaved")
     assert sorted(order) == sorted(cases)
     assert order == in_order(batch, block, sorted(cases, reverse=True), "interleaved")
 
 
 @given(st.text(), st.integers(0), st.sampled_from(CASES))
-def test_a_case_that_has_enough_leaves_the_others_as_they_were(batch: str, block: int, done: str) -> None:
+def test_a_case_that_has_enough_leaves_the_others_as_they_were(
+    batch: str, block: int, done: str
+) -> None:
     rest = [case for case in in_order(batch, block, CASES, "interleaved") if case != done]
     assert rest == in_order(batch, block, [case for case in CASES if case != done], "interleaved")
 
@@ -67,7 +71,9 @@ def test_a_case_wants_another_process_until_it_has_enough(
     st.sampled_from([FIXED, replace(FIXED, target=0.02), *PROTOCOLS.values()]),
     st.lists(st.tuples(st.floats(90, 110), st.booleans()), min_size=150, max_size=150),
 )
-def test_measuring_ends_where_the_protocol_says(protocol: Protocol, told: list[tuple[float, bool]]) -> None:
+def test_measuring_ends_where_the_protocol_says(
+    protocol: Protocol, told: list[tuple[float, bool]]
+) -> None:
     counted: list[float] = []
     disturbed = 0
     for average, is_disturbed in told:
@@ -76,7 +82,10 @@ def test_measuring_ends_where_the_protocol_says(protocol: Protocol, told: list[t
         disturbed += is_disturbed
         counted += [] if is_disturbed else [average]
     most_tries = MOST_TRIES * protocol.most_processes
-    assert protocol.processes <= len(counted) <= protocol.most_processes or len(counted) + disturbed == most_tries
+    assert (
+        protocol.processes <= len(counted) <= protocol.most_processes
+        or len(counted) + disturbed == most_tries
+    )
     assert (
         not is_wide(protocol, counted)
         or len(counted) == protocol.most_processes
@@ -95,7 +104,9 @@ def test_measuring_ends_where_the_protocol_says(protocol: Protocol, told: list[t
         ([0.0] * 6, 0.02, False),  # under the clock's resolution nothing is precise
     ],
 )
-def test_precise_is_an_interval_narrower_than_the_target(values: list[float], target: float, precise: bool) -> None:
+def test_precise_is_an_interval_narrower_than_the_target(
+    values: list[float], target: float, precise: bool
+) -> None:
     assert is_precise(values, target) is precise
     assert is_wide(replace(FIXED, target=target), values) is not precise
 

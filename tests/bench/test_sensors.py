@@ -8,12 +8,19 @@ PHONE = {
     "taskset": "yes",
     "cpufreq": f"{FOLDER};policy0 0,1,2,3 1800000 schedutil;policy4 4,5,6 2420000 schedutil;policy7 7 2840000 schedutil",
 }
-EVEN = {"taskset": "yes", "cpufreq": f"{FOLDER};policy0 0 3000000 performance;policy1 1 3000000 performance"}
-MANY = {"cpufreq": ";".join((FOLDER, *(f"policy{cpu} {cpu} 3000000 performance" for cpu in range(64))))}
+EVEN = {
+    "taskset": "yes",
+    "cpufreq": f"{FOLDER};policy0 0 3000000 performance;policy1 1 3000000 performance",
+}
+MANY = {
+    "cpufreq": ";".join((FOLDER, *(f"policy{cpu} {cpu} 3000000 performance" for cpu in range(64))))
+}
 
 
 @pytest.mark.parametrize(("facts", "cores"), [(PHONE, (7,)), (PI4, ()), (EVEN, ()), ({}, ())])
-def test_big_cores_are_those_of_the_highest_clock(facts: dict[str, str], cores: tuple[int, ...]) -> None:
+def test_big_cores_are_those_of_the_highest_clock(
+    facts: dict[str, str], cores: tuple[int, ...]
+) -> None:
     assert affinity("big", {**facts, "taskset": "yes"}, 1) == cores
 
 
@@ -70,7 +77,10 @@ def test_what_the_facts_tell_is_looked_at() -> None:
         Sensor("current_ua", "/sys/b/current_now"),
         Sensor("voltage_uv", "/sys/b/voltage_now"),
     )
-    assert [sensor.kind for sensor in power_sensors(sensors_of(facts))] == ["current_ua", "voltage_uv"]
+    assert [sensor.kind for sensor in power_sensors(sensors_of(facts))] == [
+        "current_ua",
+        "voltage_uv",
+    ]
     assert sensors_of({}) == ()
 
 

@@ -36,7 +36,8 @@ def test_too_few_values_have_no_interval(confidence: float, fewest: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("count", "rank"), [(6, 1), (7, 1), (8, 1), (9, 2), (10, 2), (12, 3), (20, 6), (40, 14), (100, 40)]
+    ("count", "rank"),
+    [(6, 1), (7, 1), (8, 1), (9, 2), (10, 2), (12, 3), (20, 6), (40, 14), (100, 40)],
 )
 def test_the_interval_begins_at_the_published_order_statistic(count: int, rank: int) -> None:
     """Conover, "Practical Nonparametric Statistics", table of the sign test; interpolated, towards the next one."""
@@ -47,7 +48,9 @@ def test_the_interval_begins_at_the_published_order_statistic(count: int, rank: 
 
 
 @pytest.mark.parametrize(("count", "rank"), [(6, 1), (10, 2), (20, 6), (40, 14)])
-def test_at_an_order_statistic_s_own_confidence_nothing_is_interpolated(count: int, rank: int) -> None:
+def test_at_an_order_statistic_s_own_confidence_nothing_is_interpolated(
+    count: int, rank: int
+) -> None:
     confidence = 1 - 2 * sum(comb(count, i) for i in range(rank)) / 2**count
     assert median_interval(range(1, count + 1), confidence) == (rank, count + 1 - rank)
 
@@ -96,7 +99,9 @@ def test_outliers_are_told_by_index(values: list[float], found: tuple[int, ...])
 @untimed
 @given(st.lists(st.floats(90, 110), min_size=6, max_size=30), st.floats(0.001, 1000))
 def test_outliers_know_no_unit(values: list[float], factor: float) -> None:
-    assume(np.median(np.abs(np.log(values) - np.median(np.log(values)))) > 1e-6)  # else it is rounding that decides
+    assume(
+        np.median(np.abs(np.log(values) - np.median(np.log(values)))) > 1e-6
+    )  # else it is rounding that decides
     assert len(outliers(values)) == len(outliers([factor * value for value in values]))
 
 
@@ -110,16 +115,24 @@ def test_outliers_know_no_unit(values: list[float], factor: float) -> None:
         (range(100, 111), 10 / 105),
         (range(110, 99, -1), -10 / 105),
         ([100, 110] * 5, None),
-        ([100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 500], 10 / 105),  # one outlier bends no line
+        (
+            [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 500],
+            10 / 105,
+        ),  # one outlier bends no line
     ],
 )
-def test_a_trend_is_the_change_from_first_to_last(values: list[float], change: float | None) -> None:
+def test_a_trend_is_the_change_from_first_to_last(
+    values: list[float], change: float | None
+) -> None:
     assert trend(values) == (None if change is None else pytest.approx(change, rel=0.05))
 
 
 def test_noise_seldom_has_a_trend() -> None:
     rng = np.random.default_rng(1)
-    assert np.mean([trend(rng.lognormal(7, 0.02, 15).tolist()) is not None for _ in range(1000)]) <= 0.02
+    assert (
+        np.mean([trend(rng.lognormal(7, 0.02, 15).tolist()) is not None for _ in range(1000)])
+        <= 0.02
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +153,9 @@ def test_two_modes_are_two_groups_apart(values: list[float], two: bool) -> None:
 @pytest.mark.parametrize("count", [8, 10, 20, 40, 100])
 def test_one_mode_is_seldom_taken_for_two(count: int) -> None:
     rng = np.random.default_rng(count)
-    assert np.mean([is_bimodal(rng.lognormal(7, 0.02, count).tolist()) for _ in range(1000)]) <= 0.02
+    assert (
+        np.mean([is_bimodal(rng.lognormal(7, 0.02, count).tolist()) for _ in range(1000)]) <= 0.02
+    )
 
 
 @pytest.mark.parametrize(("count", "found"), [(10, 0.75), (20, 0.85), (40, 0.9), (100, 0.95)])
@@ -148,7 +163,10 @@ def test_modes_ten_deviations_apart_are_mostly_told(count: int, found: float) ->
     """3 in 10 are slower; less than a fifth of ten is often all that a sample has of them."""
     rng = np.random.default_rng(count)
     modes = [np.where(rng.random(count) < 0.3, 1.1, 1.0) for _ in range(500)]
-    assert np.mean([is_bimodal((mode * rng.lognormal(7, 0.01, count)).tolist()) for mode in modes]) >= found
+    assert (
+        np.mean([is_bimodal((mode * rng.lognormal(7, 0.01, count)).tolist()) for mode in modes])
+        >= found
+    )
 
 
 def test_hollander_and_wolfe_s_depression_scores() -> None:
@@ -166,18 +184,26 @@ def test_hollander_and_wolfe_s_depression_scores() -> None:
 
 @untimed
 @given(st.lists(st.tuples(LATENCY, LATENCY), min_size=6, max_size=20))
-def test_an_interval_leaves_out_1_exactly_where_the_test_rejects(pairs: list[tuple[float, float]]) -> None:
+def test_an_interval_leaves_out_1_exactly_where_the_test_rejects(
+    pairs: list[tuple[float, float]],
+) -> None:
     magnitudes = [abs(log(new / old)) for old, new in pairs]
     assume(min(magnitudes) > 1e-6)
-    assume(all(abs(a - b) > 1e-6 for i, a in enumerate(magnitudes) for b in magnitudes[:i]))  # ties have no exact test
+    assume(
+        all(abs(a - b) > 1e-6 for i, a in enumerate(magnitudes) for b in magnitudes[:i])
+    )  # ties have no exact test
     old, new = zip(*pairs, strict=True)
-    check_interval(ratio_in_blocks(old, new), scipy.stats.wilcoxon(np.log(new) - np.log(old)).pvalue)
+    check_interval(
+        ratio_in_blocks(old, new), scipy.stats.wilcoxon(np.log(new) - np.log(old)).pvalue
+    )
 
 
 @untimed
 @given(SAMPLE, SAMPLE)
 def test_so_does_that_of_two_samples(baseline: list[float], candidate: list[float]) -> None:
-    assume(len({*np.log(baseline), *np.log(candidate)}) == len(baseline) + len(candidate))  # ties have no exact test
+    assume(
+        len({*np.log(baseline), *np.log(candidate)}) == len(baseline) + len(candidate)
+    )  # ties have no exact test
     assume(min(len(baseline), len(candidate)) <= 8)  # scipy's exact p
     exact = scipy.stats.mannwhitneyu(np.log(baseline), np.log(candidate)).pvalue
     check_interval(ratio_of_samples(baseline, candidate), exact)
@@ -235,7 +261,11 @@ def test_blocks_of_different_lengths_are_refused() -> None:
 def test_unknown_chances_stay_unknown_and_the_rest_are_adjusted(ps: list[float | None]) -> None:
     found = adjusted(ps)
     assert [p is None for p in found] == [p is None for p in ps]
-    assert all(new >= old for new, old in zip(found, ps, strict=True) if new is not None and old is not None)
+    assert all(
+        new >= old
+        for new, old in zip(found, ps, strict=True)
+        if new is not None and old is not None
+    )
 
 
 def test_the_adjustment_is_the_published_one() -> None:
@@ -285,7 +315,9 @@ def test_accuracy_is_compared_image_by_image() -> None:
     estimate = accuracy_difference(baseline, candidate)
     error = ((13 + 4) / 102 - (9 / 102) ** 2) ** 0.5 / 102**0.5
     assert estimate.value == pytest.approx(-0.09)
-    assert (estimate.low, estimate.high) == pytest.approx((-9 / 102 - 1.96 * error, -9 / 102 + 1.96 * error), abs=1e-5)
+    assert (estimate.low, estimate.high) == pytest.approx(
+        (-9 / 102 - 1.96 * error, -9 / 102 + 1.96 * error), abs=1e-5
+    )
     assert estimate.p == pytest.approx(2 * sum(comb(15, i) for i in range(4)) / 2**15)
     assert estimate.smallest_change == pytest.approx(3.2415 * error, abs=1e-5)
     assert estimate.samples == 100

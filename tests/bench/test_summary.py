@@ -10,7 +10,9 @@ from harness.core.bench import PROTOCOLS, Case, Place, Process, Run, Timing, Too
 CASE = Case("a" * 64, "pi4", Tool("tool", "b" * 64), PROTOCOLS["quick"])
 
 
-def run(average: float, peak: int | None = None, power_uw: float | None = None, batch: str = "b") -> Run:
+def run(
+    average: float, peak: int | None = None, power_uw: float | None = None, batch: str = "b"
+) -> Run:
     timing = Timing(50, average, average, average, average, 0)
     process = Process(1, "2024-01-01T00:00:00+00:00", 1.0, 0, "", "", place=Place(batch, 0, 0))
     return Run(process, ToolLog(timing, peak_memory_bytes=peak), Watched(power_uw=power_uw))
@@ -42,7 +44,11 @@ def test_the_peak_is_the_most_that_any_run_used(peaks: list[int | None], peak: i
 
 def test_a_measurement_of_too_few_runs_has_a_median_and_no_interval() -> None:
     summary = summarise(CASE, runs([100, 104, 102]))
-    assert (summary.latency_us, summary.latency_low_us, summary.latency_high_us) == (102, None, None)
+    assert (summary.latency_us, summary.latency_low_us, summary.latency_high_us) == (
+        102,
+        None,
+        None,
+    )
 
 
 def test_runs_that_took_no_time_are_no_error() -> None:

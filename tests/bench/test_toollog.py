@@ -204,7 +204,12 @@ def test_what_the_tool_echoes_is_kept() -> None:
             id="LCE's documentation",
         ),
         pytest.param(
-            TENSORFLOW_2_13, None, Timing(50, 121183, 111222, 121324, 116066, 1906), 530, None, id="TensorFlow 2.13"
+            TENSORFLOW_2_13,
+            None,
+            Timing(50, 121183, 111222, 121324, 116066, 1906),
+            530,
+            None,
+            id="TensorFlow 2.13",
         ),
         pytest.param(
             TENSORFLOW_1_14,
@@ -238,7 +243,14 @@ def test_what_the_tool_echoes_is_kept() -> None:
             None,
             id="LiteRT with the old summary",
         ),
-        pytest.param(LITERT_ALL_SAME, None, Timing(50, 7, 7, 7, 7, 0.0, 7, 7, 7), 530, None, id="LiteRT, all the same"),
+        pytest.param(
+            LITERT_ALL_SAME,
+            None,
+            Timing(50, 7, 7, 7, 7, 0.0, 7, 7, 7),
+            530,
+            None,
+            id="LiteRT, all the same",
+        ),
         pytest.param(
             LITERT_ALL_SAME.replace(" p5=7 median=7 p95=7", ""),
             None,
@@ -248,7 +260,12 @@ def test_what_the_tool_echoes_is_kept() -> None:
             id="all the same, without percentiles",
         ),
         pytest.param(
-            LOGCAT, None, Timing(50, 121183, 111222, 121324, 116066, 1906), 530, None, id="through Android's log"
+            LOGCAT,
+            None,
+            Timing(50, 121183, 111222, 121324, 116066, 1906),
+            530,
+            None,
+            id="through Android's log",
         ),
         pytest.param(
             TENSORFLOW_2_13.replace("avg=116066", "avg=1.16066e+05"),
@@ -268,7 +285,9 @@ def test_what_other_versions_print_is_read(
     assert (log.init_us, log.peak_memory_bytes) == (init_us, peak)
 
 
-@pytest.mark.parametrize("text", [TENSORFLOW_2_1, LCE_DOCS, TENSORFLOW_2_13, LITERT, LITERT_ALL_SAME])
+@pytest.mark.parametrize(
+    "text", [TENSORFLOW_2_1, LCE_DOCS, TENSORFLOW_2_13, LITERT, LITERT_ALL_SAME]
+)
 @pytest.mark.parametrize("line_end", ["\r\n", "\n\n", " \n"], ids=repr)
 def test_line_ends_make_no_difference(text: str, line_end: str) -> None:
     assert parse(text.replace("\n", line_end)) == parse(text)
@@ -277,11 +296,17 @@ def test_line_ends_make_no_difference(text: str, line_end: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(LCE_DOCS.replace("count=50 first=31929", "count=0 first=31929"), id="though it prints numbers"),
+        pytest.param(
+            LCE_DOCS.replace("count=50 first=31929", "count=0 first=31929"),
+            id="though it prints numbers",
+        ),
         pytest.param("count=0\n", id="nothing else"),
         pytest.param("INFO: count=16 curr=3\nINFO: count=0\n", id="only the warm-up"),
         pytest.param(
-            LCE_DOCS.split("count=50", maxsplit=1)[0] + "count=0\n" + LCE_DOCS.splitlines()[-1] + "\n",
+            LCE_DOCS.split("count=50", maxsplit=1)[0]
+            + "count=0\n"
+            + LCE_DOCS.splitlines()[-1]
+            + "\n",
             id="with a summary",
         ),
     ],
@@ -293,9 +318,13 @@ def test_a_tool_that_ran_nothing_is_no_success(text: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        pytest.param("Inference (avg): 31420.6", "Inference (avg): 31520.6", id="summary is another average"),
+        pytest.param(
+            "Inference (avg): 31420.6", "Inference (avg): 31520.6", id="summary is another average"
+        ),
         pytest.param("Inference (avg): 31420.6", "Inference (avg): 0", id="summary is zero"),
-        pytest.param("avg=31420.6", "avg=31137", id="average under the least, and not the summary's"),
+        pytest.param(
+            "avg=31420.6", "avg=31137", id="average under the least, and not the summary's"
+        ),
         pytest.param("min=31138 max=31929", "min=31500 max=31929", id="least over the average"),
         pytest.param("max=31929 avg", "max=31400 avg", id="most under the average"),
         pytest.param("min=31138 max=31929", "min=31929 max=31138", id="least and most swapped"),
@@ -304,14 +333,20 @@ def test_a_tool_that_ran_nothing_is_no_success(text: str) -> None:
         pytest.param("avg=31420.6", "avg=nan", id="average that is no number"),
         pytest.param("avg=31420.6", "avg=-", id="average that is half a number"),
         pytest.param("Init: 1471", "Init: .", id="initialisation that is no number"),
-        pytest.param("Inference (avg): 31420.6", "Inference (avg): -", id="summary that is no number"),
+        pytest.param(
+            "Inference (avg): 31420.6", "Inference (avg): -", id="summary that is no number"
+        ),
         pytest.param("count=50", "count=" + "9" * 5000, id="count of 5000 digits"),
         pytest.param("count=16", "count=12 curr=3\ncount=16", id="three series"),
         pytest.param("first=31929", "first=31930.5e1", id="first over the most"),
         pytest.param("first=31929", "first=31000", id="first under the least"),
         pytest.param("curr=31278", "curr=31000", id="last under the least"),
-        pytest.param("First inference: 41707", "First inference: 41000", id="summary has another first"),
-        pytest.param("Warmup (avg): 32491.4", "Warmup (avg): 32591.4", id="summary has another warm-up"),
+        pytest.param(
+            "First inference: 41707", "First inference: 41000", id="summary has another first"
+        ),
+        pytest.param(
+            "Warmup (avg): 32491.4", "Warmup (avg): 32591.4", id="summary has another warm-up"
+        ),
         pytest.param("Init: 1471", "Init: 1571", id="summary has another initialisation"),
         pytest.param("std=260", "std=260 p5=31130 median=31400 p95=31500", id="p5 under the least"),
         pytest.param("std=260", "std=260 p5=31450 median=31400 p95=31500", id="p5 over the median"),
@@ -351,7 +386,9 @@ def test_times_that_can_not_be_are_refused(line: str) -> None:
     assert failure(line + "\n").reason is Reason.UNPARSABLE
 
 
-@pytest.mark.parametrize("text", ["", "\n", "command not found", "INFO: STARTING!", "count=", "INFO: count=x first=3"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "command not found", "INFO: STARTING!", "count=", "INFO: count=x first=3"]
+)
 def test_what_is_no_tools_log_is_refused(text: str) -> None:
     assert failure(text).reason is Reason.UNPARSABLE
 
@@ -382,7 +419,9 @@ def test_a_killed_tools_log_is_refused_or_gives_the_same_numbers(name: str) -> N
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_tool_that_was_killed_before_its_summary_has_no_result(name: str) -> None:
     """It prints the `Inference timings` at its very end: without them it did not come there."""
-    cut = [prefix for prefix in prefixes(recording(name).stdout) if "Inference timings" not in prefix]
+    cut = [
+        prefix for prefix in prefixes(recording(name).stdout) if "Inference timings" not in prefix
+    ]
     assert len(cut) > 10
     assert {failure(prefix).reason for prefix in cut} == {Reason.UNPARSABLE}
 
@@ -391,14 +430,21 @@ def told_by(log: ToolLog) -> tuple[object, ...]:
     return log.warmup, log.inference, log.init_us, log.peak_memory_bytes, log.resident_memory_bytes
 
 
-@given(st.sampled_from([*(recording(name).stdout for name in NUMBERS), LITERT, LCE_DOCS, TENSORFLOW_2_1]), st.data())
+@given(
+    st.sampled_from(
+        [*(recording(name).stdout for name in NUMBERS), LITERT, LCE_DOCS, TENSORFLOW_2_1]
+    ),
+    st.data(),
+)
 @settings(max_examples=300)
 def test_a_log_cut_anywhere_never_gives_other_numbers(whole: str, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(whole)) | st.integers(whole.rindex("count="), len(whole)))
     log = parsed(whole[:end])
     if isinstance(log, ToolLog):
         expected = told_by(parse(whole))
-        assert all(found in (None, number) for found, number in zip(told_by(log), expected, strict=True))
+        assert all(
+            found in (None, number) for found, number in zip(told_by(log), expected, strict=True)
+        )
         assert log.inference == parse(whole).inference
     else:
         assert log is Reason.UNPARSABLE
@@ -429,7 +475,14 @@ def timing(times: Sequence[float], percentiles: bool) -> Timing:
     p5, median, p95 = (ordered[int(share * (len(times) - 1))] for share in (0.05, 0.5, 0.95))
     average = sum(times) / len(times)
     deviation = int((sum((one - average) ** 2 for one in times) / len(times)) ** 0.5)
-    shape = Timing(len(times), times[0], ordered[0], ordered[-1], average, deviation if len(times) > 1 else None)
+    shape = Timing(
+        len(times),
+        times[0],
+        ordered[0],
+        ordered[-1],
+        average,
+        deviation if len(times) > 1 else None,
+    )
     return replace(shape, p5_us=p5, median_us=median, p95_us=p95) if percentiles else shape
 
 
@@ -462,7 +515,11 @@ def test_a_printed_log_parses_back(
         + count_line(times, percentiles)
         + f"\nINFO: Inference timings in us: Init: {init_us:g}, First inference: {warmup[0]:g}, "
         + f"Warmup (avg): {sum(warmup) / len(warmup):g}, Inference (avg): {average:g}\n"
-        + (f"INFO: Overall peak memory footprint (MB) via periodic monitoring: {peak:g}\n" if peak else "")
+        + (
+            f"INFO: Overall peak memory footprint (MB) via periodic monitoring: {peak:g}\n"
+            if peak
+            else ""
+        )
     )
     log = parse(text)
     assert log.warmup is not None
@@ -490,8 +547,29 @@ SNIPPETS = st.sampled_from(
             " ",
             "(all same)",
         ),
-        *("1e999", "-", ".", "e", "nan", "inf", "9" * 5000, "3", "٣", "5.5", "[", "]", ": ", "Num threads"),
-        *("Inference timings in us: Init: ", ", Inference (avg): ", "Initialized session in ", "ms", " MB"),
+        *(
+            "1e999",
+            "-",
+            ".",
+            "e",
+            "nan",
+            "inf",
+            "9" * 5000,
+            "3",
+            "٣",
+            "5.5",
+            "[",
+            "]",
+            ": ",
+            "Num threads",
+        ),
+        *(
+            "Inference timings in us: Init: ",
+            ", Inference (avg): ",
+            "Initialized session in ",
+            "ms",
+            " MB",
+        ),
         "Running benchmark for at least 1 iterations",
         "Overall peak memory footprint (MB) via periodic monitoring: ",
         "[Overall] - Memory usage: max resident set size = ",

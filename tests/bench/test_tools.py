@@ -20,7 +20,9 @@ ECHOES = {
 }
 
 
-def failure(exit_code: int, stdout: str = "", stderr: str = "", protocol: Protocol = PROTOCOL) -> CaseFailed:
+def failure(
+    exit_code: int, stdout: str = "", stderr: str = "", protocol: Protocol = PROTOCOL
+) -> CaseFailed:
     with pytest.raises(CaseFailed) as caught:
         read(protocol, exit_code, stdout, stderr)
     return caught.value
@@ -36,7 +38,9 @@ def failure(exit_code: int, stdout: str = "", stderr: str = "", protocol: Protoc
         ("num_runs1_minsecs0", {"num_runs": 1, "min_secs": 0, "warmup_min_secs": 0}, 3536),
     ],
 )
-def test_a_process_that_ended_well_is_read(name: str, asked: dict[str, Any], average: float) -> None:
+def test_a_process_that_ended_well_is_read(
+    name: str, asked: dict[str, Any], average: float
+) -> None:
     recorded = recording(name)
     log = read(replace(PROTOCOL, **asked), recorded.exit_code, recorded.stdout, recorded.stderr)
     assert log.inference.avg_us == average
@@ -62,7 +66,8 @@ def test_a_recorded_failure_has_its_reason_and_its_whole_log(name: str, reason: 
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("nolce_bnn", "LceQuantize"), ("err_graph_missing", "/nonexistent/m.tflite")]
+    ("name", "words"),
+    [("nolce_bnn", "LceQuantize"), ("err_graph_missing", "/nonexistent/m.tflite")],
 )
 def test_a_failure_says_what_the_tool_said(name: str, words: str) -> None:
     recorded = recording(name)
@@ -91,7 +96,9 @@ def test_an_exit_code_has_its_reason_even_after_a_whole_log(exit_code: int, reas
     assert "\n" not in str(found)
 
 
-@pytest.mark.parametrize(("exit_code", "name"), [(139, "SIGSEGV"), (-11, "SIGSEGV"), (134, "SIGABRT"), (-4, "SIGILL")])
+@pytest.mark.parametrize(
+    ("exit_code", "name"), [(139, "SIGSEGV"), (-11, "SIGSEGV"), (134, "SIGABRT"), (-4, "SIGILL")]
+)
 def test_a_crash_names_its_signal(exit_code: int, name: str) -> None:
     assert name in str(failure(exit_code))
 
@@ -113,7 +120,12 @@ def test_an_echo_that_differs_from_what_was_asked_is_refused(name: str, echoed: 
 @pytest.mark.parametrize("name", ECHOES)
 def test_an_echo_of_what_was_asked_is_taken(name: str) -> None:
     value = getattr(PROTOCOL, name)
-    assert read(PROTOCOL, 0, f"INFO: {ECHOES[name]}: [{value:g}]\ncount=1 curr=3\n", "").inference.avg_us == 3
+    assert (
+        read(
+            PROTOCOL, 0, f"INFO: {ECHOES[name]}: [{value:g}]\ncount=1 curr=3\n", ""
+        ).inference.avg_us
+        == 3
+    )
 
 
 def test_an_echo_that_is_not_printed_is_not_held_against_the_tool() -> None:
@@ -122,7 +134,10 @@ def test_an_echo_that_is_not_printed_is_not_held_against_the_tool() -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
 def test_the_flags_say_the_whole_protocol(protocol: Protocol) -> None:
-    flags = dict(argument.removeprefix("--").split("=", 1) for argument in arguments(protocol, "a b=c.tflite"))
+    flags = dict(
+        argument.removeprefix("--").split("=", 1)
+        for argument in arguments(protocol, "a b=c.tflite")
+    )
     assert flags.pop("graph") == "a b=c.tflite"
     assert flags.pop("report_peak_memory_footprint") == "true"
     assert {name: float(value) for name, value in flags.items()} == {
@@ -159,5 +174,9 @@ def test_the_runner_has_the_same_exit_code_for_no_interpreter() -> None:
 
 def test_the_runner_echoes_in_the_words_that_are_held_against_it() -> None:
     tree = ast.parse(RUNNER_FILE.read_text())
-    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    strings = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
     assert set(ECHOES.values()) <= strings

@@ -3,10 +3,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.bench.sensors import Kind, Sensor
-from harness.bench.watch import Reading, header, idle_power_uw, read_reading, reading_script, watched, why_not
+from harness.bench.watch import (
+    Reading,
+    header,
+    idle_power_uw,
+    read_reading,
+    reading_script,
+    watched,
+    why_not,
+)
 from harness.core.bench import Gates, Watched
 
-KINDS: list[Kind] = ["temperature", "frequency", "any_frequency", "throttled", "power_uw", "power_w", "pmic"]
+KINDS: list[Kind] = [
+    "temperature",
+    "frequency",
+    "any_frequency",
+    "throttled",
+    "power_uw",
+    "power_w",
+    "pmic",
+]
 KINDS += ["current_ua", "voltage_uv", "current_ma", "voltage_mv"]
 SENSORS = [
     Sensor("temperature", "/t0"),
@@ -39,13 +55,16 @@ def test_a_run_is_read() -> None:
     assert seen.power_uw == pytest.approx(3_200_000)
 
 
-def test_what_was_seen_in_the_instant_before_and_after_the_tool_is_not_its_clock_nor_its_power() -> None:
+def test_what_was_seen_in_the_instant_before_and_after_the_tool_is_not_its_clock_nor_its_power() -> (
+    None
+):
     text = RUN.replace("at 100.00", "at 100.01").replace("at 104.02", "at 104.01")
     assert watched(header(SENSORS) + text, 100.0) == watched(WHOLE, 100.0)
 
 
 @pytest.mark.parametrize(
-    ("runs_s", "power_uw"), [(None, None), (0.5, None), (1.5, None), (2.0, 3_300_000), (1000.0, 3_200_000)]
+    ("runs_s", "power_uw"),
+    [(None, None), (0.5, None), (1.5, None), (2.0, 3_300_000), (1000.0, 3_200_000)],
 )
 def test_power_is_that_of_the_inferences(runs_s: float | None, power_uw: float | None) -> None:
     assert watched(WHOLE, runs_s).power_uw == power_uw
@@ -60,7 +79,9 @@ def test_idle_power_is_that_of_all_samples() -> None:
 def sample(sensor_kinds: list[Kind], *values: str) -> str:
     """A text whose samples all say the same, four of them while the tool ran."""
     at = "".join(f"at {second}.5 {' '.join(values)}\n" for second in (1, 2, 3, 4))
-    around = [f"cpu {second}.0 1 1 1 1 1 1 1 1\n0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n" for second in (1, 9)]
+    around = [
+        f"cpu {second}.0 1 1 1 1 1 1 1 1\n0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n" for second in (1, 9)
+    ]
     return header([Sensor(kind, "/") for kind in sensor_kinds]) + around[0] + at + around[1]
 
 
@@ -72,7 +93,11 @@ def sample(sensor_kinds: list[Kind], *values: str) -> str:
         (["power_uw", "power_uw"], ["2500000", "-"], None),
         (["current_ua", "voltage_uv"], ["-650000", "4000000"], 2_600_000),
         (["current_ua", "voltage_uv"], ["-650000", "-"], None),
-        (["current_ma", "voltage_mv", "current_ma", "voltage_mv"], ["700", "5000", "100", "3300"], 3_830_000),
+        (
+            ["current_ma", "voltage_mv", "current_ma", "voltage_mv"],
+            ["700", "5000", "100", "3300"],
+            3_830_000,
+        ),
         (["power_w"], ["3.5"], 3_500_000),
         (["power_w"], ["3.5,W"], 3_500_000),
         (["power_w"], ["3.5e-1W"], 350_000),
@@ -83,8 +108,12 @@ def sample(sensor_kinds: list[Kind], *values: str) -> str:
         (["temperature"], ["40000"], None),
     ],
 )
-def test_power_is_the_sum_of_all_its_sensors(kinds: list[Kind], values: list[str], power_uw: float | None) -> None:
-    assert watched(sample(kinds, *values), 100.0).power_uw == (None if power_uw is None else pytest.approx(power_uw))
+def test_power_is_the_sum_of_all_its_sensors(
+    kinds: list[Kind], values: list[str], power_uw: float | None
+) -> None:
+    assert watched(sample(kinds, *values), 100.0).power_uw == (
+        None if power_uw is None else pytest.approx(power_uw)
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +143,9 @@ def test_a_device_says_whether_it_is_throttled_now(flags: str, throttled: bool |
         (["frequency"], ["-"], None),
     ],
 )
-def test_the_clock_is_that_of_the_slowest_core_in_use(kinds: list[Kind], values: list[str], khz: float | None) -> None:
+def test_the_clock_is_that_of_the_slowest_core_in_use(
+    kinds: list[Kind], values: list[str], khz: float | None
+) -> None:
     assert watched(sample(kinds, *values)).frequency_khz == khz
 
 
@@ -125,7 +156,8 @@ def test_cpu_time_of_our_own_is_not_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n", "sensors\n", "sensors temperature\n", RUN.partition("\n")[0], "at 1.0\ncpu 1\n"]
+    "text",
+    ["", "\n", "sensors\n", "sensors temperature\n", RUN.partition("\n")[0], "at 1.0\ncpu 1\n"],
 )
 def test_nothing_seen_is_nothing_known(text: str) -> None:
     assert watched(text, 1.0) == Watched()
@@ -155,7 +187,9 @@ words = st.one_of(
 
 
 @given(st.lists(st.tuples(st.sampled_from(KINDS), words), max_size=6), st.floats(0, 100))
-def test_whatever_sensors_say_is_a_number_of_sense_or_unknown(said: list[tuple[Kind, str]], runs_s: float) -> None:
+def test_whatever_sensors_say_is_a_number_of_sense_or_unknown(
+    said: list[tuple[Kind, str]], runs_s: float
+) -> None:
     seen = watched(sample([kind for kind, _ in said], *(value for _, value in said)), runs_s)
     assert seen.temperature_c is None or seen.temperature_c > 0
     assert seen.power_uw is None or seen.power_uw >= 0
@@ -203,7 +237,10 @@ def test_only_a_phone_is_asked_for_its_battery_and_screen() -> None:
         (Reading(battery_percent=12, charging=True), "battery at 12 %"),
         (Reading(screen_on=True), "its screen is on"),
         (Reading(throttled=True), "it says that it is throttled"),
-        (Reading(temperature_c=71.0, throttled=True), "71 °C, over 60 °C and it says that it is throttled"),
+        (
+            Reading(temperature_c=71.0, throttled=True),
+            "71 °C, over 60 °C and it says that it is throttled",
+        ),
     ],
 )
 def test_why_no_tool_may_start_is_told_in_words(reading: Reading, words: str) -> None:

@@ -15,11 +15,17 @@ BLOCK = {("b1", 0): 1.0}
 
 
 def clocks(*khz: int) -> dict[str, str]:
-    return {"cpufreq": ";".join(["/cpufreq", *(f"policy{cpu} {cpu} {most} ondemand" for cpu, most in enumerate(khz))])}
+    return {
+        "cpufreq": ";".join(
+            ["/cpufreq", *(f"policy{cpu} {cpu} {most} ondemand" for cpu, most in enumerate(khz))]
+        )
+    }
 
 
 def told(
-    new: Mapping[str, Any], facts: Mapping[str, str] | None = None, old: Mapping[str, Any] | None = None
+    new: Mapping[str, Any],
+    facts: Mapping[str, str] | None = None,
+    old: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
     """What differs between rows of one block."""
     pair = Pair({**ROW, **(old or {})}, {**ROW, **new})
@@ -66,13 +72,19 @@ def test_settings_of_before_there_were_more_are_those_of_then() -> None:
             {"kernel": "6.1", "glibc": "2.36", "model": "Pi 4"},
             "system: kernel 5.15 → 6.1, glibc 2.31 → 2.36",
         ),
-        ({"free_bytes": "1", "temperature_c": "40"}, {"free_bytes": "2", "temperature_c": "50"}, None),
+        (
+            {"free_bytes": "1", "temperature_c": "40"},
+            {"free_bytes": "2", "temperature_c": "50"},
+            None,
+        ),
         (clocks(600_000, 1_800_000), clocks(600_000, 600_000), "clock 1.80 GHz → 0.60 GHz"),
         (clocks(1_800_000), clocks(1_750_000), None),
         (clocks(1_800_000), {}, None),
     ],
 )
-def test_a_device_that_has_changed_is_told(before: dict[str, str], after: dict[str, str], expected: str | None) -> None:
+def test_a_device_that_has_changed_is_told(
+    before: dict[str, str], after: dict[str, str], expected: str | None
+) -> None:
     pair = Pair(ROW, ROW)
     found = differences(pair, Evidence((1.0,), BLOCK, before), Evidence((1.0,), BLOCK, after))
     assert found == (() if expected is None else (expected,))
@@ -86,12 +98,16 @@ def test_a_device_that_has_changed_is_told(before: dict[str, str], after: dict[s
         (1.8e6, None, ()),
     ],
 )
-def test_a_clock_that_ran_otherwise_is_told(old: float | None, new: float | None, expected: tuple[str, ...]) -> None:
+def test_a_clock_that_ran_otherwise_is_told(
+    old: float | None, new: float | None, expected: tuple[str, ...]
+) -> None:
     assert told({"frequency_khz": new}, old={"frequency_khz": old}) == expected
 
 
 def test_another_version_of_the_harness_is_told() -> None:
-    found = differences(Pair(ROW, ROW), Evidence((), BLOCK, {}, "1.0"), Evidence((), BLOCK, {}, "1.1"))
+    found = differences(
+        Pair(ROW, ROW), Evidence((), BLOCK, {}, "1.0"), Evidence((), BLOCK, {}, "1.1")
+    )
     assert found == ("harness 1.0 → 1.1",)
 
 
@@ -104,9 +120,13 @@ def test_another_version_of_the_harness_is_told() -> None:
         ("2023-12-29T00:10:00Z", "3 days"),
     ],
 )
-def test_what_shares_no_block_is_told_with_how_long_it_was_apart(measured_at: str, apart: str) -> None:
+def test_what_shares_no_block_is_told_with_how_long_it_was_apart(
+    measured_at: str, apart: str
+) -> None:
     for block in ({}, {("b2", 0): 1.0}, {("b1", 1): 1.0}):
         found = differences(
-            Pair(ROW, {**ROW, "measured_at": measured_at}), Evidence((1.0,), BLOCK), Evidence((1.0,), block)
+            Pair(ROW, {**ROW, "measured_at": measured_at}),
+            Evidence((1.0,), BLOCK),
+            Evidence((1.0,), block),
         )
         assert found == (f"measured apart: {apart}",)

@@ -32,7 +32,9 @@ OWN = own_model_row()
 def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tuple[Pair, ...]:
     """Of measurements that were all made alike."""
     evidence = Evidence((100.0,), {("b1", 0): 100.0})
-    return compare.pairs(rows, baseline, candidate, {row["measurement_id"]: evidence for row in rows})
+    return compare.pairs(
+        rows, baseline, candidate, {row["measurement_id"]: evidence for row in rows}
+    )
 
 
 def other_twin(row: dict[str, Any], number: int) -> dict[str, Any]:
@@ -98,19 +100,25 @@ def test_a_word_for_several_artifacts_on_one_device_is_refused(word: str) -> Non
         {**BINARY, "file": "model", "trial": "aaaa1"},
         {**BINARY, "file": "model", "trial": "aaaa2", "artifact": "c" * 64},
     ]
-    with pytest.raises(RequestError, match=f"'{word}' selects several artifacts on pi4.*name one of them"):
+    with pytest.raises(
+        RequestError, match=f"'{word}' selects several artifacts on pi4.*name one of them"
+    ):
         pairs(rows, FLOAT["trial"], word)
 
 
 @pytest.mark.parametrize("word", ["", "int8", "aaa", "99999999", "nowhere.tflite", "b" * 63 + "c"])
 def test_a_word_for_nothing_is_refused(word: str) -> None:
-    with pytest.raises(RequestError, match="is no precision, trial, artifact or model file") as caught:
+    with pytest.raises(
+        RequestError, match="is no precision, trial, artifact or model file"
+    ) as caught:
         pairs([BINARY, FLOAT, OWN], "float32", word)
     assert repr(word) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "unlike", [{"device": "pi5"}, {"threads": 4}, {"twin": "another"}, {"format": "another"}], ids=str
+    "unlike",
+    [{"device": "pi5"}, {"threads": 4}, {"twin": "another"}, {"format": "another"}],
+    ids=str,
 )
 def test_what_was_never_measured_alike_is_refused(unlike: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="never measured alike"):
@@ -141,13 +149,19 @@ LATER = {"measured_at": "2024-01-02T00:00:00Z"}
         pytest.param({}, TOOL | LATER, "b1 b1 b1", 2, id="nor what is newer"),
         pytest.param({}, LATER, "b1 b1 b1", 3, id="of equals the newer"),
         pytest.param({}, LATER, "b1 b1 b2", 2, id="before it what was measured together"),
-        pytest.param(TOOL, TOOL | LATER, "b1 b1 b1", 3, id="and where nothing was measured alike, still one"),
+        pytest.param(
+            TOOL, TOOL | LATER, "b1 b1 b1", 3, id="and where nothing was measured alike, still one"
+        ),
     ],
 )
 def test_of_several_measurements_the_most_alike_are_compared(
     first: dict[str, Any], second: dict[str, Any], batches: str, chosen: int
 ) -> None:
-    rows = [FLOAT, {**BINARY, "measurement_id": 2, **first}, {**BINARY, "measurement_id": 3, **second}]
+    rows = [
+        FLOAT,
+        {**BINARY, "measurement_id": 2, **first},
+        {**BINARY, "measurement_id": 3, **second},
+    ]
     evidence = {number: in_batch(batch, 1.0) for number, batch in enumerate(batches.split(), 1)}
     (pair,) = compare.pairs(rows, "float32", "binary", evidence)
     assert pair.candidate["measurement_id"] == chosen
@@ -161,7 +175,9 @@ def test_a_pair_says_what_differs() -> None:
     )
 
 
-def held_against(old: Evidence, new: Evidence, correct: compare.Correct | None = None, **changed: Any) -> Comparison:
+def held_against(
+    old: Evidence, new: Evidence, correct: compare.Correct | None = None, **changed: Any
+) -> Comparison:
     pair = Pair(FLOAT, {**BINARY, "measurement_id": 2, **changed})
     (one,) = compared([pair], {1: old, 2: new}, correct or {})
     return one
@@ -182,7 +198,9 @@ def test_runs_of_the_same_blocks_are_held_against_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "old", [in_batch("b2", *STEADY), in_batch("b1", *STEADY[:5]), Evidence(STEADY)], ids=["other", "too few", "before"]
+    "old",
+    [in_batch("b2", *STEADY), in_batch("b1", *STEADY[:5]), Evidence(STEADY)],
+    ids=["other", "too few", "before"],
 )
 def test_runs_that_share_too_few_blocks_are_compared_as_samples(old: Evidence) -> None:
     """A fifth block would pair 100 with 50; all averages say half as well."""
@@ -215,8 +233,12 @@ def test_a_time_under_the_clocks_resolution_has_no_ratio(averages: tuple[float, 
 def test_one_finding_among_many_comparisons_weighs_less() -> None:
     """By chance, one of many shows a difference."""
     by_chance = (1.002, 1.03, 1.004, 1.001, 1.028, 1.006, 1.009)
-    odd = in_batch("b1", *(average * factor for average, factor in zip(STEADY, by_chance, strict=True)))
-    evidence = {1: in_batch("b1", *STEADY), 2: odd} | dict.fromkeys(range(3, 12), in_batch("b1", *reversed(STEADY)))
+    odd = in_batch(
+        "b1", *(average * factor for average, factor in zip(STEADY, by_chance, strict=True))
+    )
+    evidence = {1: in_batch("b1", *STEADY), 2: odd} | dict.fromkeys(
+        range(3, 12), in_batch("b1", *reversed(STEADY))
+    )
     held = [Pair(FLOAT, {**BINARY, "measurement_id": number}) for number in range(2, 12)]
     (alone,), among = compared(held[:1], evidence, {}), compared(held, evidence, {})
     assert (alone.latency.low, alone.latency.high) == (among[0].latency.low, among[0].latency.high)
@@ -259,7 +281,9 @@ def test_accuracies_are_compared_image_by_image() -> None:
         pytest.param({}, {}, id="none"),
         pytest.param(dict([next(iter(of_both(FLOAT_RIGHT, BINARY_RIGHT).items()))]), {}, id="one"),
         pytest.param(of_both(FLOAT_RIGHT, BINARY_RIGHT[:-1]), {}, id="another number"),
-        pytest.param(of_both(FLOAT_RIGHT, BINARY_RIGHT), {"dataset": "fashion_mnist"}, id="another data set"),
+        pytest.param(
+            of_both(FLOAT_RIGHT, BINARY_RIGHT), {"dataset": "fashion_mnist"}, id="another data set"
+        ),
     ],
 )
 def test_without_the_same_images_a_difference_has_no_interval(

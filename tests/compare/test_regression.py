@@ -24,7 +24,12 @@ ALIKE = Pair(result_row(), result_row())
     ],
 )
 def test_a_regression_is_what_is_worse_by_more_than_the_limit(
-    metric: str, column: str, old: float | None, new: float | None, limit: float, expected: float | None
+    metric: str,
+    column: str,
+    old: float | None,
+    new: float | None,
+    limit: float,
+    expected: float | None,
 ) -> None:
     pair = Pair(result_row(**{column: old}), result_row(**{column: new}))
     found = regression(Comparison(pair, Estimate(1.0), Estimate(1.0), None), metric, limit)
@@ -51,7 +56,9 @@ def test_a_latency_regresses_only_where_the_data_say_slower(
 
 
 @pytest.mark.parametrize(("p", "fails"), [(0.001, True), (0.2, False), (None, True)])
-def test_an_accuracy_that_may_be_lower_by_chance_is_no_regression(p: float | None, fails: bool) -> None:
+def test_an_accuracy_that_may_be_lower_by_chance_is_no_regression(
+    p: float | None, fails: bool
+) -> None:
     pair = Pair(result_row(accuracy=0.9), result_row(accuracy=0.8))
     one = Comparison(pair, Estimate(1.0), Estimate(1.0), Estimate(-0.1, p=p))
     assert (regression(one, "accuracy", 0.05) is not None) == fails

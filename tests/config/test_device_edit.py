@@ -32,8 +32,13 @@ def comments(path: Path) -> list[str]:
 
 def test_an_entry_is_added_and_comments_stay(file: Path) -> None:
     before = comments(file)
-    add_entry(file, {"id": "it's; a phone", "kind": "adb", "serial": "1A05", "via": "pi4", "tags": ["new"]})
-    assert read_devices(file)[1] == AdbDevice(id="it's; a phone", serial="1A05", via="pi4", tags=("new",))
+    add_entry(
+        file,
+        {"id": "it's; a phone", "kind": "adb", "serial": "1A05", "via": "pi4", "tags": ["new"]},
+    )
+    assert read_devices(file)[1] == AdbDevice(
+        id="it's; a phone", serial="1A05", via="pi4", tags=("new",)
+    )
     assert comments(file) == before
 
 

@@ -31,15 +31,26 @@ def test_devices_are_read_in_order_the_disabled_ones_too(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "line", "key"),
     [
-        pytest.param(TWO.replace("id: there", "id: here"), ":3", "devices.1.id", id="id given twice"),
-        pytest.param(TWO + "  - {id: dove, kind: carrier_pigeon}\n", ":6", "devices.2", id="unknown kind"),
+        pytest.param(
+            TWO.replace("id: there", "id: here"), ":3", "devices.1.id", id="id given twice"
+        ),
+        pytest.param(
+            TWO + "  - {id: dove, kind: carrier_pigeon}\n", ":6", "devices.2", id="unknown kind"
+        ),
         pytest.param(TWO + "    colour: red\n", ":6", "devices.1", id="unknown key"),
         pytest.param(TWO + "colour: red\n", ":6", "colour", id="unknown key at the top"),
         pytest.param(TWO.replace("id: there", "id: ''"), ":3", "devices.1", id="empty id"),
         pytest.param(TWO.replace("id: there", "tags: []"), ":3", "devices.1", id="id missing"),
-        pytest.param(TWO.replace("enabled: false", "enabled: maybe"), ":5", "devices.1", id="neither on nor off"),
+        pytest.param(
+            TWO.replace("enabled: false", "enabled: maybe"),
+            ":5",
+            "devices.1",
+            id="neither on nor off",
+        ),
         pytest.param(TWO.replace("timeout_s: 90", "timeout_s: 0"), ":2", "devices.0", id="no time"),
-        pytest.param(TWO.replace("[desk, x86]", "desk"), ":2", "devices.0", id="tags without a list"),
+        pytest.param(
+            TWO.replace("[desk, x86]", "desk"), ":2", "devices.0", id="tags without a list"
+        ),
         pytest.param("devices: []\n", ":1", "devices", id="no devices"),
         pytest.param("devices:\n", ":1", "devices", id="devices left empty"),
         pytest.param("devices: [here]\n", ":1", "devices.0", id="a word for a device"),
@@ -47,7 +58,9 @@ def test_devices_are_read_in_order_the_disabled_ones_too(tmp_path: Path) -> None
         pytest.param("{}\n", "", "devices is missing", id="no key"),
     ],
 )
-def test_a_wrong_registry_is_refused_with_its_file_line_and_key(tmp_path: Path, text: str, line: str, key: str) -> None:
+def test_a_wrong_registry_is_refused_with_its_file_line_and_key(
+    tmp_path: Path, text: str, line: str, key: str
+) -> None:
     path = registry(tmp_path, text)
     with pytest.raises(SpecError) as caught:
         read_devices(path)
@@ -62,7 +75,9 @@ def test_a_missing_registry_is_refused(tmp_path: Path) -> None:
         read_devices(tmp_path / "devices.yaml")
 
 
-def test_this_machine_is_called_here_without_a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_machine_is_called_here_without_a_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert this_machine(Path("devices.yaml")) == THIS_MACHINE == LocalDevice(id="here")
 

@@ -58,13 +58,22 @@ def test_what_is_no_protocol_is_told(text: str, words: str) -> None:
 def test_a_file_spells_one_out() -> None:
     words: dict[str, Any] = {"base": "quick", "processes": 8, "gates": {"max_temperature_c": 50}}
     made = protocol_of(Document("jobs/x.yaml", {}, {}, {}), words)
-    assert made == replace(QUICK, name="custom", processes=8, gates=Gates(max_wait_s=5.0, max_temperature_c=50))
+    assert made == replace(
+        QUICK, name="custom", processes=8, gates=Gates(max_wait_s=5.0, max_temperature_c=50)
+    )
 
 
 def test_the_defaults_are_what_the_first_version_did() -> None:
     """So that its cases keep their ids."""
     first = Protocol("quick", warmup_min_secs=0.1, num_runs=20, min_secs=0.2, processes=6)
-    assert (first.order, first.gates, first.canary, first.answers, first.target, first.most_processes) == (
+    assert (
+        first.order,
+        first.gates,
+        first.canary,
+        first.answers,
+        first.target,
+        first.most_processes,
+    ) == (
         "sequential",
         None,
         False,

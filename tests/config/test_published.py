@@ -19,7 +19,9 @@ def file_of(folder: Path, *lines: str) -> Path:
 
 def test_every_line_is_a_number_with_its_source(tmp_path: Path) -> None:
     (number,) = read_published(file_of(tmp_path, HEADING, LINE, ""))
-    assert number == Published("QuickNet", "binary", "Pixel 1", 4, 12.6, "A paper, 2021", date(2021, 6, 11), 0.633)
+    assert number == Published(
+        "QuickNet", "binary", "Pixel 1", 4, 12.6, "A paper, 2021", date(2021, 6, 11), 0.633
+    )
 
 
 def test_accuracy_and_size_may_be_unknown(tmp_path: Path) -> None:
@@ -39,15 +41,33 @@ def test_a_spreadsheets_byte_order_mark_is_no_name(tmp_path: Path) -> None:
         ("12.6", "-1", "latency_ms is '-1', but has to be greater than 0"),
         ("12.6", "inf", "latency_ms is 'inf', but has to be a finite number"),
         ("12.6", "", "latency_ms is missing"),
-        ("0.633", "63.3", "accuracy is '63.3', but has to be less than or equal to 1, as a share of 1"),
-        ("binary", "ternary", "precision is 'ternary', but has to be 'float32', 'float16', 'int8' or 'binary'"),
+        (
+            "0.633",
+            "63.3",
+            "accuracy is '63.3', but has to be less than or equal to 1, as a share of 1",
+        ),
+        (
+            "binary",
+            "ternary",
+            "precision is 'ternary', but has to be 'float32', 'float16', 'int8' or 'binary'",
+        ),
         (",4,", ",4.5,", "threads is '4.5', but has to be a valid integer"),
         ("QuickNet", "Quick\0Net", "model is 'Quick\\x00Net', which can't be shown in a line"),
-        ("2021-06-11", "June", "dated is 'June', but has to be a valid date in the format YYYY-MM-DD"),
-        ('"A paper, 2021"', "A paper, 2021", "has 9 cells, but the heading 8; quote what holds a comma"),
+        (
+            "2021-06-11",
+            "June",
+            "dated is 'June', but has to be a valid date in the format YYYY-MM-DD",
+        ),
+        (
+            '"A paper, 2021"',
+            "A paper, 2021",
+            "has 9 cells, but the heading 8; quote what holds a comma",
+        ),
     ],
 )
-def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, right: str, wrong: str, told: str) -> None:
+def test_a_wrong_cell_is_named_by_file_line_and_column(
+    tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
     file = file_of(tmp_path, HEADING, LINE, "", LINE.replace(right, wrong, 1))
     with pytest.raises(SpecError) as caught:
         read_published(file)
@@ -58,9 +78,15 @@ def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, right: st
 @pytest.mark.parametrize(
     ("heading", "told"),
     [
-        (HEADING.replace("latency_ms", "latency_us"), "'latency_us' is no column that is known here; known: model, "),
+        (
+            HEADING.replace("latency_ms", "latency_us"),
+            "'latency_us' is no column that is known here; known: model, ",
+        ),
         (HEADING.replace("latency_ms", "model"), "model is there twice."),
-        (HEADING.replace(",dated", ""), "dated is missing; needed: model, precision, device, threads, latency_ms, "),
+        (
+            HEADING.replace(",dated", ""),
+            "dated is missing; needed: model, precision, device, threads, latency_ms, ",
+        ),
         (HEADING.replace(",", ";"), "'model;precision;device"),
         ("", "model is missing"),
     ],
@@ -73,12 +99,16 @@ def test_a_wrong_heading_is_told(tmp_path: Path, heading: str, told: str) -> Non
 
 
 def test_a_size_that_no_database_holds_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="size_bytes is '99999999999999999999', but has to be less than"):
+    with pytest.raises(
+        SpecError, match="size_bytes is '99999999999999999999', but has to be less than"
+    ):
         read_published(file_of(tmp_path, f"{HEADING},size_bytes", f"{LINE},99999999999999999999"))
 
 
 def test_a_heading_without_numbers_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="has a heading alone; add a line for each published number"):
+    with pytest.raises(
+        SpecError, match="has a heading alone; add a line for each published number"
+    ):
         read_published(file_of(tmp_path, HEADING))
 
 
@@ -97,14 +127,18 @@ def test_the_table_of_larq_compute_engines_readme_is_here(repository: Path) -> N
     """Top-1 on ImageNet and milliseconds with four threads, as that README has them."""
     numbers = read_published(repository / "db" / "published" / "lce_quicknet.csv")
     assert {(number.threads, number.precision) for number in numbers} == {(4, "binary")}
-    assert [(number.model, number.accuracy, number.device, number.latency_ms) for number in numbers] == [
+    assert [
+        (number.model, number.accuracy, number.device, number.latency_ms) for number in numbers
+    ] == [
         (model, accuracy, device, latency_ms)
         for model, accuracy, latencies in (
             ("QuickNetSmall", 0.594, (12.1, 8.9, 1.8)),
             ("QuickNet", 0.633, (20.8, 12.6, 2.5)),
             ("QuickNetLarge", 0.669, (31.7, 22.8, 3.9)),
         )
-        for device, latency_ms in zip(("Raspberry Pi 4B", "Pixel 1", "Mac Mini M1"), latencies, strict=True)
+        for device, latency_ms in zip(
+            ("Raspberry Pi 4B", "Pixel 1", "Mac Mini M1"), latencies, strict=True
+        )
     ]
     days = sorted(number.dated.isoformat() for number in numbers)
     assert (days[0], days[-1]) == ("2021-06-11", "2022-04-20")

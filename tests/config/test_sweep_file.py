@@ -64,7 +64,9 @@ def is_one_sentence(message: str) -> bool:
         pytest.param("epochs: 5", "epochs: 0", 7, "train.epochs", id="no epochs"),
         pytest.param("epochs: 5", "epochs:", 7, "train.epochs", id="epochs left empty"),
         pytest.param("epochs: 5", "epochs: [5]", 7, "train.epochs", id="a list of epochs"),
-        pytest.param("epochs: 5", "epochs: 2020-01-01", 7, "train.epochs", id="a date for a number"),
+        pytest.param(
+            "epochs: 5", "epochs: 2020-01-01", 7, "train.epochs", id="a date for a number"
+        ),
         pytest.param("  epochs: 5\n", "", 6, "train.epochs", id="epochs missing"),
         pytest.param("0.001", "yes", 8, "train.learning_rate", id="learning rate yes"),
         pytest.param("0.001", "true", 8, "train.learning_rate", id="learning rate true"),
@@ -73,31 +75,65 @@ def is_one_sentence(message: str) -> bool:
         pytest.param("0.001", "1e400", 8, "train.learning_rate", id="learning rate beyond floats"),
         pytest.param("0.001", "0", 8, "train.learning_rate", id="learning rate 0"),
         pytest.param("0.001", "-1", 8, "train.learning_rate", id="negative learning rate"),
-        pytest.param("0.001", "{schedule: cosine}", 8, "train.learning_rate.initial", id="schedule without a start"),
         pytest.param(
-            "0.001", "{schedule: quadratic, initial: 1}", 8, "train.learning_rate.schedule", id="unknown schedule"
+            "0.001",
+            "{schedule: cosine}",
+            8,
+            "train.learning_rate.initial",
+            id="schedule without a start",
+        ),
+        pytest.param(
+            "0.001",
+            "{schedule: quadratic, initial: 1}",
+            8,
+            "train.learning_rate.schedule",
+            id="unknown schedule",
         ),
         pytest.param("seeds: [0]", "seeds: 3", 5, "seeds", id="one seed without a list"),
         pytest.param("seeds: [0]", "seeds: []", 5, "seeds", id="no seed"),
         pytest.param("seeds: [0]", "seeds: [0, -1]", 5, "seeds.1", id="negative seed"),
-        pytest.param("[binary, float32]", "[binary, ternary]", 4, "precision.1", id="unknown precision"),
-        pytest.param("[binary, float32]", "binary", 4, "precision", id="one precision without a list"),
-        pytest.param("", "  optimizer: adamw\n", NEXT_LINE, "train.optimizer", id="unknown optimizer"),
+        pytest.param(
+            "[binary, float32]", "[binary, ternary]", 4, "precision.1", id="unknown precision"
+        ),
+        pytest.param(
+            "[binary, float32]", "binary", 4, "precision", id="one precision without a list"
+        ),
+        pytest.param(
+            "", "  optimizer: adamw\n", NEXT_LINE, "train.optimizer", id="unknown optimizer"
+        ),
         pytest.param("", "  loss: hinge\n", NEXT_LINE, "train.loss", id="unknown loss"),
-        pytest.param("", "  initializer: zeros\n", NEXT_LINE, "train.initializer", id="unknown initializer"),
-        pytest.param("", "  validation: 1\n", NEXT_LINE, "train.validation", id="everything for validation"),
-        pytest.param("", "bench: {protocol: fast}\n", NEXT_LINE, "bench.protocol", id="unknown protocol"),
+        pytest.param(
+            "", "  initializer: zeros\n", NEXT_LINE, "train.initializer", id="unknown initializer"
+        ),
+        pytest.param(
+            "", "  validation: 1\n", NEXT_LINE, "train.validation", id="everything for validation"
+        ),
+        pytest.param(
+            "", "bench: {protocol: fast}\n", NEXT_LINE, "bench.protocol", id="unknown protocol"
+        ),
         pytest.param("", "bench:\n  threads: [1, 0]\n", 10, "bench.threads.1", id="no thread"),
         pytest.param("", "resources: {gpu: much}\n", NEXT_LINE, "resources.gpu", id="much GPU"),
         pytest.param("", "resources:\n  cpu: 0\n", 10, "resources.cpu", id="no CPU"),
-        pytest.param("", "convert: {formats: [onnx]}\n", NEXT_LINE, "convert.formats.0", id="unknown format"),
+        pytest.param(
+            "", "convert: {formats: [onnx]}\n", NEXT_LINE, "convert.formats.0", id="unknown format"
+        ),
         pytest.param("", "grid: {}\n", NEXT_LINE, "grid", id="empty grid"),
-        pytest.param("", "grid:\n  model.units: []\n", 10, "grid.model.units", id="axis without values"),
-        pytest.param("", "grid: {model.units: 3}\n", NEXT_LINE, "grid.model.units", id="axis without a list"),
+        pytest.param(
+            "", "grid:\n  model.units: []\n", 10, "grid.model.units", id="axis without values"
+        ),
+        pytest.param(
+            "", "grid: {model.units: 3}\n", NEXT_LINE, "grid.model.units", id="axis without a list"
+        ),
         pytest.param("", "points: []\n", NEXT_LINE, "points", id="no points"),
-        pytest.param("", "points:\n- {model.units: 1}\n- 3\n", 11, "points.1", id="a point that is a number"),
-        pytest.param("model: {name: mlp, layers: 2}", "model: [mlp]", 3, "model", id="a list for a model"),
-        pytest.param("dataset: digits", "dataset: [digits]", 2, "dataset", id="a list for a data set"),
+        pytest.param(
+            "", "points:\n- {model.units: 1}\n- 3\n", 11, "points.1", id="a point that is a number"
+        ),
+        pytest.param(
+            "model: {name: mlp, layers: 2}", "model: [mlp]", 3, "model", id="a list for a model"
+        ),
+        pytest.param(
+            "dataset: digits", "dataset: [digits]", 2, "dataset", id="a list for a data set"
+        ),
         pytest.param("name: small", "name: ''", 1, "name", id="empty name"),
         pytest.param("name: small", "name: 3", 1, "name", id="a number for a name"),
     ],
@@ -121,12 +157,17 @@ def test_a_number_where_a_section_belongs_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["name", "dataset", "model", "precision"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     """It stands on no line."""
-    path = written(tmp_path, "".join(line for line in BASE.splitlines(keepends=True) if not line.startswith(f"{key}:")))
+    path = written(
+        tmp_path,
+        "".join(line for line in BASE.splitlines(keepends=True) if not line.startswith(f"{key}:")),
+    )
     assert refusal(path) == f"{path}: {key} is missing."
 
 
 def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
-    path = written(tmp_path, BASE.replace("epochs: 5", "epochs: five").replace("seeds: [0]", "seeds: 0"))
+    path = written(
+        tmp_path, BASE.replace("epochs: 5", "epochs: five").replace("seeds: [0]", "seeds: 0")
+    )
     message = refusal(path)
     assert message.startswith(f"{path}:7: train.epochs ")
     assert message.endswith("(wrong too: seeds).")
@@ -185,9 +226,13 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
             + "grid:\n  model: [{<<: *m, layers: 4}]\n",
             id="in a swept value",
         ),
-        pytest.param(BASE + "bench: &b {protocol: quick}\npoints:\n- {<<: {model.units: 3}}\n", id="in a point"),
         pytest.param(
-            BASE.replace("model: {name: mlp, layers: 2}", "model: {<<: {name: mlp}, layers: 2}"), id="in a section"
+            BASE + "bench: &b {protocol: quick}\npoints:\n- {<<: {model.units: 3}}\n",
+            id="in a point",
+        ),
+        pytest.param(
+            BASE.replace("model: {name: mlp, layers: 2}", "model: {<<: {name: mlp}, layers: 2}"),
+            id="in a section",
         ),
     ],
 )
@@ -199,8 +244,13 @@ def test_yamls_merge_key_is_read(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(BASE.replace("epochs: 5", "epochs: " + "9" * 5000), id="number of 5000 digits"),
-        pytest.param(BASE + f"points: [{{model.units: {'[' * 2000}{']' * 2000}}}]\n", id="2000 lists in one another"),
+        pytest.param(
+            BASE.replace("epochs: 5", "epochs: " + "9" * 5000), id="number of 5000 digits"
+        ),
+        pytest.param(
+            BASE + f"points: [{{model.units: {'[' * 2000}{']' * 2000}}}]\n",
+            id="2000 lists in one another",
+        ),
     ],
 )
 def test_the_absurd_is_refused_too(tmp_path: Path, text: str) -> None:
@@ -211,13 +261,20 @@ def test_a_sweep_without_axes_is_one_point(tmp_path: Path) -> None:
     (point,) = read_sweep(written(tmp_path, BASE))
     assert point.values.model == {"name": "mlp", "layers": 2}
     assert point.values.precision == (Precision.BINARY, Precision.FLOAT32)
-    assert (point.values.seeds, point.values.train.epochs, point.values.train.learning_rate) == ((0,), 5, 0.001)
+    assert (point.values.seeds, point.values.train.epochs, point.values.train.learning_rate) == (
+        (0,),
+        5,
+        0.001,
+    )
 
 
 @pytest.mark.parametrize(
-    ("written_as", "rate"), [("1e-3", 0.001), ("1E-3", 0.001), ("5e-3", 0.005), ("1", 1.0), (".5", 0.5)]
+    ("written_as", "rate"),
+    [("1e-3", 0.001), ("1E-3", 0.001), ("5e-3", 0.005), ("1", 1.0), (".5", 0.5)],
 )
-def test_a_learning_rate_in_any_notation_is_a_float(tmp_path: Path, written_as: str, rate: float) -> None:
+def test_a_learning_rate_in_any_notation_is_a_float(
+    tmp_path: Path, written_as: str, rate: float
+) -> None:
     (point,) = read_sweep(written(tmp_path, BASE.replace("0.001", written_as)))
     (overridden,) = read_sweep(written(tmp_path, BASE), [f"train.learning_rate={written_as}"])
     assert point.values.train.learning_rate == overridden.values.train.learning_rate == rate
@@ -226,7 +283,10 @@ def test_a_learning_rate_in_any_notation_is_a_float(tmp_path: Path, written_as: 
 
 def test_a_schedule_is_read(tmp_path: Path) -> None:
     (point,) = read_sweep(
-        written(tmp_path, BASE.replace("0.001", "{schedule: exponential, initial: 1e-2, decay_rate: 0.7}"))
+        written(
+            tmp_path,
+            BASE.replace("0.001", "{schedule: exponential, initial: 1e-2, decay_rate: 0.7}"),
+        )
     )
     assert point.values.train.learning_rate == Schedule("exponential", 0.01, 0.7)
 
@@ -246,20 +306,31 @@ points:
 
 def values(points: Any) -> list[tuple[Any, ...]]:
     return [
-        (p.values.model["layers"], p.values.train.epochs, p.values.model["units"], p.values.train.learning_rate)
+        (
+            p.values.model["layers"],
+            p.values.train.epochs,
+            p.values.model["units"],
+            p.values.train.learning_rate,
+        )
         for p in points
     ]
 
 
 def test_a_sweep_is_the_product_of_its_grid_for_each_of_its_points(tmp_path: Path) -> None:
-    expected = [(la, ep, un, lr) for la, ep in ((1, 10), (4, 40)) for un in (1, 2, 3) for lr in (0.001, 0.1)]
+    expected = [
+        (la, ep, un, lr) for la, ep in ((1, 10), (4, 40)) for un in (1, 2, 3) for lr in (0.001, 0.1)
+    ]
     assert values(read_sweep(written(tmp_path, SWEPT))) == expected
 
 
 def test_precisions_and_seeds_can_be_swept(tmp_path: Path) -> None:
-    points = read_sweep(written(tmp_path, BASE + "grid:\n  precision: [float32, binary]\n  seeds: [7, 8]\n"))
+    points = read_sweep(
+        written(tmp_path, BASE + "grid:\n  precision: [float32, binary]\n  seeds: [7, 8]\n")
+    )
     assert [(p.values.precision, p.values.seeds) for p in points] == [
-        ((precision,), (seed,)) for precision in (Precision.FLOAT32, Precision.BINARY) for seed in (7, 8)
+        ((precision,), (seed,))
+        for precision in (Precision.FLOAT32, Precision.BINARY)
+        for seed in (7, 8)
     ]
 
 
@@ -267,22 +338,40 @@ def test_precisions_and_seeds_can_be_swept(tmp_path: Path) -> None:
     ("swept", "line", "key"),
     [
         pytest.param("grid:\n  train.epochs: [1, two]\n", 10, "train.epochs", id="wrong value"),
-        pytest.param("grid:\n  model.units: [1]\n  train.epochs: [1, two]\n", 11, "train.epochs", id="second axis"),
-        pytest.param("grid:\n  train.learning_rate: [.inf]\n", 10, "train.learning_rate", id="infinite"),
+        pytest.param(
+            "grid:\n  model.units: [1]\n  train.epochs: [1, two]\n",
+            11,
+            "train.epochs",
+            id="second axis",
+        ),
+        pytest.param(
+            "grid:\n  train.learning_rate: [.inf]\n", 10, "train.learning_rate", id="infinite"
+        ),
         pytest.param("grid:\n  train.colour: [1]\n", 10, "train.colour", id="unknown key"),
         pytest.param("grid:\n  colour: [1]\n", 10, "colour", id="unknown key at the top"),
         pytest.param("grid:\n  trian.epochs: [1]\n", 10, "trian", id="unknown section"),
         pytest.param("grid:\n  dataset.x: [1]\n", 10, "dataset", id="below a word"),
         pytest.param("grid:\n  precision: [ternary]\n", 10, "precision", id="unknown precision"),
         pytest.param("grid:\n  seeds: [0, -1]\n", 10, "seeds", id="negative seed"),
-        pytest.param("grid:\n  train: [{epochs: none}]\n", 10, "train.epochs", id="in a whole section"),
-        pytest.param("points:\n- {train.epochs: 1}\n- {train.epochs: two}\n", 11, "train.epochs", id="in a point"),
+        pytest.param(
+            "grid:\n  train: [{epochs: none}]\n", 10, "train.epochs", id="in a whole section"
+        ),
+        pytest.param(
+            "points:\n- {train.epochs: 1}\n- {train.epochs: two}\n",
+            11,
+            "train.epochs",
+            id="in a point",
+        ),
         pytest.param("grid:\n  name: [a, b]\n", 10, "grid.name", id="name"),
         pytest.param("grid:\n  resources.cpu: [1]\n", 10, "grid.resources.cpu", id="resources"),
-        pytest.param("points:\n- {}\n- {bench.threads: [1]}\n", 11, "points.1.bench.threads", id="bench"),
+        pytest.param(
+            "points:\n- {}\n- {bench.threads: [1]}\n", 11, "points.1.bench.threads", id="bench"
+        ),
     ],
 )
-def test_a_wrong_swept_value_is_located_where_it_is_swept(tmp_path: Path, swept: str, line: int, key: str) -> None:
+def test_a_wrong_swept_value_is_located_where_it_is_swept(
+    tmp_path: Path, swept: str, line: int, key: str
+) -> None:
     path = written(tmp_path, BASE + swept)
     message = refusal(path)
     assert message.startswith(f"{path}:{line}: {key}")
@@ -313,16 +402,22 @@ def test_an_override_makes_a_section_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_override_replaces_an_axis_of_the_grid(tmp_path: Path) -> None:
     points = read_sweep(written(tmp_path, SWEPT), ["model.units=7"])
-    assert values(points) == [(la, ep, 7, lr) for la, ep in ((1, 10), (4, 40)) for lr in (0.001, 0.1)]
+    assert values(points) == [
+        (la, ep, 7, lr) for la, ep in ((1, 10), (4, 40)) for lr in (0.001, 0.1)
+    ]
 
 
 def test_an_override_replaces_the_only_axis(tmp_path: Path) -> None:
-    (point,) = read_sweep(written(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["model.units=7"])
+    (point,) = read_sweep(
+        written(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["model.units=7"]
+    )
     assert point.values.model["units"] == 7
 
 
 def test_an_override_replaces_the_values_of_points(tmp_path: Path) -> None:
-    points = read_sweep(written(tmp_path, SWEPT), ["train.epochs=1", "model.units=1", "train.learning_rate=1"])
+    points = read_sweep(
+        written(tmp_path, SWEPT), ["train.epochs=1", "model.units=1", "train.learning_rate=1"]
+    )
     assert values(points) == [(1, 1, 1, 1.0), (4, 1, 1, 1.0)]
 
 
@@ -333,12 +428,16 @@ def test_points_that_an_override_makes_alike_are_one(tmp_path: Path) -> None:
 
 
 def test_an_override_replaces_swept_precisions(tmp_path: Path) -> None:
-    (point,) = read_sweep(written(tmp_path, BASE + "grid: {precision: [binary, float32]}\n"), ["precision=[float32]"])
+    (point,) = read_sweep(
+        written(tmp_path, BASE + "grid: {precision: [binary, float32]}\n"), ["precision=[float32]"]
+    )
     assert point.values.precision == (Precision.FLOAT32,)
 
 
 def test_an_override_can_give_an_axis_other_values(tmp_path: Path) -> None:
-    points = read_sweep(written(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["grid.model.units=[5, 6, 7]"])
+    points = read_sweep(
+        written(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["grid.model.units=[5, 6, 7]"]
+    )
     assert [point.values.model["units"] for point in points] == [5, 6, 7]
 
 
@@ -395,26 +494,40 @@ def test_a_random_search_draws_the_same_points_from_its_space_each_time(tmp_path
     points = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="random")))
     again = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="random")))
     assert [point.values for point in points] == [point.values for point in again]
-    other = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="random")), ["search.seed=4"])
+    other = read_sweep(
+        written(tmp_path, BY_SGD + SEARCH.format(method="random")), ["search.seed=4"]
+    )
     assert [point.values for point in points] != [point.values for point in other]
     assert len(points) == 40
     rates = [point.values.train.learning_rate for point in points]
     assert all(isinstance(rate, float) and 1e-4 <= rate <= 0.1 for rate in rates)
-    assert 10 < sum(isinstance(rate, float) and rate < 3e-3 for rate in rates) < 30, "even in the logarithm"
+    assert 10 < sum(isinstance(rate, float) and rate < 3e-3 for rate in rates) < 30, (
+        "even in the logarithm"
+    )
     assert {point.values.model["units"] for point in points} == {32, 64, 96, 128}
     assert {point.values.model["layers"] for point in points} == {1, 2, 3}
     assert {point.values.train.kernel_quantizer for point in points} == {"ste_sign", "dorefa"}
-    assert {point.values.precision for point in points} == {(Precision.BINARY,), (Precision.FLOAT32,)}
+    assert {point.values.precision for point in points} == {
+        (Precision.BINARY,),
+        (Precision.FLOAT32,),
+    }
 
 
-def test_a_search_that_finds_its_points_as_it_goes_starts_with_those_that_stand_for_all(tmp_path: Path) -> None:
+def test_a_search_that_finds_its_points_as_it_goes_starts_with_those_that_stand_for_all(
+    tmp_path: Path,
+) -> None:
     points = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="optuna")))
     point = points[0]
     assert {one.values.model["units"] for one in points} == {32, 128}
     assert {one.values.precision for one in points} == {(Precision.BINARY,), (Precision.FLOAT32,)}
-    found = point_at(point.document, {"model.units": 64, "train.learning_rate": 0.02, "precision": "float32"})
+    found = point_at(
+        point.document, {"model.units": 64, "train.learning_rate": 0.02, "precision": "float32"}
+    )
     assert found.values.model["units"] == 64
-    assert (found.values.train.learning_rate, found.values.precision) == (0.02, (Precision.FLOAT32,))
+    assert (found.values.train.learning_rate, found.values.precision) == (
+        0.02,
+        (Precision.FLOAT32,),
+    )
 
 
 SPACE = "search: {method: optuna, trials: 3, space: "
@@ -424,15 +537,27 @@ SPACE = "search: {method: optuna, trials: 3, space: "
 @pytest.mark.parametrize(
     ("space", "key"),
     [
-        pytest.param("{model.units: [1], train.momentum: [0.5, 2]}", "train.momentum", id="second choice"),
+        pytest.param(
+            "{model.units: [1], train.momentum: [0.5, 2]}", "train.momentum", id="second choice"
+        ),
         pytest.param("{train.momentum: {low: 0, high: 1.5}}", "train.momentum", id="upper end"),
         pytest.param("{train.momentum: {low: -1, high: 0.5}}", "train.momentum", id="lower end"),
         pytest.param("{train.colour: [1]}", "train.colour", id="unknown key"),
-        pytest.param("{bench.threads: [1]}", "search.space.bench.threads", id="what can't be swept"),
+        pytest.param(
+            "{bench.threads: [1]}", "search.space.bench.threads", id="what can't be swept"
+        ),
         pytest.param("{model.units: []}", "search.space.model.units", id="no choice"),
-        pytest.param("{model.units: {low: 3, high: 1}}", "search.space.model.units", id="low over high"),
-        pytest.param("{model.units: {low: 0, high: 1, log: true}}", "search.space.model.units", id="logarithm of 0"),
-        pytest.param("{model.units: {from: 0, to: 1}}", "search.space.model.units", id="other words"),
+        pytest.param(
+            "{model.units: {low: 3, high: 1}}", "search.space.model.units", id="low over high"
+        ),
+        pytest.param(
+            "{model.units: {low: 0, high: 1, log: true}}",
+            "search.space.model.units",
+            id="logarithm of 0",
+        ),
+        pytest.param(
+            "{model.units: {from: 0, to: 1}}", "search.space.model.units", id="other words"
+        ),
     ],
 )
 def test_what_is_wrong_in_a_space_is_refused_before_anything_starts(
@@ -451,14 +576,23 @@ def test_what_is_wrong_in_a_space_is_refused_before_anything_starts(
         ("search: {method: optuna, space: {model.units: [1]}}", "need trials and a space"),
         ("search: {trials: 3}", "grid takes neither"),
         (SPACE + "{model.units: [1]}}\ngrid: {model.layers: [1]}", "has a space of its own"),
-        (SPACE + "{model.units: [1]}, asha: {}, objectives: [accuracy, size]}", "asha looks at accuracy alone"),
+        (
+            SPACE + "{model.units: [1]}, asha: {}, objectives: [accuracy, size]}",
+            "asha looks at accuracy alone",
+        ),
         (SPACE + "{model.units: [1]}, objectives: [size, size]}", "names one twice"),
         (SPACE + "{seeds: [1, 2]}}", "seeds can't be searched"),
         (SPACE + "{seeds.0: {low: 1, high: 9}}}", "seeds can't be searched"),
         (SPACE + "{model.units: {low: 1, high: 3, step: 3}}}", "step has to be at most high - low"),
         (SPACE + "{model.units: {low: 1, high: 9, step: 0.5}}}", "step has to be whole"),
-        (SPACE + "{train.optimizer: [sgd, adam], train.momentum: [0.5]}}", "momentum has no effect with adam"),
-        ("  momentum: 0.9", "momentum has no effect with adam; take it out, or set train.optimizer to sgd."),
+        (
+            SPACE + "{train.optimizer: [sgd, adam], train.momentum: [0.5]}}",
+            "momentum has no effect with adam",
+        ),
+        (
+            "  momentum: 0.9",
+            "momentum has no effect with adam; take it out, or set train.optimizer to sgd.",
+        ),
         (SPACE + "{train.validation: [0.0, 0.1]}}", "needs images to validate on"),
         ("  validation: 0\nsearch: {asha: {}}", "needs images to validate on"),
         ("  validation: 0\n  early_stopping: {patience: 2}", "needs images to validate on"),
@@ -477,14 +611,23 @@ def test_keys_that_don_t_go_together_are_refused(tmp_path: Path, text: str, word
             SPACE + "{model.units: {low: 2, high: 1}}}",
             " search.space.model.units is at odds with itself: low has to be under high.",
         ),
-        (SPACE + "{model.units: 3}}", " search.space.model.units is 3, but has to be a valid array or a mapping."),
-        (SPACE + "{model.units: []}}", " search.space.model.units is empty; give at least one value."),
+        (
+            SPACE + "{model.units: 3}}",
+            " search.space.model.units is 3, but has to be a valid array or a mapping.",
+        ),
+        (
+            SPACE + "{model.units: []}}",
+            " search.space.model.units is empty; give at least one value.",
+        ),
         (
             "  initializer: {distribution: he_normal, scale: 0}",
             " train.initializer.scale is 0, but has to be greater than 0.",
         ),
         ("resources: {gpu: -1}", " resources.gpu is -1, but has to be greater than or equal to 0."),
-        ("resources: {gpu: much}", " resources.gpu is \"much\", but has to be a valid number or 'auto'."),
+        (
+            "resources: {gpu: much}",
+            " resources.gpu is \"much\", but has to be a valid number or 'auto'.",
+        ),
     ],
 )
 def test_of_a_key_that_may_have_several_forms_only_the_one_that_was_meant_is_told(
@@ -494,8 +637,12 @@ def test_of_a_key_that_may_have_several_forms_only_the_one_that_was_meant_is_tol
     assert refusal(path) == f"{path}:9:{words}"
 
 
-def test_a_step_may_be_as_wide_as_its_range_though_floats_say_that_it_is_wider(tmp_path: Path) -> None:
-    point, *_ = read_sweep(written(tmp_path, f"{BASE}{SPACE}{{model.units: {{low: 0.2, high: 0.3, step: 0.1}}}}}}\n"))
+def test_a_step_may_be_as_wide_as_its_range_though_floats_say_that_it_is_wider(
+    tmp_path: Path,
+) -> None:
+    point, *_ = read_sweep(
+        written(tmp_path, f"{BASE}{SPACE}{{model.units: {{low: 0.2, high: 0.3, step: 0.1}}}}}}\n")
+    )
     assert point.values.search.space == {"model.units": Range(0.2, 0.3, step=0.1)}
 
 
@@ -511,7 +658,9 @@ def test_a_grid_gives_the_products_number_of_distinct_points(
     grid = "".join(f"  {key}: {listed}\n" for key, listed in axes.items())
     points = read_sweep(written(tmp_path_factory.mktemp("grid"), f"{BASE}grid:\n{grid}"))
     assert len(points) == prod(map(len, axes.values()))
-    assert len({repr((sorted(p.values.model.items()), p.values.train)) for p in points}) == len(points)
+    assert len({repr((sorted(p.values.model.items()), p.values.train)) for p in points}) == len(
+        points
+    )
 
 
 @settings(deadline=None)

@@ -61,7 +61,10 @@ def goes_on(transport: Transport, pid: str) -> bool:
     """Whether a process runs, seconds after it was ended; one that nobody has waited for yet (a zombie) does not."""
     running = 'grep -q "^State:[[:space:]]*[^ZX]" "/proc/$1/status" 2>/dev/null'
     return (
-        shell(transport, f"for try in 1 2 3 4 5 6 7 8 9; do {running} || exit 1; sleep 0.3; done", pid).exit_code == 0
+        shell(
+            transport, f"for try in 1 2 3 4 5 6 7 8 9; do {running} || exit 1; sleep 0.3; done", pid
+        ).exit_code
+        == 0
     )
 
 
@@ -72,12 +75,20 @@ def test_the_exit_code_is_the_commands(transport: Transport, code: int) -> None:
 
 def test_stdout_and_stderr_stay_apart(transport: Transport) -> None:
     answer = shell(transport, "echo to stdout; echo to stderr >&2; echo more; exit 1")
-    assert (answer.exit_code, answer.stdout, answer.stderr) == (1, "to stdout\nmore\n", "to stderr\n")
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (
+        1,
+        "to stdout\nmore\n",
+        "to stderr\n",
+    )
 
 
 @pytest.mark.parametrize("cpus", [(0,), (1,), (0, 1), (1, 0, 1)], ids=str)
-def test_a_command_runs_on_the_cpus_that_were_asked_for(transport: Transport, cpus: tuple[int, ...]) -> None:
-    answer = transport.run(["grep", "Cpus_allowed_list", "/proc/self/status"], PATIENCE_S, cpus=cpus)
+def test_a_command_runs_on_the_cpus_that_were_asked_for(
+    transport: Transport, cpus: tuple[int, ...]
+) -> None:
+    answer = transport.run(
+        ["grep", "Cpus_allowed_list", "/proc/self/status"], PATIENCE_S, cpus=cpus
+    )
     assert answer.stdout.split()[1:] == ["0-1" if len(cpus) > 1 else str(cpus[0])], answer.stderr
 
 
@@ -99,7 +110,8 @@ def test_output_in_unicode_arrives_as_it_is(transport: Transport) -> None:
 
 def test_much_output_on_both_streams_arrives_whole(transport: Transport) -> None:
     answer = shell(
-        transport, "head -c 10000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero | tr '\\0' y >&2; echo end"
+        transport,
+        "head -c 10000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero | tr '\\0' y >&2; echo end",
     )
     assert answer.stdout == "x" * 10_000_000 + "end\n"
     assert answer.stderr == "y" * 3_000_000
@@ -117,7 +129,9 @@ def test_a_command_reads_nothing_from_the_harness(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("program", ["no-such-program", "/no/such/program", "no such; program"])
-def test_a_missing_program_is_an_exit_code_and_a_sentence(transport: Transport, program: str) -> None:
+def test_a_missing_program_is_an_exit_code_and_a_sentence(
+    transport: Transport, program: str
+) -> None:
     answer = transport.run([program, "--help"], PATIENCE_S)
     assert answer.exit_code == 127
     assert answer.stdout == ""
@@ -125,7 +139,9 @@ def test_a_missing_program_is_an_exit_code_and_a_sentence(transport: Transport, 
     assert "Traceback" not in answer.stderr
 
 
-def test_a_file_that_is_no_program_is_an_exit_code_and_a_sentence(transport: Transport, source: Path) -> None:
+def test_a_file_that_is_no_program_is_an_exit_code_and_a_sentence(
+    transport: Transport, source: Path
+) -> None:
     there = transport.push(source, SHA256, "model.tflite")
     answer = transport.run([there], PATIENCE_S)
     assert answer.exit_code in (126, 127)
@@ -148,7 +164,9 @@ def test_a_signal_shows_in_the_exit_code(transport: Transport, name: str, number
     ],
     ids=["itself", "child", "grandchild", "stubborn", "child_without_output"],
 )
-def test_nothing_goes_on_of_a_command_that_takes_too_long(transport: Transport, script: str) -> None:
+def test_nothing_goes_on_of_a_command_that_takes_too_long(
+    transport: Transport, script: str
+) -> None:
     with pytest.raises(CaseFailed, match="sh was still running after 1 s") as failed:
         transport.run(["sh", "-c", script], 1.0)
     assert failed.value.reason is Reason.TIMEOUT
@@ -182,7 +200,9 @@ def test_a_pushed_file_is_there_with_its_content(transport: Transport, source: P
 
 def test_an_empty_file_is_pushed(transport: Transport, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    assert hash_there(transport, transport.push(tmp_path / "empty", sha256_of(b""), "empty")) == sha256_of(b"")
+    assert hash_there(
+        transport, transport.push(tmp_path / "empty", sha256_of(b""), "empty")
+    ) == sha256_of(b"")
 
 
 def test_pushing_twice_sends_nothing(transport: Transport, source: Path) -> None:
@@ -193,11 +213,15 @@ def test_pushing_twice_sends_nothing(transport: Transport, source: Path) -> None
     assert shell(transport, 'stat -c "%i %y" "$1"', there).stdout == before.stdout != ""
 
 
-def test_files_of_one_name_and_other_content_live_side_by_side(transport: Transport, tmp_path: Path) -> None:
+def test_files_of_one_name_and_other_content_live_side_by_side(
+    transport: Transport, tmp_path: Path
+) -> None:
     paths = {}
     for content in (b"one", b"two"):
         (tmp_path / "model.tflite").write_bytes(content)
-        paths[content] = transport.push(tmp_path / "model.tflite", sha256_of(content), "model.tflite")
+        paths[content] = transport.push(
+            tmp_path / "model.tflite", sha256_of(content), "model.tflite"
+        )
     assert {content: hash_there(transport, path) for content, path in paths.items()} == {
         content: sha256_of(content) for content in paths
     }
@@ -215,7 +239,9 @@ def test_content_that_is_not_what_its_hash_says_is_refused_and_not_left_there(
     assert shell(transport, 'test -e "$1"', right.replace(SHA256, wrong)).exit_code == 1
 
 
-@pytest.mark.parametrize("damage", [': > "$1"', 'printf x >> "$1"', 'printf y | dd of="$1" conv=notrunc 2>/dev/null'])
+@pytest.mark.parametrize(
+    "damage", [': > "$1"', 'printf x >> "$1"', 'printf y | dd of="$1" conv=notrunc 2>/dev/null']
+)
 def test_a_file_that_was_changed_there_is_noticed_and_the_next_push_heals_it(
     transport: Transport, source: Path, damage: str
 ) -> None:

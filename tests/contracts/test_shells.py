@@ -20,7 +20,9 @@ def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def transport(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transport]:
+def transport(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Transport]:
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     transport = open_transport(LocalDevice(id="here"), {}, tmp_path / "device")
     yield transport

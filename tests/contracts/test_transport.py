@@ -25,7 +25,9 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
 
 
 @pytest.fixture(params=["local", "ssh", "simulated"])
-def transport(request: pytest.FixtureRequest, sshd: Sshd, simulated: Device, tmp_path: Path) -> Iterator[Transport]:
+def transport(
+    request: pytest.FixtureRequest, sshd: Sshd, simulated: Device, tmp_path: Path
+) -> Iterator[Transport]:
     boards: dict[str, Device] = {
         "local": LocalDevice(id="here"),
         "ssh": sshd.device(folder=str(tmp_path / "over ssh; 'quoted'")),
@@ -50,7 +52,9 @@ def test_a_run_is_watched_although_its_link_is_lost(sshd: Sshd, tmp_path: Path) 
     thread.start()
     tool = f': >"$1"; until [ -e "$2" ]; do sleep 0.1; done; {LOOKS.replace("$1", "$3")}'  # noqa: F405
     arguments = ("sh", str(begun), str(cut), "4")
-    answer = transport.run(["sh", "-c", tool, *arguments], PATIENCE_S, watch=["/proc/loadavg"], interval_s=0.1)  # noqa: F405
+    answer = transport.run(
+        ["sh", "-c", tool, *arguments], PATIENCE_S, watch=["/proc/loadavg"], interval_s=0.1
+    )  # noqa: F405
     thread.join()
     transport.close()
     assert len([line for line in answer.watch.splitlines() if line.startswith("at ")]) >= 5

@@ -59,7 +59,9 @@ class SysfsLink:
         self.link.open()
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
-        return self.link.execute(f"export HARNESS_SYSFS={quote(self.tree)}; {command}", timeout_s, stdin)
+        return self.link.execute(
+            f"export HARNESS_SYSFS={quote(self.tree)}; {command}", timeout_s, stdin
+        )
 
     def close(self) -> None:
         self.link.close()
@@ -68,7 +70,8 @@ class SysfsLink:
 def lay_out(transport: Transport, files: Mapping[str, str]) -> str:
     """Where the tree is there: below a folder of its own, as no path of /sys has a semicolon."""
     lines = [
-        f"mkdir -p {quote(str(Path(name).parent))}; echo {quote(text)} >{quote(name)}" for name, text in files.items()
+        f"mkdir -p {quote(str(Path(name).parent))}; echo {quote(text)} >{quote(name)}"
+        for name, text in files.items()
     ]
     start = 'mkdir "${tree=$(mktemp -d)}/sys tree" && ln -s "$tree/sys tree" . && cd \'sys tree\' && pwd -P'
     answer = transport.ask("\n".join((start, *lines)))
@@ -99,7 +102,13 @@ def still_running(transport: Transport) -> str:
 
 def test_sensors_are_looked_at_before_during_and_after_a_run(transport: Transport) -> None:
     root = transport.ask("echo 40000 >'a file'; echo 1 2 >'two words'; pwd").stdout.rstrip("\n")
-    sources = [f"{root}/a file", f"{root}/none", "!echo x; echo 'y  z*'", f"{root}/two words", "!false"]
+    sources = [
+        f"{root}/a file",
+        f"{root}/none",
+        "!echo x; echo 'y  z*'",
+        f"{root}/two words",
+        "!false",
+    ]
     heat = f"{LOOKS}; echo 70000 >{quote(f'{root}/a file')}"
     answer = transport.run(["sh", "-c", heat, "sh", "3"], PATIENCE_S, watch=sources, interval_s=0.1)
     assert answer.exit_code == 0, answer.stderr
@@ -124,8 +133,12 @@ def test_a_run_that_is_not_watched_tells_nothing(transport: Transport) -> None:
     assert transport.run(["true"], PATIENCE_S).watch == ""
 
 
-@pytest.mark.parametrize("tool", ["sleep 1000", "trap '' TERM; while :; do sleep 1000; done"], ids=["tame", "stubborn"])
-def test_nothing_looks_on_after_a_command_that_takes_too_long(transport: Transport, tool: str) -> None:
+@pytest.mark.parametrize(
+    "tool", ["sleep 1000", "trap '' TERM; while :; do sleep 1000; done"], ids=["tame", "stubborn"]
+)
+def test_nothing_looks_on_after_a_command_that_takes_too_long(
+    transport: Transport, tool: str
+) -> None:
     with pytest.raises(CaseFailed, match="still running after") as failed:
         transport.run(["sh", "-c", tool], 1.0, watch=["/proc/uptime"], interval_s=0.1)
     assert failed.value.reason is Reason.TIMEOUT
@@ -141,9 +154,18 @@ def test_output_and_what_was_seen_stay_apart(transport: Transport) -> None:
 def test_what_a_device_can_be_watched_by_is_found_and_read(board: Transport) -> None:
     facts = read_facts(board.ask(script()).stdout)
     sensors = sensors_of(facts, (4, 5))
-    assert [sensor.kind for sensor in sensors] == ["temperature", "frequency", "throttled", "current_ma", "voltage_mv"]
+    assert [sensor.kind for sensor in sensors] == [
+        "temperature",
+        "frequency",
+        "throttled",
+        "current_ma",
+        "voltage_mv",
+    ]
     answer = board.run(
-        ["sh", "-c", LOOKS, "sh", "4"], PATIENCE_S, watch=[one.source for one in sensors], interval_s=0.1
+        ["sh", "-c", LOOKS, "sh", "4"],
+        PATIENCE_S,
+        watch=[one.source for one in sensors],
+        interval_s=0.1,
     )
     seen = watched(header(sensors) + answer.watch, PATIENCE_S)
     assert (seen.temperature_c, seen.frequency_khz, seen.throttled) == (61.5, 2208000, False)
@@ -181,7 +203,9 @@ def test_a_device_that_is_not_ours_is_not_governed(board: Transport) -> None:
     assert governors(board) == ["schedutil", "ondemand"]
 
 
-@pytest.mark.parametrize("following", [THEIRS, Turn(OURS.token, "ada@lab (process 3)")], ids=["others", "successor"])
+@pytest.mark.parametrize(
+    "following", [THEIRS, Turn(OURS.token, "ada@lab (process 3)")], ids=["others", "successor"]
+)
 def test_who_follows_finds_the_governors_as_they_were(board: Transport, following: Turn) -> None:
     board.govern(Turn(OURS.token, OURS.owner, seconds=0), "performance")
     wait_until(lambda: board.take_turn(following) is None, "the turn is over")
@@ -226,7 +250,11 @@ def _not_writable(transport: Transport) -> None:
 @pytest.mark.parametrize(
     ("governor", "spoil", "words"),
     [
-        ("perfomance", lambda _: None, "has no governor perfomance: set `governor` in its entry to powersave or perf"),
+        (
+            "perfomance",
+            lambda _: None,
+            "has no governor perfomance: set `governor` in its entry to powersave or perf",
+        ),
         ("performance", _no_clocks, "does not let the clock of its cores be set"),
         ("performance", _not_writable, "log in as root there, or take `governor` out of its entry"),
     ],

@@ -21,7 +21,9 @@ FIRST, HIDDEN, LAST = PIXELS * UNITS, UNITS * UNITS, UNITS * CLASSES
 
 def test_a_float_network_is_three_hidden_layers_and_an_output_layer() -> None:
     assert anatomy(FLOAT) == Anatomy(
-        {"CONV_2D": 4, "RESHAPE": 2, "SOFTMAX": 1}, binary_macs=0, float_macs=FIRST + 2 * HIDDEN + LAST
+        {"CONV_2D": 4, "RESHAPE": 2, "SOFTMAX": 1},
+        binary_macs=0,
+        float_macs=FIRST + 2 * HIDDEN + LAST,
     )
 
 
@@ -44,7 +46,10 @@ def made_of(*tensors: tuple[str, int, list[int]]) -> bytes:
     builder = flatbuffers.Builder()
     made = []
     for name, type, sizes in tensors:
-        label, shape = builder.CreateString(name), builder.CreateNumpyVector(np.array(sizes, np.int32))
+        label, shape = (
+            builder.CreateString(name),
+            builder.CreateNumpyVector(np.array(sizes, np.int32)),
+        )
         tflite.TensorStart(builder)
         tflite.TensorAddName(builder, label)
         tflite.TensorAddShape(builder, shape)
@@ -71,7 +76,9 @@ def made_of(*tensors: tuple[str, int, list[int]]) -> bytes:
 
 
 def test_a_dynamic_dimension_is_1_and_a_type_has_numpys_name() -> None:
-    model = made_of(("image", tflite.TensorType.UINT8, [-1, 28, 28, 3]), ("mask", tflite.TensorType.BOOL, []))
+    model = made_of(
+        ("image", tflite.TensorType.UINT8, [-1, 28, 28, 3]), ("mask", tflite.TensorType.BOOL, [])
+    )
     mask = Tensor("mask", (), "bool")
     assert inputs(model) == (Tensor("image", (1, 28, 28, 3), "uint8"), mask)
     assert outputs(model) == (mask,)
@@ -86,7 +93,9 @@ def test_a_types_name_is_numpys(type: str) -> None:
 
 
 def test_a_type_that_numpy_lacks_is_named_all_the_same() -> None:
-    model = made_of(("words", tflite.TensorType.STRING, [1]), ("weights", tflite.TensorType.INT4, [2]))
+    model = made_of(
+        ("words", tflite.TensorType.STRING, [1]), ("weights", tflite.TensorType.INT4, [2])
+    )
     assert [tensor.dtype for tensor in inputs(model)] == ["string", "int4"]
 
 
@@ -95,7 +104,9 @@ def test_twins_do_the_same_work() -> None:
     assert binary.binary_macs + binary.float_macs == full.float_macs == 12_928
 
 
-@pytest.mark.parametrize("content", [b"", b"TFL3", b"\0\0\0\0TFL2" + b"\0" * 100, b"PK\3\4" + b"\0" * 100, BINARY[1:]])
+@pytest.mark.parametrize(
+    "content", [b"", b"TFL3", b"\0\0\0\0TFL2" + b"\0" * 100, b"PK\3\4" + b"\0" * 100, BINARY[1:]]
+)
 def test_a_file_of_another_kind_is_told_so(content: bytes) -> None:
     with pytest.raises(ValueError, match="is no TensorFlow Lite model"):
         anatomy(content)
@@ -116,7 +127,11 @@ def test_a_model_that_is_cut_short_is_refused_at_every_length(model: bytes) -> N
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(b"channels_in", b"channels_on"), (b"LceBconv2d", b"\xffceBconv2d"), (b"channels_in", b"\xffhannels_in")],
+    [
+        (b"channels_in", b"channels_on"),
+        (b"LceBconv2d", b"\xffceBconv2d"),
+        (b"channels_in", b"\xffhannels_in"),
+    ],
 )
 def test_a_binary_convolution_that_is_not_lces_is_refused_in_words(old: bytes, new: bytes) -> None:
     with pytest.raises(ValueError, match=r"^is no "):
@@ -131,14 +146,22 @@ def test_random_bytes_under_the_identifier_are_refused_in_words(noise: bytes) ->
 
 @given(st.lists(st.integers(0, 255), min_size=4, max_size=60), st.integers(0, 40))
 @settings(max_examples=300, deadline=None)
-def test_small_offsets_under_the_identifier_are_refused_in_words(offsets: list[int], root: int) -> None:
+def test_small_offsets_under_the_identifier_are_refused_in_words(
+    offsets: list[int], root: int
+) -> None:
     """More of these lead somewhere than of random bytes."""
-    told(root.to_bytes(4, "little") + IDENTIFIER + b"".join(offset.to_bytes(4, "little") for offset in offsets))
+    told(
+        root.to_bytes(4, "little")
+        + IDENTIFIER
+        + b"".join(offset.to_bytes(4, "little") for offset in offsets)
+    )
 
 
 @given(st.sampled_from([BINARY, FLOAT]), st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_model_with_damaged_bytes_is_counted_or_refused_in_words(model: bytes, data: st.DataObject) -> None:
+def test_a_model_with_damaged_bytes_is_counted_or_refused_in_words(
+    model: bytes, data: st.DataObject
+) -> None:
     damaged = bytearray(model)
     for position in data.draw(st.lists(structure(len(model)), min_size=1, max_size=8)):
         damaged[position] = data.draw(st.integers(0, 255))

@@ -41,13 +41,17 @@ def test_int8_takes_and_gives_real_numbers_and_is_near_the_model() -> None:
 def test_int8_learns_its_ranges_from_the_samples_alone() -> None:
     model, faint = small(), IMAGES / 10
     for_faint = predict(convert(model, Precision.INT8, faint), IMAGES)
-    assert np.abs(for_faint).max() < 0.3 * np.abs(model.predict(IMAGES, verbose=0)).max(), "the rest is cut off"
+    assert np.abs(for_faint).max() < 0.3 * np.abs(model.predict(IMAGES, verbose=0)).max(), (
+        "the rest is cut off"
+    )
 
 
 def test_int8_looks_at_a_few_samples_from_all_over_the_set() -> None:
     model, faint = small(), IMAGES[:REPRESENTATIVES] / 10
     bright_at_the_end = np.concatenate([faint, np.repeat(IMAGES[-1:], REPRESENTATIVES, axis=0)])
-    assert convert(model, Precision.INT8, bright_at_the_end) != convert(model, Precision.INT8, faint)
+    assert convert(model, Precision.INT8, bright_at_the_end) != convert(
+        model, Precision.INT8, faint
+    )
 
 
 def test_one_sample_does() -> None:

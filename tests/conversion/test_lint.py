@@ -38,7 +38,12 @@ def quantised(filters: int, size: int = 3, **settings: Any) -> Any:
     """A binary convolution as LCE likes it, but for `settings`."""
     from harness.models.keras import larq
 
-    wanted = {"padding": "same", "pad_values": 1.0, "input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign"}
+    wanted = {
+        "padding": "same",
+        "pad_values": 1.0,
+        "input_quantizer": "ste_sign",
+        "kernel_quantizer": "ste_sign",
+    }
     return larq.layers.QuantConv2D(filters, size, use_bias=False, **{**wanted, **settings})
 
 
@@ -98,8 +103,12 @@ NETWORKS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: sequence((1, 1, 128), quantised(64, 1), norm(), layer("Flatten")),
     ),
     "binary_weights": (
-        lambda: sequence((8, 8, 3), quantised(128, input_quantizer=None, pad_values=0.0), norm(), quantised(128)),
-        lambda: sequence((8, 8, 3), layer("Conv2D", 128, 3, padding="same"), norm(), quantised(128)),
+        lambda: sequence(
+            (8, 8, 3), quantised(128, input_quantizer=None, pad_values=0.0), norm(), quantised(128)
+        ),
+        lambda: sequence(
+            (8, 8, 3), layer("Conv2D", 128, 3, padding="same"), norm(), quantised(128)
+        ),
     ),
     "unpacking": (
         lambda: sequence(NARROW, layer("Activation", signs()), layer("DepthwiseConv2D", 3), norm()),
@@ -132,7 +141,9 @@ def test_a_network_that_breaks_a_rule_is_told_and_one_that_keeps_to_it_is_not(ru
     assert not about(rule, keeping(rule))
 
 
-@pytest.mark.parametrize("rule", ["output_channels", "zero_padding", "unfused", "float_pool", "dense"])
+@pytest.mark.parametrize(
+    "rule", ["output_channels", "zero_padding", "unfused", "float_pool", "dense"]
+)
 def test_once_it_is_put_right_nothing_else_is_found(rule: str) -> None:
     report = lint(keeping(rule))
     assert not report.advice
@@ -145,7 +156,10 @@ def test_once_it_is_put_right_nothing_else_is_found(rule: str) -> None:
         ("input_channels", "40 input channels are stored as 64: 33.8 % of"),  # 9 × 24 of 640
         ("output_channels", "12 filters are computed as 16: 25.0 % of"),
         ("kernel_depth", "a filter's 9 × 32 = 288 values are padded to 384: 25.0 % of"),
-        ("zero_padding", "3.58 k of 8.19 k outputs are corrected at the edges, and all are binarized by another"),
+        (
+            "zero_padding",
+            "3.58 k of 8.19 k outputs are corrected at the edges, and all are binarized by another",
+        ),
         ("unfused", "RELU after it: 8.19 k float operations"),
         ("float_pool", "8.19 k float values are pooled"),
         ("dense", "binary weights run as float32: 8.19 k MACs and 32.8 kB, as bits"),
@@ -166,13 +180,19 @@ def test_a_share_is_of_all_that_is_done() -> None:
 
 
 def test_a_layer_is_called_as_in_keras_even_where_it_is_fused_with_the_next() -> None:
-    report = lint(convert(sequence((8, 8, 96), *(quantised(36) for _ in range(3))), Precision.BINARY, NO_SAMPLES))
+    report = lint(
+        convert(
+            sequence((8, 8, 96), *(quantised(36) for _ in range(3))), Precision.BINARY, NO_SAMPLES
+        )
+    )
     named = [(one.number, one.layer) for one in report.advice if one.rule == "output_channels"]
     assert sorted(named) == [(1, "quant_conv2d"), (2, "quant_conv2d_1"), (3, "quant_conv2d_2")]
 
 
 def test_other_layers_are_called_by_what_they_were_fused_with() -> None:
-    assert [one.layer for one in about("binary_weights", breaking("binary_weights"))] == ["quant_conv2d"]
+    assert [one.layer for one in about("binary_weights", breaking("binary_weights"))] == [
+        "quant_conv2d"
+    ]
     assert [one.layer for one in about("dense", breaking("dense"))] == ["quant_dense"]
     assert [one.layer for one in about("binary_weights", BINARY)] == ["batch_normalization_4"]
 
@@ -180,19 +200,34 @@ def test_other_layers_are_called_by_what_they_were_fused_with() -> None:
 @pytest.mark.parametrize(
     ("layers", "wanted"),
     [
-        (lambda: [layer("PReLU", "random_normal", shared_axes=[1, 2]), norm()], "no other activation fuses"),
-        (lambda: [layer("AveragePooling2D"), norm()], "put BatchNormalization between convolution and pool"),
-        (lambda: [norm(), layer("ReLU")], "order them QuantConv2D, ReLU, BatchNormalization, and pad with ones"),
+        (
+            lambda: [layer("PReLU", "random_normal", shared_axes=[1, 2]), norm()],
+            "no other activation fuses",
+        ),
+        (
+            lambda: [layer("AveragePooling2D"), norm()],
+            "put BatchNormalization between convolution and pool",
+        ),
+        (
+            lambda: [norm(), layer("ReLU")],
+            "order them QuantConv2D, ReLU, BatchNormalization, and pad with ones",
+        ),
     ],
     ids=["another activation", "pool", "order"],
 )
-def test_what_does_not_fuse_is_told_with_what_would(layers: Callable[[], list[Any]], wanted: str) -> None:
-    (found,) = about("unfused", convert(sequence(WIDE, quantised(32), *layers()), Precision.BINARY, NO_SAMPLES))
+def test_what_does_not_fuse_is_told_with_what_would(
+    layers: Callable[[], list[Any]], wanted: str
+) -> None:
+    (found,) = about(
+        "unfused", convert(sequence(WIDE, quantised(32), *layers()), Precision.BINARY, NO_SAMPLES)
+    )
     assert found.change.endswith(wanted)
 
 
 def test_a_pool_at_the_end_may_be_float() -> None:
-    model = convert(sequence(WIDE, quantised(32), norm(), layer("MaxPool2D")), Precision.BINARY, NO_SAMPLES)
+    model = convert(
+        sequence(WIDE, quantised(32), norm(), layer("MaxPool2D")), Precision.BINARY, NO_SAMPLES
+    )
     assert "MAX_POOL_2D" in anatomy(model).operators
     assert not lint(model).advice
 
@@ -200,16 +235,24 @@ def test_a_pool_at_the_end_may_be_float() -> None:
 def test_padding_with_zeros_keeps_even_the_right_order_from_fusing() -> None:
     layers = [quantised(32, 1, pad_values=0.0), layer("ReLU"), norm()]
     model = convert(sequence(WIDE, *layers), Precision.BINARY, NO_SAMPLES)
-    assert [one.rule for one in lint(model).advice] == ["unfused"], "a 1x1 kernel has no edge to correct"
+    assert [one.rule for one in lint(model).advice] == ["unfused"], (
+        "a 1x1 kernel has no edge to correct"
+    )
 
 
 @pytest.mark.parametrize(
     ("shape", "size", "strides"), [((8, 8, 32), 3, 1), ((7, 10, 32), 3, 2), ((9, 6, 32), (5, 2), 1)]
 )
-def test_what_is_corrected_are_the_outputs_that_padding_reaches(shape: Shape, size: Any, strides: int) -> None:
+def test_what_is_corrected_are_the_outputs_that_padding_reaches(
+    shape: Shape, size: Any, strides: int
+) -> None:
     """The interpreter itself shows which: those that come out otherwise where padding is with ones."""
     zeros, ones = (
-        convert(sequence(shape, quantised(32, size, strides=strides, pad_values=pad)), Precision.BINARY, NO_SAMPLES)
+        convert(
+            sequence(shape, quantised(32, size, strides=strides, pad_values=pad)),
+            Precision.BINARY,
+            NO_SAMPLES,
+        )
         for pad in (0.0, 1.0)
     )
     images = np.random.default_rng(0).uniform(-1, 1, (4, *shape)).astype(np.float32)
@@ -234,9 +277,14 @@ def test_a_grouped_convolution_does_one_groups_work_for_each_filter() -> None:
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.INT8])
 def test_a_network_without_binary_layers_has_nothing_to_mend(precision: Precision) -> None:
     samples = np.zeros((1, 8, 8, 3), np.float32)
-    model = convert(sequence((8, 8, 3), layer("Conv2D", 12, 3), norm(), layer("ReLU")), precision, samples)
+    model = convert(
+        sequence((8, 8, 3), layer("Conv2D", 12, 3), norm(), layer("ReLU")), precision, samples
+    )
     assert lint(model).advice == lint(FLOAT).advice == ()
-    assert lint(model).summary == "Nothing to advise: there are no binary layers, which the rules are about."
+    assert (
+        lint(model).summary
+        == "Nothing to advise: there are no binary layers, which the rules are about."
+    )
 
 
 def test_a_network_of_dense_binary_layers_alone_is_told_though_nothing_in_it_is_binary() -> None:
@@ -253,7 +301,9 @@ def test_advice_comes_worst_first_and_is_summed_up() -> None:
     report = lint(BINARY)
     shares = [one.share for one in report.advice]
     assert shares == sorted(shares, reverse=True)
-    assert report.summary.startswith("4 layers could be faster: 95.2 % of the model's work, which is 4.46 k OPs")
+    assert report.summary.startswith(
+        "4 layers could be faster: 95.2 % of the model's work, which is 4.46 k OPs"
+    )
 
 
 def holds(report: Report) -> None:
@@ -272,10 +322,20 @@ def test_shares_add_up_to_no_more_than_all(rule: str) -> None:
 sizes = st.integers(1, 70)
 
 
-@given(st.tuples(sizes, sizes), sizes, sizes, st.tuples(st.integers(1, 7), st.integers(1, 7)), st.data())
+@given(
+    st.tuples(sizes, sizes),
+    sizes,
+    sizes,
+    st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    st.data(),
+)
 @settings(max_examples=200, deadline=None)
 def test_shares_of_any_binary_convolution_add_up(
-    place: tuple[int, int], channels: int, filters: int, kernel: tuple[int, int], data: st.DataObject
+    place: tuple[int, int],
+    channels: int,
+    filters: int,
+    kernel: tuple[int, int],
+    data: st.DataObject,
 ) -> None:
     stride, dilation = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2))
     options = {
@@ -302,7 +362,9 @@ def test_shares_of_any_binary_convolution_add_up(
 
 @given(st.sampled_from([BINARY, FLOAT]), st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_model_with_damaged_bytes_is_looked_at_or_refused_in_words(model: bytes, data: st.DataObject) -> None:
+def test_a_model_with_damaged_bytes_is_looked_at_or_refused_in_words(
+    model: bytes, data: st.DataObject
+) -> None:
     damaged = bytearray(model)
     near_an_end = st.integers(0, 600) | st.integers(len(model) - 6000, len(model) - 1)
     for position in data.draw(st.lists(near_an_end, min_size=1, max_size=8)):
@@ -319,7 +381,9 @@ def test_every_rule_is_explained_in_the_manual(repository: Path) -> None:
     manual = (repository / "docs" / "fast_models.md").read_text()
     wanted = [f"| `{name}` | {rule.says} | {rule.source} |" for name, rule in RULES.items()]
     assert section(manual.splitlines(), wanted[0], len(wanted)) == wanted
-    assert [line for line in manual.splitlines() if line.startswith("### ")] == [f"### `{name}`" for name in RULES]
+    assert [line for line in manual.splitlines() if line.startswith("### ")] == [
+        f"### `{name}`" for name in RULES
+    ]
 
 
 def section(lines: Sequence[str], first: str, length: int) -> list[str]:

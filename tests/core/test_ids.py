@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from harness.core.ids import ID_LENGTH, content_id, essential, plain, sha256_of, sha256_of_file
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -55,7 +59,10 @@ def test_an_id_is_sixteen_hexadecimal_digits(value: Any) -> None:
     assert set(content_id(value)) <= set("0123456789abcdef")
 
 
-@given(st.dictionaries(st.text(), st.integers(), max_size=5), st.dictionaries(st.text(), st.integers(), max_size=5))
+@given(
+    st.dictionaries(st.text(), st.integers(), max_size=5),
+    st.dictionaries(st.text(), st.integers(), max_size=5),
+)
 def test_different_contents_have_different_ids(one: dict[str, int], other: dict[str, int]) -> None:
     assert (content_id(one) == content_id(other)) == (one == other)
 
@@ -96,7 +103,9 @@ def test_plain_keeps_everything() -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=4096))
-def test_a_file_hashes_as_its_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_a_file_hashes_as_its_bytes(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     path = tmp_path_factory.mktemp("hashed") / "file"
     path.write_bytes(content)
     assert sha256_of_file(path) == sha256_of(content)

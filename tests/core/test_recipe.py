@@ -17,18 +17,30 @@ DECAY = "take it out, or set schedule to exponential or step"
             lambda: Recipe(epochs=1, momentum=0.9),
             "momentum has no effect with adam; take it out, or set train.optimizer to sgd",
         ),
-        (lambda: Recipe(epochs=1, optimizer="bop", momentum=0.9), "momentum has no effect with bop"),
+        (
+            lambda: Recipe(epochs=1, optimizer="bop", momentum=0.9),
+            "momentum has no effect with bop",
+        ),
         (
             lambda: Recipe(epochs=1, bop=Bop(gamma=0.1)),
             "bop has no effect with adam; take it out, or set train.optimizer to bop",
         ),
-        (lambda: Recipe(epochs=1, optimizer="sgd", bop=Bop(threshold=0.1)), "bop has no effect with sgd"),
+        (
+            lambda: Recipe(epochs=1, optimizer="sgd", bop=Bop(threshold=0.1)),
+            "bop has no effect with sgd",
+        ),
         (
             lambda: Recipe(epochs=1, optimizer="bop", kernel_quantizer="dorefa"),
             "kernel_quantizer has no effect with bop; take it out, or set train.optimizer to adam or sgd",
         ),
-        (lambda: Schedule("cosine", 0.1, decay_rate=0.5), f"decay_rate has no effect with cosine; {DECAY}"),
-        (lambda: Schedule("linear", 0.1, decay_epochs=2), f"decay_epochs has no effect with linear; {DECAY}"),
+        (
+            lambda: Schedule("cosine", 0.1, decay_rate=0.5),
+            f"decay_rate has no effect with cosine; {DECAY}",
+        ),
+        (
+            lambda: Schedule("linear", 0.1, decay_epochs=2),
+            f"decay_epochs has no effect with linear; {DECAY}",
+        ),
     ],
 )
 def test_a_key_without_effect_is_refused(make: Callable[[], Any], said: str) -> None:

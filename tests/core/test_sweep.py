@@ -36,7 +36,9 @@ CASE = Case("a" * 64, "pi4", Tool("tool", "b" * 64), Protocol("quick"))
     ],
     ids=str,
 )
-def test_whatever_is_trained_differently_has_an_id_and_a_twin_of_its_own(changed: dict[str, Any]) -> None:
+def test_whatever_is_trained_differently_has_an_id_and_a_twin_of_its_own(
+    changed: dict[str, Any],
+) -> None:
     other = replace(TRIAL, **changed)
     assert other.id != TRIAL.id
     assert other.twin != TRIAL.twin
@@ -80,7 +82,10 @@ def test_defaults_of_a_schedule_do_not_matter() -> None:
 @given(st.permutations(["units", "layers", "width"]))
 def test_the_order_of_parameters_does_not_matter(order: list[str]) -> None:
     chosen = {"units": 1, "layers": 2, "width": 3}
-    assert replace(TRIAL, chosen={key: chosen[key] for key in order}).id == replace(TRIAL, chosen=chosen).id
+    assert (
+        replace(TRIAL, chosen={key: chosen[key] for key in order}).id
+        == replace(TRIAL, chosen=chosen).id
+    )
 
 
 @given(
@@ -119,7 +124,10 @@ def test_a_protocols_defaults_do_not_matter() -> None:
 
 
 def test_a_protocol_at_every_thread_count() -> None:
-    assert with_threads(PROTOCOLS["quick"], (1, 4, 1)) == (PROTOCOLS["quick"], replace(PROTOCOLS["quick"], threads=4))
+    assert with_threads(PROTOCOLS["quick"], (1, 4, 1)) == (
+        PROTOCOLS["quick"],
+        replace(PROTOCOLS["quick"], threads=4),
+    )
 
 
 def test_every_protocol_runs_enough_processes_for_an_interval() -> None:
@@ -127,4 +135,7 @@ def test_every_protocol_runs_enough_processes_for_an_interval() -> None:
 
 
 def test_a_trials_work_is_everything_but_waiting_and_importing() -> None:
-    assert Timings(waiting_s=100, import_s=50, data_s=1, fit_s=2, convert_s=3, evaluate_s=4).work_s == 10
+    assert (
+        Timings(waiting_s=100, import_s=50, data_s=1, fit_s=2, convert_s=3, evaluate_s=4).work_s
+        == 10
+    )

@@ -61,13 +61,22 @@ def test_bytes(size: int | None, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(None, "–"), (0, "0"), (999, "999"), (1230, "1.23 k"), (1_230_000, "1.23 M"), (10**10, "10.0 G")],
+    [
+        (None, "–"),
+        (0, "0"),
+        (999, "999"),
+        (1230, "1.23 k"),
+        (1_230_000, "1.23 M"),
+        (10**10, "10.0 G"),
+    ],
 )
 def test_counts(count: int | None, shown: str) -> None:
     assert show_count(count) == shown
 
 
-@pytest.mark.parametrize(("share", "shown"), [(None, "–"), (0.0, "0.0 %"), (0.8765, "87.6 %"), (1.0, "100.0 %")])
+@pytest.mark.parametrize(
+    ("share", "shown"), [(None, "–"), (0.0, "0.0 %"), (0.8765, "87.6 %"), (1.0, "100.0 %")]
+)
 def test_percent(share: float | None, shown: str) -> None:
     assert show_percent(share) == shown
 

@@ -34,7 +34,9 @@ def html(shown: Content) -> str:
     return page(shown, "sample", MADE_AT)
 
 
-@pytest.fixture(scope="module")  # while it is up, an event loop runs here, and other modules want one of their own
+@pytest.fixture(
+    scope="module"
+)  # while it is up, an event loop runs here, and other modules want one of their own
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -42,7 +44,9 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
-    unboxed = ["--no-sandbox"] if os.geteuid() == 0 else []  # which Chromium refuses to be run by root without
+    unboxed = (
+        ["--no-sandbox"] if os.geteuid() == 0 else []
+    )  # which Chromium refuses to be run by root without
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=unboxed)
         yield browser

@@ -93,7 +93,10 @@ def test_a_very_long_name_leaves_the_plot_half_of_its_figure_on_a_phone(
     browser: Browser, shown: Content, tmp_path: Path
 ) -> None:
     file, name = tmp_path / "report.html", "a-board-" + "x" * 192
-    long = {key: getattr(shown, key).replace({"device": {"pi5": name}}) for key in ("results", "measured", "troubles")}
+    long = {
+        key: getattr(shown, key).replace({"device": {"pi5": name}})
+        for key in ("results", "measured", "troubles")
+    }
     file.write_text(page_of(replace(shown, **long), "sample", MADE_AT))
     page = browser.new_page(viewport={"width": 375, "height": 900})
     page.goto(file.as_uri())
@@ -144,7 +147,9 @@ def test_a_chosen_device_is_the_only_one_that_is_shown(opened: Opened) -> None:
     page, rows = opened.page, opened.page.locator("#results tbody tr")
     of_pi5 = rows.filter(has=page.get_by_role("cell", name="pi5", exact=True)).count()
     page.select_option("#device", "pi5")
-    for devices in page.locator("[data-devices]:visible").evaluate_all("all => all.map((one) => one.dataset.devices)"):
+    for devices in page.locator("[data-devices]:visible").evaluate_all(
+        "all => all.map((one) => one.dataset.devices)"
+    ):
         assert "pi5" in json.loads(devices)
     assert rows.filter(visible=True).count() == of_pi5
     energy = page.locator("figure:visible").filter(has_text="Accuracy against energy: pi5")
@@ -174,7 +179,9 @@ def test_the_figures_turn_dark_with_the_page(browser: Browser, file: Path) -> No
     page.close()
 
 
-def test_every_table_is_there_without_javascript(browser: Browser, file: Path, shown: Content) -> None:
+def test_every_table_is_there_without_javascript(
+    browser: Browser, file: Path, shown: Content
+) -> None:
     page = browser.new_page(java_script_enabled=False)
     page.goto(file.as_uri())
     assert page.locator("#results tbody tr").count() == len(shown.results)

@@ -21,7 +21,14 @@ from harness.report.figures import (
     training_curves,
     variants,
 )
-from harness.report.health import anatomy, canary_trend, coverage, freshness, noise, temperature_against_latency
+from harness.report.health import (
+    anatomy,
+    canary_trend,
+    coverage,
+    freshness,
+    noise,
+    temperature_against_latency,
+)
 from harness.report.style import MOST_SVG_POINTS, PRECISIONS, Axis, safe
 from tests.sample import EPOCHS, MODELS
 
@@ -86,8 +93,14 @@ def test_every_panel_has_data(name: str, frames: Frames) -> None:
 
 
 @every_figure
-def test_what_a_legend_names_once_has_one_look_and_no_other_has_it(name: str, frames: Frames) -> None:
-    entries = [trace for trace in FIGURES[name](frames).data if trace.showlegend is not False and trace.name]
+def test_what_a_legend_names_once_has_one_look_and_no_other_has_it(
+    name: str, frames: Frames
+) -> None:
+    entries = [
+        trace
+        for trace in FIGURES[name](frames).data
+        if trace.showlegend is not False and trace.name
+    ]
     looks = [(trace.marker.color or trace.line.color, _shape(trace)) for trace in entries]
     assert len({trace.name for trace in entries}) == len(entries)
     for part in zip(*looks, strict=True):  # colour alone tells them apart, and so does shape alone
@@ -106,14 +119,18 @@ def test_precisions_differ_in_colour_and_in_marker() -> None:
 
 
 @pytest.mark.parametrize("against", ["latency_us", "size_bytes", "energy_uj"])
-def test_every_result_with_an_accuracy_is_a_point_with_its_interval(against: str, frames: Frames) -> None:
+def test_every_result_with_an_accuracy_is_a_point_with_its_interval(
+    against: str, frames: Frames
+) -> None:
     known = frames["results"].dropna(subset=[against])
     figure = trade_offs(frames["results"], against)
     drawn = [x for trace in points(figure) for x in trace.x]
     scale = 1 if against == "size_bytes" else 1e-6
     assert sorted(drawn) == pytest.approx(sorted(known[against].astype(float) * scale))
     if against != "size_bytes":
-        bounds = known[against.replace("_uj", "_high_uj").replace("_us", "_high_us")] - known[against]
+        bounds = (
+            known[against.replace("_uj", "_high_uj").replace("_us", "_high_us")] - known[against]
+        )
         bars = [bar for trace in points(figure) for bar in trace.error_x.array]
         assert sorted(bars) == pytest.approx(sorted(bounds * scale))
 
@@ -123,7 +140,9 @@ def test_a_panel_is_of_one_device_and_one_data_set(frames: Frames) -> None:
     twice = pd.concat([rows, rows.assign(dataset="digits")])
     titles = [one.text for one in trade_offs(twice).layout.annotations]
     assert titles == [
-        f"{model}, {data}" for model in sorted(set(rows["device"])) for data in ("digits", "fashion_mnist")
+        f"{model}, {data}"
+        for model in sorted(set(rows["device"]))
+        for data in ("digits", "fashion_mnist")
     ]
 
 
@@ -140,12 +159,16 @@ def test_the_hover_tells_trial_variant_interval_and_quality(frames: Frames) -> N
 def test_a_result_with_a_warning_is_hollow_where_it_was_measured(frames: Frames) -> None:
     rows = frames["results"]
     for against, warned in (("latency_us", (rows["quality"] != "ok").sum()), ("size_bytes", 0)):
-        symbols = [symbol for trace in points(trade_offs(rows, against)) for symbol in trace.marker.symbol]
+        symbols = [
+            symbol for trace in points(trade_offs(rows, against)) for symbol in trace.marker.symbol
+        ]
         assert sum(symbol.endswith("-open") for symbol in symbols) == warned
 
 
 numbers = st.floats(0.1, 1e6)
-costs_and_gains = st.lists(st.tuples(numbers | st.sampled_from([1.0, 2.0]), numbers | st.just(3.0)), min_size=1)
+costs_and_gains = st.lists(
+    st.tuples(numbers | st.sampled_from([1.0, 2.0]), numbers | st.just(3.0)), min_size=1
+)
 
 
 @given(costs_and_gains)
@@ -153,7 +176,9 @@ def test_the_front_is_what_no_other_point_beats(found: list[tuple[float, float]]
     costs, gains = (np.array(part) for part in zip(*found, strict=True))
     on = {(costs[at], gains[at]) for at in front(costs, gains)}
     beaten = {
-        one for one in found if any(cost <= one[0] and gain >= one[1] and (cost, gain) != one for cost, gain in found)
+        one
+        for one in found
+        if any(cost <= one[0] and gain >= one[1] and (cost, gain) != one for cost, gain in found)
     }
     assert on == set(found) - beaten
     assert len(front(costs, gains)) == len(on), "each once"
@@ -164,7 +189,9 @@ def test_the_drawn_front_is_that_of_its_panel(frames: Frames) -> None:
     (line,) = [trace for trace in trade_offs(rows).data if trace.name == "Pareto front"]
     drawn = set(zip(line.x, line.y, strict=True))
     on = front(rows["latency_us"].to_numpy(), rows["accuracy"].to_numpy())
-    assert drawn == {(x * 1e-6, 100 * y) for x, y in rows.iloc[on][["latency_us", "accuracy"]].to_numpy()}
+    assert drawn == {
+        (x * 1e-6, 100 * y) for x, y in rows.iloc[on][["latency_us", "accuracy"]].to_numpy()
+    }
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1, 1e6))
@@ -176,7 +203,9 @@ def test_a_log_axis_has_labels_in_its_unit_within_its_range(least: float, times:
     assert 1 <= len(marks) <= 5
     assert low - 1e-9 <= marks[0]
     assert marks[-1] <= high + 1e-9
-    assert all((other - one) / (high - low) > 0.2 for one, other in pairwise(marks)), "50 of 250 px for each label"
+    assert all((other - one) / (high - low) > 0.2 for one, other in pairwise(marks)), (
+        "50 of 250 px for each label"
+    )
     assert all(text.endswith("s") for text in axis["ticktext"])
     assert len(set(axis["ticktext"])) == len(marks)
 
@@ -198,7 +227,9 @@ def test_a_log_axis_has_a_few_round_labels(sizes: list[float], labels: list[str]
 def test_intervals_are_within_the_range_of_their_axis(against: str, frames: Frames) -> None:
     rows = frames["results"].query("device == 'pi5'")
     low, high = trade_offs(rows, against).layout.xaxis.range
-    ends = [rows[against.replace("_u", f"_{end}_u")].astype(float) * 1e-6 for end in ("low", "high")]
+    ends = [
+        rows[against.replace("_u", f"_{end}_u")].astype(float) * 1e-6 for end in ("low", "high")
+    ]
     assert low < log10(ends[0].min()) < log10(ends[1].max()) < high
 
 
@@ -212,7 +243,9 @@ def test_a_hundred_thousand_results_are_all_there_and_drawn_by_webgl(frames: Fra
     assert {trace.type for trace in points(trade_offs(rows))} == {"scatter"}
 
 
-def test_speed_ups_are_the_ratios_the_other_way_round_within_their_intervals(frames: Frames) -> None:
+def test_speed_ups_are_the_ratios_the_other_way_round_within_their_intervals(
+    frames: Frames,
+) -> None:
     pairs = frames["pairs"]
     traces = points(binary_against_float(pairs))
     drawn = [
@@ -274,7 +307,9 @@ def test_a_single_canary_has_minutes_around_it(frames: Frames) -> None:
 def test_devices_with_long_names_stay_apart_in_short_lines(name: str, frames: Frames) -> None:
     ids = [f"board-{'x' * 180}-rack-7", f"board-{'x' * 90}y{'x' * 90}-rack-7"]
     long = {
-        key: frame.assign(device=frame["device"].replace(["pi4-a", "pi4-b"], ids)) if "device" in frame else frame
+        key: frame.assign(device=frame["device"].replace(["pi4-a", "pi4-b"], ids))
+        if "device" in frame
+        else frame
         for key, frame in frames.items()
     }
     axis = FIGURES[name](long).layout.yaxis
@@ -289,7 +324,9 @@ def test_noise_is_five_numbers_a_device(frames: Frames) -> None:
     rows = frames["results"].query("device == 'pi4-b'")
     (box,) = noise(rows).data
     widths = 100 * (rows["latency_high_us"] - rows["latency_low_us"]) / rows["latency_us"]
-    assert (box.q1[0], box.median[0], box.q3[0]) == pytest.approx(tuple(np.quantile(widths, [0.25, 0.5, 0.75])))
+    assert (box.q1[0], box.median[0], box.q3[0]) == pytest.approx(
+        tuple(np.quantile(widths, [0.25, 0.5, 0.75]))
+    )
 
 
 def test_a_canary_is_held_against_its_own_device(frames: Frames) -> None:
@@ -301,23 +338,33 @@ def test_a_canary_is_held_against_its_own_device(frames: Frames) -> None:
 
 
 def test_temperature_is_of_the_devices_that_tell_it(frames: Frames) -> None:
-    titles = {one.text for one in temperature_against_latency(frames["canaries"]).layout.annotations}
+    titles = {
+        one.text for one in temperature_against_latency(frames["canaries"]).layout.annotations
+    }
     assert titles == {model.device.id for model in MODELS if model.rest_c is not None}
     silent = frames["canaries"].query("device == 'workstation'")
     assert "no temperature" in temperature_against_latency(silent).layout.annotations[0].text
 
 
-@pytest.mark.parametrize("named", [{}, {"model": "m" * 60, "parameters": "{}"}], ids=["names", "names cut alike"])
+@pytest.mark.parametrize(
+    "named", [{}, {"model": "m" * 60, "parameters": "{}"}], ids=["names", "names cut alike"]
+)
 def test_the_parts_of_an_inference_make_a_whole(named: dict[str, str], frames: Frames) -> None:
     profile = frames["op_profile"].query("device == 'pi5'")
     figure = anatomy(profile, frames["results"].assign(**named))
-    whole = pd.DataFrame({trace.name: pd.Series(trace.x, trace.y) for trace in figure.data}).sum(axis=1)
+    whole = pd.DataFrame({trace.name: pd.Series(trace.x, trace.y) for trace in figure.data}).sum(
+        axis=1
+    )
     assert len(whole) == profile["artifact"].nunique()
     assert whole.to_list() == pytest.approx([100.0] * len(whole))
 
 
 def test_a_name_is_text_whatever_it_looks_like(frames: Frames) -> None:
-    rows = frames["results"].query("device == 'pi5'").assign(device="<b>pi</b> & co", model="<script>alert(1)</script>")
+    rows = (
+        frames["results"]
+        .query("device == 'pi5'")
+        .assign(device="<b>pi</b> & co", model="<script>alert(1)</script>")
+    )
     figure = trade_offs(rows)
     assert figure.layout.annotations[0].text == "&lt;b&gt;pi&lt;/b&gt; &amp; co"
     assert "<script" not in figure.to_json()

@@ -25,7 +25,14 @@ def code(book: Any) -> list[Any]:
 
 
 def test_they_are_there() -> None:
-    wanted = {"overview", "trade_offs", "binary_against_float", "training", "device_health", "anatomy"}
+    wanted = {
+        "overview",
+        "trade_offs",
+        "binary_against_float",
+        "training",
+        "device_health",
+        "anatomy",
+    }
     assert {file.stem for file in NOTEBOOKS} == wanted
 
 
@@ -37,9 +44,17 @@ def test_it_runs_from_top_to_bottom_and_shows_something_in_each_cell(
     monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
     book = nbformat.read(file, as_version=4)
     NotebookClient(book, timeout=300, resources={"metadata": {"path": str(file.parent)}}).execute()
-    shown = [[kind for output in cell["outputs"] for kind in output.get("data", {})] for cell in code(book)]
+    shown = [
+        [kind for output in cell["outputs"] for kind in output.get("data", {})]
+        for cell in code(book)
+    ]
     assert all(shown), "each cell ends in a figure or a table"
-    figures = [output["data"][PLOTLY] for cell in code(book) for output in cell["outputs"] if PLOTLY in output["data"]]
+    figures = [
+        output["data"][PLOTLY]
+        for cell in code(book)
+        for output in cell["outputs"]
+        if PLOTLY in output["data"]
+    ]
     assert figures
     assert all(figure["data"] for figure in figures), "none is empty on this workspace"
 
@@ -63,7 +78,10 @@ def test_no_place_of_a_machine_is_in_it(file: Path) -> None:
 @every_notebook
 def test_its_cells_are_short_as_the_library_does_the_work(file: Path) -> None:
     for cell in code(json.loads(file.read_text())):
-        assert len([line for line in cell["source"] if line.strip() and not line.startswith("from ")]) <= 3
+        assert (
+            len([line for line in cell["source"] if line.strip() and not line.startswith("from ")])
+            <= 3
+        )
 
 
 def test_the_command_starts_jupyterlab(tmp_path: Path) -> None:

@@ -54,12 +54,23 @@ def read(html: str) -> Read:
 def small(shown: Content) -> Content:
     """Three results of one device, and nothing else: a page that is quickly made."""
     rows = shown.results.head(3)
-    rest = {name: value.iloc[:0] for name, value in vars(shown).items() if isinstance(value, pd.DataFrame)}
-    return replace(shown, **{**rest, "results": rows, "devices": shown.devices.head(1), "names": ("workstation",)})
+    rest = {
+        name: value.iloc[:0]
+        for name, value in vars(shown).items()
+        if isinstance(value, pd.DataFrame)
+    }
+    return replace(
+        shown,
+        **{**rest, "results": rows, "devices": shown.devices.head(1), "names": ("workstation",)},
+    )
 
 
 def test_the_page_asks_for_nothing_elsewhere(read: Read) -> None:
-    asked = [attributes.get(name) for _, attributes in read.tags for name in ("src", "href", "action", "data")]
+    asked = [
+        attributes.get(name)
+        for _, attributes in read.tags
+        for name in ("src", "href", "action", "data")
+    ]
     assert all(one is None or one.startswith(("#", "data:")) for one in asked)
     assert not re.search(r"url\(|@import", "".join(read.text["style"]))
     (policy,) = [meta["content"] for meta in read.all("meta") if meta.get("http-equiv")]
@@ -82,7 +93,10 @@ def test_its_title_has_the_workspace_and_the_date(read: Read) -> None:
 
 
 def test_every_figure_has_a_caption_and_its_data(read: Read) -> None:
-    figures = {str(one["id"]): json.loads(text) for one, text in zip(_data(read), _data_texts(read), strict=True)}
+    figures = {
+        str(one["id"]): json.loads(text)
+        for one, text in zip(_data(read), _data_texts(read), strict=True)
+    }
     wanted = [one["data-figure"] for one in read.all("div") if "data-figure" in one]
     assert set(figures) == set(wanted)
     assert len(read.all("figcaption")) == len(wanted) == len(set(wanted)) > len(MODELS)
@@ -97,7 +111,10 @@ def _data_texts(read: Read) -> list[str]:
 
 
 def test_every_device_has_its_facts_and_can_be_chosen(read: Read, html: str) -> None:
-    assert [one["value"] for one in read.all("option")] == ["", *sorted(model.device.id for model in MODELS)]
+    assert [one["value"] for one in read.all("option")] == [
+        "",
+        *sorted(model.device.id for model in MODELS),
+    ]
     for model in MODELS:
         assert str(model.facts.get("model") or model.facts["cpu"]) in html
         assert model.tool.sha256 in html
@@ -117,9 +134,13 @@ def test_what_failed_and_what_to_do_stands_there(html: str) -> None:
         assert told in html
 
 
-def test_a_device_with_two_data_sets_has_a_trade_off_for_each_and_one_speed_up(shown: Content) -> None:
+def test_a_device_with_two_data_sets_has_a_trade_off_for_each_and_one_speed_up(
+    shown: Content,
+) -> None:
     rows = shown.results[shown.results["device"] == "pi5"]
-    other = rows.assign(dataset="digits", accuracy=rows["accuracy"] / 2, trial="f" + rows["trial"].str[1:])
+    other = rows.assign(
+        dataset="digits", accuracy=rows["accuracy"] / 2, trial="f" + rows["trial"].str[1:]
+    )
     told = page(replace(shown, results=pd.concat([rows, other])), "sample", MADE_AT)
     captions = [text for text in Read(told).text["figcaption"] if text.strip()]
     for dataset in ("digits", "fashion_mnist"):
@@ -135,14 +156,22 @@ def test_commands_in_sentences_are_code(shown: Content) -> None:
 
 def test_published_numbers_stand_apart_where_there_are_some(small: Content) -> None:
     assert 'id="published"' not in page(small, "sample", MADE_AT)
-    row = {"model": "QuickNet", "device": "Pixel 1", "latency_us": 20_800.0, "source": "a README", "dated": None}
+    row = {
+        "model": "QuickNet",
+        "device": "Pixel 1",
+        "latency_us": 20_800.0,
+        "source": "a README",
+        "dated": None,
+    }
     told = page(replace(small, published=pd.DataFrame([row])), "sample", MADE_AT)
     section = told[told.index('id="published"') : told.index('id="results"')]
     assert "a README" in section
     assert "None" not in section
 
 
-names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30) | st.sampled_from(
+names = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30
+) | st.sampled_from(
     [
         "<script>alert(1)</script>",
         "</script><img src=x onerror=alert(1)>",
@@ -165,7 +194,9 @@ def plainly_named(small: Content) -> Read:
     return named(small, "device", "variant", "workspace")
 
 
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
+@settings(
+    max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate]
+)  # shrinking takes minutes
 @given(device=names, variant=names, workspace=names)
 def test_a_name_is_only_ever_text(
     small: Content, plainly_named: Read, device: str, variant: str, workspace: str
@@ -191,10 +222,19 @@ def test_of_many_devices_and_results_the_newest_are_shown_and_the_page_says_so(
     for device, rows in few.results.groupby("device"):
         all_of_it = shown.results[shown.results["device"] == device]
         assert rows["measured_at"].max() == all_of_it["measured_at"].max()
-        cut = [twin for twin, some in rows.groupby("twin") if len(some) < sum(all_of_it["twin"] == twin)]
+        cut = [
+            twin
+            for twin, some in rows.groupby("twin")
+            if len(some) < sum(all_of_it["twin"] == twin)
+        ]
         assert len(cut) <= 1, "twins stay together"
-    assert few.extremes["accuracy"].max() == shown.results[shown.results["device"].isin(last.index)]["accuracy"].max()
-    assert "This page shows 18 of 207 results, on 2 of 6 devices: those measured last." in page(few, "few", MADE_AT)
+    assert (
+        few.extremes["accuracy"].max()
+        == shown.results[shown.results["device"].isin(last.index)]["accuracy"].max()
+    )
+    assert "This page shows 18 of 207 results, on 2 of 6 devices: those measured last." in page(
+        few, "few", MADE_AT
+    )
 
 
 def test_of_many_rows_the_most_accurate_are_in_the_table(shown: Content) -> None:
@@ -206,7 +246,14 @@ def test_of_many_rows_the_most_accurate_are_in_the_table(shown: Content) -> None
 
 def test_a_report_of_one_device_is_of_that_device(home: Path) -> None:
     shown = content(f"sqlite:///{home / 'harness.db'}", device="pi5")
-    for frame in (shown.results, shown.pairs, shown.canaries, shown.devices, shown.profile, shown.troubles):
+    for frame in (
+        shown.results,
+        shown.pairs,
+        shown.canaries,
+        shown.devices,
+        shown.profile,
+        shown.troubles,
+    ):
         assert set(frame["device"]) <= {"pi5"}
     assert not shown.left_out
 
@@ -222,11 +269,16 @@ def test_the_command_writes_the_page_and_says_where(home: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--device", "nobody"), "error: nobody: nothing was measured; `harness status` tells more.\n"),
+        (
+            ("--device", "nobody"),
+            "error: nobody: nothing was measured; `harness status` tells more.\n",
+        ),
         (("--out", "nowhere/report.html"), "error: --out nowhere/report.html: can't be written"),
     ],
 )
-def test_what_cannot_be_is_a_sentence(home: Path, tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_what_cannot_be_is_a_sentence(
+    home: Path, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
     ended = Cli(home).run("report", *arguments, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith(told)
@@ -264,7 +316,9 @@ def test_where_all_failed_the_page_says_so_and_names_the_device(tmp_path: Path) 
     assert '<a href="#failures">what failed, and what to do</a>' in told
     assert 'id="failures"' in told
     assert [option["value"] for option in read.all("option")] == ["", "here"]
-    shown = "".join(text for tag, texts in read.text.items() if tag not in ("script", "style") for text in texts)
+    shown = "".join(
+        text for tag, texts in read.text.items() if tag not in ("script", "style") for text in texts
+    )
     assert "It broke." in shown
     for wrong in ("No device was seen yet", "0 artifacts", "no sweep", "harness –", "`"):
         assert wrong not in shown

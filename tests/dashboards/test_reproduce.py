@@ -42,7 +42,9 @@ def test_the_submit_command_trains_the_very_trial(shown: Content, tmp_path: Path
         words = shlex.split(command)
         assert words[:4] == ["harness", "submit", "sweep", f"jobs/{SWEEP}.yaml"]
         overrides = [word for word in words[4:] if word != "--set"]
-        assert [trial.id for trial in sweep_of(read_sweep(file, overrides)).trials] == [row["trial"]]
+        assert [trial.id for trial in sweep_of(read_sweep(file, overrides)).trials] == [
+            row["trial"]
+        ]
 
 
 def test_the_bench_command_is_of_the_artifact_the_device_and_the_protocol(shown: Content) -> None:
@@ -53,7 +55,9 @@ def test_the_bench_command_is_of_the_artifact_the_device_and_the_protocol(shown:
         assert said["--device"] == row["device"]
         again = protocol_from(said["--protocol"])
         measured = json.loads(row["protocol_settings"])
-        assert plain(replace(again, name=measured["name"], threads=int(said["--threads"]))) == measured
+        assert (
+            plain(replace(again, name=measured["name"], threads=int(said["--threads"]))) == measured
+        )
 
 
 def test_a_model_of_the_users_own_is_not_trained_again() -> None:

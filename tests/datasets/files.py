@@ -21,7 +21,9 @@ Bytes = NDArray[np.uint8]
 
 
 def idx_bytes(shape: tuple[int, ...], values: bytes, magic: bytes = b"\0\0\x08") -> bytes:
-    return magic + bytes([len(shape)]) + b"".join(struct.pack(">I", size) for size in shape) + values
+    return (
+        magic + bytes([len(shape)]) + b"".join(struct.pack(">I", size) for size in shape) + values
+    )
 
 
 def tiny_idx() -> dict[str, bytes]:
@@ -67,7 +69,9 @@ def cifar_batch(images: Bytes, labels: list[int]) -> bytes:
     """A batch of CIFAR-10's python version, of images (n, 32, 32, 3)."""
     rows = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(len(images), -1)
     names = [b"image_%d.png" % number for number in range(len(images))]
-    return python2_pickle({b"batch_label": b"a batch", b"labels": labels, b"data": rows, b"filenames": names})
+    return python2_pickle(
+        {b"batch_label": b"a batch", b"labels": labels, b"data": rows, b"filenames": names}
+    )
 
 
 def cifar_archive(batches: Mapping[str, bytes]) -> bytes:
@@ -105,9 +109,17 @@ def own_arrays(images: int = 6, **changed: Any) -> dict[str, Any]:
     """What a .npz file holds: three classes of images 4x5."""
     pixels = np.arange(images * 20, dtype=np.uint8).reshape(images, 4, 5)
     labels = np.arange(images) % 3
-    return {"x_train": pixels, "y_train": labels, "x_test": pixels[:3] + 1, "y_test": labels[:3], **changed}
+    return {
+        "x_train": pixels,
+        "y_train": labels,
+        "x_test": pixels[:3] + 1,
+        "y_test": labels[:3],
+        **changed,
+    }
 
 
 def own_npz(file: Path, **changed: Any) -> Path:
-    np.savez(file, **{key: value for key, value in own_arrays(**changed).items() if value is not None})
+    np.savez(
+        file, **{key: value for key, value in own_arrays(**changed).items() if value is not None}
+    )
     return file

@@ -10,7 +10,10 @@ from harness.core.errors import DataUnavailable
 from harness.data import cifar10
 from tests.datasets.files import cifar_archive, cifar_batch, python2_pickle, tiny_cifar10
 
-PARTS = [*(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6)), "cifar-10-batches-py/test_batch"]
+PARTS = [
+    *(f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6)),
+    "cifar-10-batches-py/test_batch",
+]
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
 LABELS = [3, 8, 8, 0, 6, 6, 1, 6, 3, 1, 0, 9]
 BATCHES = {
@@ -26,9 +29,13 @@ def put(folder: Path, files: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    "files", [BATCHES, {"cifar-10-python.tar.gz": cifar_archive(BATCHES)}], ids=["batches", "archive"]
+    "files",
+    [BATCHES, {"cifar-10-python.tar.gz": cifar_archive(BATCHES)}],
+    ids=["batches", "archive"],
 )
-def test_images_and_labels_are_what_the_batches_hold_in_their_order(own_folder: Path, files: dict[str, bytes]) -> None:
+def test_images_and_labels_are_what_the_batches_hold_in_their_order(
+    own_folder: Path, files: dict[str, bytes]
+) -> None:
     put(own_folder / "cifar10", files)
     found = tiny_cifar10(BATCHES).load()
     assert (found.name, found.classes, found.shape) == ("cifar10", 10, (32, 32, 3))
@@ -40,7 +47,10 @@ def test_images_and_labels_are_what_the_batches_hold_in_their_order(own_folder: 
 
 @pytest.mark.parametrize(
     ("files", "named"),
-    [(BATCHES, "data_batch_1"), ({"cifar-10-python.tar.gz": cifar_archive(BATCHES)}, "cifar-10-python.tar.gz")],
+    [
+        (BATCHES, "data_batch_1"),
+        ({"cifar-10-python.tar.gz": cifar_archive(BATCHES)}, "cifar-10-python.tar.gz"),
+    ],
     ids=["batches", "archive"],
 )
 def test_batches_that_were_not_published_are_refused_before_they_are_read(

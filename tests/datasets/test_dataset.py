@@ -20,7 +20,9 @@ def images_of(count: int) -> Dataset:
 
 @given(st.integers(1, 300), st.floats(0, 0.99))
 @settings(deadline=None, max_examples=50)
-def test_held_out_images_are_disjoint_complete_and_the_same_every_time(count: int, share: float) -> None:
+def test_held_out_images_are_disjoint_complete_and_the_same_every_time(
+    count: int, share: float
+) -> None:
     fitted, held = images_of(count).held_out(share)
     assert len(held) == round(share * count)
     assert sorted([*fitted.labels, *held.labels]) == list(range(count))
@@ -71,7 +73,9 @@ def test_a_built_in_data_set_is_known_by_its_name_whether_it_is_here_or_not(name
 
 @pytest.mark.parametrize("name", ["", "mnits", "MNIST", "flowers"])
 def test_a_name_that_is_not_known_is_refused_with_those_that_are(name: str) -> None:
-    words = rf"is '{name}'; known: digits, mnist, fashion_mnist, cifar10, or the path of a \.npz file"
+    words = (
+        rf"is '{name}'; known: digits, mnist, fashion_mnist, cifar10, or the path of a \.npz file"
+    )
     with pytest.raises(DataUnavailable, match=f"^{words}"):
         identify(name)
     with pytest.raises(DataUnavailable, match=f"^The data set {words}"):

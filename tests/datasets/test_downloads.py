@@ -55,7 +55,9 @@ def test_the_users_folder_is_enough(own_folder: Path) -> None:
     check_whole(tiny(NOWHERE).load())
 
 
-@pytest.mark.parametrize("place", [".cache/harness/datasets/tiny", ".keras/datasets/tiny", ".keras/datasets"])
+@pytest.mark.parametrize(
+    "place", [".cache/harness/datasets/tiny", ".keras/datasets/tiny", ".keras/datasets"]
+)
 def test_what_lies_in_a_cache_is_not_fetched(home: Path, place: str) -> None:
     publish(home / place, tiny_idx())
     check_whole(tiny(NOWHERE).load())
@@ -71,7 +73,10 @@ def test_how_a_file_is_packed_does_not_matter(own_folder: Path) -> None:
 def test_a_file_with_another_hash_is_refused_by_name(own_folder: Path) -> None:
     publish(own_folder / "tiny", tiny_idx())
     damage(own_folder / "tiny" / FILES[3])
-    with pytest.raises(DataUnavailable, match=rf"^tiny: .*{FILES[3]} is not what was published \(SHA-256 .*{REMEDY}"):
+    with pytest.raises(
+        DataUnavailable,
+        match=rf"^tiny: .*{FILES[3]} is not what was published \(SHA-256 .*{REMEDY}",
+    ):
         tiny(NOWHERE).load()
 
 
@@ -80,7 +85,14 @@ WHOLE_GZIP = gzip.compress(tiny_idx()[FILES[0]])
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"not gzip", WHOLE_GZIP[:-9], WHOLE_GZIP[:12], WHOLE_GZIP[:-8] + b"\0" * 8, b"\x1f\x8b\x08\0" + b"\xff" * 60],
+    [
+        b"",
+        b"not gzip",
+        WHOLE_GZIP[:-9],
+        WHOLE_GZIP[:12],
+        WHOLE_GZIP[:-8] + b"\0" * 8,
+        b"\x1f\x8b\x08\0" + b"\xff" * 60,
+    ],
     ids=["empty", "other", "cut", "header_only", "wrong_checksum", "broken_deflate"],
 )
 def test_a_file_that_is_no_whole_gzip_is_refused_by_name(own_folder: Path, content: bytes) -> None:
@@ -90,10 +102,15 @@ def test_a_file_that_is_no_whole_gzip_is_refused_by_name(own_folder: Path, conte
         tiny(NOWHERE).load()
 
 
-def test_with_a_folder_set_nothing_is_taken_from_elsewhere(own_folder: Path, cached: Path, origin: Path) -> None:
+def test_with_a_folder_set_nothing_is_taken_from_elsewhere(
+    own_folder: Path, cached: Path, origin: Path
+) -> None:
     publish(cached, tiny_idx())
     publish(own_folder / "tiny", {FILES[0]: tiny_idx()[FILES[0]]})
-    with pytest.raises(DataUnavailable, match=rf"^tiny: is not in {own_folder}/tiny, .*while HARNESS_DATA .*{REMEDY}"):
+    with pytest.raises(
+        DataUnavailable,
+        match=rf"^tiny: is not in {own_folder}/tiny, .*while HARNESS_DATA .*{REMEDY}",
+    ):
         tiny(origin.as_uri()).load()
 
 
@@ -113,18 +130,24 @@ def test_a_damaged_cache_is_fetched_again(cached: Path, origin: Path) -> None:
 def test_a_damaged_cache_that_can_not_be_fetched_again_is_told(cached: Path) -> None:
     publish(cached, tiny_idx())
     damage(cached / FILES[0])
-    with pytest.raises(DataUnavailable, match=rf"^tiny: could not be fetched: .*{NOWHERE}/{FILES[0]}.*{REMEDY}"):
+    with pytest.raises(
+        DataUnavailable, match=rf"^tiny: could not be fetched: .*{NOWHERE}/{FILES[0]}.*{REMEDY}"
+    ):
         tiny(NOWHERE).load()
 
 
-def test_what_was_fetched_with_another_hash_is_refused_and_not_kept(cached: Path, origin: Path) -> None:
+def test_what_was_fetched_with_another_hash_is_refused_and_not_kept(
+    cached: Path, origin: Path
+) -> None:
     damage(origin / FILES[2])
     with pytest.raises(DataUnavailable, match=rf"^tiny: .*{FILES[2]} is not what was published"):
         tiny(origin.as_uri()).load()
     assert not any((cached / name).exists() for name in FILES)
 
 
-def test_what_a_killed_process_had_fetched_by_half_is_fetched_anew(cached: Path, origin: Path) -> None:
+def test_what_a_killed_process_had_fetched_by_half_is_fetched_anew(
+    cached: Path, origin: Path
+) -> None:
     (cached / ".partial").mkdir(parents=True)
     (cached / ".partial" / FILES[0]).write_bytes(b"half")
     check_whole(tiny(origin.as_uri()).load())
@@ -160,14 +183,23 @@ def test_two_processes_fetch_a_data_set_once(server: str, cached: Path) -> None:
     cached.mkdir(parents=True)
     with FileLock(cached / ".lock"):  # until both are about to fetch
         loading = [
-            subprocess.Popen([sys.executable, "-c", LOAD, server], stdout=subprocess.PIPE, text=True) for _ in range(2)
+            subprocess.Popen(
+                [sys.executable, "-c", LOAD, server], stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(2)
         ]
-        assert [process.stdout.readline() for process in loading if process.stdout] == ["ready\n"] * 2
-    assert [process.communicate()[0].splitlines()[-1] for process in loading] == ["[0, 1, 2, 1, 0]"] * 2
+        assert [process.stdout.readline() for process in loading if process.stdout] == [
+            "ready\n"
+        ] * 2
+    assert [process.communicate()[0].splitlines()[-1] for process in loading] == [
+        "[0, 1, 2, 1, 0]"
+    ] * 2
     assert sorted(Counting.asked) == sorted(FILES)
 
 
-@pytest.mark.parametrize("published", [mnist.PUBLISHED, fashion_mnist.PUBLISHED], ids=lambda published: published.name)
+@pytest.mark.parametrize(
+    "published", [mnist.PUBLISHED, fashion_mnist.PUBLISHED], ids=lambda published: published.name
+)
 def test_idx_files_of_another_data_set_are_not_taken_for_the_published_ones(
     own_folder: Path, published: Published
 ) -> None:
@@ -183,7 +215,10 @@ def test_mnist_as_keras_keeps_it_is_looked_for_too(own_folder: Path) -> None:
 
 
 def test_mnist_in_keras_form_is_decoded_as_the_idx_files_are(tmp_path: Path) -> None:
-    train, test = np.arange(30, dtype=np.uint8).reshape(5, 2, 3), np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    train, test = (
+        np.arange(30, dtype=np.uint8).reshape(5, 2, 3),
+        np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
+    )
     labels = np.arange(7, dtype=np.uint8)
     file = tmp_path / "mnist.npz"
     np.savez_compressed(file, x_test=test, x_train=train, y_train=labels[:5], y_test=labels[5:])

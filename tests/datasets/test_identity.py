@@ -23,7 +23,11 @@ def digits_of(path: Path) -> str:
 
 @pytest.fixture(params=["folder", "npz"])
 def own(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return own_npz(tmp_path / "leaves.npz") if request.param == "npz" else image_folder(tmp_path / "leaves")
+    return (
+        own_npz(tmp_path / "leaves.npz")
+        if request.param == "npz"
+        else image_folder(tmp_path / "leaves")
+    )
 
 
 def test_it_is_the_stem_and_twelve_digits(own: Path) -> None:
@@ -46,7 +50,9 @@ def test_under_another_name_the_digits_are_the_same(own: Path, tmp_path: Path) -
     assert identify(str(renamed)) == f"foliage@{before}"
 
 
-def test_how_the_path_is_written_does_not_matter(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_the_path_is_written_does_not_matter(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = identify(str(own))
     monkeypatch.chdir(own.parent)
     monkeypatch.setenv("HOME", str(own.parent))
@@ -82,7 +88,10 @@ def test_one_image_makes_another_data_set_of_a_folder(tmp_path: Path) -> None:
         ("leaves.npz", "is 'leaves.npz': leaves.npz: is not there, seen from "),
         ("./leaves", "is './leaves': leaves: is not there, seen from "),
         ("~nobody-of-this-name/leaves", "is '~nobody-of-this-name/leaves': .* is not there"),
-        ("./notes.txt", "is './notes.txt': notes.txt: is neither a folder nor a .npz file; give the path"),
+        (
+            "./notes.txt",
+            "is './notes.txt': notes.txt: is neither a folder nor a .npz file; give the path",
+        ),
     ],
 )
 def test_what_is_not_there_or_no_data_set_is_told(

@@ -12,9 +12,15 @@ from tests.datasets.files import image_folder, save_image
 
 def test_classes_and_images_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     found = load(str(image_folder(tmp_path / "leaves")))
-    assert (found.classes, found.shape, found.name) == (2, (3, 4, 3), identify(str(tmp_path / "leaves")))
+    assert (found.classes, found.shape, found.name) == (
+        2,
+        (3, 4, 3),
+        identify(str(tmp_path / "leaves")),
+    )
     assert found.train.labels.tolist() == found.test.labels.tolist() == [0, 0, 1, 1]
-    reds, greens = (np.rint((found.train.images[:, 0, 0, channel] + 1) * 127.5) for channel in (0, 1))
+    reds, greens = (
+        np.rint((found.train.images[:, 0, 0, channel] + 1) * 127.5) for channel in (0, 1)
+    )
     assert reds.tolist() == [2, 3, 1, 0]  # a/x, a/y, b/0, b/1
     assert greens.tolist() == [102, 103, 101, 100]
     assert np.rint((found.test.images[:, 0, 0, 0] + 1) * 127.5).tolist() == [12, 13, 11, 10]
@@ -27,7 +33,9 @@ def test_grey_images_have_one_channel(tmp_path: Path) -> None:
 def test_a_jpeg_is_read(tmp_path: Path) -> None:
     folder = image_folder(tmp_path / "leaves", size=(8, 8), mode="L")
     save_image(folder / "train" / "a" / "photo.jpg", 200, (8, 8), "L")
-    assert np.rint((load(str(folder)).train.images[0] + 1) * 127.5) == pytest.approx(200, abs=3)  # photo < x
+    assert np.rint((load(str(folder)).train.images[0] + 1) * 127.5) == pytest.approx(
+        200, abs=3
+    )  # photo < x
 
 
 def test_hidden_files_and_files_beside_the_classes_do_not_count(tmp_path: Path) -> None:
@@ -65,7 +73,9 @@ def test_an_image_that_was_cut_short_is_named(tmp_path: Path, kept: int) -> None
     folder = image_folder(tmp_path / "leaves")
     cut = folder / "train" / "b" / "1.png"
     cut.write_bytes(cut.read_bytes()[:kept])
-    with pytest.raises(DataUnavailable, match=f"^{cut}: is no image that can be read: .*; mend or remove it"):
+    with pytest.raises(
+        DataUnavailable, match=f"^{cut}: is no image that can be read: .*; mend or remove it"
+    ):
         load(str(folder))
 
 
@@ -84,7 +94,8 @@ def test_a_picture_of_a_kind_that_needs_another_program_is_not_opened(tmp_path: 
     drawing = folder / "train" / "a" / "drawing.eps"
     Image.new("RGB", (4, 3)).save(drawing)
     with pytest.raises(
-        DataUnavailable, match=r"drawing\.eps: is no image by its name \(\.png, \.jpg, .*\.webp\); remove"
+        DataUnavailable,
+        match=r"drawing\.eps: is no image by its name \(\.png, \.jpg, .*\.webp\); remove",
     ):
         identify(str(folder))
     drawing.rename(drawing.with_suffix(".png"))
@@ -107,14 +118,18 @@ def test_what_is_no_image_by_its_name_is_told_before_anything_is_trained_unless_
     assert identify(str(folder)) == before
 
 
-@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".PNG"])
+@pytest.mark.parametrize(
+    "suffix", [".JPG", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".PNG"]
+)
 def test_every_suffix_that_counts_is_read(tmp_path: Path, suffix: str) -> None:
     folder = image_folder(tmp_path / "leaves")
     save_image(folder / "train" / "a" / f"more{suffix}", 5)
     assert len(load(str(folder)).train) == 5
 
 
-def test_a_folder_that_is_not_as_it_has_to_be_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_as_it_has_to_be_is_told_before_anything_is_trained(
+    tmp_path: Path,
+) -> None:
     def told(folder: Path, words: str) -> None:
         with pytest.raises(DataUnavailable, match=f"^is '{folder}': {words}"):
             identify(str(folder))

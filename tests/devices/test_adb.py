@@ -40,17 +40,34 @@ class Host:
 
 
 def test_phones_that_are_ready_are_listed_with_their_models() -> None:
-    assert parse_devices(LISTED) == [("emulator-5554", "sdk_gphone64_arm64"), ("R58M123ABCD", "SM_G973F")]
+    assert parse_devices(LISTED) == [
+        ("emulator-5554", "sdk_gphone64_arm64"),
+        ("R58M123ABCD", "SM_G973F"),
+    ]
 
 
-@given(st.lists(st.tuples(WORD, WORD, st.booleans(), st.sampled_from(["device", "offline", "unauthorized", "host"]))))
+@given(
+    st.lists(
+        st.tuples(
+            WORD,
+            WORD,
+            st.booleans(),
+            st.sampled_from(["device", "offline", "unauthorized", "host"]),
+        )
+    )
+)
 def test_every_ready_phone_is_found_among_others(phones: list[tuple[str, str, bool, str]]) -> None:
     lines = [
-        f"{serial:<22} {state} usb:1-1 transport_id:1" + (f" model:{model} device:x" if told else "")
+        f"{serial:<22} {state} usb:1-1 transport_id:1"
+        + (f" model:{model} device:x" if told else "")
         for serial, model, told, state in phones
     ]
     printed = "\n".join(["* daemon started successfully", "List of devices attached", *lines, ""])
-    expected = [(serial, model if told else "") for serial, model, told, state in phones if state == "device"]
+    expected = [
+        (serial, model if told else "")
+        for serial, model, told, state in phones
+        if state == "device"
+    ]
     assert parse_devices(printed) == expected
 
 
@@ -63,11 +80,23 @@ def test_nonsense_is_no_phone_and_no_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("said", "words", "passing"),
     [
-        ("error: device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set\n", "accept the key", False),
+        (
+            "error: device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set\n",
+            "accept the key",
+            False,
+        ),
         ("error: device offline\n", "offline", True),
         ("error: device 'R58M' not found\n", "device 'R58M' not found", True),
-        ("error: insufficient permissions for device: no permissions (user in plugdev?)", "udev", False),
-        ("adb: failed to check server version: cannot connect to daemon\n", "cannot connect to daemon", True),
+        (
+            "error: insufficient permissions for device: no permissions (user in plugdev?)",
+            "udev",
+            False,
+        ),
+        (
+            "adb: failed to check server version: cannot connect to daemon\n",
+            "cannot connect to daemon",
+            True,
+        ),
         ("", "no answer", True),
     ],
 )
@@ -79,14 +108,18 @@ def test_why_a_phone_can_not_be_used_is_said_in_words(said: str, words: str, pas
 
 
 def test_a_machine_without_adb_is_told_what_to_install() -> None:
-    link = AdbLink(AdbDevice(id="phone", serial="R58M"), Host(Answer(127, b"", b"sh: adb: not found")))
+    link = AdbLink(
+        AdbDevice(id="phone", serial="R58M"), Host(Answer(127, b"", b"sh: adb: not found"))
+    )
     with pytest.raises(Unreachable, match="platform-tools") as refused:
         link.open()
     assert not refused.value.passing
 
 
 @given(st.binary(), st.integers(0, 255))
-def test_the_exit_code_is_read_behind_whatever_the_command_printed(printed: bytes, code: int) -> None:
+def test_the_exit_code_is_read_behind_whatever_the_command_printed(
+    printed: bytes, code: int
+) -> None:
     answer = Answer(0, printed + b"\n\x1eharness-exit:%d\n" % code, b"")
     found = AdbLink(AdbDevice(id="phone", serial="a b"), Host(answer)).execute("true", 1)
     assert (found.exit_code, found.stdout) == (code, printed)

@@ -17,7 +17,11 @@ from harness.fleet.process import Station
 from tests.sysfs import Sysfs
 
 GATES = Gates(max_wait_s=600, max_busy=1)  # whatever else this machine does
-CALM, HOT, THROTTLED = Watched(temperature_c=45.0, busy=0.0, throttled=False), Watched(70.0), Watched(throttled=True)
+CALM, HOT, THROTTLED = (
+    Watched(temperature_c=45.0, busy=0.0, throttled=False),
+    Watched(70.0),
+    Watched(throttled=True),
+)
 
 
 class CountedTransport(Transport):
@@ -46,7 +50,9 @@ def transport(sysfs: Sysfs, tmp_path: Path) -> Iterator[CountedTransport]:
 
 def settling(transport: CountedTransport, said: list[str], gates: Gates | None = GATES) -> Settling:
     ready = Ready(Tool(PYTHON_RUNNER, "a" * 64), ("true",))
-    station = Station(LocalDevice(id="here"), transport, ready, facts_of(transport), Turn("ours", "us"))
+    station = Station(
+        LocalDevice(id="here"), transport, ready, facts_of(transport), Turn("ours", "us")
+    )
     transport.asked = 0
     return Settling(station, gates, Event(), said.append)
 
@@ -68,13 +74,17 @@ def test_without_gates_nothing_is_asked(transport: CountedTransport) -> None:
 
 
 @pytest.mark.parametrize("last", [HOT, THROTTLED, Watched(busy=1.1)])
-def test_what_a_process_showed_is_looked_at_again(transport: CountedTransport, last: Watched) -> None:
+def test_what_a_process_showed_is_looked_at_again(
+    transport: CountedTransport, last: Watched
+) -> None:
     gates = settling(transport, [])
     gates.settle(last)
     assert (transport.asked, gates.waited_s) == (1, 0.0), "it has settled by now"
 
 
-def test_a_device_cools_down_while_it_is_waited_for(transport: CountedTransport, sysfs: Sysfs) -> None:
+def test_a_device_cools_down_while_it_is_waited_for(
+    transport: CountedTransport, sysfs: Sysfs
+) -> None:
     sysfs.write(sysfs.temperature, 75_000)
     said: list[str] = []
     gates = settling(transport, said)

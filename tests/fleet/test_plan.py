@@ -35,7 +35,9 @@ def test_each_case_is_planned_once(artifacts: list[str], protocols: list[Protoco
 
 
 @given(st.lists(st.integers(0, 9)), st.sets(st.integers(1, 8), max_size=3))
-def test_there_is_a_case_for_each_artifact_and_protocol(artifacts: list[int], threads: set[int]) -> None:
+def test_there_is_a_case_for_each_artifact_and_protocol(
+    artifacts: list[int], threads: set[int]
+) -> None:
     protocols = [Protocol("quick", threads=count) for count in threads]
     cases = plan_cases([str(number) * 64 for number in artifacts], "pi4", TOOL, protocols)
     assert len(cases) == len({case.id for case in cases}) == len(set(artifacts)) * len(threads)

@@ -37,11 +37,15 @@ def case(engine: Engine) -> Case:
 
 
 def printed(average: float) -> str:
-    return f"count=20 first={average} curr={average} min={average} max={average} avg={average} std=0\n"
+    return (
+        f"count=20 first={average} curr={average} min={average} max={average} avg={average} std=0\n"
+    )
 
 
 def process(case: Case, number: int, stdout: str) -> Process:
-    return Process(number, f"2026-01-01T00:00:0{number}+00:00", 0.5, 0, stdout, "", WATCH, case.artifact)
+    return Process(
+        number, f"2026-01-01T00:00:0{number}+00:00", 0.5, 0, stdout, "", WATCH, case.artifact
+    )
 
 
 def misread(case: Case, stdout: str, latency_us: float = 100.0) -> Measurement:
@@ -58,15 +62,25 @@ def again(engine: Engine) -> list[Reread]:
 def test_numbers_that_are_read_otherwise_now_are_corrected_once(engine: Engine, case: Case) -> None:
     CaseRows(engine).finish("local", misread(case, printed(250)))
     (first,) = again(engine)
-    assert (first.outcome, first.runs, first.before_us, first.after_us) == (Outcome.CHANGED, PROCESSES, 100.0, 250.0)
+    assert (first.outcome, first.runs, first.before_us, first.after_us) == (
+        Outcome.CHANGED,
+        PROCESSES,
+        100.0,
+        250.0,
+    )
     assert [row["latency_us"] for row in results(engine)] == [250.0]
     rows = ask(engine, "SELECT avg_us, std_us, init_us, temperature_c FROM runs").records()
-    assert rows == [{"avg_us": 250.0, "std_us": 0.0, "init_us": None, "temperature_c": 40.0}] * PROCESSES
+    assert (
+        rows
+        == [{"avg_us": 250.0, "std_us": 0.0, "init_us": None, "temperature_c": 40.0}] * PROCESSES
+    )
     (second,) = again(engine)
     assert second.outcome is Outcome.SAME
 
 
-def test_what_can_no_longer_be_read_counts_no_longer_and_comes_back_once_it_can(engine: Engine, case: Case) -> None:
+def test_what_can_no_longer_be_read_counts_no_longer_and_comes_back_once_it_can(
+    engine: Engine, case: Case
+) -> None:
     rows = CaseRows(engine)
     rows.finish("local", misread(case, "what a day"))
     (reread,) = again(engine)
@@ -94,7 +108,9 @@ def copy_logs(engine: Engine, case: Case, stdout: str) -> None:
 
 
 @pytest.mark.parametrize("readable", range(PROCESSES + 1))
-def test_a_case_is_finished_where_all_its_processes_can_be_read_now(engine: Engine, case: Case, readable: int) -> None:
+def test_a_case_is_finished_where_all_its_processes_can_be_read_now(
+    engine: Engine, case: Case, readable: int
+) -> None:
     rows, devices = CaseRows(engine), DeviceRows(engine)
     rows.plan([case], "local")
     devices.seen(LocalDevice(id=case.device), {"machine": "aarch64"})
@@ -114,7 +130,9 @@ def test_a_case_is_finished_where_all_its_processes_can_be_read_now(engine: Engi
     ] * done
 
 
-def test_a_case_that_a_bench_goes_on_with_right_now_is_left_to_it(engine: Engine, case: Case) -> None:
+def test_a_case_that_a_bench_goes_on_with_right_now_is_left_to_it(
+    engine: Engine, case: Case
+) -> None:
     rows = CaseRows(engine)
     rows.plan([case], "local")
     for number in range(1, PROCESSES + 1):

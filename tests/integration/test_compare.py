@@ -16,7 +16,15 @@ from harness.store.database import open_database
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.trials import TrialRows
 from tests.harness_cli import Cli
-from tests.store.examples import TOOL, make_artifact, make_case, make_outcome, make_sweep, make_trial, measured
+from tests.store.examples import (
+    TOOL,
+    make_artifact,
+    make_case,
+    make_outcome,
+    make_sweep,
+    make_trial,
+    measured,
+)
 
 # What a device does in ten blocks, as shares: to both variants alike, and to each by itself.
 DRIFT = np.linspace(1.0, 1.6, 10)
@@ -47,7 +55,10 @@ def train(engine: Engine, seed: int = 0, *, told: bool = True) -> tuple[str, str
 
 
 def measure(
-    engine: Engine, case: Case, averages: Sequence[float] | NDArray[np.float64], batch: str | None = None
+    engine: Engine,
+    case: Case,
+    averages: Sequence[float] | NDArray[np.float64],
+    batch: str | None = None,
 ) -> None:
     CaseRows(engine).finish("ssh", measured(case, [float(average) for average in averages], batch))
 
@@ -68,13 +79,18 @@ def test_faster_slower_and_no_difference_found(cli: Cli, engine: Engine) -> None
     assert "verdict" in heading
     assert "smallest change" in heading
     shown = {line.split()[3]: line for line in lines if line.startswith("pi4  ")}
-    for variant, verdict in (("seed=0", "faster"), ("seed=1", "slower"), ("seed=2", "no difference found")):
+    for variant, verdict in (
+        ("seed=0", "faster"),
+        ("seed=1", "slower"),
+        ("seed=2", "no difference found"),
+    ):
         assert verdict in shown[variant]
         assert "-5.0 points (-" in shown[variant]
     assert "× 0.25 (0.2" in shown["seed=0"]
     sentences = [line for line in lines if line.startswith(("pi4, 1 thread:", "pi5, 1 thread:"))]
     assert (
-        "binary is faster in 1 of 3 variants (× 0.25), slower in 1 (× 1.03), no difference found in 1" in sentences[0]
+        "binary is faster in 1 of 3 variants (× 0.25), slower in 1 (× 1.03), no difference found in 1"
+        in sentences[0]
     )
     assert "% would have shown." in sentences[0]
     assert sentences[1] == "pi5, 1 thread: binary is faster in 1 of 1 variant (× 0.8)."
@@ -85,51 +101,72 @@ def test_a_drift_that_both_were_in_hides_no_small_change(cli: Cli, engine: Engin
     """The device becomes 60 % slower meanwhile, and 3 % still show; what is measured apart shows no such thing."""
     floats, binary = train(engine)
     measure_together(engine, "pi4", floats, binary, 1.03)
-    together = cli.run("compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%")
+    together = cli.run(
+        "compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%"
+    )
     assert together.returncode == 1
     assert "latency on pi4, 1 thread" in together.stderr
     assert "3.0% worse, over 1.0%." in together.stderr
     assert "would not have shown" not in together.stderr
 
     measure(engine, make_case(binary, "pi4"), 1030 * DRIFT * (1 - NOISE), "another")
-    apart = cli.run("compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%")
+    apart = cli.run(
+        "compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%"
+    )
     assert apart.returncode == 0
     assert "no difference found" in apart.stdout
     assert "pi4: measured apart: under a minute" in apart.stdout
     (told,) = apart.stderr.splitlines()
-    assert told.startswith("latency on pi4, 1 thread: a change of 1.0% would not have shown in 1 of 1 comparison")
+    assert told.startswith(
+        "latency on pi4, 1 thread: a change of 1.0% would not have shown in 1 of 1 comparison"
+    )
     assert "--protocol thorough" in told
 
 
 def test_a_slowdown_under_the_limit_passes(cli: Cli, engine: Engine) -> None:
     measure_together(engine, "pi4", *train(engine), 1.03)
-    passed = cli.run("compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "10%")
+    passed = cli.run(
+        "compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "10%"
+    )
     assert (passed.returncode, passed.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("limit", "code"), [("5%", 1), ("6%", 0)])
-def test_an_accuracy_regresses_by_its_share(cli: Cli, engine: Engine, limit: str, code: int) -> None:
+def test_an_accuracy_regresses_by_its_share(
+    cli: Cli, engine: Engine, limit: str, code: int
+) -> None:
     measure_together(engine, "pi4", *train(engine), 1.0)
-    ended = cli.run("compare", "float32", "binary", "--metric", "accuracy", "--fail-on-regression", limit)
+    ended = cli.run(
+        "compare", "float32", "binary", "--metric", "accuracy", "--fail-on-regression", limit
+    )
     assert ended.returncode == code
     assert ("5.3% worse" in ended.stderr) == (code == 1)
 
 
-def test_what_was_measured_before_there_were_blocks_still_compares(cli: Cli, engine: Engine) -> None:
+def test_what_was_measured_before_there_were_blocks_still_compares(
+    cli: Cli, engine: Engine
+) -> None:
     floats, binary = train(engine, told=False)
     measure(engine, make_case(floats, "pi4"), 1000 * (1 + NOISE))
     measure(engine, make_case(binary, "pi4"), 500 * (1 - NOISE))
     compared = cli.run("compare", "float32", "binary")
     assert compared.returncode == 0, compared.stderr
     assert "binary is faster in 1 of 1 variant (× 0.5)." in compared.stdout
-    assert "-5.0 points\n" in compared.stdout, "without an interval: which images were right is not known"
+    assert "-5.0 points\n" in compared.stdout, (
+        "without an interval: which images were right is not known"
+    )
 
 
 def test_what_differs_between_two_measurements_is_told(cli: Cli, engine: Engine) -> None:
     floats, binary = train(engine)
     measure(engine, make_case(floats, "pi4"), 1000 * (1 + NOISE), "on pi4")
     tool, protocol = replace(TOOL, sha256="4d5e6f" + "0" * 58), PROTOCOLS["standard"]
-    measure(engine, replace(make_case(binary, "pi4"), tool=tool, protocol=protocol), 500 * (1 - NOISE), "on pi4")
+    measure(
+        engine,
+        replace(make_case(binary, "pi4"), tool=tool, protocol=protocol),
+        500 * (1 - NOISE),
+        "on pi4",
+    )
     compared = cli.run("compare", "float32", "binary")
     assert compared.returncode == 0, compared.stderr
     assert compared.stdout.splitlines()[-2:] == [
@@ -155,7 +192,9 @@ def test_files_of_ones_own_compare_without_accuracy(cli: Cli, engine: Engine) ->
         measure(engine, make_case(artifact.sha256), [latency] * 2)
     compared = cli.run("compare", "old.tflite", "new.tflite", "--fail-on-regression", "5%")
     assert compared.returncode == 0, compared.stderr
-    assert "unknown in 1 of 1 variant, whose runs are too few or too short to tell." in compared.stdout
+    assert (
+        "unknown in 1 of 1 variant, whose runs are too few or too short to tell." in compared.stdout
+    )
     assert "a change of 5.0% would not have shown in 1 of 1 comparison" in compared.stderr
 
 
@@ -178,7 +217,10 @@ def test_a_ci_server_is_told_of_the_regression(cli: Cli, engine: Engine) -> None
     ("arguments", "told"),
     [
         (("--format", "html"), "--format html: is not known; known: table, junit, markdown."),
-        (("--out", "table.txt"), "--out table.txt: is for --format junit or markdown; a table is printed."),
+        (
+            ("--out", "table.txt"),
+            "--out table.txt: is for --format junit or markdown; a table is printed.",
+        ),
     ],
 )
 def test_a_form_that_is_not_there_is_told_before_anything_is_read(

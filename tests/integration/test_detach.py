@@ -48,7 +48,11 @@ def kill_ray(folder: str) -> None:
 
 def ray_of(folder: str) -> list[psutil.Process]:
     """The `ray start` with its files in there, if it runs."""
-    return [one for one in psutil.process_iter() if any(folder in word for word in words(one) if "temp-dir" in word)]
+    return [
+        one
+        for one in psutil.process_iter()
+        if any(folder in word for word in words(one) if "temp-dir" in word)
+    ]
 
 
 def words(process: psutil.Process) -> list[str]:
@@ -78,11 +82,15 @@ def states(shell: Cli) -> dict[str, str]:
     ended = shell.run("status")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     rows = shell.rows("SELECT id, state FROM jobs")
-    assert all(re.search(rf"{row['id']} .* {row['state']} ", ended.stdout) for row in rows), ended.stdout
+    assert all(re.search(rf"{row['id']} .* {row['state']} ", ended.stdout) for row in rows), (
+        ended.stdout
+    )
     return {row["id"]: row["state"] for row in rows}
 
 
-def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_with(shell: Cli, study: Path) -> None:
+def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_with(
+    shell: Cli, study: Path
+) -> None:
     endless = detach(shell, study, "--set", ENDLESS)
     again = shell.run("submit", "sweep", study, "--detach", "--set", ENDLESS)
     assert again.returncode == 2
@@ -94,7 +102,9 @@ def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_w
     assert followed.returncode == 0, followed.stdout + followed.stderr
     assert "1 trial done" in followed.stdout
     assert f"{short} is done." in followed.stdout
-    assert states(shell) == {endless: "running", short: "done"}, "the cluster goes on for the other one"
+    assert states(shell) == {endless: "running", short: "done"}, (
+        "the cluster goes on for the other one"
+    )
     assert shell.rows("SELECT status FROM trials WHERE sweep = 'short'") == [{"status": "done"}]
     (experiment,) = [one for one in MlflowClient(log).search_experiments() if one.name == "short"]
     (logged,) = MlflowClient(log).search_runs([experiment.experiment_id])
@@ -122,14 +132,24 @@ def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_w
         (["--address", "192.0.2.77:6379"], {}, "--address 192.0.2.77:6379: is not on this machine"),
         (["--address", "127.0.0.1:1"], {}, "--address 127.0.0.1:1: no Ray cluster answers there"),
         (["--address", "nonsense"], {}, "it has to be HOST:PORT, or auto"),
-        ([], {"HARNESS_DATABASE_URL": "postgresql+psycopg://me:secret@db/harness"}, "holds a password"),
-        ([], {"HARNESS_DATABASE_URL": "postgresql+psycopg://db/harness?password=secret"}, "holds a password"),
+        (
+            [],
+            {"HARNESS_DATABASE_URL": "postgresql+psycopg://me:secret@db/harness"},
+            "holds a password",
+        ),
+        (
+            [],
+            {"HARNESS_DATABASE_URL": "postgresql+psycopg://db/harness?password=secret"},
+            "holds a password",
+        ),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_starts(
     shell: Cli, study: Path, options: list[str], settings: dict[str, str], words: str
 ) -> None:
-    asked = Cli(shell.home, {**shell.settings, **settings}).run("submit", "sweep", study, "--detach", *options)
+    asked = Cli(shell.home, {**shell.settings, **settings}).run(
+        "submit", "sweep", study, "--detach", *options
+    )
     assert asked.returncode == 2, asked.stdout + asked.stderr
     assert words in asked.stderr
     assert "secret" not in asked.stderr

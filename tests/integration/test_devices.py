@@ -31,7 +31,16 @@ def done(ended: "subprocess.CompletedProcess[str]") -> str:
 
 def add_board(cli: Cli, sshd: Sshd, folder: Path, id: str = "pi; 4") -> None:
     board = sshd.device()
-    way = ["--host", board.host, "--port", str(board.port), "--user", str(board.user), "--key", str(board.key)]
+    way = [
+        "--host",
+        board.host,
+        "--port",
+        str(board.port),
+        "--user",
+        str(board.user),
+        "--key",
+        str(board.key),
+    ]
     done(
         cli.run(
             "devices",
@@ -68,7 +77,10 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
 
     said = done(cli.run("devices", "trust", "pi; 4", "--yes"))
     printed = subprocess.run(
-        ["ssh-keygen", "-lf", f"{sshd.host_key_file}.pub"], capture_output=True, text=True, check=True
+        ["ssh-keygen", "-lf", f"{sshd.host_key_file}.pub"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert printed.stdout.split()[1] in said, "what people see on the board itself"
     assert sshd.host_key in registry.read_text()
@@ -84,10 +96,24 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
 
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
     done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
-    done(cli.run("devices", "add", "twin", "--host", "127.0.0.1", "--port", str(sshd.port), "--tool", "tool"))
+    done(
+        cli.run(
+            "devices",
+            "add",
+            "twin",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(sshd.port),
+            "--tool",
+            "tool",
+        )
+    )
     benched = done(cli.run("bench", "--device", "pi; 4", "--protocol", BARE, model))
     assert "1 to measure" in benched
-    assert sha256_of_file(model) in {path.name for path in (tmp_path / "on the board" / "objects").iterdir()}
+    assert sha256_of_file(model) in {
+        path.name for path in (tmp_path / "on the board" / "objects").iterdir()
+    }
     assert "freed" in done(cli.run("devices", "clean", "pi; 4"))
     assert list((tmp_path / "on the board" / "objects").iterdir()) == []
 
@@ -112,7 +138,9 @@ def test_the_way_may_stand_in_the_users_own_ssh_configuration_and_lead_over_anot
     assert "by near" in done(cli.run("devices", "list"))
 
 
-def test_a_32_bit_system_on_a_64_bit_chip_is_called_out(cli: Cli, registry: Path, tmp_path: Path) -> None:
+def test_a_32_bit_system_on_a_64_bit_chip_is_called_out(
+    cli: Cli, registry: Path, tmp_path: Path
+) -> None:
     """By an `od` that finds a program of the other class there."""
     (tmp_path / "bin").mkdir()
     tools.script(tmp_path / "bin" / "od", "echo 1").chmod(0o755)
@@ -121,7 +149,9 @@ def test_a_32_bit_system_on_a_64_bit_chip_is_called_out(cli: Cli, registry: Path
     assert "32-bit on a 64-bit chip" in cli.run("devices", "check").stdout
 
 
-def test_a_key_is_recorded_only_by_who_is_sure(cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path) -> None:
+def test_a_key_is_recorded_only_by_who_is_sure(
+    cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
+) -> None:
     add_board(cli, sshd, tmp_path / "board")
     before = registry.read_text()
     unsure = subprocess.run(
@@ -182,7 +212,9 @@ def test_a_device_without_any_tool_or_python_says_what_to_install(
     assert len(cli.rows("SELECT * FROM queue")) == 1
 
 
-def test_tools_are_kept_by_their_hash_and_refused_where_they_are_none(cli: Cli, tmp_path: Path) -> None:
+def test_tools_are_kept_by_their_hash_and_refused_where_they_are_none(
+    cli: Cli, tmp_path: Path
+) -> None:
     script = tools.script(tmp_path / "tool")
     sha256 = sha256_of_file(script)
     assert sha256 in done(cli.run("tools", "add", "mine", "--file", script))
@@ -204,14 +236,18 @@ def test_tools_are_kept_by_their_hash_and_refused_where_they_are_none(cli: Cli, 
         assert refused.returncode == 2, arguments
         assert words in refused.stderr
         assert "Traceback" not in refused.stderr
-    assert not (cli.home / "tools" / "x").exists() or list((cli.home / "tools" / "x").iterdir()) == []
+    assert (
+        not (cli.home / "tools" / "x").exists() or list((cli.home / "tools" / "x").iterdir()) == []
+    )
     done(cli.run("tools", "check"))
     (cli.home / "tools" / "mine" / sha256).write_text("changed")
     changed = cli.run("tools", "check")
     assert changed.returncode == 1
 
 
-def test_what_was_used_longest_ago_is_removed_first(cli: Cli, sshd: Sshd, tmp_path: Path, repository: Path) -> None:
+def test_what_was_used_longest_ago_is_removed_first(
+    cli: Cli, sshd: Sshd, tmp_path: Path, repository: Path
+) -> None:
     """Two models of 3 MB where there is room for 5: the first goes when the second comes."""
     base = (repository / "tests" / "data" / "models" / "float_64.tflite").read_bytes()
     models = [tmp_path / f"{name}.tflite" for name in ("old", "new")]
@@ -231,4 +267,8 @@ def test_what_was_used_longest_ago_is_removed_first(cli: Cli, sshd: Sshd, tmp_pa
     third.write_bytes(base + b"3" * 3_000_000)
     done(cli.run("bench", "--fleet", "--protocol", BARE, third))
     there = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
-    assert there == {sha256_of_file(tmp_path / "tool"), sha256_of_file(models[1]), sha256_of_file(third)}
+    assert there == {
+        sha256_of_file(tmp_path / "tool"),
+        sha256_of_file(models[1]),
+        sha256_of_file(third),
+    }

@@ -25,7 +25,9 @@ def workflow(repository: Path) -> Any:
 def commands(workflow: Any) -> list[list[str]]:
     steps = workflow["jobs"]["latency"]["steps"]
     lines = [line for step in steps for line in step.get("run", "").splitlines()]
-    return [shlex.split(line.partition(">>")[0])[1:] for line in lines if line.startswith("harness ")]
+    return [
+        shlex.split(line.partition(">>")[0])[1:] for line in lines if line.startswith("harness ")
+    ]
 
 
 def test_its_steps_are_steps(workflow: Any) -> None:
@@ -43,10 +45,19 @@ def test_its_commands_are_the_harness_own(workflow: Any) -> None:
 def test_what_stands_behind_a_prompt_is_a_command(repository: Path) -> None:
     text = (repository / "docs" / "neighbours.md").read_text()
     shown = [
-        line for found in BLOCK.finditer(text) if found["language"] == "console" for line in found["code"].splitlines()
+        line
+        for found in BLOCK.finditer(text)
+        if found["language"] == "console"
+        for line in found["code"].splitlines()
     ]
     ours = [shlex.split(line)[2:] for line in shown if line.startswith("$ harness ")]
-    assert [words[0] for words in ours] == ["export", "import", "import-published", "query", "submit"]
+    assert [words[0] for words in ours] == [
+        "export",
+        "import",
+        "import-published",
+        "query",
+        "submit",
+    ]
     assert all(understood(words) for words in ours)
 
 

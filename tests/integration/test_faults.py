@@ -49,7 +49,9 @@ def test_trials_that_diverge_or_do_not_fit_fail_alone(cli: Cli, tmp_path: Path) 
     ]
     assert "lower train.learning_rate" in rows[1]["message"]
     spent = cli.rows("SELECT node, waiting_s, import_s, data_s, fit_s FROM trials")
-    assert all(None not in row.values() for row in spent), "a failed trial says where its time went too"
+    assert all(None not in row.values() for row in spent), (
+        "a failed trial says where its time went too"
+    )
     assert len(cli.rows("SELECT * FROM results")) == 1
     status = cli.run("status").stdout
     assert "diverged" in status
@@ -75,7 +77,9 @@ def test_interrupted_and_killed_it_ends_as_if_nothing_had_been(cli: Cli, tmp_pat
     assert finished
 
     second = cli.start("submit", "sweep", sweep)
-    assert f"{4 - len(finished)} to train, {len(finished)} already done" in wait_for_line(second, "to train")
+    assert f"{4 - len(finished)} to train, {len(finished)} already done" in wait_for_line(
+        second, "to train"
+    )
     checkpoints = cli.home / "checkpoints"
     wait_until(lambda: any(checkpoints.glob("*.npz")), "a training leaves a checkpoint", 120)
     _worker(second).kill()
@@ -111,7 +115,11 @@ def _worker(driver: "subprocess.Popen[str]") -> psutil.Process:
     """One that is at a trial."""
 
     def at_work() -> list[psutil.Process]:
-        return [one for one in psutil.Process(driver.pid).children(recursive=True) if one.name().endswith(".train")]
+        return [
+            one
+            for one in psutil.Process(driver.pid).children(recursive=True)
+            if one.name().endswith(".train")
+        ]
 
     wait_until(lambda: bool(at_work()), "a worker is at work", 120)
     return at_work()[0]
@@ -135,7 +143,9 @@ def _finished(cli: Cli) -> set[str]:
         ("resources.cpu=1000000", "no node has both"),
     ],
 )
-def test_a_wrong_request_starts_nothing(cli: Cli, repository: Path, change: str, words: str) -> None:
+def test_a_wrong_request_starts_nothing(
+    cli: Cli, repository: Path, change: str, words: str
+) -> None:
     ended = cli.run("submit", "sweep", repository / "jobs" / "quickstart.yaml", "--set", change)
     assert ended.returncode == 2, ended.stdout + ended.stderr
     assert words in ended.stderr
@@ -148,7 +158,9 @@ def test_a_data_set_that_is_nowhere_says_where_to_put_it(tmp_path: Path, reposit
     cli = Cli(tmp_path / "workspace", {"HARNESS_DATA": str(tmp_path)})
     sweep = repository / "jobs" / "fashion_mnist_study.yaml"
     one = ("precision=[float32]", "seeds=[0]", "train.loss=squared_hinge", "model.units=8")
-    ended = cli.run("submit", "sweep", sweep, *(word for setting in one for word in ("--set", setting)))
+    ended = cli.run(
+        "submit", "sweep", sweep, *(word for setting in one for word in ("--set", setting))
+    )
     assert ended.returncode == 1
     (failed,) = cli.rows("SELECT reason, message FROM trials")
     assert failed["reason"] == "no_data"

@@ -43,7 +43,13 @@ class Shelf:
 
     def entry(self, id: str) -> dict[str, Any]:
         board = self.sshd.device(id)
-        way = {"host": board.host, "port": board.port, "user": board.user, "key": board.key, "host_key": board.host_key}
+        way = {
+            "host": board.host,
+            "port": board.port,
+            "user": board.user,
+            "key": board.key,
+            "host_key": board.host_key,
+        }
         return {
             "id": id,
             "kind": "ssh",
@@ -63,7 +69,9 @@ class Shelf:
 
     def assert_each_case_ended_once(self, cases: int) -> None:
         rows = self.cli.rows("SELECT case_id, runs FROM measurements")
-        assert Counter(row["case_id"] for row in rows) == Counter({row["case_id"]: 1 for row in rows})
+        assert Counter(row["case_id"] for row in rows) == Counter(
+            {row["case_id"]: 1 for row in rows}
+        )
         assert [row["runs"] for row in rows] == [PROCESSES] * cases
         assert len(self.cli.rows("SELECT * FROM runs")) == cases * PROCESSES
         assert self.cli.rows("SELECT * FROM pending_runs") == []
@@ -72,7 +80,10 @@ class Shelf:
 
 @pytest.fixture
 def shelf(tmp_path: Path, sshd: Sshd, repository: Path) -> Shelf:
-    models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
+    models = [
+        repository / "tests" / "data" / "models" / f"{name}.tflite"
+        for name in ("binary_64", "float_64")
+    ]
     cli = Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(tmp_path / "devices.yaml")})
     return Shelf(cli, sshd, tmp_path, models)
 
@@ -117,9 +128,20 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
             "lce_benchmark_model",
         ),
     ],
-    ids=["hangs", "crashes", "is_killed", "garbage", "binary_garbage", "nothing", "100_MB", "operator"],
+    ids=[
+        "hangs",
+        "crashes",
+        "is_killed",
+        "garbage",
+        "binary_garbage",
+        "nothing",
+        "100_MB",
+        "operator",
+    ],
 )
-def test_a_broken_tool_fails_its_case_with_a_reason_and_a_log(shelf: Shelf, body: str, reason: str, words: str) -> None:
+def test_a_broken_tool_fails_its_case_with_a_reason_and_a_log(
+    shelf: Shelf, body: str, reason: str, words: str
+) -> None:
     shelf.register("board", timeout_s=2)
     shelf.add_tool(tools.script(shelf.folder / "tool", body))
     ended = shelf.cli.run(*shelf.command)
@@ -153,13 +175,17 @@ def test_a_tool_for_another_chip_is_not_pushed(shelf: Shelf) -> None:
 
 def test_an_artifact_that_changes_on_the_board_is_never_what_was_measured(shelf: Shelf) -> None:
     """The tool spoils its own model each time: the next run notices, and it is sent again."""
-    spoil = 'for one in "$@"; do case $one in --graph=*) echo spoilt >>"${one#--graph=}" ;; esac; done'
+    spoil = (
+        'for one in "$@"; do case $one in --graph=*) echo spoilt >>"${one#--graph=}" ;; esac; done'
+    )
     shelf.register("board")
     shelf.add_tool(tools.script(shelf.folder / "tool", f"{tools.NUMBERS}\n{spoil}"))
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(2)
-    rows = shelf.cli.rows("SELECT artifact_run = artifact AS same FROM measurements JOIN cases ON case_id = cases.id")
+    rows = shelf.cli.rows(
+        "SELECT artifact_run = artifact AS same FROM measurements JOIN cases ON case_id = cases.id"
+    )
     assert all(row["same"] for row in rows)
 
 
@@ -210,7 +236,9 @@ def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
     with (shelf.folder / "devices.yaml").open("w") as file:
         YAML().dump(entries, file)
     kill = "read -r _ _ _ waiting _ </proc/$PPID/stat; kill -9 $waiting; sleep 0.2"
-    shelf.add_tool(tools.script(shelf.folder / "tool", f"echo started >>{notes}\n{kill}\n{tools.NUMBERS}"))
+    shelf.add_tool(
+        tools.script(shelf.folder / "tool", f"echo started >>{notes}\n{kill}\n{tools.NUMBERS}")
+    )
     ended = shelf.cli.run(*shelf.command[:-1])
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(2)
@@ -229,7 +257,9 @@ def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(2)
-    assert tools.lines(notes / "starts") <= 2 * PROCESSES + 3, "a kill costs at most the run that it hit"
+    assert tools.lines(notes / "starts") <= 2 * PROCESSES + 3, (
+        "a kill costs at most the run that it hit"
+    )
 
 
 def big_model(shelf: Shelf) -> Path:
@@ -298,7 +328,9 @@ def test_killed_in_the_middle_of_a_store_the_same_command_goes_on(shelf: Shelf, 
 @contextmanager
 def locked(shelf: Shelf) -> Iterator[None]:
     """By another process's writing, as far as the database can tell."""
-    with closing(sqlite3.connect(shelf.cli.home / "harness.db", timeout=60, isolation_level=None)) as other:
+    with closing(
+        sqlite3.connect(shelf.cli.home / "harness.db", timeout=60, isolation_level=None)
+    ) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
@@ -321,12 +353,16 @@ def test_ctrl_c_leaves_nothing_running_and_the_device_free(shelf: Shelf) -> None
 
 
 @pytest.mark.parametrize("same_database", [True, False])
-def test_two_harnesses_share_a_board_without_ever_meeting(shelf: Shelf, same_database: bool) -> None:
+def test_two_harnesses_share_a_board_without_ever_meeting(
+    shelf: Shelf, same_database: bool
+) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
     clis = [shelf.cli, shelf.cli if same_database else other_harness(shelf)]
     for cli in clis:
-        added = cli.run("tools", "add", "tool", "--file", tools.lasting(shelf.folder / "tool", notes, 0.2))
+        added = cli.run(
+            "tools", "add", "tool", "--file", tools.lasting(shelf.folder / "tool", notes, 0.2)
+        )
         assert added.returncode == 0
     benches = [cli.start(*shelf.command, *(["--force"] if same_database else [])) for cli in clis]
     said = [bench.communicate() for bench in benches]
@@ -336,7 +372,9 @@ def test_two_harnesses_share_a_board_without_ever_meeting(shelf: Shelf, same_dat
     assert tools.lines(notes / "overlaps") == 0
 
 
-def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(shelf: Shelf) -> None:
+def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(
+    shelf: Shelf,
+) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
     shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, LOCKED_S / 2 / PROCESSES))
@@ -358,16 +396,23 @@ def test_what_can_not_be_read_is_kept_to_be_read_again(shelf: Shelf) -> None:
     assert shelf.cli.run(*shelf.command).returncode == 1
     again = shelf.cli.run("bench", "--reparse")
     assert again.returncode == 0, again.stderr
-    assert "0 measurements changed, 0 withdrawn, 0 finished from what was kept; 2 cases to go on with" in again.stdout
+    assert (
+        "0 measurements changed, 0 withdrawn, 0 finished from what was kept; 2 cases to go on with"
+        in again.stdout
+    )
     shelf.add_tool(tools.script(shelf.folder / "tool"))
     assert shelf.cli.run(*shelf.command).returncode == 0
-    assert "12 runs read again: 0 measurements changed" in shelf.cli.run("bench", "--reparse").stdout
+    assert (
+        "12 runs read again: 0 measurements changed" in shelf.cli.run("bench", "--reparse").stdout
+    )
     refused = shelf.cli.run("bench", "--reparse", "--fleet")
     assert refused.returncode == 2
     assert "give it no models, sweep or devices" in refused.stderr
 
 
-def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_on(shelf: Shelf) -> None:
+def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_on(
+    shelf: Shelf,
+) -> None:
     make_key(shelf.folder / "other_key")
     strange = " ".join((shelf.folder / "other_key.pub").read_text().split()[:2])
     entries = [
@@ -397,13 +442,19 @@ def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_
     shelf.assert_each_case_ended_once(6)
 
 
-def test_a_board_that_comes_back_is_waited_for_and_one_that_does_not_is_set_aside(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_board_that_comes_back_is_waited_for_and_one_that_does_not_is_set_aside(
+    shelf: Shelf, tmp_path: Path
+) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     flaky = Sshd.start(folder)
     shelf.register("steady", "flaky", patience_s=3)
     registry = YAML().load((shelf.folder / "devices.yaml").read_text())
-    registry["devices"][1] |= {"port": flaky.port, "host_key": flaky.host_key, "key": str(flaky.key)}
+    registry["devices"][1] |= {
+        "port": flaky.port,
+        "host_key": flaky.host_key,
+        "key": str(flaky.key),
+    }
     with (shelf.folder / "devices.yaml").open("w") as file:
         YAML().dump(registry, file)
     notes = shelf.folder / "notes"

@@ -55,6 +55,10 @@ def test_no_heavy_import(cli: Cli, arguments: list[str]) -> None:
 
 def test_help_needs_no_database_library(cli: Cli) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", PROBE, "--help"], env=cli.environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROBE, "--help"],
+        env=cli.environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "sqlalchemy" not in ended.stderr.split()

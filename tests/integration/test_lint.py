@@ -33,15 +33,23 @@ def test_a_models_layers_are_told_in_a_table_and_nothing_is_made(cli: Cli) -> No
     assert (ended.returncode, ended.stderr) == (0, "")
     heading, first, *_ = ended.stdout.splitlines()
     assert heading.split() == ["share", "layer", "rule", "cost", "change"]
-    assert re.match(r"91\.9 %  1 CONV_2D batch_normalization_4 +binary_weights +binary weights run as float32:", first)
-    assert ended.stdout.splitlines()[-1].startswith("4 layers could be faster: 95.2 % of the model's work")
+    assert re.match(
+        r"91\.9 %  1 CONV_2D batch_normalization_4 +binary_weights +binary weights run as float32:",
+        first,
+    )
+    assert ended.stdout.splitlines()[-1].startswith(
+        "4 layers could be faster: 95.2 % of the model's work"
+    )
     assert not cli.home.exists()
 
 
 def test_a_model_without_binary_layers_is_told_so(cli: Cli) -> None:
     ended = cli.run("lint", MODELS / "float_64.tflite")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == "Nothing to advise: there are no binary layers, which the rules are about.\n"
+    assert (
+        ended.stdout
+        == "Nothing to advise: there are no binary layers, which the rules are about.\n"
+    )
 
 
 def test_a_model_needs_nothing_that_trains(cli: Cli) -> None:
@@ -56,7 +64,9 @@ def test_a_sweeps_networks_are_each_told_once(cli: Cli, tmp_path: Path) -> None:
     ended = cli.run("lint", file, "--set", "model.layers=2")
     assert (ended.returncode, ended.stderr) == (0, "")
     networks = dict(block.split(":\n", 1) for block in ended.stdout.strip().split("\n\n"))
-    assert [*networks] == [f"mlp layers=2 units={units} {precision}, 8×8×1 in, 10 out" for units, precision in ORDER]
+    assert [*networks] == [
+        f"mlp layers=2 units={units} {precision}, 8×8×1 in, 10 out" for units, precision in ORDER
+    ]
     (narrow, quantised), (wide, _) = zip(*[iter(networks.values())] * 2, strict=True)
     assert quantised == "Nothing to advise: there are no binary layers, which the rules are about."
     assert (narrow.count("kernel_depth"), wide.count("kernel_depth")) == (2, 0)
@@ -68,17 +78,32 @@ def test_a_sweeps_networks_are_each_told_once(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (["no.tflite"], "error: no.tflite: can't be read: No such file or directory; check the path."),
+        (
+            ["no.tflite"],
+            "error: no.tflite: can't be read: No such file or directory; check the path.",
+        ),
         (["no.yaml"], "error: no.yaml: can't be read: No such file or directory; check the path."),
-        (["text.tflite"], "error: text.tflite: is no TensorFlow Lite model: the file's identifier is missing; give a"),
+        (
+            ["text.tflite"],
+            "error: text.tflite: is no TensorFlow Lite model: the file's identifier is missing; give a",
+        ),
         (["text.yaml"], "error: text.yaml:1: has to be a mapping of keys to values."),
-        (["text.tflite", "--set", "a=1"], "error: --set: text.tflite is a model, which has no keys; set those of a"),
+        (
+            ["text.tflite", "--set", "a=1"],
+            "error: --set: text.tflite is a model, which has no keys; set those of a",
+        ),
         (["small.yaml", "--set", "model.units=x"], "error: --set model.units=x: model.units is"),
     ],
     ids=" ".join,
 )
-def test_a_wrong_request_is_told_in_a_sentence(cli: Cli, tmp_path: Path, arguments: list[str], wanted: str) -> None:
-    for name, content in {"text.tflite": "hello", "text.yaml": "hello", "small.yaml": SWEEP}.items():
+def test_a_wrong_request_is_told_in_a_sentence(
+    cli: Cli, tmp_path: Path, arguments: list[str], wanted: str
+) -> None:
+    for name, content in {
+        "text.tflite": "hello",
+        "text.yaml": "hello",
+        "small.yaml": SWEEP,
+    }.items():
         (tmp_path / name).write_text(content)
     ended = cli.run("lint", *arguments, cwd=tmp_path)
     assert ended.returncode == 2

@@ -27,7 +27,9 @@ PROMISED = (
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, Path, "subprocess.CompletedProcess[str]"]:
+def done(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Cli, Path, "subprocess.CompletedProcess[str]"]:
     folder = tmp_path_factory.mktemp("main job")
     sweep = folder / "tiny.yaml"
     sweep.write_text(SWEEP)
@@ -75,16 +77,24 @@ def test_the_artifact_file_is_what_its_row_says(done: Done) -> None:
 
 def test_curves_timings_and_versions_are_kept(done: Done) -> None:
     cli = done[0]
-    assert [row["epoch"] for row in cli.rows("SELECT number AS epoch FROM epochs ORDER BY trial_id, number")] == [
+    assert [
+        row["epoch"]
+        for row in cli.rows("SELECT number AS epoch FROM epochs ORDER BY trial_id, number")
+    ] == [
         1,
         2,
         3,
     ] * 2
     for row in cli.rows("SELECT * FROM trials"):
         assert row["status"] == "done"
-        assert all(row[part] >= 0 for part in ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s"))
+        assert all(
+            row[part] >= 0
+            for part in ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s")
+        )
         assert row["fit_s"] > 0
-        assert {"tensorflow", "larq", "larq-compute-engine", "ray"} <= set(json.loads(row["versions"]))
+        assert {"tensorflow", "larq", "larq-compute-engine", "ray"} <= set(
+            json.loads(row["versions"])
+        )
 
 
 def test_raw_logs_are_kept_and_read_again_to_the_same_numbers(done: Done) -> None:
@@ -126,8 +136,12 @@ def test_compare_puts_the_twins_side_by_side(done: Done) -> None:
 
 
 def test_compare_ends_with_1_on_a_regression_over_the_limit(done: Done) -> None:
-    smaller = done[0].run("compare", "float32", "binary", "--metric", "size", "--fail-on-regression", "1%")
-    larger = done[0].run("compare", "binary", "float32", "--metric", "size", "--fail-on-regression", "1%")
+    smaller = done[0].run(
+        "compare", "float32", "binary", "--metric", "size", "--fail-on-regression", "1%"
+    )
+    larger = done[0].run(
+        "compare", "binary", "float32", "--metric", "size", "--fail-on-regression", "1%"
+    )
     assert (smaller.returncode, larger.returncode) == (0, 1)
     assert "worse" in larger.stderr
 
@@ -145,7 +159,9 @@ def test_a_trial_and_a_model_file_can_be_benched_by_hand(done: Done) -> None:
     named.write_bytes(file.read_bytes() + b"\0" * 16)  # another artifact, the same model
     benched = cli.run("bench", named, "--protocol", "quick", "--threads", "1,2")
     assert benched.returncode == 0, benched.stdout + benched.stderr
-    rows = cli.rows("SELECT file, threads, model FROM results WHERE file IS NOT NULL ORDER BY threads")
+    rows = cli.rows(
+        "SELECT file, threads, model FROM results WHERE file IS NOT NULL ORDER BY threads"
+    )
     assert rows == [{"file": named.name, "threads": threads, "model": None} for threads in (1, 2)]
 
 

@@ -15,7 +15,9 @@ from tests.harness_cli import Cli
 from tests.sysfs import Sysfs
 from tests.waiting import wait_until
 
-STEADY = "gates.max_busy=1,gates.max_wait_s=0"  # whatever else this machine does while the tests run
+STEADY = (
+    "gates.max_busy=1,gates.max_wait_s=0"  # whatever else this machine does while the tests run
+)
 QUICK = f"quick,{STEADY}"
 LEAST, MOST = 6, 12
 # A tool that says 100 µs, or what the file `NOTES/says` has on the line of this process.
@@ -49,7 +51,9 @@ class Bench:
         added = self.cli.run("tools", "add", "tool", "--file", script)
         assert added.returncode == 0, added.stderr
 
-    def bench(self, protocol: str, *more: str | Path, models: int = 1) -> "subprocess.CompletedProcess[str]":
+    def bench(
+        self, protocol: str, *more: str | Path, models: int = 1
+    ) -> "subprocess.CompletedProcess[str]":
         return self.cli.run(*self.command(protocol, *more, models=models))
 
     def command(self, protocol: str, *more: str | Path, models: int = 1) -> list[str | Path]:
@@ -67,7 +71,10 @@ class Bench:
 def board(cli: Cli, repository: Path, tmp_path: Path) -> Bench:
     sysfs = Sysfs.make(tmp_path / "sys")
     cli.settings["HARNESS_SYSFS"] = str(sysfs.root)
-    models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
+    models = [
+        repository / "tests" / "data" / "models" / f"{name}.tflite"
+        for name in ("binary_64", "float_64")
+    ]
     made = Bench(cli, sysfs, tmp_path, models)
     made.register()
     return made
@@ -92,7 +99,9 @@ def test_cases_are_measured_in_shuffled_blocks_each_once_a_block(board: Bench) -
     for block in range(16):
         here = [row for row in ran if row["block"] == block]
         assert [row["position"] for row in here] == [0, 1]
-        assert [row["case_id"] for row in here] == in_order(batch, block, sorted(cases), "interleaved")
+        assert [row["case_id"] for row in here] == in_order(
+            batch, block, sorted(cases), "interleaved"
+        )
         assert {row["number"] for row in here} == {block + 1}
         orders.add(tuple(row["case_id"] for row in here))
     assert len(orders) == 2, "in both orders"
@@ -108,7 +117,9 @@ def test_sequential_order_measures_one_case_wholly_before_the_next(board: Bench)
     assert graphs[:LEAST] == [graphs[0]] * LEAST
 
 
-def test_measuring_goes_on_until_the_interval_is_narrow_or_the_most_is_reached(board: Bench) -> None:
+def test_measuring_goes_on_until_the_interval_is_narrow_or_the_most_is_reached(
+    board: Bench,
+) -> None:
     board.add_tool(says=[100, 140] * MOST)
     done(board.bench(f"{QUICK},canary=off,answers=off"))
     (row,) = board.rows("SELECT runs, latency_low_us, latency_high_us, quality FROM results")
@@ -125,7 +136,11 @@ def test_a_throttled_process_is_kept_marked_not_counted_and_repeated(board: Benc
     ran = board.rows("SELECT number, avg_us, throttled, disturbed FROM runs ORDER BY number")
     assert len(ran) == LEAST + 2
     assert [row["number"] for row in ran if row["disturbed"]] == [3, 4]
-    assert (ran[2]["avg_us"], bool(ran[2]["throttled"]), ran[2]["disturbed"]) == (300.0, True, "throttled")
+    assert (ran[2]["avg_us"], bool(ran[2]["throttled"]), ran[2]["disturbed"]) == (
+        300.0,
+        True,
+        "throttled",
+    )
     (row,) = board.rows("SELECT latency_us, runs, disturbed_runs, quality FROM results")
     assert (row["latency_us"], row["runs"], row["disturbed_runs"]) == (100.0, LEAST, 2)
     assert "disturbed: 2 of 8 processes (throttled), these do not count" in row["quality"]
@@ -134,7 +149,9 @@ def test_a_throttled_process_is_kept_marked_not_counted_and_repeated(board: Benc
 def test_a_process_on_a_slower_clock_does_not_count(board: Bench) -> None:
     """Where it lasts long enough to be looked at."""
     clock = board.sysfs.policy(1) / "scaling_cur_freq"
-    board.add_tool(f'if [ "$number" = 4 ]; then echo 1200000 >{clock}; else echo 2000000 >{clock}; fi; sleep 1.5')
+    board.add_tool(
+        f'if [ "$number" = 4 ]; then echo 1200000 >{clock}; else echo 2000000 >{clock}; fi; sleep 1.5'
+    )
     board.sysfs.write(clock, 2_000_000)
     done(board.bench(f"{QUICK},canary=off,answers=off"))
     marked = board.rows("SELECT number, disturbed FROM runs WHERE disturbed <> ''")
@@ -146,7 +163,9 @@ def test_where_all_processes_are_disturbed_the_number_says_so(board: Bench) -> N
     board.sysfs.write(board.sysfs.throttled, "0x2")
     board.add_tool()
     done(board.bench(f"{QUICK},answers=off"))
-    assert {row["disturbed"] for row in board.rows("SELECT disturbed FROM canaries")} == {"throttled"}
+    assert {row["disturbed"] for row in board.rows("SELECT disturbed FROM canaries")} == {
+        "throttled"
+    }
     (row,) = board.rows("SELECT runs, disturbed_runs, quality FROM results")
     assert (row["runs"], row["disturbed_runs"]) == (MOST + MOST // 2, 0)
     assert "all count, as too few would be left" in row["quality"]
@@ -155,7 +174,9 @@ def test_where_all_processes_are_disturbed_the_number_says_so(board: Bench) -> N
 def test_a_hot_device_is_waited_for_until_it_is_cool(board: Bench) -> None:
     board.sysfs.write(board.sysfs.temperature, 80_000)
     board.add_tool()
-    waiting = board.cli.start(*board.command("quick,gates.max_busy=1,gates.max_wait_s=600,canary=off,answers=off"))
+    waiting = board.cli.start(
+        *board.command("quick,gates.max_busy=1,gates.max_wait_s=600,canary=off,answers=off")
+    )
     assert waiting.stdout is not None
     seen = next(line for line in waiting.stdout if "waiting until it has settled" in line)
     assert "80 °C, over 60 °C" in seen
@@ -170,7 +191,9 @@ def test_a_hot_device_is_waited_for_until_it_is_cool(board: Bench) -> None:
     assert row == {"quality": "ok", "temperature_c": 45.0}
 
 
-def test_a_device_that_stays_hot_is_measured_after_the_longest_wait_and_the_row_says_so(board: Bench) -> None:
+def test_a_device_that_stays_hot_is_measured_after_the_longest_wait_and_the_row_says_so(
+    board: Bench,
+) -> None:
     board.sysfs.write(board.sysfs.temperature, 80_000)
     board.add_tool()
     done(board.bench("quick,gates.max_busy=1,gates.max_wait_s=0.5,canary=off,answers=off"))
@@ -179,12 +202,21 @@ def test_a_device_that_stays_hot_is_measured_after_the_longest_wait_and_the_row_
     assert "not_settled: 80 °C, over 60 °C" in row["quality"]
 
 
-def test_a_sensor_that_can_not_be_read_is_an_unknown_and_no_wait(cli: Cli, board: Bench, tmp_path: Path) -> None:
+def test_a_sensor_that_can_not_be_read_is_an_unknown_and_no_wait(
+    cli: Cli, board: Bench, tmp_path: Path
+) -> None:
     cli.settings["HARNESS_SYSFS"] = str(tmp_path / "nothing here")
     board.add_tool()
     done(board.bench("quick,gates.max_busy=1,gates.max_wait_s=600,canary=off,answers=off"))
-    (run,) = board.rows("SELECT DISTINCT temperature_c, frequency_khz, throttled, power_uw FROM runs")
-    assert run == {"temperature_c": None, "frequency_khz": None, "throttled": None, "power_uw": None}
+    (run,) = board.rows(
+        "SELECT DISTINCT temperature_c, frequency_khz, throttled, power_uw FROM runs"
+    )
+    assert run == {
+        "temperature_c": None,
+        "frequency_khz": None,
+        "throttled": None,
+        "power_uw": None,
+    }
     assert board.rows("SELECT waited_s FROM batches") == [{"waited_s": 0.0}]
 
 
@@ -196,12 +228,20 @@ def test_the_tool_runs_on_the_fast_cores_unless_its_entry_says_otherwise(board: 
     assert {row["cpus"] for row in board.rows("SELECT cpus FROM results")} == {"1", ""}
 
 
-def test_a_canary_before_and_after_and_a_device_that_drifts_against_its_own_past(board: Bench) -> None:
+def test_a_canary_before_and_after_and_a_device_that_drifts_against_its_own_past(
+    board: Bench,
+) -> None:
     board.add_tool()
     for _ in range(3):
         done(board.bench(f"{QUICK},answers=off", "--force"))
     sung = board.rows("SELECT moment, latency_us, message FROM canaries ORDER BY id")
-    assert sung == [{"moment": moment, "latency_us": 100.0, "message": ""} for moment in ("before", "after")] * 3
+    assert (
+        sung
+        == [
+            {"moment": moment, "latency_us": 100.0, "message": ""} for moment in ("before", "after")
+        ]
+        * 3
+    )
     assert "100 µs, +0.0% against 5 earlier" in done(
         board.cli.run("devices", "check", "--devices", board.folder / "devices.yaml")
     )
@@ -234,16 +274,29 @@ for one in "$@"; do case $one in --output_filepath=*) output=${one#*=} ;; esac; 
 def test_a_right_answer_is_asked_for_once_and_again_on_request(cli: Cli, repository: Path) -> None:
     """By the real runner on this machine."""
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
-    command = ("bench", model, "--protocol", f"{QUICK},canary=off,processes=1,max_processes=1,target=0")
+    command = (
+        "bench",
+        model,
+        "--protocol",
+        f"{QUICK},canary=off,processes=1,max_processes=1,target=0",
+    )
     done(cli.run(*command))
     (first,) = cli.rows("SELECT images, classes_agree, largest_difference, checked_at FROM answers")
-    assert (first["images"], bool(first["classes_agree"]), first["largest_difference"]) == (8, True, 0.0)
+    assert (first["images"], bool(first["classes_agree"]), first["largest_difference"]) == (
+        8,
+        True,
+        0.0,
+    )
     (row,) = cli.rows("SELECT classes_agree, largest_difference FROM results")
     assert (bool(row["classes_agree"]), row["largest_difference"]) == (True, 0.0)
     done(cli.run(*command, "--force"))
-    assert [row["checked_at"] for row in cli.rows("SELECT checked_at FROM answers")] == [first["checked_at"]]
+    assert [row["checked_at"] for row in cli.rows("SELECT checked_at FROM answers")] == [
+        first["checked_at"]
+    ]
     done(cli.run(*command, "--check-answers"))
-    assert [row["checked_at"] for row in cli.rows("SELECT checked_at FROM answers")] != [first["checked_at"]]
+    assert [row["checked_at"] for row in cli.rows("SELECT checked_at FROM answers")] != [
+        first["checked_at"]
+    ]
     assert len(cli.rows("SELECT * FROM measurements")) == 2, "nothing is measured for that"
 
 
@@ -266,7 +319,9 @@ def test_energy_is_net_of_the_idle_device_and_null_where_it_can_not_tell(board: 
     done(board.bench(f"{QUICK},canary=off,answers=off", "--force"))
     (batch,) = board.rows("SELECT idle_power_uw FROM batches WHERE idle_power_uw IS NOT NULL")
     assert batch["idle_power_uw"] == 2_000_000
-    rows = board.rows("SELECT energy_uj, energy_low_uj, energy_high_uj FROM results ORDER BY measured_at DESC")
+    rows = board.rows(
+        "SELECT energy_uj, energy_low_uj, energy_high_uj FROM results ORDER BY measured_at DESC"
+    )
     newest = rows[0]
     assert newest["energy_uj"] == pytest.approx(3 * 20_000, rel=0.05)
     assert newest["energy_low_uj"] <= newest["energy_uj"] <= newest["energy_high_uj"]
@@ -301,12 +356,17 @@ def test_an_unknown_governor_is_told_with_those_that_there_are(board: Bench) -> 
     board.add_tool()
     ended = board.bench(f"{QUICK},canary=off,answers=off")
     assert ended.returncode == 1
-    assert "has no governor fastest: set `governor` in its entry to ondemand or performance" in ended.stderr
+    assert (
+        "has no governor fastest: set `governor` in its entry to ondemand or performance"
+        in ended.stderr
+    )
 
 
 def test_a_profile_is_asked_for_beside_the_measurement(board: Bench, repository: Path) -> None:
     recorded = repository / "tests" / "data" / "golden" / "profile_bnn" / "stdout"
-    board.add_tool(f'case "$*" in *op_profiling*) grep -v "Num threads\\|Min \\|Graph" {recorded}; exit ;; esac')
+    board.add_tool(
+        f'case "$*" in *op_profiling*) grep -v "Num threads\\|Min \\|Graph" {recorded}; exit ;; esac'
+    )
     done(board.bench(f"{QUICK},canary=off,answers=off", "--profile"))
     found = board.rows("op_profile")
     shares = {row["role"]: row["time_share"] for row in found}
@@ -338,7 +398,8 @@ def test_tools_check_tells_the_reference_kernels_from_the_optimised_ones(board: 
     assert [row["verdict"] for row in verdicts] == ["optimised", "reference"]
     done(board.bench(f"{QUICK},canary=off,answers=off", models=2))
     quality = {
-        row["binary"]: row["quality"] for row in board.rows("SELECT binary_macs > 0 AS binary, quality FROM results")
+        row["binary"]: row["quality"]
+        for row in board.rows("SELECT binary_macs > 0 AS binary, quality FROM results")
     }
     assert "reference_kernels: " in quality[1]
     assert quality[0] == "ok"

@@ -23,7 +23,10 @@ def test_each_trial_is_a_run_with_what_its_rows_say(cli: Cli, tmp_path: Path) ->
     assert ended.returncode == 0, ended.stdout + ended.stderr
     client = MlflowClient(tracking_uri=uri)
     (experiment,) = [found for found in client.search_experiments() if found.name == "logged"]
-    runs = {run.data.tags["harness.trial"]: run for run in client.search_runs([experiment.experiment_id])}
+    runs = {
+        run.data.tags["harness.trial"]: run
+        for run in client.search_runs([experiment.experiment_id])
+    }
     rows = cli.rows(
         "SELECT t.id, t.precision, a.accuracy, f.sha256, f.size_bytes FROM trials AS t "
         "JOIN trial_artifacts AS a ON a.trial_id = t.id JOIN artifacts AS f ON f.sha256 = a.artifact"
@@ -43,7 +46,11 @@ def test_each_trial_is_a_run_with_what_its_rows_say(cli: Cli, tmp_path: Path) ->
 def test_a_password_is_not_handed_over_with_a_job(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "logged.yaml"
     sweep.write_text(SWEEP)
-    refused = cli.run("submit", "sweep", sweep, "--detach", "--mlflow", "https://me:hush@mlflow.lab")
+    refused = cli.run(
+        "submit", "sweep", sweep, "--detach", "--mlflow", "https://me:hush@mlflow.lab"
+    )
     assert refused.returncode == 2
-    assert refused.stderr.startswith("error: --mlflow: holds a password, and --detach would show it")
+    assert refused.stderr.startswith(
+        "error: --mlflow: holds a password, and --detach would show it"
+    )
     assert "hush" not in refused.stderr

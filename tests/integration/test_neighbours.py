@@ -46,7 +46,9 @@ def examples(page: str, language: str) -> list[str]:
 
 def test_each_example_has_three_lines(page: str) -> None:
     for language in ("sql", "python", "duckdb"):
-        assert [len(code.splitlines()) for code in examples(page, language)] == [3] * len(examples(page, language))
+        assert [len(code.splitlines()) for code in examples(page, language)] == [3] * len(
+            examples(page, language)
+        )
 
 
 def test_sqlite_finds_the_most_accurate_binary_model(page: str) -> None:

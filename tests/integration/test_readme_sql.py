@@ -26,10 +26,15 @@ def test_three_lines_of_sql_name_the_most_accurate_fast_binary_model_of_each_boa
     sqlite3: str, tmp_path: Path, repository: Path
 ) -> None:
     sample(tmp_path)
-    (sql,) = re.findall(r"^```sql\n(.*?)^```", (repository / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (sql,) = re.findall(
+        r"^```sql\n(.*?)^```", (repository / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert len(sql.strip().splitlines()) == 3
     found = subprocess.run(
-        [sqlite3, "-readonly", tmp_path / "harness.db", sql], capture_output=True, text=True, check=True
+        [sqlite3, "-readonly", tmp_path / "harness.db", sql],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     best = [line.split("|") for line in found.stdout.splitlines()]
     assert best, "the sample has boards with such models"

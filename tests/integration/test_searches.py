@@ -27,20 +27,36 @@ def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> No
     sweep.write_text(SEARCH)
     planned = cli.run("submit", "sweep", sweep, "--dry-run")
     assert "found: 1 point of its search to try, 0 begun before." in planned.stdout, planned.stderr
-    assert "here: 2 cases, 0 to measure, 2 more once the new trials are done, 0 already done." in planned.stdout
+    assert (
+        "here: 2 cases, 0 to measure, 2 more once the new trials are done, 0 already done."
+        in planned.stdout
+    )
 
     first = cli.run("submit", "sweep", sweep)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 trials done" in first.stdout
     tried = points(cli)
     assert len(tried) == 1
-    assert all(0.001 <= point["train.learning_rate"] <= 0.1 and point["model.units"] in (8, 16) for point in tried)
     assert all(
-        json.loads(row["recipe"])["learning_rate"] in {point["train.learning_rate"] for point in tried}
+        0.001 <= point["train.learning_rate"] <= 0.1 and point["model.units"] in (8, 16)
+        for point in tried
+    )
+    assert all(
+        json.loads(row["recipe"])["learning_rate"]
+        in {point["train.learning_rate"] for point in tried}
         for row in cli.rows("SELECT recipe FROM trials")
     )
 
-    again = cli.run("submit", "sweep", sweep, "--set", "search.trials=2", "--bench", "--set", "bench.protocol=quick")
+    again = cli.run(
+        "submit",
+        "sweep",
+        sweep,
+        "--set",
+        "search.trials=2",
+        "--bench",
+        "--set",
+        "bench.protocol=quick",
+    )
     assert "found: 1 point of its search to try, 1 begun before." in again.stdout, again.stderr
     assert "2 trials done" in again.stdout, again.stdout + again.stderr
     assert points(cli)[:1] == tried
@@ -66,10 +82,14 @@ search: {method: optuna, trials: 6, space: {dataset: [digits, fashion_mnist], tr
 """
 
 
-def test_a_data_set_that_cannot_be_had_fails_the_points_that_need_it_alone(cli: Cli, tmp_path: Path) -> None:
+def test_a_data_set_that_cannot_be_had_fails_the_points_that_need_it_alone(
+    cli: Cli, tmp_path: Path
+) -> None:
     sweep = tmp_path / "choosy.yaml"
     sweep.write_text(SOMEWHERE_ELSE)
     ended = Cli(cli.home, {"HARNESS_DATA": str(tmp_path)}).run("submit", "sweep", sweep)
     assert ended.returncode == 1, ended.stdout + ended.stderr
-    reasons = {(row["dataset"], row["reason"]) for row in cli.rows("SELECT dataset, reason FROM trials")}
+    reasons = {
+        (row["dataset"], row["reason"]) for row in cli.rows("SELECT dataset, reason FROM trials")
+    }
     assert reasons == {("digits", None), ("fashion_mnist", "no_data")}

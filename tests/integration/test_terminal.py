@@ -11,10 +11,14 @@ PROGRAM, *MODULE = COMMAND
 
 def on_terminal(cli: Cli, arguments: list[str]) -> "pexpect.spawn[str]":
     settings = {**cli.environment, "TERM": "xterm"}
-    return pexpect.spawn(PROGRAM, arguments, env=settings, dimensions=(40, 160), timeout=120, encoding="utf-8")
+    return pexpect.spawn(
+        PROGRAM, arguments, env=settings, dimensions=(40, 160), timeout=120, encoding="utf-8"
+    )
 
 
-def test_a_bench_on_a_terminal_shows_a_live_table_and_then_the_results(cli: Cli, repository: Path) -> None:
+def test_a_bench_on_a_terminal_shows_a_live_table_and_then_the_results(
+    cli: Cli, repository: Path
+) -> None:
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
     arguments = [*MODULE, "bench", str(model), "--protocol", "quick"]
     child = on_terminal(cli, arguments)
@@ -27,7 +31,9 @@ def test_a_bench_on_a_terminal_shows_a_live_table_and_then_the_results(cli: Cli,
     assert child.exitstatus == 0
 
 
-def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_it_goes_on(cli: Cli, repository: Path) -> None:
+def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_it_goes_on(
+    cli: Cli, repository: Path
+) -> None:
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
     arguments = [*MODULE, "bench", str(model), "--protocol", "thorough"]
     child = on_terminal(cli, arguments)
@@ -44,7 +50,9 @@ def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_it_goes_on(cli: Cli, repo
     assert "1 case, 1 to measure" in ended.stdout
 
 
-def test_elsewhere_there_are_plain_lines_without_control_characters(cli: Cli, repository: Path) -> None:
+def test_elsewhere_there_are_plain_lines_without_control_characters(
+    cli: Cli, repository: Path
+) -> None:
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
     ended = cli.run("bench", model, "--protocol", "quick")
     assert ended.returncode == 0, ended.stderr
@@ -52,17 +60,38 @@ def test_elsewhere_there_are_plain_lines_without_control_characters(cli: Cli, re
     assert "[cases: 1/1]" in ended.stdout
 
 
-def test_what_can_not_be_done_is_a_sentence_and_no_traceback(cli: Cli, tmp_path: Path, repository: Path) -> None:
+def test_what_can_not_be_done_is_a_sentence_and_no_traceback(
+    cli: Cli, tmp_path: Path, repository: Path
+) -> None:
     model = str(repository / "tests" / "data" / "models" / "binary_64.tflite")
     wrong: list[tuple[list[str], dict[str, str]]] = [
-        (["query", "SELECT 1", "--format", "csv", "--out", str(tmp_path / "nowhere" / "rows.csv")], {}),
+        (
+            [
+                "query",
+                "SELECT 1",
+                "--format",
+                "csv",
+                "--out",
+                str(tmp_path / "nowhere" / "rows.csv"),
+            ],
+            {},
+        ),
         (["bench", model, "--threads", "²"], {}),
         (["bench", model, "--threads", "3000000000"], {}),
         (["bench", model, "--devices", str(tmp_path / "none.yaml")], {}),
         (["compare", "binary", "float32", "--fail-on-regression", "nan"], {}),
         (["status"], {"HARNESS_DATABASE_URL": "postgresql+psycopg://postgres@127.0.0.1:port/db"}),
         (["status"], {"HARNESS_DATABASE_URL": "mysql://here/db"}),
-        (["submit", "sweep", str(repository / "jobs" / "quickstart.yaml"), "--address", "nonsense"], {}),
+        (
+            [
+                "submit",
+                "sweep",
+                str(repository / "jobs" / "quickstart.yaml"),
+                "--address",
+                "nonsense",
+            ],
+            {},
+        ),
     ]
     cli.run("db", "upgrade")
     for arguments, settings in wrong:
@@ -80,7 +109,9 @@ def test_doctor_says_what_is_wrong_with_a_workspace_that_is_a_file(tmp_path: Pat
     assert "Traceback" not in ended.stderr
 
 
-def test_a_device_s_id_stays_inside_the_workspace(cli: Cli, tmp_path: Path, repository: Path) -> None:
+def test_a_device_s_id_stays_inside_the_workspace(
+    cli: Cli, tmp_path: Path, repository: Path
+) -> None:
     registry = tmp_path / "devices.yaml"
     registry.write_text("devices:\n  - {id: '../../out; of \"here\"', kind: local}\n")
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"

@@ -19,7 +19,9 @@ def main() -> int:
         if (tool := real_tool()) is not None:
             subprocess.run([*COMMAND, "tools", "add", TOOL, "--file", tool], check=True)
         status()
-        print(f"Up in {time.monotonic() - began:.0f} s: harness devices check --devices {LAB.devices_file}")
+        print(
+            f"Up in {time.monotonic() - began:.0f} s: harness devices check --devices {LAB.devices_file}"
+        )
     elif command == "down":
         LAB.down()
     elif command == "status":
@@ -32,7 +34,9 @@ def main() -> int:
 
 def status() -> None:
     for machine in LAB.machines.values():
-        print(f"{machine.name:10} {machine.kind.address:15} {'up' if machine.is_running else 'down'}")
+        print(
+            f"{machine.name:10} {machine.kind.address:15} {'up' if machine.is_running else 'down'}"
+        )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,10 @@ class Lab:
 
     @cached_property
     def machines(self) -> dict[str, Machine]:
-        return {kind.name: Machine(kind, self.folder / "machines" / kind.name, self.key) for kind in KINDS}
+        return {
+            kind.name: Machine(kind, self.folder / "machines" / kind.name, self.key)
+            for kind in KINDS
+        }
 
     @property
     def is_up(self) -> bool:
@@ -77,7 +80,9 @@ class Lab:
             if not self.key.exists():
                 make_key(self.key)
             make_bridge()
-            with ThreadPoolExecutor(len(self.machines)) as pool:  # who needs the same tree waits for it to be built
+            with ThreadPoolExecutor(
+                len(self.machines)
+            ) as pool:  # who needs the same tree waits for it to be built
                 list(pool.map(Machine.start, self.machines.values()))
             self.write_devices()
 
@@ -91,16 +96,39 @@ class Lab:
         yaml = YAML()
         yaml.indent(mapping=2, sequence=4, offset=2)
         with self.devices_file.open("w") as file:
-            yaml.dump({"devices": [self.entry(machine.kind) for machine in self.machines.values()]}, file)
+            yaml.dump(
+                {"devices": [self.entry(machine.kind) for machine in self.machines.values()]}, file
+            )
 
     def entry(self, kind: Kind) -> dict[str, Any]:
         """A machine's entry in `devices.yaml`."""
         # Below the phone's adbd there is a Debian, which runs a Linux board's program.
-        tool = {"tool": TOOL, "abi": "aarch64"} if real_tool() is not None and kind.abi != "x86_64" else {}
-        common = {"abi": kind.abi, "tags": ["lab"], "enabled": kind.name in _BENCHED, "timeout_s": 300, **tool}
+        tool = (
+            {"tool": TOOL, "abi": "aarch64"}
+            if real_tool() is not None and kind.abi != "x86_64"
+            else {}
+        )
+        common = {
+            "abi": kind.abi,
+            "tags": ["lab"],
+            "enabled": kind.name in _BENCHED,
+            "timeout_s": 300,
+            **tool,
+        }
         if kind.phone:
             via = {"via": "hub"} if kind.name == "phone2" else {}
-            return {"id": kind.name, "kind": "adb", "serial": f"{kind.address}:{ADB_PORT}", **via, **common}
+            return {
+                "id": kind.name,
+                "kind": "adb",
+                "serial": f"{kind.address}:{ADB_PORT}",
+                **via,
+                **common,
+            }
         machine = self.machines[kind.name]
-        way = {"host": kind.address, "user": USER, "key": str(self.key), "host_key": machine.host_key}
+        way = {
+            "host": kind.address,
+            "user": USER,
+            "key": str(self.key),
+            "host_key": machine.host_key,
+        }
         return {"id": kind.name, "kind": "ssh", **way, **common}

@@ -81,7 +81,9 @@ KINDS = (
     Kind("phone2", 32, trees.PHONE_ARM64, abi="android-arm64", phone=True),
     _fault("full", 41, mounts=_CACHE),
     _fault("readonly", 42, mounts=_READ_ONLY),
-    _fault("oldclock", 43, sshd=f"SetEnv LD_PRELOAD={_FAKETIME} FAKETIME=-20y DONT_FAKE_MONOTONIC=1\n"),
+    _fault(
+        "oldclock", 43, sshd=f"SetEnv LD_PRELOAD={_FAKETIME} FAKETIME=-20y DONT_FAKE_MONOTONIC=1\n"
+    ),
 )
 
 
@@ -127,7 +129,12 @@ class Machine:
     def _answers(self) -> bool:
         port = ADB_PORT if self.kind.phone else 22
         probe = f"exec 3<>/dev/tcp/{self.kind.address}/{port}"
-        return subprocess.run(["bash", "-c", probe], capture_output=True, check=False, timeout=30).returncode == 0
+        return (
+            subprocess.run(
+                ["bash", "-c", probe], capture_output=True, check=False, timeout=30
+            ).returncode
+            == 0
+        )
 
     def stop(self) -> None:
         """All that runs in it ends at once, as by a power cut."""
@@ -153,7 +160,9 @@ class Machine:
         children = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()
         root = str(self.folder / "root")
         inside = ["nsenter", "-t", children[0], "-m", "-p", "-n", "chroot", root, *argv]
-        return subprocess.run(inside, capture_output=True, text=True, check=True, timeout=120).stdout
+        return subprocess.run(
+            inside, capture_output=True, text=True, check=True, timeout=120
+        ).stdout
 
     def pause_adbd(self) -> None:
         self.run("pkill", "-STOP", "adbd")
@@ -201,7 +210,9 @@ class Machine:
         (upper / "etc/ssh/lab_keys").chmod(0o644)
         (upper / "etc/ssh/sshd_config").write_text(_SSHD + self.kind.sshd)
         users = (self.lower[-1] / "etc/passwd").read_text()
-        (upper / "etc/passwd").write_text(f"{users}{USER}:x:{USER_ID}:{USER_ID}::/home/{USER}:/bin/bash\n")
+        (upper / "etc/passwd").write_text(
+            f"{users}{USER}:x:{USER_ID}:{USER_ID}::/home/{USER}:/bin/bash\n"
+        )
         groups = (self.lower[-1] / "etc/group").read_text()
         (upper / "etc/group").write_text(f"{groups}{USER}:x:{USER_ID}:\n")
         shadow = (self.lower[-1] / "etc/shadow").read_text()
@@ -220,7 +231,19 @@ class Machine:
         """A cable from its namespace to the lab's bridge."""
         self._disconnect()
         _do("ip", "netns", "add", self._link)
-        _do("ip", "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self._link)
+        _do(
+            "ip",
+            "link",
+            "add",
+            self._link,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            self._link,
+        )
         _do("ip", "link", "set", self._link, "master", BRIDGE, "up")
         _do("ip", "-n", self._link, "addr", "add", f"{self.kind.address}/24", "dev", "eth0")
         _do("ip", "-n", self._link, "link", "set", "eth0", "up")
@@ -228,7 +251,9 @@ class Machine:
 
     def _disconnect(self) -> None:
         """Also of what another checkout's lab, or one that was killed, has left."""
-        listed = subprocess.run(["ip", "netns", "pids", self._link], capture_output=True, text=True, check=False)
+        listed = subprocess.run(
+            ["ip", "netns", "pids", self._link], capture_output=True, text=True, check=False
+        )
         for pid in listed.stdout.split():
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
@@ -237,7 +262,17 @@ class Machine:
 
     def _boot(self) -> None:
         (self.folder / "boot_id").write_text(f"{uuid4()}\n")
-        inside = ["unshare", "--pid", "--mount", "--uts", "--fork", "--kill-child", "sh", "-c", self._init()]
+        inside = [
+            "unshare",
+            "--pid",
+            "--mount",
+            "--uts",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            self._init(),
+        ]
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", self._link, *inside],
@@ -251,7 +286,11 @@ class Machine:
     def _init(self) -> str:
         """What its first process does: mounts that end with it, then its one service."""
         lower = ":".join(map(str, self.lower))
-        service = f"env ADBD_PORT={ADB_PORT} /usr/lib/android-sdk/platform-tools/adbd" if self.kind.phone else ""
+        service = (
+            f"env ADBD_PORT={ADB_PORT} /usr/lib/android-sdk/platform-tools/adbd"
+            if self.kind.phone
+            else ""
+        )
         return "\n".join(
             (
                 "set -e",
@@ -262,7 +301,10 @@ class Machine:
                 'mount -t proc proc "$root/proc"',
                 'mount --bind "$folder/boot_id" "$root/proc/sys/kernel/random/boot_id"',
                 'mount -t tmpfs -o mode=755 lab "$root/dev"',
-                *(f'touch "$root/dev/{one}" && mount --bind /dev/{one} "$root/dev/{one}"' for one in _DEVICES),
+                *(
+                    f'touch "$root/dev/{one}" && mount --bind /dev/{one} "$root/dev/{one}"'
+                    for one in _DEVICES
+                ),
                 self.kind.mounts,
                 f'chroot "$root" {service or "/usr/sbin/sshd -D -e"} &',
                 "wait",

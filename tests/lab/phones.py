@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 
-_HEADER = struct.Struct("<6I")  # adb's protocol.txt: command, two arguments, length, checksum, magic
+_HEADER = struct.Struct(
+    "<6I"
+)  # adb's protocol.txt: command, two arguments, length, checksum, magic
 _CONNECT, _AUTHENTICATE = b"CNXN", b"AUTH"
 _TOKEN, _PUBLIC_KEY = 1, 3
 
@@ -30,7 +32,9 @@ def _listen(connection: socket.socket, answers: bool) -> None:
     """A token for each greeting and each signature; of a new public key it would have to ask its owner."""
     with connection, suppress(OSError, struct.error):
         while True:
-            command, kind, _, length, _, _ = _HEADER.unpack(connection.recv(_HEADER.size, socket.MSG_WAITALL))
+            command, kind, _, length, _, _ = _HEADER.unpack(
+                connection.recv(_HEADER.size, socket.MSG_WAITALL)
+            )
             connection.recv(length, socket.MSG_WAITALL)
             greeting = command == int.from_bytes(_CONNECT, "little")
             if answers and (greeting or kind != _PUBLIC_KEY):
@@ -39,4 +43,6 @@ def _listen(connection: socket.socket, answers: bool) -> None:
 
 def _message(command: bytes, argument: int, payload: bytes) -> bytes:
     number = int.from_bytes(command, "little")
-    return _HEADER.pack(number, argument, 0, len(payload), sum(payload), number ^ 0xFFFFFFFF) + payload
+    return (
+        _HEADER.pack(number, argument, 0, len(payload), sum(payload), number ^ 0xFFFFFFFF) + payload
+    )

@@ -14,7 +14,9 @@ from tests.contracts.watching import *  # noqa: F403
 
 
 @pytest.fixture(params=["phone1", "phone2"])
-def transport(request: pytest.FixtureRequest, registry: dict[str, Device], tmp_path: Path) -> Iterator[Transport]:
+def transport(
+    request: pytest.FixtureRequest, registry: dict[str, Device], tmp_path: Path
+) -> Iterator[Transport]:
     parent = "/data/local/tmp" if request.param.startswith("phone") else "/home/bench"
     device = replace(registry[request.param], folder=f"{parent}/test {uuid4().hex}; it's")
     transport = open_transport(device, registry, tmp_path)

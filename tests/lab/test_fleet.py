@@ -64,8 +64,16 @@ def assert_measured_once(cli: Cli) -> None:
 
 
 def test_boards_and_phones_in_one_bench(cli: Cli, repository: Path) -> None:
-    models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
-    command = ("bench", "--fleet", "--protocol", f"{BARE},processes=2,max_processes=2")  # emulated Python starts slowly
+    models = [
+        repository / "tests" / "data" / "models" / f"{name}.tflite"
+        for name in ("binary_64", "float_64")
+    ]
+    command = (
+        "bench",
+        "--fleet",
+        "--protocol",
+        f"{BARE},processes=2,max_processes=2",
+    )  # emulated Python starts slowly
     ended = cli.run(*command, *models)
     binaries_fail = real_tool() is None  # no interpreter on ARM has LCE's operators
     assert ended.returncode == int(binaries_fail), ended.stderr
@@ -120,7 +128,11 @@ def test_a_cable_that_is_pulled_and_plugged_in_again_costs_no_run(
     wait_until(lambda: starts(lab, "x86") >= 1, "a run has started")
     lab.machines["x86"].cut()
     wait_until(
-        lambda: "exit" in lab.machines["x86"].run("sh", "-c", "ls /home/bench/.cache/bnn-harness/runs/*"), "its end"
+        lambda: (
+            "exit"
+            in lab.machines["x86"].run("sh", "-c", "ls /home/bench/.cache/bnn-harness/runs/*")
+        ),
+        "its end",
     )
     lab.machines["x86"].restore()
     said, wrong = running.communicate()
@@ -143,7 +155,9 @@ def test_a_board_that_can_not_be_written_says_so(
     assert "set `folder`" in failure["message"]
 
 
-def test_a_clock_that_is_wrong_by_years_does_not_matter(cli: Cli, lab: Lab, tmp_path: Path, model: Path) -> None:
+def test_a_clock_that_is_wrong_by_years_does_not_matter(
+    cli: Cli, lab: Lab, tmp_path: Path, model: Path
+) -> None:
     cli = with_tool(cli, lab, tmp_path, tools.NUMBERS)
     ended = cli.run(*bench("oldclock", model))
     assert ended.returncode == 0, ended.stderr
@@ -154,7 +168,9 @@ def test_a_clock_that_is_wrong_by_years_does_not_matter(cli: Cli, lab: Lab, tmp_
     assert 0 <= row["seconds"] < 60
 
 
-def test_an_adb_server_that_is_killed_costs_no_run(own_adb: Cli, lab: Lab, tmp_path: Path, model: Path) -> None:
+def test_an_adb_server_that_is_killed_costs_no_run(
+    own_adb: Cli, lab: Lab, tmp_path: Path, model: Path
+) -> None:
     cli = with_tool(own_adb, lab, tmp_path, lasting(2))
     lab.machines["phone1"].run("rm", "-f", NOTES)
     running = cli.start(*bench("phone1", model))
@@ -182,14 +198,19 @@ def test_a_phone_that_does_not_answer_is_set_aside_in_words(
 
 
 @pytest.mark.parametrize(
-    ("answers", "words"), [(True, "accept the key on its screen"), (False, "offline")], ids=["unauthorized", "offline"]
+    ("answers", "words"),
+    [(True, "accept the key on its screen"), (False, "offline")],
+    ids=["unauthorized", "offline"],
 )
 def test_a_phone_that_adb_can_not_use_is_set_aside_in_words_and_the_others_go_on(
     own_adb: Cli, lab: Lab, tmp_path: Path, model: Path, answers: bool, words: str
 ) -> None:
     cli = with_tool(own_adb, lab, tmp_path, tools.NUMBERS, patience_s=2)
     with stubborn_phone(answers) as serial:
-        add_entry(tmp_path / "devices.yaml", {"id": "stubborn", "kind": "adb", "serial": serial, "patience_s": 2})
+        add_entry(
+            tmp_path / "devices.yaml",
+            {"id": "stubborn", "kind": "adb", "serial": serial, "patience_s": 2},
+        )
         ended = cli.run(*bench("stubborn", model), "--device", "phone1")
     assert ended.returncode == 1
     (failure,) = cli.rows("SELECT device, reason, message FROM failures")

@@ -13,7 +13,15 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-_NEEDED = ("mmdebstrap", "qemu-user-static", "binfmt-support", "adb", "openssh-client", "iproute2", "arch-test")
+_NEEDED = (
+    "mmdebstrap",
+    "qemu-user-static",
+    "binfmt-support",
+    "adb",
+    "openssh-client",
+    "iproute2",
+    "arch-test",
+)
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 
@@ -37,7 +45,12 @@ class Layer:
     packages: tuple[str, ...]
 
 
-BOARD_ARM64 = Tree("board-arm64", "bookworm", "arm64", ("openssh-server", "python3", "procps", "util-linux", "netbase"))
+BOARD_ARM64 = Tree(
+    "board-arm64",
+    "bookworm",
+    "arm64",
+    ("openssh-server", "python3", "procps", "util-linux", "netbase"),
+)
 BOARD_AMD64 = Tree(
     "board-amd64",
     "bookworm",
@@ -46,11 +59,26 @@ BOARD_AMD64 = Tree(
 )
 PHONE_ARM64 = Tree("phone-arm64", "sid", "arm64", ("adbd", "python3", "procps"))
 
-_ARM64 = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
-_LITERT = ("ai-edge-litert", "numpy", "flatbuffers", "protobuf", "ml_dtypes", "typing-extensions", "tqdm")
+_ARM64 = (
+    "manylinux_2_34_aarch64",
+    "manylinux_2_28_aarch64",
+    "manylinux_2_27_aarch64",
+    "manylinux2014_aarch64",
+)
+_LITERT = (
+    "ai-edge-litert",
+    "numpy",
+    "flatbuffers",
+    "protobuf",
+    "ml_dtypes",
+    "typing-extensions",
+    "tqdm",
+)
 LITERT_ARM64 = Layer("litert-arm64", "3.11", _ARM64, (*_LITERT, "backports.strenum"))
 TFLITE_ARM64 = Layer("tflite-arm64", "3.11", _ARM64, ("tflite-runtime", "numpy<2"))
-LCE_AMD64 = Layer("lce-amd64", "3.11", ("manylinux2014_x86_64",), ("larq-compute-engine==0.16.0", "numpy<2"))
+LCE_AMD64 = Layer(
+    "lce-amd64", "3.11", ("manylinux2014_x86_64",), ("larq-compute-engine==0.16.0", "numpy<2")
+)
 
 
 def prepare_host() -> None:
@@ -60,7 +88,9 @@ def prepare_host() -> None:
     if any(not _installed(package) for package in _NEEDED):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         _quietly(["apt-get", "update", "-q"], environment)
-        _quietly(["apt-get", "install", "-y", "-q", "--no-install-recommends", *_NEEDED], environment)
+        _quietly(
+            ["apt-get", "install", "-y", "-q", "--no-install-recommends", *_NEEDED], environment
+        )
     if not (_BINFMT / "register").exists():
         _quietly(["mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)])
     if not (_BINFMT / "qemu-aarch64").exists():
@@ -74,7 +104,9 @@ def _installed(package: str) -> bool:
 
 def phone_layer(tree: Path) -> Layer:
     """For the Python that the phone's Debian has today."""
-    (python,) = (path.name.removeprefix("python") for path in (tree / "usr/bin").glob("python3.[0-9][0-9]"))
+    (python,) = (
+        path.name.removeprefix("python") for path in (tree / "usr/bin").glob("python3.[0-9][0-9]")
+    )
     return Layer("litert-phone", python, _ARM64, _LITERT)
 
 
@@ -109,7 +141,11 @@ def _cached(name: str, recipe: tuple[object, ...], build: Callable[[Path], None]
 
 
 def _bootstrap(recipe: Tree, folder: Path) -> None:
-    options = [f"--architectures={recipe.architecture}", "--variant=minbase", f"--include={','.join(recipe.packages)}"]
+    options = [
+        f"--architectures={recipe.architecture}",
+        "--variant=minbase",
+        f"--include={','.join(recipe.packages)}",
+    ]
     # sid's Release file on a frozen mirror has expired; dpkg's syncing costs minutes under emulation.
     options += ['--aptopt=Acquire::Check-Valid-Until "false"', "--dpkgopt=force-unsafe-io"]
     _quietly(["mmdebstrap", *options, recipe.suite, str(folder)])
@@ -120,8 +156,21 @@ def _install(recipe: Layer, folder: Path) -> None:
     """Wheels for another machine: pip unpacks them without running anything of theirs."""
     target = folder / "usr/local/lib" / f"python{recipe.python}" / "dist-packages"
     platforms = [f"--platform={one}" for one in recipe.platforms]
-    wheels = ["--only-binary=:all:", "--no-deps", "--implementation=cp", f"--python-version={recipe.python}"]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    wheels = [
+        "--only-binary=:all:",
+        "--no-deps",
+        "--implementation=cp",
+        f"--python-version={recipe.python}",
+    ]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+    ]
     _quietly([*pip, *wheels, *platforms, f"--target={target}", *recipe.packages])
     for one in (folder, *folder.rglob("*")):
         one.chmod(one.stat().st_mode | 0o555 if one.is_dir() else one.stat().st_mode | 0o444)
@@ -131,4 +180,6 @@ def _quietly(argv: Sequence[str], environment: dict[str, str] | None = None) -> 
     """What it printed is shown only where it failed."""
     ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
-        raise SystemExit(f"lab: {' '.join(argv)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+        raise SystemExit(
+            f"lab: {' '.join(argv)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+        )

@@ -31,13 +31,16 @@ class Small:
 SMALL = {
     "binarynet": Small({"blocks": 1, "filters": 32, "units": 32}, {"CONV_2D": 1, "LceBconv2d": 4}),
     "birealnet": Small(
-        {"stages": 2, "layers": 1, "filters": 32}, {"CONV_2D": 2, "FULLY_CONNECTED": 1, "LceBconv2d": 2}
+        {"stages": 2, "layers": 1, "filters": 32},
+        {"CONV_2D": 2, "FULLY_CONNECTED": 1, "LceBconv2d": 2},
     ),
     "cnn": Small(
         {"stages": 2, "blocks": 1, "filters": 32},
         {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 1, "LceBconv2d": 2},
     ),
-    "lstm": Small({"layers": 2, "units": 64}, {"CONV_2D": 1, "FULLY_CONNECTED": 1, "LceBconv2d": 7 + 1 + 7}),
+    "lstm": Small(
+        {"layers": 2, "units": 64}, {"CONV_2D": 1, "FULLY_CONNECTED": 1, "LceBconv2d": 7 + 1 + 7}
+    ),
     "mlp": Small({"layers": 2, "units": 32}, {"CONV_2D": 1, "LceBconv2d": 2}),
     "quicknet": Small(
         {"stages": 2, "blocks": 1, "filters": 32},
@@ -62,7 +65,9 @@ class Trained:
 def some_digits() -> Dataset:
     digits = data.load("digits")
     few = Split(digits.train.images[:500], digits.train.labels[:500])
-    return Dataset(digits.name, digits.classes, few, Split(digits.test.images[:100], digits.test.labels[:100]))
+    return Dataset(
+        digits.name, digits.classes, few, Split(digits.test.images[:100], digits.test.labels[:100])
+    )
 
 
 def task(precision: Precision) -> Task:
@@ -81,7 +86,9 @@ def network(name: str, precision: Precision) -> Trained:
     trial = Trial(name, SMALL[name].parameters, {}, precision, "digits", RECIPE, 0)
     fit = Fit(trial, architecture.training_model(task(precision)), some_digits())
     deque(fit.epochs(), maxlen=0)
-    return Trained(fit.model, with_probabilities(architecture.deployed_model(task(precision), fit.model)))
+    return Trained(
+        fit.model, with_probabilities(architecture.deployed_model(task(precision), fit.model))
+    )
 
 
 @cache

@@ -6,7 +6,16 @@ import pytest
 from harness.core.recipe import Initializer
 from harness.core.sweep import Precision
 from harness.models import Task
-from harness.models.blocks import blur, convolution, dense, depthwise, initializer, real, window, with_weights_of
+from harness.models.blocks import (
+    blur,
+    convolution,
+    dense,
+    depthwise,
+    initializer,
+    real,
+    window,
+    with_weights_of,
+)
 
 BINARY = Task((4, 4, 32), 10, Precision.BINARY)
 FLOAT = Task((4, 4, 32), 10, Precision.FLOAT32)
@@ -35,7 +44,11 @@ def test_a_binary_convolution_sees_ones_beyond_the_edge_and_one_of_pixels_zeros(
 
 
 def test_a_layer_for_the_real_task_is_float_in_a_binary_network() -> None:
-    kinds = [type(layer(task)).__name__ for layer in (_convolution, _dense) for task in (BINARY, real(BINARY), FLOAT)]
+    kinds = [
+        type(layer(task)).__name__
+        for layer in (_convolution, _dense)
+        for task in (BINARY, real(BINARY), FLOAT)
+    ]
     assert kinds == ["QuantConv2D", "Conv2D", "Conv2D", "QuantDense", "Dense", "Dense"]
     assert type(depthwise(BINARY, 3)).__name__ == "DepthwiseConv2D"
 

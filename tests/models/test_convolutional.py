@@ -11,8 +11,14 @@ from tests.models.networks import layer_types, network, operators
 
 
 def test_binarynet_can_be_the_papers_network_for_cifar_10() -> None:
-    model = BinaryNet(filters=128, units=1024).training_model(Task((32, 32, 3), 10, Precision.BINARY))
-    weights = [layer.get_weights()[0].shape for layer in model.layers if type(layer).__name__.startswith("Quant")]
+    model = BinaryNet(filters=128, units=1024).training_model(
+        Task((32, 32, 3), 10, Precision.BINARY)
+    )
+    weights = [
+        layer.get_weights()[0].shape
+        for layer in model.layers
+        if type(layer).__name__.startswith("Quant")
+    ]
     assert weights == [
         (3, 3, 3, 128), (3, 3, 128, 128), (3, 3, 128, 256), (3, 3, 256, 256), (3, 3, 256, 512), (3, 3, 512, 512),
         (4 * 4 * 512, 1024), (1024, 1024), (1024, 10),
@@ -46,7 +52,9 @@ def test_int8_is_left_only_at_both_ends(name: str) -> None:
 
 def test_birealnet_can_be_the_papers_eighteen_layers() -> None:
     kinds = layer_types(
-        BiRealNet(stages=4, layers=4, filters=64).training_model(Task((32, 32, 3), 10, Precision.BINARY))
+        BiRealNet(stages=4, layers=4, filters=64).training_model(
+            Task((32, 32, 3), 10, Precision.BINARY)
+        )
     )
     assert kinds.count("QuantConv2D") + 2 == 18, "but for the first and the last, which are float"
     assert kinds.count("Add") == kinds.count("QuantConv2D")
@@ -60,7 +68,9 @@ def test_quicknets_binary_convolutions_have_relu_fused_and_nothing_but_a_shortcu
 
 def test_quicknet_can_be_the_papers_with_sixteen_binary_convolutions() -> None:
     kinds = layer_types(
-        QuickNet(stages=4, blocks=4, filters=64).training_model(Task((32, 32, 3), 10, Precision.BINARY))
+        QuickNet(stages=4, blocks=4, filters=64).training_model(
+            Task((32, 32, 3), 10, Precision.BINARY)
+        )
     )
     assert kinds.count("QuantConv2D") == 16
 

@@ -46,7 +46,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    for name in ("ours", "ours_package", "ours_package.nets", "wrong", "loose", "loose.nets", "parts", "speaks"):
+    for name in (
+        "ours",
+        "ours_package",
+        "ours_package.nets",
+        "wrong",
+        "loose",
+        "loose.nets",
+        "parts",
+        "speaks",
+    ):
         monkeypatch.setitem(sys.modules, name, None)  # so that it is as it was, afterwards
         monkeypatch.delitem(sys.modules, name)
     (tmp_path / "ours.py").write_text(NETWORK)
@@ -96,7 +105,9 @@ def in_pieces(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("edited", PIECES)
-def test_all_of_the_users_files_that_it_imports_count_however_they_are_imported(here: Path, edited: str) -> None:
+def test_all_of_the_users_files_that_it_imports_count_however_they_are_imported(
+    here: Path, edited: str
+) -> None:
     in_pieces(here)
     before = identify("ours:tiny", {"units": 8})
     with (here / edited).open("a") as file:
@@ -104,14 +115,18 @@ def test_all_of_the_users_files_that_it_imports_count_however_they_are_imported(
     assert identify("ours:tiny", {"units": 8}) != before
 
 
-def test_nothing_else_counts_neither_what_lies_beside_it_nor_what_is_imported_by_others(here: Path) -> None:
+def test_nothing_else_counts_neither_what_lies_beside_it_nor_what_is_imported_by_others(
+    here: Path,
+) -> None:
     before = identify("ours:tiny", {"units": 8})
     identify("ours_package.nets:tiny", {"units": 8})
     (here / "ours_package" / "nets.py").write_text(NETWORK + "\n")
     assert identify("ours:tiny", {"units": 8}) == before
 
 
-def test_it_has_the_same_name_wherever_its_files_lie(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_it_has_the_same_name_wherever_its_files_lie(
+    here: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """As on another node, where each top-level module comes to a folder of its own."""
     in_pieces(here)
     name = identify("ours:tiny", {"units": 8})
@@ -120,14 +135,20 @@ def test_it_has_the_same_name_wherever_its_files_lie(here: Path, tmp_path_factor
         shutil.move(here / one, place / one)
     code = "from harness.models.custom import identify; print(identify('ours:tiny', {'units': 8}))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
-    found = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True
+    )
     assert found.stdout == f"{name}\n"
 
 
-def test_a_function_that_was_edited_after_the_plan_is_not_trained_under_its_name(here: Path) -> None:
+def test_a_function_that_was_edited_after_the_plan_is_not_trained_under_its_name(
+    here: Path,
+) -> None:
     name = identify("ours:tiny", {"units": 8})
     (here / "ours.py").write_text(NETWORK + "\n")
-    with pytest.raises(TrialFailed, match=f"^The source of {name} has changed since it was planned; submit again.$"):
+    with pytest.raises(
+        TrialFailed, match=f"^The source of {name} has changed since it was planned; submit again.$"
+    ):
         Custom(name, {"units": 8}).training_model(task(Precision.BINARY))
 
 
@@ -165,7 +186,10 @@ def test_a_wrong_module_function_or_parameter_is_a_sentence(
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        ("askew", r"but returned a Functional from \(None, 8, 8, 1\) to \(None, 8, 8, 10\); mend it\.$"),
+        (
+            "askew",
+            r"but returned a Functional from \(None, 8, 8, 1\) to \(None, 8, 8, 10\); mend it\.$",
+        ),
         ("nothing", r"but returned a NoneType from None to None; mend it\.$"),
     ],
 )
@@ -175,13 +199,19 @@ def test_a_model_that_does_not_fit_is_a_sentence(here: Path, function: str, said
 
 
 def test_what_another_cluster_needs_are_the_top_level_modules(here: Path) -> None:
-    names = [identify(reference, {"units": 8}) for reference in ("ours_package.nets:tiny", "ours:tiny")]
+    names = [
+        identify(reference, {"units": 8}) for reference in ("ours_package.nets:tiny", "ours:tiny")
+    ]
     found = modules_of([trial("mlp"), *(trial(name) for name in (*names, names[0]))])
     assert [module.__name__ for module in found] == ["ours", "ours_package"]
 
 
-def test_another_cluster_gets_what_they_import_too_but_nothing_that_is_installed(here: Path) -> None:
-    found = modules_of([trial(identify("ours:tiny", {"units": 8})), trial("json:dumps@0123456789ab")])
+def test_another_cluster_gets_what_they_import_too_but_nothing_that_is_installed(
+    here: Path,
+) -> None:
+    found = modules_of(
+        [trial(identify("ours:tiny", {"units": 8})), trial("json:dumps@0123456789ab")]
+    )
     assert [module.__name__ for module in found] == ["ours"]
     in_pieces(here)
     found = modules_of([trial(identify("ours:tiny", {"units": 8}))])
@@ -194,12 +224,16 @@ def test_another_cluster_gets_what_they_import_too_but_nothing_that_is_installed
     assert "parts" not in sys.modules, "it is looked at, not run"
 
 
-def test_planning_imports_no_tensorflow_and_a_module_that_does_finds_its_settings(here: Path) -> None:
+def test_planning_imports_no_tensorflow_and_a_module_that_does_finds_its_settings(
+    here: Path,
+) -> None:
     (here / "speaks.py").write_text(
         "import os\ndef settings(task): ...\n"
         + "".join(f"assert os.environ[{name!r}] == {value!r}\n" for name, value in SETTINGS.items())
     )
-    code = "import sys; from harness.models.custom import identify; identify('speaks:settings', {}); "
+    code = (
+        "import sys; from harness.models.custom import identify; identify('speaks:settings', {}); "
+    )
     code += "assert not {'tensorflow', 'larq', 'ray'} & set(sys.modules)"
     kept = {key: value for key, value in os.environ.items() if key not in SETTINGS}
     subprocess.run([sys.executable, "-c", code], check=True, env=kept)

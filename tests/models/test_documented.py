@@ -13,4 +13,6 @@ ROW = re.compile(r"^\| `(?P<name>\w+)` \|.*\| (?P<parameters>[^|]*) \|$", re.MUL
 def test_the_table_of_networks_has_each_with_its_parameters(repository: Path) -> None:
     rows = ROW.finditer((repository / "docs" / "sweeps.md").read_text())
     told = {row["name"]: re.findall(r"`(\w+)`", row["parameters"]) for row in rows}
-    assert told == {name: [one.name for one in fields(cast(Any, kind))] for name, kind in ARCHITECTURES.items()}
+    assert told == {
+        name: [one.name for one in fields(cast(Any, kind))] for name, kind in ARCHITECTURES.items()
+    }

@@ -46,16 +46,22 @@ def test_what_is_deployed_is_the_function_that_was_trained(name: str, precision:
 
 @every_network
 def test_twins_differ_in_quantizers_and_activations_only(name: str) -> None:
-    binary, full = (network(name, precision).trained for precision in (Precision.BINARY, Precision.FLOAT32))
+    binary, full = (
+        network(name, precision).trained for precision in (Precision.BINARY, Precision.FLOAT32)
+    )
     assert [kind.removeprefix("Quant") for kind in layer_types(binary)] == layer_types(full)
-    assert [weight.shape for weight in binary.get_weights()] == [weight.shape for weight in full.get_weights()]
+    assert [weight.shape for weight in binary.get_weights()] == [
+        weight.shape for weight in full.get_weights()
+    ]
     assert any(kind.startswith("Quant") for kind in layer_types(binary))
 
 
 @every_network
 def test_only_what_is_float_by_design_is_float_in_a_binary_artifact(name: str) -> None:
     found = operators(name, Precision.BINARY)
-    assert {kind: count for kind, count in found.items() if kind in PRODUCTS} == SMALL[name].products
+    assert {kind: count for kind, count in found.items() if kind in PRODUCTS} == SMALL[
+        name
+    ].products
     assert found["LceBconv2d"] > 0
     assert "LceBconv2d" not in operators(name, Precision.FLOAT32)
 

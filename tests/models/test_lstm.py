@@ -19,11 +19,15 @@ from tests.models.networks import artifact, operators, some_digits
 
 @pytest.mark.parametrize("rows", [1, 2, 8])
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.BINARY])
-def test_unrolled_it_is_the_function_of_the_loop_however_many_rows(rows: int, precision: Precision) -> None:
+def test_unrolled_it_is_the_function_of_the_loop_however_many_rows(
+    rows: int, precision: Precision
+) -> None:
     lstm, small = Lstm(layers=2, units=8), Task((rows, 8, 1), 10, precision)
     looped = lstm.training_model(small)
     images = some_digits().test.images[:, :rows]
-    np.testing.assert_allclose(scores(lstm.deployed_model(small, looped), images), scores(looped, images), atol=1e-5)
+    np.testing.assert_allclose(
+        scores(lstm.deployed_model(small, looped), images), scores(looped, images), atol=1e-5
+    )
 
 
 def test_states_are_those_of_the_equations() -> None:
@@ -55,12 +59,23 @@ def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
 
 def test_all_rows_share_one_set_of_packed_weights_in_the_file() -> None:
     (graph,) = graphs(artifact("lstm", Precision.BINARY))
-    uses = Counter(operator.inputs[1] for operator in graph.operators if operator.kind == "LceBconv2d")
-    assert sorted(uses.values()) == [1, 7, 7], "what the second layer reads of all rows is one product"
+    uses = Counter(
+        operator.inputs[1] for operator in graph.operators if operator.kind == "LceBconv2d"
+    )
+    assert sorted(uses.values()) == [1, 7, 7], (
+        "what the second layer reads of all rows is one product"
+    )
 
 
 def test_a_row_costs_a_binary_artifact_the_cells_operators_and_none_for_normalisation() -> None:
-    a_layer = {"ADD": 7 * 2, "LOGISTIC": 2 + 7 * 3, "MUL": 2 + 7 * 3, "SPLIT": 1 + 8, "TANH": 8 * 2, "CONCATENATION": 1}
+    a_layer = {
+        "ADD": 7 * 2,
+        "LOGISTIC": 2 + 7 * 3,
+        "MUL": 2 + 7 * 3,
+        "SPLIT": 1 + 8,
+        "TANH": 8 * 2,
+        "CONCATENATION": 1,
+    }
     assert operators("lstm", Precision.BINARY) == {
         **{kind: 2 * count for kind, count in a_layer.items()}, "LceBconv2d": 7 + 1 + 7, "LceQuantize": 7 + 1 + 7,
         "CONV_2D": 1, "FULLY_CONNECTED": 1, "MEAN": 1, "RESHAPE": 1, "SOFTMAX": 1,
@@ -72,7 +87,11 @@ def test_signs_of_states_and_weights_learn_the_digits() -> None:
 
     digits, recipe = data.load("digits"), Recipe(epochs=15, batch_size=50, learning_rate=0.003)
     keras.utils.set_random_seed(0)
-    model = Lstm(units=64).training_model(task_of(digits.shape, digits.classes, Precision.BINARY, recipe))
-    fit = Fit(Trial("lstm", {"units": 64}, {}, Precision.BINARY, "digits", recipe, 0), model, digits)
+    model = Lstm(units=64).training_model(
+        task_of(digits.shape, digits.classes, Precision.BINARY, recipe)
+    )
+    fit = Fit(
+        Trial("lstm", {"units": 64}, {}, Precision.BINARY, "digits", recipe, 0), model, digits
+    )
     deque(fit.epochs(), maxlen=0)
     assert (fit.curve[-1].validation_accuracy or 0) > 0.85

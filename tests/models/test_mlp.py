@@ -8,8 +8,12 @@ from tests.models.networks import layer_types, network, operators
 
 def test_it_is_trained_as_dense_layers_and_deployed_as_convolutions() -> None:
     found = network("mlp", Precision.BINARY)
-    assert {kind for kind in layer_types(found.trained) if kind.startswith("Quant")} == {"QuantDense"}
-    assert {kind for kind in layer_types(found.deployed) if kind.startswith("Quant")} == {"QuantConv2D"}
+    assert {kind for kind in layer_types(found.trained) if kind.startswith("Quant")} == {
+        "QuantDense"
+    }
+    assert {kind for kind in layer_types(found.deployed) if kind.startswith("Quant")} == {
+        "QuantConv2D"
+    }
 
 
 def test_signs_are_taken_once_and_stay_bits_to_the_end() -> None:
@@ -20,7 +24,9 @@ def test_signs_are_taken_once_and_stay_bits_to_the_end() -> None:
 
 def test_layers_and_units_are_the_hidden_ones() -> None:
     model = Mlp(layers=3, units=8).training_model(Task((8, 8, 1), 10, Precision.BINARY))
-    shapes = [layer.output_shape[-1] for layer in model.layers if type(layer).__name__ == "QuantDense"]
+    shapes = [
+        layer.output_shape[-1] for layer in model.layers if type(layer).__name__ == "QuantDense"
+    ]
     assert shapes == [8, 8, 8, 10]
 
 
@@ -28,4 +34,6 @@ def test_the_first_layer_takes_real_pixels_and_the_others_signs() -> None:
     model = Mlp(layers=3, units=8).training_model(Task((8, 8, 1), 10, Precision.BINARY))
     dense = [layer for layer in model.layers if type(layer).__name__ == "QuantDense"]
     assert [layer.input_quantizer is None for layer in dense] == [True, False, False, False]
-    assert {layer.kernel_quantizer.clip_value for layer in dense} == {1.0}, "latent weights saturate at |x| > 1"
+    assert {layer.kernel_quantizer.clip_value for layer in dense} == {1.0}, (
+        "latent weights saturate at |x| > 1"
+    )

@@ -58,9 +58,16 @@ def test_signs_before_every_projection_learn_the_digits() -> None:
     from harness.models.keras import keras
 
     digits, recipe = data.load("digits"), Recipe(epochs=10, batch_size=50, learning_rate=0.003)
-    transformer, parameters = Transformer(heads=4, head_units=16, patch=2), {"heads": 4, "head_units": 16, "patch": 2}
+    transformer, parameters = (
+        Transformer(heads=4, head_units=16, patch=2),
+        {"heads": 4, "head_units": 16, "patch": 2},
+    )
     keras.utils.set_random_seed(0)
-    model = transformer.training_model(task_of(digits.shape, digits.classes, Precision.BINARY, recipe))
-    fit = Fit(Trial("transformer", parameters, {}, Precision.BINARY, "digits", recipe, 0), model, digits)
+    model = transformer.training_model(
+        task_of(digits.shape, digits.classes, Precision.BINARY, recipe)
+    )
+    fit = Fit(
+        Trial("transformer", parameters, {}, Precision.BINARY, "digits", recipe, 0), model, digits
+    )
     deque(fit.epochs(), maxlen=0)
     assert (fit.curve[-1].validation_accuracy or 0) > 0.85

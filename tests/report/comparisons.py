@@ -6,7 +6,9 @@ from harness.core.comparison import Comparison, Estimate, Pair, Verdict
 from tests.rows import result_row
 
 
-def made(ratio: float, verdict: Verdict, smallest_change: float, seed: int = 0, **changed: Any) -> Comparison:
+def made(
+    ratio: float, verdict: Verdict, smallest_change: float, seed: int = 0, **changed: Any
+) -> Comparison:
     """Of a binary network that takes `ratio` times as long as its float twin, which takes 1 ms."""
     old = result_row(precision="float32", latency_us=1000.0, seed=seed, **changed)
     new = result_row(latency_us=1000.0 * ratio, seed=seed, **changed)

@@ -61,21 +61,33 @@ def twins(workspace: Path, engine: Engine) -> Path:
 
 def measure(engine: Engine, case: Case, latency_us: float) -> None:
     """Six runs, of which the slowest takes 2.5 % longer than the fastest."""
-    CaseRows(engine).finish("ssh", measured(case, [latency_us * (1 + number / 200) for number in range(6)]))
+    CaseRows(engine).finish(
+        "ssh", measured(case, [latency_us * (1 + number / 200) for number in range(6)])
+    )
 
 
 def test_columns_have_the_types_of_what_they_hold(twins: Path) -> None:
     rows = results(twins)
     assert len(rows) == 4
     kinds = {name: str(kind) for name, kind in rows.dtypes.items()}
-    assert {kinds[name] for name in ("sweep", "model", "precision", "device", "recipe", "artifact")} == {"string"}
-    assert {kinds[name] for name in ("seed", "threads", "size_bytes", "binary_macs", "runs")} == {"Int64"}
+    assert {
+        kinds[name] for name in ("sweep", "model", "precision", "device", "recipe", "artifact")
+    } == {"string"}
+    assert {kinds[name] for name in ("seed", "threads", "size_bytes", "binary_macs", "runs")} == {
+        "Int64"
+    }
     assert {kinds[name] for name in ("latency_us", "latency_low_us", "accuracy")} == {"float64"}
     assert kinds["measured_at"] == "datetime64[us, UTC]"
-    assert rows["measured_at"].between(pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp.now("UTC")).all()
+    assert (
+        rows["measured_at"]
+        .between(pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp.now("UTC"))
+        .all()
+    )
 
 
-def test_a_column_without_a_value_has_the_type_that_it_would_have(workspace: Path, engine: Engine) -> None:
+def test_a_column_without_a_value_has_the_type_that_it_would_have(
+    workspace: Path, engine: Engine
+) -> None:
     """What no device measures yet, and a workspace without a row."""
     empty = results(workspace)
     assert empty.empty
@@ -96,7 +108,9 @@ def test_results_are_those_of_a_sweep_a_device_and_a_model(twins: Path) -> None:
     assert results(twins, sweep="another").empty
 
 
-def test_a_workspace_is_a_folder_a_url_or_the_environments(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workspace_is_a_folder_a_url_or_the_environments(
+    twins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     by_folder = results(twins)
     pd.testing.assert_frame_equal(results(str(twins)), by_folder)
     pd.testing.assert_frame_equal(results(f"sqlite:///{twins / 'harness.db'}"), by_folder)
@@ -136,7 +150,10 @@ def test_settings_are_columns_when_expanded(twins: Path, engine: Engine) -> None
     TrialRows(engine).add_artifact(own, "own.tflite")
     measure(engine, make_case(own.sha256, "pi4"), 200.0)
     rows = expanded(results(twins, device="pi4")).set_index("artifact")
-    assert rows.drop(own.sha256)[["units", "epochs"]].to_dict("list") == {"units": [64, 64], "epochs": [3, 3]}
+    assert rows.drop(own.sha256)[["units", "epochs"]].to_dict("list") == {
+        "units": [64, 64],
+        "epochs": [3, 3],
+    }
     assert pd.isna(rows.loc[own.sha256, "units"])
 
 
@@ -161,14 +178,18 @@ def test_what_can_not_be_compared_is_told(twins: Path) -> None:
 
 def test_the_library_needs_neither_tensorflow_nor_ray(twins: Path) -> None:
     asked = [sys.executable, "-c", LIBRARY, str(twins)]
-    before, after = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
+    before, after = subprocess.run(
+        asked, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert not {"pandas", "sqlalchemy", "scipy"} & set(before.split())
     assert "pandas" in after.split()
     assert not {module.split(".")[0] for module in after.split()} & set(HEAVY)
 
 
 def test_without_pandas_it_says_what_to_install() -> None:
-    ended = subprocess.run([sys.executable, "-c", WITHOUT_PANDAS], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PANDAS], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 1
     assert "pip install 'bnn-harness[frames]'" in ended.stderr.splitlines()[-1]
 
@@ -182,15 +203,21 @@ def test_twins_are_what_compare_finds_and_none_where_nothing_was_measured_so(
     assert report.twins(nothing).empty
 
 
-def test_of_two_artifacts_of_one_trial_twins_has_the_one_that_was_measured_last(twins: Path, engine: Engine) -> None:
+def test_of_two_artifacts_of_one_trial_twins_has_the_one_that_was_measured_last(
+    twins: Path, engine: Engine
+) -> None:
     """Two people may train one trial; compare asks which of the two is meant."""
     _, outcome = stored_trial(engine, precision=Precision.BINARY)
     other = replace(make_artifact(b"another machine's"), accuracy=0.8)
     with engine.begin() as connection:
-        of_first = select(trial_artifacts).where(trial_artifacts.c.artifact == outcome.artifacts[0].sha256)
+        of_first = select(trial_artifacts).where(
+            trial_artifacts.c.artifact == outcome.artifacts[0].sha256
+        )
         row = dict(connection.execute(of_first).mappings().one())
         first = dict(
-            connection.execute(select(artifacts).where(artifacts.c.sha256 == row["artifact"])).mappings().one()
+            connection.execute(select(artifacts).where(artifacts.c.sha256 == row["artifact"]))
+            .mappings()
+            .one()
         )
         connection.execute(insert(artifacts), {**first, "sha256": other.sha256})
         connection.execute(insert(trial_artifacts), {**row, "artifact": other.sha256})

@@ -20,7 +20,10 @@ def test_one_row_is_its_model() -> None:
 
 def test_precisions_of_one_model_have_the_same_label() -> None:
     """Their column tells them apart."""
-    assert labels([result_row(precision="binary"), result_row(precision="float32")]) == ["mlp", "mlp"]
+    assert labels([result_row(precision="binary"), result_row(precision="float32")]) == [
+        "mlp",
+        "mlp",
+    ]
 
 
 def test_only_what_differs_is_named() -> None:
@@ -36,12 +39,18 @@ def test_the_recipe_and_the_data_set_are_named_where_they_differ() -> None:
         result_row(recipe={"epochs": 5, "learning_rate": 0.001}),
         result_row(recipe={"epochs": 5, "learning_rate": 0.01}, dataset="fashion_mnist"),
     ]
-    assert labels(rows) == ["mlp learning_rate=0.001 dataset=digits", "mlp learning_rate=0.01 dataset=fashion_mnist"]
+    assert labels(rows) == [
+        "mlp learning_rate=0.001 dataset=digits",
+        "mlp learning_rate=0.01 dataset=fashion_mnist",
+    ]
 
 
 def test_a_schedule_is_short() -> None:
     schedule = {"schedule": "cosine", "initial": 0.1}
-    rows = [result_row(recipe={"learning_rate": schedule}), result_row(recipe={"learning_rate": 0.5})]
+    rows = [
+        result_row(recipe={"learning_rate": schedule}),
+        result_row(recipe={"learning_rate": 0.5}),
+    ]
     assert labels(rows) == ["mlp learning_rate=cosine/0.1", "mlp learning_rate=0.5"]
 
 
@@ -56,14 +65,21 @@ def test_a_model_of_ones_own_is_its_file_or_its_artifact(file: str | None, label
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2)), unique=True, min_size=1, max_size=6)
+    st.lists(
+        st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2)),
+        unique=True,
+        min_size=1,
+        max_size=6,
+    )
 )
 def test_different_settings_have_different_labels(settings: list[tuple[int, int, int]]) -> None:
     named = labels([mlp(*one) for one in settings])
     assert len(set(named)) == len(settings)
     constant = [
         name
-        for name, column in zip(("units", "layers", "seed"), zip(*settings, strict=True), strict=True)
+        for name, column in zip(
+            ("units", "layers", "seed"), zip(*settings, strict=True), strict=True
+        )
         if len(set(column)) == 1
     ]
     assert not [label for label in named for name in constant if f"{name}=" in label]

@@ -19,7 +19,9 @@ def find(repository: Path, folder: Path, pythons: Pythons) -> "subprocess.Comple
     shell = shutil.which("sh")
     assert shell is not None
     command = [shell, str(repository / "tools" / "find-python")]
-    return subprocess.run(command, env={"PATH": str(folder)}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env={"PATH": str(folder)}, capture_output=True, text=True, check=False
+    )
 
 
 REAL = f'exec {sys.executable} "$@"'
@@ -35,7 +37,9 @@ NO_VENV = f'case "$2" in *ensurepip*) exit 1;; esac; {REAL}'
         ({"python3.12": NO_VENV, "python3.11": REAL}, "python3.11"),
     ],
 )
-def test_the_first_fitting_one_is_taken(repository: Path, tmp_path: Path, pythons: Pythons, chosen: str) -> None:
+def test_the_first_fitting_one_is_taken(
+    repository: Path, tmp_path: Path, pythons: Pythons, chosen: str
+) -> None:
     found = find(repository, tmp_path, pythons)
     assert (found.returncode, found.stdout.strip()) == (0, str(tmp_path / chosen)), found.stderr
 

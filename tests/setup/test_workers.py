@@ -22,7 +22,9 @@ from tests.workers import ON_RAY, group_of
         *((f"{module}::test_a[1]", "ray") for module in ON_RAY),
     ],
 )
-def test_a_group_is_a_module_a_device_of_the_contract_all_on_ray_or_the_lab(test: str, group: str) -> None:
+def test_a_group_is_a_module_a_device_of_the_contract_all_on_ray_or_the_lab(
+    test: str, group: str
+) -> None:
     assert group_of(test) == group
 
 
@@ -35,6 +37,8 @@ def test_whatever_starts_ray_is_in_its_group(repository: Path) -> None:
         '"--address", cluster',
     )
     files = {
-        file for file in (repository / "tests").rglob("test_*.py") if any(word in file.read_text() for word in starts)
+        file
+        for file in (repository / "tests").rglob("test_*.py")
+        if any(word in file.read_text() for word in starts)
     }
     assert files - {Path(__file__)} == {repository / module for module in ON_RAY}

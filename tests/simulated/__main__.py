@@ -20,13 +20,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--delay-s", type=float, default=0.0, help="one way, for all endpoints")
-    parser.add_argument("--loss", type=float, default=0.0, help="a chunk's chance to be the end of its connection")
+    parser.add_argument(
+        "--loss", type=float, default=0.0, help="a chunk's chance to be the end of its connection"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     # A handler that raises could do so in the middle of the cleaning up.
     terminated, told = os.pipe()
     signal.signal(signal.SIGTERM, lambda _number, _frame: os.write(told, b"."))
-    with suppress(KeyboardInterrupt), SimulatedFleet(options.count, options.folder, seed=options.seed) as fleet:
+    with (
+        suppress(KeyboardInterrupt),
+        SimulatedFleet(options.count, options.folder, seed=options.seed) as fleet,
+    ):
         for endpoint in fleet.endpoints:
             endpoint.wire.delay_s = options.delay_s
             endpoint.wire.loss = options.loss

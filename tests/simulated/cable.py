@@ -43,7 +43,9 @@ async def _serve(sock: socket.socket, port: int) -> None:
     from_wire, to_wire = await asyncio.open_connection(sock=sock)
     from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
     loop = asyncio.get_running_loop()
-    _KEPT.update(loop.create_task(_copy(*ends)) for ends in ((from_wire, to_server), (from_server, to_wire)))
+    _KEPT.update(
+        loop.create_task(_copy(*ends)) for ends in ((from_wire, to_server), (from_server, to_wire))
+    )
 
 
 _KEPT: set["asyncio.Task[None]"] = set()  # a task that nobody holds may vanish

@@ -30,11 +30,18 @@ def lives(pid: int) -> bool:
         return False
 
 
-def ssh_argv(fleet: SimulatedFleet, endpoint: Endpoint, *options: str, user: str = USER) -> list[str]:
+def ssh_argv(
+    fleet: SimulatedFleet, endpoint: Endpoint, *options: str, user: str = USER
+) -> list[str]:
     """Ready for a command's words after it; no configuration of this machine's user counts."""
     known_hosts = fleet.folder / f"known_hosts.{endpoint.name}"
     known_hosts.write_text(f"[127.0.0.1]:{endpoint.port} {fleet.host_key}\n")
-    settings = ("BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={known_hosts}", "IdentitiesOnly=yes")
+    settings = (
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        f"UserKnownHostsFile={known_hosts}",
+        "IdentitiesOnly=yes",
+    )
     words = ["ssh", "-F", "none", "-p", str(endpoint.port), *options]
     if "-i" not in options:
         words += ["-i", str(fleet.client_key)]
@@ -44,7 +51,12 @@ def ssh_argv(fleet: SimulatedFleet, endpoint: Endpoint, *options: str, user: str
 
 
 def ssh(
-    fleet: SimulatedFleet, endpoint: Endpoint, command: str, *options: str, data: bytes = b"", user: str = USER
+    fleet: SimulatedFleet,
+    endpoint: Endpoint,
+    command: str,
+    *options: str,
+    data: bytes = b"",
+    user: str = USER,
 ) -> "subprocess.CompletedProcess[bytes]":
     argv = [*ssh_argv(fleet, endpoint, *options, user=user), command]
     return subprocess.run(argv, input=data, capture_output=True, check=False, timeout=2 * WITHIN_S)
@@ -60,7 +72,14 @@ def connect(
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     key_file = str(key or fleet.client_key)
     try:
-        client.connect("127.0.0.1", endpoint.port, user, key_filename=key_file, allow_agent=False, look_for_keys=False)
+        client.connect(
+            "127.0.0.1",
+            endpoint.port,
+            user,
+            key_filename=key_file,
+            allow_agent=False,
+            look_for_keys=False,
+        )
     except BaseException:
         client.close()  # paramiko leaves a connection open that it could not log in on
         raise

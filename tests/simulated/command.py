@@ -15,7 +15,21 @@ from asyncssh.packet import Boolean, String, UInt32
 from tests.simulated.pipes import Input, Output
 
 # RFC 4254 has names for these alone; sshd calls every other "SIG@openssh.com".
-_NAMED_SIGNALS = ("ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2")
+_NAMED_SIGNALS = (
+    "ABRT",
+    "ALRM",
+    "FPE",
+    "HUP",
+    "ILL",
+    "INT",
+    "KILL",
+    "PIPE",
+    "QUIT",
+    "SEGV",
+    "TERM",
+    "USR1",
+    "USR2",
+)
 _SIGNALS: dict[int, str] = {getattr(signal, f"SIG{name}"): name for name in _NAMED_SIGNALS}
 
 
@@ -49,10 +63,14 @@ class Commands:
         self._loop.add_reader(handle, self._reap, child, handle, ended)
         return child
 
-    def _reap(self, child: "subprocess.Popen[bytes]", handle: int, ended: Callable[[int], None]) -> None:
+    def _reap(
+        self, child: "subprocess.Popen[bytes]", handle: int, ended: Callable[[int], None]
+    ) -> None:
         self._loop.remove_reader(handle)
         os.close(handle)
-        _, status = os.waitpid(child.pid, 0)  # not child.wait(): that forgets whether there was a core dump
+        _, status = os.waitpid(
+            child.pid, 0
+        )  # not child.wait(): that forgets whether there was a core dump
         child.returncode = os.waitstatus_to_exitcode(status)
         self.running.discard(child.pid)
         ended(status)
@@ -108,7 +126,11 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
 
     def signal_received(self, signal: str) -> None:
         number = next((number for number, name in _SIGNALS.items() if name == signal), None)
-        if number is not None and self._child is not None and self._child.pid in self._commands.running:
+        if (
+            number is not None
+            and self._child is not None
+            and self._child.pid in self._commands.running
+        ):
             os.killpg(self._child.pid, number)
 
     def pause_writing(self) -> None:
@@ -153,7 +175,9 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
             channel._send_request(b"exit-status", UInt32(os.WEXITSTATUS(status)))
             return
         name = _SIGNALS.get(os.WTERMSIG(status), "SIG@openssh.com")
-        channel._send_request(b"exit-signal", String(name), Boolean(os.WCOREDUMP(status)), String(""), String(""))
+        channel._send_request(
+            b"exit-signal", String(name), Boolean(os.WCOREDUMP(status)), String(""), String("")
+        )
 
     def _finish(self) -> None:
         """The channel's end: no more output can come, and the command has ended."""

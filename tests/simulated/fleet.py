@@ -27,13 +27,24 @@ class Endpoint:
     """One simulated device. `wire` is where its faults are set."""
 
     def __init__(
-        self, name: str, folder: Path, fleet: str, keys: Keys, options: asyncssh.SSHServerConnectionOptions, seed: int
+        self,
+        name: str,
+        folder: Path,
+        fleet: str,
+        keys: Keys,
+        options: asyncssh.SSHServerConnectionOptions,
+        seed: int,
     ) -> None:
         self.name = name
         self.home = folder / name / "home"
         self.home.mkdir(parents=True, exist_ok=True)
-        marks = {"SIMULATED_DEVICE": name, "SIMULATED_FLEET": fleet}  # fleets side by side have the same names
-        self.commands = Commands(self.home, {"PATH": _PATH, "HOME": str(self.home), "LC_ALL": "C.UTF-8", **marks})
+        marks = {
+            "SIMULATED_DEVICE": name,
+            "SIMULATED_FLEET": fleet,
+        }  # fleets side by side have the same names
+        self.commands = Commands(
+            self.home, {"PATH": _PATH, "HOME": str(self.home), "LC_ALL": "C.UTF-8", **marks}
+        )
         self.server = Server(keys, options, self.commands)
         self.wire = Wire(self.server.serve, f"{seed} {name}")
         self._marks = frozenset(f"{key}={value}".encode() for key, value in marks.items())
@@ -83,7 +94,10 @@ class SimulatedFleet:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._end()
 
@@ -139,7 +153,8 @@ class SimulatedFleet:
     async def _open(self) -> None:
         options = self._keys.options()
         self.endpoints = tuple(
-            Endpoint(name, self.folder, self._id, self._keys, options, self._seed) for name in self._names
+            Endpoint(name, self.folder, self._id, self._keys, options, self._seed)
+            for name in self._names
         )
         for endpoint in self.endpoints:
             await endpoint.wire.listen()

@@ -103,7 +103,9 @@ class End(asyncio.Protocol):
 class Lane:
     """One direction: chunks in their order, each held as long as the wire's delay; an empty one is the end."""
 
-    def __init__(self, wire: "Wire", forward: Callable[[asyncio.WriteTransport, bytes], None]) -> None:
+    def __init__(
+        self, wire: "Wire", forward: Callable[[asyncio.WriteTransport, bytes], None]
+    ) -> None:
         self.source: asyncio.ReadTransport | None = None
         self.target: asyncio.WriteTransport | None = None
         self.blocked = False

@@ -57,7 +57,9 @@ class Input:
 class Output:
     """One of the command's outputs, read while the channel takes more."""
 
-    def __init__(self, pipe: IO[bytes], send: Callable[[bytes], None], ended: Callable[[], None]) -> None:
+    def __init__(
+        self, pipe: IO[bytes], send: Callable[[bytes], None], ended: Callable[[], None]
+    ) -> None:
         self._pipe = pipe
         self._send = send
         self._ended = ended

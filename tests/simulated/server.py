@@ -56,14 +56,20 @@ class Keys:
 class Server:
     """Speaks SSH with the clients of one endpoint."""
 
-    def __init__(self, keys: Keys, options: asyncssh.SSHServerConnectionOptions, commands: Commands) -> None:
+    def __init__(
+        self, keys: Keys, options: asyncssh.SSHServerConnectionOptions, commands: Commands
+    ) -> None:
         self._options = copy(options)
-        self._options.protocol_factory = partial(_Login, commands, asyncssh.import_public_key(keys.client))
+        self._options.protocol_factory = partial(
+            _Login, commands, asyncssh.import_public_key(keys.client)
+        )
         self._connections: WeakSet[asyncssh.SSHServerConnection] = WeakSet()
 
     async def serve(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.connect_accepted_socket(partial(_Connection, loop, self._options), sock)
+        _, connection = await loop.connect_accepted_socket(
+            partial(_Connection, loop, self._options), sock
+        )
         self._connections.add(connection)
 
     async def closed(self) -> None:

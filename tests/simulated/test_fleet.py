@@ -24,13 +24,17 @@ USER_REFUSED = "nobody"
 
 
 def test_openssh_logs_in_and_runs_a_command(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
-    ended = ssh(fleet, endpoint, 'pwd; echo "$HOME $PATH $LC_ALL $SIMULATED_DEVICE"; echo wrong >&2')
+    ended = ssh(
+        fleet, endpoint, 'pwd; echo "$HOME $PATH $LC_ALL $SIMULATED_DEVICE"; echo wrong >&2'
+    )
     home = fleet.folder / endpoint.name / "home"
     expected = f"{home}\n{home} /usr/local/bin:/usr/bin:/bin C.UTF-8 {endpoint.name}\n"
     assert (ended.returncode, ended.stdout.decode(), ended.stderr) == (0, expected, b"wrong\n")
 
 
-def test_the_command_leads_a_session_and_has_a_clean_environment(client: paramiko.SSHClient) -> None:
+def test_the_command_leads_a_session_and_has_a_clean_environment(
+    client: paramiko.SSHClient,
+) -> None:
     assert run(client, 'test "$(ps -o sid= -p $$ | tr -d " ")" = $$')[0] == 0
     names = {line.split(b"=")[0] for line in run(client, "env")[1].splitlines()}
     assert names == {b"PATH", b"HOME", b"LC_ALL", b"SIMULATED_DEVICE", b"SIMULATED_FLEET", b"PWD"}
@@ -41,8 +45,12 @@ def test_exit_codes(client: paramiko.SSHClient, code: int) -> None:
     assert run(client, f"exit {code}")[0] == code
 
 
-@pytest.mark.parametrize(("sent", "told"), [("KILL", "KILL"), ("SEGV", "SEGV"), ("40", "SIG@openssh.com")])
-def test_a_command_that_a_signal_ended(fleet: SimulatedFleet, endpoint: Endpoint, sent: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("sent", "told"), [("KILL", "KILL"), ("SEGV", "SEGV"), ("40", "SIG@openssh.com")]
+)
+def test_a_command_that_a_signal_ended(
+    fleet: SimulatedFleet, endpoint: Endpoint, sent: str, told: str
+) -> None:
     async def ended() -> asyncssh.SSHCompletedProcess:
         known = asyncssh.import_known_hosts(f"[127.0.0.1]:{endpoint.port} {fleet.host_key}\n")
         async with asyncssh.connect(
@@ -60,14 +68,19 @@ def test_a_command_that_a_signal_ended(fleet: SimulatedFleet, endpoint: Endpoint
     assert completed.exit_signal[0] == told
 
 
-def test_a_wrong_user_and_a_wrong_key_are_refused(fleet: SimulatedFleet, endpoint: Endpoint, tmp_path: Path) -> None:
+def test_a_wrong_user_and_a_wrong_key_are_refused(
+    fleet: SimulatedFleet, endpoint: Endpoint, tmp_path: Path
+) -> None:
     wrong = tmp_path / "wrong"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(wrong)], check=True)
     with pytest.raises(paramiko.AuthenticationException):
         connect(fleet, endpoint, user=USER_REFUSED)
     with pytest.raises(paramiko.AuthenticationException):
         connect(fleet, endpoint, key=wrong)
-    for ended in (ssh(fleet, endpoint, "true", user=USER_REFUSED), ssh(fleet, endpoint, "true", "-i", str(wrong))):
+    for ended in (
+        ssh(fleet, endpoint, "true", user=USER_REFUSED),
+        ssh(fleet, endpoint, "true", "-i", str(wrong)),
+    ):
         assert ended.returncode == 255
         assert b"Permission denied (publickey)." in ended.stderr
 
@@ -78,7 +91,9 @@ def test_bytes_pass_whole_in_both_directions(fleet: SimulatedFleet, endpoint: En
     assert ssh(fleet, endpoint, "cat file").stdout == FIVE_MB
 
 
-def test_a_client_that_does_not_read_holds_the_command_up(endpoint: Endpoint, client: paramiko.SSHClient) -> None:
+def test_a_client_that_does_not_read_holds_the_command_up(
+    endpoint: Endpoint, client: paramiko.SSHClient
+) -> None:
     channel = start(client, "head -c 20000000 /dev/zero; touch done")
     until(lambda: endpoint.wire.bytes_from_device > 2_000_000)
     assert run(client, "test -e done")[0] == 1
@@ -86,7 +101,9 @@ def test_a_client_that_does_not_read_holds_the_command_up(endpoint: Endpoint, cl
     assert sum(map(len, iter(lambda: channel.recv(2**16), b""))) == 20_000_000
 
 
-def test_a_command_that_does_not_read_holds_the_client_up(endpoint: Endpoint, client: paramiko.SSHClient) -> None:
+def test_a_command_that_does_not_read_holds_the_client_up(
+    endpoint: Endpoint, client: paramiko.SSHClient
+) -> None:
     channel = start(client, "until test -e go; do sleep 0.02; done; wc -c")
     sender = threading.Thread(target=channel.sendall, args=(FIVE_MB,))
     sender.start()
@@ -103,7 +120,9 @@ def test_input_that_nobody_reads_stops_nothing(fleet: SimulatedFleet, endpoint: 
     assert (ended.returncode, ended.stdout) == (4, b"3\ndone\n")
 
 
-def test_the_exit_status_comes_with_the_end_of_the_command_and_not_of_the_output(client: paramiko.SSHClient) -> None:
+def test_the_exit_status_comes_with_the_end_of_the_command_and_not_of_the_output(
+    client: paramiko.SSHClient,
+) -> None:
     channel = start(client, "(until test -e go; do sleep 0.02; done; echo late) & exit 5")
     assert channel.recv_exit_status() == 5
     assert not channel.closed
@@ -112,7 +131,9 @@ def test_the_exit_status_comes_with_the_end_of_the_command_and_not_of_the_output
     until(lambda: channel.closed)
 
 
-def test_a_command_outlives_its_connection_and_loses_its_pipes(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
+def test_a_command_outlives_its_connection_and_loses_its_pipes(
+    fleet: SimulatedFleet, endpoint: Endpoint
+) -> None:
     with connect(fleet, endpoint) as client:
         start(client, "cat; touch after; sleep 1000")
         until(endpoint.processes)
@@ -120,7 +141,9 @@ def test_a_command_outlives_its_connection_and_loses_its_pipes(fleet: SimulatedF
     assert endpoint.processes()
 
 
-def test_a_detached_child_lives_until_the_processes_are_stopped(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
+def test_a_detached_child_lives_until_the_processes_are_stopped(
+    fleet: SimulatedFleet, endpoint: Endpoint
+) -> None:
     child = int(ssh(fleet, endpoint, DETACHED).stdout)
     assert endpoint.processes() == {child}
     endpoint.stop_processes()
@@ -132,7 +155,9 @@ def test_a_detached_child_lives_until_the_processes_are_stopped(fleet: Simulated
 def test_stopping_the_processes_reaches_what_left_its_session_and_environment(
     endpoint: Endpoint, client: paramiko.SSHClient
 ) -> None:
-    channel = start(client, "setsid sh -c 'env -i sleep 1000 & cd /; env -i setsid sleep 1000'; sleep 1000")
+    channel = start(
+        client, "setsid sh -c 'env -i sleep 1000 & cd /; env -i setsid sleep 1000'; sleep 1000"
+    )
     until(lambda: len(endpoint.processes()) >= 4)
     children = endpoint.processes()
     endpoint.stop_processes()
@@ -145,7 +170,9 @@ def asleep(endpoint: Endpoint) -> list[int]:
     return [pid for pid in endpoint.processes() if psutil.Process(pid).name() == "sleep"]
 
 
-def test_closing_the_fleet_leaves_no_process_and_no_thread(tmp_path: Path, endpoint: Endpoint) -> None:
+def test_closing_the_fleet_leaves_no_process_and_no_thread(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
     threads = set(threading.enumerate())
     own = psutil.Process()
     files = own.num_fds()
@@ -153,7 +180,9 @@ def test_closing_the_fleet_leaves_no_process_and_no_thread(tmp_path: Path, endpo
         child = int(ssh(fleet, fleet.endpoints[0], DETACHED).stdout)
         with connect(fleet, fleet.endpoints[1]) as client:
             start(client, "sleep 1000")
-            until(lambda: asleep(fleet.endpoints[1]))  # before, it is still the shell that becomes it
+            until(
+                lambda: asleep(fleet.endpoints[1])
+            )  # before, it is still the shell that becomes it
             (running,) = asleep(fleet.endpoints[1])
             assert endpoint.processes() == set()
     assert not lives(child)
@@ -164,7 +193,9 @@ def test_closing_the_fleet_leaves_no_process_and_no_thread(tmp_path: Path, endpo
         fleet.endpoints[0].wire.cut()
 
 
-def test_fleets_side_by_side_stop_only_their_own(fleet: SimulatedFleet, endpoint: Endpoint, tmp_path: Path) -> None:
+def test_fleets_side_by_side_stop_only_their_own(
+    fleet: SimulatedFleet, endpoint: Endpoint, tmp_path: Path
+) -> None:
     child = int(ssh(fleet, endpoint, DETACHED).stdout)
     with SimulatedFleet(len(fleet.endpoints), tmp_path) as other:
         other[endpoint.name].stop_processes()
@@ -182,10 +213,26 @@ def test_as_a_process_of_its_own(tmp_path: Path, way: str) -> None:
         devices = YAML(typ="safe").load(tmp_path / "devices.yaml")["devices"]
         assert [device["id"] for device in devices] == ["sim000", "sim001", "sim002"]
         last = devices[2]
-        assert (last["host"], last["user"], last["abi"]) == ("127.0.0.1", "bench", platform.machine())
+        assert (last["host"], last["user"], last["abi"]) == (
+            "127.0.0.1",
+            "bench",
+            platform.machine(),
+        )
         (tmp_path / "known").write_text(f"[127.0.0.1]:{last['port']} {last['host_key']}\n")
         options = ["BatchMode=yes", f"UserKnownHostsFile={tmp_path / 'known'}"]
-        login = ["ssh", "-F", "none", "-p", str(last["port"]), "-i", last["key"], "-o", options[0], "-o", options[1]]
+        login = [
+            "ssh",
+            "-F",
+            "none",
+            "-p",
+            str(last["port"]),
+            "-i",
+            last["key"],
+            "-o",
+            options[0],
+            "-o",
+            options[1],
+        ]
         child = int(subprocess.check_output([*login, "bench@127.0.0.1", DETACHED]))
         assert lives(child)
         if way == "SIGTERM":

@@ -15,7 +15,9 @@ def active(client: paramiko.SSHClient) -> bool:
     return transport is not None and bool(transport.is_active())
 
 
-def test_a_delay_holds_for_both_directions_and_ends_at_once(endpoint: Endpoint, client: paramiko.SSHClient) -> None:
+def test_a_delay_holds_for_both_directions_and_ends_at_once(
+    endpoint: Endpoint, client: paramiko.SSHClient
+) -> None:
     echo = start(client, "cat")
     endpoint.wire.delay_s = 0.1
     began = time.monotonic()
@@ -28,7 +30,9 @@ def test_a_delay_holds_for_both_directions_and_ends_at_once(endpoint: Endpoint, 
     assert echo.recv(6) == b"second"
 
 
-def test_a_delay_keeps_the_order_and_the_throughput(endpoint: Endpoint, client: paramiko.SSHClient) -> None:
+def test_a_delay_keeps_the_order_and_the_throughput(
+    endpoint: Endpoint, client: paramiko.SSHClient
+) -> None:
     endpoint.wire.delay_s = 0.1
     began = time.monotonic()
     code, printed = run(client, "seq 1000000")
@@ -37,7 +41,9 @@ def test_a_delay_keeps_the_order_and_the_throughput(endpoint: Endpoint, client: 
     assert time.monotonic() - began < 8  # a chunk of 64 kB a delay would take more than 10
 
 
-def test_a_delay_holds_the_end_back_behind_the_data(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
+def test_a_delay_holds_the_end_back_behind_the_data(
+    fleet: SimulatedFleet, endpoint: Endpoint
+) -> None:
     with connect(fleet, endpoint) as client:
         echo = start(client, "cat > file")
         endpoint.wire.delay_s = 0.2
@@ -47,7 +53,9 @@ def test_a_delay_holds_the_end_back_behind_the_data(fleet: SimulatedFleet, endpo
     assert (endpoint.home / "file").read_bytes() == b"last words"
 
 
-def test_loss_cuts_at_a_chunk(fleet: SimulatedFleet, endpoint: Endpoint, client: paramiko.SSHClient) -> None:
+def test_loss_cuts_at_a_chunk(
+    fleet: SimulatedFleet, endpoint: Endpoint, client: paramiko.SSHClient
+) -> None:
     endpoint.wire.loss = 1.0
     with pytest.raises((paramiko.SSHException, EOFError, OSError)):
         run(client, "true")
@@ -77,7 +85,9 @@ def test_cut_resets_and_the_command_goes_on(endpoint: Endpoint, client: paramiko
     assert endpoint.processes()
 
 
-def test_cut_after_lets_that_many_bytes_pass_and_cuts_once(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
+def test_cut_after_lets_that_many_bytes_pass_and_cuts_once(
+    fleet: SimulatedFleet, endpoint: Endpoint
+) -> None:
     before = endpoint.wire.bytes_to_device
     endpoint.wire.cut_after(bytes_to_device=300_000)
     assert ssh(fleet, endpoint, "cat > file", data=bytes(1_000_000)).returncode == 255
@@ -105,7 +115,9 @@ def test_refuse_resets_what_is_new_and_leaves_what_is_open(
     assert endpoint.wire.connections == 2
 
 
-def test_a_frozen_wire_passes_nothing_and_closes_nothing(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
+def test_a_frozen_wire_passes_nothing_and_closes_nothing(
+    fleet: SimulatedFleet, endpoint: Endpoint
+) -> None:
     with connect(fleet, endpoint) as client:
         echo = start(client, "cat")
         file = start(client, "cat > file")

@@ -49,7 +49,9 @@ class Wire:
     """`serve` gets a connected socket for each client; what passes between them is delayed, counted, cut."""
 
     delay_s = _Setting(0.0, lambda value: value >= 0)  # one way, in both directions
-    loss = _Setting(0.0, lambda value: 0 <= value <= 1)  # a chunk's chance to be the end of its connection
+    loss = _Setting(
+        0.0, lambda value: 0 <= value <= 1
+    )  # a chunk's chance to be the end of its connection
     refuse = _Setting(False)  # new connections are reset at once; open ones stay
     freeze = _Setting(False)  # nothing is passed on and nothing closes
 

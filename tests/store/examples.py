@@ -57,20 +57,34 @@ TOOL = Tool("python_runner", sha256_of(b"the tool"), "an interpreter 1.0")
 
 
 def make_trial(seed: int = 0, precision: Precision = Precision.BINARY) -> Trial:
-    return Trial("mlp", {"layers": 3, "units": 64}, {"units": 64}, precision, "digits", Recipe(epochs=EPOCHS), seed)
+    return Trial(
+        "mlp",
+        {"layers": 3, "units": 64},
+        {"units": 64},
+        precision,
+        "digits",
+        Recipe(epochs=EPOCHS),
+        seed,
+    )
 
 
 def make_sweep(*trials: Trial, name: str = "study") -> Sweep:
     return Sweep(name, trials, Resources(), (PROTOCOLS["standard"],))
 
 
-def make_artifact(content: bytes, accuracy: float | None = 0.9, agreement: float | None = 1.0) -> Artifact:
+def make_artifact(
+    content: bytes, accuracy: float | None = 0.9, agreement: float | None = 1.0
+) -> Artifact:
     anatomy = Anatomy({"CONV_2D": 1, "LceBconv2d": 3}, binary_macs=8832, float_macs=4096)
     return Artifact(sha256_of(content), "tflite", len(content), anatomy, accuracy, agreement)
 
 
 def make_outcome(
-    trial: Trial, content: bytes | None = None, epochs: int = EPOCHS, accuracy: float = 0.9, correct: bytes = b""
+    trial: Trial,
+    content: bytes | None = None,
+    epochs: int = EPOCHS,
+    accuracy: float = 0.9,
+    correct: bytes = b"",
 ) -> TrialOutcome:
     """Bytes of the trial's own, where none are given."""
     content = content if content is not None else trial.id.encode() * 10
@@ -79,7 +93,9 @@ def make_outcome(
         trial_id=trial.id,
         accuracy=0.91,
         params=12_938,
-        curve=tuple(Epoch(n, 1 / n, 0.5 + n / 100, 1.1 / n, None, 0.25) for n in range(1, epochs + 1)),
+        curve=tuple(
+            Epoch(n, 1 / n, 0.5 + n / 100, 1.1 / n, None, 0.25) for n in range(1, epochs + 1)
+        ),
         artifacts=(artifact,),
         files={artifact.sha256: content},
         timings=Timings(waiting_s=1, import_s=2, data_s=3, fit_s=4, convert_s=5, evaluate_s=6),
@@ -110,7 +126,9 @@ def measured(
     )
     counted = [run.log.inference.avg_us for run in runs if not run.disturbed]
     middle = median(counted)
-    summary = Summary(middle, middle - 1, middle + 1, len(counted), 5_000_000, "ok", len(runs) - len(counted))
+    summary = Summary(
+        middle, middle - 1, middle + 1, len(counted), 5_000_000, "ok", len(runs) - len(counted)
+    )
     return Measurement(case, case.artifact, runs, summary, dict(facts), now())
 
 
@@ -126,7 +144,9 @@ def _run(number: int, latency_us: float, batch: str | None, disturbed: str) -> R
     return Run(process, log, Watched(temperature_c=41.5), disturbed)
 
 
-def stored_trial(engine: Engine, seed: int = 0, precision: Precision = Precision.BINARY) -> tuple[Trial, TrialOutcome]:
+def stored_trial(
+    engine: Engine, seed: int = 0, precision: Precision = Precision.BINARY
+) -> tuple[Trial, TrialOutcome]:
     """A trial of the sweep `study`, submitted and done."""
     trial = make_trial(seed, precision)
     outcome = make_outcome(trial)
@@ -159,10 +179,14 @@ def observe(engine: Engine, case: Case) -> None:
     """A batch with a canary on the case's device, and what was found of its answers, kernels and operators."""
     rows = ObservationRows(engine)
     rows.begin_batch(Batch("a batch", case.device, now(), "interleaved", 1, 2.5, "too warm", 2e6))
-    rows.add_canary(Canary("a batch", case.device, "before", now(), case.artifact, TOOL, (), 99.0, 41.5, 1.8e6))
+    rows.add_canary(
+        Canary("a batch", case.device, "before", now(), case.artifact, TOOL, (), 99.0, 41.5, 1.8e6)
+    )
     rows.add_answer(Answer(case.artifact, case.device, TOOL, 8, 1e-6, True, "", now()))
     rows.add_kernels(Kernels(case.device, TOOL, 7.5, 7.0, 8.0, KernelVerdict.OPTIMISED, "", now()))
-    rows.add_profile(case, [Operator(0, "LceBconv2d", "conv_1", 60.0, 0.6, 1, Role.BINARY_CONVOLUTION)])
+    rows.add_profile(
+        case, [Operator(0, "LceBconv2d", "conv_1", 60.0, 0.6, 1, Role.BINARY_CONVOLUTION)]
+    )
 
 
 def records(url: str, sql: str) -> list[dict[str, Any]]:
@@ -183,7 +207,9 @@ def count(url: str, table: str) -> int:
     return int(records(url, f"SELECT count(*) AS n FROM {table}")[0]["n"])
 
 
-def exit_codes(target: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> list[int | None]:
+def exit_codes(
+    target: Callable[..., None], arguments: Sequence[tuple[Any, ...]]
+) -> list[int | None]:
     """Of one new process for each tuple of arguments; each is also given a barrier at which all of them meet."""
     spawn = get_context("spawn")
     together = spawn.Barrier(len(arguments))

@@ -13,17 +13,31 @@ def on(url: str, tmp_path: Path) -> Cli:
 
 
 def test_a_bench_a_query_a_comparison_and_a_status(on: Cli, repository: Path) -> None:
-    models = [repository / "tests" / "data" / "models" / f"{name}.tflite" for name in ("binary_64", "float_64")]
+    models = [
+        repository / "tests" / "data" / "models" / f"{name}.tflite"
+        for name in ("binary_64", "float_64")
+    ]
     benched = on.run("bench", *models, "--protocol", BARE)
     assert benched.returncode == 0, benched.stdout + benched.stderr
     assert "here: 2 cases, 2 to measure" in benched.stdout
     assert "0 to measure, 2 already done" in on.run("bench", *models, "--protocol", BARE).stdout
 
-    counted = on.run("query", "SELECT file, runs FROM results WHERE file LIKE '%64%' ORDER BY file", "--format", "csv")
+    counted = on.run(
+        "query",
+        "SELECT file, runs FROM results WHERE file LIKE '%64%' ORDER BY file",
+        "--format",
+        "csv",
+    )
     assert counted.stdout.splitlines() == ["file,runs", "binary_64.tflite,6", "float_64.tflite,6"]
 
     compared = on.run(
-        "compare", "float_64.tflite", "binary_64.tflite", "--fail-on-regression", "1%", "--metric", "size"
+        "compare",
+        "float_64.tflite",
+        "binary_64.tflite",
+        "--fail-on-regression",
+        "1%",
+        "--metric",
+        "size",
     )
     assert compared.returncode == 0, compared.stderr
     assert "× 0.394" in compared.stdout

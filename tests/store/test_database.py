@@ -124,7 +124,9 @@ def test_a_database_that_an_earlier_version_wrote_is_upgraded_with_its_rows(
 ) -> None:
     saved = sqlite3.connect(":memory:")
     saved.row_factory = sqlite3.Row
-    saved.executescript((repository / "tests" / "data" / "databases" / f"{revision}.sql").read_text())
+    saved.executescript(
+        (repository / "tests" / "data" / "databases" / f"{revision}.sql").read_text()
+    )
     old = open_database(url, migrations_up_to(revision, tmp_path))
     tables = MetaData()
     tables.reflect(old)
@@ -140,7 +142,9 @@ def test_a_database_that_an_earlier_version_wrote_is_upgraded_with_its_rows(
     for table in kept:
         (number,) = saved.execute(f"SELECT count(*) FROM {table.name}").fetchone()
         assert count(url, table.name) == number
-    assert [row["latency_us"] for row in records(url, "SELECT * FROM results ORDER BY latency_us")] == [100.0, 400.0]
+    assert [
+        row["latency_us"] for row in records(url, "SELECT * FROM results ORDER BY latency_us")
+    ] == [100.0, 400.0]
 
 
 def migrations_up_to(revision: str, folder: Path) -> Path:
@@ -156,10 +160,15 @@ def migrations_up_to(revision: str, folder: Path) -> Path:
 def stored(table: Table, row: sqlite3.Row) -> dict[str, object]:
     """SQLite has no type of its own for what is true."""
     values = dict(row)
-    return {name: bool(value) if isinstance(table.c[name].type, Boolean) else value for name, value in values.items()}
+    return {
+        name: bool(value) if isinstance(table.c[name].type, Boolean) else value
+        for name, value in values.items()
+    }
 
 
-def test_a_copy_of_the_older_sqlite_file_is_kept(sqlite_file: Path, sqlite_url: str, next_migrations: Path) -> None:
+def test_a_copy_of_the_older_sqlite_file_is_kept(
+    sqlite_file: Path, sqlite_url: str, next_migrations: Path
+) -> None:
     engine = open_database(sqlite_url)
     fill(engine)  # left open: what it wrote may still lie in the write-ahead log
     open_database(sqlite_url, next_migrations).dispose()
@@ -178,7 +187,9 @@ def test_no_copy_is_made_where_nothing_is_upgraded(sqlite_file: Path, sqlite_url
     assert list(sqlite_file.parent.glob("*.bak")) == []
 
 
-def test_a_migration_that_fails_leaves_the_database_as_it_was(url: str, next_migrations: Path) -> None:
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    url: str, next_migrations: Path
+) -> None:
     engine = open_database(url)
     fill(engine)
     engine.dispose()
@@ -191,7 +202,9 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(url: str, next_mig
     assert len(records(url, "SELECT * FROM results")) == 2
 
 
-@pytest.mark.parametrize("content", [b"This is no database.\n" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"This is no database.\n" * 100, b"SQLite format 3\0" + b"\xff" * 5000]
+)
 def test_a_file_that_is_no_database_is_refused_in_words_and_left_alone(
     sqlite_file: Path, sqlite_url: str, content: bytes
 ) -> None:
@@ -207,7 +220,9 @@ def test_a_folder_that_can_not_be_made_is_refused_in_words(tmp_path: Path) -> No
         open_database(f"sqlite:///{tmp_path}/file/home/harness.db")
 
 
-def test_a_folder_in_the_databases_place_is_refused_in_words(sqlite_file: Path, sqlite_url: str) -> None:
+def test_a_folder_in_the_databases_place_is_refused_in_words(
+    sqlite_file: Path, sqlite_url: str
+) -> None:
     sqlite_file.mkdir()
     with pytest.raises(WorkspaceError, match=r"harness\.db"):
         open_database(sqlite_url)
@@ -230,7 +245,9 @@ def test_a_password_is_never_shown() -> None:
     assert "127.0.0.1" in str(refused.value)
 
 
-def test_processes_that_open_a_new_database_at_once_all_succeed(tmp_path: Path, postgres_url: str) -> None:
+def test_processes_that_open_a_new_database_at_once_all_succeed(
+    tmp_path: Path, postgres_url: str
+) -> None:
     urls = [*(f"sqlite:///{tmp_path}/{number}/harness.db" for number in range(25)), postgres_url]
     assert exit_codes(open_together, [(urls,)] * 3) == [0, 0, 0]
     for url in urls:

@@ -20,7 +20,9 @@ def test_types_are_those_of_the_columns(url: str, engine: Engine) -> None:
     rows = results(url, sweep="study", device="here", model="mlp")
     assert sorted(rows["precision"]) == ["binary", "float32"]
     assert {name: str(kind) for name, kind in rows.dtypes.items() if name in KINDS} == KINDS
-    assert sorted(rows["classes_agree"].dropna()) == [True], "of one of the two, the answers were checked"
+    assert sorted(rows["classes_agree"].dropna()) == [True], (
+        "of one of the two, the answers were checked"
+    )
 
 
 def test_an_average_of_whole_numbers_is_a_number(url: str, engine: Engine) -> None:

@@ -77,12 +77,19 @@ def told(rows: list[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
     return [tuple(row[column] for column in columns) for row in rows]
 
 
-def test_the_front_has_what_nothing_else_beats_and_averages_seeds(engine: Engine, reader: Engine) -> None:
+def test_the_front_has_what_nothing_else_beats_and_averages_seeds(
+    engine: Engine, reader: Engine
+) -> None:
     slow_but_good = made(engine, 256, FLOAT, accuracy=0.95, size=1000)
     fast = made(engine, 64, BINARY, accuracy=0.85, size=200)
     other_seed = made(engine, 64, BINARY, accuracy=0.87, size=200, seed=1)
     beaten = made(engine, 128, BINARY, accuracy=0.80, size=300)
-    for artifact, latency in ((slow_but_good, 400.0), (fast, 100.0), (other_seed, 110.0), (beaten, 200.0)):
+    for artifact, latency in (
+        (slow_but_good, 400.0),
+        (fast, 100.0),
+        (other_seed, 110.0),
+        (beaten, 200.0),
+    ):
         bench(engine, artifact, latency)
     bench(engine, beaten, 50.0, device="pi5")
     assert told(answer(reader, "pareto"), "device", "seeds", "accuracy", "latency_us") == [
@@ -94,11 +101,17 @@ def test_the_front_has_what_nothing_else_beats_and_averages_seeds(engine: Engine
     assert answer(reader, "pareto", dataset="another") == []
 
 
-def test_twins_are_told_as_times_faster_and_devices_by_their_median(engine: Engine, reader: Engine) -> None:
+def test_twins_are_told_as_times_faster_and_devices_by_their_median(
+    engine: Engine, reader: Engine
+) -> None:
     for units, times in ((32, 2.0), (64, 3.0), (128, 10.0)):
         bench(engine, made(engine, units, BINARY), 100.0)
         bench(engine, made(engine, units, FLOAT), 100.0 * times)
-    assert sorted(told(answer(reader, "binary_vs_float"), "times_faster")) == [(2.0,), (3.0,), (10.0,)]
+    assert sorted(told(answer(reader, "binary_vs_float"), "times_faster")) == [
+        (2.0,),
+        (3.0,),
+        (10.0,),
+    ]
     columns = ("device", "twins", "median_times_faster", "least", "most")
     assert told(answer(reader, "speedup_by_device"), *columns) == [("pi4", 3, 3.0, 2.0, 10.0)]
     bench(engine, made(engine, 256, BINARY), 100.0)
@@ -107,16 +120,22 @@ def test_twins_are_told_as_times_faster_and_devices_by_their_median(engine: Engi
     assert answer(reader, "speedup_by_device", candidate="int8") == []
 
 
-def test_the_fastest_is_the_fastest_of_those_that_are_accurate_enough(engine: Engine, reader: Engine) -> None:
+def test_the_fastest_is_the_fastest_of_those_that_are_accurate_enough(
+    engine: Engine, reader: Engine
+) -> None:
     bench(engine, made(engine, 64, BINARY, accuracy=0.7), 100.0)
     bench(engine, made(engine, 64, FLOAT, accuracy=0.9), 300.0)
     columns = ("device", "precision", "latency_us")
     assert told(answer(reader, "fastest_per_device"), *columns) == [("pi4", "binary", 100.0)]
-    assert told(answer(reader, "fastest_per_device", min_accuracy=0.8), *columns) == [("pi4", "float32", 300.0)]
+    assert told(answer(reader, "fastest_per_device", min_accuracy=0.8), *columns) == [
+        ("pi4", "float32", 300.0)
+    ]
     assert answer(reader, "fastest_per_device", min_accuracy=0.8, precision="binary") == []
 
 
-def test_a_regression_is_the_newest_measurement_against_an_older_one(engine: Engine, reader: Engine) -> None:
+def test_a_regression_is_the_newest_measurement_against_an_older_one(
+    engine: Engine, reader: Engine
+) -> None:
     worse, same = made(engine, 64), made(engine, 128)
     for artifact, now_us in ((worse, 130.0), (same, 100.5)):
         bench(engine, artifact, 100.0, at="2026-01-01T00:00:00.000Z")
@@ -133,7 +152,9 @@ def test_a_regression_is_the_newest_measurement_against_an_older_one(engine: Eng
     assert answer(reader, "regressions", device="pi5") == []
 
 
-def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(engine: Engine, reader: Engine) -> None:
+def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(
+    engine: Engine, reader: Engine
+) -> None:
     good, missing, failed, stale, queued = (made(engine, units) for units in (1, 2, 3, 4, 5))
     pi4 = LocalDevice(id="pi4")
     bench(engine, stale, 100.0, at="2026-01-01T00:00:00.000Z")
@@ -157,31 +178,43 @@ def test_energy_scaling_variance_and_history(engine: Engine, reader: Engine) -> 
     bench(engine, artifact, 100.0, energy_uj=300.0)
     bench(engine, artifact, 40.0, threads=4)
     assert told(answer(reader, "energy"), "energy_uj", "power_w") == [(300.0, 3.0)]
-    scaled = told(answer(reader, "scaling", model="mlp"), "threads", "times_one_thread", "ns_per_mac")
+    scaled = told(
+        answer(reader, "scaling", model="mlp"), "threads", "times_one_thread", "ns_per_mac"
+    )
     assert scaled == [(1, 1.0, pytest.approx(1e5 / 12928)), (4, 2.5, pytest.approx(4e4 / 12928))]
     assert sorted(told(answer(reader, "variance"), "threads", "spread")) == [(1, 0.0), (4, 0.0)]
     assert len(answer(reader, "history", artifact=artifact[:6])) == 2
     assert answer(reader, "history", device="pi5") == []
 
 
-def test_results_shows_the_newest_by_its_time_not_by_when_its_row_came(engine: Engine, reader: Engine) -> None:
+def test_results_shows_the_newest_by_its_time_not_by_when_its_row_came(
+    engine: Engine, reader: Engine
+) -> None:
     artifact = made(engine)
     bench(engine, artifact, 100.0, at="2026-02-01T00:00:00.000Z")
     bench(engine, artifact, 900.0, at="2026-01-01T00:00:00.000Z")
     assert ask(reader, "SELECT latency_us FROM results").values == ((100.0,),)
     with engine.begin() as connection:
-        connection.execute(update(measurements).where(measurements.c.latency_us == 100.0).values(valid=False))
+        connection.execute(
+            update(measurements).where(measurements.c.latency_us == 100.0).values(valid=False)
+        )
     assert ask(reader, "SELECT latency_us FROM results").values == ((900.0,),)
 
 
 @pytest.mark.parametrize("name", sorted(named_queries()))
-def test_every_named_query_is_answered_and_takes_its_parameters(engine: Engine, reader: Engine, name: str) -> None:
+def test_every_named_query_is_answered_and_takes_its_parameters(
+    engine: Engine, reader: Engine, name: str
+) -> None:
     bench(engine, made(engine), 100.0)
     query = named_queries()[name]
     defaults = {key: one.default for key, one in query.parameters.items()}
-    assert ask(reader, query.sql, query.values({})) == ask(reader, query.sql, query.values(defaults))
+    assert ask(reader, query.sql, query.values({})) == ask(
+        reader, query.sql, query.values(defaults)
+    )
     quoted = {key: "it's" for key, one in query.parameters.items() if one.kind == "text"}
-    assert isinstance(ask(reader, query.sql, query.values(quoted)), Rows), "values are bound, not pasted"
+    assert isinstance(ask(reader, query.sql, query.values(quoted)), Rows), (
+        "values are bound, not pasted"
+    )
 
 
 def test_a_parameter_that_is_not_there_is_told() -> None:
@@ -192,17 +225,39 @@ def test_a_parameter_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("fastest_per_device", {"min_accuracy": "high"}, "min_accuracy=high: has to be a number from 0 to 1: "),
-        ("fastest_per_device", {"min_accuracy": "nan"}, "min_accuracy=nan: has to be a number from 0 to 1: "),
-        ("fastest_per_device", {"min_accuracy": 88.5}, "min_accuracy=88.5: has to be a number from 0 to 1: "),
-        ("fastest_per_device", {"precision": "bin"}, "precision=bin: has to be binary, float32 or int8: "),
-        ("speedup_by_device", {"baseline": "float64"}, "baseline=float64: has to be binary, float32 or int8: "),
+        (
+            "fastest_per_device",
+            {"min_accuracy": "high"},
+            "min_accuracy=high: has to be a number from 0 to 1: ",
+        ),
+        (
+            "fastest_per_device",
+            {"min_accuracy": "nan"},
+            "min_accuracy=nan: has to be a number from 0 to 1: ",
+        ),
+        (
+            "fastest_per_device",
+            {"min_accuracy": 88.5},
+            "min_accuracy=88.5: has to be a number from 0 to 1: ",
+        ),
+        (
+            "fastest_per_device",
+            {"precision": "bin"},
+            "precision=bin: has to be binary, float32 or int8: ",
+        ),
+        (
+            "speedup_by_device",
+            {"baseline": "float64"},
+            "baseline=float64: has to be binary, float32 or int8: ",
+        ),
         ("coverage", {"since": "rubbish"}, "since=rubbish: has to be a date, as 2024-12-31: "),
         ("regressions", {"date": "yesterday"}, "date=yesterday: has to be a date, as 2024-12-31: "),
         ("regressions", {"over": "inf"}, "over=inf: has to be a number: "),
     ],
 )
-def test_a_value_that_is_not_of_its_kind_is_told(name: str, value: dict[str, Value], told: str) -> None:
+def test_a_value_that_is_not_of_its_kind_is_told(
+    name: str, value: dict[str, Value], told: str
+) -> None:
     with pytest.raises(RequestError, match=f"^--param {told}"):
         named_queries()[name].values(value)
 
@@ -214,16 +269,24 @@ def test_a_value_of_its_kind_is_taken_and_the_rest_are_defaults() -> None:
 
 def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader: Engine) -> None:
     bench(engine, made(engine), 100.0, device="pi4-kitchen")
-    check_known(reader, {"device": "pi4-kitchen", "sweep": "study", "dataset": "digits", "model": "", "over": 0.1})
+    check_known(
+        reader,
+        {"device": "pi4-kitchen", "sweep": "study", "dataset": "digits", "model": "", "over": 0.1},
+    )
     with pytest.raises(
-        RequestError, match="--param device=pi4-kitchn: there is no device of that name; did you mean pi4-"
+        RequestError,
+        match="--param device=pi4-kitchn: there is no device of that name; did you mean pi4-",
     ):
         check_known(reader, {"device": "pi4-kitchn"})
-    with pytest.raises(RequestError, match="--param model=resnet: there is no model of that name; `harness status`"):
+    with pytest.raises(
+        RequestError, match="--param model=resnet: there is no model of that name; `harness status`"
+    ):
         check_known(reader, {"model": "resnet"})
 
 
-def test_an_artifact_is_found_by_how_its_name_begins_and_nothing_else_is(engine: Engine, reader: Engine) -> None:
+def test_an_artifact_is_found_by_how_its_name_begins_and_nothing_else_is(
+    engine: Engine, reader: Engine
+) -> None:
     artifact = made(engine)
     bench(engine, artifact, 100.0)
     assert len(answer(reader, "history", artifact=artifact[:6].upper())) == 1
@@ -233,7 +296,9 @@ def test_an_artifact_is_found_by_how_its_name_begins_and_nothing_else_is(engine:
 
 def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reader: Engine) -> None:
     bench(engine, made(engine), 100.0)
-    (row,) = ask(reader, "SELECT sum(size_bytes) AS total, avg(threads) AS mean, 1.5 AS half FROM results").records()
+    (row,) = ask(
+        reader, "SELECT sum(size_bytes) AS total, avg(threads) AS mean, 1.5 AS half FROM results"
+    ).records()
     assert {name: (type(value), value) for name, value in row.items()} == {
         "total": (int, 160),
         "mean": (float, 1.0),

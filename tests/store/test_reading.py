@@ -106,7 +106,9 @@ def content(engine: Engine) -> dict[str, Any]:
             "sqlite": "SELECT type, name, sql FROM sqlite_master",
             "postgresql": "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
         }
-        rows["schema"] = sorted(map(repr, connection.execute(text(known[engine.dialect.name])).all()))
+        rows["schema"] = sorted(
+            map(repr, connection.execute(text(known[engine.dialect.name])).all())
+        )
         return rows
 
 
@@ -115,7 +117,9 @@ def assert_refused(reader: Engine, writer: Engine, sql: str) -> None:
     with pytest.raises(RequestError):
         ask(reader, sql)
     assert content(writer) == before
-    assert ask(reader, "SELECT count(*) AS n FROM epochs").values == ((6,),)  # and the next one is answered
+    assert ask(reader, "SELECT count(*) AS n FROM epochs").values == (
+        (6,),
+    )  # and the next one is answered
 
 
 @pytest.mark.parametrize("sql", ON_EVERY_DATABASE)
@@ -125,7 +129,9 @@ def test_sql_from_people_only_reads(reader: Engine, filled: Engine, sql: str) ->
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("sql", ON_SQLITE)
-def test_sql_from_people_only_reads_sqlite(reader: Engine, filled: Engine, sql: str, tmp_path: Path) -> None:
+def test_sql_from_people_only_reads_sqlite(
+    reader: Engine, filled: Engine, sql: str, tmp_path: Path
+) -> None:
     file = tmp_path / "written-by-sql"
     assert_refused(reader, filled, sql.format(file=file))
     assert not file.exists()
@@ -133,7 +139,9 @@ def test_sql_from_people_only_reads_sqlite(reader: Engine, filled: Engine, sql: 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
 @pytest.mark.parametrize("sql", ON_POSTGRES)
-def test_sql_from_people_only_reads_postgres(reader: Engine, filled: Engine, sql: str, postgres: PostgreSQL) -> None:
+def test_sql_from_people_only_reads_postgres(
+    reader: Engine, filled: Engine, sql: str, postgres: PostgreSQL
+) -> None:
     """Even as a superuser, who may write files on the server."""
     file = postgres.folder / "written-by-sql"
     try:
@@ -144,18 +152,26 @@ def test_sql_from_people_only_reads_postgres(reader: Engine, filled: Engine, sql
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
-def test_what_postgres_lets_a_reading_transaction_do_is_rolled_back(reader: Engine, filled: Engine) -> None:
+def test_what_postgres_lets_a_reading_transaction_do_is_rolled_back(
+    reader: Engine, filled: Engine
+) -> None:
     ask(reader, "SELECT lo_create(0)")  # which it refuses from version 16 on
     assert ask(reader, "SELECT count(*) AS n FROM pg_largeobject_metadata").values == ((0,),)
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
-def test_a_role_that_only_reads_can_ask_everything(url: str, filled: Engine, tmp_path: Path) -> None:
+def test_a_role_that_only_reads_can_ask_everything(
+    url: str, filled: Engine, tmp_path: Path
+) -> None:
     with filled.begin() as connection:
         connection.exec_driver_sql("CREATE ROLE harness_reader LOGIN IN ROLE pg_read_all_data")
     try:
         asker = Cli(tmp_path, {"HARNESS_DATABASE_URL": url.replace("postgres@", "harness_reader@")})
-        for words in (("query", "leaderboard"), ("status",), ("report", "--out", tmp_path / "report.html")):
+        for words in (
+            ("query", "leaderboard"),
+            ("status",),
+            ("report", "--out", tmp_path / "report.html"),
+        ):
             asked = asker.run(*words)
             assert asked.returncode == 0, asked.stderr
         before = content(filled)
@@ -209,7 +225,22 @@ def test_rows_have_their_columns_names(reader: Engine) -> None:
 
 @pytest.mark.parametrize(
     "literal",
-    ["50%", "%s", "%(name)s", "%%", "12:30", ":name", "a::b", "?", "$1", "{x}", "it''s", "µ – ☃", "\\n", "%b %d"],
+    [
+        "50%",
+        "%s",
+        "%(name)s",
+        "%%",
+        "12:30",
+        ":name",
+        "a::b",
+        "?",
+        "$1",
+        "{x}",
+        "it''s",
+        "µ – ☃",
+        "\\n",
+        "%b %d",
+    ],
 )
 def test_whatever_stands_in_a_string_survives(reader: Engine, literal: str) -> None:
     assert ask(reader, f"SELECT '{literal}' AS x").values == ((literal.replace("''", "'"),),)
@@ -255,16 +286,24 @@ def test_a_refused_write_is_told_that_queries_only_read(reader: Engine) -> None:
         ask(reader, "DELETE FROM epochs")
 
 
-def test_behind_a_measurement_stand_its_runs_that_counted(url: str, engine: Engine, reader: Engine) -> None:
+def test_behind_a_measurement_stand_its_runs_that_counted(
+    url: str, engine: Engine, reader: Engine
+) -> None:
     _, outcome = stored_trial(engine, seed=1)
     case, other = (make_case(outcome.artifacts[0].sha256, device) for device in ("pi4", "pi5"))
     rows = CaseRows(engine)
-    rows.finish("ssh", measured(case, [10.0, 99.0, 12.0], "b1", disturbed=[2], facts={"governor": "performance"}))
+    rows.finish(
+        "ssh",
+        measured(case, [10.0, 99.0, 12.0], "b1", disturbed=[2], facts={"governor": "performance"}),
+    )
     rows.finish("ssh", measured(other, [20.0, 21.0]))
     by_device = {row["device"]: row["measurement_id"] for row in results(reader)}
     assert evidence(reader, [by_device["pi4"], by_device["pi5"]]) == {
         by_device["pi4"]: Evidence(
-            (10.0, 12.0), {("b1", 0): 10.0, ("b1", 2): 12.0}, {"governor": "performance"}, __version__
+            (10.0, 12.0),
+            {("b1", 0): 10.0, ("b1", 2): 12.0},
+            {"governor": "performance"},
+            __version__,
         ),
         by_device["pi5"]: Evidence((20.0, 21.0), {}, {"machine": "x86_64"}, __version__),
     }
@@ -273,14 +312,22 @@ def test_behind_a_measurement_stand_its_runs_that_counted(url: str, engine: Engi
 
 def test_where_disturbed_runs_had_to_count_they_all_stand_behind_it(engine: Engine) -> None:
     _, outcome = stored_trial(engine)
-    made = measured(make_case(outcome.artifacts[0].sha256), [10.0, 11.0, 12.0], "b1", disturbed=[1, 2])
+    made = measured(
+        make_case(outcome.artifacts[0].sha256), [10.0, 11.0, 12.0], "b1", disturbed=[1, 2]
+    )
     all_counted = replace(made, summary=replace(made.summary, runs=3))
     CaseRows(engine).finish("local", all_counted)
     (row,) = results(engine)
-    assert evidence(engine, [row["measurement_id"]])[row["measurement_id"]].averages_us == (10.0, 11.0, 12.0)
+    assert evidence(engine, [row["measurement_id"]])[row["measurement_id"]].averages_us == (
+        10.0,
+        11.0,
+        12.0,
+    )
 
 
-def test_where_no_database_is_yet_the_answer_says_what_to_do(sqlite_file: Path, sqlite_url: str) -> None:
+def test_where_no_database_is_yet_the_answer_says_what_to_do(
+    sqlite_file: Path, sqlite_url: str
+) -> None:
     with pytest.raises(WorkspaceError, match=r"harness\.db.*harness submit sweep"):
         open_read_only(sqlite_url)
     assert not sqlite_file.exists()
@@ -315,7 +362,13 @@ def test_a_writer_with_an_open_transaction_blocks_no_reader(url: str) -> None:
 
 
 def test_every_named_query_says_what_it_is_for() -> None:
-    assert {"leaderboard", "pareto", "binary_vs_float", "history", "failures"} <= named_queries().keys()
+    assert {
+        "leaderboard",
+        "pareto",
+        "binary_vs_float",
+        "history",
+        "failures",
+    } <= named_queries().keys()
     for query in named_queries().values():
         assert query.purpose.endswith(".")
         assert set(re.findall(r"(?<!:):(\w+)", query.sql)) == set(query.parameters), query.name

@@ -35,13 +35,17 @@ FROM trials AS t
 def test_eight_processes_store_their_trials_at_once(sqlite_url: str) -> None:
     seeds = [list(range(start, start + TRIALS)) for start in range(0, PROCESSES * TRIALS, TRIALS)]
     engine = open_database(sqlite_url)
-    TrialRows(engine).submit(make_sweep(*(make_trial(seed) for own in seeds for seed in own)), again=[])
+    TrialRows(engine).submit(
+        make_sweep(*(make_trial(seed) for own in seeds for seed in own)), again=[]
+    )
     engine.dispose()
     assert exit_codes(store_outcomes, [(sqlite_url, own) for own in seeds]) == [0] * PROCESSES
     found = records(sqlite_url, WHOLE)
     assert {(row["status"], row["epochs"]) for row in found} == {("done", EPOCHS)}
     assert len({row["artifact"] for row in found}) == len(found) == PROCESSES * TRIALS
-    assert count(sqlite_url, "trial_artifacts") == count(sqlite_url, "artifacts") == PROCESSES * TRIALS
+    assert (
+        count(sqlite_url, "trial_artifacts") == count(sqlite_url, "artifacts") == PROCESSES * TRIALS
+    )
 
 
 def test_processes_that_store_the_same_trials_at_once_double_nothing(url: str) -> None:
@@ -52,7 +56,9 @@ def test_processes_that_store_the_same_trials_at_once_double_nothing(url: str) -
     assert exit_codes(store_outcomes, [(url, seeds)] * 3) == [0] * 3
     found = records(url, WHOLE)
     assert {(row["status"], row["epochs"]) for row in found} == {("done", EPOCHS)}
-    assert count(url, "trials") == count(url, "trial_artifacts") == count(url, "artifacts") == TRIALS
+    assert (
+        count(url, "trials") == count(url, "trial_artifacts") == count(url, "artifacts") == TRIALS
+    )
 
 
 def test_a_lock_that_another_holds_for_seconds_is_waited_for(sqlite_url: str) -> None:
@@ -75,12 +81,16 @@ def test_a_lock_that_another_holds_for_seconds_is_waited_for(sqlite_url: str) ->
     assert time.monotonic() - started > HELD_S - 0.5
     holder.join()
     assert [row["epochs"] for row in records(sqlite_url, WHOLE)] == [EPOCHS]
-    assert records(sqlite_url, "SELECT status, node FROM trials") == [{"status": "done", "node": "node-1"}]
+    assert records(sqlite_url, "SELECT status, node FROM trials") == [
+        {"status": "done", "node": "node-1"}
+    ]
     engine.dispose()
     other.dispose()
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_whole_trials(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_process_that_is_killed_while_it_writes_leaves_whole_trials(
+    sqlite_url: str, tmp_path: Path
+) -> None:
     program = "import sys; from pathlib import Path; from tests.store.examples import store_until_killed as run; run(sys.argv[1], Path(sys.argv[2]))"
     with subprocess.Popen(
         [sys.executable, "-c", program, sqlite_url, str(tmp_path / "artifacts")],

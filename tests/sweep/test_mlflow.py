@@ -12,7 +12,15 @@ from mlflow.entities import Run
 from harness.core.errors import Reason, RequestError
 from harness.core.sweep import Epoch, Failure, Precision
 from harness.sweep.mlflow import Tracking, settings
-from harness.training.events import EpochEnded, Failed, Finished, Retried, Started, Stopped, TrialEvent
+from harness.training.events import (
+    EpochEnded,
+    Failed,
+    Finished,
+    Retried,
+    Started,
+    Stopped,
+    TrialEvent,
+)
 from tests.store.examples import make_outcome, make_trial
 
 TRIAL, OTHER, LATE = make_trial(), make_trial(precision=Precision.FLOAT32), make_trial(seed=7)
@@ -56,7 +64,9 @@ def epoch(number: int, loss: float = 0.5) -> Epoch:
     return Epoch(number, loss, 0.8, None, 0.7, 1.5)
 
 
-def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(uri: str, sweep: str) -> None:
+def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(
+    uri: str, sweep: str
+) -> None:
     outcome = make_outcome(TRIAL)
     epochs = [EpochEnded(TRIAL, one) for one in outcome.curve]
     follow(uri, sweep, [Started(TRIAL, "node", 1), *epochs, Finished(TRIAL, outcome)])
@@ -78,7 +88,10 @@ def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(uri: str,
 
 
 def test_what_failed_and_what_was_stopped_say_why(uri: str, sweep: str) -> None:
-    diverged, outclassed = Failure(Reason.DIVERGED, "The loss became nan."), Failure(Reason.OUTCLASSED, "Others did.")
+    diverged, outclassed = (
+        Failure(Reason.DIVERGED, "The loss became nan."),
+        Failure(Reason.OUTCLASSED, "Others did."),
+    )
     events: list[TrialEvent] = [
         Started(TRIAL, "node", 1),
         Started(OTHER, "node", 2),
@@ -102,7 +115,11 @@ def test_a_trial_goes_on_in_the_run_that_an_earlier_command_began(uri: str, swee
     follow(uri, sweep, [Started(TRIAL, "node", 1), EpochEnded(TRIAL, epoch(1))])
     assert runs(uri, sweep)[TRIAL.id].info.status == "RUNNING"
     lost = Retried(TRIAL, Failure(Reason.OUT_OF_MEMORY, "No memory."))
-    follow(uri, sweep, [Started(TRIAL, "node", 1), lost, Started(TRIAL, "node", 1), EpochEnded(TRIAL, epoch(2))])
+    follow(
+        uri,
+        sweep,
+        [Started(TRIAL, "node", 1), lost, Started(TRIAL, "node", 1), EpochEnded(TRIAL, epoch(2))],
+    )
     run = runs(uri, sweep)[TRIAL.id]
     assert run.info.status == "RUNNING"
     assert [step for step, _ in curve(uri, run, "loss")] == [1, 2]

@@ -25,7 +25,9 @@ def planned(
     files: dict[str, FileState] | None = None,
     search: Search = Search(),  # noqa: B008
 ) -> TrialPlan:
-    (plan,) = plan_trials(sweep(TRIAL, search=search), {TRIAL.id: state} if state else {}, files or {})
+    (plan,) = plan_trials(
+        sweep(TRIAL, search=search), {TRIAL.id: state} if state else {}, files or {}
+    )
     assert plan.trial == TRIAL
     return plan
 
@@ -68,7 +70,10 @@ def test_a_trial_that_others_outdid_is_run_again_only_where_none_is_ended_early(
 
 
 def test_a_trial_that_a_budget_ended_is_gone_on_with() -> None:
-    assert planned(TrialState(STOPPED, {}, Reason.BUDGET), search=Search(asha=Asha())).because == "stopped before"
+    assert (
+        planned(TrialState(STOPPED, {}, Reason.BUDGET), search=Search(asha=Asha())).because
+        == "stopped before"
+    )
 
 
 def test_plans_come_in_the_order_of_the_trials() -> None:

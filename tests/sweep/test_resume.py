@@ -29,7 +29,9 @@ search:
     model.units: [8, 64]
     train.learning_rate: {low: 0.001, high: 0.1, log: true}
 """
-FIRST, SECOND, THIRD = ({"model.units": 8, "train.learning_rate": rate} for rate in (0.01, 0.02, 0.03))
+FIRST, SECOND, THIRD = (
+    {"model.units": 8, "train.learning_rate": rate} for rate in (0.01, 0.02, 0.03)
+)
 
 
 @pytest.fixture
@@ -44,13 +46,17 @@ def base(folder: Path, *settings: str) -> Point:
     return point
 
 
-def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(tmp_path: Path, rows: TrialRows) -> None:
+def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
+    tmp_path: Path, rows: TrialRows
+) -> None:
     point = base(tmp_path)
     for values in (FIRST, SECOND, THIRD):
         rows.sample("found", values, trials_at(point, values))
     (done,), (outdone,) = trials_at(point, FIRST), trials_at(point, SECOND)
     outcome = make_outcome(done)
-    outcome = replace(outcome, curve=tuple(replace(epoch, validation_accuracy=0.7) for epoch in outcome.curve))
+    outcome = replace(
+        outcome, curve=tuple(replace(epoch, validation_accuracy=0.7) for epoch in outcome.curve)
+    )
     rows.finish(outcome)
     rows.stop(outdone.id, Failure(Reason.OUTCLASSED, "Others did better."))
 
@@ -72,6 +78,8 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(tmp_
     ],
     ids=["other trials", "other choices", "other keys"],
 )
-def test_what_its_file_would_not_try_now_is_no_part_of_it(tmp_path: Path, rows: TrialRows, setting: str) -> None:
+def test_what_its_file_would_not_try_now_is_no_part_of_it(
+    tmp_path: Path, rows: TrialRows, setting: str
+) -> None:
     rows.sample("found", FIRST, trials_at(base(tmp_path), FIRST))
     assert sampled("found", base(tmp_path, setting), rows).tried == ()

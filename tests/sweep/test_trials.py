@@ -67,31 +67,46 @@ def test_a_function_of_the_users_is_a_model_whose_trials_change_with_its_source(
     assert first.twin == plans[0][1].twin != second.twin
 
 
-def test_a_broken_file_of_the_users_own_data_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+def test_a_broken_file_of_the_users_own_data_is_refused_before_anything_is_trained(
+    tmp_path: Path,
+) -> None:
     data = tmp_path / "leaves.npz"
     data.write_bytes(b"not one")
     path = written(tmp_path, BASE.replace("dataset: digits", f"dataset: {data}"))
-    with pytest.raises(SpecError, match=rf"^{path}:2: dataset is '{data}': {data}: is no \.npz file of arrays: .*\.$"):
+    with pytest.raises(
+        SpecError,
+        match=rf"^{path}:2: dataset is '{data}': {data}: is no \.npz file of arrays: .*\.$",
+    ):
         sweep_of(read_sweep(path))
 
 
 @pytest.mark.parametrize("swept", ["  layers: 3\n", ""])
 def test_a_default_that_is_written_out_makes_the_same_trials(tmp_path: Path, swept: str) -> None:
     written_out = sweep(tmp_path, BASE.replace("  units: 64\n", "  units: 64\n" + swept))
-    assert [trial.id for trial in written_out.trials] == [trial.id for trial in sweep(tmp_path, BASE).trials]
+    assert [trial.id for trial in written_out.trials] == [
+        trial.id for trial in sweep(tmp_path, BASE).trials
+    ]
 
 
 @pytest.mark.parametrize(
     ("axes", "points"),
     [
         pytest.param("grid: {model.units: [64, 64]}\n", 2, id="value given twice"),
-        pytest.param("grid: {model.layers: [3]}\npoints: [{model.units: 64}, {train.epochs: 5}]\n", 2, id="defaults"),
         pytest.param(
-            "grid: {seeds: [0, 1]}\npoints: [{precision: binary}, {precision: float32}]\n", 4, id="one by one"
+            "grid: {model.layers: [3]}\npoints: [{model.units: 64}, {train.epochs: 5}]\n",
+            2,
+            id="defaults",
+        ),
+        pytest.param(
+            "grid: {seeds: [0, 1]}\npoints: [{precision: binary}, {precision: float32}]\n",
+            4,
+            id="one by one",
         ),
     ],
 )
-def test_points_that_say_the_same_collapse_to_one_trial(tmp_path: Path, axes: str, points: int) -> None:
+def test_points_that_say_the_same_collapse_to_one_trial(
+    tmp_path: Path, axes: str, points: int
+) -> None:
     path = written(tmp_path, BASE + axes)
     assert len(read_sweep(path)) == points
     alike = {trial.id for trial in sweep_of(read_sweep(path)).trials}
@@ -106,10 +121,24 @@ def test_points_that_say_the_same_collapse_to_one_trial(tmp_path: Path, axes: st
         pytest.param("name: mlp", "name: resnet", 4, "model.name", id="unknown model"),
         pytest.param("name: mlp", "name: 3", 4, "model.name", id="model named with a number"),
         pytest.param("name: mlp", "name: [mlp]", 4, "model.name", id="model named with a list"),
-        pytest.param("name: mlp", "name: {mlp: 1}", 4, "model.name", id="model named with a mapping"),
+        pytest.param(
+            "name: mlp", "name: {mlp: 1}", 4, "model.name", id="model named with a mapping"
+        ),
         pytest.param("  name: mlp\n", "", 3, "model.name", id="model without a name"),
-        pytest.param("name: mlp", "name: 'nowhere:net'", 4, "model.name", id="function of a module that is not there"),
-        pytest.param("name: mlp", "name: 'base64:b64encode'", 4, "model.name", id="function with other parameters"),
+        pytest.param(
+            "name: mlp",
+            "name: 'nowhere:net'",
+            4,
+            "model.name",
+            id="function of a module that is not there",
+        ),
+        pytest.param(
+            "name: mlp",
+            "name: 'base64:b64encode'",
+            4,
+            "model.name",
+            id="function with other parameters",
+        ),
         pytest.param("units: 64", "colour: 64", 5, "model.colour", id="unknown model parameter"),
         pytest.param("units: 64", "units: many", 5, "model.units", id="wrong type"),
         pytest.param("units: 64", "units: 0", 5, "model.units", id="out of bounds"),
@@ -137,7 +166,9 @@ def test_a_wrong_data_set_or_model_is_refused_with_its_file_line_and_key(
         ("points:\n- {model.colour: 3}\n", "model.colour"),
     ],
 )
-def test_a_wrong_swept_model_is_located_where_it_is_swept(tmp_path: Path, swept: str, key: str) -> None:
+def test_a_wrong_swept_model_is_located_where_it_is_swept(
+    tmp_path: Path, swept: str, key: str
+) -> None:
     path = written(tmp_path, BASE + swept)
     with pytest.raises(SpecError) as caught:
         sweep_of(read_sweep(path))
@@ -146,7 +177,13 @@ def test_a_wrong_swept_model_is_located_where_it_is_swept(tmp_path: Path, swept:
 
 @pytest.mark.parametrize(
     "text",
-    ["model.units=many", "model.colour=1", "model.name=resnet", "dataset=numbers", "model={name: mlp, units: many}"],
+    [
+        "model.units=many",
+        "model.colour=1",
+        "model.name=resnet",
+        "dataset=numbers",
+        "model={name: mlp, units: many}",
+    ],
 )
 def test_a_wrong_override_of_the_model_is_named_itself(tmp_path: Path, text: str) -> None:
     with pytest.raises(SpecError) as caught:

@@ -58,7 +58,10 @@ def test_a_batch_may_be_all_images_that_it_trains_on_and_no_more() -> None:
 
 
 def told(fit: Fit) -> list[tuple[float | None, ...]]:
-    return [(epoch.loss, epoch.accuracy, epoch.validation_loss, epoch.validation_accuracy) for epoch in fit.curve]
+    return [
+        (epoch.loss, epoch.accuracy, epoch.validation_loss, epoch.validation_accuracy)
+        for epoch in fit.curve
+    ]
 
 
 @pytest.mark.parametrize(

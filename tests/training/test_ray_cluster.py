@@ -19,7 +19,15 @@ from tests.harness_cli import Cli
 
 
 def trial(units: int, epochs: int = 2) -> Trial:
-    return Trial("mlp", {"units": units}, {"units": units}, Precision.FLOAT32, "digits", Recipe(epochs=epochs), 0)
+    return Trial(
+        "mlp",
+        {"units": units},
+        {"units": units},
+        Precision.FLOAT32,
+        "digits",
+        Recipe(epochs=epochs),
+        0,
+    )
 
 
 def listed(trials: list[Trial]) -> Listed:
@@ -71,7 +79,9 @@ def test_a_worker_that_ray_ends_for_memory_says_so(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "workspace", {"RAY_memory_usage_threshold": f"{limit:.4f}"})
     ended = cli.run("submit", "sweep", sweep)
     assert ended.returncode == 1, ended.stdout + ended.stderr
-    assert cli.rows("SELECT status, reason FROM trials") == [{"status": "failed", "reason": "out_of_memory"}]
+    assert cli.rows("SELECT status, reason FROM trials") == [
+        {"status": "failed", "reason": "out_of_memory"}
+    ]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:many"])

@@ -91,9 +91,15 @@ def every_rate(recipe: Recipe) -> list[float]:
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        (Schedule("exponential", 0.4, decay_rate=0.25, decay_epochs=2), [0.4, 0.2, 0.1, 0.05, 0.4 * 0.25**4]),
+        (
+            Schedule("exponential", 0.4, decay_rate=0.25, decay_epochs=2),
+            [0.4, 0.2, 0.1, 0.05, 0.4 * 0.25**4],
+        ),
         (Schedule("step", 0.4, decay_rate=0.5, decay_epochs=2), [0.4, 0.4, 0.2, 0.2, 0.4 * 0.5**4]),
-        (Schedule("cosine", 0.4), [0.2 * (1 + math.cos(math.pi * share)) for share in (0, 1 / 8, 2 / 8, 3 / 8, 1)]),
+        (
+            Schedule("cosine", 0.4),
+            [0.2 * (1 + math.cos(math.pi * share)) for share in (0, 1 / 8, 2 / 8, 3 / 8, 1)],
+        ),
         (Schedule("linear", 0.4), [0.4, 0.35, 0.3, 0.25, 0.0]),
     ],
     ids=lambda value: value.schedule if isinstance(value, Schedule) else "",
@@ -107,7 +113,9 @@ def test_a_warmup_rises_evenly_and_the_fall_starts_after_it(schedule: Any) -> No
     warmed = Schedule(schedule, 0.4, warmup_epochs=2)
     assert rates(warmed, 0, 0.5, 1, 2) == pytest.approx([0, 0.1, 0.2, 0.4])
     shorter = every_rate(Recipe(epochs=6, learning_rate=replace(warmed, warmup_epochs=0)))
-    assert rates(warmed, 3, 5.5, 8) == pytest.approx([shorter[step] for step in (10, 35, 60)], abs=1e-6)
+    assert rates(warmed, 3, 5.5, 8) == pytest.approx(
+        [shorter[step] for step in (10, 35, 60)], abs=1e-6
+    )
 
 
 def test_a_warmed_up_cosine_is_that_of_keras() -> None:
@@ -143,7 +151,9 @@ def test_the_cross_entropy_is_that_of_keras_over_scores() -> None:
 
 
 def test_a_students_loss_is_its_labels_and_its_teachers_softened_answers_by_weight() -> None:
-    recipe = Recipe(epochs=1, loss="squared_hinge", distillation=Distillation(weight=0.25, temperature=3.0))
+    recipe = Recipe(
+        epochs=1, loss="squared_hinge", distillation=Distillation(weight=0.25, temperature=3.0)
+    )
     softened = [tf.nn.softmax(answers / 3.0).numpy() for answers in (TAUGHT, SCORES)]
     soft = -9 * (softened[0] * np.log(softened[1])).sum(axis=1)
     hard = loss(recipe, distilled=False)(LABELS, SCORES, None).numpy()
@@ -160,7 +170,10 @@ def test_bop_flips_a_kernel_as_published_and_leaves_the_rest_to_adam() -> None:
     variables = model.trainable_variables
     expected = [variable.numpy() for variable in variables]
     averages = [np.zeros_like(value) for value in expected]
-    adam, others = keras.optimizers.Adam(0.01), [tf.Variable(v) for v in variables if "kernel" not in v.name]
+    adam, others = (
+        keras.optimizers.Adam(0.01),
+        [tf.Variable(v) for v in variables if "kernel" not in v.name],
+    )
     ours = optimizer(Recipe(epochs=1, optimizer="bop", bop=Bop(threshold, gamma)))
     ours.learning_rate.assign(0.01)
     ours.build(variables)
@@ -168,20 +181,32 @@ def test_bop_flips_a_kernel_as_published_and_leaves_the_rest_to_adam() -> None:
         gradients = [random.normal(size=value.shape).astype(np.float32) for value in expected]
         ours.apply_gradients(zip(map(tf.constant, gradients), variables, strict=True))
         rest = [
-            gradient for gradient, variable in zip(gradients, variables, strict=True) if "kernel" not in variable.name
+            gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+            if "kernel" not in variable.name
         ]
         adam.apply_gradients(zip(map(tf.constant, rest), others, strict=True))
         for index, gradient in enumerate(gradients):  # Helwegen et al. 2019, algorithm 1
             averages[index] = (1 - gamma) * averages[index] + gamma * gradient
-            flips = (np.abs(averages[index]) > threshold) & (np.sign(averages[index]) == np.sign(expected[index]))
+            flips = (np.abs(averages[index]) > threshold) & (
+                np.sign(averages[index]) == np.sign(expected[index])
+            )
             expected[index] = np.where(flips, -expected[index], expected[index])
-    published = [value for value, variable in zip(expected, variables, strict=True) if "kernel" in variable.name]
+    published = [
+        value
+        for value, variable in zip(expected, variables, strict=True)
+        if "kernel" in variable.name
+    ]
     assert_same_weights(kernels(model), published)
-    assert_same_weights([v.numpy() for v in variables if "kernel" not in v.name], [v.numpy() for v in others])
+    assert_same_weights(
+        [v.numpy() for v in variables if "kernel" not in v.name], [v.numpy() for v in others]
+    )
 
 
 def test_bop_learns_and_goes_on_from_a_snapshot_bit_for_bit() -> None:
-    recipe = Recipe(epochs=4, optimizer="bop", learning_rate=Schedule("cosine", 0.01, warmup_epochs=0.5))
+    recipe = Recipe(
+        epochs=4, optimizer="bop", learning_rate=Schedule("cosine", 0.01, warmup_epochs=0.5)
+    )
     whole, resumed = new_fit(recipe), new_fit(recipe)
     deque(islice(whole.epochs(), 2), maxlen=0)
     resumed.restore(unpacked(packed(whole.snapshot())))
@@ -205,7 +230,11 @@ def test_a_float_twin_under_bop_trains_as_by_adam() -> None:
     "said",
     [
         *({"input_quantizer": name} for name in get_args(InputQuantizer)),
-        *({"kernel_quantizer": name} for name in get_args(KernelQuantizer) if name != Recipe.kernel_quantizer),
+        *(
+            {"kernel_quantizer": name}
+            for name in get_args(KernelQuantizer)
+            if name != Recipe.kernel_quantizer
+        ),
         {"optimizer": "bop"},
     ],
     ids=lambda said: "-".join(next(iter(said.items()))),
@@ -216,7 +245,9 @@ def test_what_each_quantizer_trains_is_deployed_with_binary_kernels(said: dict[s
     deployed = with_probabilities(architecture_of(trial(recipe)).deployed_model(task, fit.model))
     file = convert(deployed, Precision.BINARY, fit.training_images())
     expected = scores(fit.model, digits.test.images)
-    found = evaluate(file, digits.test.images, digits.test.labels, expected, 1, LEAST_AGREEMENT[Precision.BINARY])
+    found = evaluate(
+        file, digits.test.images, digits.test.labels, expected, 1, LEAST_AGREEMENT[Precision.BINARY]
+    )
     assert fit.curve[-1].loss < fit.curve[0].loss
     assert found.accuracy > 0.5
     assert anatomy(file).operators["LceBconv2d"] == 1
@@ -237,7 +268,9 @@ def test_latent_weights_stay_where_their_gradient_reaches(quantizer: KernelQuant
     model, far = build(trial(recipe), data.load("digits")), optimizer(recipe)
     far.learning_rate.assign(3.0)
     far.build(model.trainable_variables)
-    far.apply_gradients([(tf.ones_like(variable), variable) for variable in model.trainable_variables])
+    far.apply_gradients(
+        [(tf.ones_like(variable), variable) for variable in model.trainable_variables]
+    )
     assert all((kernel == -1).all() for kernel in kernels(model))
 
 
@@ -250,12 +283,19 @@ def test_kernels_start_with_their_distributions_deviation_times_the_scale(
     fan_in, fan_out = 500, 300
     values = initializer(Initializer(distribution, scale))((fan_in, fan_out)).numpy()
     variance = {"glorot": 2 / (fan_in + fan_out), "he": 2 / fan_in, "lecun": 1 / fan_in}
-    assert values.std() == pytest.approx(scale * variance[distribution.split("_")[0]] ** 0.5, rel=0.01)
+    assert values.std() == pytest.approx(
+        scale * variance[distribution.split("_")[0]] ** 0.5, rel=0.01
+    )
 
 
 def test_a_network_starts_as_its_recipe_says() -> None:
     small, large = (
-        kernels(build(trial(Recipe(epochs=1, initializer=Initializer("he_normal", scale))), data.load("digits")))
+        kernels(
+            build(
+                trial(Recipe(epochs=1, initializer=Initializer("he_normal", scale))),
+                data.load("digits"),
+            )
+        )
         for scale in (0.5, 2.0)
     )
     for one, other in zip(small, large, strict=True):
@@ -287,7 +327,9 @@ def test_each_image_is_flipped_and_shifted_by_itself() -> None:
 
 def test_what_chance_does_follows_from_the_seed_alone() -> None:
     images = tf.constant(data.load("digits").train.images[:50])
-    first, again = (augmented(FLIP_AND_SHIFT, images, tf.constant([1, 2, 3])).numpy() for _ in range(2))
+    first, again = (
+        augmented(FLIP_AND_SHIFT, images, tf.constant([1, 2, 3])).numpy() for _ in range(2)
+    )
     np.testing.assert_array_equal(first, again)
     for other in ([0, 2, 3], [1, 0, 3], [1, 2, 0]):
         assert not np.array_equal(first, augmented(FLIP_AND_SHIFT, images, tf.constant(other)))
@@ -295,7 +337,8 @@ def test_what_chance_does_follows_from_the_seed_alone() -> None:
 
 def test_it_trains_on_augmented_images() -> None:
     augmented_losses, plain_losses = (
-        [epoch.loss for epoch in trained(recipe).curve] for recipe in (FLIP_AND_SHIFT, Recipe(epochs=1))
+        [epoch.loss for epoch in trained(recipe).curve]
+        for recipe in (FLIP_AND_SHIFT, Recipe(epochs=1))
     )
     assert augmented_losses > plain_losses
 
@@ -304,7 +347,9 @@ def test_it_trains_on_augmented_images() -> None:
 
 
 def test_early_stopping_ends_after_its_patience_with_the_best_epochs_weights() -> None:
-    recipe = Recipe(epochs=50, learning_rate=0.01, early_stopping=EarlyStopping(patience=3, min_delta=0.02))
+    recipe = Recipe(
+        epochs=50, learning_rate=0.01, early_stopping=EarlyStopping(patience=3, min_delta=0.02)
+    )
     fit, weights = new_fit(recipe), []
     for _ in fit.epochs():
         weights.append(fit.model.get_weights())
@@ -319,8 +364,13 @@ def test_early_stopping_ends_after_its_patience_with_the_best_epochs_weights() -
 
 def test_a_student_of_weight_1_comes_to_answer_as_its_teacher_does_whatever_the_labels() -> None:
     taught = trained(Recipe(epochs=5, learning_rate=0.01), Precision.FLOAT32).training_scores()
-    digits, recipe = data.load("digits"), Recipe(epochs=8, learning_rate=0.01, distillation=Distillation(weight=1.0))
-    mislabelled = replace(digits, train=Split(digits.train.images, (digits.train.labels + 1) % digits.classes))
+    digits, recipe = (
+        data.load("digits"),
+        Recipe(epochs=8, learning_rate=0.01, distillation=Distillation(weight=1.0)),
+    )
+    mislabelled = replace(
+        digits, train=Split(digits.train.images, (digits.train.labels + 1) % digits.classes)
+    )
     student = new_fit(recipe, taught=taught, dataset=mislabelled)
     deque(student.epochs(), maxlen=0)
     assert student.curve[-1].loss < student.curve[0].loss
@@ -344,7 +394,13 @@ def keys(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
 def default(one: Field[Any]) -> str:
     if one.default is MISSING:
         return "required"
-    return "none" if one.default is None else "its parts'" if is_dataclass(one.default) else str(one.default)
+    return (
+        "none"
+        if one.default is None
+        else "its parts'"
+        if is_dataclass(one.default)
+        else str(one.default)
+    )
 
 
 def test_the_page_has_every_key_of_a_recipe_with_its_default(repository: Path) -> None:

@@ -20,7 +20,15 @@ DATASETS = {"digits": data.load("digits")}
 
 def trial(rate: float, units: int = 16, epochs: int = 2) -> Trial:
     recipe = Recipe(epochs=epochs, learning_rate=rate)
-    return Trial("mlp", {"layers": 1, "units": units}, {"units": units}, Precision.FLOAT32, "digits", recipe, 0)
+    return Trial(
+        "mlp",
+        {"layers": 1, "units": units},
+        {"units": units},
+        Precision.FLOAT32,
+        "digits",
+        recipe,
+        0,
+    )
 
 
 def trials_at(point: Mapping[str, Any], epochs: int = 2) -> tuple[Trial, ...]:
@@ -39,9 +47,20 @@ SEARCH = Search(
 )
 
 
-def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_was_interrupted() -> None:
-    good, bad, begun = {"rate": 0.05, "units": 64}, {"rate": 0.001, "units": 8}, {"rate": 0.02, "units": 64}
-    tried = (Tried(good, (0.95, 20_000.0)), Tried(bad, (0.1, 5_000.0)), Tried(begun), Tried(bad, ENDED_EARLY))
+def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_was_interrupted() -> (
+    None
+):
+    good, bad, begun = (
+        {"rate": 0.05, "units": 64},
+        {"rate": 0.001, "units": 8},
+        {"rate": 0.02, "units": 64},
+    )
+    tried = (
+        Tried(good, (0.95, 20_000.0)),
+        Tried(bad, (0.1, 5_000.0)),
+        Tried(begun),
+        Tried(bad, ENDED_EARLY),
+    )
     work = Sampled(trials_at, tried)
     assert work.left(SEARCH) == 3, "one that ended early is not tried again"
 
@@ -52,7 +71,9 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
     assert points[0] == begun
     assert all(point not in (good, bad) for point in points)
     assert all(1e-3 <= point["rate"] <= 0.1 and point["units"] in (8, 64) for point in points)
-    assert [event.trial.id for event in of_kind(events, Finished)] == [trials_at(point)[0].id for point in points]
+    assert [event.trial.id for event in of_kind(events, Finished)] == [
+        trials_at(point)[0].id for point in points
+    ]
     assert not of_kind(events, Stopped)
 
 
@@ -64,11 +85,15 @@ def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> No
     assert [(event.trial, event.why.reason) for event in of_kind(events, Stopped)] == [
         (one, Reason.OUTCLASSED) for one in hopeless
     ]
-    epochs = [event.epoch.number for event in of_kind(events, EpochEnded) if event.trial in hopeless]
+    epochs = [
+        event.epoch.number for event in of_kind(events, EpochEnded) if event.trial in hopeless
+    ]
     assert max(epochs) == 2
 
     endless = [trial(0.01, units, epochs=10**6) for units in (8, 9)]
-    events = list(train(Listed(units_of(endless, {})), DATASETS, Resources(cpu=2), Search(budget_s=1.0)))
+    events = list(
+        train(Listed(units_of(endless, {})), DATASETS, Resources(cpu=2), Search(budget_s=1.0))
+    )
     assert {event.trial.id: event.why.reason for event in of_kind(events, Stopped)} == {
         one.id: Reason.BUDGET for one in endless
     }
@@ -78,5 +103,7 @@ def test_a_search_that_cannot_make_a_point_says_so() -> None:
     def impossible(point: Mapping[str, Any]) -> tuple[Trial, ...]:
         raise ValueError(f"no trial has a rate of {point['rate']}")
 
-    with pytest.raises(HarnessError, match=r"before its time: ValueError: no trial has a rate of 0\.\d+"):
+    with pytest.raises(
+        HarnessError, match=r"before its time: ValueError: no trial has a rate of 0\.\d+"
+    ):
         list(train(Sampled(impossible), DATASETS, Resources(cpu=2), SEARCH))

@@ -17,9 +17,13 @@ from harness.training.unit import Conditions, Unit, run_unit
 @pytest.fixture(scope="module")
 def outcome() -> TrialOutcome:
     recipe = Recipe(epochs=3, learning_rate=0.01)
-    trial = Trial("mlp", {"layers": 1, "units": 64}, {"units": 64}, Precision.BINARY, "digits", recipe, 0)
+    trial = Trial(
+        "mlp", {"layers": 1, "units": 64}, {"units": 64}, Precision.BINARY, "digits", recipe, 0
+    )
     (finished,) = (
-        e for e in run_unit(Unit((trial,)), data.load("digits"), Conditions(), Stopwatch()) if isinstance(e, Finished)
+        e
+        for e in run_unit(Unit((trial,)), data.load("digits"), Conditions(), Stopwatch())
+        if isinstance(e, Finished)
     )
     return finished.outcome
 
@@ -34,7 +38,9 @@ def test_an_artifact_knows_which_test_images_it_gets_right(outcome: TrialOutcome
     assert 0.5 < correct.mean() < 1
 
 
-def test_its_probe_is_what_its_interpreter_answers_to_the_images_that_it_is_surest_of(outcome: TrialOutcome) -> None:
+def test_its_probe_is_what_its_interpreter_answers_to_the_images_that_it_is_surest_of(
+    outcome: TrialOutcome,
+) -> None:
     test = data.load("digits").test
     (artifact,) = outcome.artifacts
     probe = load_probe(outcome.probes[artifact.sha256])

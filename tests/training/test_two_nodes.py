@@ -82,7 +82,11 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     with node(tmp_path / "head", "--head", "--port=0", "--include-dashboard=false") as head:
         address = head_address(tmp_path / "head" / "ray.log")
         with node(tmp_path / "second", f"--address={address}", "--num-gpus=1") as second:
-            wait_until(lambda: "Ray runtime started" in (tmp_path / "second" / "ray.log").read_text(), "a node", 120)
+            wait_until(
+                lambda: "Ray runtime started" in (tmp_path / "second" / "ray.log").read_text(),
+                "a node",
+                120,
+            )
             yield Cluster(address, (head, second))
 
 
@@ -99,7 +103,9 @@ def node(place: Path, *options: str) -> Iterator[Path]:
         TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder,
     ):
         command = [RAY, "start", *ports, *options, f"--temp-dir={folder}"]
-        process = psutil.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=settings, cwd=place)
+        process = psutil.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=settings, cwd=place
+        )
         try:
             yield Path(folder)
         finally:
@@ -124,20 +130,28 @@ def work(tmp_path: Path) -> Path:
     digits = load_digits()
     images, labels = digits.images.astype(np.float32) / 16, digits.target
     np.savez(
-        place / "digits.npz", x_train=images[:600], y_train=labels[:600], x_test=images[600:800], y_test=labels[600:800]
+        place / "digits.npz",
+        x_train=images[:600],
+        y_train=labels[:600],
+        x_test=images[600:800],
+        y_test=labels[600:800],
     )
     (place / "network.py").write_text(NETWORK)
     (place / "pieces.py").write_text(PIECES)
     return place
 
 
-def notes_of(cluster: Cluster, cli: Cli, work: Path, name: str, *changes: str) -> list[dict[str, Any]]:
+def notes_of(
+    cluster: Cluster, cli: Cli, work: Path, name: str, *changes: str
+) -> list[dict[str, Any]]:
     """What the workers left that trained the sweep."""
     notes = work / name
     notes.mkdir()
     (work / "sweep.yaml").write_text(SWEEP.replace("NOTES", str(notes)))
     options = [word for change in changes for word in ("--set", change)]
-    ended = cli.run("submit", "sweep", "sweep.yaml", "--address", cluster.address, *options, cwd=work)
+    ended = cli.run(
+        "submit", "sweep", "sweep.yaml", "--address", cluster.address, *options, cwd=work
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return [json.loads(note.read_text()) for note in notes.glob("*.json")]
 
@@ -150,14 +164,18 @@ def test_both_nodes_train_with_what_ray_brings_them_and_are_left_running(
     assert len({note["node"] for note in notes}) == 2
     for name in ("harness/__init__.py", "network.py", "pieces.py"):
         files = [Path(file) for note in notes for file in note["files"] if file.endswith(name)]
-        places = {folder for folder in cluster.folders for file in files if file.is_relative_to(folder)}
+        places = {
+            folder for folder in cluster.folders for file in files if file.is_relative_to(folder)
+        }
         assert places == set(cluster.folders), f"each node imports {name} from a copy of its own"
     done = "SELECT trial_id, sha256 FROM trials JOIN trial_artifacts ON trial_id = id JOIN artifacts ON sha256 = artifact WHERE status = 'done'"
     rows = cli.rows(done)
     assert len(rows) == 4
     assert all(ArtifactFiles(cli.home / "artifacts").path(row["sha256"]).is_file() for row in rows)
 
-    halves = notes_of(cluster, cli, work, "halves", "resources={cpu: 0.5, gpu: 0.5}", "grid.model.units=[40, 48]")
+    halves = notes_of(
+        cluster, cli, work, "halves", "resources={cpu: 0.5, gpu: 0.5}", "grid.model.units=[40, 48]"
+    )
     assert len(halves) == 2, "at once, as neither went on before the other had come"
     assert len({note["node"] for note in halves}) == 1, "the one that has a GPU"
     assert len(cli.rows(done)) == 6

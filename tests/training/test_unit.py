@@ -25,14 +25,18 @@ BINARY, FLOAT, INT8 = Precision.BINARY, Precision.FLOAT32, Precision.INT8
 
 
 def trial(precision: Precision, recipe: Recipe = PLAIN, seed: int = 0, units: int = 32) -> Trial:
-    return Trial("mlp", {"layers": 1, "units": units}, {"units": units}, precision, "digits", recipe, seed)
+    return Trial(
+        "mlp", {"layers": 1, "units": units}, {"units": units}, precision, "digits", recipe, seed
+    )
 
 
 def run(
     *trials: Trial, saved: Mapping[str, bytes] | None = None, checkpoint_s: float = float("inf")
 ) -> list[UnitEvent]:
     (unit,) = units_of(trials, saved or {})
-    return list(run_unit(unit, data.load("digits"), Conditions(checkpoint_s=checkpoint_s), Stopwatch()))
+    return list(
+        run_unit(unit, data.load("digits"), Conditions(checkpoint_s=checkpoint_s), Stopwatch())
+    )
 
 
 def finished(events: list[UnitEvent]) -> dict[Precision, Finished]:
@@ -40,7 +44,9 @@ def finished(events: list[UnitEvent]) -> dict[Precision, Finished]:
     return {event.trial.precision: event for event in events if isinstance(event, Finished)}
 
 
-def test_one_training_serves_a_float_network_and_its_int8_twin_and_a_binary_one_has_its_own() -> None:
+def test_one_training_serves_a_float_network_and_its_int8_twin_and_a_binary_one_has_its_own() -> (
+    None
+):
     trials = [trial(precision, seed=seed) for seed in (0, 1) for precision in (BINARY, FLOAT, INT8)]
     assert [unit.trials for unit in units_of(trials, {})] == [
         (trials[0],),
@@ -52,10 +58,18 @@ def test_one_training_serves_a_float_network_and_its_int8_twin_and_a_binary_one_
 
 def test_a_student_trains_after_its_teacher_whether_that_is_wanted_or_not() -> None:
     (alone,) = units_of([trial(BINARY, TAUGHT)], {})
-    assert [(part.leader.precision, len(part.trials)) for part in alone.parts] == [(FLOAT, 0), (BINARY, 1)]
+    assert [(part.leader.precision, len(part.trials)) for part in alone.parts] == [
+        (FLOAT, 0),
+        (BINARY, 1),
+    ]
     (both,) = units_of([trial(BINARY, TAUGHT), trial(INT8, TAUGHT), trial(FLOAT, TAUGHT)], {})
-    assert [(part.leader.precision, len(part.trials)) for part in both.parts] == [(FLOAT, 2), (BINARY, 1)]
-    assert all(not part.learns for unit in units_of([trial(FLOAT, TAUGHT)], {}) for part in unit.parts)
+    assert [(part.leader.precision, len(part.trials)) for part in both.parts] == [
+        (FLOAT, 2),
+        (BINARY, 1),
+    ]
+    assert all(
+        not part.learns for unit in units_of([trial(FLOAT, TAUGHT)], {}) for part in unit.parts
+    )
 
 
 def test_int8_is_the_float_network_quantised_and_costs_no_second_training() -> None:
@@ -88,7 +102,9 @@ def test_a_student_learns_its_teachers_answers() -> None:
     images = data.load("digits").test.images
 
     files = [taught[precision].outcome.files for precision in (BINARY, FLOAT)]
-    student, teacher = (predict(file, images).argmax(axis=1) for named in files for file in named.values())
+    student, teacher = (
+        predict(file, images).argmax(axis=1) for named in files for file in named.values()
+    )
     assert (student == teacher).mean() > 0.85
 
 
@@ -120,18 +136,25 @@ def test_a_training_that_goes_on_from_its_checkpoint_gives_the_same_files() -> N
         f"{trials[0].training}-binary"
     ]
 
-    interrupted_in_the_students_second_epoch = {event.key: event.content for event in checkpoints[:6]}
+    interrupted_in_the_students_second_epoch = {
+        event.key: event.content for event in checkpoints[:6]
+    }
     resumed = run(*trials, saved=interrupted_in_the_students_second_epoch)
     assert [event.epoch.number for event in resumed if isinstance(event, EpochEnded)] == [3, 4]
     for precision, one in finished(whole).items():
         again = finished(resumed)[precision].outcome
         assert again.artifacts == one.outcome.artifacts
-        assert [(e.number, e.loss) for e in again.curve] == [(e.number, e.loss) for e in one.outcome.curve]
+        assert [(e.number, e.loss) for e in again.curve] == [
+            (e.number, e.loss) for e in one.outcome.curve
+        ]
 
 
 def test_what_one_trial_compiles_serves_the_next_and_changes_none_of_its_numbers() -> None:
     """A trial's numbers are the same after another of its form as on a worker that has trained nothing."""
-    first, second = trial(BINARY, seed=1), trial(BINARY, replace(PLAIN, learning_rate=0.02, epochs=4), seed=2)
+    first, second = (
+        trial(BINARY, seed=1),
+        trial(BINARY, replace(PLAIN, learning_rate=0.02, epochs=4), seed=2),
+    )
     KEPT.clear()
     alone = finished(run(second))[BINARY].outcome
     KEPT.clear()
@@ -144,11 +167,17 @@ def test_what_one_trial_compiles_serves_the_next_and_changes_none_of_its_numbers
 
 
 def test_a_checkpoint_of_another_network_is_left_aside() -> None:
-    wide = [event for event in run(trial(BINARY, units=48), checkpoint_s=0) if isinstance(event, Saved)]
+    wide = [
+        event for event in run(trial(BINARY, units=48), checkpoint_s=0) if isinstance(event, Saved)
+    ]
     key = f"{trial(BINARY).training}-binary"
     for content in (wide[-1].content, b"not one at all"):
         resumed = run(trial(BINARY), saved={key: content})
-        assert [event.epoch.number for event in resumed if isinstance(event, EpochEnded)] == [1, 2, 3]
+        assert [event.epoch.number for event in resumed if isinstance(event, EpochEnded)] == [
+            1,
+            2,
+            3,
+        ]
     assert Unit((trial(BINARY),)).saved == {}
 
 

@@ -114,7 +114,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("trial_id", "artifact"),
     )
-    op.create_index(op.f("ix_trial_artifacts_artifact"), "trial_artifacts", ["artifact"], unique=False)
+    op.create_index(
+        op.f("ix_trial_artifacts_artifact"), "trial_artifacts", ["artifact"], unique=False
+    )
     op.create_table(
         "failures",
         sa.Column("id", sa.Integer(), nullable=False),

@@ -58,10 +58,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("case_id", "number"),
     )
     identity = op.create_table(
-        "identity", sa.Column("id", sa.String(length=32), nullable=False), sa.PrimaryKeyConstraint("id")
+        "identity",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
     )
     op.bulk_insert(identity, [{"id": uuid4().hex}])
-    op.add_column("cases", sa.Column("cpus", sa.String(length=200), server_default="", nullable=False))
+    op.add_column(
+        "cases", sa.Column("cpus", sa.String(length=200), server_default="", nullable=False)
+    )
     op.add_column("runs", sa.Column("temperature_c", sa.Float(), nullable=True))
     op.add_column("failures", sa.Column("device", sa.String(length=200), nullable=True))
     op.create_index("ix_failures_device", "failures", ["device"])

@@ -26,7 +26,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_sweep_trials_trial_id", "sweep_trials", ["trial_id"])
     # Each serves its first column too.
-    op.create_index("ix_measurements_newest", "measurements", ["case_id", "valid", "measured_at", "id"])
+    op.create_index(
+        "ix_measurements_newest", "measurements", ["case_id", "valid", "measured_at", "id"]
+    )
     op.drop_index("ix_measurements_case_id", "measurements")
     op.create_index("ix_cases_place", "cases", ["artifact", "device"])
     op.drop_index("ix_cases_artifact", "cases")

@@ -22,7 +22,12 @@ _FILE_ROWS = 1_000_000
 
 
 def query(
-    question: str | None, settings: Sequence[str], format: str, out: Path | None, limit: int | None, timeout: float
+    question: str | None,
+    settings: Sequence[str],
+    format: str,
+    out: Path | None,
+    limit: int | None,
+    timeout: float,
 ) -> None:
     if format not in FORMATS:
         raise RequestError(f"--format {format}: is not known; known: {', '.join(FORMATS)}.")
@@ -31,7 +36,9 @@ def query(
         console().print(_listed(queries.values()))
         return
     if question not in queries and len(question.split()) == 1:
-        raise RequestError(f"{question!r} is no named query; known: {', '.join(queries)}; SQL has spaces.")
+        raise RequestError(
+            f"{question!r} is no named query; known: {', '.join(queries)}; SQL has spaces."
+        )
     is_table = format == "table" and out is None
     rows = limit if limit is not None else _SHOWN_ROWS if is_table else _FILE_ROWS
     limits = Limits(rows or inf, timeout or inf)
@@ -43,14 +50,20 @@ def _listed(queries: Iterable[NamedQuery]) -> Table:
     return plain_rows(("query", "--param", "what it answers"), told)
 
 
-def _answer(named: NamedQuery | None, question: str, settings: Sequence[str], limits: Limits) -> Rows:
+def _answer(
+    named: NamedQuery | None, question: str, settings: Sequence[str], limits: Limits
+) -> Rows:
     if named is None and settings:
-        raise RequestError("--param goes with a named query: SQL of your own can say the value itself.")
+        raise RequestError(
+            "--param goes with a named query: SQL of your own can say the value itself."
+        )
     reader = Session.here().reader
     if named is None:
         return ask(reader, question, limits=limits)
     given = list(map(_setting, settings))
-    if repeated := [name for name, count in Counter(name for name, _ in given).items() if count > 1]:
+    if repeated := [
+        name for name, count in Counter(name for name, _ in given).items() if count > 1
+    ]:
         raise RequestError(f"--param {repeated[0]}: is given more than once; give it once.")
     values = named.values(dict(given))
     rows = ask(reader, named.sql, values, limits)
@@ -69,7 +82,10 @@ def _setting(text: str) -> tuple[str, str]:
 def _write(rows: Rows, format: str, out: Path | None) -> None:
     if rows.more:
         count = f"{len(rows.values):,}"
-        print(f"Only the first {count} rows: ask for less, or for all with --limit 0.", file=sys.stderr)
+        print(
+            f"Only the first {count} rows: ask for less, or for all with --limit 0.",
+            file=sys.stderr,
+        )
     if not rows.values:
         print("No row answers this.", file=sys.stderr)
     if format == "table" and out is None:
@@ -89,7 +105,9 @@ def save(out: Path, content: bytes) -> None:
     try:
         out.write_bytes(content)
     except OSError as error:
-        raise RequestError(f"--out {out}: can't be written: {error.strerror}; check the path.") from error
+        raise RequestError(
+            f"--out {out}: can't be written: {error.strerror}; check the path."
+        ) from error
 
 
 def status() -> None:

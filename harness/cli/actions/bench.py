@@ -68,7 +68,9 @@ class Way:
 def bench(models: Sequence[Path], sweep: str | None, chosen: Chosen, way: Way) -> int:
     """How many cases and devices failed."""
     session = Session.here()
-    return bench_artifacts(session, _artifacts(session, models, sweep, keep=not way.dry_run), chosen, way)
+    return bench_artifacts(
+        session, _artifacts(session, models, sweep, keep=not way.dry_run), chosen, way
+    )
 
 
 def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str]) -> Chosen:
@@ -81,7 +83,8 @@ def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str])
     chosen = tuple(dict.fromkeys([*named(devices, ids), *enabled]))
     if not chosen:
         raise RequestError(
-            f"{registry}: no enabled device" + (f" has the tag {' or '.join(tags)}." if tags else "; enable one.")
+            f"{registry}: no enabled device"
+            + (f" has the tag {' or '.join(tags)}." if tags else "; enable one.")
         )
     return Chosen(chosen, {device.id: device for device in devices})
 
@@ -89,13 +92,20 @@ def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str])
 def protocols_asked(words: str, threads: str) -> tuple[Protocol, ...]:
     """Raises RequestError for a protocol or thread counts that are none."""
     protocol = protocol_from(words)
-    counts = [int(count) if re.fullmatch(r"\s*[0-9]{1,4}\s*", count) else 0 for count in threads.split(",")]
+    counts = [
+        int(count) if re.fullmatch(r"\s*[0-9]{1,4}\s*", count) else 0
+        for count in threads.split(",")
+    ]
     if not all(1 <= count <= MOST_THREADS for count in counts):
-        raise RequestError(f"--threads {threads}: has to be whole numbers of 1 to {MOST_THREADS}, for example 1,4.")
+        raise RequestError(
+            f"--threads {threads}: has to be whole numbers of 1 to {MOST_THREADS}, for example 1,4."
+        )
     return with_threads(protocol, counts)
 
 
-def _artifacts(session: Session, models: Sequence[Path], sweep: str | None, keep: bool) -> list[str]:
+def _artifacts(
+    session: Session, models: Sequence[Path], sweep: str | None, keep: bool
+) -> list[str]:
     """Raises RequestError where there are none. `keep` takes model files of the user's own into the workspace."""
     if models and sweep:
         raise RequestError("give model files or --sweep, not both.")
@@ -127,14 +137,24 @@ def _own_model(session: Session, file: Path, keep: bool) -> str:
     return artifact.sha256
 
 
-def bench_artifacts(session: Session, artifacts: Sequence[str], chosen: Chosen, way: Way, to_come: int = 0) -> int:
+def bench_artifacts(
+    session: Session, artifacts: Sequence[str], chosen: Chosen, way: Way, to_come: int = 0
+) -> int:
     """Measures what is missing, shows every row of these artifacts, and returns how many cases and devices failed.
 
     `to_come` artifacts are not made yet: a dry run counts them.
     """
     out = console()
     protocols = {device.id: way.of(device) for device in chosen.devices}
-    order = Order(tuple(artifacts), protocols, way.force, way.wait_s, way.dry_run, way.profile, way.check_answers)
+    order = Order(
+        tuple(artifacts),
+        protocols,
+        way.force,
+        way.wait_s,
+        way.dry_run,
+        way.profile,
+        way.check_answers,
+    )
     told = _Told(out, to_come, {id: len(found) for id, found in protocols.items()}, way.dry_run)
     with fleet_progress(out, [device.id for device in chosen.devices]) as shown:
         for event in bench_fleet(chosen.devices, chosen.registry, order, stores(session)):
@@ -162,7 +182,9 @@ def stores(session: Session) -> Stores:
 class _Told:
     """What the events of a bench come to: lines for people, and how much failed."""
 
-    def __init__(self, out: Console, to_come: int, protocols: dict[str, int], dry_run: bool) -> None:
+    def __init__(
+        self, out: Console, to_come: int, protocols: dict[str, int], dry_run: bool
+    ) -> None:
         self._out = out
         self._to_come = to_come
         self._protocols = protocols
@@ -182,7 +204,8 @@ class _Told:
             case CaseMeasured():
                 summary = event.measurement.summary
                 shown.end(
-                    id, f"{case_name(event.case)}: {show_us(summary.latency_us)}, {warning_names(summary.quality)}"
+                    id,
+                    f"{case_name(event.case)}: {show_us(summary.latency_us)}, {warning_names(summary.quality)}",
                 )
             case CaseGivenUp(failure=failure):
                 self.failed += 1
@@ -190,7 +213,10 @@ class _Told:
             case AnswerChecked(answer=answer) if answer.message:
                 shown.say(id, answer.message)
             case Profiled():
-                shown.say(id, f"{case_name(event.case)}: {counted(len(event.operators), 'operator')} profiled")
+                shown.say(
+                    id,
+                    f"{case_name(event.case)}: {counted(len(event.operators), 'operator')} profiled",
+                )
             case NotProfiled(failure=failure):
                 self.failed += 1
                 shown.say(id, f"not profiled ({failure.reason}): {failure}")
@@ -203,7 +229,9 @@ class _Told:
         shown.planned(event.device.id, len(event.new))
         if self._dry_run:
             for case in event.new:
-                self._out.print(f"  to measure: {case_name(case)}, {case.protocol.name}", soft_wrap=True)
+                self._out.print(
+                    f"  to measure: {case_name(case)}, {case.protocol.name}", soft_wrap=True
+                )
         to_come = self._to_come * self._protocols[event.device.id]
         later = f", {to_come} more once the new trials are done" if to_come else ""
         total = len(event.new) + len(event.done) + to_come
@@ -229,7 +257,9 @@ def case_name(case: Case) -> str:
     return f"{case.artifact[:12]} on {case.device}, {counted(case.protocol.threads, 'thread')}"
 
 
-def show_results(session: Session, artifacts: Sequence[str], devices: Sequence[str], out: Console) -> None:
+def show_results(
+    session: Session, artifacts: Sequence[str], devices: Sequence[str], out: Console
+) -> None:
     rows = [row for row in results(session.reader, artifacts) if row["device"] in devices]
     if rows:
         out.print()

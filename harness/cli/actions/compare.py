@@ -21,7 +21,12 @@ _FORMATS = ("table", *_WRITERS)
 
 
 def compare(
-    baseline: str, candidate: str, metrics: Sequence[str], fail_on_regression: str | None, format: str, out: Path | None
+    baseline: str,
+    candidate: str,
+    metrics: Sequence[str],
+    fail_on_regression: str | None,
+    format: str,
+    out: Path | None,
 ) -> int:
     """How many regressions there are over the limit."""
     if unknown := sorted(set(metrics) - set(METRICS)):
@@ -29,7 +34,9 @@ def compare(
     if format not in _FORMATS:
         raise RequestError(f"--format {format}: is not known; known: {', '.join(_FORMATS)}.")
     if format == "table" and out is not None:
-        raise RequestError(f"--out {out}: is for --format {' or '.join(_WRITERS)}; a table is printed.")
+        raise RequestError(
+            f"--out {out}: is for --format {' or '.join(_WRITERS)}; a table is printed."
+        )
     limit = _share(fail_on_regression) if fail_on_regression is not None else None
     asked = Asked(baseline, candidate, tuple(metrics), limit)
     reader = Session.here().reader

@@ -45,13 +45,26 @@ def detach(
     if bench:
         chosen_devices(registry, fleet, [], [])
     session = Session.here()
-    _refuse_secret("HARNESS_DATABASE_URL", session.workspace.database_url, "~/.pgpass, or the file of PGPASSFILE")
+    _refuse_secret(
+        "HARNESS_DATABASE_URL",
+        session.workspace.database_url,
+        "~/.pgpass, or the file of PGPASSFILE",
+    )
     _refuse_secret("--mlflow", mlflow or "", "~/.mlflow/credentials")
     changes = [word for setting in settings for word in ("--set", setting)]
     wishes = [option for option, wanted in (("--bench", bench), ("--fleet", fleet)) if wanted]
     logged = ["--mlflow", mlflow] if mlflow is not None else []
     asked = [*changes, *wishes, *logged]
-    command = ("submit", "sweep", str(file), *asked, "--devices", str(registry), "--address", "auto")
+    command = (
+        "submit",
+        "sweep",
+        str(file),
+        *asked,
+        "--devices",
+        str(registry),
+        "--address",
+        "auto",
+    )
     job = _hand_over(session, planned.name, file, command, address)
     console().print(
         f"{planned.name} runs as {job.id} on {job.node}, also when this shell has ended; its output is in "
@@ -68,11 +81,15 @@ def _refuse_secret(name: str, address: str, elsewhere: str) -> None:
         )
 
 
-def _hand_over(session: Session, sweep: str, file: Path, command: Sequence[str], address: str | None) -> JobRow:
+def _hand_over(
+    session: Session, sweep: str, file: Path, command: Sequence[str], address: str | None
+) -> JobRow:
     with ray_jobs.one_at_a_time():
         refuse_second(session, sweep)
         server = ray_jobs.cluster(address)
-        job = JobRow(f"job-{secrets.token_hex(4)}", sweep, str(file), platform.node(), server, now())
+        job = JobRow(
+            f"job-{secrets.token_hex(4)}", sweep, str(file), platform.node(), server, now()
+        )
         log_of(session, job.id).parent.mkdir(exist_ok=True)
         log_of(session, job.id).touch()
         session.jobs.add(job)  # before: its end is noted there
@@ -102,7 +119,10 @@ def _script(session: Session, job_id: str, command: Sequence[str]) -> str:
         "trap : TERM",
         f"cd {quote(str(Path.cwd()))} || exit",
         f"exec >{quote(str(log_of(session, job_id)))} 2>&1",
-        *(f"unset {name}" if value is None else f"export {name}={quote(value)}" for name, value in settings.items()),
+        *(
+            f"unset {name}" if value is None else f"export {name}={quote(value)}"
+            for name, value in settings.items()
+        ),
         join([*_HARNESS, *command]),
         "code=$?",
         f'{join([*_HARNESS, "end-job", job_id])} "$code"',

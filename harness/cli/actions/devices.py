@@ -21,7 +21,15 @@ from harness.report.terminal.tables import add, plain_rows, table
 
 def list_devices(path: Path) -> None:
     rows = [
-        (one.id, one.kind, _where(one), one.abi, one.tool, ", ".join(one.tags), "yes" if one.enabled else "no")
+        (
+            one.id,
+            one.kind,
+            _where(one),
+            one.abi,
+            one.tool,
+            ", ".join(one.tags),
+            "yes" if one.enabled else "no",
+        )
         for one in read_devices(path)
     ]
     console().print(plain_rows(("device", "kind", "where", "abi", "tool", "tags", "enabled"), rows))
@@ -42,13 +50,26 @@ def chosen_for(path: Path, ids: Sequence[str]) -> tuple[list[Device], Reach]:
     devices = read_devices(path) if path.exists() or ids else (THIS_MACHINE,)
     chosen = list(named(devices, ids)) or [device for device in devices if device.enabled]
     session = Session.here()
-    return chosen, Reach({device.id: device for device in devices}, session.workspace, session.tools.newest())
+    return chosen, Reach(
+        {device.id: device for device in devices}, session.workspace, session.tools.newest()
+    )
 
 
 def check(path: Path, ids: Sequence[str]) -> int:
     """How many devices can't be benched."""
     chosen, reach = chosen_for(path, ids)
-    shown = table("device", "reachable", "userland", "features", "system", "free", "governor", "°C", "tool", "canary")
+    shown = table(
+        "device",
+        "reachable",
+        "userland",
+        "features",
+        "system",
+        "free",
+        "governor",
+        "°C",
+        "tool",
+        "canary",
+    )
     found = list(on_each(chosen, lambda device: examine(device, reach)))
     trends = _trends([device.id for device in chosen])
     for one in found:
@@ -66,7 +87,10 @@ def check(path: Path, ids: Sequence[str]) -> int:
 def _trends(ids: Sequence[str]) -> dict[str, Trend]:
     """Each device's canary against its own past; none where there is no database yet."""
     rows = Session.here().observations.canaries_on(ids)
-    return {id: trend_of([row for row in rows if row.device == id]) for id in dict.fromkeys(row.device for row in rows)}
+    return {
+        id: trend_of([row for row in rows if row.device == id])
+        for id in dict.fromkeys(row.device for row in rows)
+    }
 
 
 def _cells(one: Examined) -> list[str]:
@@ -75,7 +99,10 @@ def _cells(one: Examined) -> list[str]:
     return [
         "yes" if facts else "no",
         _userland(facts),
-        " ".join(name for name in ("asimd", "asimddp") if name in facts.get("cpu_features", "").split()) or "–",
+        " ".join(
+            name for name in ("asimd", "asimddp") if name in facts.get("cpu_features", "").split()
+        )
+        or "–",
         _system(facts),
         free,
         facts.get("governor", "–"),
@@ -112,8 +139,14 @@ def facts(path: Path, ids: Sequence[str]) -> int:
 def add_device(path: Path, entry: Mapping[str, Any]) -> None:
     kept = {key: value for key, value in entry.items() if value not in (None, [], ())}
     add_entry(path, kept)
-    hint = f"; look at its key with `harness devices trust {entry['id']}`" if entry["kind"] == "ssh" else ""
-    print(f"{path}: added {entry['id']}; see whether it can be used with `harness devices check {entry['id']}`{hint}.")
+    hint = (
+        f"; look at its key with `harness devices trust {entry['id']}`"
+        if entry["kind"] == "ssh"
+        else ""
+    )
+    print(
+        f"{path}: added {entry['id']}; see whether it can be used with `harness devices check {entry['id']}`{hint}."
+    )
 
 
 def cores(text: str | None) -> list[int] | str | None:
@@ -157,7 +190,9 @@ def trust(path: Path, id: str, sure: Callable[[str], bool]) -> None:
     devices = read_devices(path)
     device = named(devices, [id])[0]
     if not isinstance(device, SshDevice):
-        raise RequestError(f"device {id!r} is of kind {device.kind}: only ssh devices have a host key.")
+        raise RequestError(
+            f"device {id!r} is of kind {device.kind}: only ssh devices have a host key."
+        )
     key = host_key(device, jump_of(device, {one.id: one for one in devices}))
     print(f"{id} ({_where(device)}) shows {fingerprint(key)}")
     text = f"{key.get_name()} {key.get_base64()}"
@@ -176,7 +211,9 @@ def clean_devices(path: Path, ids: Sequence[str], keep_mb: int) -> int:
     """How many devices could not be cleaned."""
     chosen, reach = chosen_for(path, ids)
     failures: list[CaseFailed] = []
-    for device, freed, failure in on_each(chosen, lambda device: clean(device, reach, keep_mb * 1_000_000)):
+    for device, freed, failure in on_each(
+        chosen, lambda device: clean(device, reach, keep_mb * 1_000_000)
+    ):
         if failure is None:
             print(f"{device.id}: {show_bytes(freed)} freed")
         else:

@@ -51,14 +51,19 @@ def examine(workspace: Workspace, registry: Path) -> list[Finding]:
 def _python() -> Finding:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     ok = (3, 10) <= sys.version_info < (3, 13) and platform.system() == "Linux"
-    return Finding("Python", ok, found if ok else f"{found}: use Python 3.10, 3.11 or 3.12 on Linux")
+    return Finding(
+        "Python", ok, found if ok else f"{found}: use Python 3.10, 3.11 or 3.12 on Linux"
+    )
 
 
 def _training() -> Finding:
     missing = [name for name in _TRAINING if _version(name) is None]
     if missing:
         return Finding(
-            "training", False, f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'", needed=False
+            "training",
+            False,
+            f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'",
+            needed=False,
         )
     return Finding("training", True, ", ".join(f"{name} {_version(name)}" for name in _TRAINING))
 
@@ -71,12 +76,18 @@ def _version(package: str) -> str | None:
 
 
 def _space(workspace: Workspace) -> Finding:
-    nearest = next(folder for folder in (workspace.home, *workspace.home.parents) if folder.exists())
+    nearest = next(
+        folder for folder in (workspace.home, *workspace.home.parents) if folder.exists()
+    )
     free = shutil.disk_usage(nearest).free
     if not nearest.is_dir():
         return Finding("workspace", False, f"{nearest} is no folder; set HARNESS_HOME to one")
     if not os.access(nearest, os.W_OK):
-        return Finding("workspace", False, f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can")
+        return Finding(
+            "workspace",
+            False,
+            f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can",
+        )
     if free < _LEAST_FREE_BYTES:
         return Finding(
             "workspace",
@@ -96,7 +107,12 @@ def _database(workspace: Workspace) -> Finding:
 
 def _devices(registry: Path) -> Finding:
     if not registry.exists():
-        return Finding("devices", False, f"{registry} is not here; only this machine can be benchmarked", needed=False)
+        return Finding(
+            "devices",
+            False,
+            f"{registry} is not here; only this machine can be benchmarked",
+            needed=False,
+        )
     try:
         devices = read_devices(registry)
     except HarnessError as error:
@@ -107,7 +123,9 @@ def _devices(registry: Path) -> Finding:
 def _tool(workspace: Workspace, registry: Path) -> Finding:
     try:
         device = this_machine(registry)
-        found = examine_device(device, Reach({device.id: device}, workspace, ToolFiles(workspace.tools).newest()))
+        found = examine_device(
+            device, Reach({device.id: device}, workspace, ToolFiles(workspace.tools).newest())
+        )
     except (HarnessError, OSError) as error:
         return Finding("tool on this machine", False, str(error), needed=False)
     if found.tool is None:
@@ -119,10 +137,16 @@ def _tool(workspace: Workspace, registry: Path) -> Finding:
 def _data_sets() -> Finding:
     here = {one.name: place for one in PUBLISHED if (place := one.place())}
     missing = ", ".join(one.name for one in PUBLISHED if one.name not in here)
-    found = "; ".join(f"{name} in {place}" for name, place in here.items()) or "none on this machine"
+    found = (
+        "; ".join(f"{name} in {place}" for name, place in here.items()) or "none on this machine"
+    )
     if not missing:
         return Finding("data sets", True, found)
-    offline = f"put its files into {folders.folder_of('…')}" if folders.offline() else "fetched when it is needed"
+    offline = (
+        f"put its files into {folders.folder_of('…')}"
+        if folders.offline()
+        else "fetched when it is needed"
+    )
     return Finding("data sets", False, f"{found}; {missing}: {offline}", needed=False)
 
 
@@ -131,7 +155,12 @@ def doctor(registry: Path) -> int:
     findings = examine(Session.here().workspace, registry)
     shown = table("check", "", "finding")
     for finding in findings:
-        add(shown, finding.check, "ok" if finding.ok else "missing" if finding.needed else "absent", finding.text)
+        add(
+            shown,
+            finding.check,
+            "ok" if finding.ok else "missing" if finding.needed else "absent",
+            finding.text,
+        )
     console().print(shown)
     return sum(finding.needed and not finding.ok for finding in findings)
 

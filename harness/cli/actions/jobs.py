@@ -56,9 +56,18 @@ def _of_this_machine(jobs: Sequence[JobRow]) -> list[JobRow]:
 
 def print_jobs(out: Console, session: Session) -> None:
     refresh(session)
-    counts = {row["sweep"]: row for row in ask(session.reader, named_queries()["sweeps"].sql).records()}
+    counts = {
+        row["sweep"]: row for row in ask(session.reader, named_queries()["sweeps"].sql).records()
+    }
     rows = [
-        (job.id, job.sweep, job.submitted_at, job.state, *_counts(counts.get(job.sweep)), job.message)
+        (
+            job.id,
+            job.sweep,
+            job.submitted_at,
+            job.state,
+            *_counts(counts.get(job.sweep)),
+            job.message,
+        )
         for job in session.jobs.latest(_SHOWN)
     ]
     if rows:
@@ -76,13 +85,17 @@ def follow() -> int:
     refresh(session)
     jobs = _of_this_machine((*session.jobs.under_way(), *session.jobs.latest(_SHOWN)))
     if not jobs:
-        raise RequestError("There is no job to follow: submit one with `harness submit sweep FILE --detach`.")
+        raise RequestError(
+            "There is no job to follow: submit one with `harness submit sweep FILE --detach`."
+        )
     job, out = jobs[0], console()
     out.print(f"{job.id} of {job.sweep}, submitted at {job.submitted_at}, is {job.state}.")
     for line in _lines(session, job.id):
         print(line, end="", flush=True)
     ended = session.jobs.get(job.id) or job
-    out.print(f"{ended.id} is {ended.state}." + (f" {ended.message}" if ended.state == LOST else ""))
+    out.print(
+        f"{ended.id} is {ended.state}." + (f" {ended.message}" if ended.state == LOST else "")
+    )
     return 0 if ended.state == DONE else 1
 
 

@@ -23,7 +23,9 @@ def lint_file(file: Path, settings: Sequence[str]) -> int:
     if file.suffix != ".tflite":
         return _lint_sweep(file, settings)
     if settings:
-        raise RequestError(f"--set: {file} is a model, which has no keys; set those of a sweep file.")
+        raise RequestError(
+            f"--set: {file} is a model, which has no keys; set those of a sweep file."
+        )
     _print(console(), _lint_model(file), set())
     return 0
 
@@ -39,7 +41,9 @@ def _lint_model(file: Path) -> Report:
 
 def _lint_sweep(file: Path, settings: Sequence[str]) -> int:
     points = read_sweep(file, settings)
-    from harness.sweep.lint import lint_sweep  # brings what builds networks, which no model file needs
+    from harness.sweep.lint import (
+        lint_sweep,
+    )  # brings what builds networks, which no model file needs
 
     out, failed, told = console(), 0, set[Advice]()
     with _without_notices():
@@ -62,7 +66,10 @@ def _print(out: Console, report: Report, told: set[Advice]) -> None:
     if new:
         out.print(_table(new))
     again = len(said) - len(new)
-    out.print(report.summary + (f" ({again} of its advice is the same as above.)" if again else ""), soft_wrap=True)
+    out.print(
+        report.summary + (f" ({again} of its advice is the same as above.)" if again else ""),
+        soft_wrap=True,
+    )
 
 
 def _table(advice: Sequence[Advice]) -> Table:

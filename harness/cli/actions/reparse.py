@@ -18,7 +18,9 @@ def reparse_all() -> int:
     runs = 0
     reread = reparse(session.history, session.cases, session.leases)
     total = session.history.count()
-    for one in track(reread, "Reading", total, console=out, transient=True, disable=not sys.stdout.isatty()):
+    for one in track(
+        reread, "Reading", total, console=out, transient=True, disable=not sys.stdout.isatty()
+    ):
         found[one.outcome] += 1
         runs += one.runs
         if line := _line(one):

@@ -28,7 +28,12 @@ _WIDTH_IN_A_LOG = 160
 
 def console() -> Console:
     """Prints to standard output; wide where that is no terminal, so that tables in a log are whole."""
-    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH_IN_A_LOG)
+    return Console(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=None if sys.stdout.isatty() else _WIDTH_IN_A_LOG,
+    )
 
 
 @dataclass(frozen=True)

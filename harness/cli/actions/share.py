@@ -26,11 +26,20 @@ def export(file: Path, sweep: str | None) -> int:
     session = Session.here()
     session.reader.dispose()  # raises where there is no database yet
     if sweep is not None and sweep not in (known := session.trials.sweeps()):
-        raise RequestError(f"--sweep {sweep}: was never submitted; known: {', '.join(known) or 'none'}.")
-    moved = archive.export(session.engine, session.files, file, everything() if sweep is None else of_sweep(sweep))
-    print(f"{file}: {_told(moved.rows)}; {counted(moved.files, 'artifact file')}, {show_bytes(file.stat().st_size)}.")
+        raise RequestError(
+            f"--sweep {sweep}: was never submitted; known: {', '.join(known) or 'none'}."
+        )
+    moved = archive.export(
+        session.engine, session.files, file, everything() if sweep is None else of_sweep(sweep)
+    )
+    print(
+        f"{file}: {_told(moved.rows)}; {counted(moved.files, 'artifact file')}, {show_bytes(file.stat().st_size)}."
+    )
     for sha256 in moved.missing:
-        print(f"artifact {sha256[:12]}…: its file is not here whole, and was left out.", file=sys.stderr)
+        print(
+            f"artifact {sha256[:12]}…: its file is not here whole, and was left out.",
+            file=sys.stderr,
+        )
     return len(moved.missing)
 
 
@@ -47,4 +56,6 @@ def _told(rows: Mapping[str, int]) -> str:
 def import_published(file: Path) -> None:
     numbers = read_published(file)
     new = PublishedRows(Session.here().engine).add(numbers)
-    print(f"{file}: {counted(len(numbers), 'published number')}, {new} new; `harness query published` shows them.")
+    print(
+        f"{file}: {counted(len(numbers), 'published number')}, {new} new; `harness query published` shows them."
+    )

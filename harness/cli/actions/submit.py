@@ -18,7 +18,15 @@ from harness.sweep.plan import TrialPlan, plan_trials
 from harness.sweep.resume import sampled
 from harness.sweep.train import Stores, file_states, train
 from harness.sweep.trials import sweep_of
-from harness.training.events import EpochEnded, Failed, Finished, Retried, Started, Stopped, TrialEvent
+from harness.training.events import (
+    EpochEnded,
+    Failed,
+    Finished,
+    Retried,
+    Started,
+    Stopped,
+    TrialEvent,
+)
 from harness.training.search import Sampled
 
 
@@ -38,7 +46,11 @@ def submit(
     wanted = chosen_devices(registry, fleet, [], []) if bench or dry_run else None
     session = Session.here()
     plans = _plans(session, planned)
-    search = sampled(planned.name, points[0], session.trials) if planned.search.method == "optuna" else None
+    search = (
+        sampled(planned.name, points[0], session.trials)
+        if planned.search.method == "optuna"
+        else None
+    )
     if dry_run and wanted is not None:
         return _show_plan(session, planned, plans, search, wanted)
     refuse_second(session, planned.name)
@@ -46,7 +58,11 @@ def submit(
     failed = _train(session, planned, plans, search, address, tracking)
     if wanted is None:
         return failed
-    trials = planned.trials if search is None else sampled(planned.name, points[0], session.trials).trials()
+    trials = (
+        planned.trials
+        if search is None
+        else sampled(planned.name, points[0], session.trials).trials()
+    )
     return failed + _bench(session, planned, trials, wanted)
 
 
@@ -56,17 +72,31 @@ def _plans(session: Session, planned: Sweep) -> tuple[TrialPlan, ...]:
 
 
 def _show_plan(
-    session: Session, planned: Sweep, plans: Sequence[TrialPlan], search: Sampled | None, wanted: Chosen
+    session: Session,
+    planned: Sweep,
+    plans: Sequence[TrialPlan],
+    search: Sampled | None,
+    wanted: Chosen,
 ) -> int:
     out = console()
     trials = [
-        (p.trial.id, _name(p.trial), p.trial.precision, p.trial.seed, p.because or "done", _artifacts(p)) for p in plans
+        (
+            p.trial.id,
+            _name(p.trial),
+            p.trial.precision,
+            p.trial.seed,
+            p.because or "done",
+            _artifacts(p),
+        )
+        for p in plans
     ]
     if trials:
         out.print(plain_rows(("trial", "model", "precision", "seed", "state", "artifacts"), trials))
     out.print(_counts(planned, plans, search))
     artifacts, to_come = _to_bench(session, planned, plans, search)
-    return bench_artifacts(session, artifacts, wanted, Way(planned.protocols, dry_run=True), to_come)
+    return bench_artifacts(
+        session, artifacts, wanted, Way(planned.protocols, dry_run=True), to_come
+    )
 
 
 def _to_bench(
@@ -85,7 +115,11 @@ def _formats(trials: Iterable[Trial]) -> int:
 
 
 def _made(session: Session, trials: Sequence[Trial]) -> list[str]:
-    return [sha256 for state in session.trials.states(trials).values() for sha256 in state.artifacts.values()]
+    return [
+        sha256
+        for state in session.trials.states(trials).values()
+        for sha256 in state.artifacts.values()
+    ]
 
 
 def _counts(planned: Sweep, plans: Sequence[TrialPlan], search: Sampled | None) -> str:
@@ -97,11 +131,16 @@ def _counts(planned: Sweep, plans: Sequence[TrialPlan], search: Sampled | None) 
 
 
 def _name(trial: Trial) -> str:
-    return " ".join([trial.architecture, *(f"{key}={value}" for key, value in trial.parameters.items())])
+    return " ".join(
+        [trial.architecture, *(f"{key}={value}" for key, value in trial.parameters.items())]
+    )
 
 
 def _artifacts(plan: TrialPlan) -> str:
-    return ", ".join(f"{form} {sha256[:12]}" for form, sha256 in plan.artifacts.items()) or "to be made"
+    return (
+        ", ".join(f"{form} {sha256[:12]}" for form, sha256 in plan.artifacts.items())
+        or "to be made"
+    )
 
 
 def _train(
@@ -155,7 +194,9 @@ def _tell(shown: Work, event: TrialEvent) -> None:
         case Started():
             shown.step(name, 0, trial.recipe.epochs, "starting")
         case EpochEnded():
-            shown.step(name, event.epoch.number, trial.recipe.epochs, f"loss {event.epoch.loss:.3f}")
+            shown.step(
+                name, event.epoch.number, trial.recipe.epochs, f"loss {event.epoch.loss:.3f}"
+            )
         case Finished(outcome=outcome):
             made = ", ".join(
                 f"{show_bytes(artifact.size_bytes)} at {show_percent(artifact.accuracy)}"
@@ -163,17 +204,28 @@ def _tell(shown: Work, event: TrialEvent) -> None:
             )
             shown.end(name, f"{name}: {made}, in {show_seconds(outcome.timings.work_s)}")
         case Retried(failure=failure):
-            shown.step(name, 0, trial.recipe.epochs, f"{failure.reason}: once more, alone, when the others are done")
+            shown.step(
+                name,
+                0,
+                trial.recipe.epochs,
+                f"{failure.reason}: once more, alone, when the others are done",
+            )
         case Stopped(why=why):
             shown.end(name, f"{name}: ended early ({why.reason}): {why.message}")
         case Failed(failure=failure):
             shown.end(name, f"{name}: failed ({failure.reason}): {failure.message}")
 
 
-def _last_line(timings: Sequence[Timings], failed: int, wall_s: float, up_s: Sequence[float]) -> str:
+def _last_line(
+    timings: Sequence[Timings], failed: int, wall_s: float, up_s: Sequence[float]
+) -> str:
     """How much of the workers' time was work, once they were up: the rest they waited, for a trial or for the end."""
-    work_s, import_s = (sum(values) for values in zip(*((one.work_s, one.import_s) for one in timings), strict=True))
-    trials = f"{counted(len(timings) - failed, 'trial')} done" + (f", {failed} failed" if failed else "")
+    work_s, import_s = (
+        sum(values) for values in zip(*((one.work_s, one.import_s) for one in timings), strict=True)
+    )
+    trials = f"{counted(len(timings) - failed, 'trial')} done" + (
+        f", {failed} failed" if failed else ""
+    )
     if not up_s:
         return f"{trials} in {show_seconds(wall_s)}."
     return (

@@ -23,7 +23,11 @@ from harness.store.files.tools import ToolFile
 
 # docs.larq.dev, "Benchmarking": the binaries of each release.
 _RELEASES = "https://github.com/larq/compute-engine/releases/download/v0.16.0"
-_RELEASED = ("lce_benchmark_model_aarch64", "lce_benchmark_model_aarch32", "lce_benchmark_model_android_arm64")
+_RELEASED = (
+    "lce_benchmark_model_aarch64",
+    "lce_benchmark_model_aarch32",
+    "lce_benchmark_model_android_arm64",
+)
 _TIMEOUT_S = 60
 
 
@@ -33,7 +37,9 @@ def add_tool(name: str, url: str | None, file: Path | None, sha256: str | None) 
         raise RequestError("give --url or --file, not both.")
     content = _read(file) if file is not None else _download(url or _release(name))
     if sha256 is not None and sha256_of(content) != sha256.lower():
-        raise RequestError(f"tool {name}: its SHA-256 is {sha256_of(content)}, not the one that was asked for.")
+        raise RequestError(
+            f"tool {name}: its SHA-256 is {sha256_of(content)}, not the one that was asked for."
+        )
     files = Session.here().tools
     added = files.add(name, content)
     try:
@@ -46,7 +52,9 @@ def add_tool(name: str, url: str | None, file: Path | None, sha256: str | None) 
 
 def _release(name: str) -> str:
     if name not in _RELEASED:
-        raise RequestError(f"tool {name!r}: give --file or --url; released are {', '.join(_RELEASED)}.")
+        raise RequestError(
+            f"tool {name!r}: give --file or --url; released are {', '.join(_RELEASED)}."
+        )
     return f"{_RELEASES}/{name}"
 
 
@@ -77,7 +85,14 @@ def list_tools() -> None:
     tools = Session.here().tools
     newest = {tool.path for tool in tools.newest().values()}
     rows = [
-        (tool.name, _abis(tool), tool.sha256[:12], show_bytes(tool.size_bytes), _added(tool), _use(tool.path in newest))
+        (
+            tool.name,
+            _abis(tool),
+            tool.sha256[:12],
+            show_bytes(tool.size_bytes),
+            _added(tool),
+            _use(tool.path in newest),
+        )
         for tool in tools.all()
     ]
     rows.append((PYTHON_RUNNER, "any with Python", "", "", "", "comes with the harness"))
@@ -96,7 +111,11 @@ def _abis(tool: ToolFile) -> str:
 
 
 def _added(tool: ToolFile) -> str:
-    return datetime.fromtimestamp(tool.added, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(tool.added, timezone.utc)
+        .isoformat(timespec="seconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def check_tools(registry: Path, ids: Sequence[str]) -> int:
@@ -112,14 +131,25 @@ def check_tools(registry: Path, ids: Sequence[str]) -> int:
     made = table("device", "tool", "kernels", "reference / optimised", "")
     slow = 0
     failures = []
-    for device, found in zip(chosen, on_each(chosen, lambda one: check_kernels(one, reach)), strict=True):
+    for device, found in zip(
+        chosen, on_each(chosen, lambda one: check_kernels(one, reach)), strict=True
+    ):
         if isinstance(found, CaseFailed):
             failures.append(found)
             continue
         session.observations.add_kernels(found)
-        slow += found.verdict is KernelVerdict.REFERENCE and found.tool.name != PYTHON_RUNNER  # which never is fast
+        slow += (
+            found.verdict is KernelVerdict.REFERENCE and found.tool.name != PYTHON_RUNNER
+        )  # which never is fast
         name = found.tool.interpreter or found.tool.sha256[:12]
-        add(made, device.id, f"{found.tool.name} {name}", str(found.verdict), _ratio(found), found.message)
+        add(
+            made,
+            device.id,
+            f"{found.tool.name} {name}",
+            str(found.verdict),
+            _ratio(found),
+            found.message,
+        )
     console().print(made)
     for failure in failures:
         print(failure, file=sys.stderr)
@@ -127,4 +157,8 @@ def check_tools(registry: Path, ids: Sequence[str]) -> int:
 
 
 def _ratio(found: Kernels) -> str:
-    return "–" if found.ratio is None else show_ratio(Estimate(found.ratio, found.ratio_low, found.ratio_high))
+    return (
+        "–"
+        if found.ratio is None
+        else show_ratio(Estimate(found.ratio, found.ratio_low, found.ratio_high))
+    )

@@ -7,11 +7,14 @@ import typer
 
 from harness.cli.commands.options import DEVICES_FILE, DevicesFile, end
 
-devices_app = typer.Typer(help="The registry of devices, and the devices themselves.", no_args_is_help=True)
+devices_app = typer.Typer(
+    help="The registry of devices, and the devices themselves.", no_args_is_help=True
+)
 tools_app = typer.Typer(help="The programs that run on devices.", no_args_is_help=True)
 
 Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Devices by id; without one, all that are enabled.")
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="Devices by id; without one, all that are enabled."),
 ]
 
 
@@ -42,22 +45,35 @@ def facts(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
 @devices_app.command()
 def add(
     id: Annotated[str, typer.Argument(help="A name for the device.")],
-    host: Annotated[str | None, typer.Option(help="A board's host name or address: kind ssh.")] = None,
-    serial: Annotated[str | None, typer.Option(help="A phone's serial, as `adb devices` shows it: kind adb.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="A board's host name or address: kind ssh.")
+    ] = None,
+    serial: Annotated[
+        str | None, typer.Option(help="A phone's serial, as `adb devices` shows it: kind adb.")
+    ] = None,
     user: Annotated[str | None, typer.Option(help="The user to log in as.")] = None,
     port: Annotated[int | None, typer.Option(help="The SSH port.")] = None,
     key: Annotated[str | None, typer.Option(help="The file of the private key.")] = None,
-    jump: Annotated[str | None, typer.Option(help="An ssh device's id, or [USER@]HOST[:PORT], on the way.")] = None,
+    jump: Annotated[
+        str | None, typer.Option(help="An ssh device's id, or [USER@]HOST[:PORT], on the way.")
+    ] = None,
     via: Annotated[str | None, typer.Option(help="The ssh device that a phone hangs on.")] = None,
-    abi: Annotated[str | None, typer.Option(help="aarch64, aarch32, android-arm64 or x86_64.")] = None,
+    abi: Annotated[
+        str | None, typer.Option(help="aarch64, aarch32, android-arm64 or x86_64.")
+    ] = None,
     tool: Annotated[str | None, typer.Option(help="A tool by its name.")] = None,
-    python: Annotated[str | None, typer.Option(help="The Python there that has an interpreter.")] = None,
+    python: Annotated[
+        str | None, typer.Option(help="The Python there that has an interpreter.")
+    ] = None,
     folder: Annotated[str | None, typer.Option(help="The working folder there.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="May be given more than once.")] = None,
     cpus: Annotated[
-        str | None, typer.Option(help="The tool's cores, for example 2,3, or all; without it, the big ones.")
+        str | None,
+        typer.Option(help="The tool's cores, for example 2,3, or all; without it, the big ones."),
     ] = None,
-    governor: Annotated[str | None, typer.Option(help="Its cpufreq governor while it is benched; needs root.")] = None,
+    governor: Annotated[
+        str | None, typer.Option(help="Its cpufreq governor while it is benched; needs root.")
+    ] = None,
     power: Annotated[str | None, typer.Option(help="A command there that prints watts.")] = None,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
@@ -94,7 +110,9 @@ def add(
 
 @devices_app.command()
 def discover(
-    via: Annotated[str | None, typer.Option(help="Look on this ssh device, a hub; without it, here.")] = None,
+    via: Annotated[
+        str | None, typer.Option(help="Look on this ssh device, a hub; without it, here.")
+    ] = None,
     add: Annotated[bool, typer.Option("--add", help="Register those that are not.")] = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
@@ -119,7 +137,9 @@ def trust(
 @devices_app.command()
 def clean(
     ids: Ids = None,
-    keep: Annotated[int, typer.Option(metavar="MB", help="Megabytes of the last used files that may stay.")] = 0,
+    keep: Annotated[
+        int, typer.Option(metavar="MB", help="Megabytes of the last used files that may stay.")
+    ] = 0,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Remove artifacts and tools from devices, those that were used longest ago first."""
@@ -130,10 +150,17 @@ def clean(
 
 @tools_app.command("add")
 def add_tool(
-    name: Annotated[str, typer.Argument(help="A release's name, such as lce_benchmark_model_aarch64, or your own.")],
-    url: Annotated[str | None, typer.Option(help="Fetch it from there instead of the release.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(help="A release's name, such as lce_benchmark_model_aarch64, or your own."),
+    ],
+    url: Annotated[
+        str | None, typer.Option(help="Fetch it from there instead of the release.")
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="Take this file; needs no network.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="Refuse it unless this is its SHA-256.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Refuse it unless this is its SHA-256.")
+    ] = None,
 ) -> None:
     """Keep a program for devices, by its SHA-256; the newest of a name is the one in use."""
     from harness.cli.actions.tools import add_tool as run

@@ -36,9 +36,14 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show the cause of an error, traceback and all.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show the cause of an error, traceback and all.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, help="Show the version and end.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, help="Show the version and end.", is_eager=True
+        ),
     ] = False,
 ) -> None:
     if verbose:
@@ -54,23 +59,36 @@ def _submit() -> None:
 def sweep(
     file: Annotated[Path, typer.Argument(help="A sweep file, for example jobs/quickstart.yaml.")],
     bench: Annotated[
-        bool, typer.Option("--bench", help="Benchmark the artifacts when they are made, on this machine.")
+        bool,
+        typer.Option(
+            "--bench", help="Benchmark the artifacts when they are made, on this machine."
+        ),
     ] = False,
     fleet: Annotated[
-        bool, typer.Option("--fleet", help="Benchmark them on every enabled device of the registry.")
+        bool,
+        typer.Option("--fleet", help="Benchmark them on every enabled device of the registry."),
     ] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the file.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the file."),
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster; without it Ray is started on this machine.")
+        str | None,
+        typer.Option(help="A running Ray cluster; without it Ray is started on this machine."),
     ] = None,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Let a Ray cluster on this machine run it, also when this shell has ended.")
+        bool,
+        typer.Option(
+            "--detach",
+            help="Let a Ray cluster on this machine run it, also when this shell has ended.",
+        ),
     ] = False,
     mlflow: Annotated[
         str | None,
-        typer.Option(metavar="URI", help="Log each trial as a run of MLflow too, for example sqlite:///mlflow.db."),
+        typer.Option(
+            metavar="URI",
+            help="Log each trial as a run of MLflow too, for example sqlite:///mlflow.db.",
+        ),
     ] = None,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
@@ -92,18 +110,28 @@ app.add_typer(submit_app, name="submit")
 @app.command()
 def bench(
     models: Annotated[
-        list[Path] | None, typer.Argument(metavar="[MODEL.tflite]...", help="Model files of your own.")
+        list[Path] | None,
+        typer.Argument(metavar="[MODEL.tflite]...", help="Model files of your own."),
     ] = None,
-    sweep: Annotated[str | None, typer.Option(help="The artifacts of this sweep's finished trials.")] = None,
+    sweep: Annotated[
+        str | None, typer.Option(help="The artifacts of this sweep's finished trials.")
+    ] = None,
     fleet: Annotated[
-        bool, typer.Option("--fleet", help="Every enabled device of the registry; without it, this machine.")
+        bool,
+        typer.Option(
+            "--fleet", help="Every enabled device of the registry; without it, this machine."
+        ),
     ] = False,
-    device: Annotated[list[str] | None, typer.Option(help="A device by its id; may be given more than once.")] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="A device by its id; may be given more than once.")
+    ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(help="Every enabled device with this tag; may be given more than once.")
+        list[str] | None,
+        typer.Option(help="Every enabled device with this tag; may be given more than once."),
     ] = None,
     threads: Annotated[
-        str | None, typer.Option(help="Thread counts, for example 1,4; without it, each device's own, or 1.")
+        str | None,
+        typer.Option(help="Thread counts, for example 1,4; without it, each device's own, or 1."),
     ] = None,
     protocol: Annotated[
         str,
@@ -111,19 +139,30 @@ def bench(
             help=f"How to measure: {', '.join(PROTOCOLS)}, or one of them with settings: quick,processes=20,target=1%."
         ),
     ] = "standard",
-    force: Annotated[bool, typer.Option("--force", help="Measure again what has been measured.")] = False,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for a device that someone else uses.")] = 3600.0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Measure again what has been measured.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for a device that someone else uses.")
+    ] = 3600.0,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Note each operator's time too: `harness query op_profile`.")
+        bool,
+        typer.Option(
+            "--profile", help="Note each operator's time too: `harness query op_profile`."
+        ),
     ] = False,
     check_answers: Annotated[
         bool,
         typer.Option(
-            "--check-answers", help="Hold the device's answers against those here once more; the first time is usual."
+            "--check-answers",
+            help="Hold the device's answers against those here once more; the first time is usual.",
         ),
     ] = False,
     reparse: Annotated[
-        bool, typer.Option("--reparse", help="Only read again what tools printed in the past; ask no device.")
+        bool,
+        typer.Option(
+            "--reparse", help="Only read again what tools printed in the past; ask no device."
+        ),
     ] = False,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
@@ -137,11 +176,19 @@ def bench(
         from harness.core.errors import RequestError
 
         if models or sweep or fleet or device or tag:
-            raise RequestError("--reparse reads all that was ever printed: give it no models, sweep or devices.")
+            raise RequestError(
+                "--reparse reads all that was ever printed: give it no models, sweep or devices."
+            )
         end(reparse_all())
     wanted = chosen_devices(devices, fleet, device or [], tag or [])
     way = Way(
-        protocols_asked(protocol, threads or "1"), threads is not None, force, dry_run, wait, profile, check_answers
+        protocols_asked(protocol, threads or "1"),
+        threads is not None,
+        force,
+        dry_run,
+        wait,
+        profile,
+        check_answers,
     )
     end(run(models or [], sweep, wanted, way))
 
@@ -149,10 +196,14 @@ def bench(
 @app.command()
 def lint(
     file: Annotated[
-        Path, typer.Argument(metavar="MODEL|SWEEP", help="A .tflite file, or a sweep file: jobs/quickstart.yaml.")
+        Path,
+        typer.Argument(
+            metavar="MODEL|SWEEP", help="A .tflite file, or a sweep file: jobs/quickstart.yaml."
+        ),
     ],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the sweep file.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the sweep file."),
     ] = None,
 ) -> None:
     """Say which layers could be faster with Larq Compute Engine, what they cost and what to change; train nothing."""
@@ -180,15 +231,25 @@ def query(
     ] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A parameter of a named query, for example device=pi4."),
+        typer.Option(
+            metavar="NAME=VALUE", help="A parameter of a named query, for example device=pi4."
+        ),
     ] = None,
-    format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}; json is one object a line.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
+    format: Annotated[
+        str, typer.Option(help=f"One of {', '.join(FORMATS)}; json is one object a line.")
+    ] = "table",
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file instead of standard output.")
+    ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help="Rows at most, 0 for all; without it 1,000 in a table, 1,000,000 in a file."),
+        typer.Option(
+            min=0, help="Rows at most, 0 for all; without it 1,000 in a table, 1,000,000 in a file."
+        ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds that it may take, 0 for as long as it does.")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds that it may take, 0 for as long as it does.")
+    ] = 60.0,
 ) -> None:
     """Ask the database; read-only, whatever the SQL says."""
     from harness.cli.actions.ask import query as run
@@ -206,29 +267,45 @@ def compare(
     ],
     candidate: Annotated[str, typer.Argument(help="What is held against it.")],
     metric: Annotated[
-        list[str] | None, typer.Option(help=f"Of {', '.join(METRICS)}; may be given more than once.")
+        list[str] | None,
+        typer.Option(help=f"Of {', '.join(METRICS)}; may be given more than once."),
     ] = None,
     fail_on_regression: Annotated[
         str | None,
         typer.Option(
-            metavar="PCT", help="End with code 1 where the candidate is worse by more than this, for example 3%."
+            metavar="PCT",
+            help="End with code 1 where the candidate is worse by more than this, for example 3%.",
         ),
     ] = None,
     format: Annotated[
         str, typer.Option(help="table, or for CI: junit (XML) or markdown (as GitHub renders it).")
     ] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file instead of standard output.")
+    ] = None,
 ) -> None:
     """Hold a candidate against a baseline, device by device; of two precisions, twin by twin."""
     from harness.cli.actions.compare import compare as run
 
-    end(run(baseline, candidate, metric or ["latency", "size", "accuracy"], fail_on_regression, format, out))
+    end(
+        run(
+            baseline,
+            candidate,
+            metric or ["latency", "size", "accuracy"],
+            fail_on_regression,
+            format,
+            out,
+        )
+    )
 
 
 @app.command()
 def status(
     follow: Annotated[
-        bool, typer.Option("--follow", help="Print what the newest job says, until it is over; end as it ended.")
+        bool,
+        typer.Option(
+            "--follow", help="Print what the newest job says, until it is over; end as it ended."
+        ),
     ] = False,
 ) -> None:
     """What was submitted, the devices and what waits for them, and what failed and why."""

@@ -5,8 +5,12 @@ from typing import Annotated
 
 import typer
 
-DevicesFile = Annotated[Path, typer.Option("--devices", envvar="HARNESS_DEVICES", help="The registry of devices.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; train and measure nothing.")]
+DevicesFile = Annotated[
+    Path, typer.Option("--devices", envvar="HARNESS_DEVICES", help="The registry of devices.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done; train and measure nothing.")
+]
 DEVICES_FILE = Path("devices.yaml")
 
 

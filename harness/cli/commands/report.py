@@ -28,7 +28,11 @@ def report(
     from harness.report.page.page import page
 
     workspace = Workspace.from_environment()
-    html = page(content(workspace.database_url, sweep, device), name_of(workspace), datetime.now(timezone.utc))
+    html = page(
+        content(workspace.database_url, sweep, device),
+        name_of(workspace),
+        datetime.now(timezone.utc),
+    )
     save(out, html.encode())
     typer.echo(f"{out}: open it in a browser; it needs nothing beside it.")
 
@@ -36,7 +40,10 @@ def report(
 @report_app.command()
 def dashboard(
     options: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- OPTION...]", help="For JupyterLab, for example -- --no-browser.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- OPTION...]", help="For JupyterLab, for example -- --no-browser."
+        ),
     ] = None,
 ) -> None:
     """Open the notebooks of dashboards/ in JupyterLab, on this workspace."""
@@ -60,4 +67,6 @@ def dashboards_folder() -> Path:
 
 def _need(command: str, *libraries: str) -> None:
     if missing := [name for name in libraries if find_spec(name) is None]:
-        raise RequestError(f"harness {command}: needs {', '.join(missing)}; pip install 'bnn-harness[dashboards]'.")
+        raise RequestError(
+            f"harness {command}: needs {', '.join(missing)}; pip install 'bnn-harness[dashboards]'."
+        )

@@ -13,7 +13,9 @@ transfer_app = typer.Typer()
 @transfer_app.command()
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.tar.zst", help="Where to write it.")],
-    sweep: Annotated[str | None, typer.Option(help="Only what was trained for this sweep, and measured of it.")] = None,
+    sweep: Annotated[
+        str | None, typer.Option(help="Only what was trained for this sweep, and measured of it.")
+    ] = None,
 ) -> None:
     """Write the workspace's rows and artifacts into one file, for others to import."""
     from harness.cli.actions.share import export as run
@@ -23,7 +25,9 @@ def export(
 
 @transfer_app.command(name="import")
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE.tar.zst", help="What `harness export` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.tar.zst", help="What `harness export` wrote.")
+    ],
 ) -> None:
     """Take in the rows and artifacts of another workspace that are not here yet; twice makes no doubles."""
     from harness.cli.actions.share import import_file as run

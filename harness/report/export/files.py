@@ -25,7 +25,11 @@ def _inert(value: Any) -> Any:
     """Text that a spreadsheet would run as a formula, as text; bytes as hexadecimal digits."""
     if isinstance(value, bytes):
         return value.hex()
-    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(_SPREADSHEET_FORMULA) else value
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.lstrip(" ").startswith(_SPREADSHEET_FORMULA)
+        else value
+    )
 
 
 def as_json(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes:
@@ -46,8 +50,12 @@ def as_parquet(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes
         import pyarrow
         from pyarrow import parquet
     except ModuleNotFoundError as error:
-        raise RequestError("--format parquet: needs pyarrow; pip install 'bnn-harness[frames]'.") from error
-    data = {name: _of_one_type([row[index] for row in values]) for index, name in enumerate(columns)}
+        raise RequestError(
+            "--format parquet: needs pyarrow; pip install 'bnn-harness[frames]'."
+        ) from error
+    data = {
+        name: _of_one_type([row[index] for row in values]) for index, name in enumerate(columns)
+    }
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.table(data), sink)
     return bytes(sink.getvalue().to_pybytes())

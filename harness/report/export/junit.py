@@ -11,7 +11,9 @@ from harness.core.comparison import Comparison
 from harness.report.judgement import Asked, plain_cells, regressions, unseen, where
 from harness.report.terminal.tables import comparison
 
-_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # www.w3.org/TR/xml, production 2
+_NO_XML = re.compile(
+    r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # www.w3.org/TR/xml, production 2
 
 
 def as_junit(found: list[Comparison], asked: Asked) -> bytes:

@@ -102,7 +102,13 @@ def _everything(reader: "Engine", sweep: str, devices: Sequence[str]) -> pd.Data
 def extremes(rows: pd.DataFrame) -> pd.DataFrame:
     """Of each device and data set, the result that is the most accurate, the fastest and the newest."""
     places = rows[rows["accuracy"].notna()].groupby(["device", "dataset"])
-    return rows.loc[[*places["accuracy"].idxmax(), *places["latency_us"].idxmin(), *places["measured_at"].idxmax()]]
+    return rows.loc[
+        [
+            *places["accuracy"].idxmax(),
+            *places["latency_us"].idxmin(),
+            *places["measured_at"].idxmax(),
+        ]
+    ]
 
 
 def newest(rows: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +148,11 @@ def _left_out(known: pd.DataFrame, rows: pd.DataFrame, devices: int) -> tuple[st
 
 def _untold(trained: pd.DataFrame, curves: pd.DataFrame) -> tuple[str, ...]:
     trials, of_all = curves["trial"].nunique(), trained["trial"].nunique()
-    return () if trials == of_all else (f"Curves of {trials} of {of_all} trials are shown, of the newest sweeps.",)
+    return (
+        ()
+        if trials == of_all
+        else (f"Curves of {trials} of {of_all} trials are shown, of the newest sweeps.",)
+    )
 
 
 def facts_of(devices: pd.DataFrame) -> list[dict[str, str]]:
@@ -152,7 +162,9 @@ def facts_of(devices: pd.DataFrame) -> list[dict[str, str]]:
 
 def _told(row: dict[Any, Any]) -> dict[str, str]:
     facts = json.loads(row["facts"] or "{}")
-    system = facts.get("os_image") or (f"Android {facts['android']}" if "android" in facts else facts.get("kernel", ""))
+    system = facts.get("os_image") or (
+        f"Android {facts['android']}" if "android" in facts else facts.get("kernel", "")
+    )
     return {
         "device": row["device"],
         "kind": row["kind"],

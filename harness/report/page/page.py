@@ -51,9 +51,21 @@ def page(shown: Content, workspace: str, made_at: datetime) -> str:
 
 def _environment() -> Environment:
     loader = PackageLoader("harness.report.page")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    shown: dict[str, Callable[[Any], Any]] = {"us": show_us, "bytes": show_bytes, "percent": show_percent}
-    made.filters.update({**shown, "counted": counted, "embedded": _embedded, "with_code": _with_code})
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown: dict[str, Callable[[Any], Any]] = {
+        "us": show_us,
+        "bytes": show_bytes,
+        "percent": show_percent,
+    }
+    made.filters.update(
+        {**shown, "counted": counted, "embedded": _embedded, "with_code": _with_code}
+    )
     return made
 
 
@@ -75,7 +87,9 @@ def _glance(shown: Content) -> Iterator[dict[str, Any]]:
     named = shown.extremes.assign(variant=figures.variants(shown.extremes))
     rows = shown.results
     for (device, dataset), same in named.groupby(["device", "dataset"], sort=True):
-        pairs = twins_of(shown.pairs, rows[(rows["device"] == device) & (rows["dataset"] == dataset)])
+        pairs = twins_of(
+            shown.pairs, rows[(rows["device"] == device) & (rows["dataset"] == dataset)]
+        )
         yield {
             "device": device,
             "dataset": dataset,
@@ -90,7 +104,9 @@ def _table(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Each with the commands that make it again."""
     if rows.empty:
         return
-    best = rows.assign(variant=figures.variants(rows)).sort_values("accuracy", ascending=False, kind="stable")
+    best = rows.assign(variant=figures.variants(rows)).sort_values(
+        "accuracy", ascending=False, kind="stable"
+    )
     for row in records(best.head(MOST_ROWS), _COLUMNS):
         yield {**row, "commands": [one for one in (submit_command(row), bench_command(row)) if one]}
 
@@ -98,7 +114,12 @@ def _table(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def _tools(rows: pd.DataFrame) -> list[dict[str, Any]]:
     used = rows.groupby(["tool", "tool_sha256", "interpreter"], dropna=False)["device"]
     return [
-        {"tool": tool, "sha256": sha256, "interpreter": interpreter or "", "devices": sorted(devices.unique())}
+        {
+            "tool": tool,
+            "sha256": sha256,
+            "interpreter": interpreter or "",
+            "devices": sorted(devices.unique()),
+        }
         for (tool, sha256, interpreter), devices in used
     ]
 
@@ -111,7 +132,9 @@ def _protocols(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _settings(known: Mapping[str, Any]) -> str:
     """`processes 10, target 0.02, gates (max_busy 0.1, unplugged off)`."""
-    return ", ".join(f"{key} {_setting(value)}" for key, value in known.items() if key not in ("name", "threads"))
+    return ", ".join(
+        f"{key} {_setting(value)}" for key, value in known.items() if key not in ("name", "threads")
+    )
 
 
 def _setting(value: Any) -> str:

@@ -41,7 +41,9 @@ def _trade_offs(shown: Content) -> Section:
     rows = shown.results
     everywhere = rows.drop_duplicates(["artifact", "trial"]).assign(device="all devices")
     sizes = _each(
-        figures.panels(everywhere), "Accuracy against size", lambda same: figures.trade_offs(same, "size_bytes")
+        figures.panels(everywhere),
+        "Accuracy against size",
+        lambda same: figures.trade_offs(same, "size_bytes"),
     )
     return Section(
         "trade-offs",
@@ -51,14 +53,20 @@ def _trade_offs(shown: Content) -> Section:
         (
             *(Plot(one.caption, one.figure) for one in sizes),
             *_each(figures.panels(rows), "Accuracy against latency", figures.trade_offs),
-            *_each(figures.panels(rows), "Accuracy against energy", lambda same: figures.trade_offs(same, "energy_uj")),
+            *_each(
+                figures.panels(rows),
+                "Accuracy against energy",
+                lambda same: figures.trade_offs(same, "energy_uj"),
+            ),
         ),
     )
 
 
 def _binary_against_float(shown: Content) -> Section:
     pairs = shown.pairs
-    cost = _plot("What binary costs in accuracy, for how much less size", figures.smaller_for_points(pairs))
+    cost = _plot(
+        "What binary costs in accuracy, for how much less size", figures.smaller_for_points(pairs)
+    )
     return Section(
         "binary-against-float",
         "Binary against float",
@@ -66,7 +74,11 @@ def _binary_against_float(shown: Content) -> Section:
         "Bars are 95 % intervals, as `harness compare float32 binary` finds them.",
         (
             cost,
-            *_each(_by_device(shown), "Speed-up", lambda same: figures.binary_against_float(twins_of(pairs, same))),
+            *_each(
+                _by_device(shown),
+                "Speed-up",
+                lambda same: figures.binary_against_float(twins_of(pairs, same)),
+            ),
         ),
     )
 
@@ -75,7 +87,9 @@ def twins_of(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Those whose binary one is among the rows."""
     if pairs.empty:
         return pairs
-    return pairs[pairs["device"].isin(rows["device"]) & pairs["candidate_artifact"].isin(rows["artifact"])]
+    return pairs[
+        pairs["device"].isin(rows["device"]) & pairs["candidate_artifact"].isin(rows["artifact"])
+    ]
 
 
 def _training(shown: Content) -> Section:
@@ -95,11 +109,18 @@ def _fleet(shown: Content) -> Section:
         "Fleet",
         "What has been measured where, when, and how sure it is.",
         (
-            _plot("Coverage: artifacts on each device", health.coverage(shown.troubles, shown.measured)),
             _plot(
-                "Freshness: the newest valid results, by the day of their measurement", health.freshness(shown.results)
+                "Coverage: artifacts on each device",
+                health.coverage(shown.troubles, shown.measured),
             ),
-            _plot("Noise: how wide the intervals are; the box holds half of them", health.noise(shown.results)),
+            _plot(
+                "Freshness: the newest valid results, by the day of their measurement",
+                health.freshness(shown.results),
+            ),
+            _plot(
+                "Noise: how wide the intervals are; the box holds half of them",
+                health.noise(shown.results),
+            ),
         ),
     )
 
@@ -112,8 +133,16 @@ def _device_health(shown: Content) -> Section:
         "The same small model before and after each batch. It should stay in the band, ± 5 % of its own median: a "
         "device that leaves it has changed. Hollow markers were disturbed.",
         (
-            *_each(_by_device(shown), "Canary over time", lambda same: over_time(_of(shown.canaries, same))),
-            *_each(_by_device(shown), "Canary by temperature", lambda same: warmth(_of(shown.canaries, same))),
+            *_each(
+                _by_device(shown),
+                "Canary over time",
+                lambda same: over_time(_of(shown.canaries, same)),
+            ),
+            *_each(
+                _by_device(shown),
+                "Canary by temperature",
+                lambda same: warmth(_of(shown.canaries, same)),
+            ),
         ),
     )
 

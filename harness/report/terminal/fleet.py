@@ -46,7 +46,11 @@ class _Row:
         """From how long the cases took that have ended."""
         if self.ended or self.total is None or self.done + self.part == 0:
             return None
-        return (time.monotonic() - self.started) / (self.done + self.part) * (self.total - self.done - self.part)
+        return (
+            (time.monotonic() - self.started)
+            / (self.done + self.part)
+            * (self.total - self.done - self.part)
+        )
 
 
 class _State:
@@ -82,7 +86,9 @@ class _State:
 
     def left_s(self) -> float | None:
         """The devices work side by side: the slowest decides."""
-        return max((left for row in self.rows.values() if (left := row.left_s()) is not None), default=None)
+        return max(
+            (left for row in self.rows.values() if (left := row.left_s()) is not None), default=None
+        )
 
 
 @contextmanager
@@ -91,7 +97,9 @@ def fleet_progress(console: Console, devices: list[str]) -> Iterator[FleetProgre
         yield _Lines(console, devices)
         return
     shown = _Table(console, devices)
-    with Live(get_renderable=shown.render, console=console, refresh_per_second=4, transient=True) as live:
+    with Live(
+        get_renderable=shown.render, console=console, refresh_per_second=4, transient=True
+    ) as live:
         live.refresh()  # before anyone prints: of two first frames at once, one would stay
         yield shown
 
@@ -116,9 +124,18 @@ class _Table(_State):
         room = max(_LEAST_ROWS, self._console.height - 5)
         ordered = sorted(self.rows.items(), key=lambda item: item[1].ended)
         for device, row in ordered[:room]:
-            add(shown, device, _degrees(row.temperature_c), _done(row), _left(row.left_s()), row.text)
+            add(
+                shown,
+                device,
+                _degrees(row.temperature_c),
+                _done(row),
+                _left(row.left_s()),
+                row.text,
+            )
         hidden = f", and {len(ordered) - room} more devices" if len(ordered) > room else ""
-        return Group(shown, Text(f"{self.done}/{self.total} cases, {_left(self.left_s())} left{hidden}"))
+        return Group(
+            shown, Text(f"{self.done}/{self.total} cases, {_left(self.left_s())} left{hidden}")
+        )
 
 
 def _degrees(temperature_c: float | None) -> str:
@@ -151,7 +168,9 @@ class _Lines(_State):
     def step(self, device: str, text: str, part: float, temperature_c: float | None) -> None:
         super().step(device, text, part, temperature_c)
         if time.monotonic() - self._last >= self._PAUSE_S:
-            self._print(f"{text}, {self.rows[device].done + part:.1f} of {self.rows[device].total} cases")
+            self._print(
+                f"{text}, {self.rows[device].done + part:.1f} of {self.rows[device].total} cases"
+            )
 
     def end(self, device: str, line: str) -> None:
         super().end(device, line)

@@ -22,7 +22,11 @@ BEST = "★"
 def table(*columns: str, right: Iterable[str] = ()) -> Table:
     made = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in set(right) else "left", no_wrap=column in set(right))
+        made.add_column(
+            column,
+            justify="right" if column in set(right) else "left",
+            no_wrap=column in set(right),
+        )
     return made
 
 
@@ -34,12 +38,21 @@ def add(made: Table, *cells: str) -> None:
 _ENDLESS = 10_000
 # What a narrow terminal can do without, the first first.
 _DISPENSABLE = ("float MACs", "binary MACs", "95 % interval", "precision", "threads", "quality")
-_DISPENSABLE_OF_COMPARISON = ("size", "accuracy", "peak memory", "smallest change", "latency", "threads")
+_DISPENSABLE_OF_COMPARISON = (
+    "size",
+    "accuracy",
+    "peak memory",
+    "smallest change",
+    "latency",
+    "threads",
+)
 
 
 def print_leaderboard(out: Console, rows: Sequence[Row]) -> None:
     """With as many columns as the terminal has room for; a last line says which it has not."""
-    _print_fitting(out, partial(leaderboard, rows), _DISPENSABLE, "`harness query leaderboard` has all.")
+    _print_fitting(
+        out, partial(leaderboard, rows), _DISPENSABLE, "`harness query leaderboard` has all."
+    )
 
 
 def _print_fitting(
@@ -66,9 +79,14 @@ def leaderboard(rows: Sequence[Row], left_out: Sequence[str] = ()) -> Table:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(_group(row), []).append(row)
-    best = {key: {column: _best(group, column) for column in _BEST} for key, group in groups.items()}
+    best = {
+        key: {column: _best(group, column) for column in _BEST} for key, group in groups.items()
+    }
     for row, label in zip(rows, labels(rows), strict=True):
-        stars = {column: f" {BEST}" if row[column] == value else "  " for column, value in best[_group(row)].items()}
+        stars = {
+            column: f" {BEST}" if row[column] == value else "  "
+            for column, value in best[_group(row)].items()
+        }
         cells = {
             "device": row["device"],
             "threads": str(row["threads"]),
@@ -97,14 +115,21 @@ def explained(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         for warning in row["quality"].split("; ") if row["quality"] != "ok" else ():
             found.setdefault(warning.partition(":")[0], []).append(warning)
-    return [one if not more else f"{one} (and {len(more)} more like it)" for one, *more in found.values()]
+    return [
+        one if not more else f"{one} (and {len(more)} more like it)"
+        for one, *more in found.values()
+    ]
 
 
 def _group(row: Row) -> tuple[Any, ...]:
     return row["device"], row["threads"], row["protocol"], row["dataset"]
 
 
-_BEST: dict[str, Callable[[Iterable[Any]], Any]] = {"accuracy": max, "size_bytes": min, "latency_us": min}
+_BEST: dict[str, Callable[[Iterable[Any]], Any]] = {
+    "accuracy": max,
+    "size_bytes": min,
+    "latency_us": min,
+}
 
 
 def _best(group: Sequence[Row], column: str) -> Any:
@@ -123,11 +148,15 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     """A sentence for each device, thread count and data set: most accurate, smallest, fastest."""
     named = list(zip(rows, labels(rows), strict=True))
     groups = list(dict.fromkeys(_group(row) for row in rows))
-    return [_verdict([(row, label) for row, label in named if _group(row) == group]) for group in groups]
+    return [
+        _verdict([(row, label) for row, label in named if _group(row) == group]) for group in groups
+    ]
 
 
 def _verdict(named: Sequence[tuple[Row, str]]) -> str:
-    def winner(title: str, column: str, best: Callable[..., Any], show: Callable[[Any], str]) -> list[str]:
+    def winner(
+        title: str, column: str, best: Callable[..., Any], show: Callable[[Any], str]
+    ) -> list[str]:
         known = [(row, label) for row, label in named if row[column] is not None]
         if not known:
             return []
@@ -149,10 +178,14 @@ def print_comparison(out: Console, compared: Sequence[Comparison], metrics: Sequ
     """With as many columns as the terminal has room for; a last line says which it has not."""
     headings = {heading for name in metrics for heading in _METRIC_COLUMNS[name][0]}
     dispensable = [name for name in _DISPENSABLE_OF_COMPARISON if name in {"threads", *headings}]
-    _print_fitting(out, partial(comparison, compared, metrics), dispensable, "--metric shows one metric alone.")
+    _print_fitting(
+        out, partial(comparison, compared, metrics), dispensable, "--metric shows one metric alone."
+    )
 
 
-def comparison(compared: Sequence[Comparison], metrics: Sequence[str], left_out: Sequence[str] = ()) -> Table:
+def comparison(
+    compared: Sequence[Comparison], metrics: Sequence[str], left_out: Sequence[str] = ()
+) -> Table:
     """One row a pair: both values and what lies between them."""
     wanted = [name for name in _METRIC_COLUMNS if name in metrics]
     headings = [heading for name in wanted for heading in _METRIC_COLUMNS[name][0]]
@@ -187,7 +220,10 @@ def _accuracy_cells(one: Comparison) -> list[str]:
 
 def _memory_cells(one: Comparison) -> list[str]:
     old, new = one.pair.baseline["peak_memory_bytes"], one.pair.candidate["peak_memory_bytes"]
-    return [_both(one, "peak_memory_bytes", show_bytes), show_ratio(Estimate(new / old)) if old and new else "–"]
+    return [
+        _both(one, "peak_memory_bytes", show_bytes),
+        show_ratio(Estimate(new / old)) if old and new else "–",
+    ]
 
 
 _METRIC_COLUMNS: dict[str, tuple[list[str], Callable[[Comparison], list[str]]]] = {
@@ -238,7 +274,11 @@ def conclusions(compared: Sequence[Comparison], candidate: str) -> list[str]:
 
 def _conclusion(group: Sequence[Comparison], candidate: str) -> str:
     """`binary is faster in 5 of 6 variants (× 0.21 to × 0.84), no difference found in 1, where …`."""
-    subject = f"{candidate} is " if {Verdict.FASTER, Verdict.SLOWER} & {one.verdict for one in group} else ""
+    subject = (
+        f"{candidate} is "
+        if {Verdict.FASTER, Verdict.SLOWER} & {one.verdict for one in group}
+        else ""
+    )
     parts, of_all = [], f" of {counted(len(group), 'variant')}"
     for verdict, told in _TOLD.items():
         if found := [one.latency for one in group if one.verdict is verdict]:

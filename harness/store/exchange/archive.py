@@ -72,7 +72,9 @@ def _written(file: Path) -> Iterator[tarfile.TarFile]:
             yield archive
         partial.replace(file)
     except OSError as error:
-        raise RequestError(f"{file}: can't be written: {error.strerror}; check the path.") from error
+        raise RequestError(
+            f"{file}: can't be written: {error.strerror}; check the path."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -86,7 +88,11 @@ def _add(archive: tarfile.TarFile, name: str, file: Path) -> None:
 
 
 def _artifacts(files: ArtifactFiles, whole: Iterable[str]) -> dict[str, Path]:
-    found = [one for sha256 in whole for one in (files.path(sha256), files.path(sha256).with_suffix(_PROBE))]
+    found = [
+        one
+        for sha256 in whole
+        for one in (files.path(sha256), files.path(sha256).with_suffix(_PROBE))
+    ]
     return {f"artifacts/{one.name}": one for one in found if one.is_file()}
 
 
@@ -138,7 +144,9 @@ def _copied(file: Path, folder: Path, name: str, content: IO[bytes], first: bool
     if first:
         _check_version(file, copy)
     if artifact and artifact[2] == _MODEL and artifact[1] != sha256:
-        raise RequestError(f"{file}: artifact {artifact[1][:12]}… is not what its name says; have it exported again.")
+        raise RequestError(
+            f"{file}: artifact {artifact[1][:12]}… is not what its name says; have it exported again."
+        )
     return sha256
 
 
@@ -222,7 +230,11 @@ def _rows(file: Path, database: Path) -> Iterator[Connection]:
         with engine.connect() as source:
             yield source
     except (StatementError, ValueError, TypeError) as error:
-        words = first_line(error.orig if isinstance(error, StatementError) and error.orig else error)
-        raise RequestError(f"{file}: its rows can't be taken in: {words}; nothing was imported.") from error
+        words = first_line(
+            error.orig if isinstance(error, StatementError) and error.orig else error
+        )
+        raise RequestError(
+            f"{file}: its rows can't be taken in: {words}; nothing was imported."
+        ) from error
     finally:
         engine.dispose()

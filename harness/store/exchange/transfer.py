@@ -7,7 +7,20 @@ numbers, and are known by what tells them apart anywhere.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, func, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    delete,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from harness.store.rows.trials import DONE
 from harness.store.rows.values import insert_missing
@@ -39,7 +52,16 @@ from harness.store.tables import (
 STAYS = frozenset({devices, identity, jobs, leases, pending_runs, queue})
 """What a harness knows of its own devices and jobs, and of nobody else's."""
 MOVES = tuple(table for table in metadata.sorted_tables if table not in STAYS)
-_BY_CONTENT = (sweep_trials, artifacts, trial_artifacts, cases, batches, answers, kernels, operators)
+_BY_CONTENT = (
+    sweep_trials,
+    artifacts,
+    trial_artifacts,
+    cases,
+    batches,
+    answers,
+    kernels,
+    operators,
+)
 # A device measures a case once at a time.
 _KEYS = {
     measurements: ("case_id", "measured_at"),
@@ -96,7 +118,9 @@ def merge(source: Connection, target: Connection, wanted: Wanted) -> dict[str, i
 
     def chunks(table: Table) -> Iterator[list[Row]]:
         if table in wanted:
-            found = source.execution_options(yield_per=_CHUNK).execute(select(table).where(wanted[table]))
+            found = source.execution_options(yield_per=_CHUNK).execute(
+                select(table).where(wanted[table])
+            )
             yield from ([dict(row) for row in chunk] for chunk in found.mappings().partitions())
 
     before = _counts(target)
@@ -112,7 +136,10 @@ def merge(source: Connection, target: Connection, wanted: Wanted) -> dict[str, i
 
 
 def _counts(connection: Connection) -> dict[str, int]:
-    return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in MOVES}
+    return {
+        table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+        for table in MOVES
+    }
 
 
 def _take_trials(chunks: Chunks, target: Connection) -> set[str]:
@@ -121,7 +148,9 @@ def _take_trials(chunks: Chunks, target: Connection) -> set[str]:
     taken = set()
     for rows in chunks(trials):
         insert_missing(target, trials, *(row for row in rows if row["id"] not in known))
-        ended = [row for row in rows if row["status"] == DONE and known.get(row["id"], DONE) != DONE]
+        ended = [
+            row for row in rows if row["status"] == DONE and known.get(row["id"], DONE) != DONE
+        ]
         for row in ended:
             target.execute(update(trials).where(trials.c.id == row["id"]).values(row))
             target.execute(delete(epochs).where(epochs.c.trial_id == row["id"]))
@@ -135,7 +164,9 @@ def _take_curves(chunks: Chunks, target: Connection, taken: set[str]) -> None:
         insert_missing(target, epochs, *(row for row in rows if row["trial_id"] in taken))
 
 
-def _take_numbered(chunks: Chunks, target: Connection, table: Table, key: tuple[str, ...]) -> dict[int, int]:
+def _take_numbered(
+    chunks: Chunks, target: Connection, table: Table, key: tuple[str, ...]
+) -> dict[int, int]:
     """The new number of each row that came new, by its old one."""
     known = set(target.execute(select(*(table.c[name] for name in key))).tuples())
     adding = insert(table).returning(table.c.id, sort_by_parameter_order=True)
@@ -151,14 +182,19 @@ def _take_runs(chunks: Chunks, target: Connection, measured: Mapping[int, int]) 
     """Those of the measurements that came new."""
     for rows in chunks(runs):
         of_new = (row for row in rows if row["measurement_id"] in measured)
-        if new := [{**_unnumbered(row), "measurement_id": measured[row["measurement_id"]]} for row in of_new]:
+        if new := [
+            {**_unnumbered(row), "measurement_id": measured[row["measurement_id"]]}
+            for row in of_new
+        ]:
             target.execute(insert(runs), new)
 
 
 def _withdraw(source: Connection, target: Connection, wanted: Wanted) -> None:
     """A measurement that no longer counts there counts no longer here."""
     key = [measurements.c[name] for name in _KEYS[measurements]]
-    withdrawn = select(*key).where(wanted.get(measurements, false()), measurements.c.valid.is_(False))
+    withdrawn = select(*key).where(
+        wanted.get(measurements, false()), measurements.c.valid.is_(False)
+    )
     for row in source.execute(withdrawn).tuples():
         same = (column == value for column, value in zip(key, row, strict=True))
         target.execute(update(measurements).where(*same).values(valid=False))

@@ -18,7 +18,9 @@ class CheckpointFiles:
 
     def of(self, trainings: set[str]) -> dict[str, bytes]:
         """By key."""
-        return {path.stem: path.read_bytes() for training in trainings for path in self._files(training)}
+        return {
+            path.stem: path.read_bytes() for training in trainings for path in self._files(training)
+        }
 
     def drop(self, training: str) -> None:
         for path in self._files(training):

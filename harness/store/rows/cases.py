@@ -25,7 +25,11 @@ class CaseRows:
     def measured(self, wanted: Iterable[Case]) -> set[str]:
         """The ids of those cases that have a valid measurement."""
         ids = [case.id for case in wanted]
-        query = select(measurements.c.case_id).where(measurements.c.case_id.in_(ids), measurements.c.valid).distinct()
+        query = (
+            select(measurements.c.case_id)
+            .where(measurements.c.case_id.in_(ids), measurements.c.valid)
+            .distinct()
+        )
         with self._engine.connect() as connection:
             return set(connection.scalars(query))
 
@@ -56,7 +60,9 @@ class CaseRows:
 
     def binary(self, of: Collection[str]) -> frozenset[str]:
         """Those artifacts that have binary layers."""
-        query = select(artifacts.c.sha256).where(artifacts.c.sha256.in_(of), artifacts.c.binary_macs > 0)
+        query = select(artifacts.c.sha256).where(
+            artifacts.c.sha256.in_(of), artifacts.c.binary_macs > 0
+        )
         with self._engine.connect() as connection:
             return frozenset(connection.scalars(query))
 

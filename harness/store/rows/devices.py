@@ -24,7 +24,14 @@ class DeviceRows:
     def seen(self, device: Device, facts: Mapping[str, str]) -> None:
         """The device answered."""
         with writing(self._engine) as connection:
-            _save(connection, device, state=READY, message="", facts=as_json(dict(facts)), seen_at=now())
+            _save(
+                connection,
+                device,
+                state=READY,
+                message="",
+                facts=as_json(dict(facts)),
+                seen_at=now(),
+            )
 
     def set_aside(self, device: Device, failure: CaseFailed) -> None:
         """The device can't be used now; what waits for it goes on waiting."""

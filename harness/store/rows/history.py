@@ -102,7 +102,11 @@ class History:
         facts = json.loads(first["facts"] or "{}")
         processes = tuple(process_of(row) for row in rows)
         return Begun(
-            case_of(first), first["device_kind"], processes, facts, self._idle_uw({row["batch"] for row in rows})
+            case_of(first),
+            first["device_kind"],
+            processes,
+            facts,
+            self._idle_uw({row["batch"] for row in rows}),
         )
 
     def correct(self, kept: Kept, read: Sequence[Run], summary: Summary) -> bool:
@@ -118,11 +122,17 @@ class History:
         with writing(self._engine) as connection:
             for id, values in wrong.items():
                 connection.execute(update(runs).where(runs.c.id == id).values(values))
-            connection.execute(update(measurements).where(measurements.c.id == kept.id).values(right))
+            connection.execute(
+                update(measurements).where(measurements.c.id == kept.id).values(right)
+            )
         return True
 
     def withdraw(self, kept: Kept, failure: CaseFailed) -> None:
         """The measurement counts no longer: the case is measured anew by the next bench."""
         with writing(self._engine) as connection:
-            connection.execute(update(measurements).where(measurements.c.id == kept.id).values(valid=False))
-            connection.execute(insert(failures), [{"case_id": kept.case.id, **failure_row(failure)}])
+            connection.execute(
+                update(measurements).where(measurements.c.id == kept.id).values(valid=False)
+            )
+            connection.execute(
+                insert(failures), [{"case_id": kept.case.id, **failure_row(failure)}]
+            )

@@ -9,7 +9,14 @@ from harness.store.database import now, writing
 from harness.store.rows.values import storable
 from harness.store.tables import jobs
 
-PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = "pending", "running", "done", "failed", "stopped", "lost"
+PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = (
+    "pending",
+    "running",
+    "done",
+    "failed",
+    "stopped",
+    "lost",
+)
 UNDER_WAY = (PENDING, RUNNING)
 
 

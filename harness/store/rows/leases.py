@@ -40,7 +40,9 @@ def process() -> str:
 
 def _machine() -> tuple[str, str]:
     """This boot of this machine, and the namespace in which process numbers mean the same."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip(), str(Path("/proc/self/ns/pid").readlink())
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip(), str(
+        Path("/proc/self/ns/pid").readlink()
+    )
 
 
 def _started(pid: int) -> str | None:
@@ -72,14 +74,24 @@ class Leases:
             mine = (leases.c.token.in_(wanted.values()),)
             connection.execute(update(leases).where(*mine).values(expires=clock + self._seconds))
             there = set(connection.scalars(select(leases.c.token).where(*mine)))
-            missing = [self._row(device, token, clock) for device, token in wanted.items() if token not in there]
+            missing = [
+                self._row(device, token, clock)
+                for device, token in wanted.items()
+                if token not in there
+            ]
             if missing:
                 connection.execute(insert(leases), missing)
             return _places(connection, wanted)
 
     def _row(self, device: str, token: str, clock: float) -> dict[str, object]:
         expires = clock + self._seconds
-        return {"device": device, "token": token, "owner": owner(), "process": process(), "expires": expires}
+        return {
+            "device": device,
+            "token": token,
+            "owner": owner(),
+            "process": process(),
+            "expires": expires,
+        }
 
     def _drop_dead(self, connection: Connection, clock: float) -> None:
         connection.execute(delete(leases).where(leases.c.expires < clock))
@@ -92,7 +104,9 @@ class Leases:
         with self._engine.connect() as connection:
             id = connection.execute(select(identity.c.id)).scalar_one()
         file = self._engine.url.database if self._engine.dialect.name == "sqlite" else ""
-        return content_id([id, socket.gethostname() if file else "", str(Path(file).absolute()) if file else ""])
+        return content_id(
+            [id, socket.gethostname() if file else "", str(Path(file).absolute()) if file else ""]
+        )
 
     def leave(self, tokens: list[str]) -> None:
         with writing(self._engine) as connection:
@@ -116,4 +130,6 @@ def _clock(connection: Connection) -> float:
     """The database's, which all its users share; a SQLite file is used on one machine."""
     if connection.dialect.name != "postgresql":
         return time.time()
-    return float(connection.execute(sql("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    return float(
+        connection.execute(sql("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+    )

@@ -35,14 +35,21 @@ class ObservationRows:
 
     def canaries_on(self, devices: Collection[str]) -> list[Canary]:
         """Those that gave a number undisturbed, the oldest first, without their logs."""
-        told = (canaries.c.device.in_(devices), canaries.c.latency_us.is_not(None), canaries.c.disturbed == "")
+        told = (
+            canaries.c.device.in_(devices),
+            canaries.c.latency_us.is_not(None),
+            canaries.c.disturbed == "",
+        )
         query = select(canaries).where(*told).order_by(canaries.c.id)
         with self._engine.connect() as connection:
             return [_canary(row) for row in connection.execute(query).mappings()]
 
     def add_answer(self, answer: Answer) -> None:
         key = [
-            column == value for column, value in zip(answers.primary_key, _key(answer.artifact, answer), strict=True)
+            column == value
+            for column, value in zip(
+                answers.primary_key, _key(answer.artifact, answer), strict=True
+            )
         ]
         with writing(self._engine) as connection:
             connection.execute(delete(answers).where(*key))
@@ -53,11 +60,16 @@ class ObservationRows:
         query = select(answers).where(answers.c.device.in_(devices))
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings()
-            return {(row["artifact"], row["device"], _tool(row)): row["classes_agree"] for row in rows}
+            return {
+                (row["artifact"], row["device"], _tool(row)): row["classes_agree"] for row in rows
+            }
 
     def add_kernels(self, found: Kernels) -> None:
         """The newest answer of a device and tool is the one that is kept."""
-        key = [column == value for column, value in zip(kernels.primary_key, _key(found.device, found), strict=True)]
+        key = [
+            column == value
+            for column, value in zip(kernels.primary_key, _key(found.device, found), strict=True)
+        ]
         with writing(self._engine) as connection:
             connection.execute(delete(kernels).where(*key))
             connection.execute(insert(kernels), [_flat(found)])
@@ -71,7 +83,8 @@ class ObservationRows:
     def add_profile(self, case: Case, found: Sequence[Operator]) -> None:
         at = now()
         rows = [
-            {**plain(operator), "role": str(operator.role), "case_id": case.id, "profiled_at": at} for operator in found
+            {**plain(operator), "role": str(operator.role), "case_id": case.id, "profiled_at": at}
+            for operator in found
         ]
         with writing(self._engine) as connection:
             connection.execute(insert(operators), rows)
@@ -81,7 +94,13 @@ def _flat(value: Canary | Answer | Kernels) -> dict[str, Any]:
     row = {**plain(value), "message": storable(value.message)}
     tool = row.pop("tool")
     verdict = {"verdict": str(value.verdict)} if isinstance(value, Kernels) else {}
-    return {**row, **verdict, "tool": tool["name"], "tool_sha256": tool["sha256"], "interpreter": tool["interpreter"]}
+    return {
+        **row,
+        **verdict,
+        "tool": tool["name"],
+        "tool_sha256": tool["sha256"],
+        "interpreter": tool["interpreter"],
+    }
 
 
 def _key(first: str, value: Answer | Kernels) -> tuple[str, ...]:

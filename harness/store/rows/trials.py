@@ -57,7 +57,10 @@ class TrialRows:
         files: dict[str, dict[str, str]] = {}
         for trial_id, form, sha256 in made:
             files.setdefault(trial_id, {})[form] = sha256
-        return {trial_id: TrialState(status, files.get(trial_id, {}), reason) for trial_id, status, reason in known}
+        return {
+            trial_id: TrialState(status, files.get(trial_id, {}), reason)
+            for trial_id, status, reason in known
+        }
 
     def of_sweep(self, name: str) -> list[str]:
         """The artifacts of a sweep's finished trials, whoever trained them first; twins follow each other."""
@@ -76,7 +79,11 @@ class TrialRows:
 
     def sweeps(self) -> list[str]:
         with self._engine.connect() as connection:
-            return list(connection.scalars(select(sweep_trials.c.sweep).distinct().order_by(sweep_trials.c.sweep)))
+            return list(
+                connection.scalars(
+                    select(sweep_trials.c.sweep).distinct().order_by(sweep_trials.c.sweep)
+                )
+            )
 
     def submit(self, sweep: Sweep, again: Sequence[Trial]) -> None:
         """Writes the sweep's trials down as planned; `again` are those to be run, whatever came of them before."""
@@ -101,7 +108,11 @@ class TrialRows:
     def curves(self, wanted: Iterable[Trial]) -> dict[str, tuple[Epoch, ...]]:
         """By trial."""
         found: dict[str, list[Epoch]] = {}
-        query = select(epochs).where(epochs.c.trial_id.in_({trial.id for trial in wanted})).order_by(epochs.c.number)
+        query = (
+            select(epochs)
+            .where(epochs.c.trial_id.in_({trial.id for trial in wanted}))
+            .order_by(epochs.c.number)
+        )
         with self._engine.connect() as connection:
             for row in connection.execute(query).mappings():
                 values = dict(row)
@@ -110,30 +121,53 @@ class TrialRows:
 
     def sizes(self, wanted: Iterable[str]) -> dict[str, int]:
         """In bytes, by the artifact's SHA-256."""
-        query = select(artifacts.c.sha256, artifacts.c.size_bytes).where(artifacts.c.sha256.in_(set(wanted)))
+        query = select(artifacts.c.sha256, artifacts.c.size_bytes).where(
+            artifacts.c.sha256.in_(set(wanted))
+        )
         with self._engine.connect() as connection:
             return {row.sha256: row.size_bytes for row in connection.execute(query)}
 
     def stop(self, trial_id: str, why: Failure) -> None:
         """It was ended before its time, and not by a fault."""
-        stopped = {"status": STOPPED, "reason": str(why.reason), "message": why.message, "finished_at": now()}
+        stopped = {
+            "status": STOPPED,
+            "reason": str(why.reason),
+            "message": why.message,
+            "finished_at": now(),
+        }
         with writing(self._engine) as connection:
             connection.execute(update(trials).where(trials.c.id == trial_id).values(**stopped))
 
     def finish(self, outcome: TrialOutcome) -> None:
         """A finished trial, whole or not at all; a curve of an earlier run gives way to this one's."""
         with writing(self._engine) as connection:
-            connection.execute(update(trials).where(trials.c.id == outcome.trial_id).values(**_finished(outcome)))
+            connection.execute(
+                update(trials).where(trials.c.id == outcome.trial_id).values(**_finished(outcome))
+            )
             connection.execute(epochs.delete().where(epochs.c.trial_id == outcome.trial_id))
-            connection.execute(insert(epochs), [_epoch(outcome.trial_id, epoch) for epoch in outcome.curve])
+            connection.execute(
+                insert(epochs), [_epoch(outcome.trial_id, epoch) for epoch in outcome.curve]
+            )
             for artifact in outcome.artifacts:
                 _link(connection, outcome.trial_id, artifact)
 
-    def fail(self, trial_id: str, failure: Failure, timings: Timings | None = None, node: str | None = None) -> None:
+    def fail(
+        self,
+        trial_id: str,
+        failure: Failure,
+        timings: Timings | None = None,
+        node: str | None = None,
+    ) -> None:
         at = now()
         told = {"reason": str(failure.reason), "message": storable(failure.message)}
         with writing(self._engine) as connection:
-            ended = {**told, "status": FAILED, "finished_at": at, "node": node, **(asdict(timings) if timings else {})}
+            ended = {
+                **told,
+                "status": FAILED,
+                "finished_at": at,
+                "node": node,
+                **(asdict(timings) if timings else {}),
+            }
             connection.execute(update(trials).where(trials.c.id == trial_id).values(**ended))
             row = {**told, "trial_id": trial_id, "failed_at": at, "log_zstd": packed(failure.log)}
             connection.execute(insert(failures), [row])
@@ -143,12 +177,18 @@ class TrialRows:
         with writing(self._engine) as connection:
             insert_missing(connection, artifacts, _artifact(artifact))
             connection.execute(
-                update(artifacts).where(artifacts.c.sha256 == artifact.sha256).values(name=name[-_LONGEST_NAME:])
+                update(artifacts)
+                .where(artifacts.c.sha256 == artifact.sha256)
+                .values(name=name[-_LONGEST_NAME:])
             )
 
 
 def _plan(
-    connection: Connection, sweep: str, wanted: Sequence[Trial], again: Sequence[Trial], point: str | None = None
+    connection: Connection,
+    sweep: str,
+    wanted: Sequence[Trial],
+    again: Sequence[Trial],
+    point: str | None = None,
 ) -> None:
     at = now()
     for trial in wanted:
@@ -156,7 +196,9 @@ def _plan(
         row = {"sweep": sweep, "trial_id": trial.id, "submitted_at": at, "point": point}
         insert_missing(connection, sweep_trials, row)
     ids = [trial.id for trial in again]
-    connection.execute(update(trials).where(trials.c.id.in_(ids)).values(status=PLANNED, reason=None, message=None))
+    connection.execute(
+        update(trials).where(trials.c.id.in_(ids)).values(status=PLANNED, reason=None, message=None)
+    )
 
 
 def _planned(trial: Trial, sweep: str, at: str) -> dict[str, Any]:
@@ -207,7 +249,9 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
 
 def _link(connection: Connection, trial_id: str, artifact: Artifact) -> None:
     insert_missing(connection, artifacts, _artifact(artifact))
-    same = and_(trial_artifacts.c.trial_id == trial_id, trial_artifacts.c.artifact == artifact.sha256)
+    same = and_(
+        trial_artifacts.c.trial_id == trial_id, trial_artifacts.c.artifact == artifact.sha256
+    )
     connection.execute(trial_artifacts.delete().where(same))
     row = {
         "trial_id": trial_id,

@@ -30,7 +30,12 @@ def read_csv(content: bytes) -> list[list[str]]:
 
 def test_csv_has_a_heading_and_the_rows() -> None:
     content = as_csv(("name", "size"), [("a, b", 1), ('say "c"', None), ("two\nlines", 0.5)])
-    assert read_csv(content) == [["name", "size"], ["a, b", "1"], ['say "c"', ""], ["two\nlines", "0.5"]]
+    assert read_csv(content) == [
+        ["name", "size"],
+        ["a, b", "1"],
+        ['say "c"', ""],
+        ["two\nlines", "0.5"],
+    ]
 
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)
@@ -60,7 +65,10 @@ def test_csv_reads_back(rows: list[Row]) -> None:
 def test_json_is_one_object_a_line_and_reads_back(rows: list[Row]) -> None:
     lines = as_json(COLUMNS, rows).decode().split("\n")
     assert lines.pop() == ""
-    finite = [tuple(None if isinstance(v, float) and not math.isfinite(v) else v for v in row) for row in rows]
+    finite = [
+        tuple(None if isinstance(v, float) and not math.isfinite(v) else v for v in row)
+        for row in rows
+    ]
     assert [tuple(json.loads(line).values()) for line in lines] == finite
     assert all(tuple(json.loads(line)) == COLUMNS for line in lines)
 

@@ -59,7 +59,10 @@ def test_what_failed_is_not_skipped_as_well() -> None:
 
 
 def test_without_a_limit_every_case_passes() -> None:
-    assert all(case.is_passed for case in cases([FASTER, SLOWER, BLIND], Asked("float32", "binary", ("latency",))))
+    assert all(
+        case.is_passed
+        for case in cases([FASTER, SLOWER, BLIND], Asked("float32", "binary", ("latency",)))
+    )
 
 
 def test_the_numbers_and_what_else_differed_stand_in_the_output() -> None:

@@ -10,8 +10,20 @@ from tests.report.comparisons import BLIND, FASTER, SLOWER, made
 from tests.rows import own_model_row
 
 LIMITED = Asked("float32", "binary", ("latency", "size", "accuracy"), 0.05)
-NAMES = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1) | st.sampled_from(
-    ["a|b", "**bold**", "_it_", "<b>", "`code`", "[a](b)", "a\\|b", "&amp;", "mlp units=64 learning_rate=0.01"]
+NAMES = st.text(
+    st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1
+) | st.sampled_from(
+    [
+        "a|b",
+        "**bold**",
+        "_it_",
+        "<b>",
+        "`code`",
+        "[a](b)",
+        "a\\|b",
+        "&amp;",
+        "mlp units=64 learning_rate=0.01",
+    ]
 )
 
 
@@ -30,7 +42,14 @@ def test_a_heading_a_table_and_a_sentence_a_device() -> None:
     assert title == "binary against float32"
     assert legend.startswith("Ratios are candidate / baseline")
     assert rest[:6] == ["device", "threads", "variant", "latency", "ratio", "verdict"]
-    assert rest[11:17] == ["pi4", "1", "mlp", "1.00 ms → 250 µs", "× 0.25 (0.247 … 0.253)", "faster"]
+    assert rest[11:17] == [
+        "pi4",
+        "1",
+        "mlp",
+        "1.00 ms → 250 µs",
+        "× 0.25 (0.247 … 0.253)",
+        "faster",
+    ]
     assert rest[-2:] == [
         "pi4, 1 thread: binary is faster in 1 of 1 variant (× 0.25).",
         "pi4: governor ondemand → performance",
@@ -45,7 +64,9 @@ def test_numbers_stand_to_the_right_as_in_the_terminal() -> None:
 def test_what_is_worse_than_it_may_be_is_told_before_the_rest() -> None:
     *_, worse, not_seen, concluded, _ = texts([SLOWER, BLIND], LIMITED)
     assert worse == "Regression: latency on pi4, 1 thread: bbbbbbbbbbbb is 20.0% worse, over 5.0%."
-    assert not_seen.startswith("Not seen: latency on pi4, 1 thread: a change of 5.0% would not have shown in 1 of 2")
+    assert not_seen.startswith(
+        "Not seen: latency on pi4, 1 thread: a change of 5.0% would not have shown in 1 of 2"
+    )
     assert concluded.startswith("pi4, 1 thread: binary is slower in 1 of 2 variants")
 
 

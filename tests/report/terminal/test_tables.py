@@ -49,15 +49,45 @@ def cells(table: Table) -> list[list[str]]:
 def test_a_leaderboard_shows_every_variant_and_stars_the_best() -> None:
     heading, binary, floats = cells(leaderboard([BINARY, FLOAT]))
     assert heading == [
-        *("device", "threads", "variant", "precision", "accuracy", "size", "latency", "95 % interval"),
+        *(
+            "device",
+            "threads",
+            "variant",
+            "precision",
+            "accuracy",
+            "size",
+            "latency",
+            "95 % interval",
+        ),
         *("binary MACs", "float MACs", "quality"),
     ]
     assert binary == [
-        *("pi4", "1", "mlp", "binary", "90.0 %", f"1.00 kB {BEST}", f"100 µs {BEST}", "90 µs … 110 µs"),
+        *(
+            "pi4",
+            "1",
+            "mlp",
+            "binary",
+            "90.0 %",
+            f"1.00 kB {BEST}",
+            f"100 µs {BEST}",
+            "90 µs … 110 µs",
+        ),
         *("2.00 k", "3.00 k", "ok"),
     ]
     assert floats == [
-        *("pi4", "1", "mlp", "float32", f"95.0 % {BEST}", "4.00 kB", "4.00 ms", "–", "2.00 k", "3.00 k", "few_runs"),
+        *(
+            "pi4",
+            "1",
+            "mlp",
+            "float32",
+            f"95.0 % {BEST}",
+            "4.00 kB",
+            "4.00 ms",
+            "–",
+            "2.00 k",
+            "3.00 k",
+            "few_runs",
+        ),
     ]
 
 
@@ -75,7 +105,10 @@ def test_a_leaderboard_fits_the_terminal_and_its_names_are_whole(width: int) -> 
 
 
 def test_every_warning_of_a_measurement_shows_in_the_leaderboard() -> None:
-    shaky = {**BINARY, "quality": "few_runs: 2 processes give no interval; spread: the processes differ by 30%"}
+    shaky = {
+        **BINARY,
+        "quality": "few_runs: 2 processes give no interval; spread: the processes differ by 30%",
+    }
     quality = cells(leaderboard([shaky]))[1][-1]
     assert "few_runs" in quality
     assert "spread" in quality
@@ -112,12 +145,19 @@ def test_brackets_in_a_name_are_shown(name: str) -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 999), min_size=2, max_size=8))
 def test_the_starred_latency_is_the_least(latencies: list[int]) -> None:
-    shown = [row[6] for row in cells(leaderboard([{**BINARY, "latency_us": float(one)} for one in latencies]))[1:]]
+    shown = [
+        row[6]
+        for row in cells(leaderboard([{**BINARY, "latency_us": float(one)} for one in latencies]))[
+            1:
+        ]
+    ]
     starred = {latency for latency, cell in zip(latencies, shown, strict=True) if BEST in cell}
     assert starred == {min(latencies)}
 
 
-@pytest.mark.parametrize(("low", "high", "shown"), [(None, None, "–"), (90.0, 1100.0, "90 µs … 1.10 ms")])
+@pytest.mark.parametrize(
+    ("low", "high", "shown"), [(None, None, "–"), (90.0, 1100.0, "90 µs … 1.10 ms")]
+)
 def test_an_interval(low: float | None, high: float | None, shown: str) -> None:
     assert interval(result_row(latency_low_us=low, latency_high_us=high)) == shown
 
@@ -180,9 +220,13 @@ def test_every_metric_can_be_shown_alone(metric: str) -> None:
     assert len(heading) == len(row) == (7 if metric == "latency" else 5)
 
 
-@pytest.mark.parametrize("metrics", [["latency", "size", "accuracy"], ["accuracy"], list(METRICS)], ids=str)
+@pytest.mark.parametrize(
+    "metrics", [["latency", "size", "accuracy"], ["accuracy"], list(METRICS)], ids=str
+)
 @pytest.mark.parametrize("width", [240, 160, 120])
-def test_a_comparison_fits_the_terminal_and_its_ratios_are_whole(width: int, metrics: list[str]) -> None:
+def test_a_comparison_fits_the_terminal_and_its_ratios_are_whole(
+    width: int, metrics: list[str]
+) -> None:
     out = Console(width=width, file=io.StringIO())
     print_comparison(out, [COMPARED], metrics)
     assert isinstance(out.file, io.StringIO)
@@ -195,8 +239,15 @@ def test_a_comparison_fits_the_terminal_and_its_ratios_are_whole(width: int, met
 
 def test_what_is_not_known_is_a_dash() -> None:
     unknown = {"accuracy": None, "peak_memory_bytes": None}
-    compared = Comparison(Pair({**FLOAT, **unknown}, {**BINARY, **unknown}), Estimate(1.0), Estimate(1.0), None)
-    assert cells(comparison([compared], ["accuracy", "memory"]))[1][3:] == ["– → –", "–", "– → –", "–"]
+    compared = Comparison(
+        Pair({**FLOAT, **unknown}, {**BINARY, **unknown}), Estimate(1.0), Estimate(1.0), None
+    )
+    assert cells(comparison([compared], ["accuracy", "memory"]))[1][3:] == [
+        "– → –",
+        "–",
+        "– → –",
+        "–",
+    ]
     assert cells(comparison([compared], ["latency"]))[1][4:] == ["× 1", "unknown", "–"]
 
 
@@ -225,9 +276,15 @@ def test_a_difference_of_accuracy(difference: Estimate | None, shown: str) -> No
     assert show_points(difference) == shown
 
 
-def found(verdict: Verdict, ratio: float = 1.0, least: float | None = None, **row: Any) -> Comparison:
+def found(
+    verdict: Verdict, ratio: float = 1.0, least: float | None = None, **row: Any
+) -> Comparison:
     return Comparison(
-        Pair(FLOAT, result_row(**row)), Estimate(ratio, smallest_change=least), Estimate(1.0), None, verdict
+        Pair(FLOAT, result_row(**row)),
+        Estimate(ratio, smallest_change=least),
+        Estimate(1.0),
+        None,
+        verdict,
     )
 
 
@@ -238,7 +295,10 @@ FASTER, SLOWER, NO_DIFFERENCE, UNKNOWN = Verdict
     ("compared", "sentence"),
     [
         (
-            [*(found(FASTER, ratio) for ratio in (0.5, 0.84, 0.21)), found(NO_DIFFERENCE, 1.01, 0.031)],
+            [
+                *(found(FASTER, ratio) for ratio in (0.5, 0.84, 0.21)),
+                found(NO_DIFFERENCE, 1.01, 0.031),
+            ],
             "binary is faster in 3 of 4 variants (× 0.21 to × 0.84), no difference found in 1, "
             "where a change of 3.1 % would have shown.",
         ),
@@ -251,7 +311,10 @@ FASTER, SLOWER, NO_DIFFERENCE, UNKNOWN = Verdict
             "no difference found in 3 of 3 variants, where a change of 8.0 % would have shown.",
         ),
         ([found(NO_DIFFERENCE)], "no difference found in 1 of 1 variant."),
-        ([found(UNKNOWN)], "unknown in 1 of 1 variant, whose runs are too few or too short to tell."),
+        (
+            [found(UNKNOWN)],
+            "unknown in 1 of 1 variant, whose runs are too few or too short to tell.",
+        ),
     ],
 )
 def test_a_conclusion_counts_the_verdicts(compared: list[Comparison], sentence: str) -> None:
@@ -259,7 +322,12 @@ def test_a_conclusion_counts_the_verdicts(compared: list[Comparison], sentence: 
 
 
 def test_there_is_a_conclusion_for_each_device_and_thread_count() -> None:
-    compared = [found(FASTER, 0.5), found(FASTER, 0.5, threads=4), found(SLOWER, 2, device="pi5"), found(FASTER, 0.5)]
+    compared = [
+        found(FASTER, 0.5),
+        found(FASTER, 0.5, threads=4),
+        found(SLOWER, 2, device="pi5"),
+        found(FASTER, 0.5),
+    ]
     assert [sentence.partition(" (")[0] for sentence in conclusions(compared, "cccc")] == [
         "pi4, 1 thread: cccc is faster in 2 of 2 variants",
         "pi4, 4 threads: cccc is faster in 1 of 1 variant",
@@ -270,8 +338,18 @@ def test_there_is_a_conclusion_for_each_device_and_thread_count() -> None:
 def test_each_difference_is_told_once_with_where_it_is() -> None:
     tool, clock = "tool x: 1a2b3c… → 4d5e6f…", "clock 1.80 GHz → 0.60 GHz"
     compared = [
-        Comparison(Pair(FLOAT, {**BINARY, "device": device}, differences), Estimate(1.0), Estimate(1.0), None)
-        for device, differences in (("pi4", (tool,)), ("pi4", (tool, clock)), ("pi5", (tool,)), ("here", ()))
+        Comparison(
+            Pair(FLOAT, {**BINARY, "device": device}, differences),
+            Estimate(1.0),
+            Estimate(1.0),
+            None,
+        )
+        for device, differences in (
+            ("pi4", (tool,)),
+            ("pi4", (tool, clock)),
+            ("pi5", (tool,)),
+            ("here", ()),
+        )
     ]
     assert told_differences(compared) == [f"pi4, pi5: {tool}", f"pi4 (1 of 2): {clock}"]
     assert told_differences(compared[-1:]) == []
@@ -279,7 +357,14 @@ def test_each_difference_is_told_once_with_where_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(3, "3"), (1 / 3, "0.333333"), ("word", "word"), ("[1, 2]", "[1, 2]"), ("[red]", "[red]"), ("a [/b]", "a [/b]")],
+    [
+        (3, "3"),
+        (1 / 3, "0.333333"),
+        ("word", "word"),
+        ("[1, 2]", "[1, 2]"),
+        ("[red]", "[red]"),
+        ("a [/b]", "a [/b]"),
+    ],
 )
 def test_a_querys_value_is_shown_as_it_is(value: Any, shown: str) -> None:
     assert cells(plain_rows(["value"], [[value]])) == [["value"], [shown]]

@@ -71,7 +71,9 @@ def place(url: str, folder: Path) -> Iterator[Place]:
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Place]:
     """A SQLite workspace with something in every table."""
-    for made in place(f"sqlite:///{tmp_path / 'here' / 'harness.db'}", tmp_path / "here" / "artifacts"):
+    for made in place(
+        f"sqlite:///{tmp_path / 'here' / 'harness.db'}", tmp_path / "here" / "artifacts"
+    ):
         fill(made.engine)
         for precision in (Precision.BINARY, Precision.FLOAT32):
             outcome = make_outcome(make_trial(precision=precision))
@@ -141,7 +143,9 @@ def test_a_workspace_comes_out_as_it_went_in(here: Place, there: Place, file: Pa
     assert {there.files.probe(sha256) for sha256 in made} == {b"a probe"}
 
 
-def test_there_and_back_again_adds_nothing(here: Place, there: Place, file: Path, tmp_path: Path) -> None:
+def test_there_and_back_again_adds_nothing(
+    here: Place, there: Place, file: Path, tmp_path: Path
+) -> None:
     before = content(here.engine)
     here.export(file)
     there.take(file)
@@ -164,7 +168,9 @@ def test_what_is_of_one_harness_alone_stays(here: Place, there: Place, file: Pat
             assert new.scalar(select(func.count()).select_from(table)) == 0, table.name
 
 
-def test_runs_follow_their_measurement_to_its_new_number(here: Place, there: Place, file: Path) -> None:
+def test_runs_follow_their_measurement_to_its_new_number(
+    here: Place, there: Place, file: Path
+) -> None:
     _, outcome = stored_trial(there.engine, seed=50)
     own = make_case(outcome.artifacts[0].sha256)
     CaseRows(there.engine).finish("local", make_measurement(own, 55.0, processes=3))
@@ -192,7 +198,9 @@ def test_a_trial_that_is_done_there_is_done_here(here: Place, there: Place, file
     assert len(rows.curves([planned])[planned.id]) == 3
 
 
-def test_a_trial_that_both_have_trained_keeps_its_own_curve(here: Place, there: Place, file: Path) -> None:
+def test_a_trial_that_both_have_trained_keeps_its_own_curve(
+    here: Place, there: Place, file: Path
+) -> None:
     trial = make_trial()
     rows = TrialRows(there.engine)
     rows.submit(make_sweep(trial), [])
@@ -210,16 +218,30 @@ def test_a_sweep_alone_takes_what_belongs_to_it(here: Place, there: Place, file:
     rows.finish(outcome)
     case = make_case(outcome.artifacts[0].sha256)
     CaseRows(here.engine).finish("local", make_measurement(case, 77.0))
-    CaseRows(here.engine).fail(replace(case, device="shelf"), "local", CaseFailed(Reason.TIMEOUT, "Too long.", "log"))
+    CaseRows(here.engine).fail(
+        replace(case, device="shelf"), "local", CaseFailed(Reason.TIMEOUT, "Too long.", "log")
+    )
     here.export(file, sweep="another")
     taken = there.take(file).rows
-    counts = ("sweep_trials", "trials", "epochs", "artifacts", "cases", "measurements", "runs", "failures", "published")
+    counts = (
+        "sweep_trials",
+        "trials",
+        "epochs",
+        "artifacts",
+        "cases",
+        "measurements",
+        "runs",
+        "failures",
+        "published",
+    )
     assert [taken[name] for name in counts] == [1, 1, 3, 1, 2, 1, 2, 1, 0]
     here.export(file, sweep="study")
     assert there.take(file).rows["trials"] == 3
 
 
-def test_an_artifact_without_its_file_is_told_and_its_rows_go(here: Place, there: Place, file: Path) -> None:
+def test_an_artifact_without_its_file_is_told_and_its_rows_go(
+    here: Place, there: Place, file: Path
+) -> None:
     sha256 = make_outcome(make_trial()).artifacts[0].sha256
     here.files.path(sha256).write_bytes(b"something else")
     out = here.export(file)
@@ -230,7 +252,10 @@ def test_an_artifact_without_its_file_is_told_and_its_rows_go(here: Place, there
 
 # What two people may do: each in one of two workspaces.
 ACTIONS = st.lists(
-    st.tuples(st.booleans(), st.sampled_from(["train", "measure", "fail", "publish"]), st.integers(0, 3)), max_size=10
+    st.tuples(
+        st.booleans(), st.sampled_from(["train", "measure", "fail", "publish"]), st.integers(0, 3)
+    ),
+    max_size=10,
 )
 _SECONDS = count(1)
 
@@ -244,7 +269,9 @@ def act(engine: Engine, what: str, seed: int) -> None:
     if what == "measure":
         measure(engine, case)
     if what == "fail":
-        CaseRows(engine).fail(case, "local", CaseFailed(Reason.TIMEOUT, f"No. {next(_SECONDS)}", "log"))
+        CaseRows(engine).fail(
+            case, "local", CaseFailed(Reason.TIMEOUT, f"No. {next(_SECONDS)}", "log")
+        )
 
 
 def measure(engine: Engine, case: Case) -> None:
@@ -261,7 +288,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(ACTIONS)
 def test_whatever_two_people_did_both_end_with_all_of_it(
     empty: Path, tmp_path: Path, done: list[tuple[bool, str, int]]
@@ -320,7 +349,9 @@ def members_of(file: Path) -> dict[str, bytes]:
         return {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
 
 
-def test_an_artifact_that_is_not_what_its_name_says_is_refused_whole(here: Place, there: Place, file: Path) -> None:
+def test_an_artifact_that_is_not_what_its_name_says_is_refused_whole(
+    here: Place, there: Place, file: Path
+) -> None:
     here.export(file)
     members = members_of(file)
     name = next(name for name in members if name.endswith(".tflite"))
@@ -349,13 +380,18 @@ def test_sums_that_others_can_check(here: Place, file: Path, tmp_path: Path) -> 
     with zstandard.open(file, "rb") as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
         archive.extractall(tmp_path, filter="data")
     checked = subprocess.run(
-        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, capture_output=True, check=False
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_a_file_of_which_a_bit_has_turned_is_refused_or_taken_as_it_was(here: Place, there: Place, file: Path) -> None:
+def test_a_file_of_which_a_bit_has_turned_is_refused_or_taken_as_it_was(
+    here: Place, there: Place, file: Path
+) -> None:
     here.export(file)
     whole, state, refused = file.read_bytes(), content(there.engine), 0
     for bit in random.Random(0).sample(range(8 * len(whole)), 40):
@@ -373,7 +409,9 @@ def test_a_file_of_which_a_bit_has_turned_is_refused_or_taken_as_it_was(here: Pl
     assert refused
 
 
-def test_a_tar_that_ends_between_its_files_is_refused(here: Place, there: Place, file: Path) -> None:
+def test_a_tar_that_ends_between_its_files_is_refused(
+    here: Place, there: Place, file: Path
+) -> None:
     here.export(file)
     members = list(members_of(file).items())
     for end in range(len(members)):
@@ -383,15 +421,21 @@ def test_a_tar_that_ends_between_its_files_is_refused(here: Place, there: Place,
     assert_nothing_of_it_is(there)
 
 
-def test_rows_that_do_not_fit_are_refused_in_a_sentence(here: Place, there: Place, file: Path) -> None:
+def test_rows_that_do_not_fit_are_refused_in_a_sentence(
+    here: Place, there: Place, file: Path
+) -> None:
     here.export(file)
     change(file, "UPDATE measurements SET latency_us = 'fast'")
-    with pytest.raises(RequestError, match=r"its rows can't be taken in: .*; nothing was imported\."):
+    with pytest.raises(
+        RequestError, match=r"its rows can't be taken in: .*; nothing was imported\."
+    ):
         there.take(file)
     assert_nothing_of_it_is(there)
 
 
-def test_a_measurement_that_was_withdrawn_there_counts_no_longer_here(here: Place, there: Place, file: Path) -> None:
+def test_a_measurement_that_was_withdrawn_there_counts_no_longer_here(
+    here: Place, there: Place, file: Path
+) -> None:
     here.export(file)
     there.take(file)
     counted = len(results(there.engine))
@@ -405,7 +449,9 @@ def test_a_measurement_that_was_withdrawn_there_counts_no_longer_here(here: Plac
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_a_file_that_was_cut_off_is_refused(here: Place, there: Place, file: Path, share: float) -> None:
+def test_a_file_that_was_cut_off_is_refused(
+    here: Place, there: Place, file: Path, share: float
+) -> None:
     here.export(file)
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
@@ -418,7 +464,10 @@ def test_other_files_are_no_exports(there: Place, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("hello")
     for file in (text, archive_of(tmp_path / "other.tar.zst", {"harness.db": b"no database"})):
-        with pytest.raises(RequestError, match=f"{file.name}: is damaged, or is nothing that `harness export` wrote"):
+        with pytest.raises(
+            RequestError,
+            match=f"{file.name}: is damaged, or is nothing that `harness export` wrote",
+        ):
             there.take(file)
     with pytest.raises(RequestError, match=r"missing\.tar\.zst: No such file or directory"):
         there.take(tmp_path / "missing.tar.zst")
@@ -437,27 +486,38 @@ def change(file: Path, sql: str) -> None:
 def test_an_export_of_a_newer_version_is_refused(here: Place, there: Place, file: Path) -> None:
     here.export(file)
     change(file, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(RequestError, match=r"newer version of the harness \(schema 9999, .*; upgrade the harness"):
+    with pytest.raises(
+        RequestError, match=r"newer version of the harness \(schema 9999, .*; upgrade the harness"
+    ):
         there.take(file)
 
 
-def test_an_export_of_an_older_version_is_brought_up(there: Place, file: Path, repository: Path) -> None:
+def test_an_export_of_an_older_version_is_brought_up(
+    there: Place, file: Path, repository: Path
+) -> None:
     database = file.with_suffix(".db")
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.executescript((repository / "tests" / "data" / "databases" / "0001.sql").read_text())
+        connection.executescript(
+            (repository / "tests" / "data" / "databases" / "0001.sql").read_text()
+        )
         expected = connection.execute("SELECT count(*) FROM measurements").fetchone()[0]
     archive_of(file, {"harness.db": database.read_bytes()})
     assert there.take(file).rows["measurements"] == expected > 0
 
 
-def test_the_commands_say_what_moved(cli: Cli, postgres_url: str, tmp_path: Path, repository: Path) -> None:
+def test_the_commands_say_what_moved(
+    cli: Cli, postgres_url: str, tmp_path: Path, repository: Path
+) -> None:
     engine = open_database(f"sqlite:///{cli.home / 'harness.db'}")
     fill(engine)
     engine.dispose()
     file = tmp_path / "rows.tar.zst"
     out = cli.run("export", file)
     assert out.returncode == 1, "its artifacts have no files"
-    assert f"{file}: 3 trials, 2 artifacts, 2 measurements, 3 failures, 0 published numbers; 0 artifact" in out.stdout
+    assert (
+        f"{file}: 3 trials, 2 artifacts, 2 measurements, 3 failures, 0 published numbers; 0 artifact"
+        in out.stdout
+    )
     assert len(out.stderr.splitlines()) == 2
     other = Cli(tmp_path / "other", {"HARNESS_DATABASE_URL": postgres_url})
     assert "new here 3 trials, 2 artifacts, 2 measurements" in other.run("import", file).stdout
@@ -481,6 +541,8 @@ def test_where_an_artifact_can_not_be_saved_nothing_is_imported_and_it_is_told(
     folder = there.files.path("0" * 64).parents[1]
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("in its way")
-    with pytest.raises(RequestError, match=r"nothing was imported: check the path and the space there\."):
+    with pytest.raises(
+        RequestError, match=r"nothing was imported: check the path and the space there\."
+    ):
         there.take(file)
     assert not any(content(there.engine).values())

@@ -50,7 +50,9 @@ def test_a_missing_file_is_noticed(files: ArtifactFiles) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT + b"x", b"y" + CONTENT[1:]])
-def test_a_file_of_other_content_is_noticed_and_saving_heals_it(files: ArtifactFiles, content: bytes) -> None:
+def test_a_file_of_other_content_is_noticed_and_saving_heals_it(
+    files: ArtifactFiles, content: bytes
+) -> None:
     damage(files.path(SHA256), content)
     assert files.state(SHA256) is FileState.CORRUPT
     with pytest.raises(CaseFailed, match="corrupt") as failed:
@@ -60,7 +62,9 @@ def test_a_file_of_other_content_is_noticed_and_saving_heals_it(files: ArtifactF
     assert files.whole(SHA256).read_bytes() == CONTENT
 
 
-def test_processes_that_save_the_same_bytes_at_once_leave_one_whole_file_each(tmp_path: Path) -> None:
+def test_processes_that_save_the_same_bytes_at_once_leave_one_whole_file_each(
+    tmp_path: Path,
+) -> None:
     contents = [bytes([number]) * 2_000_000 for number in range(10)]
     assert exit_codes(save_together, [(tmp_path, contents)] * 2) == [0, 0]
     found = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -24,7 +24,9 @@ from tests.store.examples import (
     stored_trial,
 )
 
-TIMEOUT = CaseFailed(Reason.TIMEOUT, "python3 was still running after 5 s on here and was ended.", "STARTING!\nµ\n")
+TIMEOUT = CaseFailed(
+    Reason.TIMEOUT, "python3 was still running after 5 s on here and was ended.", "STARTING!\nµ\n"
+)
 
 
 @pytest.fixture
@@ -45,7 +47,9 @@ def records(engine: Engine, sql: str) -> list[dict[str, Any]]:
 
 def invalidate(engine: Engine, latency_us: float) -> None:
     with engine.begin() as connection:
-        connection.execute(text("UPDATE measurements SET valid = false WHERE latency_us = :us"), {"us": latency_us})
+        connection.execute(
+            text("UPDATE measurements SET valid = false WHERE latency_us = :us"), {"us": latency_us}
+        )
 
 
 def test_a_measurement_is_stored_whole(rows: CaseRows, case: Case, engine: Engine) -> None:
@@ -66,10 +70,17 @@ def test_a_measurement_is_stored_whole(rows: CaseRows, case: Case, engine: Engin
     assert {name: stored_case[name] for name in expected} == expected
     assert json.loads(stored_case["protocol_settings"])["num_runs"] == case.protocol.num_runs
     (stored,) = records(engine, "SELECT * FROM measurements")
-    assert (stored["latency_us"], stored["latency_low_us"], stored["latency_high_us"]) == (100.0, 99.0, 101.0)
+    assert (stored["latency_us"], stored["latency_low_us"], stored["latency_high_us"]) == (
+        100.0,
+        99.0,
+        101.0,
+    )
     assert (stored["runs"], stored["peak_memory_bytes"], stored["quality"]) == (2, 5_000_000, "ok")
     assert (stored["case_id"], stored["artifact_run"]) == (case.id, case.artifact)
-    assert (stored["measured_at"], stored["harness_version"]) == (measurement.measured_at, __version__)
+    assert (stored["measured_at"], stored["harness_version"]) == (
+        measurement.measured_at,
+        __version__,
+    )
     assert json.loads(stored["facts"]) == {"machine": "x86_64"}
     assert stored["valid"]
     assert stored["energy_uj"] is None
@@ -80,12 +91,28 @@ def test_every_run_is_stored_with_its_raw_log(rows: CaseRows, case: Case, engine
     rows.finish("local", measurement)
     stored = records(engine, "SELECT * FROM runs ORDER BY number")
     assert [row["number"] for row in stored] == [1, 2, 3, 4, 5, 6]
-    assert [unpacked(row["stdout_zstd"]) for row in stored] == [run.process.stdout for run in measurement.runs]
+    assert [unpacked(row["stdout_zstd"]) for row in stored] == [
+        run.process.stdout for run in measurement.runs
+    ]
     assert {unpacked(row["stderr_zstd"]) for row in stored} == {""}
     first = stored[0]
-    assert (first["count"], first["first_us"], first["min_us"], first["max_us"]) == (20, 103.0, 98.0, 105.0)
-    assert (first["avg_us"], first["std_us"], first["init_us"], first["warmup_avg_us"]) == (100.0, 1.5, 321.0, 150.0)
-    assert (first["peak_memory_bytes"], first["seconds"], first["exit_code"]) == (4_000_001, 0.75, 0)
+    assert (first["count"], first["first_us"], first["min_us"], first["max_us"]) == (
+        20,
+        103.0,
+        98.0,
+        105.0,
+    )
+    assert (first["avg_us"], first["std_us"], first["init_us"], first["warmup_avg_us"]) == (
+        100.0,
+        1.5,
+        321.0,
+        150.0,
+    )
+    assert (first["peak_memory_bytes"], first["seconds"], first["exit_code"]) == (
+        4_000_001,
+        0.75,
+        0,
+    )
 
 
 def test_a_row_of_results_tells_the_whole_story(rows: CaseRows, case: Case, engine: Engine) -> None:
@@ -131,18 +158,25 @@ def test_a_second_measurement_of_a_case_takes_the_place_of_the_first_and_history
     assert len(records(engine, "SELECT * FROM runs")) == 4
 
 
-def test_results_shows_the_newest_valid_measurement(rows: CaseRows, case: Case, engine: Engine) -> None:
+def test_results_shows_the_newest_valid_measurement(
+    rows: CaseRows, case: Case, engine: Engine
+) -> None:
     rows.finish("local", make_measurement(case, 100.0))
     rows.finish("local", make_measurement(case, 5.0))
     invalidate(engine, 5.0)
     assert [row["latency_us"] for row in results(engine)] == [100.0]
     history = answer(engine, "history").records()
-    assert [(row["latency_us"], bool(row["valid"])) for row in history] == [(5.0, False), (100.0, True)]
+    assert [(row["latency_us"], bool(row["valid"])) for row in history] == [
+        (5.0, False),
+        (100.0, True),
+    ]
     invalidate(engine, 100.0)
     assert results(engine) == []
 
 
-def test_measured_are_the_cases_with_a_valid_measurement(rows: CaseRows, case: Case, engine: Engine) -> None:
+def test_measured_are_the_cases_with_a_valid_measurement(
+    rows: CaseRows, case: Case, engine: Engine
+) -> None:
     other, failed = make_case(case.artifact, "shelf"), make_case(case.artifact, "lab")
     assert rows.measured([case, other]) == set()
     rows.finish("local", make_measurement(case, 100.0))
@@ -155,7 +189,9 @@ def test_measured_are_the_cases_with_a_valid_measurement(rows: CaseRows, case: C
     assert rows.measured([]) == set()
 
 
-def test_a_measurement_is_stored_with_its_runs_or_not_at_all(rows: CaseRows, engine: Engine) -> None:
+def test_a_measurement_is_stored_with_its_runs_or_not_at_all(
+    rows: CaseRows, engine: Engine
+) -> None:
     with pytest.raises(IntegrityError):
         rows.finish("local", make_measurement(make_case("0" * 64)))  # an artifact that nobody knows
     for table in ("cases", "measurements", "runs"):
@@ -171,10 +207,14 @@ def test_a_failed_case_keeps_its_reason_and_log(rows: CaseRows, case: Case, engi
     assert results(engine) == []
 
 
-def test_failures_names_a_case_until_it_is_measured(rows: CaseRows, case: Case, engine: Engine) -> None:
+def test_failures_names_a_case_until_it_is_measured(
+    rows: CaseRows, case: Case, engine: Engine
+) -> None:
     rows.fail(case, "local", TIMEOUT)
     rows.fail(case, "local", CaseFailed(Reason.CRASHED, "The tool crashed (SIGSEGV)."))
-    assert [(row["id"], row["reason"]) for row in answer(engine, "failures").records()] == [(case.id, "crashed")]
+    assert [(row["id"], row["reason"]) for row in answer(engine, "failures").records()] == [
+        (case.id, "crashed")
+    ]
     measurement = make_measurement(case)
     rows.finish("local", measurement)
     with engine.begin() as connection:  # the failures were earlier, by more than the clock's tick
@@ -183,16 +223,24 @@ def test_failures_names_a_case_until_it_is_measured(rows: CaseRows, case: Case, 
     assert len(records(engine, "SELECT * FROM failures")) == 2
 
 
-def test_a_model_file_of_the_users_own_is_measured_without_a_trial(rows: CaseRows, engine: Engine) -> None:
+def test_a_model_file_of_the_users_own_is_measured_without_a_trial(
+    rows: CaseRows, engine: Engine
+) -> None:
     own = make_artifact(b"own model", accuracy=None, agreement=None)
     TrialRows(engine).add_artifact(own, "mobilenet.tflite")
     rows.finish("local", make_measurement(make_case(own.sha256)))
     (row,) = results(engine)
-    assert (row["file"], row["artifact"], row["latency_us"]) == ("mobilenet.tflite", own.sha256, 100.0)
+    assert (row["file"], row["artifact"], row["latency_us"]) == (
+        "mobilenet.tflite",
+        own.sha256,
+        100.0,
+    )
     assert row["trial"] is row["sweep"] is row["accuracy"] is row["precision"] is None
 
 
-def test_bytes_that_two_trials_made_are_measured_once_and_stand_for_both(rows: CaseRows, engine: Engine) -> None:
+def test_bytes_that_two_trials_made_are_measured_once_and_stand_for_both(
+    rows: CaseRows, engine: Engine
+) -> None:
     trials = [make_trial(1), make_trial(2)]
     TrialRows(engine).submit(make_sweep(*trials), again=[])
     for trial in trials:
@@ -202,7 +250,9 @@ def test_bytes_that_two_trials_made_are_measured_once_and_stand_for_both(rows: C
     assert len(records(engine, "SELECT * FROM measurements")) == 1
 
 
-def test_results_may_be_asked_of_some_artifacts_only(rows: CaseRows, case: Case, engine: Engine) -> None:
+def test_results_may_be_asked_of_some_artifacts_only(
+    rows: CaseRows, case: Case, engine: Engine
+) -> None:
     _, other = stored_trial(engine, seed=1)
     sha256 = other.artifacts[0].sha256
     rows.finish("local", make_measurement(case))

@@ -20,7 +20,10 @@ def rows(engine: Engine) -> JobRows:
 def test_a_job_is_under_way_until_its_end_is_known(rows: JobRows) -> None:
     rows.note("job-1", RUNNING)
     rows.note("job-2", DONE)
-    assert [(one.id, one.state) for one in rows.under_way()] == [("job-3", "pending"), ("job-1", "running")]
+    assert [(one.id, one.state) for one in rows.under_way()] == [
+        ("job-3", "pending"),
+        ("job-1", "running"),
+    ]
     assert all(one.ended_at is None for one in rows.under_way())
 
 

@@ -47,14 +47,18 @@ def test_the_place_of_a_process_that_died_here_is_free_at_once(engine: Engine) -
     leases.renew({"pi4": "dead"})
     boot, names, _pid, _started = process().split(" ")
     with engine.begin() as connection:
-        connection.execute(text("UPDATE leases SET process = :dead"), {"dead": f"{boot} {names} 4194000 1"})
+        connection.execute(
+            text("UPDATE leases SET process = :dead"), {"dead": f"{boot} {names} 4194000 1"}
+        )
     assert leases.renew({"pi4": "heir"})["pi4"].first
 
 
 def test_only_a_process_of_this_machine_can_be_known_to_be_dead() -> None:
     boot, names, pid, started = process().split(" ")
     assert not is_dead(process())
-    assert is_dead(f"{boot} {names} {pid} {int(started) + 1}"), "the number was given to another process since"
+    assert is_dead(f"{boot} {names} {pid} {int(started) + 1}"), (
+        "the number was given to another process since"
+    )
     assert not is_dead(f"{boot} other-container 4194000 1")
     assert not is_dead(f"other-boot {names} 4194000 1")
 

@@ -43,6 +43,8 @@ def test_importing_twice_makes_no_doubles(engine: Engine) -> None:
 def test_another_number_of_the_same_source_and_day_is_refused_whole(engine: Engine) -> None:
     rows = PublishedRows(engine)
     rows.add([NUMBER])
-    with pytest.raises(RequestError, match=r"latency_us is 10000\.0 now, and was 12600\.0; nothing was imported"):
+    with pytest.raises(
+        RequestError, match=r"latency_us is 10000\.0 now, and was 12600\.0; nothing was imported"
+    ):
         rows.add([*OTHERS, replace(NUMBER, latency_ms=10.0)])
     assert latencies(engine) == [12_600]

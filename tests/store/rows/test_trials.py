@@ -31,7 +31,9 @@ from tests.store.examples import (
 )
 
 DIVERGED = Failure(
-    Reason.DIVERGED, "The loss became nan in epoch 2; lower train.learning_rate.", "epoch 1\nepoch 2 µ\n"
+    Reason.DIVERGED,
+    "The loss became nan in epoch 2; lower train.learning_rate.",
+    "epoch 1\nepoch 2 µ\n",
 )
 
 REQUIRED = [column.name for column in trials_table.columns if not column.nullable]
@@ -62,12 +64,16 @@ def test_submitted_trials_are_planned(rows: TrialRows) -> None:
 def test_submitting_again_adds_nothing_and_forgets_nothing(rows: TrialRows, engine: Engine) -> None:
     trial, outcome = stored_trial(engine)
     rows.submit(make_sweep(trial), again=[])
-    assert rows.states([trial]) == {trial.id: TrialState(DONE, {"tflite": outcome.artifacts[0].sha256})}
+    assert rows.states([trial]) == {
+        trial.id: TrialState(DONE, {"tflite": outcome.artifacts[0].sha256})
+    }
     assert len(records(engine, "SELECT * FROM trials")) == 1
     assert len(records(engine, "SELECT * FROM sweep_trials")) == 1
 
 
-def test_a_trial_that_is_run_again_is_planned_until_it_finishes(rows: TrialRows, engine: Engine) -> None:
+def test_a_trial_that_is_run_again_is_planned_until_it_finishes(
+    rows: TrialRows, engine: Engine
+) -> None:
     trial, outcome = stored_trial(engine)
     rows.submit(make_sweep(trial), again=[trial])
     assert rows.states([trial])[trial.id].status == PLANNED
@@ -111,15 +117,23 @@ def test_a_finished_trial_is_stored_whole(rows: TrialRows, engine: Engine) -> No
         "evaluate_s": 6.0,
     }
     assert {name: row[name] for name in expected} == expected
-    (artifact,) = records(engine, "SELECT * FROM artifacts JOIN trial_artifacts ON artifact = sha256")
+    (artifact,) = records(
+        engine, "SELECT * FROM artifacts JOIN trial_artifacts ON artifact = sha256"
+    )
     made = outcome.artifacts[0]
     assert (artifact["sha256"], artifact["size_bytes"]) == (made.sha256, made.size_bytes)
     assert (artifact["binary_macs"], artifact["float_macs"]) == (8832, 4096)
     assert artifact["operators"] == '{"CONV_2D": 1, "LceBconv2d": 3}'
-    assert (artifact["trial_id"], artifact["accuracy"], artifact["agreement"]) == (trial.id, 0.9, 1.0)
+    assert (artifact["trial_id"], artifact["accuracy"], artifact["agreement"]) == (
+        trial.id,
+        0.9,
+        1.0,
+    )
 
 
-def test_which_test_images_an_artifact_got_right_is_stored_with_its_trial(rows: TrialRows, engine: Engine) -> None:
+def test_which_test_images_an_artifact_got_right_is_stored_with_its_trial(
+    rows: TrialRows, engine: Engine
+) -> None:
     bits = b"\x00\x00\x00\x09\xfe\x80"
     told, silent = make_trial(1), make_trial(2)
     rows.submit(make_sweep(told, silent), again=[])
@@ -152,7 +166,9 @@ def test_finishing_the_same_trial_twice_doubles_nothing(rows: TrialRows, engine:
 def test_a_shorter_curve_takes_the_place_of_a_longer_one(rows: TrialRows, engine: Engine) -> None:
     trial, _ = stored_trial(engine)
     rows.finish(make_outcome(trial, epochs=2))
-    assert [row["number"] for row in records(engine, "SELECT number FROM epochs ORDER BY number")] == [1, 2]
+    assert [
+        row["number"] for row in records(engine, "SELECT number FROM epochs ORDER BY number")
+    ] == [1, 2]
 
 
 def test_the_newest_artifact_of_a_trial_counts(rows: TrialRows, engine: Engine) -> None:
@@ -190,7 +206,9 @@ def test_a_failed_trial_keeps_its_reason_and_log(rows: TrialRows, engine: Engine
     assert unpacked(failure["log_zstd"]) == DIVERGED.log
 
 
-def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(rows: TrialRows, engine: Engine) -> None:
+def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(
+    rows: TrialRows, engine: Engine
+) -> None:
     trial = make_trial()
     rows.submit(make_sweep(trial), again=[])
     rows.fail(trial.id, DIVERGED)
@@ -212,7 +230,9 @@ def test_a_model_file_of_the_users_own_needs_no_trial(rows: TrialRows, engine: E
     assert records(engine, "SELECT * FROM trial_artifacts") == []
 
 
-def test_a_sweep_may_be_submitted_while_another_process_submits_it(rows: TrialRows, engine: Engine) -> None:
+def test_a_sweep_may_be_submitted_while_another_process_submits_it(
+    rows: TrialRows, engine: Engine
+) -> None:
     """The other one has written the trial down and has not committed yet: this one waits, and finds it there."""
     trial = make_trial()
     failures: list[BaseException] = []
@@ -226,7 +246,8 @@ def test_a_sweep_may_be_submitted_while_another_process_submits_it(rows: TrialRo
     thread = Thread(target=submit)
     with writing(engine) as other:
         other.execute(
-            trials_table.insert(), [dict.fromkeys(REQUIRED, "…") | {"id": trial.id, "seed": 0, "status": PLANNED}]
+            trials_table.insert(),
+            [dict.fromkeys(REQUIRED, "…") | {"id": trial.id, "seed": 0, "status": PLANNED}],
         )
         thread.start()
         thread.join(1)
@@ -255,17 +276,27 @@ def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -
     """A number is a number on every database, so that JSON, Parquet and tables need not care where rows come from."""
     fill(engine)
     slow_down(engine)
-    PublishedRows(engine).add([Published("QuickNet", "binary", "Pixel 1", 4, 12.6, "a README", date(2021, 6, 11))])
+    PublishedRows(engine).add(
+        [Published("QuickNet", "binary", "Pixel 1", 4, 12.6, "a README", date(2021, 6, 11))]
+    )
     found = answer(engine, name)
     assert found.values
-    assert {type(value) for row in found.values for value in row} <= {int, float, str, bool, type(None)}
+    assert {type(value) for row in found.values for value in row} <= {
+        int,
+        float,
+        str,
+        bool,
+        type(None),
+    }
 
 
 def slow_down(engine: Engine) -> None:
     """What was measured is measured again, slower, and with its energy."""
     case = make_case(make_outcome(make_trial()).artifacts[0].sha256)
     slower = make_measurement(case, 900.0)
-    CaseRows(engine).finish("local", replace(slower, summary=replace(slower.summary, energy_uj=3.0)))
+    CaseRows(engine).finish(
+        "local", replace(slower, summary=replace(slower.summary, energy_uj=3.0))
+    )
 
 
 def test_a_binary_network_stands_beside_its_float_twin(engine: Engine) -> None:
@@ -281,5 +312,15 @@ def test_the_sweeps_query_counts_what_came_of_each(engine: Engine) -> None:
     fill(engine)
     TrialRows(engine).submit(make_sweep(make_trial(50, Precision.FLOAT32)), again=[])
     (row,) = answer(engine, "sweeps").records()
-    counts = {name: row[name] for name in ("trials", "done", "failed", "waiting", "measured", "failed_cases")}
-    assert counts == {"trials": 4, "done": 2, "failed": 1, "waiting": 1, "measured": 2, "failed_cases": 1}
+    counts = {
+        name: row[name]
+        for name in ("trials", "done", "failed", "waiting", "measured", "failed_cases")
+    }
+    assert counts == {
+        "trials": 4,
+        "done": 2,
+        "failed": 1,
+        "waiting": 1,
+        "measured": 2,
+        "failed_cases": 1,
+    }

@@ -69,7 +69,16 @@ def main() -> None:
     if options.run:
         folder, sleep_s, force, threads = options.run
         print(
-            json.dumps(vars(bench(Path(folder), float(sleep_s), force == "1", json.loads(threads))))
+            json.dumps(
+                vars(
+                    bench(
+                        Path(folder),
+                        float(sleep_s),
+                        force=force == "1",
+                        threads=json.loads(threads),
+                    )
+                )
+            )
         )
         return
     for count in map(int, options.devices.split(",")):
@@ -122,10 +131,12 @@ def push() -> None:
         sshd = Sshd.start(folder)
         big = folder / "big"
         big.write_bytes(os.urandom(BIG_BYTES))
-        transport = open_transport(sshd.device(folder=str(folder / "work")), {}, folder)
+        transport = open_transport(
+            sshd.device(folder=str(folder / "work")), {}, local_folder=folder
+        )
         transport.connect()
         began = time.perf_counter()
-        transport.push(big, sha256_of_file(big), "big")
+        transport.push(big, sha256_of_file(big), name="big")
         ours_s = time.perf_counter() - began
         transport.close()
         user = sshd.device().user
@@ -189,14 +200,20 @@ def bench(folder: Path, sleep_s: float, force: bool, threads: Sequence[int]) -> 
     devices = [with_tool(device) for device in read_devices(folder / "devices.yaml")]
     artifacts = tuple(own_model(session, model) for model in MODELS)
     protocols = tuple(replace(PROTOCOL, threads=count) for count in threads)
-    order = Order(artifacts, {device.id: protocols for device in devices}, force)
+    order = Order(artifacts, {device.id: protocols for device in devices}, force=force)
     began = time.perf_counter()
-    events = list(bench_fleet(devices, {}, order, stores(session)))
+    events = list(bench_fleet(devices, {}, order=order, stores=stores(session)))
     seconds = time.perf_counter() - began
     used = resource.getrusage(resource.RUSAGE_SELF)
     pushed = sum(event.pushed_bytes for event in events if isinstance(event, LaneEnded))
     set_aside = sum(isinstance(event, SetAside) for event in events)
-    return Took(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, pushed, set_aside)
+    return Took(
+        seconds,
+        used.ru_utime + used.ru_stime,
+        peak_bytes=used.ru_maxrss * 1024,
+        pushed_bytes=pushed,
+        set_aside=set_aside,
+    )
 
 
 def with_tool(device: Device) -> Device:
@@ -207,7 +224,8 @@ def own_model(session: Session, file: Path) -> str:
     content = file.read_bytes()
     session.files.save(content)
     session.trials.add_artifact(
-        Artifact(sha256_of(content), "tflite", len(content), anatomy(content)), file.name
+        Artifact(sha256_of(content), "tflite", size_bytes=len(content), anatomy=anatomy(content)),
+        file.name,
     )
     return sha256_of(content)
 
@@ -227,7 +245,7 @@ def ssh_one(device: SshDevice, folder: Path) -> None:
     control = f"{folder}/{device.id}.ctl"
     ssh = [
         "ssh",
-        *options_of(Path(device.key), device.port, "-p"),
+        *options_of(Path(device.key), device.port, flag="-p"),
         "-o",
         f"ControlPath={control}",
         f"{device.user}@{device.host}",

@@ -101,15 +101,15 @@ class Setup:
 
 SGD = Recipe(epochs=1, optimizer="sgd", momentum=0.9)
 SETUPS = (
-    Setup("softmax cross-entropy", cross_entropy, one_hot),
+    Setup("softmax cross-entropy", cross_entropy, targets=one_hot),
     Setup("squared hinge, as the recipe's"),
     Setup("summed over classes", summed),
     Setup("targets 0 and 1", targets=one_hot),
-    Setup("Keras's, targets 0 to 9", of_keras, class_number),
+    Setup("Keras's, targets 0 to 9", of_keras, targets=class_number),
     Setup("over softmax probabilities", end=with_probabilities),
     Setup("scores not normalised", end=not_normalised),
     Setup("scores / sqrt(units)", end=divided),
-    Setup("SGD, softmax cross-entropy", cross_entropy, one_hot, recipe=SGD),
+    Setup("SGD, softmax cross-entropy", cross_entropy, targets=one_hot, recipe=SGD),
     Setup("SGD, squared hinge", recipe=SGD),
 )
 
@@ -124,7 +124,9 @@ def main() -> None:
         print(f"{setup.name:32}", end="", flush=True)
         for rate in RATES:
             found = mean(
-                accuracy(setup, rate, asked.units, asked.epochs, seed, dataset)
+                accuracy(
+                    setup, rate, units=asked.units, epochs=asked.epochs, seed=seed, dataset=dataset
+                )
                 for seed in asked.seeds
             )
             print(f"{found:8.1%}", end="", flush=True)
@@ -149,7 +151,9 @@ def accuracy(
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     model = setup.end(
-        Mlp(3, units).training_model(Task(dataset.shape, dataset.classes, Precision.BINARY))
+        Mlp(3, units).training_model(
+            Task(dataset.shape, dataset.classes, precision=Precision.BINARY)
+        )
     )
     recipe = setup.recipe
     training, validation = dataset.held_out(recipe.validation)

@@ -47,7 +47,7 @@ from tests.postgres import installed, server
 SLOW_S = 1.0
 FILTERED = "SELECT * FROM results WHERE device = 'board007' AND model = 'quicknet'"
 YARDSTICK = "SELECT * FROM measurements"
-TOOL = Tool("lce_benchmark_model", "1" * 64, "")
+TOOL = Tool("lce_benchmark_model", "1" * 64, interpreter="")
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def databases(sqlite_only: bool) -> Iterator[list[str]]:
 def measure(url: str, asked: argparse.Namespace) -> None:
     engine = open_database(url)
     print(
-        f"\n{engine.dialect.name}: filled in {timed(lambda: fill(engine, asked.measurements, asked.devices)):.0f} s"
+        f"\n{engine.dialect.name}: filled in {timed(lambda: fill(engine, asked.measurements, fleet=asked.devices)):.0f} s"
     )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")  # as PostgreSQL does by itself, after a minute
@@ -94,7 +94,7 @@ def measure(url: str, asked: argparse.Namespace) -> None:
     ):
         print(f"{name:24} {timed(partial(run, url, *command)):8.2f} s, its start and all")
     for writers in (8, 20):
-        write(url, writers, asked.seconds)
+        write(url, writers, seconds=asked.seconds)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -112,7 +112,7 @@ def questions(url: str) -> None:
         seconds = median(timed(work) for _ in range(3))
         print(f"{name:24} {seconds:8.3f} s {len(work().values):9,} rows", flush=True)
         if seconds > SLOW_S:
-            print_plan(url, sql, values)
+            print_plan(url, sql, values=values)
     reader.dispose()
 
 
@@ -172,7 +172,7 @@ def store(url: str, device: str, seconds: float, together: Barrier, told: Any) -
     rows, times = CaseRows(engine), []
     reader = open_read_only(url)
     artifact = ask(reader, "SELECT min(sha256) FROM artifacts").values[0][0]
-    made = measurement(Case(artifact, device, TOOL, PROTOCOLS["standard"]))
+    made = measurement(Case(artifact, device, tool=TOOL, protocol=PROTOCOLS["standard"]))
     together.wait()
     end = time.monotonic() + seconds
     try:
@@ -184,13 +184,20 @@ def store(url: str, device: str, seconds: float, together: Barrier, told: Any) -
 
 
 def measurement(case: Case) -> Measurement:
-    log = ToolLog(Timing(50, 101.0, 99.0, 110.0, 100.0, 1.0))
+    log = ToolLog(Timing(50, 101.0, min_us=99.0, max_us=110.0, avg_us=100.0, std_us=1.0))
     runs = tuple(
-        Run(Process(number, now(), 1.0, 0, "INFO: avg=100\n" * 40, ""), log)
+        Run(
+            Process(
+                number, now(), seconds=1.0, exit_code=0, stdout="INFO: avg=100\n" * 40, stderr=""
+            ),
+            log,
+        )
         for number in range(1, 11)
     )
-    summary = Summary(100.0, 99.0, 101.0, len(runs), None, "ok")
-    return Measurement(case, case.artifact, runs, summary, {}, now())
+    summary = Summary(
+        100.0, 99.0, latency_high_us=101.0, runs=len(runs), peak_memory_bytes=None, quality="ok"
+    )
+    return Measurement(case, case.artifact, runs=runs, summary=summary, facts={}, measured_at=now())
 
 
 if __name__ == "__main__":

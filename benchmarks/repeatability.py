@@ -78,7 +78,7 @@ def harness(session: Session, protocol: Protocol) -> list[float]:
     """Microseconds that a whole bench reports for each model."""
     artifacts = [keep(session, model) for model in MODELS]
     order = Order(tuple(artifacts), {HERE.id: (protocol,)}, force=True)
-    events = list(bench_fleet([HERE], {HERE.id: HERE}, order, stores(session)))
+    events = list(bench_fleet([HERE], {HERE.id: HERE}, order=order, stores=stores(session)))
     found = {
         one.case.artifact: one.measurement.summary.latency_us
         for one in events
@@ -91,7 +91,8 @@ def keep(session: Session, model: Path) -> str:
     content = model.read_bytes()
     session.files.save(content)
     session.trials.add_artifact(
-        Artifact(sha256_of(content), "tflite", len(content), anatomy(content)), model.name
+        Artifact(sha256_of(content), "tflite", size_bytes=len(content), anatomy=anatomy(content)),
+        model.name,
     )
     return sha256_of(content)
 
@@ -104,7 +105,7 @@ def loop(protocol: Protocol) -> list[float]:
 def once(protocol: Protocol, model: Path) -> float:
     argv = [sys.executable, str(RUNNER_FILE), *arguments(protocol, str(model))]
     ended = subprocess.run(argv, capture_output=True, text=True, check=True)
-    return read(protocol, 0, ended.stdout, ended.stderr).inference.avg_us
+    return read(protocol, 0, stdout=ended.stdout, stderr=ended.stderr).inference.avg_us
 
 
 @contextmanager

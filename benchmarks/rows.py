@@ -79,21 +79,23 @@ def fill(engine: Engine, measured: int, fleet: int) -> None:
         (trial_artifacts, map(link, known)),
         (devices, (device(number) for number in range(fleet))),
     ):
-        store(engine, table, rows)
+        store(engine, table, rows=rows)
     planned = list(islice(product(range(fleet), known), measured * 20 // 21))
-    store(engine, cases, (case(number, one) for number, one in planned))
+    store(engine, cases, rows=(case(number, one) for number, one in planned))
     again = planned + planned[: measured - len(planned)]
     found = [measurement(at_, *one, chance) for at_, one in enumerate(again, 1)]
-    store(engine, measurements, found)
+    store(engine, measurements, rows=found)
     number_on(engine)
-    store(engine, runs, (row for one in found for row in runs_of(one, chance)))
-    store(engine, operators, (row for one in planned[::50] for row in profile(*one)))
-    store(engine, failures, (failure(*one) for one in planned[::50]))
-    store(engine, queue, (queued(*one) for one in planned[-200:]))
+    store(engine, runs, rows=(row for one in found for row in runs_of(one, chance)))
+    store(engine, operators, rows=(row for one in planned[::50] for row in profile(*one)))
+    store(engine, failures, rows=(failure(*one) for one in planned[::50]))
+    store(engine, queue, rows=(queued(*one) for one in planned[-200:]))
     kept = range(100)
-    store(engine, batches, (batch(number, day) for number in range(fleet) for day in kept))
+    store(engine, batches, rows=(batch(number, day) for number in range(fleet) for day in kept))
     store(
-        engine, canaries, (canary(number, day, chance) for number in range(fleet) for day in kept)
+        engine,
+        canaries,
+        rows=(canary(number, day, chance=chance) for number in range(fleet) for day in kept),
     )
 
 
@@ -114,7 +116,7 @@ def number_on(engine: Engine) -> None:
 
 def networks(chance: np.random.Generator) -> list[Network]:
     return [
-        network(model, width, seed, precision, chance)
+        network(model, width, seed=seed, precision=precision, chance=chance)
         for model, width, seed, precision in product(MODELS, WIDTHS, SEEDS, PRECISIONS)
     ]
 
@@ -146,7 +148,11 @@ def network(
     size = int(share * 20_000 * width * (1 + MODELS.index(model)))
     accuracy = float(0.8 + 0.12 * width / 11 + lost + chance.normal(0, 0.004))
     return Network(
-        trial, sha256_of(content_id(trial).encode()), size, accuracy, speed * 50 * width**1.5
+        trial,
+        sha256_of(content_id(trial).encode()),
+        size=size,
+        accuracy=accuracy,
+        work=speed * 50 * width**1.5,
     )
 
 

@@ -68,16 +68,24 @@ def ours(asked: argparse.Namespace) -> Callable[[], object]:
     split = images(asked)
     recipe = Recipe(epochs=asked.rounds + 1, batch_size=BATCH, validation=0.0)
     sizes = {"layers": asked.layers, "units": asked.units}
-    model = Mlp(**sizes).training_model(Task(SHAPE, CLASSES, Precision.BINARY))
-    trial = Trial("mlp", sizes, sizes, Precision.BINARY, "random", recipe, 0)
-    epochs = Fit(trial, model, Dataset("random", CLASSES, split, split)).epochs()
+    model = Mlp(**sizes).training_model(Task(SHAPE, CLASSES, precision=Precision.BINARY))
+    trial = Trial(
+        "mlp",
+        sizes,
+        chosen=sizes,
+        precision=Precision.BINARY,
+        dataset="random",
+        recipe=recipe,
+        seed=0,
+    )
+    epochs = Fit(trial, model, dataset=Dataset("random", CLASSES, train=split, test=split)).epochs()
     return lambda: next(epochs)
 
 
 def convolutions(asked: argparse.Namespace) -> Callable[[], object]:
     from harness.models.keras import keras
 
-    split, task = images(asked), Task(SHAPE, CLASSES, Precision.BINARY)
+    split, task = images(asked), Task(SHAPE, CLASSES, precision=Precision.BINARY)
     architecture = Mlp(asked.layers, asked.units)
     model = architecture.deployed_model(task, architecture.training_model(task))
     model.compile(

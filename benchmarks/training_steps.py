@@ -50,16 +50,16 @@ def measure(name: str, asked: argparse.Namespace) -> None:
     split = Split(pixels, random.integers(0, CLASSES, len(pixels)))
     binary = network(name, Precision.BINARY)
     started = time.perf_counter()
-    step = ours(name, Precision.BINARY, split, asked)
+    step = ours(name, Precision.BINARY, split=split, asked=asked)
     step()
     compiled = time.perf_counter() - started
     ways = (
         batches(split, asked),
-        forward(binary, split, asked),
-        gradient(binary, split, asked),
+        forward(binary, split, asked=asked),
+        gradient(binary, split, asked=asked),
         step,
-        ours(name, Precision.FLOAT32, split, asked),
-        keras_loop(network(name, Precision.FLOAT32), split, asked),
+        ours(name, Precision.FLOAT32, split=split, asked=asked),
+        keras_loop(network(name, Precision.FLOAT32), split, asked=asked),
     )
     times: list[list[float]] = [[] for _ in ways]
     for number in range(asked.rounds + 1):
@@ -80,15 +80,17 @@ def measure(name: str, asked: argparse.Namespace) -> None:
 
 
 def network(name: str, precision: Precision) -> Any:
-    return ARCHITECTURES[name]().training_model(Task(SHAPE, CLASSES, precision))
+    return ARCHITECTURES[name]().training_model(Task(SHAPE, CLASSES, precision=precision))
 
 
 def ours(
     name: str, precision: Precision, split: Split, asked: argparse.Namespace
 ) -> Callable[[], object]:
     recipe = Recipe(epochs=asked.rounds + 2, batch_size=asked.batch, validation=0.0)
-    trial = Trial(name, {}, {}, precision, "random", recipe, 0)
-    epochs = Fit(trial, network(name, precision), Dataset("random", CLASSES, split, split)).epochs()
+    trial = Trial(name, {}, chosen={}, precision=precision, dataset="random", recipe=recipe, seed=0)
+    epochs = Fit(
+        trial, network(name, precision), dataset=Dataset("random", CLASSES, train=split, test=split)
+    ).epochs()
     return lambda: next(epochs)
 
 

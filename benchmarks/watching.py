@@ -41,7 +41,7 @@ def here() -> dict[str, Device]:
 
 
 def measure(device: Device, registry: Mapping[str, Device]) -> None:
-    transport = open_transport(device, registry, Path(".harness") / "watching")
+    transport = open_transport(device, registry, local_folder=Path(".harness") / "watching")
     try:
         sources = lay_out(transport)
         pairs = [(run(transport, []), run(transport, sources)) for _ in range(PAIRS)]

@@ -87,7 +87,7 @@ def _speeds(binary: float, float32: float, int8: float) -> dict[Precision, float
 
 
 def _tool(name: str, interpreter: str = "") -> Tool:
-    return Tool(name, sha256_of(name.encode()), interpreter)
+    return Tool(name, sha256_of(name.encode()), interpreter=interpreter)
 
 
 _AARCH64, _ANDROID = (
@@ -107,37 +107,37 @@ MODELS = (
     Model(
         LocalDevice(id="workstation"),
         {"machine": "x86_64", "cpu": "AMD Ryzen 7 5700G", "cpus": "16", "kernel": "6.1.0", "governor": "schedutil"},
-        _tool("python_runner", "larq-compute-engine 0.16.0"),
-        _speeds(0.075, 0.09, 0.06),
-        1.5,
-        0.030,
+        tool=_tool("python_runner", "larq-compute-engine 0.16.0"),
+        ns_a_mac=_speeds(0.075, 0.09, int8=0.06),
+        overhead_us=1.5,
+        spread=0.030,
     ),
     Model(
-        SshDevice(id="pi4-a", host="pi4-a.lab"), {**_PI4, **_BOARD}, _AARCH64, _speeds(0.021, 0.36, 0.16), 4, 0.004,
-        (1, 4), 52.0,
+        SshDevice(id="pi4-a", host="pi4-a.lab"), {**_PI4, **_BOARD}, tool=_AARCH64, ns_a_mac=_speeds(0.021, 0.36, int8=0.16), overhead_us=4, spread=0.004,
+        threads=(1, 4), rest_c=52.0,
     ),
     Model(
-        SshDevice(id="pi4-b", host="pi4-b.lab"), {**_PI4, **_BOARD}, _AARCH64, _speeds(0.022, 0.37, 0.16), 4, 0.012,
-        (1, 4), 58.0,
+        SshDevice(id="pi4-b", host="pi4-b.lab"), {**_PI4, **_BOARD}, tool=_AARCH64, ns_a_mac=_speeds(0.022, 0.37, int8=0.16), overhead_us=4, spread=0.012,
+        threads=(1, 4), rest_c=58.0,
     ),
     Model(
         SshDevice(id="pi5", host="pi5.lab"),
         {**_PI4, **_BOARD, "model": "Raspberry Pi 5 Model B Rev 1.0", "memory_bytes": "8458534912"},
-        _AARCH64,
-        _speeds(0.009, 0.13, 0.045),
-        2,
-        0.003,
-        (1, 4),
-        49.0,
-        2.7e6,
+        tool=_AARCH64,
+        ns_a_mac=_speeds(0.009, 0.13, int8=0.045),
+        overhead_us=2,
+        spread=0.003,
+        threads=(1, 4),
+        rest_c=49.0,
+        idle_uw=2.7e6,
     ),
     Model(
-        AdbDevice(id="pixel6", serial="1A051FDF6007"), {**_PHONE, "model": "Pixel 6"}, _ANDROID,
-        _speeds(0.007, 0.10, 0.028), 2, 0.010, (1,), 36.0, 9.0e5,
+        AdbDevice(id="pixel6", serial="1A051FDF6007"), {**_PHONE, "model": "Pixel 6"}, tool=_ANDROID,
+        ns_a_mac=_speeds(0.007, 0.10, int8=0.028), overhead_us=2, spread=0.010, threads=(1,), rest_c=36.0, idle_uw=9.0e5,
     ),
     Model(
-        AdbDevice(id="galaxy-s21", serial="R5CR10ABCDE"), {**_PHONE, "model": "SM-G991B"}, _ANDROID,
-        _speeds(0.008, 0.11, 0.030), 2, 0.045, (1,), 39.0,
+        AdbDevice(id="galaxy-s21", serial="R5CR10ABCDE"), {**_PHONE, "model": "SM-G991B"}, tool=_ANDROID,
+        ns_a_mac=_speeds(0.008, 0.11, int8=0.030), overhead_us=2, spread=0.045, threads=(1,), rest_c=39.0,
     ),
 )  # fmt: skip
 
@@ -146,10 +146,10 @@ def sample(home: Path, *, seed: int = 0) -> None:
     """Writes it as the workspace `home`."""
     engine = open_database(f"sqlite:///{home / 'harness.db'}")
     rng = random.Random(seed)
-    made = list(_trials(engine, ArtifactFiles(home / "artifacts"), rng))
+    made = list(_trials(engine, ArtifactFiles(home / "artifacts"), rng=rng))
     for at, model in enumerate(MODELS):
-        _bench(engine, model, made, LAST_DAY - timedelta(days=5 * at), rng)
-        _canaries(engine, model, rng)
+        _bench(engine, model, made=made, day=LAST_DAY - timedelta(days=5 * at), rng=rng)
+        _canaries(engine, model, rng=rng)
     _profiles(engine, made)
     _troubles(engine, made)
     _settle_times(engine)
@@ -164,16 +164,16 @@ def _trials(
         Trial(
             "mlp",
             plain(Mlp(units=units)),
-            essential(Mlp(units=units)),
-            precision,
-            "fashion_mnist",
-            _RECIPE,
-            seed,
+            chosen=essential(Mlp(units=units)),
+            precision=precision,
+            dataset="fashion_mnist",
+            recipe=_RECIPE,
+            seed=seed,
         )
         for units, seed, precision in product(UNITS, SEEDS, Precision)
     )
     rows = TrialRows(engine)
-    rows.submit(Sweep(SWEEP, trials, Resources(), (_PROTOCOL,)), [])
+    rows.submit(Sweep(SWEEP, trials, resources=Resources(), protocols=(_PROTOCOL,)), [])
     for trial in trials[:-1]:
         outcome = _outcome(trial, rng)
         for content in outcome.files.values():
@@ -182,7 +182,9 @@ def _trials(
         yield trial, outcome.artifacts[0]
     rows.fail(
         trials[-1].id,
-        Failure(Reason.DIVERGED, "The loss became nan in epoch 3; lower the learning rate.", ""),
+        Failure(
+            Reason.DIVERGED, "The loss became nan in epoch 3; lower the learning rate.", log=""
+        ),
     )
 
 
@@ -196,15 +198,26 @@ def _outcome(trial: Trial, rng: random.Random) -> TrialOutcome:
     )
     accuracy = best - 0.002 * (trial.precision is Precision.INT8)
     content = trial.id.encode()
-    artifact = Artifact(sha256_of(content), "tflite", _size(trial), _anatomy(trial), accuracy, 1.0)
+    artifact = Artifact(
+        sha256_of(content),
+        "tflite",
+        size_bytes=_size(trial),
+        anatomy=_anatomy(trial),
+        accuracy=accuracy,
+        agreement=1.0,
+    )
     return TrialOutcome(
         trial_id=trial.id,
         accuracy=best,
         params=784 * units + 2 * units**2 + 10 * units,
-        curve=tuple(_epoch(number, best, binary, rng) for number in range(1, EPOCHS + 1)),
+        curve=tuple(
+            _epoch(number, best, binary=binary, rng=rng) for number in range(1, EPOCHS + 1)
+        ),
         artifacts=(artifact,),
         files={artifact.sha256: content},
-        timings=Timings(1.0, 6.0, 0.5, 20.0 + units / 20, 2.0, 1.0),
+        timings=Timings(
+            1.0, 6.0, data_s=0.5, fit_s=20.0 + units / 20, convert_s=2.0, evaluate_s=1.0
+        ),
         node="gpu-node-1",
         versions={"tensorflow": "2.21.0", "larq": "0.14.0"},
     )
@@ -216,10 +229,10 @@ def _epoch(number: int, best: float, binary: bool, rng: random.Random) -> Epoch:
     return Epoch(
         number,
         3 * (1 - best) + 2.2 * left,
-        best - left + 0.01 * number / EPOCHS,
-        3.4 * (1 - best) + 2 * left,
-        validation,
-        4.0,
+        accuracy=best - left + 0.01 * number / EPOCHS,
+        validation_loss=3.4 * (1 - best) + 2 * left,
+        validation_accuracy=validation,
+        seconds=4.0,
     )
 
 
@@ -246,23 +259,38 @@ def _bench(engine: Engine, model: Model, made: Made, day: datetime, rng: random.
     """Every artifact at each thread count, in one batch for each: a block holds a process of each."""
     for threads in model.threads:
         batch = Batch(
-            content_id([model.device.id, threads]), model.device.id, _iso(day), "interleaved", len(made), 4.0,
-            "too warm" if model.rest_c else "", model.idle_uw,
+            content_id([model.device.id, threads]), model.device.id, started_at=_iso(day), ordering="interleaved", cases=len(made), waited_s=4.0,
+            waited_for="too warm" if model.rest_c else "", idle_power_uw=model.idle_uw,
         )  # fmt: skip
         ObservationRows(engine).begin_batch(batch)
         for position, (trial, artifact) in enumerate(made):
             case = Case(
-                artifact.sha256, model.device.id, model.tool, replace(_PROTOCOL, threads=threads)
+                artifact.sha256,
+                model.device.id,
+                tool=model.tool,
+                protocol=replace(_PROTOCOL, threads=threads),
             )
             at = day + timedelta(minutes=3 * position)
             runs = [
-                _run(model, trial, threads, Place(batch.id, n, position), at, rng)
+                _run(
+                    model,
+                    trial,
+                    threads=threads,
+                    place=Place(batch.id, n, position=position),
+                    at=at,
+                    rng=rng,
+                )
                 for n in range(PROCESSES)
             ]
             idle = {batch.id: model.idle_uw} if model.idle_uw else {}
-            summary = summarise(case, runs, idle)
+            summary = summarise(case, runs, idle_uw=idle)
             measurement = Measurement(
-                case, artifact.sha256, tuple(runs), summary, dict(model.facts), _iso(at)
+                case,
+                artifact.sha256,
+                runs=tuple(runs),
+                summary=summary,
+                facts=dict(model.facts),
+                measured_at=_iso(at),
             )
             CaseRows(engine).finish(model.device.kind, measurement)
 
@@ -277,8 +305,16 @@ def _run(
         model.overhead_us + (binary * speeds[Precision.BINARY] + full * first_layer) / 1e3 * scaling
     )
     average = usual_us * (1 + abs(rng.gauss(0, model.spread)))
-    process = Process(place.block + 1, _iso(at), 1.4, 0, f"avg={average:.1f}\n", "", place=place)
-    log = ToolLog(Timing(60, average * 1.2, average * 0.98, average * 1.3, average, average * 0.02),
+    process = Process(
+        place.block + 1,
+        _iso(at),
+        seconds=1.4,
+        exit_code=0,
+        stdout=f"avg={average:.1f}\n",
+        stderr="",
+        place=place,
+    )
+    log = ToolLog(Timing(60, average * 1.2, min_us=average * 0.98, max_us=average * 1.3, avg_us=average, std_us=average * 0.02),
                   peak_memory_bytes=5_000_000 + _size(trial))  # fmt: skip
     warm = (
         None
@@ -291,7 +327,15 @@ def _run(
         else model.idle_uw + 2.1e6 * threads**0.7 * rng.uniform(0.97, 1.03)
     )
     return Run(
-        process, log, Watched(warm, 1.8e6 if warm else None, False if warm else None, 0.01, power)
+        process,
+        log,
+        watched=Watched(
+            warm,
+            1.8e6 if warm else None,
+            throttled=False if warm else None,
+            busy=0.01,
+            power_uw=power,
+        ),
     )
 
 
@@ -303,9 +347,9 @@ def _canaries(engine: Engine, model: Model, rng: random.Random) -> None:
         batch = Batch(
             content_id([model.device.id, "week", number]),
             model.device.id,
-            _iso(at),
-            "interleaved",
-            12,
+            started_at=_iso(at),
+            ordering="interleaved",
+            cases=12,
         )
         rows.begin_batch(batch)
         tired = 0.015 * max(0, number - 10) if model.device.id == "pi4-b" else 0.0
@@ -319,8 +363,8 @@ def _canaries(engine: Engine, model: Model, rng: random.Random) -> None:
             latency = 400 * model.ns_a_mac[Precision.FLOAT32] * (1 + slower)
             disturbed = "others used 31% of its CPU time" if rng.random() < 0.04 else ""
             rows.add_canary(
-                Canary(batch.id, model.device.id, moment, _iso(at + timedelta(hours=hours)), "c" * 64, model.tool, (),
-                       latency * (1.1 if disturbed else 1), warm, 1.8e6 if warm else None, disturbed)
+                Canary(batch.id, model.device.id, moment=moment, measured_at=_iso(at + timedelta(hours=hours)), artifact="c" * 64, tool=model.tool, cpus=(),
+                       latency_us=latency * (1.1 if disturbed else 1), temperature_c=warm, frequency_khz=1.8e6 if warm else None, disturbed=disturbed)
             )  # fmt: skip
 
 
@@ -330,10 +374,17 @@ def _profiles(engine: Engine, made: Made) -> None:
     for model in (one for one in MODELS if one.device.id in ("pi4-a", "pi5", "pixel6")):
         for trial, artifact in made:
             if trial.seed == 0:
-                case = Case(artifact.sha256, model.device.id, model.tool, _PROTOCOL)
+                case = Case(artifact.sha256, model.device.id, tool=model.tool, protocol=_PROTOCOL)
                 rows.add_profile(case, _operators(model, trial))
         found = Kernels(
-            model.device.id, model.tool, 7.5, 7.1, 7.9, KernelVerdict.OPTIMISED, "", _iso(LAST_DAY)
+            model.device.id,
+            model.tool,
+            ratio=7.5,
+            ratio_low=7.1,
+            ratio_high=7.9,
+            verdict=KernelVerdict.OPTIMISED,
+            message="",
+            checked_at=_iso(LAST_DAY),
         )
         rows.add_kernels(found)
 
@@ -349,7 +400,15 @@ def _operators(model: Model, trial: Trial) -> list[Operator]:
     ]
     whole = sum(part_us for _, _, part_us in parts)
     return [
-        Operator(number, kind, f"{kind.lower()}_{number}", part_us, part_us / whole, 1, role)
+        Operator(
+            number,
+            kind,
+            name=f"{kind.lower()}_{number}",
+            avg_us=part_us,
+            share=part_us / whole,
+            calls=1,
+            role=role,
+        )
         for number, (kind, role, part_us) in enumerate(parts)
         if part_us
     ]
@@ -368,7 +427,12 @@ def _troubles(engine: Engine, made: Made) -> None:
     devices.want({lost.id: [(artifact.sha256, four) for _, artifact in made[:7]]})
     board = MODELS[2]
     for _, artifact in made[-2:]:
-        case = Case(artifact.sha256, board.device.id, board.tool, replace(_PROTOCOL, threads=2))
+        case = Case(
+            artifact.sha256,
+            board.device.id,
+            tool=board.tool,
+            protocol=replace(_PROTOCOL, threads=2),
+        )
         cases.fail(
             case,
             board.device.kind,

@@ -38,7 +38,7 @@ def page() -> str:
     parts = [
         HEADING,
         *(
-            _section(name, about[name], columns, told["everywhere"])
+            _section(name, about[name], columns=columns, everywhere=told["everywhere"])
             for name, columns in _all().items()
         ),
     ]

@@ -153,7 +153,11 @@ def script(
     """
     size = np.dtype(input.dtype).itemsize * int(np.prod(input.shape))
     pieces, size = (1, count * size) if at_once else (count, size)
-    argv = [*program, f"--graph={graph}", *flags(input, f"{folder}/input", f"{folder}/output")]
+    argv = [
+        *program,
+        f"--graph={graph}",
+        *flags(input, f"{folder}/input", output_file=f"{folder}/output"),
+    ]
     return ["sh", "-c", _SCRIPT, "sh", folder, str(pieces), str(size), images, *argv]
 
 
@@ -172,7 +176,7 @@ def read_outputs(stdout: str, count: int, classes: int) -> Values | None:
         message = (
             f"The tool did not write {count} × {classes} outputs: check the model there again."
         )
-        raise CaseFailed(Reason.UNPARSABLE, message, stdout) from error
+        raise CaseFailed(Reason.UNPARSABLE, message, log=stdout) from error
 
 
 def compare(expected: NDArray[Any], found: NDArray[Any]) -> Agreement:
@@ -184,4 +188,4 @@ def compare(expected: NDArray[Any], found: NDArray[Any]) -> Agreement:
         agree = bool((expected.argmax(axis=1) == found.argmax(axis=1)).all())
     else:
         agree = largest <= max(_ONE_OUTPUT_TOLERANCE * float(np.ptp(expected)), _LEAST_TOLERANCE)
-    return Agreement(len(expected), largest, agree)
+    return Agreement(len(expected), largest, classes_agree=agree)

@@ -59,7 +59,8 @@ def read_profile(text: str) -> tuple[Operator, ...]:
     header, *rows = [*lines] or [""]
     separator = "\t" if "\t" in header else ", "
     operators = tuple(
-        _operator(number, row, header, separator, text) for number, row in enumerate(rows)
+        _operator(number, row, header=header, separator=separator, text=text)
+        for number, row in enumerate(rows)
     )
     nodes = _NODES.search(regular, table.end())
     if nodes is None or len(operators) != int(nodes["count"]):
@@ -81,7 +82,13 @@ def _operator(number: int, row: str, header: str, separator: str, text: str) -> 
     try:
         avg_us, share = float(avg_ms) * 1e3, float(percent.removesuffix("%")) / 100
         found = Operator(
-            number, type, name.replace("\t", ","), avg_us, share, int(calls), role(type)
+            number,
+            type,
+            name=name.replace("\t", ","),
+            avg_us=avg_us,
+            share=share,
+            calls=int(calls),
+            role=role(type),
         )
     except ValueError as error:
         raise _unparsable(
@@ -93,4 +100,4 @@ def _operator(number: int, row: str, header: str, separator: str, text: str) -> 
 
 
 def _unparsable(message: str, text: str) -> CaseFailed:
-    return CaseFailed(Reason.UNPARSABLE, message, text)
+    return CaseFailed(Reason.UNPARSABLE, message, log=text)

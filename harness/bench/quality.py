@@ -35,61 +35,61 @@ RULES = {
     "few_runs": Rule(
         f"under {LEAST_RUNS} processes count",
         "fewer have no 95 % interval: 1 - 2 × 0.5⁵ is 93.8 %",
-        "measure with more processes",
+        remedy="measure with more processes",
     ),
     "below_resolution": Rule(
-        "the tool's clock shows 0", "nothing can be divided by it", "measure a larger model"
+        "the tool's clock shows 0", "nothing can be divided by it", remedy="measure a larger model"
     ),
     "wide_interval": Rule(
         "the 95 % interval is wider than the protocol's target when its most processes are done",
         "the protocol promised more than this device could hold",
-        "measure with `--protocol thorough`, or find what disturbs it with `harness devices check {device}`",
+        remedy="measure with `--protocol thorough`, or find what disturbs it with `harness devices check {device}`",
     ),
     "spread": Rule(
         f"the slowest process took over {WIDEST_SPREAD:.0%} longer than the fastest, as a share of the median",
         "idle boards stay under 3 %",
-        "something else is running, see `harness devices check {device}`",
+        remedy="something else is running, see `harness devices check {device}`",
     ),
     "outliers": Rule(
         "a process over 5 % off the median with a modified z-score over 3.5",
         "Iglewicz and Hoaglin's; they count all the same, and the median bears them",
-        "look at these runs' `busy` and `temperature_c` in the table `runs`",
+        remedy="look at these runs' `busy` and `temperature_c` in the table `runs`",
     ),
     "two_modes": Rule(
         "the processes fall into two groups apart",
         "the median then is one group's, and which may be chance",
-        "pin the tool with `cpus`, or fix the clock with `governor`",
+        remedy="pin the tool with `cpus`, or fix the clock with `governor`",
     ),
     "drift": Rule(
         f"a trend at the 1 % level (Mann-Kendall) of over {LARGEST_DRIFT:.0%}",
         "the number depends on when it was taken; ratios within a batch do not",
-        "let it warm up or cool down, or lower `gates.max_temperature_c`",
+        remedy="let it warm up or cool down, or lower `gates.max_temperature_c`",
     ),
     "disturbed": Rule(
         "processes were throttled, slowed down, or shared the device with others",
         "they do not count and were repeated, unless too few would be left",
-        "end what else runs there, or cool it",
+        remedy="end what else runs there, or cool it",
     ),
     "not_settled": Rule(
         "the gates' longest wait was over before the device was cool and idle",
         "waiting has to end some time",
-        "cool it, end what else runs there, or raise `gates.max_wait_s`",
+        remedy="cool it, end what else runs there, or raise `gates.max_wait_s`",
     ),
     "unsteady_clock": Rule(
         f"the cores' clock fell under {STEADY_CLOCK:.0%} of its highest between processes that count",
         "a latency belongs to a clock; boards with a fixed one stay within 1 %",
-        "set `governor: performance` in its entry",
+        remedy="set `governor: performance` in its entry",
     ),
     "canary": Rule(
         f"the canary is over {CANARY_SIGMAS:g} robust standard deviations, and {CANARY_CHANGE:.0%}, off its own median "
         f"of {CANARY_HISTORY} or more",
         "the same model on the same device should not change; 4 sigmas come once in 16,000 times",
-        "the device itself has changed, see its trend with `harness devices check {device}`",
+        remedy="the device itself has changed, see its trend with `harness devices check {device}`",
     ),
     "reference_kernels": Rule(
         "`harness tools check` found no difference with and without `--use_reference_bconv`",
         "a wrongly built tool runs Larq Compute Engine's slow kernels without a word",
-        "add a tool that was built with Ruy, such as the released one",
+        remedy="add a tool that was built with Ruy, such as the released one",
     ),
 }
 # Those that no process tells: a reading of the past keeps them as they were found.
@@ -154,7 +154,7 @@ def _of_runs(case: Case, runs: Sequence[Run]) -> list[str]:
             "drift": _drift(averages),
             "unsteady_clock": _clock(counted),
         }
-    return [warning(name, words, case.device) for name, words in found.items() if words]
+    return [warning(name, words, device=case.device) for name, words in found.items() if words]
 
 
 def _few(averages: Sequence[float]) -> str:
@@ -218,4 +218,4 @@ def canary_warning(device: str, latest_us: float, history_us: Sequence[float]) -
     if abs(change) <= CANARY_CHANGE or abs(latest_us - usual) <= CANARY_SIGMAS * sigma:
         return ""
     found = f"the canary took {change:+.0%} against the median of {len(history_us)} earlier ones"
-    return warning("canary", found, device)
+    return warning("canary", found, device=device)

@@ -43,7 +43,7 @@ def policies(facts: Mapping[str, str]) -> tuple[Policy, ...]:
     folder, *entries = facts.get("cpufreq", "").split(";")
     words = (entry.split() for entry in entries)
     return tuple(
-        Policy(f"{folder}/{name}", tuple(int(cpu) for cpu in cpus.split(",")), int(max_khz))
+        Policy(f"{folder}/{name}", tuple(int(cpu) for cpu in cpus.split(",")), max_khz=int(max_khz))
         for name, cpus, max_khz, _ in words
     )
 

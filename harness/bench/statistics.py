@@ -135,8 +135,10 @@ def ratio_in_blocks(baseline: Sequence[float], candidate: Sequence[float]) -> Es
     if len(ratios) < FEWEST_PAIRS:
         return Estimate(exp(np.median(walsh)), samples=len(ratios))
     error = float(np.std(ratios, ddof=1)) / sqrt(len(ratios))
-    by_t = _t_test(ratios.mean(), error, len(ratios))
-    return _ratio(walsh, _signed_rank_chances(len(ratios)), by_t, error, len(ratios))
+    by_t = _t_test(ratios.mean(), error, samples=len(ratios))
+    return _ratio(
+        walsh, _signed_rank_chances(len(ratios)), by_t=by_t, error=error, samples=len(ratios)
+    )
 
 
 def ratio_of_samples(baseline: Sequence[float], candidate: Sequence[float]) -> Estimate:
@@ -153,8 +155,8 @@ def ratio_of_samples(baseline: Sequence[float], candidate: Sequence[float]) -> E
     if fewest < FEWEST_PAIRS:
         return Estimate(exp(np.median(shifts)), samples=fewest)
     error = sqrt(sum(float(np.var(one, ddof=1)) / len(one) for one in logs))
-    by_t = _t_test(logs[1].mean() - logs[0].mean(), error, fewest)
-    return _ratio(shifts, _rank_sum_chances(fewest, most), by_t, error, fewest)
+    by_t = _t_test(logs[1].mean() - logs[0].mean(), error, samples=fewest)
+    return _ratio(shifts, _rank_sum_chances(fewest, most), by_t=by_t, error=error, samples=fewest)
 
 
 def _t_test(change: float, error: float, samples: int) -> float:
@@ -170,7 +172,9 @@ def _ratio(contrasts: Floats, chances: Floats, by_t: float, error: float, sample
     outside = int(np.searchsorted(up_to, ALPHA / 2, side="right"))
     low, high = exp(contrasts[outside - 1]), exp(contrasts[-outside])
     p = min(_two_sided(contrasts, up_to), by_t)
-    estimate = Estimate(exp(np.median(contrasts)), low, high, p, samples=samples, error=error)
+    estimate = Estimate(
+        exp(np.median(contrasts)), low, high=high, p=p, samples=samples, error=error
+    )
     return replace(estimate, smallest_change=smallest_change(estimate, 1))
 
 

@@ -32,7 +32,7 @@ def summarise(
         latency_high_us=interval[1],
         runs=len(counted),
         peak_memory_bytes=_most(run.log.peak_memory_bytes for run in counted),
-        quality=quality(case, runs, around),
+        quality=quality(case, runs, found_around=around),
         disturbed_runs=len(runs) - len(counted),
         temperature_c=_most(run.watched.temperature_c for run in counted),
         frequency_khz=_middle(run.watched.frequency_khz for run in counted),

@@ -72,20 +72,20 @@ def parse(text: str) -> ToolLog:
     ].splitlines()  # a line without its end may lack half of its number
     if unknown := _first(_UNCONSUMED, lines):
         message = f"The tool does not know {unknown['flags']}: take a tool of another version."
-        raise CaseFailed(Reason.ECHO_MISMATCH, message, text)
+        raise CaseFailed(Reason.ECHO_MISMATCH, message, log=text)
     told = _told(lines, text)
-    warmup, inference = _series(lines, "average" in told, text)
+    warmup, inference = _series(lines, "average" in told, text=text)
     expected = {name: times[-1][0] for name, times in told.items()} | {"average": inference.avg_us}
     if warmup:
         expected |= {"first": warmup.first_us, "warmup": warmup.avg_us}
-    _hold_against(expected, told, text)
+    _hold_against(expected, told, text=text)
     return ToolLog(
         inference,
         warmup,
-        expected.get("init"),
-        _bytes(_PEAK, lines, text),
-        _bytes(_RESIDENT, lines, text),
-        _echoes(lines, text),
+        init_us=expected.get("init"),
+        peak_memory_bytes=_bytes(_PEAK, lines, text=text),
+        resident_memory_bytes=_bytes(_RESIDENT, lines, text=text),
+        echo=_echoes(lines, text),
     )
 
 
@@ -94,7 +94,7 @@ def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | No
 
 
 def _unparsable(message: str, text: str) -> CaseFailed:
-    return CaseFailed(Reason.UNPARSABLE, message, text)
+    return CaseFailed(Reason.UNPARSABLE, message, log=text)
 
 
 def _told(lines: Sequence[str], text: str) -> dict[str, list[tuple[float, float]]]:
@@ -130,7 +130,7 @@ def _series(lines: Sequence[str], ended: bool, text: str) -> tuple[Timing | None
     timings = [_timing(found, text) for found in counts]
     if timings[-1] is None:
         message = "The tool ran the model not once, and still called that a success; ask for at least one run."
-        raise CaseFailed(Reason.NOTHING_RAN, message, text)
+        raise CaseFailed(Reason.NOTHING_RAN, message, log=text)
     return (timings[0] if len(timings) == 2 else None), timings[-1]
 
 

@@ -45,9 +45,9 @@ def read(protocol: Protocol, exit_code: int, stdout: str, stderr: str) -> ToolLo
     """The numbers of one process that ended by itself. Raises CaseFailed with a typed reason."""
     log = f"{stdout}\n{stderr}"
     if exit_code != 0:
-        raise failure(exit_code, stderr, log)
+        raise failure(exit_code, stderr, log=log)
     numbers = parse(log)
-    _hold_against(protocol, numbers, log)
+    _hold_against(protocol, numbers, log=log)
     return numbers
 
 
@@ -63,12 +63,14 @@ def failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
             f"The tool lacks the model's operator {named[1] if named else 'of its version'}: binary layers need "
             "lce_benchmark_model there, or on x86-64 Linux larq-compute-engine."
         )
-        return CaseFailed(Reason.MISSING_OPERATOR, message, log)
+        return CaseFailed(Reason.MISSING_OPERATOR, message, log=log)
     if exit_code == NO_INTERPRETER:
-        return CaseFailed(Reason.NO_INTERPRETER, f"The device has no interpreter: {words}.", log)
+        return CaseFailed(
+            Reason.NO_INTERPRETER, f"The device has no interpreter: {words}.", log=log
+        )
     if exit_code < 0 or exit_code > 128:
         return _signalled(-exit_code if exit_code < 0 else exit_code - 128, log)
-    return CaseFailed(Reason.CRASHED, f"The tool failed: {words}.", log)
+    return CaseFailed(Reason.CRASHED, f"The tool failed: {words}.", log=log)
 
 
 def _signalled(number: int, log: str) -> CaseFailed:
@@ -77,12 +79,12 @@ def _signalled(number: int, log: str) -> CaseFailed:
         return CaseFailed(
             Reason.KILLED,
             "The tool was killed, perhaps as memory ran out; free some and bench again.",
-            log,
+            log=log,
         )
     return CaseFailed(
         Reason.CRASHED,
         f"The tool crashed ({name}); the model may be broken, or not made for this tool.",
-        log,
+        log=log,
     )
 
 
@@ -94,7 +96,7 @@ def _hold_against(protocol: Protocol, numbers: ToolLog, log: str) -> None:
             raise CaseFailed(
                 Reason.ECHO_MISMATCH,
                 f"The tool was asked for {name}={asked:g} and ran with {echoed}.",
-                log,
+                log=log,
             )
 
 

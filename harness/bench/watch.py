@@ -124,7 +124,10 @@ def counts(text: str) -> list[Count]:
         )
         found.append(
             Count(
-                float(uptime), sum(spent_s), sum(spent_s) - spent_s[_IDLE] - spent_s[_IOWAIT], own_s
+                float(uptime),
+                sum(spent_s),
+                busy_s=sum(spent_s) - spent_s[_IDLE] - spent_s[_IOWAIT],
+                own_s=own_s,
             )
         )
     return found
@@ -235,10 +238,10 @@ def read_reading(text: str) -> Reading:
     return Reading(
         seen.temperature_c,
         seen.busy,
-        seen.throttled,
-        battery_percent(text),
-        None if state is None else state == "charging",
-        None if shown is None else shown == "on",
+        throttled=seen.throttled,
+        battery_percent=battery_percent(text),
+        charging=None if state is None else state == "charging",
+        screen_on=None if shown is None else shown == "on",
     )
 
 

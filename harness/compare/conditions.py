@@ -25,14 +25,14 @@ def differences(pair: Pair, was: Evidence, is_now: Evidence) -> tuple[str, ...]:
     old, new = pair.baseline, pair.candidate
     told = (
         _tool(old, new),
-        _change("interpreter", old["interpreter"], new["interpreter"], "none"),
+        _change("interpreter", old["interpreter"], new=new["interpreter"], nothing="none"),
         _protocol(old, new),
-        _change("cores", old["cpus"], new["cpus"], "any"),
-        _fact("governor", was, is_now),
+        _change("cores", old["cpus"], new=new["cpus"], nothing="any"),
+        _fact("governor", was, is_now=is_now),
         _system(was, is_now),
-        _clock(old, new, was, is_now),
-        _change("harness", was.harness_version, is_now.harness_version),
-        _apart(old, new, was, is_now),
+        _clock(old, new, was=was, is_now=is_now),
+        _change("harness", was.harness_version, new=is_now.harness_version),
+        _apart(old, new, was=was, is_now=is_now),
     )
     return tuple(filter(None, told))
 
@@ -45,22 +45,23 @@ def _change(name: str, old: object, new: object, nothing: str = "unknown") -> st
 
 
 def _fact(name: str, was: Evidence, is_now: Evidence) -> str:
-    return _change(name, was.facts.get(name), is_now.facts.get(name))
+    return _change(name, was.facts.get(name), new=is_now.facts.get(name))
 
 
 def _tool(old: Row, new: Row) -> str:
     if old["tool"] != new["tool"]:
-        return _change("tool", old["tool"], new["tool"])
+        return _change("tool", old["tool"], new=new["tool"])
     return _change(f"tool {new['tool']}:", *(f"{row['tool_sha256'][:6]}…" for row in (old, new)))
 
 
 def _protocol(old: Row, new: Row) -> str:
     """By name; under one name, by each setting, as what `custom` or an older version's `quick` means is in those."""
     if old["protocol"] != new["protocol"]:
-        return _change("protocol", old["protocol"], new["protocol"])
+        return _change("protocol", old["protocol"], new=new["protocol"])
     before, after = (dict(_settings(row)) for row in (old, new))
     changes = (
-        _change(name, before.get(name), after.get(name), "none") for name in {**before, **after}
+        _change(name, before.get(name), new=after.get(name), nothing="none")
+        for name in {**before, **after}
     )
     told = ", ".join(filter(None, changes))
     return f"protocol {new['protocol']}: {told}" if told else ""
@@ -76,7 +77,7 @@ def _settings(row: Row) -> Iterator[tuple[str, object]]:
 
 
 def _system(was: Evidence, is_now: Evidence) -> str:
-    told = ", ".join(filter(None, (_fact(name, was, is_now) for name in _SYSTEM)))
+    told = ", ".join(filter(None, (_fact(name, was, is_now=is_now) for name in _SYSTEM)))
     return f"system: {told}" if told else ""
 
 

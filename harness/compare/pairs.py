@@ -43,8 +43,10 @@ def comparisons(
     """
     chosen = [row for word in (baseline, candidate) for row in selected(rows, word)]
     behind = evidence(reader, {row["measurement_id"] for row in chosen})
-    held = pairs(rows, baseline, candidate, behind)
-    return compared(held, behind, correct_images(reader, {row["artifact"] for row in chosen}))
+    held = pairs(rows, baseline, candidate=candidate, evidence=behind)
+    return compared(
+        held, behind, correct=correct_images(reader, {row["artifact"] for row in chosen})
+    )
 
 
 def selected(rows: Sequence[Row], word: str) -> list[Row]:
@@ -80,9 +82,12 @@ def pairs(
     """
     twins = ("twin", "format") if baseline in _PRECISIONS and candidate in _PRECISIONS else ()
     old, new = (
-        _by_key(selected(rows, word), word, (*_ALIKE, *twins)) for word in (baseline, candidate)
+        _by_key(selected(rows, word), word, keys=(*_ALIKE, *twins))
+        for word in (baseline, candidate)
     )
-    found = tuple(_most_alike(held, new[key], evidence) for key, held in old.items() if key in new)
+    found = tuple(
+        _most_alike(held, new[key], evidence=evidence) for key, held in old.items() if key in new
+    )
     if not found:
         raise RequestError(
             f"{baseline} and {candidate} were never measured alike "
@@ -140,10 +145,10 @@ def compared(
         Comparison(
             pair,
             latency,
-            _size_ratio(pair),
-            _accuracy_difference(pair, correct),
-            verdict(latency, p),
-            p,
+            size=_size_ratio(pair),
+            accuracy=_accuracy_difference(pair, correct),
+            verdict=verdict(latency, p),
+            p=p,
         )
         for pair, latency, p in zip(held, latencies, chances, strict=True)
     ]

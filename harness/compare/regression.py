@@ -37,4 +37,4 @@ def is_unseen(one: Comparison, limit: float) -> bool:
     least = one.latency.smallest_change
     if one.verdict is Verdict.FASTER:
         return False
-    return regression(one, "latency", limit) is None and (least is None or least > limit)
+    return regression(one, "latency", limit=limit) is None and (least is None or least > limit)

@@ -26,7 +26,7 @@ class _Registry:
 def read_devices(path: Path) -> tuple[Device, ...]:
     """Every device of the registry, the disabled ones too. Raises SpecError."""
     document = read_document(path)
-    devices = check(document, _Registry, document.content).devices
+    devices = check(document, _Registry, value=document.content).devices
     _each_once(document, devices)
     hubs = {device.id: device for device in devices}
     for index, device in enumerate(devices):

@@ -100,7 +100,7 @@ def read_document(path: Path) -> Document:
         raise SpecError(f"{path}: holds what can't be read: {_problem(error)}.") from error
     if not isinstance(content, dict):
         raise SpecError(f"{path}:1: has to be a mapping of keys to values.")
-    return Document(str(path), plain, dict(_lines(content, ())), {})
+    return Document(str(path), plain, lines=dict(_lines(content, ())), origins={})
 
 
 def check(document: Document, kind: type[T], value: object, prefix: KeyPath = ()) -> T:
@@ -108,7 +108,7 @@ def check(document: Document, kind: type[T], value: object, prefix: KeyPath = ()
     try:
         checked: T = _adapter(kind).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        raise _spec_error(document, prefix, error) from error
+        raise _spec_error(document, prefix, error=error) from error
     return checked
 
 

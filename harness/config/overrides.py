@@ -35,7 +35,7 @@ def key_path(dotted_key: str) -> KeyPath:
 
 def override(document: Document, path: KeyPath, value: Any, origin: str) -> Document:
     """The document with one key set. Raises SpecError where a key on the way is no mapping."""
-    content = _with(document.content, path, value, (path, origin))
+    content = _with(document.content, path, value=value, told=(path, origin))
     return replace(document.with_origin(path, origin), content=content)
 
 
@@ -43,11 +43,11 @@ def set_by_hand(document: Document, text: str) -> Document:
     """One `--set`: it replaces the swept values of the same key too."""
     path, value = parse_override(text)
     content = {
-        key: _unswept(key, section, ".".join(map(str, path)))
+        key: _unswept(key, section, swept=".".join(map(str, path)))
         for key, section in document.content.items()
     }
     content = {key: section for key, section in content.items() if section is not None}
-    return override(replace(document, content=content), path, value, f"--set {text}")
+    return override(replace(document, content=content), path, value=value, origin=f"--set {text}")
 
 
 def _unswept(section_key: str, section: Any, swept: str) -> Any:
@@ -80,11 +80,11 @@ def _with(node: Any, path: KeyPath, value: Any, told: tuple[KeyPath, str]) -> An
     if isinstance(node, list) and str(path[0]).isdigit() and int(path[0]) < len(node):
         index = int(path[0])
         return [
-            _with(item, path[1:], value, told) if at == index else item
+            _with(item, path[1:], value=value, told=told) if at == index else item
             for at, item in enumerate(node)
         ]
     if not isinstance(node, Mapping):
         whole, origin = told
         above = dotted(whole[: len(whole) - len(path)])
         raise SpecError(f"{origin}: {above} holds no keys, so {dotted(whole)} can't be set.")
-    return {**node, path[0]: _with(node.get(path[0], {}), path[1:], value, told)}
+    return {**node, path[0]: _with(node.get(path[0], {}), path[1:], value=value, told=told)}

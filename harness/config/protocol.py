@@ -16,9 +16,9 @@ _SWITCH = {"on": True, "off": False}
 def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPath = ()) -> Protocol:
     """A named protocol, or one that is spelled out: what it does not say is as in its `base`. Raises SpecError."""
     if isinstance(words, str):
-        return _named(document, words, path)
+        return _named(document, words, path=path)
     given = {key: _value(value) for key, value in words.items()}
-    base = plain(_named(document, given.pop("base", "standard"), (*path, "base")))
+    base = plain(_named(document, given.pop("base", "standard"), path=(*path, "base")))
     if given.get("name") in PROTOCOLS:
         raise document.error(
             (*path, "name"),
@@ -29,7 +29,9 @@ def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPat
             (*path, "threads"), "is no part of a protocol; say `threads` beside it."
         )
     gates = _gates(given.pop("gates", {}), base["gates"])
-    made = check(document, Protocol, {**base, "name": _CUSTOM, "gates": gates, **given}, path)
+    made = check(
+        document, Protocol, value={**base, "name": _CUSTOM, "gates": gates, **given}, prefix=path
+    )
     if "max_processes" in given and made.max_processes < made.processes:
         raise document.error(
             (*path, "max_processes"), f"is {made.max_processes}, under processes, {made.processes}."
@@ -52,15 +54,17 @@ def protocol_from(text: str) -> Protocol:
         )
     if not settings:
         return PROTOCOLS[base.strip()]
-    document = Document(f"--protocol {text}", {}, {}, {})
-    document = override(document, ("base",), base.strip(), document.name)
+    document = Document(f"--protocol {text}", {}, lines={}, origins={})
+    document = override(document, ("base",), value=base.strip(), origin=document.name)
     for setting in settings:
         if "=" not in setting:
             raise SpecError(
                 f"--protocol {text}: {setting!r} has to look like key=value, for example target=1%."
             )
         path, value = parse_override(setting)
-        document = override(document, key_path(".".join(map(str, path))), value, document.name)
+        document = override(
+            document, key_path(".".join(map(str, path))), value=value, origin=document.name
+        )
     return protocol_of(document, document.content)
 
 

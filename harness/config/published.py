@@ -38,7 +38,7 @@ def _read(file: Path, lines: Iterable[str]) -> Iterator[Published]:
     for cells in reader:
         where = f"{file}:{reader.line_num}"
         if any(cell.strip() for cell in cells):
-            yield _published(where, heading, [cell.strip() for cell in cells])
+            yield _published(where, heading, cells=[cell.strip() for cell in cells])
 
 
 def _check_heading(file: Path, heading: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
     document = read_document(path)
     for text in overrides:
         document = set_by_hand(document, text)
-    head = check(document, SweepPoint, document.content)
+    head = check(document, SweepPoint, value=document.content)
     corner = [_point(document, settings) for settings in _searched(document, corners(head.search))]
     if head.search.method == "optuna":
         return tuple(corner)
@@ -51,7 +51,7 @@ def _searched(document: Document, points: Iterable[Mapping[str, Any]]) -> Iterat
     for point in points:
         places = {(*_SPACE, key): (key, value) for key, value in point.items()}
         yield {
-            where: (_sweepable(document, where, key), value)
+            where: (_sweepable(document, where, key=key), value)
             for where, (key, value) in places.items()
         }
 
@@ -71,7 +71,7 @@ def _settings(document: Document, head: SweepPoint) -> Iterator[Settings]:
                 raise document.error(where, "is swept by grid too; keep one of them.")
         for combination in product(*axes):
             yield {
-                where: (_sweepable(document, where, key), value)
+                where: (_sweepable(document, where, key=key), value)
                 for where, key, value in (*row, *combination)
             }
 
@@ -88,8 +88,10 @@ def _sweepable(document: Document, where: KeyPath, key: str) -> str:
 def _point(document: Document, settings: Settings) -> Point:
     for where, (key, value) in settings.items():
         path = key_path(key)
-        document = override(document, path, _listed(path, value), document.where(where))
-    return Point(document, check(document, SweepPoint, document.content))
+        document = override(
+            document, path, value=_listed(path, value), origin=document.where(where)
+        )
+    return Point(document, check(document, SweepPoint, value=document.content))
 
 
 def _listed(path: KeyPath, value: Any) -> Any:

@@ -112,13 +112,14 @@ def _read(flatbuffer: bytes, look: Callable[[Any], _Found]) -> _Found:
 def _graph(model: Any, graph: Any) -> Graph:
     tensors = _tensors(graph, range(graph.TensorsLength()))
     operators = tuple(
-        _operator(model, tensors, graph.Operators(i)) for i in range(graph.OperatorsLength())
+        _operator(model, tensors, operator=graph.Operators(i))
+        for i in range(graph.OperatorsLength())
     )
     buffers = {index: model.Buffers(graph.Tensors(index).Buffer()) for index in range(len(tensors))}
     constants = {
         index: buffer.DataAsNumpy() for index, buffer in buffers.items() if buffer.DataLength()
     }
-    return Graph(tensors, operators, constants)
+    return Graph(tensors, operators, constants=constants)
 
 
 def _operator(model: Any, tensors: tuple[Tensor, ...], operator: Any) -> Operator:
@@ -128,7 +129,7 @@ def _operator(model: Any, tensors: tuple[Tensor, ...], operator: Any) -> Operato
     options = _options(operator) if kind == BINARY_CONVOLUTION else {}
     count = _MACS.get(kind)
     macs = count(_shapes(tensors, inputs), _shapes(tensors, outputs), options) if count else 0
-    return Operator(kind, inputs, outputs, options, macs)
+    return Operator(kind, inputs, outputs=outputs, options=options, macs=macs)
 
 
 def _shapes(tensors: Sequence[Tensor], indices: Sequence[int]) -> list[Shape]:
@@ -148,7 +149,7 @@ def _tensor(tensor: Any) -> Tensor:
         abs(int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength())
     )  # -1 where it is dynamic
     name = (tensor.Name() or b"").decode(errors="replace")
-    return Tensor(name, shape, _DTYPES.get(tensor.Type(), "unknown"))
+    return Tensor(name, shape, dtype=_DTYPES.get(tensor.Type(), "unknown"))
 
 
 def _name(code: Any) -> str:

@@ -26,8 +26,8 @@ def convert(model: "Model", precision: Precision, samples: "Images") -> bytes:
     What goes in and what comes out is float32, whatever is between. Raises TrialFailed with the converter's own words.
     """
     if precision is Precision.INT8:
-        return _converted(model, "TensorFlow Lite", lambda: _by_tensorflow(model, samples))
-    return _converted(model, "Larq Compute Engine", lambda: _by_lce(model))
+        return _converted(model, "TensorFlow Lite", run=lambda: _by_tensorflow(model, samples))
+    return _converted(model, "Larq Compute Engine", run=lambda: _by_lce(model))
 
 
 def _converted(model: "Model", converter: str, run: Callable[[], bytes]) -> bytes:

@@ -50,7 +50,7 @@ def evaluate(
 
     Raises TrialFailed where they agree on less than the share `least`.
     """
-    outputs = predict(flatbuffer, images, threads)
+    outputs = predict(flatbuffer, images, threads=threads)
     classes = outputs.argmax(axis=1)
     agreement = float(np.mean(classes == expected.argmax(axis=1)))
     if agreement < least:
@@ -60,7 +60,7 @@ def evaluate(
             f"{agreement:.1%} of the test images, under {least:.0%}: "
             "the conversion changed the network; compare the deployed graph with the trained one.",
         )
-    return Evaluation(outputs, classes == labels, agreement)
+    return Evaluation(outputs, classes == labels, agreement=agreement)
 
 
 def pack_correct(correct: "NDArray[np.bool_]") -> bytes:

@@ -117,17 +117,19 @@ def advise(graphs: Sequence[Graph]) -> Report:
         Advice(
             number,
             operator.kind,
-            layer_name(network, operator),
-            rule,
-            found.cost,
-            found.change,
-            found.work / total,
+            layer=layer_name(network, operator),
+            rule=rule,
+            cost=found.cost,
+            change=found.change,
+            share=found.work / total,
         )
         for number, (network, operator) in enumerate(operators)
         for rule, found in _findings(network, operator)
     ]
     binary_layers = sum(operator.kind == BINARY_CONVOLUTION for _, operator in operators)
-    return Report(tuple(sorted(advice, key=lambda one: -one.share)), total, binary_layers)
+    return Report(
+        tuple(sorted(advice, key=lambda one: -one.share)), total, binary_layers=binary_layers
+    )
 
 
 def _findings(network: Network, operator: Operator) -> Iterator[tuple[str, Finding]]:
@@ -140,7 +142,9 @@ def _input_channels(network: Network, operator: Operator) -> Finding | None:
     conv = binary(network, operator)
     padding = conv.positions * conv.filters * conv.kernel * (conv.stored - conv.channels)
     cost = f"{conv.channels} input channels are stored as {conv.stored}"
-    return _padded(conv, padding, cost, _as_dear(conv.stored, PACKED, "input channels"))
+    return _padded(
+        conv, padding, cost=cost, change=_as_dear(conv.stored, PACKED, noun="input channels")
+    )
 
 
 def _output_channels(network: Network, operator: Operator) -> Finding | None:
@@ -148,7 +152,9 @@ def _output_channels(network: Network, operator: Operator) -> Finding | None:
     computed = round_up(conv.filters, FILTERS_AT_ONCE)
     padding = conv.positions * (computed - conv.filters) * conv.depth
     cost = f"{conv.filters} filters are computed as {computed}"
-    return _padded(conv, padding, cost, _as_dear(computed, FILTERS_AT_ONCE, "filters"))
+    return _padded(
+        conv, padding, cost=cost, change=_as_dear(computed, FILTERS_AT_ONCE, noun="filters")
+    )
 
 
 def _kernel_depth(network: Network, operator: Operator) -> Finding | None:
@@ -158,7 +164,10 @@ def _kernel_depth(network: Network, operator: Operator) -> Finding | None:
     values = conv.kernel * conv.stored
     cost = f"a filter's {conv.kernel} × {conv.stored} = {values} values are padded to {conv.depth}"
     return _padded(
-        conv, conv.positions * conv.filters * (conv.depth - values), cost, _better_depth(conv)
+        conv,
+        conv.positions * conv.filters * (conv.depth - values),
+        cost=cost,
+        change=_better_depth(conv),
     )
 
 
@@ -185,7 +194,7 @@ def _padded(conv: Binary, padding: int, cost: str, change: str) -> Finding | Non
     return Finding(
         padding / BINARY_MACS_AN_OP,
         f"{cost}: {share} of the layer's binary work is padding",
-        change,
+        change=change,
     )
 
 
@@ -200,7 +209,7 @@ def _zero_padding(network: Network, operator: Operator) -> Finding | None:
         return None
     cost = f"{show_count(edge)} of {show_count(conv.positions * conv.filters)} outputs are corrected at the edges"
     told = f"{cost}, and all are binarized by another operator" if apart else cost
-    return Finding(edge + apart, told, "pad with ones: pad_values=1.0")
+    return Finding(edge + apart, told, change="pad with ones: pad_values=1.0")
 
 
 def _binarized_apart(network: Network, operator: Operator) -> float:
@@ -217,7 +226,7 @@ def _unfused(network: Network, operator: Operator) -> Finding | None:
         return None
     spent = sum(work(network, one) for one in alone)
     cost = f"{' and '.join(one.kind for one in alone)} after it: {show_count(round(spent))} float operations"
-    return Finding(spent, cost, _order(following[0].kind))
+    return Finding(spent, cost, change=_order(following[0].kind))
 
 
 def _order(first: str) -> str:
@@ -240,7 +249,7 @@ def _float_pool(network: Network, operator: Operator) -> Finding | None:
     return Finding(
         spent,
         cost,
-        "put BatchNormalization between convolution and pool: signs are then pooled as bits",
+        change="put BatchNormalization between convolution and pool: signs are then pooled as bits",
     )
 
 
@@ -248,7 +257,7 @@ def _dense(network: Network, operator: Operator) -> Finding | None:
     if not (reads_unpacked_signs(network, operator) and has_binary_weights(network, operator)):
         return None
     return _as_float(
-        network, operator, "make it a 1x1 QuantConv2D, with a Reshape before and after"
+        network, operator, change="make it a 1x1 QuantConv2D, with a Reshape before and after"
     )
 
 
@@ -262,10 +271,12 @@ def _binary_weights(network: Network, operator: Operator) -> Finding | None:
         return _as_float(
             network,
             operator,
-            "make it float, which costs the same: LCE has no binary kernel for it",
+            change="make it float, which costs the same: LCE has no binary kernel for it",
         )
     return _as_float(
-        network, operator, "make it float, which costs the same, or give it an input_quantizer"
+        network,
+        operator,
+        change="make it float, which costs the same, or give it an input_quantizer",
     )
 
 
@@ -274,7 +285,7 @@ def _as_float(network: Network, operator: Operator, change: str) -> Finding:
     size, smaller = show_bytes(weights.nbytes), 8 * weights.itemsize
     cost = f"binary weights run as {dtype}: {show_count(operator.macs)} MACs and {size}"
     less = f"as bits 1/{BINARY_MACS_AN_OP} of the work and 1/{smaller} of the size"
-    return Finding(operator.macs, f"{cost}, {less}", change)
+    return Finding(operator.macs, f"{cost}, {less}", change=change)
 
 
 def _unpacking(network: Network, operator: Operator) -> Finding:
@@ -283,7 +294,7 @@ def _unpacking(network: Network, operator: Operator) -> Finding:
     cost = (
         f"{show_count(round(spent))} signs are unpacked to numbers, for {readers or 'the output'}"
     )
-    return Finding(spent, cost, "let a QuantConv2D read them, or leave out the quantizer")
+    return Finding(spent, cost, change="let a QuantConv2D read them, or leave out the quantizer")
 
 
 def _float_layer(network: Network, operator: Operator) -> Finding | None:
@@ -294,7 +305,7 @@ def _float_layer(network: Network, operator: Operator) -> Finding | None:
     return Finding(
         operator.macs,
         cost,
-        "make it smaller: fewer filters, a stride, or depthwise and 1x1 in its place",
+        change="make it smaller: fewer filters, a stride, or depthwise and 1x1 in its place",
     )
 
 
@@ -302,33 +313,55 @@ RULES: dict[str, Rule] = {
     "input_channels": Rule(
         "A binary convolution's input channels are a multiple of 32.",
         _GUIDE,
-        _BINARY,
-        _input_channels,
+        kinds=_BINARY,
+        look=_input_channels,
     ),
-    "output_channels": Rule("Its filters are a multiple of 8.", _GUIDE, _BINARY, _output_channels),
+    "output_channels": Rule(
+        "Its filters are a multiple of 8.", _GUIDE, kinds=_BINARY, look=_output_channels
+    ),
     "kernel_depth": Rule(
         "Its kernel height × width × input channels is near below a multiple of 128.",
         _GUIDE,
-        _BINARY,
-        _kernel_depth,
+        kinds=_BINARY,
+        look=_kernel_depth,
     ),
-    "zero_padding": Rule("Its padding, if any, is with ones.", _GUIDE, _BINARY, _zero_padding),
+    "zero_padding": Rule(
+        "Its padding, if any, is with ones.", _GUIDE, kinds=_BINARY, look=_zero_padding
+    ),
     "unfused": Rule(
-        "After it come ReLU and BatchNormalization, in this order.", _GUIDE, _BINARY, _unfused
+        "After it come ReLU and BatchNormalization, in this order.",
+        _GUIDE,
+        kinds=_BINARY,
+        look=_unfused,
     ),
     "float_pool": Rule(
-        "A max-pool before the next binary layer pools signs.", _OPERATORS, _BINARY, _float_pool
+        "A max-pool before the next binary layer pools signs.",
+        _OPERATORS,
+        kinds=_BINARY,
+        look=_float_pool,
     ),
     "dense": Rule(
-        "A binary dense layer is a 1x1 convolution.", _GUIDE, frozenset({"FULLY_CONNECTED"}), _dense
+        "A binary dense layer is a 1x1 convolution.",
+        _GUIDE,
+        kinds=frozenset({"FULLY_CONNECTED"}),
+        look=_dense,
     ),
     "binary_weights": Rule(
-        "A layer with binary weights has a binary input.", _OPERATORS, _FLOAT, _binary_weights
+        "A layer with binary weights has a binary input.",
+        _OPERATORS,
+        kinds=_FLOAT,
+        look=_binary_weights,
     ),
     "unpacking": Rule(
-        "Signs are read by binary layers.", _OPERATORS, frozenset({"LceDequantize"}), _unpacking
+        "Signs are read by binary layers.",
+        _OPERATORS,
+        kinds=frozenset({"LceDequantize"}),
+        look=_unpacking,
     ),
     "float_layer": Rule(
-        "No float layer is more work than all binary ones.", _QUICKNET, _FLOAT, _float_layer
+        "No float layer is more work than all binary ones.",
+        _QUICKNET,
+        kinds=_FLOAT,
+        look=_float_layer,
     ),
 }

@@ -137,7 +137,11 @@ def binary(network: Network, operator: Operator) -> Binary:
     stored = PACKED * packed
     channels = min(operator.options["channels_in"], stored)
     return Binary(
-        prod(network.shape(operator.outputs[0])[:-1]), filters, prod(kernel), channels, stored
+        prod(network.shape(operator.outputs[0])[:-1]),
+        filters,
+        kernel=prod(kernel),
+        channels=channels,
+        stored=stored,
     )
 
 

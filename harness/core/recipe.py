@@ -35,7 +35,7 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.schedule in ("cosine", "linear"):
             for key in ("decay_rate", "decay_epochs"):
-                _refuse(self, key, self.schedule, "schedule to exponential or step")
+                _refuse(self, key, chosen=self.schedule, instead="schedule to exponential or step")
 
 
 Distribution = Literal[
@@ -115,8 +115,10 @@ class Recipe:
         ):
             raise ValueError("warmup_epochs has to be under train.epochs, or the rate never falls")
         if self.optimizer != "sgd":
-            _refuse(self, "momentum", self.optimizer, "train.optimizer to sgd")
+            _refuse(self, "momentum", chosen=self.optimizer, instead="train.optimizer to sgd")
         if self.optimizer != "bop":
-            _refuse(self, "bop", self.optimizer, "train.optimizer to bop")
+            _refuse(self, "bop", chosen=self.optimizer, instead="train.optimizer to bop")
         else:
-            _refuse(self, "kernel_quantizer", "bop", "train.optimizer to adam or sgd")
+            _refuse(
+                self, "kernel_quantizer", chosen="bop", instead="train.optimizer to adam or sgd"
+            )

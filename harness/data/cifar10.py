@@ -66,7 +66,7 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
 PUBLISHED = Published(
     "cifar10",
     10,
-    "cifar10",
-    (Edition(_BATCHES, decode_batches), Edition(_ARCHIVE, decode_archive)),
-    "https://www.cs.toronto.edu/~kriz",
+    folder="cifar10",
+    editions=(Edition(_BATCHES, decode_batches), Edition(_ARCHIVE, decode_archive)),
+    url="https://www.cs.toronto.edu/~kriz",
 )

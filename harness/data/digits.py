@@ -20,5 +20,8 @@ def load() -> Dataset:
     order = np.random.default_rng(0).permutation(len(labels))
     train, test = order[_TEST_IMAGES:], order[:_TEST_IMAGES]
     return Dataset(
-        "digits", 10, Split(images[train], labels[train]), Split(images[test], labels[test])
+        "digits",
+        10,
+        train=Split(images[train], labels[train]),
+        test=Split(images[test], labels[test]),
     )

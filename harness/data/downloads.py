@@ -64,7 +64,7 @@ class Published:
             train, test = self._offline() if folders.offline() else self._anywhere()
         except (DataUnavailable, OSError) as error:
             raise DataUnavailable(f"{self.name}: {first_line(error)}; {self._remedy}.") from error
-        return Dataset(self.name, self.classes, train, test)
+        return Dataset(self.name, self.classes, train=train, test=test)
 
     def place(self) -> Path | None:
         """The folder on this machine that has its files, whole or not; None where they would have to be fetched."""

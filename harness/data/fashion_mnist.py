@@ -7,8 +7,8 @@ from harness.data.downloads import Published
 PUBLISHED = Published(
     "fashion_mnist",
     10,
-    "fashion-mnist",
-    (
+    folder="fashion-mnist",
+    editions=(
         idx.edition(
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -16,5 +16,5 @@ PUBLISHED = Published(
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
     ),
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
+    url="https://storage.googleapis.com/tensorflow/tf-keras-datasets",
 )

@@ -26,7 +26,7 @@ _MOST_DIMENSIONS = 32  # of a numpy array
 
 def edition(*sha256s: str) -> Edition:
     """The four FILES, by their SHA-256 without gzip: however they were packed, they are the same."""
-    return Edition(dict(zip(FILES, sha256s, strict=True)), _decode, gzip.decompress)
+    return Edition(dict(zip(FILES, sha256s, strict=True)), _decode, unpack=gzip.decompress)
 
 
 def _decode(contents: Sequence[bytes]) -> tuple[Split, Split]:

@@ -30,7 +30,7 @@ def load(folder: Path, name: str) -> Dataset:
     """Raises DataUnavailable, naming the first image that can't be read or that differs from the others."""
     train, test = _parts(folder)
     first = next(iter(train.values()))[0]
-    return Dataset(name, len(train), _split(train, first), _split(test, first))
+    return Dataset(name, len(train), train=_split(train, first), test=_split(test, first))
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -75,7 +75,9 @@ def _visible(folder: Path) -> list[Path]:
 
 def _split(files: Files, first: Path) -> Split:
     shape = _pixels(first).shape
-    pixels = np.stack([_like(shape, first, file) for found in files.values() for file in found])
+    pixels = np.stack(
+        [_like(shape, first, file=file) for found in files.values() for file in found]
+    )
     labels = np.repeat(np.arange(len(files)), [len(found) for found in files.values()])
     return split_of(pixels, labels)
 

@@ -25,8 +25,8 @@ def decode_npz(contents: Sequence[bytes]) -> tuple[Split, Split]:
 PUBLISHED = Published(
     "mnist",
     10,
-    "mnist",
-    (
+    folder="mnist",
+    editions=(
         idx.edition(
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -38,5 +38,5 @@ PUBLISHED = Published(
             decode_npz,
         ),
     ),
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
+    url="https://storage.googleapis.com/tensorflow/tf-keras-datasets",
 )

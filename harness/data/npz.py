@@ -32,7 +32,7 @@ def load(path: Path, name: str) -> Dataset:
     Labels are integers (n,) or (n, 1), the classes numbered from 0. Raises DataUnavailable, naming file and key.
     """
     train, test = _parts(path)
-    return Dataset(name, 1 + int(train.labels.max()), _split(train), _split(test))
+    return Dataset(name, 1 + int(train.labels.max()), train=_split(train), test=_split(test))
 
 
 def check(path: Path) -> None:
@@ -42,9 +42,9 @@ def check(path: Path) -> None:
 
 def _parts(path: Path) -> tuple[_Part, _Part]:
     arrays = _arrays(path)
-    train, test = (_part(path, arrays, part) for part in ("train", "test"))
-    _check_alike(path, train, test)
-    _check_classes(path, train, test)
+    train, test = (_part(path, arrays, part=part) for part in ("train", "test"))
+    _check_alike(path, train, test=test)
+    _check_classes(path, train, test=test)
     return train, test
 
 
@@ -71,7 +71,7 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 
 def _part(path: Path, arrays: dict[str, Array], part: str) -> _Part:
-    images, labels = _images(path, arrays, f"x_{part}"), _labels(path, arrays, f"y_{part}")
+    images, labels = _images(path, arrays, key=f"x_{part}"), _labels(path, arrays, key=f"y_{part}")
     if len(images) != len(labels):
         raise DataUnavailable(
             f"{path}: x_{part} holds {len(images)} images, y_{part} {len(labels)} labels; give each image its label."

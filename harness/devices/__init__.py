@@ -84,4 +84,10 @@ def open_transport(
     python = (
         sys.executable if device.kind == "local" and device.python == "python3" else device.python
     )
-    return Transport(device.id, link_to(device, registry), folder, (python,), patience)
+    return Transport(
+        device.id,
+        link_to(device, registry),
+        folder=folder,
+        interpreter=(python,),
+        patience=patience,
+    )

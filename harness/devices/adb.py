@@ -51,14 +51,14 @@ class AdbLink:
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
         there = f"( {command}\n); printf '\\n{_END}%d\\n' $?"
         answer = self._host.execute(
-            f"exec adb -s {quote(self._serial)} shell {quote(there)}", timeout_s, stdin
+            f"exec adb -s {quote(self._serial)} shell {quote(there)}", timeout_s, stdin=stdin
         )
         if (ending := _ENDING.search(answer.stdout)) is None:
             raise _refusal(
                 answer.stderr.decode(errors="replace")
                 or "the connection was lost in the middle of a command"
             )
-        return Answer(int(ending[1]), answer.stdout[: ending.start()], answer.stderr)
+        return Answer(int(ending[1]), answer.stdout[: ending.start()], stderr=answer.stderr)
 
     def close(self) -> None:
         self._host.close()

@@ -53,7 +53,7 @@ class Agent:
 
     def connect(self) -> None:
         """Opens the link, if it does not stand, and puts the program there."""
-        self.steadily(lambda: Answer(0, b"", b""))
+        self.steadily(lambda: Answer(0, b"", stderr=b""))
 
     def close(self) -> None:
         self._root = None
@@ -100,7 +100,7 @@ class Agent:
     ) -> Answer:
         """Asks once; within `steadily`."""
         command = f"exec {join(['sh', f'{self._root}/{_name()}', *arguments])}"
-        answer = self._link.execute(command, timeout_s, stdin)
+        answer = self._link.execute(command, timeout_s, stdin=stdin)
         if not 0 <= answer.exit_code < _SIGNALLED:  # what it started goes on, and can be collected
             raise Unreachable("its shell was killed")
         if answer.exit_code in _NO_AGENT and _name().encode() in answer.stderr:
@@ -117,7 +117,7 @@ class Agent:
             f"LC_ALL=C; export LC_ALL; umask 077; mkdir -p {folder} && cd {folder} && "
             f"cat >.agent.$$ && mv -f .agent.$$ {_name()} && pwd"
         )
-        answer = self._link.execute(f"exec sh -c {quote(script)}", _QUESTION_S, _FILE)
+        answer = self._link.execute(f"exec sh -c {quote(script)}", _QUESTION_S, stdin=_FILE)
         if answer.exit_code != 0:
             raise self.trouble(answer)
         return text(answer.stdout).rstrip("\n")
@@ -129,12 +129,12 @@ class Agent:
         words = (said.strip().splitlines() or ["it said nothing"])[-1].rstrip(".")
         if re.search(r"No space left|[Qq]uota exceeded", said):
             message = f"device {self.device}: no space left in its folder {self._folder}: make room there, or set `folder`."
-            return CaseFailed(Reason.NO_SPACE, message, said)
+            return CaseFailed(Reason.NO_SPACE, message, log=said)
         if re.search(r"Read-only|Permission denied|not permitted|can't create|cannot create", said):
             message = f"{where}: can't be written ({words}): set `folder` to one that can."
-            return CaseFailed(Reason.NOT_WRITABLE, message, said)
+            return CaseFailed(Reason.NOT_WRITABLE, message, log=said)
         return CaseFailed(
-            Reason.CRASHED, f"device {self.device}: its shell failed ({words}).", said
+            Reason.CRASHED, f"device {self.device}: its shell failed ({words}).", log=said
         )
 
 

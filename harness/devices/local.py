@@ -34,7 +34,7 @@ class LocalLink:
             ) from error
         finally:
             self.close()
-        return Answer(process.returncode, stdout, stderr)
+        return Answer(process.returncode, stdout, stderr=stderr)
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -53,7 +53,7 @@ class SshLink:
         if connection is None:
             raise Unreachable("the connection was closed")
         try:
-            return _execute(connection, command, time.monotonic() + timeout_s, stdin)
+            return _execute(connection, command, deadline=time.monotonic() + timeout_s, stdin=stdin)
         except (SSHException, OSError, EOFError) as error:
             self.close()
             raise Unreachable(f"the connection was lost ({first_line(error)})") from error
@@ -79,7 +79,7 @@ def _execute(connection: Connection, command: str, deadline: float, stdin: Path 
         stdout, stderr = _read(channel, deadline)
         if (code := channel.recv_exit_status()) == -1:
             raise Unreachable("the connection was lost in the middle of a command")
-        return Answer(code, stdout, stderr)
+        return Answer(code, stdout, stderr=stderr)
 
 
 def _send(channel: Channel, source: Path) -> None:

@@ -77,7 +77,7 @@ class Transport:
         patience: Patience | None = None,
     ) -> None:
         self._device = device
-        self._agent = Agent(device, link, folder, patience or Patience())
+        self._agent = Agent(device, link, folder=folder, patience=patience or Patience())
         self._interpreter = tuple(interpreter)
         self._last_run = ""
         self.bytes_pushed = 0
@@ -93,7 +93,9 @@ class Transport:
     def ask(self, script: str) -> Completed:
         """Runs a script of POSIX shell that may be run twice, in the working folder, without any of a run's care."""
         answer = self._agent.shell(script)
-        return Completed(answer.exit_code, text(answer.stdout), text(answer.stderr), 0.0)
+        return Completed(
+            answer.exit_code, text(answer.stdout), stderr=text(answer.stderr), seconds=0.0
+        )
 
     def run(
         self,
@@ -120,11 +122,13 @@ class Transport:
         def once() -> Answer:
             nonlocal run, started
             if started:
-                if (answer := self._collect(run, timeout_s, graph)).exit_code != Code.GONE:
+                if (answer := self._collect(run, timeout_s, graph=graph)).exit_code != Code.GONE:
                     return answer
                 run = uuid4().hex
             started = True
-            return self._start(run, argv, timeout_s, graph, cpus, turn, watching)
+            return self._start(
+                run, argv, timeout_s=timeout_s, graph=graph, cpus=cpus, turn=turn, watching=watching
+            )
 
         try:
             answer = self._agent.steadily(once)
@@ -132,7 +136,7 @@ class Transport:
             self._end(run)
             raise
         self._last_run = run
-        return self._completed(answer, argv, timeout_s)
+        return self._completed(answer, argv, timeout_s=timeout_s)
 
     def _start(
         self,
@@ -188,15 +192,15 @@ class Transport:
         )
         if code == "timeout":
             message = f"{argv[0]} was still running after {timeout_s:g} s on {self._device} and was ended."
-            raise CaseFailed(Reason.TIMEOUT, message, f"{stdout}\n{stderr}")
+            raise CaseFailed(Reason.TIMEOUT, message, log=f"{stdout}\n{stderr}")
         return Completed(
             int(code),
             stdout,
-            stderr,
-            round(float(ended) - float(began), 3),
-            watch,
-            sha256.removeprefix("-"),
-            int(waiting),
+            stderr=stderr,
+            seconds=round(float(ended) - float(began), 3),
+            watch=watch,
+            graph_sha256=sha256.removeprefix("-"),
+            others_waiting=int(waiting),
         )
 
     def push(self, source: Path, sha256: str, name: str) -> str:
@@ -209,7 +213,7 @@ class Transport:
             self._agent.checked("forget", sha256, name)
             raise self._mismatch(name, sha256)
         if found.exit_code == Code.ABSENT:
-            self.send(source, sha256, name)
+            self.send(source, sha256, name=name)
         return self.path(sha256, name)
 
     def send(
@@ -257,7 +261,7 @@ class Transport:
         answer = self._agent.checked(*asked, allowed=(Code.BUSY, Code.UNGOVERNED))
         if answer.exit_code == Code.UNGOVERNED:
             raise self._ungoverned(
-                governor, text(answer.stdout).split(), text(answer.stderr).strip()
+                governor, text(answer.stdout).split(), said=text(answer.stderr).strip()
             )
         return text(answer.stderr).strip() if answer.exit_code == Code.BUSY else None
 
@@ -267,7 +271,7 @@ class Transport:
             message = f"has no governor {governor}: set `governor` in its entry to {' or '.join(available)}."
         else:
             message = f"can't set its governor ({said}): log in as root there, or take `governor` out of its entry."
-        return CaseFailed(Reason.NOT_WRITABLE, f"device {self._device} {message}", said)
+        return CaseFailed(Reason.NOT_WRITABLE, f"device {self._device} {message}", log=said)
 
     def leave(self, turn: Turn) -> None:
         """Gives the turn back; nothing of ours goes on then, and governors are as they were."""

@@ -71,7 +71,7 @@ def _probe_here(file: Path) -> Probe:
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
         images_file, found_file = Path(folder) / "images", Path(folder) / "outputs"
         images_file.write_bytes(images.tobytes())
-        flags = answers.flags(tensor, str(images_file), str(found_file))
+        flags = answers.flags(tensor, str(images_file), output_file=str(found_file))
         argv = [sys.executable, str(RUNNER_FILE), f"--graph={file}", *flags]
         ended = subprocess.run(
             argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
@@ -79,7 +79,9 @@ def _probe_here(file: Path) -> Probe:
         if ended.returncode != 0 or not found_file.is_file():
             said = (ended.stderr.strip() or "it said nothing").splitlines()[-1]
             raise CaseFailed(
-                Reason.NO_INTERPRETER, f"the interpreter here can't tell ({said}).", ended.stderr
+                Reason.NO_INTERPRETER,
+                f"the interpreter here can't tell ({said}).",
+                log=ended.stderr,
             )
         found = np.fromfile(found_file, "<f4").reshape(_CANDIDATES, -1)
     chosen = answers.surest(found)
@@ -104,7 +106,7 @@ class Answering:
 
     def check(self, case: Case, station: Station, file: Callable[[str], Path]) -> Answer:
         """Where the tool or this machine can't tell, the answer says so. Raises CaseFailed where the device is gone."""
-        answer = self._check(case, station, file)
+        answer = self._check(case, station, file=file)
         self._asked.add(case.artifact)
         return answer
 
@@ -112,7 +114,7 @@ class Answering:
         about = (case.artifact, case.device, case.tool)
         try:
             probe = self.references.of(case.artifact)
-            found = _answers_there(case, station, file(case.artifact), probe)
+            found = _answers_there(case, station, file=file(case.artifact), probe=probe)
         except CaseFailed as why:
             if why.reason in OURS_TO_HANDLE:
                 raise
@@ -154,17 +156,27 @@ def _answers_there(case: Case, station: Station, file: Path, probe: Probe) -> an
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
         images = Path(folder) / "images"
         images.write_bytes(probe.inputs.tobytes())
-        there = transport.push(images, sha256_of_file(images), "images")
+        there = transport.push(images, sha256_of_file(images), name="images")
     graph = Graph(case.artifact, transport.path(case.artifact, f"{case.artifact}.tflite"))
     count, classes = probe.outputs.shape
     at_once = case.tool.name == PYTHON_RUNNER
     folder_there = f"{there.rpartition('/')[0]}/answers-{uuid4().hex[:8]}"
     argv = answers.script(
-        station.ready.argv, graph.path, tensor, there, count, folder_there, at_once=at_once
+        station.ready.argv,
+        graph.path,
+        input=tensor,
+        images=there,
+        count=count,
+        folder=folder_there,
+        at_once=at_once,
     )
     completed = run_watched(
-        station, argv, station.device.timeout_s or _TIMEOUT_S, (graph, file), case.cpus
+        station,
+        argv,
+        timeout_s=station.device.timeout_s or _TIMEOUT_S,
+        model=(graph, file),
+        cpus=case.cpus,
     )
     if completed.exit_code != 0:
-        raise failure(completed.exit_code, completed.stderr, completed.stderr)
-    return answers.read_outputs(completed.stdout, count, classes)
+        raise failure(completed.exit_code, completed.stderr, log=completed.stderr)
+    return answers.read_outputs(completed.stdout, count, classes=classes)

@@ -48,7 +48,7 @@ def batches_of(cases: Sequence[Case]) -> list[list[Case]]:
 def wants_more(protocol: Protocol, runs: Sequence[Run]) -> bool:
     """Whether a case needs another process."""
     undisturbed = [run.log.inference.avg_us for run in runs if not run.disturbed]
-    return wants_another(protocol, undisturbed, len(runs) - len(undisturbed))
+    return wants_another(protocol, undisturbed, disturbed=len(runs) - len(undisturbed))
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,16 @@ class BatchWork:
     def __post_init__(self) -> None:
         device, protocol = self.station.device, self.cases[0].protocol
         self.batch = Batch(
-            uuid4().hex[:ID_LENGTH], device.id, now(), protocol.order, len(self.cases)
+            uuid4().hex[:ID_LENGTH],
+            device.id,
+            started_at=now(),
+            ordering=protocol.order,
+            cases=len(self.cases),
         )
         self.runs = {
             case.id: readable(case, self.around.pending.get(case.id, ())) for case in self.cases
         }
-        self._settling = Settling(self.station, protocol.gates, self.stop, self._say)
+        self._settling = Settling(self.station, protocol.gates, stop=self.stop, say=self._say)
 
     def _say(self, text: str) -> None:
         self.tell(Told(self.station.device, text))
@@ -143,7 +147,9 @@ class BatchWork:
         active = {case.id: case for case in self._active()}
         self._queue = [
             active[id]
-            for id in in_order(self.batch.id, self._block, list(active), self.batch.ordering)
+            for id in in_order(
+                self.batch.id, self._block, cases=list(active), ordering=self.batch.ordering
+            )
         ]
         self._block_size = len(self._queue)
 
@@ -151,11 +157,15 @@ class BatchWork:
         self._settling.settle(self._last.watched if self._last else None)
         if self.stop.is_set():
             return
-        place = Place(self.batch.id, self._block, self._block_size - len(self._queue))
+        place = Place(self.batch.id, self._block, position=self._block_size - len(self._queue))
         runs = self.runs[case.id]
         try:
             ended = run_process(
-                case, self.station, self.around.file(case.artifact), len(runs) + 1, place
+                case,
+                self.station,
+                file=self.around.file(case.artifact),
+                number=len(runs) + 1,
+                place=place,
             )
             self.others_waiting = ended.others_waiting
             self._keep(case, ended.process)
@@ -166,11 +176,15 @@ class BatchWork:
         """Raises CaseFailed where it tells no numbers; it is told all the same."""
         run = None
         try:
-            run = read_run(case, process, self.runs[case.id])
+            run = read_run(case, process, before=self.runs[case.id])
             self.runs[case.id].append(run)
             self._last = run
         finally:
-            self.tell(RunEnded(self.station.device, case, process, run, self._progress()))
+            self.tell(
+                RunEnded(
+                    self.station.device, case, process=process, run=run, progress=self._progress()
+                )
+            )
 
     def _progress(self) -> float:
         """Of all its cases, those that have ended counted whole."""
@@ -184,11 +198,11 @@ class BatchWork:
         if failure.reason in OURS_TO_HANDLE:
             raise failure
         self._failed.add(case.id)
-        self.tell(CaseGivenUp(self.station.device, case, failure))
+        self.tell(CaseGivenUp(self.station.device, case, failure=failure))
 
     def _check_answer(self, case: Case) -> None:
         """A fast wrong answer is a failure, of all the artifact's cases."""
-        answer = self.around.answering.check(case, self.station, self.around.file)
+        answer = self.around.answering.check(case, self.station, file=self.around.file)
         self.tell(AnswerChecked(self.station.device, answer))
         if answer.classes_agree is False:
             for wrong in (one for one in self.cases if one.artifact == case.artifact):
@@ -196,7 +210,9 @@ class BatchWork:
 
     def _sing(self, moment: Literal["before", "after"]) -> None:
         if self.cases[0].protocol.canary:
-            canary = sing(self.station, self.batch.id, moment, self.cases[0].protocol.gates)
+            canary = sing(
+                self.station, self.batch.id, moment=moment, gates=self.cases[0].protocol.gates
+            )
             self.canaries.append(canary)
             self.tell(CanarySang(self.station.device, canary))
 
@@ -216,23 +232,29 @@ class BatchWork:
         idle_uw = {self.batch.id: power} if (power := self.batch.idle_power_uw) is not None else {}
         try:
             found = measured(
-                case, self.runs[case.id], self.station.facts, idle_uw, self._warnings(case)
+                case,
+                self.runs[case.id],
+                facts=self.station.facts,
+                idle_uw=idle_uw,
+                around=self._warnings(case),
             )
-            self.tell(CaseMeasured(self.station.device, case, found))
+            self.tell(CaseMeasured(self.station.device, case, measurement=found))
         except CaseFailed as failure:
             self._give_up(case, failure)
 
     def _warnings(self, case: Case) -> list[str]:
         """What the case's own processes do not tell."""
         found = (
-            [warning("not_settled", self._settling.closed, case.device)]
+            [warning("not_settled", self._settling.closed, device=case.device)]
             if self._settling.closed
             else []
         )
         if self.around.kernels is KernelVerdict.REFERENCE and self.around.is_binary(case.artifact):
             found.append(
                 warning(
-                    "reference_kernels", "its binary layers run the reference kernels", case.device
+                    "reference_kernels",
+                    "its binary layers run the reference kernels",
+                    device=case.device,
                 )
             )
         return [*found, *self._canary_warnings()]
@@ -247,7 +269,7 @@ class BatchWork:
         return [
             found
             for latency in sung[-1:]
-            if (found := canary_warning(self.batch.device, latency, history))
+            if (found := canary_warning(self.batch.device, latency, history_us=history))
         ]
 
 

@@ -34,9 +34,9 @@ def canary_case(station: Station, file: Path, gates: Gates | None = None) -> Cas
     return Case(
         artifact_of(file),
         station.device.id,
-        station.ready.tool,
-        protocol,
-        station.cpus(protocol.threads),
+        tool=station.ready.tool,
+        protocol=protocol,
+        cpus=station.cpus(protocol.threads),
     )
 
 
@@ -44,10 +44,18 @@ def sing(
     station: Station, batch: str, moment: Literal["before", "after"], gates: Gates | None
 ) -> Canary:
     """One process; where that fails, a canary without a number. Raises CaseFailed where the device is gone."""
-    case = canary_case(station, FLOAT, gates)
-    silent = Canary(batch, station.device.id, moment, now(), case.artifact, case.tool, case.cpus)
+    case = canary_case(station, FLOAT, gates=gates)
+    silent = Canary(
+        batch,
+        station.device.id,
+        moment=moment,
+        measured_at=now(),
+        artifact=case.artifact,
+        tool=case.tool,
+        cpus=case.cpus,
+    )
     try:
-        process = run_process(case, station, FLOAT, 1).process
+        process = run_process(case, station, file=FLOAT, number=1).process
         run = read_run(case, process)
     except CaseFailed as failure:
         if failure.reason in OURS_TO_HANDLE:
@@ -98,5 +106,5 @@ def trend_of(canaries: Sequence[Canary]) -> Trend:
     change = latest / median(earlier) - 1
     return Trend(
         f"{show_us(latest)}, {change:+.1%} against {len(earlier)} earlier",
-        canary_warning(newest.device, latest, earlier),
+        canary_warning(newest.device, latest, history_us=earlier),
     )

@@ -34,11 +34,11 @@ def ready_tool(
 ) -> Ready:
     """Pushes the device's tool, if it is not there. Raises CaseFailed: wrong_abi, no_interpreter."""
     there = checked_abi(device, facts)
-    chosen = _chosen(device, there, tools)
+    chosen = _chosen(device, there, tools=tools)
     return (
         _python_runner(device, transport)
         if chosen is None
-        else _binary(device, transport, there, chosen)
+        else _binary(device, transport, there=there, chosen=chosen)
     )
 
 
@@ -93,13 +93,13 @@ def _binary(device: Device, transport: Transport, there: str | None, chosen: Too
             f"{' or '.join(sorted(fits))}: add one for {there}."
         )
         raise CaseFailed(Reason.WRONG_ABI, message)
-    program = transport.push(chosen.path, chosen.sha256, chosen.name)
+    program = transport.push(chosen.path, chosen.sha256, name=chosen.name)
     return Ready(Tool(chosen.name, chosen.sha256), (program,))
 
 
 def _python_runner(device: Device, transport: Transport) -> Ready:
     sha256 = sha256_of_file(RUNNER_FILE)
-    argv = (*transport.python(), transport.push(Path(RUNNER_FILE), sha256, RUNNER_FILE.name))
+    argv = (*transport.python(), transport.push(Path(RUNNER_FILE), sha256, name=RUNNER_FILE.name))
     answer = transport.run([*argv, "--describe"], _QUESTION_TIMEOUT_S)
     if answer.exit_code != 0:
         said = (answer.stderr.strip() or answer.stdout.strip()).splitlines() or [
@@ -115,5 +115,5 @@ def _python_runner(device: Device, transport: Transport) -> Ready:
             "(`harness tools add`), or pip install ai-edge-litert there for models without binary layers, "
             "and say with `python` which Python has it."
         )
-        raise CaseFailed(Reason.NO_INTERPRETER, message, answer.stdout + answer.stderr)
-    return Ready(Tool(PYTHON_RUNNER, sha256, answer.stdout.strip()), argv)
+        raise CaseFailed(Reason.NO_INTERPRETER, message, log=answer.stdout + answer.stderr)
+    return Ready(Tool(PYTHON_RUNNER, sha256, interpreter=answer.stdout.strip()), argv)

@@ -44,7 +44,9 @@ class Reach:
     def to(self, device: Device) -> Transport:
         """With little patience, as who asks sits there: enough for adb to notice that a phone was started anew."""
         folder = self.workspace.device_folder(device.id)
-        return open_transport(device, self.registry, folder, Patience(seconds=_PATIENCE_S))
+        return open_transport(
+            device, self.registry, local_folder=folder, patience=Patience(seconds=_PATIENCE_S)
+        )
 
 
 def on_each(devices: Sequence[Device], work: Callable[[Device], T]) -> Iterator[T]:
@@ -58,23 +60,23 @@ def examine(device: Device, reach: Reach, with_tool: bool = True) -> Examined:
     facts: dict[str, str] = {}
     try:
         facts = facts_of(transport)
-        tool = _tool(device, transport, facts, reach) if with_tool else None
+        tool = _tool(device, transport, facts=facts, reach=reach) if with_tool else None
     except CaseFailed as failure:
         return Examined(device, facts, failure=failure)
     finally:
         transport.close()
-    return Examined(device, facts, tool)
+    return Examined(device, facts, tool=tool)
 
 
 def _tool(device: Device, transport: Transport, facts: Mapping[str, str], reach: Reach) -> Tool:
     """The tool that a bench would use, once it was seen to start. Raises CaseFailed."""
-    ready = ready_tool(device, transport, facts, reach.tools)
+    ready = ready_tool(device, transport, facts=facts, tools=reach.tools)
     if ready.tool.name != PYTHON_RUNNER:
         started = transport.run([*ready.argv, "--help"], _TOOL_TIMEOUT_S)
         if started.exit_code in (126, 127) or started.exit_code > 128:
             said = (started.stderr.strip().splitlines() or [f"exit code {started.exit_code}"])[-1]
             message = f"device {device.id}: its tool {ready.tool.name} does not start ({said}): add another build of it."
-            raise CaseFailed(Reason.CRASHED, message, started.stderr)
+            raise CaseFailed(Reason.CRASHED, message, log=started.stderr)
     return ready.tool
 
 

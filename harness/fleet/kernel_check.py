@@ -27,8 +27,8 @@ def check_kernels(device: Device, reach: Reach) -> Kernels | CaseFailed:
     try:
         with held(device, transport) as turn:
             facts = facts_of(transport)
-            ready = ready_tool(device, transport, facts, reach.tools)
-            return _compare(Station(device, transport, ready, facts, turn))
+            ready = ready_tool(device, transport, facts=facts, tools=reach.tools)
+            return _compare(Station(device, transport, ready=ready, facts=facts, turn=turn))
     except CaseFailed as failure:
         return failure
     finally:
@@ -49,7 +49,14 @@ def _compare(station: Station) -> Kernels:
 
 def _unknown(station: Station, why: str) -> Kernels:
     return Kernels(
-        station.device.id, station.ready.tool, None, None, None, KernelVerdict.UNKNOWN, why, now()
+        station.device.id,
+        station.ready.tool,
+        ratio=None,
+        ratio_low=None,
+        ratio_high=None,
+        verdict=KernelVerdict.UNKNOWN,
+        message=why,
+        checked_at=now(),
     )
 
 
@@ -57,7 +64,7 @@ def _pair(station: Station) -> tuple[float, ...]:
     """Microseconds with the optimised kernels and with the reference ones, one right after the other."""
     case = canary_case(station, BINARY)
     ended = [
-        run_process(case, station, BINARY, 1, extra=[f"--use_reference_bconv={mode}"])
+        run_process(case, station, file=BINARY, number=1, extra=[f"--use_reference_bconv={mode}"])
         for mode in _MODES
     ]
     return tuple(read_run(case, one.process).log.inference.avg_us for one in ended)
@@ -66,7 +73,7 @@ def _pair(station: Station) -> tuple[float, ...]:
 def _kernels(station: Station, ratio: Estimate) -> Kernels:
     verdict = _verdict(ratio)
     about = (station.device.id, station.ready.tool, ratio.value, ratio.low, ratio.high)
-    return Kernels(*about, verdict, _message(station, ratio, verdict), now())
+    return Kernels(*about, verdict, _message(station, ratio, verdict=verdict), now())
 
 
 def _verdict(ratio: Estimate) -> KernelVerdict:

@@ -100,12 +100,14 @@ class Lane:
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        patience = Patience(self.device.patience_s, self.stop, self._lost)
+        patience = Patience(self.device.patience_s, self.stop, told=self._lost)
         folder = self.known.workspace.device_folder(self.device.id)
-        self.transport = open_transport(self.device, self.registry, folder, patience)
+        self.transport = open_transport(
+            self.device, self.registry, local_folder=folder, patience=patience
+        )
         self.turn = Turn(self.known.identity, owner())
         self.answering = Answering(
-            self.known.references, self.known.answers, self.order.check_answers
+            self.known.references, self.known.answers, again=self.order.check_answers
         )
         self.thread = Thread(target=self._work, name=f"lane {self.device.id}", daemon=True)
 
@@ -127,12 +129,14 @@ class Lane:
             self._bench()
         except CaseFailed as failure:
             if not self.stop.is_set():
-                self.tell(SetAside(self.device, failure, self.left))
+                self.tell(SetAside(self.device, failure, left=self.left))
         except Exception as error:  # noqa: BLE001 - a bug on one lane is told, and the others go on
             message = f"device {self.device.id}: a bug of the harness ({error!r}); please report it with --verbose."
             self.tell(
                 SetAside(
-                    self.device, CaseFailed(Reason.BUG, message, traceback.format_exc()), self.left
+                    self.device,
+                    CaseFailed(Reason.BUG, message, log=traceback.format_exc()),
+                    left=self.left,
                 )
             )
         finally:
@@ -153,14 +157,18 @@ class Lane:
         if not self._get_device():
             return
         facts = facts_of(self.transport)
-        ready = ready_tool(self.device, self.transport, facts, self.known.tools)
-        station = Station(self.device, self.transport, ready, facts, self.turn)
+        ready = ready_tool(self.device, self.transport, facts=facts, tools=self.known.tools)
+        station = Station(self.device, self.transport, ready=ready, facts=facts, turn=self.turn)
         protocols = self.order.protocols[self.device.id]
         cases = plan_cases(
-            self.order.artifacts, self.device.id, ready.tool, protocols, station.cpus
+            self.order.artifacts,
+            self.device.id,
+            tool=ready.tool,
+            protocols=protocols,
+            cpus=station.cpus,
         )
-        plan = split_cases(cases, self.known.measured, self.order.force)
-        self.tell(DevicePlanned(self.device, facts, plan.new, plan.done))
+        plan = split_cases(cases, self.known.measured, force=self.order.force)
+        self.tell(DevicePlanned(self.device, facts, new=plan.new, done=plan.done))
         if self.order.dry_run:
             return
         batches = batches_of(plan.new)
@@ -172,7 +180,9 @@ class Lane:
             self._profile(cases, station)
 
     def _measure(self, cases: Sequence[Case], station: Station, later: int) -> None:
-        work = BatchWork(cases, station, self._surroundings(station), self.stop, self.tell)
+        work = BatchWork(
+            cases, station, around=self._surroundings(station), stop=self.stop, tell=self.tell
+        )
         more = True
         while more and not self.stop.is_set():
             self.left = work.left + later
@@ -192,10 +202,10 @@ class Lane:
         return Surroundings(
             self.known.file,
             pending,
-            history,
-            kernels,
-            self.known.binary.__contains__,
-            self.answering,
+            canaries=history,
+            kernels=kernels,
+            is_binary=self.known.binary.__contains__,
+            answering=self.answering,
         )
 
     def _held_on(self, step: Callable[[], bool]) -> bool:
@@ -214,12 +224,14 @@ class Lane:
         """Of cases that are not measured again."""
         for case in measured:
             if not self.stop.is_set() and self.answering.is_due(case):
-                answer = self.answering.check(case, station, self.known.file)
+                answer = self.answering.check(case, station, file=self.known.file)
                 self.tell(AnswerChecked(self.device, answer))
                 if answer.classes_agree is False:
                     self.tell(
                         CaseGivenUp(
-                            self.device, case, CaseFailed(Reason.WRONG_ANSWER, answer.message)
+                            self.device,
+                            case,
+                            failure=CaseFailed(Reason.WRONG_ANSWER, answer.message),
                         )
                     )
 
@@ -235,7 +247,9 @@ class Lane:
             try:
                 self.tell(
                     Profiled(
-                        self.device, case, profile(case, station, self.known.file(case.artifact))
+                        self.device,
+                        case,
+                        operators=profile(case, station, self.known.file(case.artifact)),
                     )
                 )
             except Unreachable:
@@ -256,7 +270,7 @@ class Lane:
     def _get_device(self) -> bool:
         """Waits for the lease, then for the turn on the device itself. Raises CaseFailed: device_busy."""
         return (
-            self.keeper.wait_for(self.device.id, self._held, self.order.wait_s)
+            self.keeper.wait_for(self.device.id, self._held, patience_s=self.order.wait_s)
             and self._take_turn()
         )
 

@@ -23,7 +23,7 @@ def plan_cases(
 ) -> tuple[Case, ...]:
     """A device's: each artifact under each protocol, once. `cpus` tells the affinity of a thread count."""
     cases = (
-        Case(artifact, device, tool, protocol, cpus(protocol.threads))
+        Case(artifact, device, tool=tool, protocol=protocol, cpus=cpus(protocol.threads))
         for protocol in protocols
         for artifact in artifacts
     )

@@ -37,11 +37,11 @@ class Station:
 
     def cpus(self, threads: int) -> tuple[int, ...]:
         """The cores that a tool with so many threads is kept on; none: wherever the system puts it."""
-        return affinity(self.device.cpus, self.facts, threads)
+        return affinity(self.device.cpus, self.facts, threads=threads)
 
     def sensors(self, cpus: tuple[int, ...] = ()) -> tuple[Sensor, ...]:
         """What tells of the device while a tool runs on those cores."""
-        return sensors_of(self.facts, cpus, self.device.power)
+        return sensors_of(self.facts, cpus, power_command=self.device.power)
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,23 @@ def run_process(
     argv = [*station.ready.argv, *arguments(case.protocol, graph.path), *extra]
     sensors = station.sensors(case.cpus)
     completed = run_watched(
-        station, argv, _timeout_s(case, station), (graph, file), case.cpus, sensors
+        station,
+        argv,
+        timeout_s=_timeout_s(case, station),
+        model=(graph, file),
+        cpus=case.cpus,
+        sensors=sensors,
     )
     process = Process(
         number,
         started_at,
-        completed.seconds,
-        completed.exit_code,
-        _shortened(completed.stdout),
-        _shortened(completed.stderr),
-        header(sensors) + completed.watch,
-        completed.graph_sha256,
-        place,
+        seconds=completed.seconds,
+        exit_code=completed.exit_code,
+        stdout=_shortened(completed.stdout),
+        stderr=_shortened(completed.stderr),
+        watch=header(sensors) + completed.watch,
+        artifact_sha256=completed.graph_sha256,
+        place=place,
     )
     return Ended(process, completed.others_waiting)
 
@@ -87,8 +92,8 @@ def profile(case: Case, station: Station, file: Path) -> tuple[Operator, ...]:
 
     Raises CaseFailed where the tool fails, or prints no profile.
     """
-    process = run_process(case, station, file, 1, extra=profile_arguments()).process
-    read(case.protocol, process.exit_code, process.stdout, process.stderr)
+    process = run_process(case, station, file=file, number=1, extra=profile_arguments()).process
+    read(case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr)
     return read_profile(process.stdout)
 
 
@@ -115,7 +120,7 @@ def run_watched(
         try:
             return station.transport.run(argv, timeout_s, graph, cpus, turn, sources, interval_s)
         except FileAbsent:
-            _send(station, file, graph.sha256)
+            _send(station, file, sha256=graph.sha256)
     message = (
         f"{graph.sha256[:12]}… does not stay on {station.device.id}: something there changes it; "
         "see what fills its disk."
@@ -129,7 +134,11 @@ def _send(station: Station, file: Path, sha256: str) -> None:
     for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
         try:
             transport.send(
-                file, sha256, f"{sha256}.tflite", limit_bytes, keep=(station.ready.tool.sha256,)
+                file,
+                sha256,
+                name=f"{sha256}.tflite",
+                limit_bytes=limit_bytes,
+                keep=(station.ready.tool.sha256,),
             )
             return
         except CaseFailed as failure:
@@ -151,11 +160,14 @@ def idle_power(station: Station) -> float | None:
 
 def read_run(case: Case, process: Process, before: Sequence[Run] = ()) -> Run:
     """`before` are the case's earlier runs, whose clock is the usual one. Raises CaseFailed where it tells nothing."""
-    log = read(case.protocol, process.exit_code, process.stdout, process.stderr)
+    log = read(case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr)
     seen = watched(process.watch, log.inference.count * log.inference.avg_us / 1e6)
     clocks = [run.watched.frequency_khz for run in before if run.watched.frequency_khz is not None]
     return Run(
-        process, log, seen, disturbance(seen, case.protocol.gates, max(clocks, default=None))
+        process,
+        log,
+        watched=seen,
+        disturbed=disturbance(seen, case.protocol.gates, usual_khz=max(clocks, default=None)),
     )
 
 
@@ -163,7 +175,7 @@ def read_runs(case: Case, processes: Sequence[Process]) -> list[Run]:
     """Raises CaseFailed where one of them tells no numbers."""
     runs: list[Run] = []
     for process in processes:
-        runs.append(read_run(case, process, runs))
+        runs.append(read_run(case, process, before=runs))
     return runs
 
 
@@ -174,7 +186,7 @@ def readable(case: Case, processes: Sequence[Process]) -> list[Run]:
         if process.number != len(runs) + 1:
             break
         try:
-            runs.append(read_run(case, process, runs))
+            runs.append(read_run(case, process, before=runs))
         except CaseFailed:
             break
     return runs
@@ -193,8 +205,10 @@ def measured(
         raise CaseFailed(
             Reason.HASH_MISMATCH, f"{case.device} ran {strange.pop()[:12]}… instead; bench again."
         )
-    summary = summarise(case, runs, idle_uw, around)
-    return Measurement(case, case.artifact, tuple(runs), summary, dict(facts), now())
+    summary = summarise(case, runs, idle_uw=idle_uw, around=around)
+    return Measurement(
+        case, case.artifact, runs=tuple(runs), summary=summary, facts=dict(facts), measured_at=now()
+    )
 
 
 def _shortened(printed: str) -> str:

@@ -58,23 +58,29 @@ def _again(kept: Kept, history: History) -> Reread:
     try:
         runs = read_runs(kept.case, kept.processes)
         now = measured(
-            kept.case, runs, kept.facts, kept.idle_uw, circumstances(kept.summary["quality"])
+            kept.case,
+            runs,
+            facts=kept.facts,
+            idle_uw=kept.idle_uw,
+            around=circumstances(kept.summary["quality"]),
         )
     except CaseFailed as failure:
         if kept.valid:
             history.withdraw(kept, failure)
         outcome = Outcome.WITHDRAWN if kept.valid else Outcome.SAME
-        return Reread(kept.case, outcome, 0, before_us, why=str(failure))
-    changed = history.correct(kept, runs, now.summary)
+        return Reread(kept.case, outcome, runs=0, before_us=before_us, why=str(failure))
+    changed = history.correct(kept, runs, summary=now.summary)
     outcome = Outcome.CHANGED if changed else Outcome.SAME
-    return Reread(kept.case, outcome, len(runs), before_us, now.summary.latency_us)
+    return Reread(
+        kept.case, outcome, runs=len(runs), before_us=before_us, after_us=now.summary.latency_us
+    )
 
 
 def _ended(begun: Begun, cases: CaseRows) -> Reread:
     """A case whose processes can all be read is measured: nothing is left to run."""
     runs = readable(begun.case, begun.processes)
     if wants_more(begun.case.protocol, runs):
-        return Reread(begun.case, Outcome.OPEN, len(runs))
-    now = measured(begun.case, runs, begun.facts, begun.idle_uw)
+        return Reread(begun.case, Outcome.OPEN, runs=len(runs))
+    now = measured(begun.case, runs, facts=begun.facts, idle_uw=begun.idle_uw)
     cases.finish(begun.device_kind, now)
-    return Reread(begun.case, Outcome.FINISHED, len(runs), after_us=now.summary.latency_us)
+    return Reread(begun.case, Outcome.FINISHED, runs=len(runs), after_us=now.summary.latency_us)

@@ -56,21 +56,30 @@ def bench_fleet(
     known = Known(
         stores.cases.measured_on(ids),
         stores.cases.pending_on(ids),
-        cache(stores.files.whole),
-        stores.leases.identity(),
-        stores.tools,
-        stores.workspace,
-        stores.observations.canaries_on(ids),
-        stores.observations.kernels_on(ids),
-        stores.observations.answers_on(ids),
-        References(stores.files),
-        stores.cases.binary(order.artifacts),
+        file=cache(stores.files.whole),
+        identity=stores.leases.identity(),
+        tools=stores.tools,
+        workspace=stores.workspace,
+        canaries=stores.observations.canaries_on(ids),
+        kernels=stores.observations.kernels_on(ids),
+        answers=stores.observations.answers_on(ids),
+        references=References(stores.files),
+        binary=stores.cases.binary(order.artifacts),
     )
     events: SimpleQueue[FleetEvent] = SimpleQueue()
     stop = Event()
     with LeaseKeeper(stores.leases, stop) as keeper:
         lanes = [
-            Lane(device, registry, order, known, keeper, events.put, stop) for device in devices
+            Lane(
+                device,
+                registry,
+                order=order,
+                known=known,
+                keeper=keeper,
+                tell=events.put,
+                stop=stop,
+            )
+            for device in devices
         ]
         try:
             for lane in lanes:
@@ -79,7 +88,7 @@ def bench_fleet(
             while running:
                 event = events.get()
                 if not order.dry_run:
-                    _store(event, order, stores)
+                    _store(event, order, stores=stores)
                 running -= isinstance(event, LaneEnded)
                 yield event
         finally:

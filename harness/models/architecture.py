@@ -37,10 +37,10 @@ def task_of(
     return Task(
         shape,
         classes,
-        precision,
-        start if isinstance(start, Initializer) else Initializer(start),
-        recipe.input_quantizer,
-        None if recipe.optimizer == "bop" else recipe.kernel_quantizer,
+        precision=precision,
+        initializer=start if isinstance(start, Initializer) else Initializer(start),
+        input_quantizer=recipe.input_quantizer,
+        kernel_quantizer=None if recipe.optimizer == "bop" else recipe.kernel_quantizer,
     )
 
 

@@ -49,7 +49,7 @@ class BinaryNet:
 
     def deployed_model(self, task: Task, trained: "Model") -> "Model":
         def covering(x: Any) -> Any:
-            return window(task, self.units, tuple(x.shape[1:3]))(x)
+            return window(task, self.units, size=tuple(x.shape[1:3]))(x)
 
         return with_weights_of(trained, self._network(task, covering, pointwise))
 
@@ -62,8 +62,8 @@ class BinaryNet:
         x = image
         for block in range(self.blocks):
             filters = self.filters * 2**block
-            x = _normalised(task, convolution(task, filters, 3, real_input=block == 0)(x))
-            x = _normalised(task, convolution(task, filters, 3)(x))
+            x = _normalised(task, convolution(task, filters, size=3, real_input=block == 0)(x))
+            x = _normalised(task, convolution(task, filters, size=3)(x))
             x = layers.MaxPooling2D(2, padding="same")(x)
         x = _normalised(task, first(x))
         x = _normalised(task, linear(task, self.units)(x))

@@ -39,10 +39,12 @@ class BiRealNet:
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = normalisation()(convolution(real(task), self.filters, 3)(image))
+        x = normalisation()(convolution(real(task), self.filters, size=3)(image))
         for stage in range(self.stages):
             for layer in range(self.layers):
-                x = _block(task, x, self.filters * 2**stage, halved=stage > 0 and layer == 0)
+                x = _block(
+                    task, x, filters=self.filters * 2**stage, halved=stage > 0 and layer == 0
+                )
         return Model(image, classified(task, layers.ReLU()(x)), name="birealnet")
 
     def deployed_model(self, task: Task, trained: "Model") -> "Model":
@@ -56,5 +58,5 @@ def _block(task: Task, x: Any, filters: int, *, halved: bool) -> Any:
     if halved:
         shortcut = layers.AveragePooling2D(2, padding="same")(x)
         shortcut = normalisation()(pointwise(real(task), filters)(shortcut))
-    x = convolution(task, filters, 3, strides=2 if halved else 1)(activation(task)(x))
+    x = convolution(task, filters, size=3, strides=2 if halved else 1)(activation(task)(x))
     return layers.Add()([normalisation()(x), shortcut])

@@ -31,19 +31,21 @@ def dense(task: Task, units: int, *, real_input: bool = False) -> Any:
 
 def pointwise(task: Task, units: int, *, real_input: bool = False) -> Any:
     """A 1x1 convolution over (batch, height, width, channels), for which LCE has binary kernels; `dense` has none."""
-    return convolution(task, units, 1, real_input=real_input)
+    return convolution(task, units, size=1, real_input=real_input)
 
 
 def convolution(
     task: Task, filters: int, size: int, *, strides: int = 1, real_input: bool = False
 ) -> Any:
     """`size` x `size`; padded to the same size with ones where it is binary, for which alone LCE has fast kernels."""
-    return _convolution(task, filters, (size, size), strides, "same", real_input)
+    return _convolution(
+        task, filters, size=(size, size), strides=strides, padding="same", real_input=real_input
+    )
 
 
 def window(task: Task, units: int, size: tuple[int, int]) -> Any:
     """A convolution whose kernel covers its whole input (height, width): as `dense` over that, flattened."""
-    return _convolution(task, units, size, 1, "valid", real_input=False)
+    return _convolution(task, units, size=size, strides=1, padding="valid", real_input=False)
 
 
 def depthwise(task: Task, size: int, *, strides: int = 1) -> Any:

@@ -39,11 +39,14 @@ class Cnn:
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = layers.ReLU()(normalisation()(convolution(real(task), self.filters, 3)(image)))
+        x = layers.ReLU()(normalisation()(convolution(real(task), self.filters, size=3)(image)))
         for stage in range(self.stages):
             for block in range(self.blocks):
                 x = _separable(
-                    task, x, self.filters * 2**stage, strides=2 if stage > 0 and block == 0 else 1
+                    task,
+                    x,
+                    filters=self.filters * 2**stage,
+                    strides=2 if stage > 0 and block == 0 else 1,
                 )
         return Model(image, classified(task, x), name="cnn")
 

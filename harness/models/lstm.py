@@ -54,7 +54,7 @@ class Lstm:
         x = layers.Reshape((height, 1, width * channels))(image)
         for index in range(self.layers):
             gates = normalisation()(linear(task if index else real(task), 4 * self.units)(x))
-            x = _recurrence(task, self.units, linear, run)(gates)
+            x = _recurrence(task, self.units, linear=linear, run=run)(gates)
         return Model(image, classified(task, x), name="lstm")
 
 

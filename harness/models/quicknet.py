@@ -40,10 +40,10 @@ class QuickNet:
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = _stem(task, image, self.filters)
+        x = _stem(task, image, filters=self.filters)
         for stage in range(self.stages):
             if stage > 0:
-                x = _transition(task, x, self.filters * 2**stage)
+                x = _transition(task, x, filters=self.filters * 2**stage)
             for _ in range(self.blocks):
                 x = _residual(task, x)
         return Model(image, classified(task, layers.ReLU()(x)), name="quicknet")
@@ -55,7 +55,7 @@ class QuickNet:
 def _stem(task: Task, x: Any, filters: int) -> Any:
     from harness.models.keras import layers
 
-    x = layers.ReLU()(normalisation()(convolution(real(task), filters // 4, 3)(x)))
+    x = layers.ReLU()(normalisation()(convolution(real(task), filters // 4, size=3)(x)))
     x = normalisation()(depthwise(task, 3)(x))
     return normalisation()(pointwise(real(task), filters)(x))
 
@@ -63,7 +63,7 @@ def _stem(task: Task, x: Any, filters: int) -> Any:
 def _residual(task: Task, x: Any) -> Any:
     from harness.models.keras import layers
 
-    product = convolution(task, x.shape[-1], 3)(x)
+    product = convolution(task, x.shape[-1], size=3)(x)
     return layers.Add()([normalisation()(layers.ReLU()(product)), x])
 
 

@@ -61,7 +61,7 @@ class Transformer:
 
     def deployed_model(self, task: Task, trained: "Model") -> "Model":
         def embedded(image: Any) -> Any:
-            return convolution(real(task), self.units, self.patch, strides=self.patch)(image)
+            return convolution(real(task), self.units, size=self.patch, strides=self.patch)(image)
 
         return with_weights_of(trained, self._network(task, embedded, pointwise))
 
@@ -95,7 +95,9 @@ class Transformer:
             parts[-self.heads :],
         )
         heads = zip(queries, keys, values, strict=True)
-        return tf.concat([_attention(query, key, value) for query, key, value in heads], axis=-1)
+        return tf.concat(
+            [_attention(query, key, value=value) for query, key, value in heads], axis=-1
+        )
 
 
 def _attention(query: Any, key: Any, value: Any) -> Any:

@@ -29,13 +29,13 @@ from harness.report.style import (
 )
 from harness.report.variants import labels
 
-ACCURACY = Axis("accuracy", "accuracy on the test set", "%", 100)
+ACCURACY = Axis("accuracy", "accuracy on the test set", unit="%", scale=100)
 COSTS = {
     axis.column: axis
     for axis in (
-        Axis("latency_us", "latency of one inference", "s", 1e-6, si=True, log=True),
-        Axis("size_bytes", "size of the artifact", "B", si=True, log=True),
-        Axis("energy_uj", "energy of one inference", "J", 1e-6, si=True, log=True),
+        Axis("latency_us", "latency of one inference", unit="s", scale=1e-6, si=True, log=True),
+        Axis("size_bytes", "size of the artifact", unit="B", si=True, log=True),
+        Axis("energy_uj", "energy of one inference", unit="J", scale=1e-6, si=True, log=True),
     )
 }
 _BOUNDS = {
@@ -63,7 +63,7 @@ def trade_offs(rows: pd.DataFrame, against: str = "latency_us") -> go.Figure:
     found = panels(known)
     figure = grid([title for title, _ in found])
     for index, (_, panel) in enumerate(found):
-        for trace in (_front_line(panel, cost), *_points(panel, cost, len(known))):
+        for trace in (_front_line(panel, cost), *_points(panel, cost, of_all=len(known))):
             figure.add_trace(trace, **place(figure, index))
         figure.update_xaxes(cost.around(_reached(panel, cost)), **place(figure, index))
     figure.update_xaxes(cost.settings()).update_yaxes(ACCURACY.settings())
@@ -121,7 +121,7 @@ def _points(panel: pd.DataFrame, cost: Axis, of_all: int) -> Iterator[Any]:
             y=ACCURACY.values(same),
             error_x=_interval(same, cost),
             mode="markers",
-            marker={"color": look.color, "size": 9, "symbol": _symbols(same, look, cost)},
+            marker={"color": look.color, "size": 9, "symbol": _symbols(same, look, cost=cost)},
             name=precision,
             text=[_hover(row) for row in records(same, _HOVERED)],
             hovertemplate="%{text}<extra></extra>",
@@ -180,10 +180,14 @@ _VERDICTS = {
     "no difference found": Look(GREY, "circle"),
     "unknown": Look(GREY, "x"),
 }
-_TWIN = Axis("baseline_latency_us", "latency of the float32 twin", "s", 1e-6, si=True, log=True)
-_SPEED_UP = Axis("ratio", "speed-up: float32 / binary latency", "×", log=True)
-_SMALLER = Axis("size_ratio", "times smaller: float32 / binary size", "×", log=True)
-_POINTS = Axis("accuracy_difference", "accuracy, binary - float32", "percentage points", 100)
+_TWIN = Axis(
+    "baseline_latency_us", "latency of the float32 twin", unit="s", scale=1e-6, si=True, log=True
+)
+_SPEED_UP = Axis("ratio", "speed-up: float32 / binary latency", unit="×", log=True)
+_SMALLER = Axis("size_ratio", "times smaller: float32 / binary size", unit="×", log=True)
+_POINTS = Axis(
+    "accuracy_difference", "accuracy, binary - float32", unit="percentage points", scale=100
+)
 _NO_PAIRS = (
     "No binary artifact was measured beside its float32 twin: a sweep with `precision: [binary, float32]` "
     "and `harness bench --sweep NAME` make such pairs."
@@ -199,7 +203,7 @@ def binary_against_float(pairs: pd.DataFrame) -> go.Figure:
     figure = grid([name for name, _ in panels])
     for index, (_, panel) in enumerate(panels):
         for verdict, same in panel.groupby("verdict", sort=True):
-            figure.add_trace(_speed_ups(same, verdict, len(known)), **place(figure, index))
+            figure.add_trace(_speed_ups(same, verdict, of_all=len(known)), **place(figure, index))
         figure.update_xaxes(_TWIN.around(_TWIN.values(panel)), **place(figure, index))
     figure.add_hline(y=1, line={"color": GREY, "dash": "dash", "width": 1.5})
     figure.update_xaxes(_TWIN.settings())

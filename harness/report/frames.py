@@ -82,8 +82,8 @@ def answer(reader: "Engine", question: str, **parameters: Value) -> pd.DataFrame
     """As `query`, of a database that is open."""
     named = named_queries().get(question)
     if named is not None:
-        return _frame(stored.ask(reader, named.sql, named.values(parameters)))
-    return _frame(stored.ask(reader, question, parameters or None))
+        return _frame(stored.ask(reader, named.sql, values=named.values(parameters)))
+    return _frame(stored.ask(reader, question, values=parameters or None))
 
 
 def compare(baseline: str, candidate: str, workspace: Path | str | None = None) -> pd.DataFrame:
@@ -94,7 +94,9 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
     nothing, or nothing matches.
     """
     with reading(workspace) as reader:
-        return of_comparisons(comparisons(reader, stored.results(reader), baseline, candidate))
+        return of_comparisons(
+            comparisons(reader, stored.results(reader), baseline=baseline, candidate=candidate)
+        )
 
 
 def twins(workspace: Path | str | None = None) -> pd.DataFrame:
@@ -115,7 +117,9 @@ def twins_among(reader: "Engine", rows: pd.DataFrame) -> pd.DataFrame:
     told = once.assign(measured_at=[at.isoformat() for at in once["measured_at"]])
     try:
         return of_comparisons(
-            comparisons(reader, records(told, list(told.columns)), "float32", "binary")
+            comparisons(
+                reader, records(told, list(told.columns)), baseline="float32", candidate="binary"
+            )
         )
     except RequestError:  # nothing was measured so
         return pd.DataFrame()

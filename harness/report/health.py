@@ -70,7 +70,7 @@ def coverage(troubles: pd.DataFrame, measured: pd.DataFrame) -> go.Figure:
         return sentence(_UNBENCHED)
     table = states.groupby(["device", "state"]).size().unstack(fill_value=0)
     figure = _tall(table.index).update_layout(barmode="stack")
-    figure.add_traces(_bars(table[[state for state in STATES if state in table]], STATES, ""))
+    figure.add_traces(_bars(table[[state for state in STATES if state in table]], STATES, unit=""))
     return once(figure.update_xaxes(title_text="artifacts (number)"))
 
 
@@ -135,7 +135,8 @@ def _canary_panels(known: pd.DataFrame, against: str) -> go.Figure:
     for index, (_, panel) in enumerate(panels):
         for name, look in _MOMENTS.items():
             figure.add_trace(
-                _canaries(panel, name, look, against, len(known)), **place(figure, index)
+                _canaries(panel, name, look=look, against=against, of_all=len(known)),
+                **place(figure, index),
             )
     share = 100 * CANARY_CHANGE
     figure.add_hrect(y0=-share, y1=share, fillcolor=GREY, opacity=0.15, line_width=0)
@@ -223,7 +224,7 @@ def anatomy(profile: pd.DataFrame, rows: pd.DataFrame) -> go.Figure:
         table = panel.pivot_table("share", ["name", "bar"], "role", "sum", fill_value=0).droplevel(
             "name"
         )
-        for trace in _bars(table[[role for role in _ROLES if role in table]], _ROLES, " %"):
+        for trace in _bars(table[[role for role in _ROLES if role in table]], _ROLES, unit=" %"):
             figure.add_trace(trace, **place(figure, index))
     once_each = bars.drop_duplicates("bar")
     figure.update_layout(barmode="stack").update_yaxes(names(once_each["bar"], once_each["name"]))

@@ -42,7 +42,7 @@ def regressions(one: Comparison, asked: Asked) -> Iterator[str]:
     if asked.limit is None:
         return
     for metric in asked.metrics:
-        change = regression(one, metric, asked.limit)
+        change = regression(one, metric, limit=asked.limit)
         if change is not None:
             artifact = one.pair.candidate["artifact"][:12]
             yield f"{metric} on {where(one)}: {artifact} is {change:.1%} worse, over {asked.limit:.1%}."

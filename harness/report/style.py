@@ -181,7 +181,7 @@ def grid(titles: Sequence[str], columns: int = 3, row_px: int = _PANEL_PX) -> go
     width = (
         _COLUMN_PX * across if across > 1 else None
     )  # one panel fits any screen; several would cut each other's labels
-    return _plain(figure, height, width)
+    return _plain(figure, height, width=width)
 
 
 def place(figure: go.Figure, index: int) -> dict[str, int]:

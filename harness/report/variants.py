@@ -12,7 +12,7 @@ def labels(rows: Sequence[Row]) -> list[str]:
     settings = [_settings(row) for row in rows]
     names = list(dict.fromkeys(name for one in settings for name in one))
     telling = [name for name in names if len({repr(one.get(name)) for one in settings if one}) > 1]
-    return [_label(row, one, telling) for row, one in zip(rows, settings, strict=True)]
+    return [_label(row, one, telling=telling) for row, one in zip(rows, settings, strict=True)]
 
 
 def _label(row: Row, settings: Mapping[str, Any], telling: Sequence[str]) -> str:

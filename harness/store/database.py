@@ -167,7 +167,7 @@ def _upgrade(engine: Engine, migrations: Path) -> None:
         )
     if current is not None and current != known[0]:
         _keep_copy(engine, current)
-    _migrate(engine, config, migrations)
+    _migrate(engine, config, migrations=migrations)
 
 
 def _migrate(engine: Engine, config: "Config", migrations: Path) -> None:

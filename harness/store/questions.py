@@ -88,12 +88,14 @@ def _named(file: Path) -> NamedQuery:
     lines = file.read_text().splitlines()
     found = (_PARAMETER.fullmatch(line) for line in lines)
     parameters = {
-        one["name"]: Parameter(one["kind"], _literal(one["default"]), one["meaning"])
+        one["name"]: Parameter(one["kind"], _literal(one["default"]), meaning=one["meaning"])
         for one in found
         if one
     }
     sql = "\n".join(line for line in lines if not line.startswith("--"))
-    return NamedQuery(file.stem, lines[0].removeprefix("--").strip(), parameters, sql)
+    return NamedQuery(
+        file.stem, lines[0].removeprefix("--").strip(), parameters=parameters, sql=sql
+    )
 
 
 def _literal(text: str) -> Value:

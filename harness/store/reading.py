@@ -63,7 +63,7 @@ def ask(
     try:
         with engine.connect() as connection:
             _within(connection, limits.seconds)
-            return _read(_run(connection, sql, values), limits)
+            return _read(_run(connection, sql, values=values), limits)
     except DBAPIError as error:
         raise _told(error, limits) from error
     except StatementError as error:  # before the database was asked: a value is missing

@@ -62,7 +62,11 @@ def _found(trial: Trial, dataset: Dataset) -> Report | TrialFailed:
             model = build(trial, dataset)
             _spread(model)
             return lint(
-                convert(deployed(trial, dataset, model), trial.precision, dataset.train.images)
+                convert(
+                    deployed(trial, dataset, model=model),
+                    trial.precision,
+                    samples=dataset.train.images,
+                )
             )
     except TrialFailed as error:
         return error

@@ -23,7 +23,8 @@ def plan_trials(
 ) -> tuple[TrialPlan, ...]:
     """`files` tells of every artifact in `states` whether its file is whole."""
     return tuple(
-        _plan_trial(trial, states.get(trial.id), files, sweep.search) for trial in sweep.trials
+        _plan_trial(trial, states.get(trial.id), files=files, search=sweep.search)
+        for trial in sweep.trials
     )
 
 
@@ -31,14 +32,14 @@ def _plan_trial(
     trial: Trial, state: TrialState | None, files: Mapping[str, FileState], search: Search
 ) -> TrialPlan:
     if state is None:
-        return TrialPlan(trial, "new", {})
+        return TrialPlan(trial, "new", artifacts={})
     if state.outclassed and search.asha:
-        return TrialPlan(trial, "", {})
+        return TrialPlan(trial, "", artifacts={})
     if not state.done:
-        return TrialPlan(trial, f"{state.status} before", state.artifacts)
+        return TrialPlan(trial, f"{state.status} before", artifacts=state.artifacts)
     broken = [
         f"artifact {sha256[:12]}… is {files[sha256].value}"
         for sha256 in state.artifacts.values()
         if files[sha256] is not FileState.WHOLE
     ]
-    return TrialPlan(trial, "; ".join(broken), state.artifacts)
+    return TrialPlan(trial, "; ".join(broken), artifacts=state.artifacts)

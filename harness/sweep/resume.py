@@ -16,7 +16,7 @@ def sampled(sweep: str, base: Point, rows: TrialRows) -> Sampled:
     """The search of a sweep; points that its file would not try, or not so, are no part of it."""
     search = base.values.search
     allowed = [point for point in rows.points(sweep) if _allows(search, point)]
-    tried = (_tried(search, point, trials_at(base, point), rows) for point in allowed)
+    tried = (_tried(search, point, trials=trials_at(base, point), rows=rows) for point in allowed)
     return Sampled(partial(trials_at, base), tuple(one for one in tried if one))
 
 
@@ -41,7 +41,7 @@ def _tried(
         return Tried(point, ENDED_EARLY)
     if not all(state.done for state in states.values()):
         return Tried(point)
-    return Tried(point, _objectives(search, trials, states, rows))
+    return Tried(point, _objectives(search, trials, states=states, rows=rows))
 
 
 def _objectives(

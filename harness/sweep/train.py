@@ -46,14 +46,16 @@ def train(
     Yields every event after it is stored: what was told is not lost.
     """
     left = {trial.id: trial for trial in new}
-    for event in _events(sweep, new, search, address, stores.checkpoints):
+    for event in _events(
+        sweep, new, search=search, address=address, checkpoints=stores.checkpoints
+    ):
         match event:
             case Ready():
                 stores.rows.submit(
                     sweep, new
                 )  # not before: a request that Ray refuses leaves no trace
             case PointBegun():
-                stores.rows.sample(sweep.name, event.point, event.trials)
+                stores.rows.sample(sweep.name, event.point, sampled=event.trials)
                 left |= {trial.id: trial for trial in event.trials}
             case Saved():
                 stores.checkpoints.save(event.key, event.content)
@@ -85,7 +87,9 @@ def _events(
     work: Work = Listed(units_of(new, saved)) if search is None else replace(search, saved=saved)
     needed = set(sweep.sources) if search else {trial.dataset for trial in new}
     datasets = {name: _dataset(sweep.sources[name]) for name in needed}
-    return ray_cluster.train(work, datasets, sweep.resources, sweep.search, address)
+    return ray_cluster.train(
+        work, datasets, resources=sweep.resources, search=sweep.search, address=address
+    )
 
 
 def _dataset(source: str) -> Dataset | Failure:
@@ -93,7 +97,7 @@ def _dataset(source: str) -> Dataset | Failure:
     try:
         return data.load(source)
     except DataUnavailable as error:
-        return Failure(Reason.NO_DATA, str(error), traceback.format_exc())
+        return Failure(Reason.NO_DATA, str(error), log=traceback.format_exc())
 
 
 def _end(event: Finished | Failed | Stopped, stores: Stores) -> None:

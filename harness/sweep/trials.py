@@ -22,10 +22,17 @@ def sweep_of(points: Sequence[Point]) -> Sweep:
     sources = {_dataset(point): point.values.dataset for point in points}
     trials = {trial.id: trial for point in points for trial in trials_of(point)}
     document, first = points[0].document, points[0].values
-    protocol = protocol_of(document, first.bench.protocol, ("bench", "protocol"))
+    protocol = protocol_of(document, first.bench.protocol, path=("bench", "protocol"))
     protocols = with_threads(protocol, first.bench.threads)
     found = () if first.search.method == "optuna" else tuple(trials.values())
-    return Sweep(first.name, found, first.resources, protocols, sources, first.search)
+    return Sweep(
+        first.name,
+        found,
+        resources=first.resources,
+        protocols=protocols,
+        sources=sources,
+        search=first.search,
+    )
 
 
 def trials_at(base: Point, values: Mapping[str, Any]) -> tuple[Trial, ...]:
@@ -39,7 +46,14 @@ def trials_of(point: Point) -> list[Trial]:
     telling = essential(parameters)
     return [
         Trial(
-            name, plain(parameters), telling, precision, dataset, values.train, seed, values.convert
+            name,
+            plain(parameters),
+            chosen=telling,
+            precision=precision,
+            dataset=dataset,
+            recipe=values.train,
+            seed=seed,
+            convert=values.convert,
         )
         for seed in values.seeds
         for precision in values.precision
@@ -66,7 +80,7 @@ def _model(
     if name is None:
         raise document.error(("model", "name"), f"is missing; {known}.")
     if isinstance(name, str) and name in ARCHITECTURES:
-        return name, check(document, ARCHITECTURES[name], parameters, ("model",))
+        return name, check(document, ARCHITECTURES[name], value=parameters, prefix=("model",))
     if not isinstance(name, str) or not custom.is_custom(name):
         raise document.error(("model", "name"), f"is {name!r}; {known}.")
     try:

@@ -48,7 +48,7 @@ def compiled(trial: Trial, model: Any, *, distilled: bool) -> Compiled:
     if form not in KEPT:
         while len(KEPT) >= _KEPT_FORMS:
             del KEPT[next(iter(KEPT))]
-        KEPT[form] = _compile(model, trial.recipe, distilled)
+        KEPT[form] = _compile(model, trial.recipe, distilled=distilled)
     KEPT[form].start(weights)
     return KEPT[form]
 
@@ -83,13 +83,17 @@ def _compile(model: Any, recipe: Recipe, distilled: bool) -> Compiled:
         total = tf.zeros(2)
         for number in tf.range(tf.shape(order)[0]):
             chosen = order[number]
-            batch = augmented(recipe, tf.gather(images, chosen), tf.concat([chance, [number]], 0))
+            batch = augmented(
+                recipe, tf.gather(images, chosen), seed=tf.concat([chance, [number]], 0)
+            )
             total += step(
                 batch, tf.gather(labels, chosen), tf.gather(lessons, chosen), rates[number]
             )
         return total / tf.cast(tf.shape(order)[0], tf.float32)
 
-    return Compiled(model, method, epoch, tuple(variable.numpy() for variable in method.variables))
+    return Compiled(
+        model, method, epoch=epoch, fresh=tuple(variable.numpy() for variable in method.variables)
+    )
 
 
 def suits_xla(model: Any) -> bool:

@@ -109,7 +109,14 @@ class Fit:
             )
         judged_loss, judged_accuracy = self._judge() if len(self._validation) else (None, None)
         seconds = time.perf_counter() - started
-        return Epoch(number, trained_loss, accuracy, judged_loss, judged_accuracy, seconds)
+        return Epoch(
+            number,
+            trained_loss,
+            accuracy=accuracy,
+            validation_loss=judged_loss,
+            validation_accuracy=judged_accuracy,
+            seconds=seconds,
+        )
 
     def _judge(self) -> tuple[float, float]:
         """Loss and accuracy on the images that are held out."""

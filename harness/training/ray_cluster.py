@@ -75,7 +75,7 @@ def train(
         held = {name: ray.put(dataset) for name, dataset in datasets.items()}
         yield Ready()
         hungry: list[Trial] = []
-        for event in _run(work, search, share, held, conditions):
+        for event in _run(work, search, share=share, held=held, conditions=conditions):
             if isinstance(event, Failed) and event.failure.reason is Reason.OUT_OF_MEMORY:
                 hungry.append(event.trial)
                 yield Retried(event.trial, event.failure)
@@ -83,7 +83,11 @@ def train(
                 yield event
         if hungry:
             yield from _run(
-                Listed(units_of(hungry, {})), Search(), _alone(ray, share), held, conditions
+                Listed(units_of(hungry, {})),
+                Search(),
+                share=_alone(ray, share),
+                held=held,
+                conditions=conditions,
             )
 
 
@@ -97,7 +101,14 @@ def _run(
     """What happens until the last trial has ended."""
     channel = _channel()
     reports = search.asha is not None or search.budget_s is not None
-    job = Job(work, held, conditions, channel, time.time(), reports)
+    job = Job(
+        work,
+        held,
+        conditions=conditions,
+        channel=channel,
+        submitted_at=time.time(),
+        reports=reports,
+    )
     threading.Thread(target=_tune, args=(job, search, share), daemon=True).start()
     yield from _events(job, search)
 
@@ -210,7 +221,7 @@ def _tune(job: Job, search: Search, share: Mapping[str, float]) -> None:
     """Runs in a thread of its own, so that Ctrl-C reaches the reader of the events."""
     try:
         with tempfile.TemporaryDirectory(prefix="harness-tune-") as folder:
-            _tuner(job, search, share, folder).fit()
+            _tuner(job, search, share=share, folder=folder).fit()
         job.channel.put(_Ended())
     except Exception:  # noqa: BLE001  (told to the reader, which fails the trials that are left)
         job.channel.put(_Ended(traceback.format_exc()))
@@ -275,12 +286,12 @@ def _death(text: str) -> Failure:
         return Failure(
             Reason.OUT_OF_MEMORY,
             "Ray ended the worker as its node ran out of memory; lower train.batch_size or raise resources.cpu.",
-            text,
+            log=text,
         )
     return Failure(
         Reason.KILLED,
         "The worker process died before the trial ended: something killed it; submit again to go on.",
-        text,
+        log=text,
     )
 
 

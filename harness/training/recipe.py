@@ -63,7 +63,7 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], NDAr
     rate = recipe.learning_rate
     if not isinstance(rate, Schedule):
         return lambda _epoch: np.full(steps_per_epoch, rate, np.float32)
-    over_steps = _schedule(rate, recipe.epochs, steps_per_epoch)
+    over_steps = _schedule(rate, recipe.epochs, steps_per_epoch=steps_per_epoch)
 
     def of_epoch(number: int) -> NDArray[np.float32]:
         first = (number - 1) * steps_per_epoch
@@ -77,8 +77,8 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], NDAr
 def _schedule(rate: Schedule, epochs: int, steps_per_epoch: int) -> Any:
     """Keras's, over steps."""
     warmup = round(rate.warmup_epochs * steps_per_epoch)
-    falling = _falling(rate, steps_per_epoch, max(1, epochs * steps_per_epoch - warmup))
-    return _warmed_up(rate.initial, warmup, falling) if warmup else falling
+    falling = _falling(rate, steps_per_epoch, steps=max(1, epochs * steps_per_epoch - warmup))
+    return _warmed_up(rate.initial, warmup, then=falling) if warmup else falling
 
 
 def _falling(rate: Schedule, steps_per_epoch: int, steps: int) -> Any:
@@ -166,7 +166,7 @@ def _flipped_and_shifted(images: Any, seed: Any) -> Any:
 
     flip, down, across = tf.unstack(tf.random.split(tf.random.fold_in(seed[:2], seed[2]), 3))
     flipped = tf.image.stateless_random_flip_left_right(images, flip)
-    return _shifted(_shifted(flipped, 1, down), 2, across)
+    return _shifted(_shifted(flipped, 1, seed=down), 2, seed=across)
 
 
 def _shifted(images: Any, axis: int, seed: Any) -> Any:

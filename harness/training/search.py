@@ -121,7 +121,7 @@ class Sampled:
             if one.objectives is None:
                 study.enqueue_trial(dict(one.point))
             else:
-                study.add_trial(_known(one.point, one.objectives, space))
+                study.add_trial(_known(one.point, one.objectives, space=space))
         return storage
 
 

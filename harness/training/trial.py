@@ -74,9 +74,9 @@ def finish(
     """
     model, test = fit.model, dataset.test
     with watch.part("convert_s"):
-        network = deployed(trial, dataset, model)
+        network = deployed(trial, dataset, model=model)
         files = {
-            form: convert(network, trial.precision, fit.training_images())
+            form: convert(network, trial.precision, samples=fit.training_images())
             for form in trial.convert.formats
         }
     with watch.part("evaluate_s"):
@@ -84,7 +84,14 @@ def finish(
         accuracy = float((expected.argmax(axis=1) == test.labels).mean())
         least = _LEAST_AGREEMENT[trial.precision]
         answered = {
-            form: evaluate(file, test.images, test.labels, expected, threads, least)
+            form: evaluate(
+                file,
+                test.images,
+                labels=test.labels,
+                expected=expected,
+                threads=threads,
+                least=least,
+            )
             for form, file in files.items()
         }
     return TrialOutcome(
@@ -92,7 +99,9 @@ def finish(
         accuracy=accuracy,
         params=int(model.count_params()),
         curve=fit.curve,
-        artifacts=tuple(_artifact(form, files[form], answer) for form, answer in answered.items()),
+        artifacts=tuple(
+            _artifact(form, files[form], answer=answer) for form, answer in answered.items()
+        ),
         files={sha256_of(file): file for file in files.values()},
         timings=Timings(**watch.taken()),
         node=platform.node(),
@@ -104,7 +113,7 @@ def finish(
 
 
 def _task(trial: Trial, dataset: Dataset) -> Task:
-    return task_of(dataset.shape, dataset.classes, trial.precision, trial.recipe)
+    return task_of(dataset.shape, dataset.classes, precision=trial.precision, recipe=trial.recipe)
 
 
 @contextmanager
@@ -124,7 +133,13 @@ def memory_told(trial: Trial) -> Iterator[None]:
 def _artifact(form: str, file: bytes, answer: Evaluation) -> Artifact:
     correct = pack_correct(answer.correct)
     return Artifact(
-        sha256_of(file), form, len(file), anatomy(file), answer.accuracy, answer.agreement, correct
+        sha256_of(file),
+        form,
+        size_bytes=len(file),
+        anatomy=anatomy(file),
+        accuracy=answer.accuracy,
+        agreement=answer.agreement,
+        correct=correct,
     )
 
 

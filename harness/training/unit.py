@@ -97,7 +97,12 @@ def run_unit(
     taught: Scores | None = None
     for part in unit.parts:
         taught = yield from _run_part(
-            part, unit.saved.get(part.key, b""), dataset, conditions, watch, taught
+            part,
+            unit.saved.get(part.key, b""),
+            dataset=dataset,
+            conditions=conditions,
+            watch=watch,
+            taught=taught,
         )
 
 
@@ -110,14 +115,16 @@ def _run_part(
     taught: Scores | None,
 ) -> Generator[UnitEvent, None, Scores | None]:
     """Returns its scores of the images that it was trained on, for a student; None where it failed."""
-    yield from (Started(trial, platform.node(), os.getpid()) for trial in part.trials)
+    yield from (Started(trial, platform.node(), pid=os.getpid()) for trial in part.trials)
     try:
-        fit = yield from _train(part, saved, dataset, conditions, watch, taught)
+        fit = yield from _train(
+            part, saved, dataset=dataset, conditions=conditions, watch=watch, taught=taught
+        )
     except Exception as error:  # noqa: BLE001  (told of each trial)
-        yield from (_failed(trial, error, watch) for trial in part.trials)
+        yield from (_failed(trial, error, watch=watch) for trial in part.trials)
         return None
     for trial in part.trials:
-        yield _ended(trial, fit, dataset, conditions.threads, watch)
+        yield _ended(trial, fit, dataset=dataset, threads=conditions.threads, watch=watch)
     return fit.training_scores() if part.leader.recipe.distillation else None
 
 
@@ -135,7 +142,9 @@ def _train(
         )
     leader = part.leader
     with watch.part("fit_s"), memory_told(leader):
-        fit = Fit(leader, build(leader, dataset), dataset, taught if part.learns else None)
+        fit = Fit(
+            leader, build(leader, dataset), dataset=dataset, taught=taught if part.learns else None
+        )
         with suppress(
             ValueError
         ):  # a checkpoint of another version's: then the training starts anew
@@ -153,9 +162,9 @@ def _ended(
     trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch
 ) -> Finished | Failed:
     try:
-        return Finished(trial, finish(trial, fit, dataset, threads, watch))
+        return Finished(trial, finish(trial, fit, dataset=dataset, threads=threads, watch=watch))
     except Exception as error:  # noqa: BLE001  (told)
-        return _failed(trial, error, watch)
+        return _failed(trial, error, watch=watch)
 
 
 def _failed(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
@@ -164,8 +173,8 @@ def _failed(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
         if isinstance(error, TrialFailed)
         else (Reason.BUG, _bug(trial, error))
     )
-    failure = Failure(reason, message, traceback.format_exc())
-    return Failed(trial, failure, Timings(**watch.taken()), platform.node())
+    failure = Failure(reason, message, log=traceback.format_exc())
+    return Failed(trial, failure, timings=Timings(**watch.taken()), node=platform.node())
 
 
 def _bug(trial: Trial, error: Exception) -> str:

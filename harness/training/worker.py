@@ -54,7 +54,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             if isinstance(dataset, Failure):
                 yield from (Failed(trial, dataset) for trial in unit.trials)
             else:
-                yield from run_unit(unit, dataset, self._job.conditions, self._watch)
+                yield from run_unit(
+                    unit, dataset, conditions=self._job.conditions, watch=self._watch
+                )
 
 
 def _result(finished: Finished) -> Result:

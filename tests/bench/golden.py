@@ -24,6 +24,6 @@ def recording(name: str) -> Recording:
     return Recording(
         name,
         int((folder / "rc").read_text()),
-        (folder / "stdout").read_text(),
-        (folder / "stderr").read_text(),
+        stdout=(folder / "stdout").read_text(),
+        stderr=(folder / "stderr").read_text(),
     )

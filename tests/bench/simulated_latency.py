@@ -53,7 +53,7 @@ def _heavy_tails(rng: Generator, times_s: Floats) -> Floats:
 def _two_modes(rng: Generator, times_s: Floats) -> Floats:
     """Three in ten processes take 6 % longer, as if on other cores."""
     slower: Floats = np.where(rng.random(len(times_s)) < 0.3, 1.06, 1.0)
-    return _noise(rng, times_s, 0.01) * slower
+    return _noise(rng, times_s, sigma=0.01) * slower
 
 
 def _median_by_drawing(draw: Callable[[Generator, Floats], Floats]) -> Callable[[float], float]:
@@ -67,8 +67,8 @@ def drifting(name: str, change: float, over_s: float, sigma: float = 0.02) -> Si
     rate = np.log1p(change) / over_s
     return SimulatedDevice(
         name,
-        lambda rng, times_s: _noise(rng, times_s, sigma) * np.exp(rate * times_s),
-        lambda lasts_s: TYPICAL_US * float(np.exp(rate * lasts_s / 2)),
+        lambda rng, times_s: _noise(rng, times_s, sigma=sigma) * np.exp(rate * times_s),
+        true_us=lambda lasts_s: TYPICAL_US * float(np.exp(rate * lasts_s / 2)),
     )
 
 
@@ -93,15 +93,15 @@ def _autocorrelated(rng: Generator, times_s: Floats) -> Floats:
 
 
 def lognormal(name: str, sigma: float) -> SimulatedDevice:
-    return SimulatedDevice(name, lambda rng, times_s: _noise(rng, times_s, sigma))
+    return SimulatedDevice(name, lambda rng, times_s: _noise(rng, times_s, sigma=sigma))
 
 
 LOGNORMAL = lognormal("lognormal", 0.02)
 INDEPENDENT = (
     lognormal("quiet", 0.005),
     LOGNORMAL,
-    SimulatedDevice("heavy tails", _heavy_tails, _median_by_drawing(_heavy_tails)),
-    SimulatedDevice("two modes", _two_modes, _median_by_drawing(_two_modes)),
+    SimulatedDevice("heavy tails", _heavy_tails, true_us=_median_by_drawing(_heavy_tails)),
+    SimulatedDevice("two modes", _two_modes, true_us=_median_by_drawing(_two_modes)),
     drifting("mild drift", 0.01, over_s=80.0),
     SimulatedDevice("throttling", _throttling, throttled=_hot),
 )
@@ -127,9 +127,9 @@ def session(
         wanting = [
             case
             for case in factors
-            if wants_another(protocol, [*counted[case].values()], disturbed[case])
+            if wants_another(protocol, [*counted[case].values()], disturbed=disturbed[case])
         ]
-        for case in in_order(batch, block, wanting, protocol.order):
+        for case in in_order(batch, block, cases=wanting, ordering=protocol.order):
             average, throttled = next(told)
             if throttled:
                 disturbed[case] += 1

@@ -34,8 +34,8 @@ from tests.bench.golden import GOLDEN
 from tests.shells import with_shell
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
-IMAGE = Tensor("serving_default_image:0", (1, 8, 8, 1), "float32")
-NUMBERS = Tensor("numbers", (1, 3), "float32")
+IMAGE = Tensor("serving_default_image:0", (1, 8, 8, 1), dtype="float32")
+NUMBERS = Tensor("numbers", (1, 3), dtype="float32")
 Ended = subprocess.CompletedProcess[str]
 
 
@@ -108,7 +108,7 @@ def test_whole_numbers_are_as_sure() -> None:
     [("float32", -1, 1), ("float16", -1, 1), ("int8", 0, 126), ("uint8", 0, 126)],
 )
 def test_random_inputs_are_the_same_at_every_call(dtype: str, least: int, most: int) -> None:
-    tensor = Tensor("x", (1, 8, 8, 3), dtype)
+    tensor = Tensor("x", (1, 8, 8, 3), dtype=dtype)
     found = random_inputs(tensor, 5)
     assert found.shape == (5, 8, 8, 3)
     assert found.dtype == np.dtype(dtype)
@@ -121,9 +121,9 @@ def test_random_inputs_are_the_same_at_every_call(dtype: str, least: int, most: 
 
 
 def test_the_flags_are_the_recordings() -> None:
-    tensor = Tensor("serving_default_input_1:0", (1, 28, 28, 1), "float32")
+    tensor = Tensor("serving_default_input_1:0", (1, 28, 28, 1), dtype="float32")
     recorded = (GOLDEN / "io_True_0_xnnfalse" / "cmd").read_text().replace("\\", "").split()
-    told = flags(tensor, "in0.bin", "io_True_0_xnnfalse.out")
+    told = flags(tensor, "in0.bin", output_file="io_True_0_xnnfalse.out")
     assert {flag for flag in told if "put" in flag} == {flag for flag in recorded if "put" in flag}
     assert {
         "--num_runs=1",
@@ -136,7 +136,7 @@ def test_the_flags_are_the_recordings() -> None:
 
 def test_a_colon_is_doubled_in_a_files_name_too() -> None:
     assert "--input_layer_value_files=a::b:c::d" in flags(
-        Tensor("a:b", (1,), "float32"), "c:d", "out"
+        Tensor("a:b", (1,), dtype="float32"), "c:d", output_file="out"
     )
 
 
@@ -145,7 +145,7 @@ def test_a_colon_is_doubled_in_a_files_name_too() -> None:
 
 def test_a_recordings_output_is_read() -> None:
     raw = (GOLDEN / "io_True_0_xnnfalse" / "output.bin").read_bytes()
-    found = read_outputs(raw.hex(" ", 1), 1, 10)
+    found = read_outputs(raw.hex(" ", 1), 1, classes=10)
     assert found is not None
     assert found.shape == (1, 10)
     assert found.sum() == pytest.approx(1)  # of a softmax
@@ -160,7 +160,7 @@ def test_printed_outputs_are_read_back(rows: list[list[float]]) -> None:
     printed = "".join(
         f" {row.hex(' ')}\n" for row in (floats(row).astype("<f4").tobytes() for row in rows)
     )
-    found = read_outputs(printed, len(rows), len(rows[0]))
+    found = read_outputs(printed, len(rows), classes=len(rows[0]))
     assert found is not None
     assert found.dtype == np.float32
     assert np.array_equal(found, floats(rows), equal_nan=True)
@@ -168,7 +168,7 @@ def test_printed_outputs_are_read_back(rows: list[list[float]]) -> None:
 
 @pytest.mark.parametrize("stdout", ["", "\n", " \r\n"])
 def test_a_tool_that_wrote_nothing_can_not_tell(stdout: str) -> None:
-    assert read_outputs(stdout, 1, 10) is None
+    assert read_outputs(stdout, 1, classes=10) is None
 
 
 @pytest.mark.parametrize(
@@ -176,14 +176,14 @@ def test_a_tool_that_wrote_nothing_can_not_tell(stdout: str) -> None:
 )
 def test_half_an_answer_is_refused(stdout: str) -> None:
     with pytest.raises(CaseFailed, match="did not write 1 × 2 outputs") as caught:
-        read_outputs(stdout, 1, 2)
+        read_outputs(stdout, 1, classes=2)
     assert (caught.value.reason, caught.value.log) == (Reason.UNPARSABLE, stdout)
 
 
 @given(st.text())
 def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
     try:
-        read_outputs(text, 1, 1)
+        read_outputs(text, 1, classes=1)
     except CaseFailed as refused:
         if refused.reason is not Reason.UNPARSABLE:
             raise
@@ -192,22 +192,46 @@ def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
 @pytest.mark.parametrize(
     ("expected", "found", "agreement"),
     [
-        pytest.param([[1, 2], [4, 3]], [[1, 2], [4, 3]], Agreement(2, 0, True), id="the same"),
         pytest.param(
-            [[1, 2], [4, 3]], [[1, 2.5], [4, 3]], Agreement(2, 0.5, True), id="the same classes"
+            [[1, 2], [4, 3]], [[1, 2], [4, 3]], Agreement(2, 0, classes_agree=True), id="the same"
         ),
         pytest.param(
-            [[1, 2], [4, 3]], [[3, 2], [4, 3]], Agreement(2, 2, False), id="another class"
+            [[1, 2], [4, 3]],
+            [[1, 2.5], [4, 3]],
+            Agreement(2, 0.5, classes_agree=True),
+            id="the same classes",
         ),
-        pytest.param([[1, 2]], [[nan, 2]], Agreement(1, inf, False), id="no number"),
-        pytest.param([[1, 2]], [[1, inf]], Agreement(1, inf, False), id="without end"),
-        pytest.param([[1, nan]], [[1, nan]], Agreement(1, inf, False), id="no number expected"),
-        pytest.param([[0], [100]], [[1], [100]], Agreement(2, 1, True), id="one output, near"),
-        pytest.param([[0], [100]], [[0], [102]], Agreement(2, 2, False), id="one output, far"),
         pytest.param(
-            [[5]], [[5 + 2**-11]], Agreement(1, 2**-11, True), id="one output of one image, near"
+            [[1, 2], [4, 3]],
+            [[3, 2], [4, 3]],
+            Agreement(2, 2, classes_agree=False),
+            id="another class",
         ),
-        pytest.param([[5]], [[5.5]], Agreement(1, 0.5, False), id="one output of one image, far"),
+        pytest.param([[1, 2]], [[nan, 2]], Agreement(1, inf, classes_agree=False), id="no number"),
+        pytest.param(
+            [[1, 2]], [[1, inf]], Agreement(1, inf, classes_agree=False), id="without end"
+        ),
+        pytest.param(
+            [[1, nan]], [[1, nan]], Agreement(1, inf, classes_agree=False), id="no number expected"
+        ),
+        pytest.param(
+            [[0], [100]], [[1], [100]], Agreement(2, 1, classes_agree=True), id="one output, near"
+        ),
+        pytest.param(
+            [[0], [100]], [[0], [102]], Agreement(2, 2, classes_agree=False), id="one output, far"
+        ),
+        pytest.param(
+            [[5]],
+            [[5 + 2**-11]],
+            Agreement(1, 2**-11, classes_agree=True),
+            id="one output of one image, near",
+        ),
+        pytest.param(
+            [[5]],
+            [[5.5]],
+            Agreement(1, 0.5, classes_agree=False),
+            id="one output of one image, far",
+        ),
     ],
 )
 def test_answers_are_compared(
@@ -251,7 +275,13 @@ def device(tmp_path: Path) -> Path:
 def ask(device: Path, path: str, images: NDArray[Any], **settings: Any) -> Ended:
     (device / "images.bin").write_bytes(images.astype("<f4").tobytes())
     argv = script(
-        ["./my tool"], "model", NUMBERS, "images.bin", len(images), "some folder", **settings
+        ["./my tool"],
+        "model",
+        input=NUMBERS,
+        images="images.bin",
+        count=len(images),
+        folder="some folder",
+        **settings,
     )
     env = {**os.environ, "PATH": path}
     return subprocess.run(
@@ -266,9 +296,9 @@ def left(device: Path) -> set[str]:
 @pytest.mark.parametrize("at_once", [False, True])
 def test_each_image_is_answered_in_turn(device: Path, shell: str, at_once: bool) -> None:
     images = random_inputs(NUMBERS, 11)
-    ended = ask(device, shell, images, at_once=at_once)
+    ended = ask(device, shell, images=images, at_once=at_once)
     assert ended.returncode == 0
-    found = read_outputs(ended.stdout, 11, 3)
+    found = read_outputs(ended.stdout, 11, classes=3)
     assert found is not None
     assert np.array_equal(found, images)
     assert ended.stderr.count("INFO: STARTING!") == (1 if at_once else 11)
@@ -277,7 +307,7 @@ def test_each_image_is_answered_in_turn(device: Path, shell: str, at_once: bool)
 
 def test_the_tools_exit_code_is_the_scripts(device: Path, shell: str) -> None:
     (device / "fails").touch()
-    ended = ask(device, shell, random_inputs(NUMBERS, 2))
+    ended = ask(device, shell, images=random_inputs(NUMBERS, 2))
     assert (ended.returncode, ended.stdout) == (134, "")
     assert ended.stderr.count("INFO: STARTING!") == 1
     assert left(device) == set()
@@ -285,9 +315,9 @@ def test_the_tools_exit_code_is_the_scripts(device: Path, shell: str) -> None:
 
 def test_a_tool_that_does_not_know_the_flags_prints_nothing(device: Path, shell: str) -> None:
     (device / "silent").touch()
-    ended = ask(device, shell, random_inputs(NUMBERS, 2))
+    ended = ask(device, shell, images=random_inputs(NUMBERS, 2))
     assert (ended.returncode, ended.stdout) == (0, "")
-    assert read_outputs(ended.stdout, 2, 3) is None
+    assert read_outputs(ended.stdout, 2, classes=3) is None
     assert left(device) == set()
 
 
@@ -295,13 +325,15 @@ def test_what_a_killed_script_left_is_no_answer(device: Path, shell: str) -> Non
     (device / "silent").touch()
     (device / "some folder").mkdir()
     (device / "some folder" / "output").write_bytes(bytes(12))
-    ended = ask(device, shell, random_inputs(NUMBERS, 1))
+    ended = ask(device, shell, images=random_inputs(NUMBERS, 1))
     assert (ended.returncode, ended.stdout) == (0, "")
     assert left(device) == set()
 
 
 def test_images_that_are_not_there_end_in_words(device: Path, shell: str) -> None:
-    argv = script(["./my tool"], "model", NUMBERS, "nothing.bin", 1, "some folder")
+    argv = script(
+        ["./my tool"], "model", input=NUMBERS, images="nothing.bin", count=1, folder="some folder"
+    )
     env = {**os.environ, "PATH": shell}
     ended = subprocess.run(
         argv, cwd=device, env=env, capture_output=True, text=True, check=False, timeout=60
@@ -324,16 +356,16 @@ def test_the_python_runner_answers_as_the_interpreter_here(
     argv = script(
         [sys.executable, str(RUNNER_FILE)],
         "model.tflite",
-        tensor,
-        "images.bin",
-        3,
-        "answers",
+        input=tensor,
+        images="images.bin",
+        count=3,
+        folder="answers",
         at_once=at_once,
     )
     ended = subprocess.run(
         argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
     )
     assert ended.returncode == 0
-    found = read_outputs(ended.stdout, 3, 10)
+    found = read_outputs(ended.stdout, 3, classes=10)
     assert found is not None
-    assert compare(predict(content, images), found) == Agreement(3, 0, True)
+    assert compare(predict(content, images), found) == Agreement(3, 0, classes_agree=True)

@@ -20,13 +20,55 @@ FIRST, SECOND, THIRD, SIGN = (
 )
 DENSE = "Delegate/Convolution (NHWC, F32) GEMM:1"
 OPERATORS = (
-    Operator(0, "Copy (NC, X32)", "Delegate/Copy (NC, X32):0", 5, 0.00212, 2, Role.OTHER),
-    Operator(1, "Convolution (NHWC, F32) GEMM", DENSE, 4121, 0.91911, 1, Role.FLOAT_LAYER),
-    Operator(2, "LceQuantize", SIGN, 27, 0.00599, 1, Role.QUANTISE),
-    Operator(3, "LceBconv2d", FIRST, 151, 0.03373, 1, Role.BINARY_CONVOLUTION),
-    Operator(4, "LceBconv2d", SECOND, 115, 0.02566, 1, Role.BINARY_CONVOLUTION),
-    Operator(5, "LceBconv2d", THIRD, 44, 0.00975, 1, Role.BINARY_CONVOLUTION),
-    Operator(6, "Softmax (NC, F32)", "Delegate/Softmax (NC, F32):1", 16, 0.00363, 1, Role.OTHER),
+    Operator(
+        0,
+        "Copy (NC, X32)",
+        name="Delegate/Copy (NC, X32):0",
+        avg_us=5,
+        share=0.00212,
+        calls=2,
+        role=Role.OTHER,
+    ),
+    Operator(
+        1,
+        "Convolution (NHWC, F32) GEMM",
+        name=DENSE,
+        avg_us=4121,
+        share=0.91911,
+        calls=1,
+        role=Role.FLOAT_LAYER,
+    ),
+    Operator(2, "LceQuantize", name=SIGN, avg_us=27, share=0.00599, calls=1, role=Role.QUANTISE),
+    Operator(
+        3,
+        "LceBconv2d",
+        name=FIRST,
+        avg_us=151,
+        share=0.03373,
+        calls=1,
+        role=Role.BINARY_CONVOLUTION,
+    ),
+    Operator(
+        4,
+        "LceBconv2d",
+        name=SECOND,
+        avg_us=115,
+        share=0.02566,
+        calls=1,
+        role=Role.BINARY_CONVOLUTION,
+    ),
+    Operator(
+        5, "LceBconv2d", name=THIRD, avg_us=44, share=0.00975, calls=1, role=Role.BINARY_CONVOLUTION
+    ),
+    Operator(
+        6,
+        "Softmax (NC, F32)",
+        name="Delegate/Softmax (NC, F32):1",
+        avg_us=16,
+        share=0.00363,
+        calls=1,
+        role=Role.OTHER,
+    ),
 )
 # Of LiteRT's newest tool: no heading, and a row that took no part in the inferences.
 LITERT = """\

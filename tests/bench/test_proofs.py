@@ -56,7 +56,7 @@ def share(hits: Iterable[bool]) -> float:
 
 def holds(device: SimulatedDevice, protocol: Protocol, rng: Generator) -> bool:
     """Whether the interval of one measurement holds the true median of the time that it took."""
-    counted = session(device, protocol, {"case": 1.0}, rng)["case"]
+    counted = session(device, protocol, factors={"case": 1.0}, rng=rng)["case"]
     interval = median_interval([*counted.values()])
     assert interval is not None
     return interval[0] <= device.true_us(STEP_S * max(counted)) <= interval[1]
@@ -65,7 +65,9 @@ def holds(device: SimulatedDevice, protocol: Protocol, rng: Generator) -> bool:
 def compared(
     device: SimulatedDevice, protocol: Protocol, factor: float, rng: Generator
 ) -> Estimate:
-    return ratio_in_blocks(*paired(session(device, protocol, {"old": 1.0, "new": factor}, rng)))
+    return ratio_in_blocks(
+        *paired(session(device, protocol, factors={"old": 1.0, "new": factor}, rng=rng))
+    )
 
 
 def differs(estimate: Estimate) -> bool:
@@ -85,7 +87,7 @@ def test_the_95_interval_holds_the_true_median_in_93_to_97_of_100(
     """Of 2,000 or more measurements that end by the protocol's own rule; of more where that is cheap."""
     rng = seeded("interval", device.name, protocol.name)
     measurements = 40_000 // protocol.processes
-    assert 0.93 <= share(holds(device, protocol, rng) for _ in range(measurements)) <= 0.97
+    assert 0.93 <= share(holds(device, protocol, rng=rng) for _ in range(measurements)) <= 0.97
 
 
 @pytest.mark.parametrize("targets", [0.7, 1.0, 1.4, 2.0])
@@ -95,7 +97,7 @@ def test_the_95_interval_does_so_where_luck_decides_most_when_measuring_ends(
     """Noise in multiples of the target: from where the least processes nearly do, to where the most hardly do."""
     device = lognormal("borderline", STANDARD.target * targets)
     rng = seeded("luck", targets)
-    assert 0.93 <= share(holds(device, STANDARD, rng) for _ in range(2000)) <= 0.97
+    assert 0.93 <= share(holds(device, STANDARD, rng=rng) for _ in range(2000)) <= 0.97
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,10 @@ def test_the_comparison_of_ten_blocks_is_exact(device: SimulatedDevice) -> None:
     No luck is in it: what 10 blocks attain is 38 / 1,024 = 3.7 %.
     """
     blocks = [
-        *zip(*paired(session(device, TEN_BLOCKS, SAME, seeded("exact", device.name))), strict=True)
+        *zip(
+            *paired(session(device, TEN_BLOCKS, factors=SAME, rng=seeded("exact", device.name))),
+            strict=True,
+        )
     ]
     ways = product(*((pair, pair[::-1]) for pair in blocks))
     assert share(differs(ratio_in_blocks(*zip(*way, strict=True))) for way in ways) == 38 / 1024
@@ -121,7 +126,10 @@ def test_the_same_artifact_is_called_different_in_at_most_5_of_100(
     """Of 1,000 comparisons, each of two cases that end by the protocol's own rule. Nothing is allowed for chance."""
     rng = seeded("same", device.name, name)
     assert (
-        share(differs(compared(device, PROTOCOLS[name], 1.0, rng)) for _ in range(COMPARISONS))
+        share(
+            differs(compared(device, PROTOCOLS[name], factor=1.0, rng=rng))
+            for _ in range(COMPARISONS)
+        )
         <= 0.05
     )
 
@@ -130,7 +138,7 @@ def test_a_fleet_of_50_has_a_false_alarm_in_5_of_100() -> None:
     """Of 200 fleets."""
     rng = seeded("fleet")
     fleets = [
-        [compared(ALL[number % len(ALL)], TEN_BLOCKS, 1.0, rng) for number in range(50)]
+        [compared(ALL[number % len(ALL)], TEN_BLOCKS, factor=1.0, rng=rng) for number in range(50)]
         for _ in range(200)
     ]
     assert share(differs_anywhere(fleet) for fleet in fleets) <= 0.05
@@ -143,7 +151,9 @@ def test_a_fleet_of_50_shows_a_slowdown_on_however_many(slow: int) -> None:
     factors = [1.08] * slow + [1.0] * (50 - slow)
     assert (
         share(
-            differs_anywhere([compared(LOGNORMAL, TEN_BLOCKS, factor, rng) for factor in factors])
+            differs_anywhere(
+                [compared(LOGNORMAL, TEN_BLOCKS, factor=factor, rng=rng) for factor in factors]
+            )
             for _ in range(20)
         )
         >= 0.9
@@ -161,7 +171,10 @@ def differs_anywhere(fleet: Sequence[Estimate]) -> bool:
 def test_a_slowdown_of_5_percent_is_found_under_noise_of_2_percent() -> None:
     rng = seeded("slower")
     assert (
-        share(differs(compared(LOGNORMAL, TEN_BLOCKS, 1.05, rng)) for _ in range(COMPARISONS))
+        share(
+            differs(compared(LOGNORMAL, TEN_BLOCKS, factor=1.05, rng=rng))
+            for _ in range(COMPARISONS)
+        )
         >= 0.9
     )
 
@@ -170,9 +183,11 @@ def test_a_slowdown_of_5_percent_is_found_under_noise_of_2_percent() -> None:
 def test_the_smallest_change_is_found_nine_times_in_ten(sign: int) -> None:
     """The typical one of ten blocks under noise of 2 %: 3.3 %."""
     rng = seeded("smallest change")
-    typical = median(smallest_change(compared(LOGNORMAL, TEN_BLOCKS, 1.0, rng)) for _ in range(400))
+    typical = median(
+        smallest_change(compared(LOGNORMAL, TEN_BLOCKS, factor=1.0, rng=rng)) for _ in range(400)
+    )
     found = share(
-        differs(compared(LOGNORMAL, TEN_BLOCKS, 1 + sign * typical, rng))
+        differs(compared(LOGNORMAL, TEN_BLOCKS, factor=1 + sign * typical, rng=rng))
         for _ in range(COMPARISONS)
     )
     assert 0.85 <= found <= 0.95
@@ -181,7 +196,7 @@ def test_the_smallest_change_is_found_nine_times_in_ten(sign: int) -> None:
 def test_a_drift_fools_cases_that_are_measured_one_after_the_other() -> None:
     rng = seeded("one after the other")
     one_by_one = replace(TEN_BLOCKS, order="sequential")
-    sessions = [session(DRIFTING, one_by_one, SAME, rng).values() for _ in range(300)]
+    sessions = [session(DRIFTING, one_by_one, factors=SAME, rng=rng).values() for _ in range(300)]
     assert (
         share(
             differs(ratio_of_samples(*([*case.values()] for case in cases))) for cases in sessions
@@ -193,7 +208,10 @@ def test_a_drift_fools_cases_that_are_measured_one_after_the_other() -> None:
 def test_a_drift_does_not_fool_interleaved_cases() -> None:
     rng = seeded("interleaved")
     assert (
-        share(differs(compared(DRIFTING, TEN_BLOCKS, 1.0, rng)) for _ in range(COMPARISONS)) <= 0.05
+        share(
+            differs(compared(DRIFTING, TEN_BLOCKS, factor=1.0, rng=rng)) for _ in range(COMPARISONS)
+        )
+        <= 0.05
     )
 
 
@@ -202,7 +220,7 @@ def test_a_drift_of_one_case_is_told() -> None:
     device = drifting("strong drift", 0.15, over_s=10 * STEP_S)
     rng = seeded("trend")
     trends = [
-        trend([*session(device, TEN_BLOCKS, {"case": 1.0}, rng)["case"].values()])
+        trend([*session(device, TEN_BLOCKS, factors={"case": 1.0}, rng=rng)["case"].values()])
         for _ in range(200)
     ]
     assert share(change is not None and change > 0.05 for change in trends) >= 0.9

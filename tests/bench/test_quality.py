@@ -35,12 +35,17 @@ GATES = Gates()
 
 
 def run(average: float, number: int = 1, watched: Watched = Watched(), disturbed: str = "") -> Run:  # noqa: B008 (frozen)
-    timing = Timing(50, average, average, average, average, 0)
-    return Run(Process(number, "", 1.0, 0, "", ""), ToolLog(timing), watched, disturbed)
+    timing = Timing(50, average, min_us=average, max_us=average, avg_us=average, std_us=0)
+    return Run(
+        Process(number, "", seconds=1.0, exit_code=0, stdout="", stderr=""),
+        ToolLog(timing),
+        watched=watched,
+        disturbed=disturbed,
+    )
 
 
 def case(protocol: Protocol = QUICK) -> Case:
-    return Case("a" * 64, "pi4", Tool("tool", "b" * 64), protocol)
+    return Case("a" * 64, "pi4", tool=Tool("tool", "b" * 64), protocol=protocol)
 
 
 def runs(averages: Sequence[float]) -> list[Run]:
@@ -93,8 +98,8 @@ def test_a_warning_says_what_was_found_and_what_to_do_there() -> None:
     ],
 )
 def test_what_disturbs_a_process(watched: Watched, usual_khz: float | None, why: str) -> None:
-    assert disturbance(watched, GATES, usual_khz) == why
-    assert disturbance(watched, None, usual_khz) == "", "without gates all count"
+    assert disturbance(watched, GATES, usual_khz=usual_khz) == why
+    assert disturbance(watched, None, usual_khz=usual_khz) == "", "without gates all count"
 
 
 def test_disturbed_processes_do_not_count_unless_too_few_would_be_left() -> None:
@@ -109,7 +114,7 @@ def test_disturbed_processes_do_not_count_unless_too_few_would_be_left() -> None
 
 def test_a_clock_that_is_unsteady_between_processes_that_count() -> None:
     clocks = [
-        run(100, number, Watched(frequency_khz=khz))
+        run(100, number, watched=Watched(frequency_khz=khz))
         for number, khz in enumerate([1e6] * 5 + [0.94e6])
     ]
     assert "unsteady_clock: 0.94 to 1.00 GHz" in quality(case(), clocks)
@@ -131,14 +136,17 @@ STEADY = [100.0, 101.0, 99.0, 100.0, 100.5]
     ],
 )
 def test_a_canary_against_its_own_past(latest: float, history: list[float], flagged: bool) -> None:
-    assert bool(canary_warning("pi4", latest, history)) == flagged
+    assert bool(canary_warning("pi4", latest, history_us=history)) == flagged
 
 
 def test_what_no_process_tells_is_kept_by_a_later_reading() -> None:
     told = quality(
         case(),
         runs([100] * 5),
-        [warning("canary", "off", "pi4"), warning("not_settled", "70 °C, over 60 °C", "pi4")],
+        found_around=[
+            warning("canary", "off", device="pi4"),
+            warning("not_settled", "70 °C, over 60 °C", device="pi4"),
+        ],
     )
     assert [one.partition(":")[0] for one in circumstances(told)] == ["canary", "not_settled"]
     assert circumstances("ok") == []
@@ -146,7 +154,7 @@ def test_what_no_process_tells_is_kept_by_a_later_reading() -> None:
 
 def test_every_warning_has_a_remedy_and_no_separator_inside() -> None:
     for name in RULES:
-        assert names(warning(name, "found", "pi4")) == [name]
+        assert names(warning(name, "found", device="pi4")) == [name]
 
 
 def test_the_manual_lists_every_warning_with_its_threshold_reason_and_remedy(

@@ -93,7 +93,7 @@ def test_the_flags_that_were_given_are_echoed_and_no_others() -> None:
 def test_it_takes_what_the_harness_passes() -> None:
     protocol = Protocol("tiny", threads=2, warmup_min_secs=0.01, num_runs=5, min_secs=0.01)
     ended = run(*arguments(protocol, str(BINARY)))
-    log = read(protocol, ended.returncode, ended.stdout, ended.stderr)
+    log = read(protocol, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert log.inference.count >= 5
 
 
@@ -183,12 +183,12 @@ def test_what_it_is_asked_it_answers(tmp_path: Path, model: Path, flag: str) -> 
 
 
 def test_a_single_input_is_what_the_tool_takes_too(tmp_path: Path) -> None:
-    assert answer(tmp_path, BINARY, IMAGES[:1]).returncode == 0
+    assert answer(tmp_path, BINARY, images=IMAGES[:1]).returncode == 0
     assert len((tmp_path / "out.bin").read_bytes()) == 10 * 4
 
 
 def test_inputs_and_outputs_are_echoed_as_the_tool_does(tmp_path: Path) -> None:
-    echo = parse(answer(tmp_path, BINARY, IMAGES[:1]).stdout).echo
+    echo = parse(answer(tmp_path, BINARY, images=IMAGES[:1]).stdout).echo
     words = [
         "Graph",
         "Input layers",
@@ -215,7 +215,7 @@ def test_outputs_of_the_values_it_makes_up_are_written_too(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("size", [0, 1, 8 * 8 * 4 - 1, 8 * 8 * 4 + 1])
 def test_values_of_the_wrong_size_are_refused(tmp_path: Path, size: int) -> None:
-    ended = answer(tmp_path, BINARY, numpy.zeros(size, numpy.uint8))
+    ended = answer(tmp_path, BINARY, images=numpy.zeros(size, numpy.uint8))
     assert ended.returncode == 1
     assert f"ERROR: {tmp_path}/in.bin has {size} bytes: an input has 256\n" in ended.stderr
     assert not (tmp_path / "out.bin").exists()
@@ -249,7 +249,7 @@ def test_a_file_that_can_not_be_read_is_an_error_in_words(flags: tuple[str, ...]
     assert ended.stderr.startswith("ERROR: ")
     assert "Traceback" not in ended.stderr
     with pytest.raises(CaseFailed, match="graph") as failed:
-        read(Protocol("tiny"), ended.returncode, ended.stdout, ended.stderr)
+        read(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert failed.value.reason is Reason.CRASHED
 
 
@@ -268,7 +268,7 @@ def test_a_model_that_is_cut_short_is_a_crash_with_a_reason(tmp_path: Path, leng
     (tmp_path / "model.tflite").write_bytes(FLOAT.read_bytes()[:length])
     ended = bench(tmp_path / "model.tflite")
     with pytest.raises(CaseFailed) as failed:
-        read(Protocol("tiny"), ended.returncode, ended.stdout, ended.stderr)
+        read(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert failed.value.reason is Reason.CRASHED
 
 
@@ -300,7 +300,7 @@ def test_a_python_without_an_interpreter_says_so_with_an_exit_code_of_its_own(
     assert ended.stderr.startswith("ERROR: ")
     assert "Traceback" not in ended.stderr
     with pytest.raises(CaseFailed) as failed:
-        read(Protocol("tiny"), ended.returncode, ended.stdout, ended.stderr)
+        read(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert failed.value.reason is Reason.NO_INTERPRETER
 
 

@@ -96,7 +96,7 @@ def board_of(python: str, package: str, packages: Path) -> Board:
 @pytest.fixture(params=BOARDS, ids="-".join)
 def board(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
     python, package = request.param
-    return board_of(python, package, tmp_path)
+    return board_of(python, package, packages=tmp_path)
 
 
 @pytest.fixture(
@@ -104,13 +104,13 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
 )
 def lite(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
     python, package = request.param
-    return board_of(python, package, tmp_path)
+    return board_of(python, package, packages=tmp_path)
 
 
 def failure(ended: Ended) -> CaseFailed:
     assert ended.returncode != 0
     with pytest.raises(CaseFailed) as failed:
-        read(QUICK, ended.returncode, ended.stdout, ended.stderr)
+        read(QUICK, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     return failed.value
 
 
@@ -141,7 +141,7 @@ def test_a_float_model_runs_on_each(board: Board, flags: tuple[str, ...]) -> Non
         min_secs=0,
         threads=2 if "threads" in "".join(flags) else 1,
     )
-    log = read(protocol, ended.returncode, ended.stdout, ended.stderr)
+    log = read(protocol, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert log.inference.count == 3
     assert log.inference.min_us > 0
     assert log.peak_memory_bytes is not None
@@ -360,7 +360,7 @@ def test_a_dynamic_dimension_is_1_and_each_run_copies_in_and_out(bare: Board, ad
 def test_the_initialization_is_the_models_alone(bare: Board, add: Maker) -> None:
     """Importing numpy alone may take seconds on a board, and the C++ tool has nothing like it."""
     add("tflite_runtime", f"import time\ntime.sleep(1)\n{dedent(DOUBLE)}")
-    init_us = read(QUICK, 0, bare.bench(FLOAT).stdout, "").init_us
+    init_us = read(QUICK, 0, stdout=bare.bench(FLOAT).stdout, stderr="").init_us
     assert init_us is not None
     assert 0 < init_us < 900_000
 

@@ -20,27 +20,36 @@ NOISY = [100.0, 150.0] * 100
 def test_each_case_has_its_turn_whatever_the_order_it_is_given_in(
     batch: str, block: int, cases: set[str]
 ) -> None:
-    order = in_order(batch, block, sorted(cases), "interleaved")
+    order = in_order(batch, block, cases=sorted(cases), ordering="interleaved")
     assert sorted(order) == sorted(cases)
-    assert order == in_order(batch, block, sorted(cases, reverse=True), "interleaved")
+    assert order == in_order(
+        batch, block, cases=sorted(cases, reverse=True), ordering="interleaved"
+    )
 
 
 @given(st.text(), st.integers(0), st.sampled_from(CASES))
 def test_a_case_that_has_enough_leaves_the_others_as_they_were(
     batch: str, block: int, done: str
 ) -> None:
-    rest = [case for case in in_order(batch, block, CASES, "interleaved") if case != done]
-    assert rest == in_order(batch, block, [case for case in CASES if case != done], "interleaved")
+    rest = [
+        case for case in in_order(batch, block, cases=CASES, ordering="interleaved") if case != done
+    ]
+    assert rest == in_order(
+        batch, block, cases=[case for case in CASES if case != done], ordering="interleaved"
+    )
 
 
 def test_every_order_is_as_likely() -> None:
-    orders = [tuple(in_order("batch", block, CASES[:3], "interleaved")) for block in range(6000)]
+    orders = [
+        tuple(in_order("batch", block, cases=CASES[:3], ordering="interleaved"))
+        for block in range(6000)
+    ]
     assert [round(orders.count(order), -3) for order in permutations(CASES[:3])] == [1000] * 6
 
 
 @pytest.mark.parametrize(("cases", "order"), [(["b", "a"], ["b"]), (["a"], ["a"]), ([], [])])
 def test_one_after_the_other_only_the_first_runs(cases: list[str], order: list[str]) -> None:
-    assert in_order("batch", 0, cases, "sequential") == order
+    assert in_order("batch", 0, cases=cases, ordering="sequential") == order
 
 
 @pytest.mark.parametrize(
@@ -64,7 +73,7 @@ def test_one_after_the_other_only_the_first_runs(cases: list[str], order: list[s
 def test_a_case_wants_another_process_until_it_has_enough(
     protocol: Protocol, counted: Sequence[float], disturbed: int, wants: bool
 ) -> None:
-    assert wants_another(protocol, counted, disturbed) is wants
+    assert wants_another(protocol, counted, disturbed=disturbed) is wants
 
 
 @given(
@@ -77,7 +86,7 @@ def test_measuring_ends_where_the_protocol_says(
     counted: list[float] = []
     disturbed = 0
     for average, is_disturbed in told:
-        if not wants_another(protocol, counted, disturbed):
+        if not wants_another(protocol, counted, disturbed=disturbed):
             break
         disturbed += is_disturbed
         counted += [] if is_disturbed else [average]

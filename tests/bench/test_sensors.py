@@ -21,7 +21,7 @@ MANY = {
 def test_big_cores_are_those_of_the_highest_clock(
     facts: dict[str, str], cores: tuple[int, ...]
 ) -> None:
-    assert affinity("big", {**facts, "taskset": "yes"}, 1) == cores
+    assert affinity("big", {**facts, "taskset": "yes"}, threads=1) == cores
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_big_cores_are_those_of_the_highest_clock(
 def test_a_tool_is_bound_to_the_fastest_cores_that_are_enough(
     cpus: tuple[int, ...], facts: dict[str, str], threads: int, bound_to: tuple[int, ...]
 ) -> None:
-    assert affinity(cpus, facts, threads) == bound_to
+    assert affinity(cpus, facts, threads=threads) == bound_to
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,9 @@ def test_what_the_facts_tell_is_looked_at() -> None:
 
 def test_the_users_own_power_command_goes_first_and_is_given_little_time() -> None:
     facts = {"power_sensors": "power_uw=/sys/hwmon0/power1_input", "timeout": "yes"}
-    assert sensors_of(facts, (), "read-plug | tail -1") == (
+    assert sensors_of(facts, (), power_command="read-plug | tail -1") == (
         Sensor("power_w", "!timeout 5 sh -c 'read-plug | tail -1'"),
     )
-    assert sensors_of({}, (), "first\nsecond\n") == (Sensor("power_w", "!first; second"),)
+    assert sensors_of({}, (), power_command="first\nsecond\n") == (
+        Sensor("power_w", "!first; second"),
+    )

@@ -300,11 +300,11 @@ def test_the_adjustment_is_the_published_one() -> None:
     ],
 )
 def test_a_verdict(value: float, p: float | None, expected: Verdict) -> None:
-    assert verdict(Estimate(value, value - 0.05, value + 0.05), p) is expected
+    assert verdict(Estimate(value, value - 0.05, high=value + 0.05), p) is expected
 
 
 def test_a_verdict_wants_the_exact_test_too() -> None:
-    assert verdict(Estimate(1.1, 0.99, 1.2), 0.0001) is Verdict.NO_DIFFERENCE
+    assert verdict(Estimate(1.1, 0.99, high=1.2), 0.0001) is Verdict.NO_DIFFERENCE
     assert verdict(Estimate(1.1), 0.0001) is Verdict.UNKNOWN, "with too few blocks for an interval"
 
 

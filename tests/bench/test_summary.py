@@ -7,15 +7,23 @@ from hypothesis import strategies as st
 from harness.bench.summary import summarise
 from harness.core.bench import PROTOCOLS, Case, Place, Process, Run, Timing, Tool, ToolLog, Watched
 
-CASE = Case("a" * 64, "pi4", Tool("tool", "b" * 64), PROTOCOLS["quick"])
+CASE = Case("a" * 64, "pi4", tool=Tool("tool", "b" * 64), protocol=PROTOCOLS["quick"])
 
 
 def run(
     average: float, peak: int | None = None, power_uw: float | None = None, batch: str = "b"
 ) -> Run:
-    timing = Timing(50, average, average, average, average, 0)
-    process = Process(1, "2024-01-01T00:00:00+00:00", 1.0, 0, "", "", place=Place(batch, 0, 0))
-    return Run(process, ToolLog(timing, peak_memory_bytes=peak), Watched(power_uw=power_uw))
+    timing = Timing(50, average, min_us=average, max_us=average, avg_us=average, std_us=0)
+    process = Process(
+        1,
+        "2024-01-01T00:00:00+00:00",
+        seconds=1.0,
+        exit_code=0,
+        stdout="",
+        stderr="",
+        place=Place(batch, 0, position=0),
+    )
+    return Run(process, ToolLog(timing, peak_memory_bytes=peak), watched=Watched(power_uw=power_uw))
 
 
 def runs(averages: Sequence[float]) -> list[Run]:
@@ -33,7 +41,10 @@ def test_the_median_and_its_interval(averages: list[float]) -> None:
 
 
 def test_a_run_counts_once_however_many_iterations_it_made() -> None:
-    many = Run(Process(1, "", 1.0, 0, "", ""), ToolLog(Timing(100_000, 1, 1, 1, 1, 0)))
+    many = Run(
+        Process(1, "", seconds=1.0, exit_code=0, stdout="", stderr=""),
+        ToolLog(Timing(100_000, 1, min_us=1, max_us=1, avg_us=1, std_us=0)),
+    )
     assert summarise(CASE, [many, *runs([2, 3])]).latency_us == 2
 
 
@@ -60,9 +71,9 @@ def test_energy_is_of_one_inference_net_of_the_idle_device_of_its_batch() -> Non
     """3 W beyond 2 W idle, for a tenth of a second: 0.3 J. A batch whose idle power is not known has none."""
     told = [run(100_000, power_uw=5_000_000 + 1000 * number) for number in range(6)]
     strange = run(100_000, power_uw=9_000_000, batch="another")
-    summary = summarise(CASE, [*told, strange], {"b": 2_000_000})
+    summary = summarise(CASE, [*told, strange], idle_uw={"b": 2_000_000})
     assert summary.energy_uj == pytest.approx(300_250)
     assert summary.energy_low_uj is not None
     assert summary.energy_high_uj is not None
     assert 300_000 <= summary.energy_low_uj < 300_250 < summary.energy_high_uj <= 300_500
-    assert summarise(CASE, runs([100] * 6), {"b": 2_000_000}).energy_uj is None
+    assert summarise(CASE, runs([100] * 6), idle_uw={"b": 2_000_000}).energy_uj is None

@@ -24,7 +24,7 @@ def failure(
     exit_code: int, stdout: str = "", stderr: str = "", protocol: Protocol = PROTOCOL
 ) -> CaseFailed:
     with pytest.raises(CaseFailed) as caught:
-        read(protocol, exit_code, stdout, stderr)
+        read(protocol, exit_code, stdout=stdout, stderr=stderr)
     return caught.value
 
 
@@ -42,7 +42,12 @@ def test_a_process_that_ended_well_is_read(
     name: str, asked: dict[str, Any], average: float
 ) -> None:
     recorded = recording(name)
-    log = read(replace(PROTOCOL, **asked), recorded.exit_code, recorded.stdout, recorded.stderr)
+    log = read(
+        replace(PROTOCOL, **asked),
+        recorded.exit_code,
+        stdout=recorded.stdout,
+        stderr=recorded.stderr,
+    )
     assert log.inference.avg_us == average
 
 
@@ -59,7 +64,7 @@ def test_a_process_that_ended_well_is_read(
 )
 def test_a_recorded_failure_has_its_reason_and_its_whole_log(name: str, reason: Reason) -> None:
     recorded = recording(name)
-    found = failure(recorded.exit_code, recorded.stdout, recorded.stderr)
+    found = failure(recorded.exit_code, recorded.stdout, stderr=recorded.stderr)
     assert found.reason is reason
     assert recorded.stdout in found.log
     assert recorded.stderr in found.log
@@ -71,7 +76,7 @@ def test_a_recorded_failure_has_its_reason_and_its_whole_log(name: str, reason: 
 )
 def test_a_failure_says_what_the_tool_said(name: str, words: str) -> None:
     recorded = recording(name)
-    assert words in str(failure(recorded.exit_code, recorded.stdout, recorded.stderr))
+    assert words in str(failure(recorded.exit_code, recorded.stdout, stderr=recorded.stderr))
 
 
 @pytest.mark.parametrize(
@@ -122,14 +127,14 @@ def test_an_echo_of_what_was_asked_is_taken(name: str) -> None:
     value = getattr(PROTOCOL, name)
     assert (
         read(
-            PROTOCOL, 0, f"INFO: {ECHOES[name]}: [{value:g}]\ncount=1 curr=3\n", ""
+            PROTOCOL, 0, stdout=f"INFO: {ECHOES[name]}: [{value:g}]\ncount=1 curr=3\n", stderr=""
         ).inference.avg_us
         == 3
     )
 
 
 def test_an_echo_that_is_not_printed_is_not_held_against_the_tool() -> None:
-    assert read(PROTOCOL, 0, "count=1 curr=3\n", "").echo == {}
+    assert read(PROTOCOL, 0, stdout="count=1 curr=3\n", stderr="").echo == {}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
@@ -152,7 +157,7 @@ def test_the_flags_say_the_whole_protocol(protocol: Protocol) -> None:
 
 @pytest.mark.parametrize("interpreter", [[], ["python3", "-I"]], ids=str)
 def test_a_command_is_its_interpreter_its_program_and_its_flags(interpreter: list[str]) -> None:
-    assert command(interpreter, "tool", PROTOCOL, "m.tflite") == [
+    assert command(interpreter, "tool", protocol=PROTOCOL, graph="m.tflite") == [
         *interpreter,
         "tool",
         *arguments(PROTOCOL, "m.tflite"),

@@ -230,7 +230,12 @@ def test_only_a_phone_is_asked_for_its_battery_and_screen() -> None:
     ("reading", "words"),
     [
         (Reading(), ""),
-        (Reading(60.0, 0.1, False, 20, False, False), ""),
+        (
+            Reading(
+                60.0, 0.1, throttled=False, battery_percent=20, charging=False, screen_on=False
+            ),
+            "",
+        ),
         (Reading(temperature_c=71.0), "71 °C, over 60 °C"),
         (Reading(temperature_c=60.4), "60.4 °C, over 60 °C"),
         (Reading(busy=0.35), "others use 35 % of its CPU time, over 10 %"),

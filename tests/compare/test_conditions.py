@@ -29,7 +29,9 @@ def told(
 ) -> tuple[str, ...]:
     """What differs between rows of one block."""
     pair = Pair({**ROW, **(old or {})}, {**ROW, **new})
-    return differences(pair, Evidence((1.0,), BLOCK), Evidence((1.0,), BLOCK, facts or {}))
+    return differences(
+        pair, Evidence((1.0,), BLOCK), is_now=Evidence((1.0,), BLOCK, facts=facts or {})
+    )
 
 
 def test_what_was_measured_alike_differs_in_nothing() -> None:
@@ -86,7 +88,9 @@ def test_a_device_that_has_changed_is_told(
     before: dict[str, str], after: dict[str, str], expected: str | None
 ) -> None:
     pair = Pair(ROW, ROW)
-    found = differences(pair, Evidence((1.0,), BLOCK, before), Evidence((1.0,), BLOCK, after))
+    found = differences(
+        pair, Evidence((1.0,), BLOCK, facts=before), is_now=Evidence((1.0,), BLOCK, facts=after)
+    )
     assert found == (() if expected is None else (expected,))
 
 
@@ -106,7 +110,9 @@ def test_a_clock_that_ran_otherwise_is_told(
 
 def test_another_version_of_the_harness_is_told() -> None:
     found = differences(
-        Pair(ROW, ROW), Evidence((), BLOCK, {}, "1.0"), Evidence((), BLOCK, {}, "1.1")
+        Pair(ROW, ROW),
+        Evidence((), BLOCK, facts={}, harness_version="1.0"),
+        is_now=Evidence((), BLOCK, facts={}, harness_version="1.1"),
     )
     assert found == ("harness 1.0 → 1.1",)
 
@@ -127,6 +133,6 @@ def test_what_shares_no_block_is_told_with_how_long_it_was_apart(
         found = differences(
             Pair(ROW, {**ROW, "measured_at": measured_at}),
             Evidence((1.0,), BLOCK),
-            Evidence((1.0,), block),
+            is_now=Evidence((1.0,), block),
         )
         assert found == (f"measured apart: {apart}",)

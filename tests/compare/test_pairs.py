@@ -33,7 +33,10 @@ def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tupl
     """Of measurements that were all made alike."""
     evidence = Evidence((100.0,), {("b1", 0): 100.0})
     return compare.pairs(
-        rows, baseline, candidate, {row["measurement_id"]: evidence for row in rows}
+        rows,
+        baseline,
+        candidate=candidate,
+        evidence={row["measurement_id"]: evidence for row in rows},
     )
 
 
@@ -50,7 +53,7 @@ def other_twin(row: dict[str, Any], number: int) -> dict[str, Any]:
 def test_precisions_are_compared_twin_by_twin() -> None:
     binary, floats = other_twin(BINARY, 1), other_twin(FLOAT, 1)
     lonely = other_twin(BINARY, 2)
-    assert pairs([BINARY, floats, lonely, FLOAT, binary], "float32", "binary") == (
+    assert pairs([BINARY, floats, lonely, FLOAT, binary], "float32", candidate="binary") == (
         Pair(floats, binary),
         Pair(FLOAT, BINARY),
     )
@@ -67,13 +70,13 @@ def test_precisions_are_compared_twin_by_twin() -> None:
     ],
 )
 def test_what_is_compared_is_named_by_trial_or_artifact(baseline: str, candidate: str) -> None:
-    assert pairs([BINARY, FLOAT, OWN], baseline, candidate) == (Pair(FLOAT, BINARY),)
+    assert pairs([BINARY, FLOAT, OWN], baseline, candidate=candidate) == (Pair(FLOAT, BINARY),)
 
 
 @pytest.mark.parametrize("name", ["own.tflite", "m"])
 def test_a_model_of_ones_own_is_named_by_its_file(name: str) -> None:
     own = {**OWN, "file": name}
-    assert pairs([BINARY, FLOAT, own], name, "binary") == (Pair(own, BINARY),)
+    assert pairs([BINARY, FLOAT, own], name, candidate="binary") == (Pair(own, BINARY),)
 
 
 def test_every_device_and_thread_count_is_a_pair() -> None:
@@ -83,7 +86,7 @@ def test_every_device_and_thread_count_is_a_pair() -> None:
         for threads in (1, 4)
         for row in (BINARY, FLOAT)
     ]
-    found = pairs(rows, "float32", "binary")
+    found = pairs(rows, "float32", candidate="binary")
     assert [(pair.candidate["device"], pair.candidate["threads"]) for pair in found] == [
         ("pi4", 1),
         ("pi4", 4),
@@ -103,7 +106,7 @@ def test_a_word_for_several_artifacts_on_one_device_is_refused(word: str) -> Non
     with pytest.raises(
         RequestError, match=f"'{word}' selects several artifacts on pi4.*name one of them"
     ):
-        pairs(rows, FLOAT["trial"], word)
+        pairs(rows, FLOAT["trial"], candidate=word)
 
 
 @pytest.mark.parametrize("word", ["", "int8", "aaa", "99999999", "nowhere.tflite", "b" * 63 + "c"])
@@ -111,7 +114,7 @@ def test_a_word_for_nothing_is_refused(word: str) -> None:
     with pytest.raises(
         RequestError, match="is no precision, trial, artifact or model file"
     ) as caught:
-        pairs([BINARY, FLOAT, OWN], "float32", word)
+        pairs([BINARY, FLOAT, OWN], "float32", candidate=word)
     assert repr(word) in str(caught.value)
 
 
@@ -122,12 +125,12 @@ def test_a_word_for_nothing_is_refused(word: str) -> None:
 )
 def test_what_was_never_measured_alike_is_refused(unlike: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="never measured alike"):
-        pairs([FLOAT, {**BINARY, **unlike}], "float32", "binary")
+        pairs([FLOAT, {**BINARY, **unlike}], "float32", candidate="binary")
 
 
 def test_precisions_without_twins_are_refused() -> None:
     with pytest.raises(RequestError, match="never measured alike"):
-        pairs([FLOAT, other_twin(BINARY, 1)], "float32", "binary")
+        pairs([FLOAT, other_twin(BINARY, 1)], "float32", candidate="binary")
 
 
 def blocks(batch: str, averages: Sequence[float]) -> dict[tuple[str, int], float]:
@@ -163,12 +166,12 @@ def test_of_several_measurements_the_most_alike_are_compared(
         {**BINARY, "measurement_id": 3, **second},
     ]
     evidence = {number: in_batch(batch, 1.0) for number, batch in enumerate(batches.split(), 1)}
-    (pair,) = compare.pairs(rows, "float32", "binary", evidence)
+    (pair,) = compare.pairs(rows, "float32", candidate="binary", evidence=evidence)
     assert pair.candidate["measurement_id"] == chosen
 
 
 def test_a_pair_says_what_differs() -> None:
-    (pair,) = pairs([FLOAT, {**BINARY, **TOOL}], "float32", "binary")
+    (pair,) = pairs([FLOAT, {**BINARY, **TOOL}], "float32", candidate="binary")
     assert pair.differences == (
         "tool python_runner → lce_benchmark_model",
         "interpreter an interpreter 1.0 → none",
@@ -179,7 +182,7 @@ def held_against(
     old: Evidence, new: Evidence, correct: compare.Correct | None = None, **changed: Any
 ) -> Comparison:
     pair = Pair(FLOAT, {**BINARY, "measurement_id": 2, **changed})
-    (one,) = compared([pair], {1: old, 2: new}, correct or {})
+    (one,) = compared([pair], {1: old, 2: new}, correct=correct or {})
     return one
 
 
@@ -240,7 +243,7 @@ def test_one_finding_among_many_comparisons_weighs_less() -> None:
         range(3, 12), in_batch("b1", *reversed(STEADY))
     )
     held = [Pair(FLOAT, {**BINARY, "measurement_id": number}) for number in range(2, 12)]
-    (alone,), among = compared(held[:1], evidence, {}), compared(held, evidence, {})
+    (alone,), among = compared(held[:1], evidence, correct={}), compared(held, evidence, correct={})
     assert (alone.latency.low, alone.latency.high) == (among[0].latency.low, among[0].latency.high)
     assert alone.latency.smallest_change is not None
     assert among[0].latency.smallest_change is not None
@@ -265,7 +268,9 @@ def of_both(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> dict[tuple[str, s
 
 
 def test_accuracies_are_compared_image_by_image() -> None:
-    one = held_against(Evidence(STEADY), Evidence(STEADY), of_both(FLOAT_RIGHT, BINARY_RIGHT))
+    one = held_against(
+        Evidence(STEADY), Evidence(STEADY), correct=of_both(FLOAT_RIGHT, BINARY_RIGHT)
+    )
     assert one.accuracy is not None
     assert one.accuracy.value == pytest.approx(-0.05)
     assert one.accuracy.low is not None
@@ -289,7 +294,7 @@ def test_accuracies_are_compared_image_by_image() -> None:
 def test_without_the_same_images_a_difference_has_no_interval(
     correct: dict[tuple[str, str], bytes], changed: dict[str, Any]
 ) -> None:
-    one = held_against(Evidence(STEADY), Evidence(STEADY), correct, **changed)
+    one = held_against(Evidence(STEADY), Evidence(STEADY), correct=correct, **changed)
     assert one.accuracy is not None
     assert (one.accuracy.low, one.accuracy.high, one.accuracy.p) == (None, None, None)
     assert one.accuracy.value == pytest.approx(-0.05)

@@ -32,7 +32,9 @@ def test_a_regression_is_what_is_worse_by_more_than_the_limit(
     expected: float | None,
 ) -> None:
     pair = Pair(result_row(**{column: old}), result_row(**{column: new}))
-    found = regression(Comparison(pair, Estimate(1.0), Estimate(1.0), None), metric, limit)
+    found = regression(
+        Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=None), metric, limit=limit
+    )
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
@@ -50,8 +52,8 @@ def test_a_regression_is_what_is_worse_by_more_than_the_limit(
 def test_a_latency_regresses_only_where_the_data_say_slower(
     ratio: float, verdict: Verdict, expected: float | None
 ) -> None:
-    one = Comparison(ALIKE, Estimate(ratio), Estimate(1.0), None, verdict)
-    found = regression(one, "latency", 0.05)
+    one = Comparison(ALIKE, Estimate(ratio), size=Estimate(1.0), accuracy=None, verdict=verdict)
+    found = regression(one, "latency", limit=0.05)
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
@@ -60,8 +62,8 @@ def test_an_accuracy_that_may_be_lower_by_chance_is_no_regression(
     p: float | None, fails: bool
 ) -> None:
     pair = Pair(result_row(accuracy=0.9), result_row(accuracy=0.8))
-    one = Comparison(pair, Estimate(1.0), Estimate(1.0), Estimate(-0.1, p=p))
-    assert (regression(one, "accuracy", 0.05) is not None) == fails
+    one = Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=Estimate(-0.1, p=p))
+    assert (regression(one, "accuracy", limit=0.05) is not None) == fails
 
 
 @pytest.mark.parametrize(
@@ -78,4 +80,9 @@ def test_what_could_not_have_shown_passes_unseen(
     ratio: float, verdict: Verdict, smallest_change: float | None, unseen: bool
 ) -> None:
     latency = Estimate(ratio, smallest_change=smallest_change)
-    assert is_unseen(Comparison(ALIKE, latency, Estimate(1.0), None, verdict), 0.05) == unseen
+    assert (
+        is_unseen(
+            Comparison(ALIKE, latency, size=Estimate(1.0), accuracy=None, verdict=verdict), 0.05
+        )
+        == unseen
+    )

@@ -49,12 +49,12 @@ def test_the_first_entry_makes_the_file(tmp_path: Path) -> None:
 
 def test_a_key_is_set_and_comments_stay(file: Path) -> None:
     before = comments(file)
-    set_key(file, "pi4", "host_key", "ssh-ed25519 AAAA")
+    set_key(file, "pi4", key="host_key", value="ssh-ed25519 AAAA")
     (board,) = read_devices(file)
     assert isinstance(board, SshDevice)
     assert board.host_key == "ssh-ed25519 AAAA"
     assert comments(file) == before
-    set_key(file, "pi4", "host_key", "ssh-ed25519 BBBB")
+    set_key(file, "pi4", key="host_key", value="ssh-ed25519 BBBB")
     assert file.read_text().count("host_key") == 1
 
 

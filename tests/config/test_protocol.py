@@ -57,7 +57,7 @@ def test_what_is_no_protocol_is_told(text: str, words: str) -> None:
 
 def test_a_file_spells_one_out() -> None:
     words: dict[str, Any] = {"base": "quick", "processes": 8, "gates": {"max_temperature_c": 50}}
-    made = protocol_of(Document("jobs/x.yaml", {}, {}, {}), words)
+    made = protocol_of(Document("jobs/x.yaml", {}, lines={}, origins={}), words)
     assert made == replace(
         QUICK, name="custom", processes=8, gates=Gates(max_wait_s=5.0, max_temperature_c=50)
     )

@@ -20,7 +20,14 @@ def file_of(folder: Path, *lines: str) -> Path:
 def test_every_line_is_a_number_with_its_source(tmp_path: Path) -> None:
     (number,) = read_published(file_of(tmp_path, HEADING, LINE, ""))
     assert number == Published(
-        "QuickNet", "binary", "Pixel 1", 4, 12.6, "A paper, 2021", date(2021, 6, 11), 0.633
+        "QuickNet",
+        "binary",
+        device="Pixel 1",
+        threads=4,
+        latency_ms=12.6,
+        source="A paper, 2021",
+        dated=date(2021, 6, 11),
+        accuracy=0.633,
     )
 
 

@@ -288,7 +288,7 @@ def test_a_schedule_is_read(tmp_path: Path) -> None:
             BASE.replace("0.001", "{schedule: exponential, initial: 1e-2, decay_rate: 0.7}"),
         )
     )
-    assert point.values.train.learning_rate == Schedule("exponential", 0.01, 0.7)
+    assert point.values.train.learning_rate == Schedule("exponential", 0.01, decay_rate=0.7)
 
 
 SWEPT = (
@@ -680,11 +680,11 @@ def test_random_text_gives_a_sentence(tmp_path_factory: pytest.TempPathFactory, 
     ],
 )
 def test_a_range_in_steps_has_both_its_ends(steps: Range, points: list[float]) -> None:
-    drawn_once = {point["x"] for point in drawn(Search("random", 200, {"x": steps}))}
+    drawn_once = {point["x"] for point in drawn(Search("random", 200, space={"x": steps}))}
     assert sorted(drawn_once) == points
     assert all(type(one) is type(points[0]) for one in drawn_once)
 
 
 def test_a_range_of_a_thousand_million_is_drawn_from_without_being_listed() -> None:
-    (point,) = drawn(Search("random", 1, {"x": Range(0, 10**9)}))
+    (point,) = drawn(Search("random", 1, space={"x": Range(0, 10**9)}))
     assert 0 <= point["x"] <= 10**9

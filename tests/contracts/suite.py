@@ -142,7 +142,7 @@ def test_a_missing_program_is_an_exit_code_and_a_sentence(
 def test_a_file_that_is_no_program_is_an_exit_code_and_a_sentence(
     transport: Transport, source: Path
 ) -> None:
-    there = transport.push(source, SHA256, "model.tflite")
+    there = transport.push(source, SHA256, name="model.tflite")
     answer = transport.run([there], PATIENCE_S)
     assert answer.exit_code in (126, 127)
     assert there in answer.stderr
@@ -193,7 +193,7 @@ def test_what_was_printed_before_the_time_was_up_is_kept(transport: Transport) -
 
 
 def test_a_pushed_file_is_there_with_its_content(transport: Transport, source: Path) -> None:
-    there = transport.push(source, SHA256, "model.tflite")
+    there = transport.push(source, SHA256, name="model.tflite")
     assert there.endswith("model.tflite")
     assert hash_there(transport, there) == SHA256
 
@@ -201,15 +201,15 @@ def test_a_pushed_file_is_there_with_its_content(transport: Transport, source: P
 def test_an_empty_file_is_pushed(transport: Transport, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert hash_there(
-        transport, transport.push(tmp_path / "empty", sha256_of(b""), "empty")
+        transport, transport.push(tmp_path / "empty", sha256_of(b""), name="empty")
     ) == sha256_of(b"")
 
 
 def test_pushing_twice_sends_nothing(transport: Transport, source: Path) -> None:
-    there = transport.push(source, SHA256, "model.tflite")
+    there = transport.push(source, SHA256, name="model.tflite")
     before = shell(transport, 'stat -c "%i %y" "$1"', there)
     source.unlink()  # there is nothing left to send
-    assert transport.push(source, SHA256, "model.tflite") == there
+    assert transport.push(source, SHA256, name="model.tflite") == there
     assert shell(transport, 'stat -c "%i %y" "$1"', there).stdout == before.stdout != ""
 
 
@@ -220,7 +220,7 @@ def test_files_of_one_name_and_other_content_live_side_by_side(
     for content in (b"one", b"two"):
         (tmp_path / "model.tflite").write_bytes(content)
         paths[content] = transport.push(
-            tmp_path / "model.tflite", sha256_of(content), "model.tflite"
+            tmp_path / "model.tflite", sha256_of(content), name="model.tflite"
         )
     assert {content: hash_there(transport, path) for content, path in paths.items()} == {
         content: sha256_of(content) for content in paths
@@ -230,10 +230,10 @@ def test_files_of_one_name_and_other_content_live_side_by_side(
 def test_content_that_is_not_what_its_hash_says_is_refused_and_not_left_there(
     transport: Transport, source: Path
 ) -> None:
-    right = transport.push(source, SHA256, "model.tflite")
+    right = transport.push(source, SHA256, name="model.tflite")
     wrong = sha256_of(b"something else")
     with pytest.raises(CaseFailed, match=wrong[:12]) as failed:
-        transport.push(source, wrong, "model.tflite")
+        transport.push(source, wrong, name="model.tflite")
     assert failed.value.reason is Reason.HASH_MISMATCH
     assert SHA256 in right
     assert shell(transport, 'test -e "$1"', right.replace(SHA256, wrong)).exit_code == 1
@@ -245,18 +245,18 @@ def test_content_that_is_not_what_its_hash_says_is_refused_and_not_left_there(
 def test_a_file_that_was_changed_there_is_noticed_and_the_next_push_heals_it(
     transport: Transport, source: Path, damage: str
 ) -> None:
-    there = transport.push(source, SHA256, "model.tflite")
+    there = transport.push(source, SHA256, name="model.tflite")
     assert shell(transport, damage, there).exit_code == 0
     with pytest.raises(CaseFailed) as failed:
-        transport.push(source, SHA256, "model.tflite")
+        transport.push(source, SHA256, name="model.tflite")
     assert failed.value.reason is Reason.HASH_MISMATCH
-    assert transport.push(source, SHA256, "model.tflite") == there
+    assert transport.push(source, SHA256, name="model.tflite") == there
     assert hash_there(transport, there) == SHA256
 
 
 @pytest.mark.parametrize("name", AWKWARD)
 def test_names_are_data(transport: Transport, source: Path, name: str) -> None:
-    there = transport.push(source, SHA256, name)
+    there = transport.push(source, SHA256, name=name)
     assert there.endswith(name)
     assert hash_there(transport, there) == SHA256
     assert transport.run(["cat", there], PATIENCE_S).exit_code == 0
@@ -267,6 +267,6 @@ def test_a_pushed_program_runs(transport: Transport, tmp_path: Path) -> None:
     """Through its interpreter, as the Python runner does: a pushed file need not be executable."""
     program = tmp_path / "program.sh"
     program.write_text('echo "$1"\n')
-    there = transport.push(program, sha256_of(program.read_bytes()), program.name)
+    there = transport.push(program, sha256_of(program.read_bytes()), name=program.name)
     argv: Sequence[str] = ["sh", there, "a b"]
     assert transport.run(argv, PATIENCE_S).stdout == "a b\n"

@@ -24,6 +24,6 @@ def transport(
     programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Transport]:
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    transport = open_transport(LocalDevice(id="here"), {}, tmp_path / "device")
+    transport = open_transport(LocalDevice(id="here"), {}, local_folder=tmp_path / "device")
     yield transport
     transport.close()

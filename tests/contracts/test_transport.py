@@ -33,14 +33,14 @@ def transport(
         "ssh": sshd.device(folder=str(tmp_path / "over ssh; 'quoted'")),
         "simulated": replace(simulated, folder=str(tmp_path / "simulated; 'quoted'")),
     }
-    transport = open_transport(boards[request.param], {}, tmp_path / "device")
+    transport = open_transport(boards[request.param], {}, local_folder=tmp_path / "device")
     yield transport
     transport.close()
 
 
 def test_a_run_is_watched_although_its_link_is_lost(sshd: Sshd, tmp_path: Path) -> None:
     board = sshd.device(folder=str(tmp_path / "board"))
-    transport = open_transport(board, {}, tmp_path, Patience(60))
+    transport = open_transport(board, {}, local_folder=tmp_path, patience=Patience(60))
     begun, cut = tmp_path / "begun", tmp_path / "cut"
 
     def cut_once_it_runs() -> None:
@@ -52,9 +52,8 @@ def test_a_run_is_watched_although_its_link_is_lost(sshd: Sshd, tmp_path: Path) 
     thread.start()
     tool = f': >"$1"; until [ -e "$2" ]; do sleep 0.1; done; {LOOKS.replace("$1", "$3")}'  # noqa: F405
     arguments = ("sh", str(begun), str(cut), "4")
-    answer = transport.run(
-        ["sh", "-c", tool, *arguments], PATIENCE_S, watch=["/proc/loadavg"], interval_s=0.1
-    )  # noqa: F405
+    argv = ["sh", "-c", tool, *arguments]
+    answer = transport.run(argv, PATIENCE_S, watch=["/proc/loadavg"], interval_s=0.1)  # noqa: F405
     thread.join()
     transport.close()
     assert len([line for line in answer.watch.splitlines() if line.startswith("at ")]) >= 5

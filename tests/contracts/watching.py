@@ -60,7 +60,7 @@ class SysfsLink:
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
         return self.link.execute(
-            f"export HARNESS_SYSFS={quote(self.tree)}; {command}", timeout_s, stdin
+            f"export HARNESS_SYSFS={quote(self.tree)}; {command}", timeout_s, stdin=stdin
         )
 
     def close(self) -> None:

@@ -37,8 +37,8 @@ def test_a_binary_networks_first_layer_takes_real_values_and_is_float() -> None:
 
 @pytest.mark.parametrize("model", [BINARY, FLOAT], ids=["binary", "float"])
 def test_what_goes_in_and_what_comes_out(model: bytes) -> None:
-    assert inputs(model) == (Tensor("serving_default_image:0", (1, 8, 8, 1), "float32"),)
-    assert outputs(model) == (Tensor("StatefulPartitionedCall:0", (1, 10), "float32"),)
+    assert inputs(model) == (Tensor("serving_default_image:0", (1, 8, 8, 1), dtype="float32"),)
+    assert outputs(model) == (Tensor("StatefulPartitionedCall:0", (1, 10), dtype="float32"),)
 
 
 def made_of(*tensors: tuple[str, int, list[int]]) -> bytes:
@@ -79,8 +79,8 @@ def test_a_dynamic_dimension_is_1_and_a_type_has_numpys_name() -> None:
     model = made_of(
         ("image", tflite.TensorType.UINT8, [-1, 28, 28, 3]), ("mask", tflite.TensorType.BOOL, [])
     )
-    mask = Tensor("mask", (), "bool")
-    assert inputs(model) == (Tensor("image", (1, 28, 28, 3), "uint8"), mask)
+    mask = Tensor("mask", (), dtype="bool")
+    assert inputs(model) == (Tensor("image", (1, 28, 28, 3), dtype="uint8"), mask)
     assert outputs(model) == (mask,)
 
 

@@ -26,12 +26,12 @@ def small(last: Any = None) -> Any:
 @pytest.mark.parametrize("precision", Precision)
 def test_the_same_model_and_samples_make_the_same_bytes(precision: Precision) -> None:
     model = small()
-    assert convert(model, precision, IMAGES) == convert(model, precision, IMAGES)
+    assert convert(model, precision, samples=IMAGES) == convert(model, precision, samples=IMAGES)
 
 
 def test_int8_takes_and_gives_real_numbers_and_is_near_the_model() -> None:
     model = small()
-    file = convert(model, Precision.INT8, IMAGES)
+    file = convert(model, Precision.INT8, samples=IMAGES)
     assert [(tensor.shape, tensor.dtype) for tensor in inputs(file)] == [((1, 4, 4, 1), "float32")]
     expected = model.predict(IMAGES[:100], verbose=0)
     off = np.abs(predict(file, IMAGES[:100]) - expected).mean()
@@ -40,7 +40,7 @@ def test_int8_takes_and_gives_real_numbers_and_is_near_the_model() -> None:
 
 def test_int8_learns_its_ranges_from_the_samples_alone() -> None:
     model, faint = small(), IMAGES / 10
-    for_faint = predict(convert(model, Precision.INT8, faint), IMAGES)
+    for_faint = predict(convert(model, Precision.INT8, samples=faint), IMAGES)
     assert np.abs(for_faint).max() < 0.3 * np.abs(model.predict(IMAGES, verbose=0)).max(), (
         "the rest is cut off"
     )
@@ -49,13 +49,13 @@ def test_int8_learns_its_ranges_from_the_samples_alone() -> None:
 def test_int8_looks_at_a_few_samples_from_all_over_the_set() -> None:
     model, faint = small(), IMAGES[:REPRESENTATIVES] / 10
     bright_at_the_end = np.concatenate([faint, np.repeat(IMAGES[-1:], REPRESENTATIVES, axis=0)])
-    assert convert(model, Precision.INT8, bright_at_the_end) != convert(
-        model, Precision.INT8, faint
+    assert convert(model, Precision.INT8, samples=bright_at_the_end) != convert(
+        model, Precision.INT8, samples=faint
     )
 
 
 def test_one_sample_does() -> None:
-    assert convert(small(), Precision.INT8, IMAGES[:1])
+    assert convert(small(), Precision.INT8, samples=IMAGES[:1])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_no_kernel_is_for_is_said_in_a_sentence_that_names_model_and_conver
 
     unknown = small(layers.Lambda(tf.math.bessel_i0))
     with pytest.raises(TrialFailed) as failed:
-        convert(unknown, precision, IMAGES)
+        convert(unknown, precision, samples=IMAGES)
     assert failed.value.reason is Reason.CONVERSION
     assert str(failed.value).startswith(f"{converter} can't convert small: ")
     assert str(failed.value).endswith(".")

@@ -123,12 +123,12 @@ NETWORKS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 
 @cache
 def breaking(rule: str) -> bytes:
-    return convert(NETWORKS[rule][0](), Precision.BINARY, NO_SAMPLES)
+    return convert(NETWORKS[rule][0](), Precision.BINARY, samples=NO_SAMPLES)
 
 
 @cache
 def keeping(rule: str) -> bytes:
-    return convert(NETWORKS[rule][1](), Precision.BINARY, NO_SAMPLES)
+    return convert(NETWORKS[rule][1](), Precision.BINARY, samples=NO_SAMPLES)
 
 
 def about(rule: str, model: bytes) -> list[Advice]:
@@ -182,7 +182,9 @@ def test_a_share_is_of_all_that_is_done() -> None:
 def test_a_layer_is_called_as_in_keras_even_where_it_is_fused_with_the_next() -> None:
     report = lint(
         convert(
-            sequence((8, 8, 96), *(quantised(36) for _ in range(3))), Precision.BINARY, NO_SAMPLES
+            sequence((8, 8, 96), *(quantised(36) for _ in range(3))),
+            Precision.BINARY,
+            samples=NO_SAMPLES,
         )
     )
     named = [(one.number, one.layer) for one in report.advice if one.rule == "output_channels"]
@@ -219,14 +221,17 @@ def test_what_does_not_fuse_is_told_with_what_would(
     layers: Callable[[], list[Any]], wanted: str
 ) -> None:
     (found,) = about(
-        "unfused", convert(sequence(WIDE, quantised(32), *layers()), Precision.BINARY, NO_SAMPLES)
+        "unfused",
+        convert(sequence(WIDE, quantised(32), *layers()), Precision.BINARY, samples=NO_SAMPLES),
     )
     assert found.change.endswith(wanted)
 
 
 def test_a_pool_at_the_end_may_be_float() -> None:
     model = convert(
-        sequence(WIDE, quantised(32), norm(), layer("MaxPool2D")), Precision.BINARY, NO_SAMPLES
+        sequence(WIDE, quantised(32), norm(), layer("MaxPool2D")),
+        Precision.BINARY,
+        samples=NO_SAMPLES,
     )
     assert "MAX_POOL_2D" in anatomy(model).operators
     assert not lint(model).advice
@@ -234,7 +239,7 @@ def test_a_pool_at_the_end_may_be_float() -> None:
 
 def test_padding_with_zeros_keeps_even_the_right_order_from_fusing() -> None:
     layers = [quantised(32, 1, pad_values=0.0), layer("ReLU"), norm()]
-    model = convert(sequence(WIDE, *layers), Precision.BINARY, NO_SAMPLES)
+    model = convert(sequence(WIDE, *layers), Precision.BINARY, samples=NO_SAMPLES)
     assert [one.rule for one in lint(model).advice] == ["unfused"], (
         "a 1x1 kernel has no edge to correct"
     )
@@ -251,7 +256,7 @@ def test_what_is_corrected_are_the_outputs_that_padding_reaches(
         convert(
             sequence(shape, quantised(32, size, strides=strides, pad_values=pad)),
             Precision.BINARY,
-            NO_SAMPLES,
+            samples=NO_SAMPLES,
         )
         for pad in (0.0, 1.0)
     )
@@ -269,7 +274,9 @@ def convolution(model: bytes) -> tuple[Network, Operator]:
 
 
 def test_a_grouped_convolution_does_one_groups_work_for_each_filter() -> None:
-    model = convert(sequence((8, 8, 64), quantised(64, groups=2)), Precision.BINARY, NO_SAMPLES)
+    model = convert(
+        sequence((8, 8, 64), quantised(64, groups=2)), Precision.BINARY, samples=NO_SAMPLES
+    )
     assert anatomy(model).binary_macs == 8 * 8 * 64 * 9 * 32
     assert binary(*convolution(model)).stored == 32
 
@@ -278,7 +285,9 @@ def test_a_grouped_convolution_does_one_groups_work_for_each_filter() -> None:
 def test_a_network_without_binary_layers_has_nothing_to_mend(precision: Precision) -> None:
     samples = np.zeros((1, 8, 8, 3), np.float32)
     model = convert(
-        sequence((8, 8, 3), layer("Conv2D", 12, 3), norm(), layer("ReLU")), precision, samples
+        sequence((8, 8, 3), layer("Conv2D", 12, 3), norm(), layer("ReLU")),
+        precision,
+        samples=samples,
     )
     assert lint(model).advice == lint(FLOAT).advice == ()
     assert (
@@ -347,13 +356,17 @@ def test_shares_of_any_binary_convolution_add_up(
     }
     outputs = tuple(-(-size // stride) for size in place)
     tensors = (
-        Tensor("image", (1, *place, -(-channels // 32)), "int32"),
-        Tensor("filters", (filters, *kernel, -(-channels // 32)), "int32"),
-        Tensor("scores", (1, *outputs, filters), "float32"),
-        Tensor("signs", (1, *outputs, -(-filters // 32)), "int32"),
+        Tensor("image", (1, *place, -(-channels // 32)), dtype="int32"),
+        Tensor("filters", (filters, *kernel, -(-channels // 32)), dtype="int32"),
+        Tensor("scores", (1, *outputs, filters), dtype="float32"),
+        Tensor("signs", (1, *outputs, -(-filters // 32)), dtype="int32"),
     )
-    found = Operator(BINARY_CONVOLUTION, (0, 1, -1), (2,), options, 0)
-    graph = Graph(tensors, (found, Operator("LceQuantize", (2,), (3,), {}, 0)), {})
+    found = Operator(BINARY_CONVOLUTION, (0, 1, -1), outputs=(2,), options=options, macs=0)
+    graph = Graph(
+        tensors,
+        (found, Operator("LceQuantize", (2,), outputs=(3,), options={}, macs=0)),
+        constants={},
+    )
     holds(advise([graph]))
     sized = binary(Network(graph), found)
     assert sized.macs >= sized.positions * filters * channels * sized.kernel
@@ -380,7 +393,7 @@ def test_a_model_with_damaged_bytes_is_looked_at_or_refused_in_words(
 def test_every_rule_is_explained_in_the_manual(repository: Path) -> None:
     manual = (repository / "docs" / "fast_models.md").read_text()
     wanted = [f"| `{name}` | {rule.says} | {rule.source} |" for name, rule in RULES.items()]
-    assert section(manual.splitlines(), wanted[0], len(wanted)) == wanted
+    assert section(manual.splitlines(), wanted[0], length=len(wanted)) == wanted
     assert [line for line in manual.splitlines() if line.startswith("### ")] == [
         f"### `{name}`" for name in RULES
     ]

@@ -88,7 +88,7 @@ def test_a_new_field_with_a_default_changes_no_id(name: str, width: int) -> None
 
 
 def test_essential_leaves_out_what_equals_its_default_at_every_depth() -> None:
-    value = Around(After("a"), (After("b", depth=2),), {"c": After("c", shape=(1, 2))})
+    value = Around(After("a"), (After("b", depth=2),), named={"c": After("c", shape=(1, 2))})
     assert essential(value) == {
         "inner": {"name": "a"},
         "many": [{"name": "b", "depth": 2}],

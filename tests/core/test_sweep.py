@@ -18,7 +18,7 @@ TRIAL = Trial(
     recipe=Recipe(epochs=5),
     seed=0,
 )
-CASE = Case("a" * 64, "pi4", Tool("tool", "b" * 64), Protocol("quick"))
+CASE = Case("a" * 64, "pi4", tool=Tool("tool", "b" * 64), protocol=Protocol("quick"))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,12 @@ def test_a_default_that_is_written_out_changes_no_id(recipe: Recipe) -> None:
 
 def test_defaults_of_a_schedule_do_not_matter() -> None:
     one = replace(TRIAL, recipe=Recipe(epochs=5, learning_rate=Schedule("cosine", 0.1)))
-    other = replace(TRIAL, recipe=Recipe(epochs=5, learning_rate=Schedule("cosine", 0.1, 0.9, 1.0)))
+    other = replace(
+        TRIAL,
+        recipe=Recipe(
+            epochs=5, learning_rate=Schedule("cosine", 0.1, decay_rate=0.9, decay_epochs=1.0)
+        ),
+    )
     assert one.id == other.id
 
 
@@ -108,7 +113,7 @@ def test_different_trials_have_different_ids(settings: list[tuple[int, Precision
         {"device": "pi5"},
         {"tool": Tool("other", "b" * 64)},
         {"tool": Tool("tool", "c" * 64)},
-        {"tool": Tool("tool", "b" * 64, "larq-compute-engine 0.16.0")},
+        {"tool": Tool("tool", "b" * 64, interpreter="larq-compute-engine 0.16.0")},
         {"protocol": Protocol("quick", threads=4)},
         {"protocol": Protocol("quick", num_runs=51)},
         {"protocol": Protocol("slow")},
@@ -120,7 +125,22 @@ def test_a_case_changes_with_its_artifact_device_tool_and_protocol(changed: dict
 
 
 def test_a_protocols_defaults_do_not_matter() -> None:
-    assert replace(CASE, protocol=Protocol("quick", 1, 1, 0.5, 50, 1.0, 150.0, 10)).id == CASE.id
+    assert (
+        replace(
+            CASE,
+            protocol=Protocol(
+                "quick",
+                1,
+                warmup_runs=1,
+                warmup_min_secs=0.5,
+                num_runs=50,
+                min_secs=1.0,
+                max_secs=150.0,
+                processes=10,
+            ),
+        ).id
+        == CASE.id
+    )
 
 
 def test_a_protocol_at_every_thread_count() -> None:

@@ -31,7 +31,7 @@ def shown(home: Path) -> Content:
 
 @pytest.fixture(scope="session")
 def html(shown: Content) -> str:
-    return page(shown, "sample", MADE_AT)
+    return page(shown, "sample", made_at=MADE_AT)
 
 
 @pytest.fixture(

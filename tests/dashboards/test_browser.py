@@ -97,7 +97,7 @@ def test_a_very_long_name_leaves_the_plot_half_of_its_figure_on_a_phone(
         key: getattr(shown, key).replace({"device": {"pi5": name}})
         for key in ("results", "measured", "troubles")
     }
-    file.write_text(page_of(replace(shown, **long), "sample", MADE_AT))
+    file.write_text(page_of(replace(shown, **long), "sample", made_at=MADE_AT))
     page = browser.new_page(viewport={"width": 375, "height": 900})
     page.goto(file.as_uri())
     draw_all(page)

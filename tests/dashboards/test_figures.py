@@ -39,7 +39,11 @@ Frames = dict[str, pd.DataFrame]
 def frames(home: Path) -> Frames:
     named = ("curves", "canaries", "op_profile", "coverage")
     asked = {name: query(name, home) for name in named}
-    return {**asked, "results": results(home), "pairs": compare("float32", "binary", home)}
+    return {
+        **asked,
+        "results": results(home),
+        "pairs": compare("float32", "binary", workspace=home),
+    }
 
 
 FIGURES: dict[str, Callable[[Frames], go.Figure]] = {
@@ -196,7 +200,9 @@ def test_the_drawn_front_is_that_of_its_panel(frames: Frames) -> None:
 
 @given(st.floats(1e-9, 1e9), st.floats(1, 1e6))
 def test_a_log_axis_has_labels_in_its_unit_within_its_range(least: float, times: float) -> None:
-    axis = Axis("x", "x", "s", si=True, log=True).around(np.array([least, np.nan, least * times]))
+    axis = Axis("x", "x", unit="s", si=True, log=True).around(
+        np.array([least, np.nan, least * times])
+    )
     marks, (low, high) = [log10(mark) for mark in axis["tickvals"]], axis["range"]
     assert low < log10(least) <= log10(least * times) < high
     assert high - low <= 1.2 * log10(times) + 0.05, "it follows the data"
@@ -220,7 +226,7 @@ def test_a_log_axis_has_labels_in_its_unit_within_its_range(least: float, times:
     ],
 )
 def test_a_log_axis_has_a_few_round_labels(sizes: list[float], labels: list[str]) -> None:
-    assert Axis("x", "x", "B", si=True, log=True).around(np.array(sizes))["ticktext"] == labels
+    assert Axis("x", "x", unit="B", si=True, log=True).around(np.array(sizes))["ticktext"] == labels
 
 
 @pytest.mark.parametrize("against", ["latency_us", "energy_uj"])

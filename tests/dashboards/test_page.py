@@ -141,7 +141,7 @@ def test_a_device_with_two_data_sets_has_a_trade_off_for_each_and_one_speed_up(
     other = rows.assign(
         dataset="digits", accuracy=rows["accuracy"] / 2, trial="f" + rows["trial"].str[1:]
     )
-    told = page(replace(shown, results=pd.concat([rows, other])), "sample", MADE_AT)
+    told = page(replace(shown, results=pd.concat([rows, other])), "sample", made_at=MADE_AT)
     captions = [text for text in Read(told).text["figcaption"] if text.strip()]
     for dataset in ("digits", "fashion_mnist"):
         assert f"Accuracy against latency: pi5, {dataset}" in captions
@@ -150,12 +150,12 @@ def test_a_device_with_two_data_sets_has_a_trade_off_for_each_and_one_speed_up(
 
 
 def test_commands_in_sentences_are_code(shown: Content) -> None:
-    told = page(replace(shown, left_out=("See `harness query <b>`.",)), "sample", MADE_AT)
+    told = page(replace(shown, left_out=("See `harness query <b>`.",)), "sample", made_at=MADE_AT)
     assert "See <code>harness query &lt;b&gt;</code>." in told
 
 
 def test_published_numbers_stand_apart_where_there_are_some(small: Content) -> None:
-    assert 'id="published"' not in page(small, "sample", MADE_AT)
+    assert 'id="published"' not in page(small, "sample", made_at=MADE_AT)
     row = {
         "model": "QuickNet",
         "device": "Pixel 1",
@@ -163,7 +163,7 @@ def test_published_numbers_stand_apart_where_there_are_some(small: Content) -> N
         "source": "a README",
         "dated": None,
     }
-    told = page(replace(small, published=pd.DataFrame([row])), "sample", MADE_AT)
+    told = page(replace(small, published=pd.DataFrame([row])), "sample", made_at=MADE_AT)
     section = told[told.index('id="published"') : told.index('id="results"')]
     assert "a README" in section
     assert "None" not in section
@@ -186,12 +186,12 @@ names = st.text(
 def named(small: Content, device: str, variant: str, workspace: str) -> Read:
     warning = "spread: " + variant.replace(";", ",")  # which would be two warnings
     rows = small.results.assign(device=device, model=variant, quality=warning)
-    return Read(page(replace(small, results=rows, names=(device,)), workspace, MADE_AT))
+    return Read(page(replace(small, results=rows, names=(device,)), workspace, made_at=MADE_AT))
 
 
 @pytest.fixture(scope="module")
 def plainly_named(small: Content) -> Read:
-    return named(small, "device", "variant", "workspace")
+    return named(small, "device", variant="variant", workspace="workspace")
 
 
 @settings(
@@ -201,7 +201,7 @@ def plainly_named(small: Content) -> Read:
 def test_a_name_is_only_ever_text(
     small: Content, plainly_named: Read, device: str, variant: str, workspace: str
 ) -> None:
-    read = named(small, device, variant, workspace)
+    read = named(small, device, variant=variant, workspace=workspace)
     assert [tag for tag, _ in read.tags] == [tag for tag, _ in plainly_named.tags]
     assert read.all("option")[1]["value"] == device
     assert "".join(read.text["h1"]).strip() == workspace.strip()
@@ -233,13 +233,13 @@ def test_of_many_devices_and_results_the_newest_are_shown_and_the_page_says_so(
         == shown.results[shown.results["device"].isin(last.index)]["accuracy"].max()
     )
     assert "This page shows 18 of 207 results, on 2 of 6 devices: those measured last." in page(
-        few, "few", MADE_AT
+        few, "few", made_at=MADE_AT
     )
 
 
 def test_of_many_rows_the_most_accurate_are_in_the_table(shown: Content) -> None:
     twice = pd.concat([shown.results, shown.results.assign(accuracy=0.1)], ignore_index=True)
-    told = page(replace(shown, results=twice), "sample", MADE_AT)
+    told = page(replace(shown, results=twice), "sample", made_at=MADE_AT)
     assert f"The {MOST_ROWS} most accurate of {len(twice)} results." in told
     assert told.count("10.0 %</td>") == MOST_ROWS - len(shown.results)
 
@@ -295,7 +295,7 @@ def test_an_empty_workspace_has_a_page_of_sentences(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "workspace")
     assert cli.run("db", "upgrade").returncode == 0
     shown = content(f"sqlite:///{cli.home / 'harness.db'}")
-    told = page(shown, "empty", MADE_AT)
+    told = page(shown, "empty", made_at=MADE_AT)
     drawn: list[Any] = [json.loads(text) for text in _data_texts(Read(told))]
     assert all(not figure["data"] and figure["layout"]["annotations"] for figure in drawn)
     for section in told.split("<section")[1:]:
@@ -311,7 +311,7 @@ def test_where_all_failed_the_page_says_so_and_names_the_device(tmp_path: Path) 
     failed = make_case(outcome.artifacts[0].sha256, local.id)
     CaseRows(engine).fail(failed, local.kind, CaseFailed(Reason.CRASHED, "It broke."))
     engine.dispose()
-    told = page(content(str(engine.url)), "broken", MADE_AT)
+    told = page(content(str(engine.url)), "broken", made_at=MADE_AT)
     read = Read(told)
     assert '<a href="#failures">what failed, and what to do</a>' in told
     assert 'id="failures"' in told

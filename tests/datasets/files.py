@@ -40,7 +40,13 @@ def tiny_idx() -> dict[str, bytes]:
 
 def tiny(url: str) -> Published:
     """A data set of them, as MNIST is one."""
-    return Published("tiny", 3, "tiny", (idx.edition(*map(sha256_of, tiny_idx().values())),), url)
+    return Published(
+        "tiny",
+        3,
+        folder="tiny",
+        editions=(idx.edition(*map(sha256_of, tiny_idx().values())),),
+        url=url,
+    )
 
 
 def publish(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -89,14 +95,14 @@ def tiny_cifar10(batches: Mapping[str, bytes]) -> Published:
     hashes = {name: sha256_of(content) for name, content in batches.items()}
     archive = {"cifar-10-python.tar.gz": sha256_of(cifar_archive(batches))}
     editions = (Edition(hashes, cifar10.decode_batches), Edition(archive, cifar10.decode_archive))
-    return Published("cifar10", 10, "cifar10", editions, cifar10.PUBLISHED.url)
+    return Published("cifar10", 10, folder="cifar10", editions=editions, url=cifar10.PUBLISHED.url)
 
 
 def image_folder(folder: Path, size: tuple[int, int] = (4, 3), mode: str = "RGB") -> Path:
     """train/ and test/ of two classes; every pixel of an image is its own number."""
     for part in ("train", "test"):
         for number, where in enumerate(("b/1.png", "b/0.bmp", "a/x.png", "a/y.png")):
-            save_image(folder / part / where, number + 10 * (part == "test"), size, mode)
+            save_image(folder / part / where, number + 10 * (part == "test"), size=size, mode=mode)
     return folder
 
 

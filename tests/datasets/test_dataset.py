@@ -15,7 +15,7 @@ def images_of(count: int) -> Dataset:
     """Each image is its own number, so that one can tell which is where."""
     images = np.arange(count, dtype=np.float32).reshape(count, 1, 1, 1)
     split = Split(images, np.arange(count, dtype=np.int64))
-    return Dataset("numbers", count, split, split)
+    return Dataset("numbers", count, train=split, test=split)
 
 
 @given(st.integers(1, 300), st.floats(0, 0.99))

@@ -32,7 +32,7 @@ def test_grey_images_have_one_channel(tmp_path: Path) -> None:
 
 def test_a_jpeg_is_read(tmp_path: Path) -> None:
     folder = image_folder(tmp_path / "leaves", size=(8, 8), mode="L")
-    save_image(folder / "train" / "a" / "photo.jpg", 200, (8, 8), "L")
+    save_image(folder / "train" / "a" / "photo.jpg", 200, size=(8, 8), mode="L")
     assert np.rint((load(str(folder)).train.images[0] + 1) * 127.5) == pytest.approx(
         200, abs=3
     )  # photo < x
@@ -63,7 +63,7 @@ def test_the_first_image_that_differs_is_named(
     tmp_path: Path, where: str, size: tuple[int, int], mode: str, words: str
 ) -> None:
     folder = image_folder(tmp_path / "leaves")
-    save_image(folder / where, 7, size, mode)
+    save_image(folder / where, 7, size=size, mode=mode)
     with pytest.raises(DataUnavailable, match=f"^{folder / where}: {words}"):
         load(str(folder))
 

@@ -101,7 +101,7 @@ def test_nonsense_is_no_phone_and_no_error(text: str) -> None:
     ],
 )
 def test_why_a_phone_can_not_be_used_is_said_in_words(said: str, words: str, passing: bool) -> None:
-    link = AdbLink(AdbDevice(id="phone", serial="R58M"), Host(Answer(1, b"", said.encode())))
+    link = AdbLink(AdbDevice(id="phone", serial="R58M"), Host(Answer(1, b"", stderr=said.encode())))
     with pytest.raises(Unreachable, match=words) as refused:
         link.open()
     assert refused.value.passing is passing
@@ -109,7 +109,7 @@ def test_why_a_phone_can_not_be_used_is_said_in_words(said: str, words: str, pas
 
 def test_a_machine_without_adb_is_told_what_to_install() -> None:
     link = AdbLink(
-        AdbDevice(id="phone", serial="R58M"), Host(Answer(127, b"", b"sh: adb: not found"))
+        AdbDevice(id="phone", serial="R58M"), Host(Answer(127, b"", stderr=b"sh: adb: not found"))
     )
     with pytest.raises(Unreachable, match="platform-tools") as refused:
         link.open()
@@ -120,12 +120,12 @@ def test_a_machine_without_adb_is_told_what_to_install() -> None:
 def test_the_exit_code_is_read_behind_whatever_the_command_printed(
     printed: bytes, code: int
 ) -> None:
-    answer = Answer(0, printed + b"\n\x1eharness-exit:%d\n" % code, b"")
+    answer = Answer(0, printed + b"\n\x1eharness-exit:%d\n" % code, stderr=b"")
     found = AdbLink(AdbDevice(id="phone", serial="a b"), Host(answer)).execute("true", 1)
     assert (found.exit_code, found.stdout) == (code, printed)
 
 
 def test_a_serial_is_always_said_and_is_data() -> None:
-    host = Host(Answer(0, b"\n\x1eharness-exit:0\n", b""))
+    host = Host(Answer(0, b"\n\x1eharness-exit:0\n", stderr=b""))
     AdbLink(AdbDevice(id="phone", serial="a b;c"), host).execute("true", 1)
     assert "adb -s 'a b;c' shell" in host.asked[0]

@@ -51,10 +51,14 @@ def transport(sysfs: Sysfs, tmp_path: Path) -> Iterator[CountedTransport]:
 def settling(transport: CountedTransport, said: list[str], gates: Gates | None = GATES) -> Settling:
     ready = Ready(Tool(PYTHON_RUNNER, "a" * 64), ("true",))
     station = Station(
-        LocalDevice(id="here"), transport, ready, facts_of(transport), Turn("ours", "us")
+        LocalDevice(id="here"),
+        transport,
+        ready=ready,
+        facts=facts_of(transport),
+        turn=Turn("ours", "us"),
     )
     transport.asked = 0
-    return Settling(station, gates, Event(), said.append)
+    return Settling(station, gates, stop=Event(), say=said.append)
 
 
 def test_a_cool_and_idle_device_is_asked_once(transport: CountedTransport) -> None:
@@ -103,7 +107,7 @@ def test_a_device_cools_down_while_it_is_waited_for(
 
 def test_the_longest_wait_is_for_the_whole_batch(transport: CountedTransport, sysfs: Sysfs) -> None:
     sysfs.write(sysfs.temperature, 75_000)
-    gates = settling(transport, [], Gates(max_wait_s=0.1, max_busy=1))
+    gates = settling(transport, [], gates=Gates(max_wait_s=0.1, max_busy=1))
     gates.settle(None)
     waited_s = gates.waited_s
     gates.settle(HOT)

@@ -12,11 +12,11 @@ QUICK = Protocol("quick")
 
 def test_cases_come_protocol_by_protocol() -> None:
     slow = Protocol("slow")
-    assert plan_cases([ONE, OTHER], "pi4", TOOL, [QUICK, slow]) == (
-        Case(ONE, "pi4", TOOL, QUICK),
-        Case(OTHER, "pi4", TOOL, QUICK),
-        Case(ONE, "pi4", TOOL, slow),
-        Case(OTHER, "pi4", TOOL, slow),
+    assert plan_cases([ONE, OTHER], "pi4", tool=TOOL, protocols=[QUICK, slow]) == (
+        Case(ONE, "pi4", tool=TOOL, protocol=QUICK),
+        Case(OTHER, "pi4", tool=TOOL, protocol=QUICK),
+        Case(ONE, "pi4", tool=TOOL, protocol=slow),
+        Case(OTHER, "pi4", tool=TOOL, protocol=slow),
     )
 
 
@@ -28,9 +28,9 @@ def test_cases_come_protocol_by_protocol() -> None:
     ],
 )
 def test_each_case_is_planned_once(artifacts: list[str], protocols: list[Protocol]) -> None:
-    assert plan_cases(artifacts, "pi4", TOOL, protocols) == (
-        Case(ONE, "pi4", TOOL, QUICK),
-        Case(OTHER, "pi4", TOOL, QUICK),
+    assert plan_cases(artifacts, "pi4", tool=TOOL, protocols=protocols) == (
+        Case(ONE, "pi4", tool=TOOL, protocol=QUICK),
+        Case(OTHER, "pi4", tool=TOOL, protocol=QUICK),
     )
 
 
@@ -39,11 +39,13 @@ def test_there_is_a_case_for_each_artifact_and_protocol(
     artifacts: list[int], threads: set[int]
 ) -> None:
     protocols = [Protocol("quick", threads=count) for count in threads]
-    cases = plan_cases([str(number) * 64 for number in artifacts], "pi4", TOOL, protocols)
+    cases = plan_cases(
+        [str(number) * 64 for number in artifacts], "pi4", tool=TOOL, protocols=protocols
+    )
     assert len(cases) == len({case.id for case in cases}) == len(set(artifacts)) * len(threads)
 
 
-CASES = plan_cases([ONE, OTHER], "pi4", TOOL, [QUICK])
+CASES = plan_cases([ONE, OTHER], "pi4", tool=TOOL, protocols=[QUICK])
 
 
 @pytest.mark.parametrize(
@@ -59,5 +61,5 @@ CASES = plan_cases([ONE, OTHER], "pi4", TOOL, [QUICK])
 def test_what_was_measured_is_not_measured_again_unless_forced(
     measured: list[str], force: bool, new: tuple[Case, ...], done: tuple[Case, ...]
 ) -> None:
-    plan = split_cases(CASES, measured, force)
+    plan = split_cases(CASES, measured, force=force)
     assert (plan.new, plan.done) == (new, done)

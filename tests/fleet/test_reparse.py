@@ -44,19 +44,29 @@ def printed(average: float) -> str:
 
 def process(case: Case, number: int, stdout: str) -> Process:
     return Process(
-        number, f"2026-01-01T00:00:0{number}+00:00", 0.5, 0, stdout, "", WATCH, case.artifact
+        number,
+        f"2026-01-01T00:00:0{number}+00:00",
+        seconds=0.5,
+        exit_code=0,
+        stdout=stdout,
+        stderr="",
+        watch=WATCH,
+        artifact_sha256=case.artifact,
     )
 
 
 def misread(case: Case, stdout: str, latency_us: float = 100.0) -> Measurement:
     """As a parser of the past left it: each run printed `stdout`, and was read as `latency_us`."""
-    stored = make_measurement(case, latency_us, PROCESSES)
-    runs = [replace(run, process=process(case, run.process.number, stdout)) for run in stored.runs]
+    stored = make_measurement(case, latency_us, processes=PROCESSES)
+    runs = [
+        replace(run, process=process(case, run.process.number, stdout=stdout))
+        for run in stored.runs
+    ]
     return replace(stored, runs=tuple(runs))
 
 
 def again(engine: Engine) -> list[Reread]:
-    return list(reparse(History(engine), CaseRows(engine), Leases(engine)))
+    return list(reparse(History(engine), CaseRows(engine), leases=Leases(engine)))
 
 
 def test_numbers_that_are_read_otherwise_now_are_corrected_once(engine: Engine, case: Case) -> None:
@@ -92,7 +102,7 @@ def test_what_can_no_longer_be_read_counts_no_longer_and_comes_back_once_it_can(
     assert [one.outcome for one in again(engine)] == [Outcome.SAME]
     assert len(ask(engine, "SELECT * FROM failures").records()) == 1
 
-    copy_logs(engine, case, printed(300))
+    copy_logs(engine, case, stdout=printed(300))
     (back,) = again(engine)
     assert (back.outcome, back.before_us, back.after_us) == (Outcome.CHANGED, None, 300.0)
     assert [row["latency_us"] for row in results(engine)] == [300.0]
@@ -116,7 +126,9 @@ def test_a_case_is_finished_where_all_its_processes_can_be_read_now(
     devices.seen(LocalDevice(id=case.device), {"machine": "aarch64"})
     devices.want({case.device: [(case.artifact, case.protocol)]})
     for number in range(1, PROCESSES + 1):
-        rows.keep(case, process(case, number, printed(100) if number <= readable else "what a day"))
+        rows.keep(
+            case, process(case, number, stdout=printed(100) if number <= readable else "what a day")
+        )
     rows.fail(case, "local", CaseFailed(Reason.UNPARSABLE, "what a day"))
     (reread,) = again(engine)
     done = readable == PROCESSES
@@ -136,7 +148,7 @@ def test_a_case_that_a_bench_goes_on_with_right_now_is_left_to_it(
     rows = CaseRows(engine)
     rows.plan([case], "local")
     for number in range(1, PROCESSES + 1):
-        rows.keep(case, process(case, number, printed(100)))
+        rows.keep(case, process(case, number, stdout=printed(100)))
     Leases(engine).renew({case.device: "another's"})
     assert again(engine) == []
     assert results(engine) == []

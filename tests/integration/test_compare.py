@@ -60,13 +60,22 @@ def measure(
     averages: Sequence[float] | NDArray[np.float64],
     batch: str | None = None,
 ) -> None:
-    CaseRows(engine).finish("ssh", measured(case, [float(average) for average in averages], batch))
+    CaseRows(engine).finish(
+        "ssh", measured(case, [float(average) for average in averages], batch=batch)
+    )
 
 
 def measure_together(engine: Engine, device: str, floats: str, binary: str, ratio: float) -> None:
     """In the blocks of one batch, in which the device becomes slower."""
-    measure(engine, make_case(floats, device), 1000 * DRIFT * (1 + NOISE), f"on {device}")
-    measure(engine, make_case(binary, device), 1000 * ratio * DRIFT * (1 - NOISE), f"on {device}")
+    measure(
+        engine, make_case(floats, device), averages=1000 * DRIFT * (1 + NOISE), batch=f"on {device}"
+    )
+    measure(
+        engine,
+        make_case(binary, device),
+        averages=1000 * ratio * DRIFT * (1 - NOISE),
+        batch=f"on {device}",
+    )
 
 
 def test_faster_slower_and_no_difference_found(cli: Cli, engine: Engine) -> None:
@@ -100,7 +109,7 @@ def test_faster_slower_and_no_difference_found(cli: Cli, engine: Engine) -> None
 def test_a_drift_that_both_were_in_hides_no_small_change(cli: Cli, engine: Engine) -> None:
     """The device becomes 60 % slower meanwhile, and 3 % still show; what is measured apart shows no such thing."""
     floats, binary = train(engine)
-    measure_together(engine, "pi4", floats, binary, 1.03)
+    measure_together(engine, "pi4", floats=floats, binary=binary, ratio=1.03)
     together = cli.run(
         "compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%"
     )
@@ -109,7 +118,7 @@ def test_a_drift_that_both_were_in_hides_no_small_change(cli: Cli, engine: Engin
     assert "3.0% worse, over 1.0%." in together.stderr
     assert "would not have shown" not in together.stderr
 
-    measure(engine, make_case(binary, "pi4"), 1030 * DRIFT * (1 - NOISE), "another")
+    measure(engine, make_case(binary, "pi4"), averages=1030 * DRIFT * (1 - NOISE), batch="another")
     apart = cli.run(
         "compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%"
     )
@@ -147,8 +156,8 @@ def test_what_was_measured_before_there_were_blocks_still_compares(
     cli: Cli, engine: Engine
 ) -> None:
     floats, binary = train(engine, told=False)
-    measure(engine, make_case(floats, "pi4"), 1000 * (1 + NOISE))
-    measure(engine, make_case(binary, "pi4"), 500 * (1 - NOISE))
+    measure(engine, make_case(floats, "pi4"), averages=1000 * (1 + NOISE))
+    measure(engine, make_case(binary, "pi4"), averages=500 * (1 - NOISE))
     compared = cli.run("compare", "float32", "binary")
     assert compared.returncode == 0, compared.stderr
     assert "binary is faster in 1 of 1 variant (× 0.5)." in compared.stdout
@@ -159,13 +168,13 @@ def test_what_was_measured_before_there_were_blocks_still_compares(
 
 def test_what_differs_between_two_measurements_is_told(cli: Cli, engine: Engine) -> None:
     floats, binary = train(engine)
-    measure(engine, make_case(floats, "pi4"), 1000 * (1 + NOISE), "on pi4")
+    measure(engine, make_case(floats, "pi4"), averages=1000 * (1 + NOISE), batch="on pi4")
     tool, protocol = replace(TOOL, sha256="4d5e6f" + "0" * 58), PROTOCOLS["standard"]
     measure(
         engine,
         replace(make_case(binary, "pi4"), tool=tool, protocol=protocol),
-        500 * (1 - NOISE),
-        "on pi4",
+        averages=500 * (1 - NOISE),
+        batch="on pi4",
     )
     compared = cli.run("compare", "float32", "binary")
     assert compared.returncode == 0, compared.stderr
@@ -177,9 +186,9 @@ def test_what_differs_between_two_measurements_is_told(cli: Cli, engine: Engine)
 
 def test_the_most_alike_of_several_measurements_are_taken(cli: Cli, engine: Engine) -> None:
     floats, binary = train(engine)
-    measure_together(engine, "pi4", floats, binary, 0.5)
+    measure_together(engine, "pi4", floats=floats, binary=binary, ratio=0.5)
     thorough = replace(make_case(binary, "pi4"), protocol=PROTOCOLS["thorough"])
-    measure(engine, thorough, 2000 * (1 + NOISE), "another")
+    measure(engine, thorough, averages=2000 * (1 + NOISE), batch="another")
     compared = cli.run("compare", "float32", "binary", "--metric", "latency")
     assert "binary is faster in 1 of 1 variant (× 0.5)." in compared.stdout.splitlines()[-1]
 
@@ -189,7 +198,7 @@ def test_files_of_ones_own_compare_without_accuracy(cli: Cli, engine: Engine) ->
     for name, latency in (("old.tflite", 100.0), ("new.tflite", 101.0)):
         artifact = make_artifact(name.encode(), accuracy=None, agreement=None)
         rows.add_artifact(artifact, name)
-        measure(engine, make_case(artifact.sha256), [latency] * 2)
+        measure(engine, make_case(artifact.sha256), averages=[latency] * 2)
     compared = cli.run("compare", "old.tflite", "new.tflite", "--fail-on-regression", "5%")
     assert compared.returncode == 0, compared.stderr
     assert (

@@ -111,7 +111,11 @@ def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_w
     assert logged.info.status == "FINISHED"
 
     one_trial_done = "SELECT id FROM trials WHERE sweep = 'study' AND status = 'done'"
-    wait_until(lambda: len(shell.rows(one_trial_done)) == 1, "the endless sweep's short trial", 240)
+    wait_until(
+        lambda: len(shell.rows(one_trial_done)) == 1,
+        "the endless sweep's short trial",
+        patience_s=240,
+    )
     kill_ray(shell.settings["TMPDIR"])
     assert states(shell) == {endless: "lost", short: "done"}
     assert "submit the sweep again to go on" in shell.run("status").stdout

@@ -63,7 +63,7 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path, repository: Path
 ) -> None:
     registry.write_text("# ours\ndevices:\n  - {id: here, kind: local, enabled: false} # not now\n")
-    add_board(cli, sshd, tmp_path / "on the board")
+    add_board(cli, sshd, folder=tmp_path / "on the board")
     assert "# ours" in registry.read_text()
     assert "# not now" in registry.read_text()
     listed = done(cli.run("devices", "list"))
@@ -152,7 +152,7 @@ def test_a_32_bit_system_on_a_64_bit_chip_is_called_out(
 def test_a_key_is_recorded_only_by_who_is_sure(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
 ) -> None:
-    add_board(cli, sshd, tmp_path / "board")
+    add_board(cli, sshd, folder=tmp_path / "board")
     before = registry.read_text()
     unsure = subprocess.run(
         [*COMMAND, "devices", "trust", "pi; 4"],
@@ -166,7 +166,7 @@ def test_a_key_is_recorded_only_by_who_is_sure(
 def test_another_key_than_the_one_that_is_trusted_is_called_out(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
 ) -> None:
-    add_board(cli, sshd, tmp_path / "board")
+    add_board(cli, sshd, folder=tmp_path / "board")
     make_key(tmp_path / "other")
     other = " ".join((tmp_path / "other.pub").read_text().split()[:2])
     registry.write_text(registry.read_text() + f"    host_key: {other}\n")
@@ -199,7 +199,7 @@ def test_a_wrong_entry_is_refused_and_the_file_stays_as_it_is(cli: Cli, registry
 def test_a_device_without_any_tool_or_python_says_what_to_install(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path, repository: Path
 ) -> None:
-    add_board(cli, sshd, tmp_path / "board")
+    add_board(cli, sshd, folder=tmp_path / "board")
     done(cli.run("devices", "trust", "pi; 4", "--yes"))
     registry.write_text(registry.read_text().replace(sys.executable, "no-such-python"))
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
@@ -253,7 +253,7 @@ def test_what_was_used_longest_ago_is_removed_first(
     models = [tmp_path / f"{name}.tflite" for name in ("old", "new")]
     for number, model in enumerate(models):
         model.write_bytes(base + bytes([number]) * 3_000_000)
-    add_board(cli, sshd, tmp_path / "board")
+    add_board(cli, sshd, folder=tmp_path / "board")
     done(cli.run("devices", "trust", "pi; 4", "--yes"))
     done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
     registry = tmp_path / "devices.yaml"

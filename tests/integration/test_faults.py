@@ -81,10 +81,16 @@ def test_interrupted_and_killed_it_ends_as_if_nothing_had_been(cli: Cli, tmp_pat
         second, "to train"
     )
     checkpoints = cli.home / "checkpoints"
-    wait_until(lambda: any(checkpoints.glob("*.npz")), "a training leaves a checkpoint", 120)
+    wait_until(
+        lambda: any(checkpoints.glob("*.npz")), "a training leaves a checkpoint", patience_s=120
+    )
     _worker(second).kill()
     assert "killed" in wait_for_line(second, "failed")
-    wait_until(lambda: len(list(checkpoints.glob("*.npz"))) > 1, "the next one leaves another", 120)
+    wait_until(
+        lambda: len(list(checkpoints.glob("*.npz"))) > 1,
+        "the next one leaves another",
+        patience_s=120,
+    )
     workers = psutil.Process(second.pid).children(recursive=True)
     second.kill()
     second.communicate()
@@ -121,7 +127,7 @@ def _worker(driver: "subprocess.Popen[str]") -> psutil.Process:
             if one.name().endswith(".train")
         ]
 
-    wait_until(lambda: bool(at_work()), "a worker is at work", 120)
+    wait_until(lambda: bool(at_work()), "a worker is at work", patience_s=120)
     return at_work()[0]
 
 

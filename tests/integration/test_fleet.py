@@ -85,7 +85,7 @@ def shelf(tmp_path: Path, sshd: Sshd, repository: Path) -> Shelf:
         for name in ("binary_64", "float_64")
     ]
     cli = Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(tmp_path / "devices.yaml")})
-    return Shelf(cli, sshd, tmp_path, models)
+    return Shelf(cli, sshd, folder=tmp_path, models=models)
 
 
 def wait_for_starts(notes: Path, starts: int) -> None:
@@ -193,9 +193,11 @@ def test_a_board_that_others_hold_for_too_long_is_set_aside_with_who_has_it(shel
     shelf.register("board")
     shelf.add_tool(tools.script(shelf.folder / "tool"))
     others = open_transport(
-        replace(shelf.sshd.device("board"), folder=str(shelf.folder / "on board")), {}, shelf.folder
+        replace(shelf.sshd.device("board"), folder=str(shelf.folder / "on board")),
+        {},
+        local_folder=shelf.folder,
     )
-    turn = Turn("another's", "ada@lovelace (process 1)", 600)
+    turn = Turn("another's", "ada@lovelace (process 1)", seconds=600)
     assert others.take_turn(turn) is None
     ended = shelf.cli.run(*shelf.command, "--wait", "1")
     assert ended.returncode == 1
@@ -214,7 +216,7 @@ def test_a_board_that_others_hold_for_too_long_is_set_aside_with_who_has_it(shel
 def test_a_cut_connection_is_picked_up_again_and_the_run_is_not_repeated(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 2))
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=2))
     bench = shelf.cli.start(*shelf.command)
     for starts in (1, 3):
         wait_for_starts(notes, starts)
@@ -248,7 +250,7 @@ def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
 def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 0.3))
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=0.3))
     for starts in (1, 4, 8):
         bench = shelf.cli.start(*shelf.command)
         wait_for_starts(notes, starts)
@@ -313,7 +315,7 @@ def test_killed_in_the_middle_of_a_push_the_same_command_goes_on(shelf: Shelf) -
 def test_killed_in_the_middle_of_a_store_the_same_command_goes_on(shelf: Shelf, run: int) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 0.5))
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=0.5))
     bench = shelf.cli.start(*shelf.command)
     wait_for_starts(notes, run)
     with locked(shelf):
@@ -339,7 +341,7 @@ def locked(shelf: Shelf) -> Iterator[None]:
 def test_ctrl_c_leaves_nothing_running_and_the_device_free(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 1000))
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=1000))
     bench = shelf.cli.start(*shelf.command)
     wait_until(lambda: tools.lines(notes / "starts") == 1, "a run has started")
     bench.send_signal(signal.SIGINT)
@@ -361,7 +363,11 @@ def test_two_harnesses_share_a_board_without_ever_meeting(
     clis = [shelf.cli, shelf.cli if same_database else other_harness(shelf)]
     for cli in clis:
         added = cli.run(
-            "tools", "add", "tool", "--file", tools.lasting(shelf.folder / "tool", notes, 0.2)
+            "tools",
+            "add",
+            "tool",
+            "--file",
+            tools.lasting(shelf.folder / "tool", notes, seconds=0.2),
         )
         assert added.returncode == 0
     benches = [cli.start(*shelf.command, *(["--force"] if same_database else [])) for cli in clis]
@@ -377,7 +383,7 @@ def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(
 ) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, LOCKED_S / 2 / PROCESSES))
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=LOCKED_S / 2 / PROCESSES))
     bench = shelf.cli.start(*shelf.command)
     wait_for_line(bench, "to measure")
     with locked(shelf):
@@ -458,7 +464,7 @@ def test_a_board_that_comes_back_is_waited_for_and_one_that_does_not_is_set_asid
     with (shelf.folder / "devices.yaml").open("w") as file:
         YAML().dump(registry, file)
     notes = shelf.folder / "notes"
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, 0.2))
+    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=0.2))
     bench = shelf.cli.start(*shelf.command)
     wait_for_starts(notes, 3)
     flaky.stop()

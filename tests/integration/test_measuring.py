@@ -75,7 +75,7 @@ def board(cli: Cli, repository: Path, tmp_path: Path) -> Bench:
         repository / "tests" / "data" / "models" / f"{name}.tflite"
         for name in ("binary_64", "float_64")
     ]
-    made = Bench(cli, sysfs, tmp_path, models)
+    made = Bench(cli, sysfs, folder=tmp_path, models=models)
     made.register()
     return made
 
@@ -100,7 +100,7 @@ def test_cases_are_measured_in_shuffled_blocks_each_once_a_block(board: Bench) -
         here = [row for row in ran if row["block"] == block]
         assert [row["position"] for row in here] == [0, 1]
         assert [row["case_id"] for row in here] == in_order(
-            batch, block, sorted(cases), "interleaved"
+            batch, block, cases=sorted(cases), ordering="interleaved"
         )
         assert {row["number"] for row in here} == {block + 1}
         orders.add(tuple(row["case_id"] for row in here))

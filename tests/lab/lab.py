@@ -42,7 +42,7 @@ class Lab:
     @cached_property
     def machines(self) -> dict[str, Machine]:
         return {
-            kind.name: Machine(kind, self.folder / "machines" / kind.name, self.key)
+            kind.name: Machine(kind, self.folder / "machines" / kind.name, client_key=self.key)
             for kind in KINDS
         }
 

@@ -64,7 +64,15 @@ class Kind:
 
 
 def _fault(name: str, host: int, sshd: str = "", mounts: str = "") -> Kind:
-    return Kind(name, host, trees.BOARD_AMD64, trees.LCE_AMD64, "x86_64", sshd=sshd, mounts=mounts)
+    return Kind(
+        name,
+        host,
+        tree=trees.BOARD_AMD64,
+        layer=trees.LCE_AMD64,
+        abi="x86_64",
+        sshd=sshd,
+        mounts=mounts,
+    )
 
 
 _CACHE = (
@@ -73,12 +81,12 @@ _CACHE = (
 )
 _READ_ONLY = f'mount --bind "$root/home/{USER}" "$root/home/{USER}" && mount -o remount,ro,bind "$root/home/{USER}"'
 KINDS = (
-    Kind("arm1", 11, trees.BOARD_ARM64, trees.LITERT_ARM64),
-    Kind("arm2", 12, trees.BOARD_ARM64, trees.TFLITE_ARM64),
+    Kind("arm1", 11, tree=trees.BOARD_ARM64, layer=trees.LITERT_ARM64),
+    Kind("arm2", 12, tree=trees.BOARD_ARM64, layer=trees.TFLITE_ARM64),
     _fault("x86", 13),
     _fault("hub", 21),
-    Kind("phone1", 31, trees.PHONE_ARM64, abi="android-arm64", phone=True),
-    Kind("phone2", 32, trees.PHONE_ARM64, abi="android-arm64", phone=True),
+    Kind("phone1", 31, tree=trees.PHONE_ARM64, abi="android-arm64", phone=True),
+    Kind("phone2", 32, tree=trees.PHONE_ARM64, abi="android-arm64", phone=True),
     _fault("full", 41, mounts=_CACHE),
     _fault("readonly", 42, mounts=_READ_ONLY),
     _fault(
@@ -111,7 +119,7 @@ class Machine:
         self._prepare_files()
         self._connect()
         self._boot()
-        wait_until(self._answers, f"{self.name} answers", 120)
+        wait_until(self._answers, f"{self.name} answers", patience_s=120)
 
     @property
     def is_running(self) -> bool:
@@ -146,7 +154,7 @@ class Machine:
     def reboot(self) -> None:
         self.stop()
         self._boot()
-        wait_until(self._answers, f"{self.name} answers", 120)
+        wait_until(self._answers, f"{self.name} answers", patience_s=120)
 
     def cut(self) -> None:
         """Pulls its network cable."""

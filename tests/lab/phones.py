@@ -38,7 +38,7 @@ def _listen(connection: socket.socket, answers: bool) -> None:
             connection.recv(length, socket.MSG_WAITALL)
             greeting = command == int.from_bytes(_CONNECT, "little")
             if answers and (greeting or kind != _PUBLIC_KEY):
-                connection.sendall(_message(_AUTHENTICATE, _TOKEN, bytes(range(20))))
+                connection.sendall(_message(_AUTHENTICATE, _TOKEN, payload=bytes(range(20))))
 
 
 def _message(command: bytes, argument: int, payload: bytes) -> bytes:

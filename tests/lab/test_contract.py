@@ -19,6 +19,6 @@ def transport(
 ) -> Iterator[Transport]:
     parent = "/data/local/tmp" if request.param.startswith("phone") else "/home/bench"
     device = replace(registry[request.param], folder=f"{parent}/test {uuid4().hex}; it's")
-    transport = open_transport(device, registry, tmp_path)
+    transport = open_transport(device, registry, local_folder=tmp_path)
     yield transport
     transport.close()

@@ -108,7 +108,7 @@ def test_check_tells_what_each_device_is(cli: Cli) -> None:
 def test_a_board_that_loses_power_in_the_middle_of_a_run_goes_on_after_it_is_back(
     cli: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(cli, lab, tmp_path, lasting(2))
+    cli = with_tool(cli, lab, folder=tmp_path, body=lasting(2))
     lab.machines["x86"].run("rm", "-f", NOTES)
     running = cli.start(*bench("x86", model))
     wait_until(lambda: starts(lab, "x86") >= 2, "the second run has started")
@@ -122,7 +122,7 @@ def test_a_board_that_loses_power_in_the_middle_of_a_run_goes_on_after_it_is_bac
 def test_a_cable_that_is_pulled_and_plugged_in_again_costs_no_run(
     cli: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(cli, lab, tmp_path, lasting(2))
+    cli = with_tool(cli, lab, folder=tmp_path, body=lasting(2))
     lab.machines["x86"].run("rm", "-f", NOTES)
     running = cli.start(*bench("x86", model))
     wait_until(lambda: starts(lab, "x86") >= 1, "a run has started")
@@ -145,7 +145,7 @@ def test_a_cable_that_is_pulled_and_plugged_in_again_costs_no_run(
 def test_a_board_that_can_not_be_written_says_so(
     cli: Cli, lab: Lab, tmp_path: Path, model: Path, device: str, reason: str
 ) -> None:
-    cli = with_tool(cli, lab, tmp_path, tools.NUMBERS)
+    cli = with_tool(cli, lab, folder=tmp_path, body=tools.NUMBERS)
     big = tmp_path / "big.tflite"
     big.write_bytes(model.read_bytes() + os.urandom(4_000_000))
     ended = cli.run(*bench(device, big if device == "full" else model))
@@ -158,7 +158,7 @@ def test_a_board_that_can_not_be_written_says_so(
 def test_a_clock_that_is_wrong_by_years_does_not_matter(
     cli: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(cli, lab, tmp_path, tools.NUMBERS)
+    cli = with_tool(cli, lab, folder=tmp_path, body=tools.NUMBERS)
     ended = cli.run(*bench("oldclock", model))
     assert ended.returncode == 0, ended.stderr
     (row,) = cli.rows(
@@ -171,7 +171,7 @@ def test_a_clock_that_is_wrong_by_years_does_not_matter(
 def test_an_adb_server_that_is_killed_costs_no_run(
     own_adb: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(own_adb, lab, tmp_path, lasting(2))
+    cli = with_tool(own_adb, lab, folder=tmp_path, body=lasting(2))
     lab.machines["phone1"].run("rm", "-f", NOTES)
     running = cli.start(*bench("phone1", model))
     wait_until(lambda: starts(lab, "phone1") >= 2, "the second run has started")
@@ -185,7 +185,7 @@ def test_an_adb_server_that_is_killed_costs_no_run(
 def test_a_phone_that_does_not_answer_is_set_aside_in_words(
     own_adb: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(own_adb, lab, tmp_path, tools.NUMBERS, patience_s=2)
+    cli = with_tool(own_adb, lab, folder=tmp_path, body=tools.NUMBERS, patience_s=2)
     lab.machines["phone1"].pause_adbd()
     try:
         ended = cli.run(*bench("phone1", model))
@@ -205,7 +205,7 @@ def test_a_phone_that_does_not_answer_is_set_aside_in_words(
 def test_a_phone_that_adb_can_not_use_is_set_aside_in_words_and_the_others_go_on(
     own_adb: Cli, lab: Lab, tmp_path: Path, model: Path, answers: bool, words: str
 ) -> None:
-    cli = with_tool(own_adb, lab, tmp_path, tools.NUMBERS, patience_s=2)
+    cli = with_tool(own_adb, lab, folder=tmp_path, body=tools.NUMBERS, patience_s=2)
     with stubborn_phone(answers) as serial:
         add_entry(
             tmp_path / "devices.yaml",

@@ -48,16 +48,18 @@ class Layer:
 BOARD_ARM64 = Tree(
     "board-arm64",
     "bookworm",
-    "arm64",
-    ("openssh-server", "python3", "procps", "util-linux", "netbase"),
+    architecture="arm64",
+    packages=("openssh-server", "python3", "procps", "util-linux", "netbase"),
 )
 BOARD_AMD64 = Tree(
     "board-amd64",
     "bookworm",
-    "amd64",
-    ("openssh-server", "python3", "procps", "util-linux", "netbase", "adb", "faketime"),
+    architecture="amd64",
+    packages=("openssh-server", "python3", "procps", "util-linux", "netbase", "adb", "faketime"),
 )
-PHONE_ARM64 = Tree("phone-arm64", "sid", "arm64", ("adbd", "python3", "procps"))
+PHONE_ARM64 = Tree(
+    "phone-arm64", "sid", architecture="arm64", packages=("adbd", "python3", "procps")
+)
 
 _ARM64 = (
     "manylinux_2_34_aarch64",
@@ -74,10 +76,17 @@ _LITERT = (
     "typing-extensions",
     "tqdm",
 )
-LITERT_ARM64 = Layer("litert-arm64", "3.11", _ARM64, (*_LITERT, "backports.strenum"))
-TFLITE_ARM64 = Layer("tflite-arm64", "3.11", _ARM64, ("tflite-runtime", "numpy<2"))
+LITERT_ARM64 = Layer(
+    "litert-arm64", "3.11", platforms=_ARM64, packages=(*_LITERT, "backports.strenum")
+)
+TFLITE_ARM64 = Layer(
+    "tflite-arm64", "3.11", platforms=_ARM64, packages=("tflite-runtime", "numpy<2")
+)
 LCE_AMD64 = Layer(
-    "lce-amd64", "3.11", ("manylinux2014_x86_64",), ("larq-compute-engine==0.16.0", "numpy<2")
+    "lce-amd64",
+    "3.11",
+    platforms=("manylinux2014_x86_64",),
+    packages=("larq-compute-engine==0.16.0", "numpy<2"),
 )
 
 
@@ -107,7 +116,7 @@ def phone_layer(tree: Path) -> Layer:
     (python,) = (
         path.name.removeprefix("python") for path in (tree / "usr/bin").glob("python3.[0-9][0-9]")
     )
-    return Layer("litert-phone", python, _ARM64, _LITERT)
+    return Layer("litert-phone", python, platforms=_ARM64, packages=_LITERT)
 
 
 def cache() -> Path:
@@ -115,11 +124,11 @@ def cache() -> Path:
 
 
 def tree(recipe: Tree) -> Path:
-    return _cached(recipe.name, astuple(recipe), lambda folder: _bootstrap(recipe, folder))
+    return _cached(recipe.name, astuple(recipe), build=lambda folder: _bootstrap(recipe, folder))
 
 
 def layer(recipe: Layer) -> Path:
-    return _cached(recipe.name, astuple(recipe), lambda folder: _install(recipe, folder))
+    return _cached(recipe.name, astuple(recipe), build=lambda folder: _install(recipe, folder))
 
 
 def _cached(name: str, recipe: tuple[object, ...], build: Callable[[Path], None]) -> Path:

@@ -66,12 +66,15 @@ def some_digits() -> Dataset:
     digits = data.load("digits")
     few = Split(digits.train.images[:500], digits.train.labels[:500])
     return Dataset(
-        digits.name, digits.classes, few, Split(digits.test.images[:100], digits.test.labels[:100])
+        digits.name,
+        digits.classes,
+        train=few,
+        test=Split(digits.test.images[:100], digits.test.labels[:100]),
     )
 
 
 def task(precision: Precision) -> Task:
-    return task_of(some_digits().shape, some_digits().classes, precision, RECIPE)
+    return task_of(some_digits().shape, some_digits().classes, precision=precision, recipe=RECIPE)
 
 
 @cache
@@ -83,8 +86,16 @@ def network(name: str, precision: Precision) -> Trained:
 
     keras.utils.set_random_seed(0)
     architecture = ARCHITECTURES[name](**SMALL[name].parameters)
-    trial = Trial(name, SMALL[name].parameters, {}, precision, "digits", RECIPE, 0)
-    fit = Fit(trial, architecture.training_model(task(precision)), some_digits())
+    trial = Trial(
+        name,
+        SMALL[name].parameters,
+        chosen={},
+        precision=precision,
+        dataset="digits",
+        recipe=RECIPE,
+        seed=0,
+    )
+    fit = Fit(trial, architecture.training_model(task(precision)), dataset=some_digits())
     deque(fit.epochs(), maxlen=0)
     return Trained(
         fit.model, with_probabilities(architecture.deployed_model(task(precision), fit.model))
@@ -93,7 +104,7 @@ def network(name: str, precision: Precision) -> Trained:
 
 @cache
 def artifact(name: str, precision: Precision) -> bytes:
-    return convert(network(name, precision).deployed, precision, some_digits().train.images)
+    return convert(network(name, precision).deployed, precision, samples=some_digits().train.images)
 
 
 def operators(name: str, precision: Precision) -> dict[str, int]:

@@ -17,8 +17,8 @@ from harness.models.blocks import (
     with_weights_of,
 )
 
-BINARY = Task((4, 4, 32), 10, Precision.BINARY)
-FLOAT = Task((4, 4, 32), 10, Precision.FLOAT32)
+BINARY = Task((4, 4, 32), 10, precision=Precision.BINARY)
+FLOAT = Task((4, 4, 32), 10, precision=Precision.FLOAT32)
 MAPS = np.random.default_rng(0).normal(size=(5, 4, 4, 32)).astype(np.float32)
 
 
@@ -28,12 +28,12 @@ def test_a_window_over_the_whole_map_is_the_dense_layer_over_its_values(task: Ta
 
     image = layers.Input((4, 4, 32))
     flat = Model(image, dense(task, 24)(layers.Reshape((1, 1, 4 * 4 * 32))(image)))
-    whole = with_weights_of(flat, Model(image, window(task, 24, (4, 4))(image)))
+    whole = with_weights_of(flat, Model(image, window(task, 24, size=(4, 4))(image)))
     np.testing.assert_allclose(flat(MAPS), whole(MAPS), rtol=1e-4, atol=1e-4)
 
 
 def test_a_binary_convolution_sees_ones_beyond_the_edge_and_one_of_pixels_zeros() -> None:
-    signs, pixels = convolution(BINARY, 1, 3), convolution(BINARY, 1, 3, real_input=True)
+    signs, pixels = convolution(BINARY, 1, size=3), convolution(BINARY, 1, size=3, real_input=True)
     for layer in (signs, pixels):
         layer.build((None, 4, 4, 32))
         layer.set_weights([np.ones((3, 3, 32, 1), np.float32)])
@@ -54,7 +54,7 @@ def test_a_layer_for_the_real_task_is_float_in_a_binary_network() -> None:
 
 
 def _convolution(task: Task) -> object:
-    return convolution(task, 8, 3)
+    return convolution(task, 8, size=3)
 
 
 def _dense(task: Task) -> object:

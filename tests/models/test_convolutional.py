@@ -12,7 +12,7 @@ from tests.models.networks import layer_types, network, operators
 
 def test_binarynet_can_be_the_papers_network_for_cifar_10() -> None:
     model = BinaryNet(filters=128, units=1024).training_model(
-        Task((32, 32, 3), 10, Precision.BINARY)
+        Task((32, 32, 3), 10, precision=Precision.BINARY)
     )
     weights = [
         layer.get_weights()[0].shape
@@ -53,7 +53,7 @@ def test_int8_is_left_only_at_both_ends(name: str) -> None:
 def test_birealnet_can_be_the_papers_eighteen_layers() -> None:
     kinds = layer_types(
         BiRealNet(stages=4, layers=4, filters=64).training_model(
-            Task((32, 32, 3), 10, Precision.BINARY)
+            Task((32, 32, 3), 10, precision=Precision.BINARY)
         )
     )
     assert kinds.count("QuantConv2D") + 2 == 18, "but for the first and the last, which are float"
@@ -69,7 +69,7 @@ def test_quicknets_binary_convolutions_have_relu_fused_and_nothing_but_a_shortcu
 def test_quicknet_can_be_the_papers_with_sixteen_binary_convolutions() -> None:
     kinds = layer_types(
         QuickNet(stages=4, blocks=4, filters=64).training_model(
-            Task((32, 32, 3), 10, Precision.BINARY)
+            Task((32, 32, 3), 10, precision=Precision.BINARY)
         )
     )
     assert kinds.count("QuantConv2D") == 16
@@ -78,5 +78,7 @@ def test_quicknet_can_be_the_papers_with_sixteen_binary_convolutions() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3)])
 @pytest.mark.parametrize("name", ["binarynet", "birealnet", "cnn", "quicknet"])
 def test_images_of_any_size_will_do(name: str, shape: tuple[int, int, int]) -> None:
-    model = ARCHITECTURES[name](**{"filters": 8}).training_model(Task(shape, 7, Precision.BINARY))
+    model = ARCHITECTURES[name](**{"filters": 8}).training_model(
+        Task(shape, 7, precision=Precision.BINARY)
+    )
     assert model.output_shape == (None, 7)

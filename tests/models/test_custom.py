@@ -67,7 +67,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def trial(name: str, **parameters: object) -> Trial:
-    return Trial(name, parameters, parameters, Precision.BINARY, "digits", Recipe(epochs=1), 0)
+    return Trial(
+        name,
+        parameters,
+        chosen=parameters,
+        precision=Precision.BINARY,
+        dataset="digits",
+        recipe=Recipe(epochs=1),
+        seed=0,
+    )
 
 
 def test_a_function_of_the_users_is_an_architecture(here: Path) -> None:

@@ -25,7 +25,14 @@ def test_an_artifact_answers_as_the_trained_network_does(name: str, precision: P
     test = some_digits().test
     expected = scores(network(name, precision).trained, test.images)
     file = artifact(name, precision)
-    answered = evaluate(file, test.images, test.labels, expected, 1, LEAST_AGREEMENT[precision])
+    answered = evaluate(
+        file,
+        test.images,
+        labels=test.labels,
+        expected=expected,
+        threads=1,
+        least=LEAST_AGREEMENT[precision],
+    )
     assert answered.accuracy > 0.3
     np.testing.assert_allclose(answered.outputs.sum(axis=1), 1, atol=0.02)
     assert [(tensor.shape, tensor.dtype) for tensor in (*inputs(file), *outputs(file))] == [

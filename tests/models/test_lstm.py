@@ -22,7 +22,7 @@ from tests.models.networks import artifact, operators, some_digits
 def test_unrolled_it_is_the_function_of_the_loop_however_many_rows(
     rows: int, precision: Precision
 ) -> None:
-    lstm, small = Lstm(layers=2, units=8), Task((rows, 8, 1), 10, precision)
+    lstm, small = Lstm(layers=2, units=8), Task((rows, 8, 1), 10, precision=precision)
     looped = lstm.training_model(small)
     images = some_digits().test.images[:, :rows]
     np.testing.assert_allclose(
@@ -33,7 +33,7 @@ def test_unrolled_it_is_the_function_of_the_loop_however_many_rows(
 def test_states_are_those_of_the_equations() -> None:
     from harness.models.keras import Model
 
-    model = Lstm(units=4).training_model(Task((8, 8, 1), 10, Precision.FLOAT32))
+    model = Lstm(units=4).training_model(Task((8, 8, 1), 10, precision=Precision.FLOAT32))
     images = some_digits().test.images[:5]
     layer = next(layer for layer in model.layers if layer.name.startswith("recurrence"))
     found = Model(model.input, [layer.input, layer.output]).predict(images, verbose=0)
@@ -88,10 +88,20 @@ def test_signs_of_states_and_weights_learn_the_digits() -> None:
     digits, recipe = data.load("digits"), Recipe(epochs=15, batch_size=50, learning_rate=0.003)
     keras.utils.set_random_seed(0)
     model = Lstm(units=64).training_model(
-        task_of(digits.shape, digits.classes, Precision.BINARY, recipe)
+        task_of(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe)
     )
     fit = Fit(
-        Trial("lstm", {"units": 64}, {}, Precision.BINARY, "digits", recipe, 0), model, digits
+        Trial(
+            "lstm",
+            {"units": 64},
+            chosen={},
+            precision=Precision.BINARY,
+            dataset="digits",
+            recipe=recipe,
+            seed=0,
+        ),
+        model,
+        dataset=digits,
     )
     deque(fit.epochs(), maxlen=0)
     assert (fit.curve[-1].validation_accuracy or 0) > 0.85

@@ -23,7 +23,7 @@ def test_signs_are_taken_once_and_stay_bits_to_the_end() -> None:
 
 
 def test_layers_and_units_are_the_hidden_ones() -> None:
-    model = Mlp(layers=3, units=8).training_model(Task((8, 8, 1), 10, Precision.BINARY))
+    model = Mlp(layers=3, units=8).training_model(Task((8, 8, 1), 10, precision=Precision.BINARY))
     shapes = [
         layer.output_shape[-1] for layer in model.layers if type(layer).__name__ == "QuantDense"
     ]
@@ -31,7 +31,7 @@ def test_layers_and_units_are_the_hidden_ones() -> None:
 
 
 def test_the_first_layer_takes_real_pixels_and_the_others_signs() -> None:
-    model = Mlp(layers=3, units=8).training_model(Task((8, 8, 1), 10, Precision.BINARY))
+    model = Mlp(layers=3, units=8).training_model(Task((8, 8, 1), 10, precision=Precision.BINARY))
     dense = [layer for layer in model.layers if type(layer).__name__ == "QuantDense"]
     assert [layer.input_quantizer is None for layer in dense] == [True, False, False, False]
     assert {layer.kernel_quantizer.clip_value for layer in dense} == {1.0}, (

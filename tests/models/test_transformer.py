@@ -26,7 +26,9 @@ def test_attention_is_the_mean_of_values_by_how_like_their_keys_are_to_the_query
     keys = np.array([[[[10.0, 0.0], [0.0, 10.0]]]], np.float32)
     values = np.array([[[[1.0, 2.0], [3.0, 4.0]]]], np.float32)
     queries = np.array([[[[10.0, 0.0], [1.0, 1.0]]]], np.float32)
-    np.testing.assert_allclose(_attention(queries, keys, values), [[[[1, 2], [2, 3]]]], atol=1e-5)
+    np.testing.assert_allclose(
+        _attention(queries, keys, value=values), [[[[1, 2], [2, 3]]]], atol=1e-5
+    )
 
 
 def test_heads_attend_to_their_own_part_and_likeness_is_scaled_by_the_root_of_its_size() -> None:
@@ -64,10 +66,20 @@ def test_signs_before_every_projection_learn_the_digits() -> None:
     )
     keras.utils.set_random_seed(0)
     model = transformer.training_model(
-        task_of(digits.shape, digits.classes, Precision.BINARY, recipe)
+        task_of(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe)
     )
     fit = Fit(
-        Trial("transformer", parameters, {}, Precision.BINARY, "digits", recipe, 0), model, digits
+        Trial(
+            "transformer",
+            parameters,
+            chosen={},
+            precision=Precision.BINARY,
+            dataset="digits",
+            recipe=recipe,
+            seed=0,
+        ),
+        model,
+        dataset=digits,
     )
     deque(fit.epochs(), maxlen=0)
     assert (fit.curve[-1].validation_accuracy or 0) > 0.85

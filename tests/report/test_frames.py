@@ -55,7 +55,7 @@ def twins(workspace: Path, engine: Engine) -> Path:
     for precision, latency_us in ((Precision.FLOAT32, 400.0), (Precision.BINARY, 100.0)):
         _, outcome = stored_trial(engine, precision=precision)
         for device in ("pi4", "pi5"):
-            measure(engine, make_case(outcome.artifacts[0].sha256, device), latency_us)
+            measure(engine, make_case(outcome.artifacts[0].sha256, device), latency_us=latency_us)
     return workspace
 
 
@@ -92,7 +92,7 @@ def test_a_column_without_a_value_has_the_type_that_it_would_have(
     empty = results(workspace)
     assert empty.empty
     _, outcome = stored_trial(engine)
-    measure(engine, make_case(outcome.artifacts[0].sha256), 100.0)
+    measure(engine, make_case(outcome.artifacts[0].sha256), latency_us=100.0)
     filled = results(workspace)
     assert str(filled["energy_uj"].dtype) == "float64"
     assert str(filled["classes_agree"].dtype) == "boolean"
@@ -148,7 +148,7 @@ def test_sql_that_writes_is_refused(twins: Path) -> None:
 def test_settings_are_columns_when_expanded(twins: Path, engine: Engine) -> None:
     own = make_artifact(b"a file of one's own", accuracy=None, agreement=None)
     TrialRows(engine).add_artifact(own, "own.tflite")
-    measure(engine, make_case(own.sha256, "pi4"), 200.0)
+    measure(engine, make_case(own.sha256, "pi4"), latency_us=200.0)
     rows = expanded(results(twins, device="pi4")).set_index("artifact")
     assert rows.drop(own.sha256)[["units", "epochs"]].to_dict("list") == {
         "units": [64, 64],
@@ -158,7 +158,7 @@ def test_settings_are_columns_when_expanded(twins: Path, engine: Engine) -> None
 
 
 def test_a_comparison_is_one_row_a_pair(twins: Path) -> None:
-    found = compare("float32", "binary", twins)
+    found = compare("float32", "binary", workspace=twins)
     assert list(found["device"]) == ["pi4", "pi5"]
     first = found.iloc[0]
     assert first["ratio"] == pytest.approx(0.25)
@@ -173,7 +173,7 @@ def test_a_comparison_is_one_row_a_pair(twins: Path) -> None:
 
 def test_what_can_not_be_compared_is_told(twins: Path) -> None:
     with pytest.raises(RequestError, match="'int8' is no precision"):
-        compare("float32", "int8", twins)
+        compare("float32", "int8", workspace=twins)
 
 
 def test_the_library_needs_neither_tensorflow_nor_ray(twins: Path) -> None:
@@ -197,7 +197,9 @@ def test_without_pandas_it_says_what_to_install() -> None:
 def test_twins_are_what_compare_finds_and_none_where_nothing_was_measured_so(
     twins: Path, engine: Engine, tmp_path: Path
 ) -> None:
-    pd.testing.assert_frame_equal(report.twins(twins), compare("float32", "binary", twins))
+    pd.testing.assert_frame_equal(
+        report.twins(twins), compare("float32", "binary", workspace=twins)
+    )
     nothing = tmp_path / "nothing"
     open_database(f"sqlite:///{nothing / 'harness.db'}").dispose()
     assert report.twins(nothing).empty
@@ -221,9 +223,9 @@ def test_of_two_artifacts_of_one_trial_twins_has_the_one_that_was_measured_last(
         )
         connection.execute(insert(artifacts), {**first, "sha256": other.sha256})
         connection.execute(insert(trial_artifacts), {**row, "artifact": other.sha256})
-    measure(engine, make_case(other.sha256, "pi4"), 50.0)
+    measure(engine, make_case(other.sha256, "pi4"), latency_us=50.0)
     with pytest.raises(RequestError, match="selects several artifacts on pi4"):
-        compare("float32", "binary", twins)
+        compare("float32", "binary", workspace=twins)
     found = report.twins(twins).set_index("device")["candidate_artifact"]
     assert found.to_dict() == {"pi4": other.sha256, "pi5": outcome.artifacts[0].sha256}
 

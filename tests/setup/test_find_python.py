@@ -40,7 +40,7 @@ NO_VENV = f'case "$2" in *ensurepip*) exit 1;; esac; {REAL}'
 def test_the_first_fitting_one_is_taken(
     repository: Path, tmp_path: Path, pythons: Pythons, chosen: str
 ) -> None:
-    found = find(repository, tmp_path, pythons)
+    found = find(repository, tmp_path, pythons=pythons)
     assert (found.returncode, found.stdout.strip()) == (0, str(tmp_path / chosen)), found.stderr
 
 
@@ -55,7 +55,7 @@ def test_the_first_fitting_one_is_taken(
 def test_where_there_is_none_it_says_what_is_missing(
     repository: Path, tmp_path: Path, pythons: Pythons, words: str
 ) -> None:
-    found = find(repository, tmp_path, pythons)
+    found = find(repository, tmp_path, pythons=pythons)
     assert found.returncode == 1
     assert found.stdout == ""
     assert words in found.stderr

@@ -110,8 +110,12 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
         assert child.stderr is not None
         self._input = Input(child.stdin, self._hold)
         self._outputs = [
-            Output(child.stdout, lambda data: self._send(data, None), self._finish),
-            Output(child.stderr, lambda data: self._send(data, EXTENDED_DATA_STDERR), self._finish),
+            Output(child.stdout, lambda data: self._send(data, None), ended=self._finish),
+            Output(
+                child.stderr,
+                lambda data: self._send(data, EXTENDED_DATA_STDERR),
+                ended=self._finish,
+            ),
         ]
         self.resume_writing()
 

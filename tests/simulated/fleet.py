@@ -45,7 +45,7 @@ class Endpoint:
         self.commands = Commands(
             self.home, {"PATH": _PATH, "HOME": str(self.home), "LC_ALL": "C.UTF-8", **marks}
         )
-        self.server = Server(keys, options, self.commands)
+        self.server = Server(keys, options, commands=self.commands)
         self.wire = Wire(self.server.serve, f"{seed} {name}")
         self._marks = frozenset(f"{key}={value}".encode() for key, value in marks.items())
 
@@ -153,7 +153,9 @@ class SimulatedFleet:
     async def _open(self) -> None:
         options = self._keys.options()
         self.endpoints = tuple(
-            Endpoint(name, self.folder, self._id, self._keys, options, self._seed)
+            Endpoint(
+                name, self.folder, fleet=self._id, keys=self._keys, options=options, seed=self._seed
+            )
             for name in self._names
         )
         for endpoint in self.endpoints:

@@ -24,8 +24,8 @@ class Link:
         self._wire = wire
         to_device = Lane(wire, partial(wire.pass_to_device, self))
         to_client = Lane(wire, partial(wire.pass_from_device, self))
-        self.client_end = End(self, to_device, to_client)
-        self.device_end = End(self, to_client, to_device)
+        self.client_end = End(self, to_device, into=to_client)
+        self.device_end = End(self, to_client, into=to_device)
         self._lanes = (to_device, to_client)
         self._alive = True
 

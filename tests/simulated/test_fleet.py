@@ -25,7 +25,7 @@ USER_REFUSED = "nobody"
 
 def test_openssh_logs_in_and_runs_a_command(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
     ended = ssh(
-        fleet, endpoint, 'pwd; echo "$HOME $PATH $LC_ALL $SIMULATED_DEVICE"; echo wrong >&2'
+        fleet, endpoint, command='pwd; echo "$HOME $PATH $LC_ALL $SIMULATED_DEVICE"; echo wrong >&2'
     )
     home = fleet.folder / endpoint.name / "home"
     expected = f"{home}\n{home} /usr/local/bin:/usr/bin:/bin C.UTF-8 {endpoint.name}\n"
@@ -78,7 +78,7 @@ def test_a_wrong_user_and_a_wrong_key_are_refused(
     with pytest.raises(paramiko.AuthenticationException):
         connect(fleet, endpoint, key=wrong)
     for ended in (
-        ssh(fleet, endpoint, "true", user=USER_REFUSED),
+        ssh(fleet, endpoint, command="true", user=USER_REFUSED),
         ssh(fleet, endpoint, "true", "-i", str(wrong)),
     ):
         assert ended.returncode == 255
@@ -86,9 +86,9 @@ def test_a_wrong_user_and_a_wrong_key_are_refused(
 
 
 def test_bytes_pass_whole_in_both_directions(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
-    assert ssh(fleet, endpoint, "cat > file", data=FIVE_MB).returncode == 0
+    assert ssh(fleet, endpoint, command="cat > file", data=FIVE_MB).returncode == 0
     assert (endpoint.home / "file").read_bytes() == FIVE_MB
-    assert ssh(fleet, endpoint, "cat file").stdout == FIVE_MB
+    assert ssh(fleet, endpoint, command="cat file").stdout == FIVE_MB
 
 
 def test_a_client_that_does_not_read_holds_the_command_up(
@@ -116,7 +116,9 @@ def test_a_command_that_does_not_read_holds_the_client_up(
 
 
 def test_input_that_nobody_reads_stops_nothing(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
-    ended = ssh(fleet, endpoint, "head -c 3 | wc -c; exec <&-; echo done; exit 4", data=FIVE_MB)
+    ended = ssh(
+        fleet, endpoint, command="head -c 3 | wc -c; exec <&-; echo done; exit 4", data=FIVE_MB
+    )
     assert (ended.returncode, ended.stdout) == (4, b"3\ndone\n")
 
 
@@ -144,12 +146,12 @@ def test_a_command_outlives_its_connection_and_loses_its_pipes(
 def test_a_detached_child_lives_until_the_processes_are_stopped(
     fleet: SimulatedFleet, endpoint: Endpoint
 ) -> None:
-    child = int(ssh(fleet, endpoint, DETACHED).stdout)
+    child = int(ssh(fleet, endpoint, command=DETACHED).stdout)
     assert endpoint.processes() == {child}
     endpoint.stop_processes()
     assert endpoint.processes() == set()
     assert not lives(child)
-    assert ssh(fleet, endpoint, "exit 3").returncode == 3
+    assert ssh(fleet, endpoint, command="exit 3").returncode == 3
 
 
 def test_stopping_the_processes_reaches_what_left_its_session_and_environment(
@@ -177,7 +179,7 @@ def test_closing_the_fleet_leaves_no_process_and_no_thread(
     own = psutil.Process()
     files = own.num_fds()
     with SimulatedFleet(3, tmp_path) as fleet:
-        child = int(ssh(fleet, fleet.endpoints[0], DETACHED).stdout)
+        child = int(ssh(fleet, fleet.endpoints[0], command=DETACHED).stdout)
         with connect(fleet, fleet.endpoints[1]) as client:
             start(client, "sleep 1000")
             until(
@@ -196,7 +198,7 @@ def test_closing_the_fleet_leaves_no_process_and_no_thread(
 def test_fleets_side_by_side_stop_only_their_own(
     fleet: SimulatedFleet, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    child = int(ssh(fleet, endpoint, DETACHED).stdout)
+    child = int(ssh(fleet, endpoint, command=DETACHED).stdout)
     with SimulatedFleet(len(fleet.endpoints), tmp_path) as other:
         other[endpoint.name].stop_processes()
     assert endpoint.processes() == {child}

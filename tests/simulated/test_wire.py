@@ -60,14 +60,14 @@ def test_loss_cuts_at_a_chunk(
     with pytest.raises((paramiko.SSHException, EOFError, OSError)):
         run(client, "true")
     until(lambda: not active(client))
-    assert ssh(fleet, endpoint, "true").returncode == 255
+    assert ssh(fleet, endpoint, command="true").returncode == 255
     endpoint.wire.loss = 0.0
-    assert ssh(fleet, endpoint, "true").returncode == 0
+    assert ssh(fleet, endpoint, command="true").returncode == 0
 
 
 def test_losses_are_rare_or_frequent_as_set(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
     endpoint.wire.loss = 0.05
-    codes = [ssh(fleet, endpoint, "exit 3").returncode for _ in range(12)]
+    codes = [ssh(fleet, endpoint, command="exit 3").returncode for _ in range(12)]
     assert set(codes) == {3, 255}
 
 
@@ -90,11 +90,11 @@ def test_cut_after_lets_that_many_bytes_pass_and_cuts_once(
 ) -> None:
     before = endpoint.wire.bytes_to_device
     endpoint.wire.cut_after(bytes_to_device=300_000)
-    assert ssh(fleet, endpoint, "cat > file", data=bytes(1_000_000)).returncode == 255
+    assert ssh(fleet, endpoint, command="cat > file", data=bytes(1_000_000)).returncode == 255
     assert endpoint.wire.bytes_to_device - before == 300_000
     until(lambda: not endpoint.processes())
     assert 0 < (endpoint.home / "file").stat().st_size < 300_000
-    assert ssh(fleet, endpoint, "cat > file", data=bytes(1_000_000)).returncode == 0
+    assert ssh(fleet, endpoint, command="cat > file", data=bytes(1_000_000)).returncode == 0
     assert (endpoint.home / "file").stat().st_size == 1_000_000
 
 
@@ -107,11 +107,11 @@ def test_refuse_resets_what_is_new_and_leaves_what_is_open(
         socket.create_connection(("127.0.0.1", endpoint.port), WITHIN_S) as plain,
     ):
         plain.recv(1)
-    assert ssh(fleet, endpoint, "true").returncode == 255
+    assert ssh(fleet, endpoint, command="true").returncode == 255
     assert run(client, "echo open") == (0, b"open\n")
     assert (endpoint.wire.connections, endpoint.wire.refused) == (1, 2)
     endpoint.wire.refuse = False
-    assert ssh(fleet, endpoint, "true").returncode == 0
+    assert ssh(fleet, endpoint, command="true").returncode == 0
     assert endpoint.wire.connections == 2
 
 

@@ -53,30 +53,37 @@ from harness.store.rows.trials import TrialRows
 
 EPOCHS = 3
 _PATIENCE_S = 60
-TOOL = Tool("python_runner", sha256_of(b"the tool"), "an interpreter 1.0")
+TOOL = Tool("python_runner", sha256_of(b"the tool"), interpreter="an interpreter 1.0")
 
 
 def make_trial(seed: int = 0, precision: Precision = Precision.BINARY) -> Trial:
     return Trial(
         "mlp",
         {"layers": 3, "units": 64},
-        {"units": 64},
-        precision,
-        "digits",
-        Recipe(epochs=EPOCHS),
-        seed,
+        chosen={"units": 64},
+        precision=precision,
+        dataset="digits",
+        recipe=Recipe(epochs=EPOCHS),
+        seed=seed,
     )
 
 
 def make_sweep(*trials: Trial, name: str = "study") -> Sweep:
-    return Sweep(name, trials, Resources(), (PROTOCOLS["standard"],))
+    return Sweep(name, trials, resources=Resources(), protocols=(PROTOCOLS["standard"],))
 
 
 def make_artifact(
     content: bytes, accuracy: float | None = 0.9, agreement: float | None = 1.0
 ) -> Artifact:
     anatomy = Anatomy({"CONV_2D": 1, "LceBconv2d": 3}, binary_macs=8832, float_macs=4096)
-    return Artifact(sha256_of(content), "tflite", len(content), anatomy, accuracy, agreement)
+    return Artifact(
+        sha256_of(content),
+        "tflite",
+        size_bytes=len(content),
+        anatomy=anatomy,
+        accuracy=accuracy,
+        agreement=agreement,
+    )
 
 
 def make_outcome(
@@ -94,7 +101,15 @@ def make_outcome(
         accuracy=0.91,
         params=12_938,
         curve=tuple(
-            Epoch(n, 1 / n, 0.5 + n / 100, 1.1 / n, None, 0.25) for n in range(1, epochs + 1)
+            Epoch(
+                n,
+                1 / n,
+                accuracy=0.5 + n / 100,
+                validation_loss=1.1 / n,
+                validation_accuracy=None,
+                seconds=0.25,
+            )
+            for n in range(1, epochs + 1)
         ),
         artifacts=(artifact,),
         files={artifact.sha256: content},
@@ -105,7 +120,7 @@ def make_outcome(
 
 
 def make_case(artifact: str, device: str = "here") -> Case:
-    return Case(artifact, device, TOOL, PROTOCOLS["quick"])
+    return Case(artifact, device, tool=TOOL, protocol=PROTOCOLS["quick"])
 
 
 def make_measurement(case: Case, latency_us: float = 100.0, processes: int = 2) -> Measurement:
@@ -121,27 +136,50 @@ def measured(
 ) -> Measurement:
     """A run for each average, in the blocks of a batch where one is given; those of the numbers `disturbed` don't count."""
     runs = tuple(
-        _run(number, average, batch, "busy" if number in disturbed else "")
+        _run(number, average, batch=batch, disturbed="busy" if number in disturbed else "")
         for number, average in enumerate(averages_us, 1)
     )
     counted = [run.log.inference.avg_us for run in runs if not run.disturbed]
     middle = median(counted)
     summary = Summary(
-        middle, middle - 1, middle + 1, len(counted), 5_000_000, "ok", len(runs) - len(counted)
+        middle,
+        middle - 1,
+        latency_high_us=middle + 1,
+        runs=len(counted),
+        peak_memory_bytes=5_000_000,
+        quality="ok",
+        disturbed_runs=len(runs) - len(counted),
     )
-    return Measurement(case, case.artifact, runs, summary, dict(facts), now())
+    return Measurement(
+        case, case.artifact, runs=runs, summary=summary, facts=dict(facts), measured_at=now()
+    )
 
 
 def _run(number: int, latency_us: float, batch: str | None, disturbed: str) -> Run:
     log = ToolLog(
-        inference=Timing(20, latency_us + 3, latency_us - 2, latency_us + 5, latency_us, 1.5),
-        warmup=Timing(1, 150.0, 150.0, 150.0, 150.0, None),
+        inference=Timing(
+            20,
+            latency_us + 3,
+            min_us=latency_us - 2,
+            max_us=latency_us + 5,
+            avg_us=latency_us,
+            std_us=1.5,
+        ),
+        warmup=Timing(1, 150.0, min_us=150.0, max_us=150.0, avg_us=150.0, std_us=None),
         init_us=321.0,
         peak_memory_bytes=4_000_000 + number,
     )
-    place = Place(batch, number - 1, 0) if batch else None
-    process = Process(number, now(), 0.75, 0, f"stdout of run {number}: µs\n", "", place=place)
-    return Run(process, log, Watched(temperature_c=41.5), disturbed)
+    place = Place(batch, number - 1, position=0) if batch else None
+    process = Process(
+        number,
+        now(),
+        seconds=0.75,
+        exit_code=0,
+        stdout=f"stdout of run {number}: µs\n",
+        stderr="",
+        place=place,
+    )
+    return Run(process, log, watched=Watched(temperature_c=41.5), disturbed=disturbed)
 
 
 def stored_trial(
@@ -164,10 +202,21 @@ def fill(engine: Engine) -> None:
         cases.finish("local", make_measurement(make_case(outcome.artifacts[0].sha256), latency_us))
     failed = make_trial(seed=7)
     TrialRows(engine).submit(make_sweep(failed), [])
-    TrialRows(engine).fail(failed.id, Failure(Reason.DIVERGED, "The loss became nan.", "log"))
+    TrialRows(engine).fail(failed.id, Failure(Reason.DIVERGED, "The loss became nan.", log="log"))
     unlucky = make_case(outcome.artifacts[0].sha256, device="shelf")
-    cases.fail(unlucky, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", "log"))
-    cases.keep(unlucky, Process(1, now(), 0.5, 0, "garbage", "", artifact_sha256=unlucky.artifact))
+    cases.fail(unlucky, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", log="log"))
+    cases.keep(
+        unlucky,
+        Process(
+            1,
+            now(),
+            seconds=0.5,
+            exit_code=0,
+            stdout="garbage",
+            stderr="",
+            artifact_sha256=unlucky.artifact,
+        ),
+    )
     devices = DeviceRows(engine)
     devices.set_aside(LocalDevice(id="shelf"), CaseFailed(Reason.NO_SPACE, "No space left."))
     devices.want({"shelf": [(unlucky.artifact, unlucky.protocol)]})
@@ -178,14 +227,69 @@ def fill(engine: Engine) -> None:
 def observe(engine: Engine, case: Case) -> None:
     """A batch with a canary on the case's device, and what was found of its answers, kernels and operators."""
     rows = ObservationRows(engine)
-    rows.begin_batch(Batch("a batch", case.device, now(), "interleaved", 1, 2.5, "too warm", 2e6))
-    rows.add_canary(
-        Canary("a batch", case.device, "before", now(), case.artifact, TOOL, (), 99.0, 41.5, 1.8e6)
+    rows.begin_batch(
+        Batch(
+            "a batch",
+            case.device,
+            started_at=now(),
+            ordering="interleaved",
+            cases=1,
+            waited_s=2.5,
+            waited_for="too warm",
+            idle_power_uw=2e6,
+        )
     )
-    rows.add_answer(Answer(case.artifact, case.device, TOOL, 8, 1e-6, True, "", now()))
-    rows.add_kernels(Kernels(case.device, TOOL, 7.5, 7.0, 8.0, KernelVerdict.OPTIMISED, "", now()))
+    rows.add_canary(
+        Canary(
+            "a batch",
+            case.device,
+            moment="before",
+            measured_at=now(),
+            artifact=case.artifact,
+            tool=TOOL,
+            cpus=(),
+            latency_us=99.0,
+            temperature_c=41.5,
+            frequency_khz=1.8e6,
+        )
+    )
+    rows.add_answer(
+        Answer(
+            case.artifact,
+            case.device,
+            tool=TOOL,
+            images=8,
+            largest_difference=1e-6,
+            classes_agree=True,
+            message="",
+            checked_at=now(),
+        )
+    )
+    rows.add_kernels(
+        Kernels(
+            case.device,
+            TOOL,
+            ratio=7.5,
+            ratio_low=7.0,
+            ratio_high=8.0,
+            verdict=KernelVerdict.OPTIMISED,
+            message="",
+            checked_at=now(),
+        )
+    )
     rows.add_profile(
-        case, [Operator(0, "LceBconv2d", "conv_1", 60.0, 0.6, 1, Role.BINARY_CONVOLUTION)]
+        case,
+        [
+            Operator(
+                0,
+                "LceBconv2d",
+                name="conv_1",
+                avg_us=60.0,
+                share=0.6,
+                calls=1,
+                role=Role.BINARY_CONVOLUTION,
+            )
+        ],
     )
 
 
@@ -200,7 +304,7 @@ def records(url: str, sql: str) -> list[dict[str, Any]]:
 def answer(engine: Engine, name: str) -> Rows:
     """To a named query, whose parameters are at their defaults."""
     query = named_queries()[name]
-    return ask(engine, query.sql, query.values({}))
+    return ask(engine, query.sql, values=query.values({}))
 
 
 def count(url: str, table: str) -> int:

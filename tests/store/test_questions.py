@@ -62,7 +62,7 @@ def bench(
     at: str = "2026-01-01T00:00:00.000Z",
     energy_uj: float | None = None,
 ) -> None:
-    case = Case(artifact, device, tool, replace(PROTOCOLS["quick"], threads=threads))
+    case = Case(artifact, device, tool=tool, protocol=replace(PROTOCOLS["quick"], threads=threads))
     measurement = replace(measured(case, [latency_us] * 2), measured_at=at)
     summary = replace(measurement.summary, energy_uj=energy_uj, temperature_c=50.0)
     CaseRows(engine).finish("ssh", replace(measurement, summary=summary))
@@ -70,7 +70,7 @@ def bench(
 
 def answer(reader: Engine, name: str, **values: Value) -> list[dict[str, Any]]:
     query = named_queries()[name]
-    return ask(reader, query.sql, query.values(values)).records()
+    return ask(reader, query.sql, values=query.values(values)).records()
 
 
 def told(rows: list[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
@@ -80,18 +80,18 @@ def told(rows: list[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
 def test_the_front_has_what_nothing_else_beats_and_averages_seeds(
     engine: Engine, reader: Engine
 ) -> None:
-    slow_but_good = made(engine, 256, FLOAT, accuracy=0.95, size=1000)
-    fast = made(engine, 64, BINARY, accuracy=0.85, size=200)
-    other_seed = made(engine, 64, BINARY, accuracy=0.87, size=200, seed=1)
-    beaten = made(engine, 128, BINARY, accuracy=0.80, size=300)
+    slow_but_good = made(engine, 256, precision=FLOAT, accuracy=0.95, size=1000)
+    fast = made(engine, 64, precision=BINARY, accuracy=0.85, size=200)
+    other_seed = made(engine, 64, precision=BINARY, accuracy=0.87, size=200, seed=1)
+    beaten = made(engine, 128, precision=BINARY, accuracy=0.80, size=300)
     for artifact, latency in (
         (slow_but_good, 400.0),
         (fast, 100.0),
         (other_seed, 110.0),
         (beaten, 200.0),
     ):
-        bench(engine, artifact, latency)
-    bench(engine, beaten, 50.0, device="pi5")
+        bench(engine, artifact, latency_us=latency)
+    bench(engine, beaten, latency_us=50.0, device="pi5")
     assert told(answer(reader, "pareto"), "device", "seeds", "accuracy", "latency_us") == [
         ("pi4", 1, pytest.approx(0.95), 400.0),
         ("pi4", 2, pytest.approx(0.86), 105.0),
@@ -105,8 +105,8 @@ def test_twins_are_told_as_times_faster_and_devices_by_their_median(
     engine: Engine, reader: Engine
 ) -> None:
     for units, times in ((32, 2.0), (64, 3.0), (128, 10.0)):
-        bench(engine, made(engine, units, BINARY), 100.0)
-        bench(engine, made(engine, units, FLOAT), 100.0 * times)
+        bench(engine, made(engine, units, precision=BINARY), latency_us=100.0)
+        bench(engine, made(engine, units, precision=FLOAT), latency_us=100.0 * times)
     assert sorted(told(answer(reader, "binary_vs_float"), "times_faster")) == [
         (2.0,),
         (3.0,),
@@ -114,8 +114,8 @@ def test_twins_are_told_as_times_faster_and_devices_by_their_median(
     ]
     columns = ("device", "twins", "median_times_faster", "least", "most")
     assert told(answer(reader, "speedup_by_device"), *columns) == [("pi4", 3, 3.0, 2.0, 10.0)]
-    bench(engine, made(engine, 256, BINARY), 100.0)
-    bench(engine, made(engine, 256, FLOAT), 500.0)
+    bench(engine, made(engine, 256, precision=BINARY), latency_us=100.0)
+    bench(engine, made(engine, 256, precision=FLOAT), latency_us=500.0)
     assert told(answer(reader, "speedup_by_device"), *columns) == [("pi4", 4, 4.0, 2.0, 10.0)]
     assert answer(reader, "speedup_by_device", candidate="int8") == []
 
@@ -123,8 +123,8 @@ def test_twins_are_told_as_times_faster_and_devices_by_their_median(
 def test_the_fastest_is_the_fastest_of_those_that_are_accurate_enough(
     engine: Engine, reader: Engine
 ) -> None:
-    bench(engine, made(engine, 64, BINARY, accuracy=0.7), 100.0)
-    bench(engine, made(engine, 64, FLOAT, accuracy=0.9), 300.0)
+    bench(engine, made(engine, 64, precision=BINARY, accuracy=0.7), latency_us=100.0)
+    bench(engine, made(engine, 64, precision=FLOAT, accuracy=0.9), latency_us=300.0)
     columns = ("device", "precision", "latency_us")
     assert told(answer(reader, "fastest_per_device"), *columns) == [("pi4", "binary", 100.0)]
     assert told(answer(reader, "fastest_per_device", min_accuracy=0.8), *columns) == [
@@ -138,8 +138,8 @@ def test_a_regression_is_the_newest_measurement_against_an_older_one(
 ) -> None:
     worse, same = made(engine, 64), made(engine, 128)
     for artifact, now_us in ((worse, 130.0), (same, 100.5)):
-        bench(engine, artifact, 100.0, at="2026-01-01T00:00:00.000Z")
-        bench(engine, artifact, now_us, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
+        bench(engine, artifact, latency_us=100.0, at="2026-01-01T00:00:00.000Z")
+        bench(engine, artifact, latency_us=now_us, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
     columns = ("artifact", "old_latency_us", "latency_us", "tool_sha256")
     expected = [(worse, 100.0, 130.0, NEWER_TOOL.sha256)]
     assert told(answer(reader, "regressions"), *columns) == expected
@@ -157,11 +157,11 @@ def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(
 ) -> None:
     good, missing, failed, stale, queued = (made(engine, units) for units in (1, 2, 3, 4, 5))
     pi4 = LocalDevice(id="pi4")
-    bench(engine, stale, 100.0, at="2026-01-01T00:00:00.000Z")
-    bench(engine, good, 100.0, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
+    bench(engine, stale, latency_us=100.0, at="2026-01-01T00:00:00.000Z")
+    bench(engine, good, latency_us=100.0, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
     for message in ("What failed before.", "Too long."):
-        failing = Case(failed, "pi4", TOOL, PROTOCOLS["quick"])
-        CaseRows(engine).fail(failing, "ssh", CaseFailed(Reason.TIMEOUT, message, ""))
+        failing = Case(failed, "pi4", tool=TOOL, protocol=PROTOCOLS["quick"])
+        CaseRows(engine).fail(failing, "ssh", CaseFailed(Reason.TIMEOUT, message, log=""))
     DeviceRows(engine).set_aside(pi4, CaseFailed(Reason.NO_SPACE, "No space left."))
     DeviceRows(engine).want({"pi4": [(queued, PROTOCOLS["quick"])]})
     found = {row["artifact"]: row["state"].partition(":")[0] for row in answer(reader, "coverage")}
@@ -169,14 +169,16 @@ def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(
     assert good in {row["artifact"] for row in answer(reader, "coverage", since="2026-03-01")}
     assert answer(reader, "coverage", sweep="another") == []
     assert told(answer(reader, "coverage", device="pi4"), "message").count(("Too long.",)) == 1
-    bench(engine, good, 100.0, device="pi5")  # of which its rows alone are here, as after an import
+    bench(
+        engine, good, latency_us=100.0, device="pi5"
+    )  # of which its rows alone are here, as after an import
     assert {row["state"] for row in answer(reader, "coverage", device="pi5")} == {"missing"}
 
 
 def test_energy_scaling_variance_and_history(engine: Engine, reader: Engine) -> None:
     artifact = made(engine)
-    bench(engine, artifact, 100.0, energy_uj=300.0)
-    bench(engine, artifact, 40.0, threads=4)
+    bench(engine, artifact, latency_us=100.0, energy_uj=300.0)
+    bench(engine, artifact, latency_us=40.0, threads=4)
     assert told(answer(reader, "energy"), "energy_uj", "power_w") == [(300.0, 3.0)]
     scaled = told(
         answer(reader, "scaling", model="mlp"), "threads", "times_one_thread", "ns_per_mac"
@@ -191,8 +193,8 @@ def test_results_shows_the_newest_by_its_time_not_by_when_its_row_came(
     engine: Engine, reader: Engine
 ) -> None:
     artifact = made(engine)
-    bench(engine, artifact, 100.0, at="2026-02-01T00:00:00.000Z")
-    bench(engine, artifact, 900.0, at="2026-01-01T00:00:00.000Z")
+    bench(engine, artifact, latency_us=100.0, at="2026-02-01T00:00:00.000Z")
+    bench(engine, artifact, latency_us=900.0, at="2026-01-01T00:00:00.000Z")
     assert ask(reader, "SELECT latency_us FROM results").values == ((100.0,),)
     with engine.begin() as connection:
         connection.execute(
@@ -205,14 +207,14 @@ def test_results_shows_the_newest_by_its_time_not_by_when_its_row_came(
 def test_every_named_query_is_answered_and_takes_its_parameters(
     engine: Engine, reader: Engine, name: str
 ) -> None:
-    bench(engine, made(engine), 100.0)
+    bench(engine, made(engine), latency_us=100.0)
     query = named_queries()[name]
     defaults = {key: one.default for key, one in query.parameters.items()}
-    assert ask(reader, query.sql, query.values({})) == ask(
-        reader, query.sql, query.values(defaults)
+    assert ask(reader, query.sql, values=query.values({})) == ask(
+        reader, query.sql, values=query.values(defaults)
     )
     quoted = {key: "it's" for key, one in query.parameters.items() if one.kind == "text"}
-    assert isinstance(ask(reader, query.sql, query.values(quoted)), Rows), (
+    assert isinstance(ask(reader, query.sql, values=query.values(quoted)), Rows), (
         "values are bound, not pasted"
     )
 
@@ -268,7 +270,7 @@ def test_a_value_of_its_kind_is_taken_and_the_rest_are_defaults() -> None:
 
 
 def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader: Engine) -> None:
-    bench(engine, made(engine), 100.0, device="pi4-kitchen")
+    bench(engine, made(engine), latency_us=100.0, device="pi4-kitchen")
     check_known(
         reader,
         {"device": "pi4-kitchen", "sweep": "study", "dataset": "digits", "model": "", "over": 0.1},
@@ -288,14 +290,14 @@ def test_an_artifact_is_found_by_how_its_name_begins_and_nothing_else_is(
     engine: Engine, reader: Engine
 ) -> None:
     artifact = made(engine)
-    bench(engine, artifact, 100.0)
+    bench(engine, artifact, latency_us=100.0)
     assert len(answer(reader, "history", artifact=artifact[:6].upper())) == 1
     for other in ("%", "_" * 64, artifact[1:7]):
         assert answer(reader, "history", artifact=other) == []
 
 
 def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reader: Engine) -> None:
-    bench(engine, made(engine), 100.0)
+    bench(engine, made(engine), latency_us=100.0)
     (row,) = ask(
         reader, "SELECT sum(size_bytes) AS total, avg(threads) AS mean, 1.5 AS half FROM results"
     ).records()
@@ -310,7 +312,7 @@ def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reade
 
 def test_a_value_that_is_missing_is_told(reader: Engine) -> None:
     with pytest.raises(RequestError, match=r"can't be asked so.*device"):
-        ask(reader, "SELECT :device AS device", {"colour": "blue"})
+        ask(reader, "SELECT :device AS device", values={"colour": "blue"})
 
 
 def test_an_endless_question_ends_in_time_and_the_next_one_is_answered(reader: Engine) -> None:

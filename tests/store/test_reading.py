@@ -124,7 +124,7 @@ def assert_refused(reader: Engine, writer: Engine, sql: str) -> None:
 
 @pytest.mark.parametrize("sql", ON_EVERY_DATABASE)
 def test_sql_from_people_only_reads(reader: Engine, filled: Engine, sql: str) -> None:
-    assert_refused(reader, filled, sql)
+    assert_refused(reader, filled, sql=sql)
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -133,7 +133,7 @@ def test_sql_from_people_only_reads_sqlite(
     reader: Engine, filled: Engine, sql: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "written-by-sql"
-    assert_refused(reader, filled, sql.format(file=file))
+    assert_refused(reader, filled, sql=sql.format(file=file))
     assert not file.exists()
 
 
@@ -145,7 +145,7 @@ def test_sql_from_people_only_reads_postgres(
     """Even as a superuser, who may write files on the server."""
     file = postgres.folder / "written-by-sql"
     try:
-        assert_refused(reader, filled, sql.format(file=file))
+        assert_refused(reader, filled, sql=sql.format(file=file))
         assert not file.exists()
     finally:
         file.unlink(missing_ok=True)
@@ -294,7 +294,9 @@ def test_behind_a_measurement_stand_its_runs_that_counted(
     rows = CaseRows(engine)
     rows.finish(
         "ssh",
-        measured(case, [10.0, 99.0, 12.0], "b1", disturbed=[2], facts={"governor": "performance"}),
+        measured(
+            case, [10.0, 99.0, 12.0], batch="b1", disturbed=[2], facts={"governor": "performance"}
+        ),
     )
     rows.finish("ssh", measured(other, [20.0, 21.0]))
     by_device = {row["device"]: row["measurement_id"] for row in results(reader)}
@@ -302,10 +304,12 @@ def test_behind_a_measurement_stand_its_runs_that_counted(
         by_device["pi4"]: Evidence(
             (10.0, 12.0),
             {("b1", 0): 10.0, ("b1", 2): 12.0},
-            {"governor": "performance"},
-            __version__,
+            facts={"governor": "performance"},
+            harness_version=__version__,
         ),
-        by_device["pi5"]: Evidence((20.0, 21.0), {}, {"machine": "x86_64"}, __version__),
+        by_device["pi5"]: Evidence(
+            (20.0, 21.0), {}, facts={"machine": "x86_64"}, harness_version=__version__
+        ),
     }
     assert evidence(reader, []) == {}
 
@@ -313,7 +317,7 @@ def test_behind_a_measurement_stand_its_runs_that_counted(
 def test_where_disturbed_runs_had_to_count_they_all_stand_behind_it(engine: Engine) -> None:
     _, outcome = stored_trial(engine)
     made = measured(
-        make_case(outcome.artifacts[0].sha256), [10.0, 11.0, 12.0], "b1", disturbed=[1, 2]
+        make_case(outcome.artifacts[0].sha256), [10.0, 11.0, 12.0], batch="b1", disturbed=[1, 2]
     )
     all_counted = replace(made, summary=replace(made.summary, runs=3))
     CaseRows(engine).finish("local", all_counted)

@@ -61,7 +61,9 @@ def curve(uri: str, run: Run, name: str) -> list[tuple[int, float]]:
 
 
 def epoch(number: int, loss: float = 0.5) -> Epoch:
-    return Epoch(number, loss, 0.8, None, 0.7, 1.5)
+    return Epoch(
+        number, loss, accuracy=0.8, validation_loss=None, validation_accuracy=0.7, seconds=1.5
+    )
 
 
 def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(
@@ -69,15 +71,15 @@ def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(
 ) -> None:
     outcome = make_outcome(TRIAL)
     epochs = [EpochEnded(TRIAL, one) for one in outcome.curve]
-    follow(uri, sweep, [Started(TRIAL, "node", 1), *epochs, Finished(TRIAL, outcome)])
+    follow(uri, sweep, events=[Started(TRIAL, "node", pid=1), *epochs, Finished(TRIAL, outcome)])
     run = runs(uri, sweep)[TRIAL.id]
     assert run.info.status == "FINISHED"
     assert run.data.params == {name: str(value) for name, value in settings(TRIAL).items()}
     assert run.data.params["model.units"] == "64"
     assert run.data.params["train.learning_rate"] == "0.001"
     assert run.data.params["precision"] == "binary"
-    assert curve(uri, run, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
-    assert len(curve(uri, run, "validation_loss")) == 3
+    assert curve(uri, run, name="loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert len(curve(uri, run, name="validation_loss")) == 3
     assert "validation_accuracy" not in run.data.metrics
     artifact = outcome.artifacts[0]
     assert run.data.metrics["test_accuracy"] == 0.91
@@ -93,14 +95,14 @@ def test_what_failed_and_what_was_stopped_say_why(uri: str, sweep: str) -> None:
         Failure(Reason.OUTCLASSED, "Others did."),
     )
     events: list[TrialEvent] = [
-        Started(TRIAL, "node", 1),
-        Started(OTHER, "node", 2),
+        Started(TRIAL, "node", pid=1),
+        Started(OTHER, "node", pid=2),
         EpochEnded(TRIAL, epoch(1, nan)),
         Failed(TRIAL, diverged),
         Stopped(OTHER, outclassed),
         Failed(LATE, Failure(Reason.NO_DATA, "There is none.")),
     ]
-    follow(uri, sweep, events)
+    follow(uri, sweep, events=events)
     found = runs(uri, sweep)
     assert {trial: run.info.status for trial, run in found.items()} == {
         TRIAL.id: "FAILED",
@@ -112,17 +114,22 @@ def test_what_failed_and_what_was_stopped_say_why(uri: str, sweep: str) -> None:
 
 
 def test_a_trial_goes_on_in_the_run_that_an_earlier_command_began(uri: str, sweep: str) -> None:
-    follow(uri, sweep, [Started(TRIAL, "node", 1), EpochEnded(TRIAL, epoch(1))])
+    follow(uri, sweep, events=[Started(TRIAL, "node", pid=1), EpochEnded(TRIAL, epoch(1))])
     assert runs(uri, sweep)[TRIAL.id].info.status == "RUNNING"
     lost = Retried(TRIAL, Failure(Reason.OUT_OF_MEMORY, "No memory."))
     follow(
         uri,
         sweep,
-        [Started(TRIAL, "node", 1), lost, Started(TRIAL, "node", 1), EpochEnded(TRIAL, epoch(2))],
+        events=[
+            Started(TRIAL, "node", pid=1),
+            lost,
+            Started(TRIAL, "node", pid=1),
+            EpochEnded(TRIAL, epoch(2)),
+        ],
     )
     run = runs(uri, sweep)[TRIAL.id]
     assert run.info.status == "RUNNING"
-    assert [step for step, _ in curve(uri, run, "loss")] == [1, 2]
+    assert [step for step, _ in curve(uri, run, name="loss")] == [1, 2]
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense://somewhere"])
@@ -134,7 +141,7 @@ def test_an_address_where_nobody_answers_is_refused_before_anything_starts(addre
 def test_a_store_that_breaks_is_told_and_does_not_end_the_sweep(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     tracking = Tracking(f"sqlite:///{database}", "study")
-    tracking.tell(Started(TRIAL, "node", 1))
+    tracking.tell(Started(TRIAL, "node", pid=1))
     database.write_bytes(b"no database any more" * 100)
     tracking.tell(EpochEnded(TRIAL, epoch(1)))
     tracking.tell(EpochEnded(TRIAL, epoch(2)))

@@ -11,13 +11,21 @@ from harness.store.files.artifacts import FileState
 from harness.store.rows.trials import DONE, FAILED, PLANNED, STOPPED, TrialState
 from harness.sweep.plan import TrialPlan, plan_trials
 
-TRIAL = Trial("mlp", {}, {}, Precision.BINARY, "digits", Recipe(epochs=1), seed=0)
+TRIAL = Trial(
+    "mlp",
+    {},
+    chosen={},
+    precision=Precision.BINARY,
+    dataset="digits",
+    recipe=Recipe(epochs=1),
+    seed=0,
+)
 ONE, OTHER = "1" * 64, "2" * 64
 QUICK = Protocol("quick")
 
 
 def sweep(*trials: Trial, search: Search = Search()) -> Sweep:  # noqa: B008  (frozen)
-    return Sweep("small", trials, Resources(), (QUICK,), search=search)
+    return Sweep("small", trials, resources=Resources(), protocols=(QUICK,), search=search)
 
 
 def planned(
@@ -26,7 +34,7 @@ def planned(
     search: Search = Search(),  # noqa: B008
 ) -> TrialPlan:
     (plan,) = plan_trials(
-        sweep(TRIAL, search=search), {TRIAL.id: state} if state else {}, files or {}
+        sweep(TRIAL, search=search), {TRIAL.id: state} if state else {}, files=files or {}
     )
     assert plan.trial == TRIAL
     return plan
@@ -64,14 +72,14 @@ def test_every_broken_file_is_named() -> None:
 
 
 def test_a_trial_that_others_outdid_is_run_again_only_where_none_is_ended_early() -> None:
-    outdone = TrialState(STOPPED, {}, Reason.OUTCLASSED)
+    outdone = TrialState(STOPPED, {}, reason=Reason.OUTCLASSED)
     assert planned(outdone, search=Search(asha=Asha())).because == ""
     assert planned(outdone).because == "stopped before"
 
 
 def test_a_trial_that_a_budget_ended_is_gone_on_with() -> None:
     assert (
-        planned(TrialState(STOPPED, {}, Reason.BUDGET), search=Search(asha=Asha())).because
+        planned(TrialState(STOPPED, {}, reason=Reason.BUDGET), search=Search(asha=Asha())).because
         == "stopped before"
     )
 
@@ -79,7 +87,9 @@ def test_a_trial_that_a_budget_ended_is_gone_on_with() -> None:
 def test_plans_come_in_the_order_of_the_trials() -> None:
     trials = [replace(TRIAL, seed=seed) for seed in (3, 1, 2)]
     states = {trials[1].id: TrialState(DONE, {}), trials[2].id: TrialState(FAILED, {})}
-    assert [(plan.trial, plan.because) for plan in plan_trials(sweep(*trials), states, {})] == [
+    assert [
+        (plan.trial, plan.because) for plan in plan_trials(sweep(*trials), states, files={})
+    ] == [
         (trials[0], "new"),
         (trials[1], ""),
         (trials[2], "failed before"),

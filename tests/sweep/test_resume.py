@@ -51,7 +51,7 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
 ) -> None:
     point = base(tmp_path)
     for values in (FIRST, SECOND, THIRD):
-        rows.sample("found", values, trials_at(point, values))
+        rows.sample("found", values, sampled=trials_at(point, values))
     (done,), (outdone,) = trials_at(point, FIRST), trials_at(point, SECOND)
     outcome = make_outcome(done)
     outcome = replace(
@@ -60,13 +60,13 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
     rows.finish(outcome)
     rows.stop(outdone.id, Failure(Reason.OUTCLASSED, "Others did better."))
 
-    search = sampled("found", point, rows)
+    search = sampled("found", point, rows=rows)
 
     assert [one.point for one in search.tried] == [FIRST, SECOND, THIRD]
     expected = (0.7, outcome.artifacts[0].size_bytes)
     assert [one.objectives for one in search.tried] == [expected, ENDED_EARLY, None]
     assert search.left(point.values.search) == 7
-    assert sampled("another", point, rows).tried == ()
+    assert sampled("another", point, rows=rows).tried == ()
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
 def test_what_its_file_would_not_try_now_is_no_part_of_it(
     tmp_path: Path, rows: TrialRows, setting: str
 ) -> None:
-    rows.sample("found", FIRST, trials_at(base(tmp_path), FIRST))
-    assert sampled("found", base(tmp_path, setting), rows).tried == ()
+    rows.sample("found", FIRST, sampled=trials_at(base(tmp_path), FIRST))
+    assert sampled("found", base(tmp_path, setting), rows=rows).tried == ()

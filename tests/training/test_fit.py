@@ -14,9 +14,17 @@ from harness.training.trial import build
 
 
 def new_fit(recipe: Recipe, seed: int = 0) -> Fit:
-    trial = Trial("mlp", {"layers": 1, "units": 16}, {}, Precision.BINARY, "digits", recipe, seed)
+    trial = Trial(
+        "mlp",
+        {"layers": 1, "units": 16},
+        chosen={},
+        precision=Precision.BINARY,
+        dataset="digits",
+        recipe=recipe,
+        seed=seed,
+    )
     digits = data.load("digits")
-    return Fit(trial, build(trial, digits), digits)
+    return Fit(trial, build(trial, digits), dataset=digits)
 
 
 def fitted(recipe: Recipe, seed: int = 0) -> tuple[Epoch, ...]:

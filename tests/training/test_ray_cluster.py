@@ -22,11 +22,11 @@ def trial(units: int, epochs: int = 2) -> Trial:
     return Trial(
         "mlp",
         {"units": units},
-        {"units": units},
-        Precision.FLOAT32,
-        "digits",
-        Recipe(epochs=epochs),
-        0,
+        chosen={"units": units},
+        precision=Precision.FLOAT32,
+        dataset="digits",
+        recipe=Recipe(epochs=epochs),
+        seed=0,
     )
 
 
@@ -47,7 +47,7 @@ def test_workers_are_reused_and_a_killed_one_fails_its_trial_alone() -> None:
     trials = [trial(units) for units in (8, 16, 24, 32)]
     events: list[Event] = []
     victim = None
-    for event in train(listed(trials), {"digits": data.load("digits")}, Resources(cpu=2)):
+    for event in train(listed(trials), {"digits": data.load("digits")}, resources=Resources(cpu=2)):
         events.append(event)
         if isinstance(event, Started) and event.trial == trials[2]:
             victim = event.pid
@@ -87,4 +87,4 @@ def test_a_worker_that_ray_ends_for_memory_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:many"])
 def test_an_address_where_nobody_answers_is_one_sentence(address: str) -> None:
     with pytest.raises(RequestError, match=f"--address {address}: nobody answers there"):
-        list(train(listed([trial(8)]), {}, Resources(), address=address))
+        list(train(listed([trial(8)]), {}, resources=Resources(), address=address))

@@ -44,7 +44,15 @@ STEPS = 10  # an epoch, in the tests of schedules
 
 
 def trial(recipe: Recipe, precision: Precision = Precision.BINARY) -> Trial:
-    return Trial("mlp", {"layers": 1, "units": 32}, {}, precision, "digits", recipe, 1)
+    return Trial(
+        "mlp",
+        {"layers": 1, "units": 32},
+        chosen={},
+        precision=precision,
+        dataset="digits",
+        recipe=recipe,
+        seed=1,
+    )
 
 
 def new_fit(
@@ -55,7 +63,7 @@ def new_fit(
 ) -> Fit:
     dataset = dataset or data.load("digits")
     one = trial(recipe, precision)
-    return Fit(one, build(one, dataset), dataset, taught)
+    return Fit(one, build(one, dataset), dataset=dataset, taught=taught)
 
 
 def trained(recipe: Recipe, precision: Precision = Precision.BINARY) -> Fit:
@@ -241,12 +249,20 @@ def test_a_float_twin_under_bop_trains_as_by_adam() -> None:
 )
 def test_what_each_quantizer_trains_is_deployed_with_binary_kernels(said: dict[str, Any]) -> None:
     recipe, digits = Recipe(epochs=3, learning_rate=0.01, **said), data.load("digits")
-    fit, task = trained(recipe), task_of(digits.shape, digits.classes, Precision.BINARY, recipe)
+    fit, task = (
+        trained(recipe),
+        task_of(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe),
+    )
     deployed = with_probabilities(architecture_of(trial(recipe)).deployed_model(task, fit.model))
-    file = convert(deployed, Precision.BINARY, fit.training_images())
+    file = convert(deployed, Precision.BINARY, samples=fit.training_images())
     expected = scores(fit.model, digits.test.images)
     found = evaluate(
-        file, digits.test.images, digits.test.labels, expected, 1, LEAST_AGREEMENT[Precision.BINARY]
+        file,
+        digits.test.images,
+        labels=digits.test.labels,
+        expected=expected,
+        threads=1,
+        least=LEAST_AGREEMENT[Precision.BINARY],
     )
     assert fit.curve[-1].loss < fit.curve[0].loss
     assert found.accuracy > 0.5
@@ -315,7 +331,7 @@ def moved(image: Floats) -> list[Floats]:
 
 def test_each_image_is_flipped_and_shifted_by_itself() -> None:
     images = np.random.default_rng(0).normal(size=(200, 16, 24, 3)).astype(np.float32)
-    found = augmented(FLIP_AND_SHIFT, tf.constant(images), tf.constant([1, 2, 3])).numpy()
+    found = augmented(FLIP_AND_SHIFT, tf.constant(images), seed=tf.constant([1, 2, 3])).numpy()
     chosen = [
         next(number for number, one in enumerate(moved(image)) if np.array_equal(one, result))
         for image, result in zip(images, found, strict=True)
@@ -328,11 +344,11 @@ def test_each_image_is_flipped_and_shifted_by_itself() -> None:
 def test_what_chance_does_follows_from_the_seed_alone() -> None:
     images = tf.constant(data.load("digits").train.images[:50])
     first, again = (
-        augmented(FLIP_AND_SHIFT, images, tf.constant([1, 2, 3])).numpy() for _ in range(2)
+        augmented(FLIP_AND_SHIFT, images, seed=tf.constant([1, 2, 3])).numpy() for _ in range(2)
     )
     np.testing.assert_array_equal(first, again)
     for other in ([0, 2, 3], [1, 0, 3], [1, 2, 0]):
-        assert not np.array_equal(first, augmented(FLIP_AND_SHIFT, images, tf.constant(other)))
+        assert not np.array_equal(first, augmented(FLIP_AND_SHIFT, images, seed=tf.constant(other)))
 
 
 def test_it_trains_on_augmented_images() -> None:

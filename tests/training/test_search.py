@@ -23,16 +23,16 @@ def trial(rate: float, units: int = 16, epochs: int = 2) -> Trial:
     return Trial(
         "mlp",
         {"layers": 1, "units": units},
-        {"units": units},
-        Precision.FLOAT32,
-        "digits",
-        recipe,
-        0,
+        chosen={"units": units},
+        precision=Precision.FLOAT32,
+        dataset="digits",
+        recipe=recipe,
+        seed=0,
     )
 
 
 def trials_at(point: Mapping[str, Any], epochs: int = 2) -> tuple[Trial, ...]:
-    return (trial(point["rate"], point["units"], epochs),)
+    return (trial(point["rate"], point["units"], epochs=epochs),)
 
 
 def of_kind(events: list[Event], kind: type) -> list[Any]:
@@ -64,7 +64,7 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
     work = Sampled(trials_at, tried)
     assert work.left(SEARCH) == 3, "one that ended early is not tried again"
 
-    events = list(train(work, DATASETS, Resources(cpu=2), SEARCH))
+    events = list(train(work, DATASETS, resources=Resources(cpu=2), search=SEARCH))
 
     points = [event.point for event in of_kind(events, PointBegun)]
     assert len(points) == 3
@@ -80,7 +80,9 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
 def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> None:
     good, hopeless = trial(0.05, epochs=9), [trial(1e-7, units, epochs=9) for units in (8, 9)]
     work = Listed(units_of([good, *hopeless], {}))
-    events = list(train(work, DATASETS, Resources(cpu=2), Search(asha=Asha(grace_epochs=2))))
+    events = list(
+        train(work, DATASETS, resources=Resources(cpu=2), search=Search(asha=Asha(grace_epochs=2)))
+    )
     assert [event.trial for event in of_kind(events, Finished)] == [good]
     assert [(event.trial, event.why.reason) for event in of_kind(events, Stopped)] == [
         (one, Reason.OUTCLASSED) for one in hopeless
@@ -92,7 +94,12 @@ def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> No
 
     endless = [trial(0.01, units, epochs=10**6) for units in (8, 9)]
     events = list(
-        train(Listed(units_of(endless, {})), DATASETS, Resources(cpu=2), Search(budget_s=1.0))
+        train(
+            Listed(units_of(endless, {})),
+            DATASETS,
+            resources=Resources(cpu=2),
+            search=Search(budget_s=1.0),
+        )
     )
     assert {event.trial.id: event.why.reason for event in of_kind(events, Stopped)} == {
         one.id: Reason.BUDGET for one in endless
@@ -106,4 +113,4 @@ def test_a_search_that_cannot_make_a_point_says_so() -> None:
     with pytest.raises(
         HarnessError, match=r"before its time: ValueError: no trial has a rate of 0\.\d+"
     ):
-        list(train(Sampled(impossible), DATASETS, Resources(cpu=2), SEARCH))
+        list(train(Sampled(impossible), DATASETS, resources=Resources(cpu=2), search=SEARCH))

@@ -18,11 +18,19 @@ from harness.training.unit import Conditions, Unit, run_unit
 def outcome() -> TrialOutcome:
     recipe = Recipe(epochs=3, learning_rate=0.01)
     trial = Trial(
-        "mlp", {"layers": 1, "units": 64}, {"units": 64}, Precision.BINARY, "digits", recipe, 0
+        "mlp",
+        {"layers": 1, "units": 64},
+        chosen={"units": 64},
+        precision=Precision.BINARY,
+        dataset="digits",
+        recipe=recipe,
+        seed=0,
     )
     (finished,) = (
         e
-        for e in run_unit(Unit((trial,)), data.load("digits"), Conditions(), Stopwatch())
+        for e in run_unit(
+            Unit((trial,)), data.load("digits"), conditions=Conditions(), watch=Stopwatch()
+        )
         if isinstance(e, Finished)
     )
     return finished.outcome
@@ -55,5 +63,5 @@ def test_an_artifact_that_is_another_network_is_refused(outcome: TrialOutcome) -
     (file,) = outcome.files.values()
     unlike = np.roll(predict(file, test.images), 1, axis=1)
     with pytest.raises(TrialFailed, match="under 97%") as refused:
-        evaluate(file, test.images, test.labels, unlike, 1, 0.97)
+        evaluate(file, test.images, labels=test.labels, expected=unlike, threads=1, least=0.97)
     assert refused.value.reason is Reason.DISAGREEMENT

@@ -85,7 +85,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             wait_until(
                 lambda: "Ray runtime started" in (tmp_path / "second" / "ray.log").read_text(),
                 "a node",
-                120,
+                patience_s=120,
             )
             yield Cluster(address, (head, second))
 
@@ -118,7 +118,7 @@ def node(place: Path, *options: str) -> Iterator[Path]:
 
 def head_address(log: Path) -> str:
     started = re.compile(r"--address='([\d.]+:\d+)'")
-    wait_until(lambda: started.search(log.read_text()) is not None, "the head node", 120)
+    wait_until(lambda: started.search(log.read_text()) is not None, "the head node", patience_s=120)
     return str(started.findall(log.read_text())[0])
 
 
@@ -160,7 +160,7 @@ def test_both_nodes_train_with_what_ray_brings_them_and_are_left_running(
     cluster: Cluster, tmp_path: Path, work: Path
 ) -> None:
     cli = Cli(tmp_path / "workspace", TOKEN)
-    notes = notes_of(cluster, cli, work, "both")
+    notes = notes_of(cluster, cli, work=work, name="both")
     assert len({note["node"] for note in notes}) == 2
     for name in ("harness/__init__.py", "network.py", "pieces.py"):
         files = [Path(file) for note in notes for file in note["files"] if file.endswith(name)]

@@ -26,7 +26,13 @@ BINARY, FLOAT, INT8 = Precision.BINARY, Precision.FLOAT32, Precision.INT8
 
 def trial(precision: Precision, recipe: Recipe = PLAIN, seed: int = 0, units: int = 32) -> Trial:
     return Trial(
-        "mlp", {"layers": 1, "units": units}, {"units": units}, precision, "digits", recipe, seed
+        "mlp",
+        {"layers": 1, "units": units},
+        chosen={"units": units},
+        precision=precision,
+        dataset="digits",
+        recipe=recipe,
+        seed=seed,
     )
 
 
@@ -35,7 +41,12 @@ def run(
 ) -> list[UnitEvent]:
     (unit,) = units_of(trials, saved or {})
     return list(
-        run_unit(unit, data.load("digits"), Conditions(checkpoint_s=checkpoint_s), Stopwatch())
+        run_unit(
+            unit,
+            data.load("digits"),
+            conditions=Conditions(checkpoint_s=checkpoint_s),
+            watch=Stopwatch(),
+        )
     )
 
 
@@ -224,7 +235,12 @@ def test_an_error_of_the_users_own_function_is_a_sentence_that_names_it_and_its_
     monkeypatch.delitem(sys.modules, "faulty", raising=False)
     (tmp_path / "faulty.py").write_text(FAULTY)
     name = identify(f"faulty:{function}", {})
-    assert failure_of(Trial(name, {}, {}, FLOAT, "digits", PLAIN, 0)) == f"{name} {said}"
+    assert (
+        failure_of(
+            Trial(name, {}, chosen={}, precision=FLOAT, dataset="digits", recipe=PLAIN, seed=0)
+        )
+        == f"{name} {said}"
+    )
 
 
 def test_an_error_of_the_harness_says_where_it_is_and_is_not_laid_at_the_users_door() -> None:

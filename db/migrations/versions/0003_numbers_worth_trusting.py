@@ -11,7 +11,7 @@ _PLACE = (("batch", sa.String(length=16)), ("block", sa.Integer()), ("position",
 
 def upgrade() -> None:
     _add("trial_artifacts", ("correct_zstd", sa.LargeBinary()))
-    _add_text("measurements", "disturbed_runs", sa.Integer(), "0")
+    _add_text("measurements", "disturbed_runs", kind=sa.Integer(), default="0")
     floats = ("temperature_c", "frequency_khz", "energy_low_uj", "energy_high_uj")
     _add("measurements", *((name, sa.Float()) for name in floats))
     floats = ("p5_us", "median_us", "p95_us", "frequency_khz", "busy", "power_uw")
@@ -22,7 +22,7 @@ def upgrade() -> None:
         ("throttled", sa.Boolean()),
         ("watch_zstd", sa.LargeBinary()),
     )
-    _add_text("runs", "disturbed", sa.String(length=200), "")
+    _add_text("runs", "disturbed", kind=sa.String(length=200), default="")
     _add("pending_runs", *_PLACE, ("watch_zstd", sa.LargeBinary()))
     op.drop_column("pending_runs", "temperature_c")
     _batches()

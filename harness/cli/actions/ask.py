@@ -42,7 +42,9 @@ def query(
     is_table = format == "table" and out is None
     rows = limit if limit is not None else _SHOWN_ROWS if is_table else _FILE_ROWS
     limits = Limits(rows or inf, timeout or inf)
-    _write(_answer(queries.get(question), question, settings, limits), format, out)
+    _write(
+        _answer(queries.get(question), question, settings=settings, limits=limits), format, out=out
+    )
 
 
 def _listed(queries: Iterable[NamedQuery]) -> Table:
@@ -66,7 +68,7 @@ def _answer(
     ]:
         raise RequestError(f"--param {repeated[0]}: is given more than once; give it once.")
     values = named.values(dict(given))
-    rows = ask(reader, named.sql, values, limits)
+    rows = ask(reader, named.sql, values=values, limits=limits)
     if not rows.values:
         check_known(reader, values)
     return rows

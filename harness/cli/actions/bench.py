@@ -69,7 +69,10 @@ def bench(models: Sequence[Path], sweep: str | None, chosen: Chosen, way: Way) -
     """How many cases and devices failed."""
     session = Session.here()
     return bench_artifacts(
-        session, _artifacts(session, models, sweep, keep=not way.dry_run), chosen, way
+        session,
+        _artifacts(session, models, sweep=sweep, keep=not way.dry_run),
+        chosen=chosen,
+        way=way,
     )
 
 
@@ -110,7 +113,7 @@ def _artifacts(
     if models and sweep:
         raise RequestError("give model files or --sweep, not both.")
     if models:
-        return [_own_model(session, file, keep) for file in models]
+        return [_own_model(session, file, keep=keep) for file in models]
     if sweep is None:
         sweeps = session.trials.sweeps()
         raise RequestError(
@@ -126,7 +129,9 @@ def _artifacts(
 def _own_model(session: Session, file: Path, keep: bool) -> str:
     try:
         content = file.read_bytes()
-        artifact = Artifact(sha256_of(content), "tflite", len(content), anatomy(content))
+        artifact = Artifact(
+            sha256_of(content), "tflite", size_bytes=len(content), anatomy=anatomy(content)
+        )
     except OSError as error:
         raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error
     except ValueError as error:
@@ -149,20 +154,27 @@ def bench_artifacts(
     order = Order(
         tuple(artifacts),
         protocols,
-        way.force,
-        way.wait_s,
-        way.dry_run,
-        way.profile,
-        way.check_answers,
+        force=way.force,
+        wait_s=way.wait_s,
+        dry_run=way.dry_run,
+        profile=way.profile,
+        check_answers=way.check_answers,
     )
-    told = _Told(out, to_come, {id: len(found) for id, found in protocols.items()}, way.dry_run)
+    told = _Told(
+        out,
+        to_come,
+        protocols={id: len(found) for id, found in protocols.items()},
+        dry_run=way.dry_run,
+    )
     with fleet_progress(out, [device.id for device in chosen.devices]) as shown:
-        for event in bench_fleet(chosen.devices, chosen.registry, order, stores(session)):
+        for event in bench_fleet(
+            chosen.devices, chosen.registry, order=order, stores=stores(session)
+        ):
             told.hear(event, shown)
     for line in told.set_aside:
         print(line, file=sys.stderr)
     if not way.dry_run:
-        show_results(session, artifacts, [device.id for device in chosen.devices], out)
+        show_results(session, artifacts, devices=[device.id for device in chosen.devices], out=out)
     return told.failed
 
 
@@ -171,11 +183,11 @@ def stores(session: Session) -> Stores:
     return Stores(
         session.workspace,
         session.files,
-        session.cases,
-        session.devices,
-        session.leases,
-        session.observations,
-        tools,
+        cases=session.cases,
+        devices=session.devices,
+        leases=session.leases,
+        observations=session.observations,
+        tools=tools,
     )
 
 

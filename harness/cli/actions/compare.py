@@ -38,10 +38,10 @@ def compare(
             f"--out {out}: is for --format {' or '.join(_WRITERS)}; a table is printed."
         )
     limit = _share(fail_on_regression) if fail_on_regression is not None else None
-    asked = Asked(baseline, candidate, tuple(metrics), limit)
+    asked = Asked(baseline, candidate, metrics=tuple(metrics), limit=limit)
     reader = Session.here().reader
-    found = comparisons(reader, results(reader), baseline, candidate)
-    _write(found, asked, format, out)
+    found = comparisons(reader, results(reader), baseline=baseline, candidate=candidate)
+    _write(found, asked, format=format, out=out)
     return _judge(found, asked)
 
 
@@ -57,7 +57,7 @@ def _write(found: list[Comparison], asked: Asked, format: str, out: Path | None)
 def _print(found: list[Comparison], asked: Asked) -> None:
     out = console()
     out.print(f"{asked.title}: {LEGEND}")
-    print_comparison(out, found, asked.metrics)
+    print_comparison(out, found, metrics=asked.metrics)
     for line in told(found, asked):
         out.print(line, soft_wrap=True)
 

@@ -43,14 +43,14 @@ def detach(
     """Hands the command over to Ray once it is known to make sense, and says how to follow it."""
     planned = sweep_of(read_sweep(file, settings))
     if bench:
-        chosen_devices(registry, fleet, [], [])
+        chosen_devices(registry, fleet, ids=[], tags=[])
     session = Session.here()
     _refuse_secret(
         "HARNESS_DATABASE_URL",
         session.workspace.database_url,
-        "~/.pgpass, or the file of PGPASSFILE",
+        elsewhere="~/.pgpass, or the file of PGPASSFILE",
     )
-    _refuse_secret("--mlflow", mlflow or "", "~/.mlflow/credentials")
+    _refuse_secret("--mlflow", mlflow or "", elsewhere="~/.mlflow/credentials")
     changes = [word for setting in settings for word in ("--set", setting)]
     wishes = [option for option, wanted in (("--bench", bench), ("--fleet", fleet)) if wanted]
     logged = ["--mlflow", mlflow] if mlflow is not None else []
@@ -65,7 +65,7 @@ def detach(
         "--address",
         "auto",
     )
-    job = _hand_over(session, planned.name, file, command, address)
+    job = _hand_over(session, planned.name, file=file, command=command, address=address)
     console().print(
         f"{planned.name} runs as {job.id} on {job.node}, also when this shell has ended; its output is in "
         f"{log_of(session, job.id)}.\nTo follow it: harness status --follow",
@@ -88,13 +88,18 @@ def _hand_over(
         refuse_second(session, sweep)
         server = ray_jobs.cluster(address)
         job = JobRow(
-            f"job-{secrets.token_hex(4)}", sweep, str(file), platform.node(), server, now()
+            f"job-{secrets.token_hex(4)}",
+            sweep,
+            file=str(file),
+            node=platform.node(),
+            server=server,
+            submitted_at=now(),
         )
         log_of(session, job.id).parent.mkdir(exist_ok=True)
         log_of(session, job.id).touch()
         session.jobs.add(job)  # before: its end is noted there
         try:
-            ray_jobs.submit(server, job.id, _script(session, job.id, command))
+            ray_jobs.submit(server, job.id, script=_script(session, job.id, command=command))
         except RequestError:
             session.jobs.drop(job.id)
             raise

@@ -51,7 +51,7 @@ def chosen_for(path: Path, ids: Sequence[str]) -> tuple[list[Device], Reach]:
     chosen = list(named(devices, ids)) or [device for device in devices if device.enabled]
     session = Session.here()
     return chosen, Reach(
-        {device.id: device for device in devices}, session.workspace, session.tools.newest()
+        {device.id: device for device in devices}, session.workspace, tools=session.tools.newest()
     )
 
 
@@ -203,7 +203,7 @@ def trust(path: Path, id: str, sure: Callable[[str], bool]) -> None:
         print("ANOTHER key was trusted so far: be sure that the device was set up anew.")
     if not sure("Is that what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints there?"):
         raise RequestError(f"device {id}: its key was not recorded.")
-    set_key(path, id, "host_key", text)
+    set_key(path, id, key="host_key", value=text)
     print(f"{path}: recorded as {id}'s host_key.")
 
 
@@ -212,7 +212,7 @@ def clean_devices(path: Path, ids: Sequence[str], keep_mb: int) -> int:
     chosen, reach = chosen_for(path, ids)
     failures: list[CaseFailed] = []
     for device, freed, failure in on_each(
-        chosen, lambda device: clean(device, reach, keep_mb * 1_000_000)
+        chosen, lambda device: clean(device, reach, limit_bytes=keep_mb * 1_000_000)
     ):
         if failure is None:
             print(f"{device.id}: {show_bytes(freed)} freed")

@@ -52,7 +52,7 @@ def _python() -> Finding:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     ok = (3, 10) <= sys.version_info < (3, 13) and platform.system() == "Linux"
     return Finding(
-        "Python", ok, found if ok else f"{found}: use Python 3.10, 3.11 or 3.12 on Linux"
+        "Python", ok, text=found if ok else f"{found}: use Python 3.10, 3.11 or 3.12 on Linux"
     )
 
 
@@ -62,10 +62,12 @@ def _training() -> Finding:
         return Finding(
             "training",
             False,
-            f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'",
+            text=f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'",
             needed=False,
         )
-    return Finding("training", True, ", ".join(f"{name} {_version(name)}" for name in _TRAINING))
+    return Finding(
+        "training", True, text=", ".join(f"{name} {_version(name)}" for name in _TRAINING)
+    )
 
 
 def _version(package: str) -> str | None:
@@ -81,28 +83,28 @@ def _space(workspace: Workspace) -> Finding:
     )
     free = shutil.disk_usage(nearest).free
     if not nearest.is_dir():
-        return Finding("workspace", False, f"{nearest} is no folder; set HARNESS_HOME to one")
+        return Finding("workspace", False, text=f"{nearest} is no folder; set HARNESS_HOME to one")
     if not os.access(nearest, os.W_OK):
         return Finding(
             "workspace",
             False,
-            f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can",
+            text=f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can",
         )
     if free < _LEAST_FREE_BYTES:
         return Finding(
             "workspace",
             False,
-            f"{workspace.home}: only {show_bytes(free)} free; make room, or set HARNESS_HOME elsewhere",
+            text=f"{workspace.home}: only {show_bytes(free)} free; make room, or set HARNESS_HOME elsewhere",
         )
-    return Finding("workspace", True, f"{workspace.home}, {show_bytes(free)} free")
+    return Finding("workspace", True, text=f"{workspace.home}, {show_bytes(free)} free")
 
 
 def _database(workspace: Workspace) -> Finding:
     try:
         open_database(workspace.database_url).dispose()
     except HarnessError as error:
-        return Finding("database", False, str(error))
-    return Finding("database", True, f"{shown(workspace.database_url)}, schema {HEAD}")
+        return Finding("database", False, text=str(error))
+    return Finding("database", True, text=f"{shown(workspace.database_url)}, schema {HEAD}")
 
 
 def _devices(registry: Path) -> Finding:
@@ -110,28 +112,30 @@ def _devices(registry: Path) -> Finding:
         return Finding(
             "devices",
             False,
-            f"{registry} is not here; only this machine can be benchmarked",
+            text=f"{registry} is not here; only this machine can be benchmarked",
             needed=False,
         )
     try:
         devices = read_devices(registry)
     except HarnessError as error:
-        return Finding("devices", False, str(error))
-    return Finding("devices", True, f"{registry}: {', '.join(device.id for device in devices)}")
+        return Finding("devices", False, text=str(error))
+    return Finding(
+        "devices", True, text=f"{registry}: {', '.join(device.id for device in devices)}"
+    )
 
 
 def _tool(workspace: Workspace, registry: Path) -> Finding:
     try:
         device = this_machine(registry)
         found = examine_device(
-            device, Reach({device.id: device}, workspace, ToolFiles(workspace.tools).newest())
+            device, Reach({device.id: device}, workspace, tools=ToolFiles(workspace.tools).newest())
         )
     except (HarnessError, OSError) as error:
-        return Finding("tool on this machine", False, str(error), needed=False)
+        return Finding("tool on this machine", False, text=str(error), needed=False)
     if found.tool is None:
-        return Finding("tool on this machine", False, str(found.failure), needed=False)
+        return Finding("tool on this machine", False, text=str(found.failure), needed=False)
     over = f" over {found.tool.interpreter}" if found.tool.interpreter else ""
-    return Finding("tool on this machine", True, f"{found.tool.name}{over}")
+    return Finding("tool on this machine", True, text=f"{found.tool.name}{over}")
 
 
 def _data_sets() -> Finding:
@@ -141,13 +145,13 @@ def _data_sets() -> Finding:
         "; ".join(f"{name} in {place}" for name, place in here.items()) or "none on this machine"
     )
     if not missing:
-        return Finding("data sets", True, found)
+        return Finding("data sets", True, text=found)
     offline = (
         f"put its files into {folders.folder_of('…')}"
         if folders.offline()
         else "fetched when it is needed"
     )
-    return Finding("data sets", False, f"{found}; {missing}: {offline}", needed=False)
+    return Finding("data sets", False, text=f"{found}; {missing}: {offline}", needed=False)
 
 
 def doctor(registry: Path) -> int:

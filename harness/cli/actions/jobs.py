@@ -34,7 +34,7 @@ def end_job(job_id: str, code: int) -> None:
         raise RequestError(f"{job_id}: is no job of the workspace {session.workspace.home}.")
     state = _STATES.get(code, FAILED)
     said = log_of(session, job_id).read_text(errors="replace").strip().splitlines()
-    session.jobs.note(job_id, state, said[-1] if said and state == FAILED else "")
+    session.jobs.note(job_id, state, message=said[-1] if said and state == FAILED else "")
     with ray_jobs.one_at_a_time():
         ray_jobs.leave(job.server, job_id)
 
@@ -47,7 +47,7 @@ def refresh(session: Session) -> None:
         told = said[job.server]
         if told is not None:
             state, message = told.get(job.id, (LOST, _LOST))
-            session.jobs.note(job.id, state, message)
+            session.jobs.note(job.id, state, message=message)
 
 
 def _of_this_machine(jobs: Sequence[JobRow]) -> list[JobRow]:

@@ -26,7 +26,7 @@ def lint_file(file: Path, settings: Sequence[str]) -> int:
         raise RequestError(
             f"--set: {file} is a model, which has no keys; set those of a sweep file."
         )
-    _print(console(), _lint_model(file), set())
+    _print(console(), _lint_model(file), told=set())
     return 0
 
 
@@ -53,7 +53,7 @@ def _lint_sweep(file: Path, settings: Sequence[str]) -> int:
                 failed += 1
                 out.print(network.found, soft_wrap=True)
             else:
-                _print(out, network.found, told)
+                _print(out, network.found, told=told)
             out.print()
     return failed
 

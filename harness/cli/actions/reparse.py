@@ -16,7 +16,7 @@ def reparse_all() -> int:
     session, out = Session.here(), console()
     found: Counter[Outcome] = Counter()
     runs = 0
-    reread = reparse(session.history, session.cases, session.leases)
+    reread = reparse(session.history, session.cases, leases=session.leases)
     total = session.history.count()
     for one in track(
         reread, "Reading", total, console=out, transient=True, disable=not sys.stdout.isatty()

@@ -30,7 +30,10 @@ def export(file: Path, sweep: str | None) -> int:
             f"--sweep {sweep}: was never submitted; known: {', '.join(known) or 'none'}."
         )
     moved = archive.export(
-        session.engine, session.files, file, everything() if sweep is None else of_sweep(sweep)
+        session.engine,
+        session.files,
+        file=file,
+        wanted=everything() if sweep is None else of_sweep(sweep),
     )
     print(
         f"{file}: {_told(moved.rows)}; {counted(moved.files, 'artifact file')}, {show_bytes(file.stat().st_size)}."
@@ -45,7 +48,7 @@ def export(file: Path, sweep: str | None) -> int:
 
 def import_file(file: Path) -> None:
     session = Session.here()
-    moved = archive.import_file(session.engine, session.files, file)
+    moved = archive.import_file(session.engine, session.files, file=file)
     print(f"{file}: new here {_told(moved.rows)}; {counted(moved.files, 'artifact file')}.")
 
 

@@ -43,32 +43,34 @@ def submit(
     """How many trials and cases failed; `mlflow` is where their training is logged too."""
     points = read_sweep(file, settings)
     planned = sweep_of(points)
-    wanted = chosen_devices(registry, fleet, [], []) if bench or dry_run else None
+    wanted = chosen_devices(registry, fleet, ids=[], tags=[]) if bench or dry_run else None
     session = Session.here()
     plans = _plans(session, planned)
     search = (
-        sampled(planned.name, points[0], session.trials)
+        sampled(planned.name, points[0], rows=session.trials)
         if planned.search.method == "optuna"
         else None
     )
     if dry_run and wanted is not None:
-        return _show_plan(session, planned, plans, search, wanted)
+        return _show_plan(session, planned, plans=plans, search=search, wanted=wanted)
     refuse_second(session, planned.name)
     tracking = Tracking(mlflow, planned.name) if mlflow is not None else None
-    failed = _train(session, planned, plans, search, address, tracking)
+    failed = _train(
+        session, planned, plans=plans, search=search, address=address, tracking=tracking
+    )
     if wanted is None:
         return failed
     trials = (
         planned.trials
         if search is None
-        else sampled(planned.name, points[0], session.trials).trials()
+        else sampled(planned.name, points[0], rows=session.trials).trials()
     )
-    return failed + _bench(session, planned, trials, wanted)
+    return failed + _bench(session, planned, trials=trials, wanted=wanted)
 
 
 def _plans(session: Session, planned: Sweep) -> tuple[TrialPlan, ...]:
     states = session.trials.states(planned.trials)
-    return plan_trials(planned, states, file_states(list(states.values()), session.files))
+    return plan_trials(planned, states, files=file_states(list(states.values()), session.files))
 
 
 def _show_plan(
@@ -92,10 +94,10 @@ def _show_plan(
     ]
     if trials:
         out.print(plain_rows(("trial", "model", "precision", "seed", "state", "artifacts"), trials))
-    out.print(_counts(planned, plans, search))
-    artifacts, to_come = _to_bench(session, planned, plans, search)
+    out.print(_counts(planned, plans, search=search))
+    artifacts, to_come = _to_bench(session, planned, plans=plans, search=search)
     return bench_artifacts(
-        session, artifacts, wanted, Way(planned.protocols, dry_run=True), to_come
+        session, artifacts, chosen=wanted, way=Way(planned.protocols, dry_run=True), to_come=to_come
     )
 
 
@@ -153,7 +155,7 @@ def _train(
 ) -> int:
     """How many trials failed."""
     out = console()
-    out.print(_counts(planned, plans, search))
+    out.print(_counts(planned, plans, search=search))
     for plan in plans:
         if plan.artifacts and plan.because:
             out.print(f"  trial {plan.trial.id} is trained again: {plan.because}.")
@@ -166,9 +168,9 @@ def _train(
     began, failed = monotonic(), 0
     up: dict[tuple[str, int], float] = {}  # since when each worker is
     timings: list[Timings] = []
-    stores = Stores(session.trials, session.files, session.checkpoints)
-    with progress(out, "trials", left) as shown:
-        for event in train(planned, new, search, address, stores):
+    stores = Stores(session.trials, session.files, checkpoints=session.checkpoints)
+    with progress(out, "trials", items=left) as shown:
+        for event in train(planned, new, search=search, address=address, stores=stores):
             _tell(shown, event)
             if tracking is not None:
                 tracking.tell(event)
@@ -181,7 +183,11 @@ def _train(
                     failed += 1
                     timings.append(event.timings or Timings())
     ended = monotonic()
-    out.print(_last_line(timings, failed, ended - began, [ended - since for since in up.values()]))
+    out.print(
+        _last_line(
+            timings, failed, wall_s=ended - began, up_s=[ended - since for since in up.values()]
+        )
+    )
     if tracking is not None and tracking.problem:
         out.print(tracking.problem)
     return failed
@@ -236,4 +242,6 @@ def _last_line(
 
 def _bench(session: Session, planned: Sweep, trials: Sequence[Trial], wanted: Chosen) -> int:
     """How many cases failed."""
-    return bench_artifacts(session, _made(session, trials), wanted, Way(planned.protocols))
+    return bench_artifacts(
+        session, _made(session, trials), chosen=wanted, way=Way(planned.protocols)
+    )

@@ -160,5 +160,5 @@ def _ratio(found: Kernels) -> str:
     return (
         "–"
         if found.ratio is None
-        else show_ratio(Estimate(found.ratio, found.ratio_low, found.ratio_high))
+        else show_ratio(Estimate(found.ratio, found.ratio_low, high=found.ratio_high))
     )

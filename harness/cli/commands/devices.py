@@ -145,7 +145,7 @@ def clean(
     """Remove artifacts and tools from devices, those that were used longest ago first."""
     from harness.cli.actions.devices import clean_devices
 
-    end(clean_devices(devices, ids or [], keep))
+    end(clean_devices(devices, ids or [], keep_mb=keep))
 
 
 @tools_app.command("add")

@@ -97,11 +97,30 @@ def sweep(
     if detach and not dry_run:
         from harness.cli.actions.detach import detach as run
 
-        run(file, settings or [], bench or fleet, fleet, address, devices, mlflow)
+        run(
+            file,
+            settings or [],
+            bench=bench or fleet,
+            fleet=fleet,
+            address=address,
+            registry=devices,
+            mlflow=mlflow,
+        )
         return
     from harness.cli.actions.submit import submit
 
-    end(submit(file, settings or [], bench or fleet, fleet, address, dry_run, devices, mlflow))
+    end(
+        submit(
+            file,
+            settings or [],
+            bench=bench or fleet,
+            fleet=fleet,
+            address=address,
+            dry_run=dry_run,
+            registry=devices,
+            mlflow=mlflow,
+        )
+    )
 
 
 app.add_typer(submit_app, name="submit")
@@ -180,17 +199,17 @@ def bench(
                 "--reparse reads all that was ever printed: give it no models, sweep or devices."
             )
         end(reparse_all())
-    wanted = chosen_devices(devices, fleet, device or [], tag or [])
+    wanted = chosen_devices(devices, fleet, ids=device or [], tags=tag or [])
     way = Way(
         protocols_asked(protocol, threads or "1"),
         threads is not None,
-        force,
-        dry_run,
-        wait,
-        profile,
-        check_answers,
+        force=force,
+        dry_run=dry_run,
+        wait_s=wait,
+        profile=profile,
+        check_answers=check_answers,
     )
-    end(run(models or [], sweep, wanted, way))
+    end(run(models or [], sweep, chosen=wanted, way=way))
 
 
 @app.command()
@@ -254,7 +273,7 @@ def query(
     """Ask the database; read-only, whatever the SQL says."""
     from harness.cli.actions.ask import query as run
 
-    run(question, param or [], format, out, limit, timeout)
+    run(question, param or [], format=format, out=out, limit=limit, timeout=timeout)
 
 
 @app.command()
@@ -291,10 +310,10 @@ def compare(
         run(
             baseline,
             candidate,
-            metric or ["latency", "size", "accuracy"],
-            fail_on_regression,
-            format,
-            out,
+            metrics=metric or ["latency", "size", "accuracy"],
+            fail_on_regression=fail_on_regression,
+            format=format,
+            out=out,
         )
     )
 

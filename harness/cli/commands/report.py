@@ -29,9 +29,9 @@ def report(
 
     workspace = Workspace.from_environment()
     html = page(
-        content(workspace.database_url, sweep, device),
+        content(workspace.database_url, sweep, device=device),
         name_of(workspace),
-        datetime.now(timezone.utc),
+        made_at=datetime.now(timezone.utc),
     )
     save(out, html.encode())
     typer.echo(f"{out}: open it in a browser; it needs nothing beside it.")

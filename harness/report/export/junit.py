@@ -23,7 +23,9 @@ def as_junit(found: list[Comparison], asked: Asked) -> bytes:
     """
     shown = plain_cells(comparison(found, asked.metrics))
     suite = TestSuite(_xml(asked.title))
-    suite.add_testcases([_case(one, row, asked) for one, row in zip(found, shown, strict=True)])
+    suite.add_testcases(
+        [_case(one, row, asked=asked) for one, row in zip(found, shown, strict=True)]
+    )
     document = JUnitXml()
     document.add_testsuite(suite)
     content = BytesIO()

@@ -61,7 +61,7 @@ def content(url: str, sweep: str | None = None, device: str | None = None) -> Co
     Raises WorkspaceError where there is none, RequestError where nothing was measured for that sweep or device.
     """
     with reading(url) as reader:
-        return _content(reader, sweep or "", device or "")
+        return _content(reader, sweep or "", device=device or "")
 
 
 def _content(reader: "Engine", sweep: str, device: str) -> Content:
@@ -71,7 +71,7 @@ def _content(reader: "Engine", sweep: str, device: str) -> Content:
         asked = " on ".join(word for word in (sweep, device) if word)
         raise RequestError(f"{asked}: nothing was measured; `harness status` tells more.")
     shown = list(known["device"][:MOST_DEVICES])
-    everything = _everything(reader, sweep, shown)
+    everything = _everything(reader, sweep, devices=shown)
     rows = newest(everything)
     trained = ask("curves", sweep=sweep)
     curves = newest_curves(trained, ask("sweeps"))
@@ -88,7 +88,7 @@ def _content(reader: "Engine", sweep: str, device: str) -> Content:
         failures=ask("failures"),
         published=ask("published"),
         versions=tuple(ask(_MADE_BY)["harness_version"]),
-        left_out=(*_left_out(known, rows, len(shown)), *_untold(trained, curves)),
+        left_out=(*_left_out(known, rows, devices=len(shown)), *_untold(trained, curves)),
         names=tuple(shown),
     )
 

@@ -43,20 +43,20 @@ def _trade_offs(shown: Content) -> Section:
     sizes = _each(
         figures.panels(everywhere),
         "Accuracy against size",
-        lambda same: figures.trade_offs(same, "size_bytes"),
+        draw=lambda same: figures.trade_offs(same, "size_bytes"),
     )
     return Section(
         "trade-offs",
         "Trade-offs",
-        "Up and to the left is better. The dashed line is the Pareto front: what no other variant beats in both. "
+        lead="Up and to the left is better. The dashed line is the Pareto front: what no other variant beats in both. "
         "Bars are 95 % intervals; hollow markers carry a warning.",
-        (
+        plots=(
             *(Plot(one.caption, one.figure) for one in sizes),
-            *_each(figures.panels(rows), "Accuracy against latency", figures.trade_offs),
+            *_each(figures.panels(rows), "Accuracy against latency", draw=figures.trade_offs),
             *_each(
                 figures.panels(rows),
                 "Accuracy against energy",
-                lambda same: figures.trade_offs(same, "energy_uj"),
+                draw=lambda same: figures.trade_offs(same, "energy_uj"),
             ),
         ),
     )
@@ -70,14 +70,14 @@ def _binary_against_float(shown: Content) -> Section:
     return Section(
         "binary-against-float",
         "Binary against float",
-        "Each marker is a binary network beside its float32 twin on the same device; over 1 × binary is faster. "
+        lead="Each marker is a binary network beside its float32 twin on the same device; over 1 × binary is faster. "
         "Bars are 95 % intervals, as `harness compare float32 binary` finds them.",
-        (
+        plots=(
             cost,
             *_each(
                 _by_device(shown),
                 "Speed-up",
-                lambda same: figures.binary_against_float(twins_of(pairs, same)),
+                draw=lambda same: figures.binary_against_float(twins_of(pairs, same)),
             ),
         ),
     )
@@ -100,15 +100,15 @@ def _training(shown: Content) -> Section:
     ]
     if not plots:
         plots = [_plot("Accuracy and loss by epoch", figures.training_curves(shown.curves))]
-    return Section("training", "Training", "A line for each trial.", tuple(plots))
+    return Section("training", "Training", lead="A line for each trial.", plots=tuple(plots))
 
 
 def _fleet(shown: Content) -> Section:
     return Section(
         "fleet",
         "Fleet",
-        "What has been measured where, when, and how sure it is.",
-        (
+        lead="What has been measured where, when, and how sure it is.",
+        plots=(
             _plot(
                 "Coverage: artifacts on each device",
                 health.coverage(shown.troubles, shown.measured),
@@ -130,18 +130,18 @@ def _device_health(shown: Content) -> Section:
     return Section(
         "device-health",
         "Device health",
-        "The same small model before and after each batch. It should stay in the band, ± 5 % of its own median: a "
+        lead="The same small model before and after each batch. It should stay in the band, ± 5 % of its own median: a "
         "device that leaves it has changed. Hollow markers were disturbed.",
-        (
+        plots=(
             *_each(
                 _by_device(shown),
                 "Canary over time",
-                lambda same: over_time(_of(shown.canaries, same)),
+                draw=lambda same: over_time(_of(shown.canaries, same)),
             ),
             *_each(
                 _by_device(shown),
                 "Canary by temperature",
-                lambda same: warmth(_of(shown.canaries, same)),
+                draw=lambda same: warmth(_of(shown.canaries, same)),
             ),
         ),
     )
@@ -151,12 +151,12 @@ def _anatomy(shown: Content) -> Section:
     return Section(
         "anatomy",
         "Anatomy",
-        "Where one inference's time goes, by what its operators are for.",
-        tuple(
+        lead="Where one inference's time goes, by what its operators are for.",
+        plots=tuple(
             _each(
                 _by_device(shown),
                 "Time by operator",
-                lambda same: health.anatomy(_of(shown.profile, same), shown.results),
+                draw=lambda same: health.anatomy(_of(shown.profile, same), shown.results),
             )
         ),
     )
@@ -174,7 +174,7 @@ def _plot(caption: str, figure: go.Figure, devices: tuple[str, ...] = ()) -> Plo
     """The caption has what would be the title of the figure's only panel."""
     if figure.data:
         figure.layout.annotations = ()
-    return Plot(caption, figure, devices)
+    return Plot(caption, figure, devices=devices)
 
 
 def _each(groups: Groups, what: str, draw: Callable[[pd.DataFrame], go.Figure]) -> Iterator[Plot]:
@@ -183,9 +183,9 @@ def _each(groups: Groups, what: str, draw: Callable[[pd.DataFrame], go.Figure]) 
     for title, same in groups:
         figure, device = draw(same), str(same["device"].iloc[0])
         if figure.data:
-            yield _plot(f"{what}: {title}", figure, (device,))
+            yield _plot(f"{what}: {title}", figure, devices=(device,))
         else:
             without.setdefault(figure.to_json(), []).append((title, device))
     for figure, found in without.items():
         titles, devices = zip(*found, strict=True)
-        yield Plot(f"{what}: {', '.join(titles)}", from_json(figure), devices)
+        yield Plot(f"{what}: {', '.join(titles)}", from_json(figure), devices=devices)

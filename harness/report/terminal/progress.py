@@ -39,7 +39,7 @@ def progress(console: Console, title: str, items: int) -> Iterator[Work]:
         ) as bars:
             yield _Bars(bars, bars.add_task(title, total=items, note=""))
     else:
-        yield _Lines(console, title, items)
+        yield _Lines(console, title, items=items)
 
 
 class _Bars:

@@ -51,7 +51,10 @@ _DISPENSABLE_OF_COMPARISON = (
 def print_leaderboard(out: Console, rows: Sequence[Row]) -> None:
     """With as many columns as the terminal has room for; a last line says which it has not."""
     _print_fitting(
-        out, partial(leaderboard, rows), _DISPENSABLE, "`harness query leaderboard` has all."
+        out,
+        partial(leaderboard, rows),
+        dispensable=_DISPENSABLE,
+        elsewhere="`harness query leaderboard` has all.",
     )
 
 
@@ -179,7 +182,10 @@ def print_comparison(out: Console, compared: Sequence[Comparison], metrics: Sequ
     headings = {heading for name in metrics for heading in _METRIC_COLUMNS[name][0]}
     dispensable = [name for name in _DISPENSABLE_OF_COMPARISON if name in {"threads", *headings}]
     _print_fitting(
-        out, partial(comparison, compared, metrics), dispensable, "--metric shows one metric alone."
+        out,
+        partial(comparison, compared, metrics),
+        dispensable=dispensable,
+        elsewhere="--metric shows one metric alone.",
     )
 
 
@@ -207,21 +213,26 @@ def _both(one: Comparison, column: str, show: Callable[[Any], str]) -> str:
 
 def _latency_cells(one: Comparison) -> list[str]:
     least = show_percent(one.latency.smallest_change)
-    return [_both(one, "latency_us", show_us), show_ratio(one.latency), str(one.verdict), least]
+    return [
+        _both(one, "latency_us", show=show_us),
+        show_ratio(one.latency),
+        str(one.verdict),
+        least,
+    ]
 
 
 def _size_cells(one: Comparison) -> list[str]:
-    return [_both(one, "size_bytes", show_bytes), show_ratio(one.size)]
+    return [_both(one, "size_bytes", show=show_bytes), show_ratio(one.size)]
 
 
 def _accuracy_cells(one: Comparison) -> list[str]:
-    return [_both(one, "accuracy", show_percent), show_points(one.accuracy)]
+    return [_both(one, "accuracy", show=show_percent), show_points(one.accuracy)]
 
 
 def _memory_cells(one: Comparison) -> list[str]:
     old, new = one.pair.baseline["peak_memory_bytes"], one.pair.candidate["peak_memory_bytes"]
     return [
-        _both(one, "peak_memory_bytes", show_bytes),
+        _both(one, "peak_memory_bytes", show=show_bytes),
         show_ratio(Estimate(new / old)) if old and new else "–",
     ]
 
@@ -317,7 +328,7 @@ def told_differences(compared: Sequence[Comparison]) -> list[str]:
         for difference in one.pair.differences:
             where.setdefault(difference, Counter())[one.pair.candidate["device"]] += 1
     return [
-        f"{', '.join(_where(device, count, pairs_of[device]) for device, count in found.items())}: {difference}"
+        f"{', '.join(_where(device, count, of_all=pairs_of[device]) for device, count in found.items())}: {difference}"
         for difference, found in where.items()
     ]
 

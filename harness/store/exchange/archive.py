@@ -46,7 +46,7 @@ def export(engine: Engine, files: ArtifactFiles, file: Path, wanted: Wanted) -> 
         database = Path(folder) / _DATABASE
         copy = open_database(f"sqlite:///{database}")
         with snapshot(engine) as source, writing(copy) as target:
-            rows = merge(source, target, wanted)
+            rows = merge(source, target, wanted=wanted)
             made = list(target.scalars(select(artifacts.c.sha256).order_by(artifacts.c.sha256)))
         copy.dispose()
         whole = [sha256 for sha256 in made if files.state(sha256) is FileState.WHOLE]
@@ -56,8 +56,8 @@ def export(engine: Engine, files: ArtifactFiles, file: Path, wanted: Wanted) -> 
         sums.write_text(_sums({name: _sum(name, one) for name, one in members.items()}))
         with _written(file) as archive:
             for name, content in {**members, _SUMS: sums}.items():
-                _add(archive, name, content)
-    return Moved(rows, len(whole), tuple(sorted(set(made) - set(whole))))
+                _add(archive, name, file=content)
+    return Moved(rows, len(whole), missing=tuple(sorted(set(made) - set(whole))))
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def import_file(engine: Engine, files: ArtifactFiles, file: Path) -> Moved:
         folder = Path(name)
         unpacked = _unpack(file, folder)
         with _rows(file, folder / _DATABASE) as source, writing(engine) as target:
-            rows = merge(source, target, everything())
+            rows = merge(source, target, wanted=everything())
             return Moved(rows, sum(_save(files, one) for one in unpacked))
 
 
@@ -128,7 +128,7 @@ def _unpack(file: Path, folder: Path) -> list[Path]:
                 if content.read() != _sums(sums).encode():
                     raise _no_export(file)
                 return [folder / Path(one).name for one in sums if one != _DATABASE]
-            sums[name] = _copied(file, folder, name, content, first=not sums)
+            sums[name] = _copied(file, folder, name=name, content=content, first=not sums)
     raise _no_export(file)
 
 

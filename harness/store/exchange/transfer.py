@@ -128,10 +128,12 @@ def merge(source: Connection, target: Connection, wanted: Wanted) -> dict[str, i
     for table in _BY_CONTENT:
         for rows in chunks(table):
             insert_missing(target, table, *rows)
-    _take_curves(chunks, target, taken)
-    numbers = {table: _take_numbered(chunks, target, table, key) for table, key in _KEYS.items()}
-    _take_runs(chunks, target, numbers[measurements])
-    _withdraw(source, target, wanted)
+    _take_curves(chunks, target, taken=taken)
+    numbers = {
+        table: _take_numbered(chunks, target, table=table, key=key) for table, key in _KEYS.items()
+    }
+    _take_runs(chunks, target, measured=numbers[measurements])
+    _withdraw(source, target, wanted=wanted)
     return {name: count - before[name] for name, count in _counts(target).items()}
 
 

@@ -52,4 +52,6 @@ class ToolFiles:
 
 def _tool_file(path: Path) -> ToolFile:
     about = path.stat()
-    return ToolFile(path.parent.name, path.name, path, about.st_size, about.st_mtime)
+    return ToolFile(
+        path.parent.name, path.name, path=path, size_bytes=about.st_size, added=about.st_mtime
+    )

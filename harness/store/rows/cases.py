@@ -97,14 +97,18 @@ class CaseRows:
             ).one()
             connection.execute(insert(runs), [_run(number, run) for run in measurement.runs])
             connection.execute(delete(pending_runs).where(pending_runs.c.case_id == case.id))
-            unqueue(connection, case.device, case.artifact, protocol_id(case.protocol))
+            unqueue(
+                connection, case.device, artifact=case.artifact, protocol=protocol_id(case.protocol)
+            )
 
     def fail(self, case: Case, device_kind: str, failure: CaseFailed) -> None:
         """The case has ended for now; its pending runs stay, to be read again or gone on from."""
         with writing(self._engine) as connection:
             insert_missing(connection, cases, _planned(case, device_kind))
             connection.execute(insert(failures), [{"case_id": case.id, **failure_row(failure)}])
-            unqueue(connection, case.device, case.artifact, protocol_id(case.protocol))
+            unqueue(
+                connection, case.device, artifact=case.artifact, protocol=protocol_id(case.protocol)
+            )
 
 
 def failure_row(failure: CaseFailed) -> dict[str, Any]:
@@ -192,13 +196,13 @@ def process_of(row: RowMapping, artifact: str | None = None) -> Process:
     return Process(
         row["number"],
         row["started_at"],
-        row["seconds"],
-        row["exit_code"],
-        unpacked(row["stdout_zstd"]),
-        unpacked(row["stderr_zstd"]),
-        unpacked(row["watch_zstd"]) if row["watch_zstd"] is not None else "",
-        artifact or row["artifact_sha256"],
-        Place(*(row[name] for name in _PLACE)) if row["batch"] is not None else None,
+        seconds=row["seconds"],
+        exit_code=row["exit_code"],
+        stdout=unpacked(row["stdout_zstd"]),
+        stderr=unpacked(row["stderr_zstd"]),
+        watch=unpacked(row["watch_zstd"]) if row["watch_zstd"] is not None else "",
+        artifact_sha256=artifact or row["artifact_sha256"],
+        place=Place(*(row[name] for name in _PLACE)) if row["batch"] is not None else None,
     )
 
 
@@ -207,9 +211,9 @@ def case_of(row: RowMapping) -> Case:
     return Case(
         row["artifact"],
         row["device"],
-        Tool(row["tool"], row["tool_sha256"], row["interpreter"]),
-        _protocol(json.loads(row["protocol_settings"])),
-        tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
+        tool=Tool(row["tool"], row["tool_sha256"], interpreter=row["interpreter"]),
+        protocol=_protocol(json.loads(row["protocol_settings"])),
+        cpus=tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
     )
 
 

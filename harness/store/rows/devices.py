@@ -52,7 +52,7 @@ class DeviceRows:
             queued = {(row["artifact"], row["protocol_id"]) for row in rows}
             done = {(artifact, protocol_id(protocol)) for artifact, protocol in pairs}
             for artifact, protocol in queued & done:
-                unqueue(connection, device, artifact, protocol)
+                unqueue(connection, device, artifact=artifact, protocol=protocol)
 
 
 def _queued(device: str, artifact: str, protocol: Protocol) -> dict[str, Any]:

@@ -70,12 +70,12 @@ class History:
         return Kept(
             id,
             case_of(row),
-            tuple(process_of(run, row["artifact_run"]) for run in found),
-            json.loads(row["facts"]),
-            row["valid"],
-            {name: row[name] for name in _SUMMARY},
-            {run["id"]: dict(run) for run in found},
-            self._idle_uw({run["batch"] for run in found}),
+            processes=tuple(process_of(run, row["artifact_run"]) for run in found),
+            facts=json.loads(row["facts"]),
+            valid=row["valid"],
+            summary={name: row[name] for name in _SUMMARY},
+            numbers={run["id"]: dict(run) for run in found},
+            idle_uw=self._idle_uw({run["batch"] for run in found}),
         )
 
     def _idle_uw(self, ids: Collection[str | None]) -> dict[str, float]:
@@ -104,9 +104,9 @@ class History:
         return Begun(
             case_of(first),
             first["device_kind"],
-            processes,
-            facts,
-            self._idle_uw({row["batch"] for row in rows}),
+            processes=processes,
+            facts=facts,
+            idle_uw=self._idle_uw({row["batch"] for row in rows}),
         )
 
     def correct(self, kept: Kept, read: Sequence[Run], summary: Summary) -> bool:

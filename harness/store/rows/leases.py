@@ -75,7 +75,7 @@ class Leases:
             connection.execute(update(leases).where(*mine).values(expires=clock + self._seconds))
             there = set(connection.scalars(select(leases.c.token).where(*mine)))
             missing = [
-                self._row(device, token, clock)
+                self._row(device, token, clock=clock)
                 for device, token in wanted.items()
                 if token not in there
             ]
@@ -123,7 +123,7 @@ def _places(connection: Connection, wanted: Mapping[str, str]) -> dict[str, Plac
 
 def _place(line: list[tuple[str, str]], token: str) -> Place:
     first, holder = line[0]
-    return Place(first == token, holder, sum(other != token for other, _ in line))
+    return Place(first == token, holder, waiting=sum(other != token for other, _ in line))
 
 
 def _clock(connection: Connection) -> float:

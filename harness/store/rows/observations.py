@@ -109,19 +109,19 @@ def _key(first: str, value: Answer | Kernels) -> tuple[str, ...]:
 
 
 def _tool(row: Any) -> Tool:
-    return Tool(row["tool"], row["tool_sha256"], row["interpreter"])
+    return Tool(row["tool"], row["tool_sha256"], interpreter=row["interpreter"])
 
 
 def _canary(row: Any) -> Canary:
     return Canary(
         row["batch"],
         row["device"],
-        row["moment"],
-        row["measured_at"],
-        row["artifact"],
-        _tool(row),
-        tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
-        row["latency_us"],
-        row["temperature_c"],
-        row["frequency_khz"],
+        moment=row["moment"],
+        measured_at=row["measured_at"],
+        artifact=row["artifact"],
+        tool=_tool(row),
+        cpus=tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
+        latency_us=row["latency_us"],
+        temperature_c=row["temperature_c"],
+        frequency_khz=row["frequency_khz"],
     )

@@ -58,7 +58,7 @@ class TrialRows:
         for trial_id, form, sha256 in made:
             files.setdefault(trial_id, {})[form] = sha256
         return {
-            trial_id: TrialState(status, files.get(trial_id, {}), reason)
+            trial_id: TrialState(status, files.get(trial_id, {}), reason=reason)
             for trial_id, status, reason in known
         }
 
@@ -88,12 +88,12 @@ class TrialRows:
     def submit(self, sweep: Sweep, again: Sequence[Trial]) -> None:
         """Writes the sweep's trials down as planned; `again` are those to be run, whatever came of them before."""
         with writing(self._engine) as connection:
-            _plan(connection, sweep.name, sweep.trials, again)
+            _plan(connection, sweep.name, wanted=sweep.trials, again=again)
 
     def sample(self, sweep: str, point: Mapping[str, Any], sampled: Sequence[Trial]) -> None:
         """Writes down the trials of a point that the sweep's search has just begun to try."""
         with writing(self._engine) as connection:
-            _plan(connection, sweep, sampled, sampled, as_json(dict(point)))
+            _plan(connection, sweep, wanted=sampled, again=sampled, point=as_json(dict(point)))
 
     def points(self, sweep: str) -> list[dict[str, Any]]:
         """Those that the sweep's search has begun to try, each once, the first one first."""
@@ -149,7 +149,7 @@ class TrialRows:
                 insert(epochs), [_epoch(outcome.trial_id, epoch) for epoch in outcome.curve]
             )
             for artifact in outcome.artifacts:
-                _link(connection, outcome.trial_id, artifact)
+                _link(connection, outcome.trial_id, artifact=artifact)
 
     def fail(
         self,
@@ -192,7 +192,7 @@ def _plan(
 ) -> None:
     at = now()
     for trial in wanted:
-        insert_missing(connection, trials, _planned(trial, sweep, at))
+        insert_missing(connection, trials, _planned(trial, sweep, at=at))
         row = {"sweep": sweep, "trial_id": trial.id, "submitted_at": at, "point": point}
         insert_missing(connection, sweep_trials, row)
     ids = [trial.id for trial in again]

@@ -10,7 +10,7 @@ from harness.report.judgement import Asked
 from tests.report.comparisons import BLIND, FASTER, SLOWER, made
 from tests.rows import own_model_row
 
-LIMITED = Asked("float32", "binary", ("latency", "size", "accuracy"), 0.05)
+LIMITED = Asked("float32", "binary", metrics=("latency", "size", "accuracy"), limit=0.05)
 ANYTHING = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
@@ -45,14 +45,14 @@ def test_what_could_not_have_shown_is_skipped_and_not_passed() -> None:
 
 
 def test_each_metric_that_is_worse_is_a_failure_of_its_own() -> None:
-    larger = made(1.2, Verdict.SLOWER, 0.02)
+    larger = made(1.2, Verdict.SLOWER, smallest_change=0.02)
     larger.pair.candidate.update(size_bytes=2000, accuracy=0.5)
     (case,) = cases([larger], LIMITED)
     assert [result.message.split()[0] for result in case.result] == ["latency", "size", "accuracy"]
 
 
 def test_what_failed_is_not_skipped_as_well() -> None:
-    larger = made(1.0, Verdict.NO_DIFFERENCE, 0.08)
+    larger = made(1.0, Verdict.NO_DIFFERENCE, smallest_change=0.08)
     larger.pair.candidate.update(size_bytes=2000)
     (case,) = cases([larger], LIMITED)
     assert [type(result) for result in case.result] == [Failure]
@@ -61,7 +61,7 @@ def test_what_failed_is_not_skipped_as_well() -> None:
 def test_without_a_limit_every_case_passes() -> None:
     assert all(
         case.is_passed
-        for case in cases([FASTER, SLOWER, BLIND], Asked("float32", "binary", ("latency",)))
+        for case in cases([FASTER, SLOWER, BLIND], Asked("float32", "binary", metrics=("latency",)))
     )
 
 
@@ -77,7 +77,7 @@ def test_the_numbers_and_what_else_differed_stand_in_the_output() -> None:
 def test_it_is_xml_whatever_the_names(device: str, file: str) -> None:
     """A model file's name may hold what XML has no way to write."""
     own = own_model_row(device=device, file=file)
-    one = made(1.2, Verdict.SLOWER, 0.02)
+    one = made(1.2, Verdict.SLOWER, smallest_change=0.02)
     one.pair.candidate.update(own)
-    root = ET.fromstring(as_junit([one], Asked(file, device, ("latency",), 0.05)))
+    root = ET.fromstring(as_junit([one], Asked(file, device, metrics=("latency",), limit=0.05)))
     assert len(root.findall(".//testcase/failure")) == 1

@@ -9,7 +9,7 @@ from harness.report.judgement import Asked
 from tests.report.comparisons import BLIND, FASTER, SLOWER, made
 from tests.rows import own_model_row
 
-LIMITED = Asked("float32", "binary", ("latency", "size", "accuracy"), 0.05)
+LIMITED = Asked("float32", "binary", metrics=("latency", "size", "accuracy"), limit=0.05)
 NAMES = st.text(
     st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1
 ) | st.sampled_from(
@@ -57,7 +57,11 @@ def test_a_heading_a_table_and_a_sentence_a_device() -> None:
 
 
 def test_numbers_stand_to_the_right_as_in_the_terminal() -> None:
-    ruler = as_markdown([FASTER], Asked("float32", "binary", ("latency",))).decode().splitlines()[5]
+    ruler = (
+        as_markdown([FASTER], Asked("float32", "binary", metrics=("latency",)))
+        .decode()
+        .splitlines()[5]
+    )
     assert ruler == "| --- | ---: | --- | ---: | ---: | --- | ---: |"
 
 
@@ -72,9 +76,9 @@ def test_what_is_worse_than_it_may_be_is_told_before_the_rest() -> None:
 
 @given(NAMES, NAMES)
 def test_names_are_told_as_they_are(device: str, file: str) -> None:
-    one = made(0.5, Verdict.FASTER, 0.02)
+    one = made(0.5, Verdict.FASTER, smallest_change=0.02)
     one.pair.candidate.update(own_model_row(device=device, file=file))
-    asked = Asked("float32", file, ("latency",))
+    asked = Asked("float32", file, metrics=("latency",))
     found = blocks([one], asked)
     assert {token.type for block in found for token in block} <= {"text", "text_special"}
     told = texts([one], asked)

@@ -188,10 +188,10 @@ def test_nothing_has_no_verdict() -> None:
 
 COMPARED = Comparison(
     Pair(FLOAT, BINARY),
-    Estimate(0.025, 0.02, 0.03, p=0.001, smallest_change=0.031),
-    Estimate(0.25),
-    Estimate(-0.05, -0.081, -0.019),
-    Verdict.FASTER,
+    Estimate(0.025, 0.02, high=0.03, p=0.001, smallest_change=0.031),
+    size=Estimate(0.25),
+    accuracy=Estimate(-0.05, -0.081, high=-0.019),
+    verdict=Verdict.FASTER,
 )
 
 
@@ -228,7 +228,7 @@ def test_a_comparison_fits_the_terminal_and_its_ratios_are_whole(
     width: int, metrics: list[str]
 ) -> None:
     out = Console(width=width, file=io.StringIO())
-    print_comparison(out, [COMPARED], metrics)
+    print_comparison(out, [COMPARED], metrics=metrics)
     assert isinstance(out.file, io.StringIO)
     printed = out.file.getvalue()
     assert "…" not in printed.replace(" … ", "")
@@ -240,7 +240,10 @@ def test_a_comparison_fits_the_terminal_and_its_ratios_are_whole(
 def test_what_is_not_known_is_a_dash() -> None:
     unknown = {"accuracy": None, "peak_memory_bytes": None}
     compared = Comparison(
-        Pair({**FLOAT, **unknown}, {**BINARY, **unknown}), Estimate(1.0), Estimate(1.0), None
+        Pair({**FLOAT, **unknown}, {**BINARY, **unknown}),
+        Estimate(1.0),
+        size=Estimate(1.0),
+        accuracy=None,
     )
     assert cells(comparison([compared], ["accuracy", "memory"]))[1][3:] == [
         "– → –",
@@ -255,7 +258,7 @@ def test_what_is_not_known_is_a_dash() -> None:
     ("ratio", "shown"),
     [
         (Estimate(2.0), "× 2"),
-        (Estimate(0.1234, 0.1, 0.15), "× 0.123 (0.1 … 0.15)"),
+        (Estimate(0.1234, 0.1, high=0.15), "× 0.123 (0.1 … 0.15)"),
         (Estimate(1.0, 0.5), "× 1"),
         (Estimate(nan), "–"),
     ],
@@ -269,7 +272,7 @@ def test_a_ratio(ratio: Estimate, shown: str) -> None:
     [
         (None, "–"),
         (Estimate(0.0123), "+1.2 points"),
-        (Estimate(-0.0577, -0.0812, 0.0036), "-5.8 points (-8.1 … +0.4)"),
+        (Estimate(-0.0577, -0.0812, high=0.0036), "-5.8 points (-8.1 … +0.4)"),
     ],
 )
 def test_a_difference_of_accuracy(difference: Estimate | None, shown: str) -> None:
@@ -282,9 +285,9 @@ def found(
     return Comparison(
         Pair(FLOAT, result_row(**row)),
         Estimate(ratio, smallest_change=least),
-        Estimate(1.0),
-        None,
-        verdict,
+        size=Estimate(1.0),
+        accuracy=None,
+        verdict=verdict,
     )
 
 
@@ -297,7 +300,7 @@ FASTER, SLOWER, NO_DIFFERENCE, UNKNOWN = Verdict
         (
             [
                 *(found(FASTER, ratio) for ratio in (0.5, 0.84, 0.21)),
-                found(NO_DIFFERENCE, 1.01, 0.031),
+                found(NO_DIFFERENCE, 1.01, least=0.031),
             ],
             "binary is faster in 3 of 4 variants (× 0.21 to × 0.84), no difference found in 1, "
             "where a change of 3.1 % would have shown.",
@@ -307,7 +310,7 @@ FASTER, SLOWER, NO_DIFFERENCE, UNKNOWN = Verdict
             "binary is faster in 1 of 2 variants (× 0.5), slower in 1 (× 1.2).",
         ),
         (
-            [found(NO_DIFFERENCE, 1.0, least) for least in (0.02, 0.08, None)],
+            [found(NO_DIFFERENCE, 1.0, least=least) for least in (0.02, 0.08, None)],
             "no difference found in 3 of 3 variants, where a change of 8.0 % would have shown.",
         ),
         ([found(NO_DIFFERENCE)], "no difference found in 1 of 1 variant."),
@@ -339,10 +342,10 @@ def test_each_difference_is_told_once_with_where_it_is() -> None:
     tool, clock = "tool x: 1a2b3c… → 4d5e6f…", "clock 1.80 GHz → 0.60 GHz"
     compared = [
         Comparison(
-            Pair(FLOAT, {**BINARY, "device": device}, differences),
+            Pair(FLOAT, {**BINARY, "device": device}, differences=differences),
             Estimate(1.0),
-            Estimate(1.0),
-            None,
+            size=Estimate(1.0),
+            accuracy=None,
         )
         for device, differences in (
             ("pi4", (tool,)),

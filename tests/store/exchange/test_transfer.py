@@ -45,7 +45,15 @@ from tests.store.examples import (
     stored_trial,
 )
 
-NUMBER = Published("QuickNet", "binary", "Pixel 1", 4, 12.6, "a paper", date(2021, 6, 11))
+NUMBER = Published(
+    "QuickNet",
+    "binary",
+    device="Pixel 1",
+    threads=4,
+    latency_ms=12.6,
+    source="a paper",
+    dated=date(2021, 6, 11),
+)
 
 
 @dataclass(frozen=True)
@@ -56,10 +64,12 @@ class Place:
     files: ArtifactFiles
 
     def export(self, file: Path, sweep: str | None = None) -> Moved:
-        return export(self.engine, self.files, file, of_sweep(sweep) if sweep else everything())
+        return export(
+            self.engine, self.files, file=file, wanted=of_sweep(sweep) if sweep else everything()
+        )
 
     def take(self, file: Path) -> Moved:
-        return import_file(self.engine, self.files, file)
+        return import_file(self.engine, self.files, file=file)
 
 
 def place(url: str, folder: Path) -> Iterator[Place]:
@@ -219,7 +229,7 @@ def test_a_sweep_alone_takes_what_belongs_to_it(here: Place, there: Place, file:
     case = make_case(outcome.artifacts[0].sha256)
     CaseRows(here.engine).finish("local", make_measurement(case, 77.0))
     CaseRows(here.engine).fail(
-        replace(case, device="shelf"), "local", CaseFailed(Reason.TIMEOUT, "Too long.", "log")
+        replace(case, device="shelf"), "local", CaseFailed(Reason.TIMEOUT, "Too long.", log="log")
     )
     here.export(file, sweep="another")
     taken = there.take(file).rows
@@ -270,7 +280,7 @@ def act(engine: Engine, what: str, seed: int) -> None:
         measure(engine, case)
     if what == "fail":
         CaseRows(engine).fail(
-            case, "local", CaseFailed(Reason.TIMEOUT, f"No. {next(_SECONDS)}", "log")
+            case, "local", CaseFailed(Reason.TIMEOUT, f"No. {next(_SECONDS)}", log="log")
         )
 
 
@@ -300,7 +310,7 @@ def test_whatever_two_people_did_both_end_with_all_of_it(
         copyfile(empty, copy)
     engines = [open_database(f"sqlite:///{copy}") for copy in (mine, yours)]
     for at_mine, what, seed in done:
-        act(engines[0] if at_mine else engines[1], what, seed)
+        act(engines[0] if at_mine else engines[1], what, seed=seed)
     merged(*engines)
     merged(*reversed(engines))
     assert not any(merged(*engines).values())
@@ -312,7 +322,7 @@ def test_whatever_two_people_did_both_end_with_all_of_it(
 
 def merged(source: Engine, target: Engine) -> dict[str, int]:
     with snapshot(source) as rows, writing(target) as into:
-        return merge(rows, into, everything())
+        return merge(rows, into, wanted=everything())
 
 
 def identities(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:

@@ -25,7 +25,9 @@ from tests.store.examples import (
 )
 
 TIMEOUT = CaseFailed(
-    Reason.TIMEOUT, "python3 was still running after 5 s on here and was ended.", "STARTING!\nµ\n"
+    Reason.TIMEOUT,
+    "python3 was still running after 5 s on here and was ended.",
+    log="STARTING!\nµ\n",
 )
 
 
@@ -264,6 +266,6 @@ def test_results_may_be_asked_of_some_artifacts_only(
 
 def test_a_message_with_a_nul_is_stored(rows: CaseRows, case: Case, engine: Engine) -> None:
     """A tool that crashed may have printed anything, and its first words stand in the message."""
-    rows.fail(case, "local", CaseFailed(Reason.CRASHED, "The tool failed: \0\0 garbage", "\0"))
+    rows.fail(case, "local", CaseFailed(Reason.CRASHED, "The tool failed: \0\0 garbage", log="\0"))
     (row,) = records(engine, "SELECT message FROM failures")
     assert row["message"].endswith("garbage")

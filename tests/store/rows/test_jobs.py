@@ -6,7 +6,14 @@ from harness.store.rows.jobs import DONE, FAILED, LOST, RUNNING, JobRow, JobRows
 
 def job(number: int, sweep: str = "study") -> JobRow:
     at = f"2026-01-01T00:00:{number:02}.000Z"
-    return JobRow(f"job-{number}", sweep, f"jobs/{sweep}.yaml", "head", "http://127.0.0.1:8265", at)
+    return JobRow(
+        f"job-{number}",
+        sweep,
+        file=f"jobs/{sweep}.yaml",
+        node="head",
+        server="http://127.0.0.1:8265",
+        submitted_at=at,
+    )
 
 
 @pytest.fixture
@@ -28,9 +35,9 @@ def test_a_job_is_under_way_until_its_end_is_known(rows: JobRows) -> None:
 
 
 def test_what_is_told_after_its_end_changes_nothing(rows: JobRows) -> None:
-    rows.note("job-1", FAILED, "2 trials failed.\0")
+    rows.note("job-1", FAILED, message="2 trials failed.\0")
     ended = rows.get("job-1")
-    rows.note("job-1", LOST, "Ray is gone.")
+    rows.note("job-1", LOST, message="Ray is gone.")
     assert ended is not None
     assert (ended.state, ended.message) == (FAILED, "2 trials failed.\ufffd")
     assert ended.ended_at is not None
@@ -38,7 +45,7 @@ def test_what_is_told_after_its_end_changes_nothing(rows: JobRows) -> None:
 
 
 def test_a_job_that_was_held_for_lost_may_still_tell_its_end(rows: JobRows) -> None:
-    rows.note("job-1", LOST, "Nobody answers.")
+    rows.note("job-1", LOST, message="Nobody answers.")
     assert "job-1" not in {one.id for one in rows.under_way()}
     rows.note("job-1", DONE)
     found = rows.get("job-1")

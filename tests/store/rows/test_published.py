@@ -9,7 +9,16 @@ from harness.core.published import Published
 from harness.store.rows.published import PublishedRows
 from harness.store.tables import published
 
-NUMBER = Published("QuickNet", "binary", "Pixel 1", 4, 12.6, "a paper", date(2021, 6, 11), 0.633)
+NUMBER = Published(
+    "QuickNet",
+    "binary",
+    device="Pixel 1",
+    threads=4,
+    latency_ms=12.6,
+    source="a paper",
+    dated=date(2021, 6, 11),
+    accuracy=0.633,
+)
 OTHERS = (
     replace(NUMBER, device="Pixel 2"),
     replace(NUMBER, threads=1, latency_ms=25.5),

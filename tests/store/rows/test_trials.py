@@ -33,7 +33,7 @@ from tests.store.examples import (
 DIVERGED = Failure(
     Reason.DIVERGED,
     "The loss became nan in epoch 2; lower train.learning_rate.",
-    "epoch 1\nepoch 2 µ\n",
+    log="epoch 1\nepoch 2 µ\n",
 )
 
 REQUIRED = [column.name for column in trials_table.columns if not column.nullable]
@@ -196,7 +196,7 @@ def test_a_failed_trial_keeps_its_reason_and_log(rows: TrialRows, engine: Engine
     trial = make_trial()
     rows.submit(make_sweep(trial), again=[])
     rows.fail(trial.id, DIVERGED)
-    assert rows.states([trial]) == {trial.id: TrialState(FAILED, {}, "diverged")}
+    assert rows.states([trial]) == {trial.id: TrialState(FAILED, {}, reason="diverged")}
     (row,) = records(engine, "SELECT reason, message, finished_at FROM trials")
     assert (row["reason"], row["message"]) == ("diverged", DIVERGED.message)
     assert row["finished_at"] is not None
@@ -277,7 +277,17 @@ def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -
     fill(engine)
     slow_down(engine)
     PublishedRows(engine).add(
-        [Published("QuickNet", "binary", "Pixel 1", 4, 12.6, "a README", date(2021, 6, 11))]
+        [
+            Published(
+                "QuickNet",
+                "binary",
+                device="Pixel 1",
+                threads=4,
+                latency_ms=12.6,
+                source="a README",
+                dated=date(2021, 6, 11),
+            )
+        ]
     )
     found = answer(engine, name)
     assert found.values

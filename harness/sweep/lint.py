@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Linted:
+class LintedNetwork:
     """A network of a sweep, by what makes it another one than the rest; a TrialFailed where it can't be converted."""
 
     name: str
     found: Report | TrialFailed
 
 
-def lint_sweep(points: Sequence[Point]) -> Iterator[Linted]:
+def lint_sweep(points: Sequence[Point]) -> Iterator[LintedNetwork]:
     """Each network once, whatever it is trained with. Raises SpecError, and DataUnavailable."""
     trials = [(trial, point.values.dataset) for point in points for trial in trials_of(point)]
     datasets = {
@@ -39,7 +39,7 @@ def lint_sweep(points: Sequence[Point]) -> Iterator[Linted]:
     for trial, source in trials:
         networks.setdefault(_identity(trial, datasets[source]), (trial, datasets[source]))
     for trial, dataset in networks.values():
-        yield Linted(_name(trial, dataset), _found(trial, dataset))
+        yield LintedNetwork(_name(trial, dataset), _found(trial, dataset))
 
 
 def _identity(trial: Trial, dataset: Dataset) -> str:

@@ -28,7 +28,7 @@ _ENVIRONMENT = {
 }
 
 
-class Tracking:
+class MlflowLog:
     """An experiment for a sweep, and in it a run for each trial, whichever command trains it.
 
     `problem` is why no more is logged, once MLflow has failed: the sweep goes on all the same.

@@ -9,15 +9,15 @@ from harness.core.search import Range, Search
 from harness.core.sweep import Trial
 from harness.store.rows.trials import TrialRows, TrialState
 from harness.sweep.trials import trials_at
-from harness.training.search import ENDED_EARLY, Sampled, Tried, objectives
+from harness.training.search import ENDED_EARLY, AdaptiveSearch, TriedPoint, objectives
 
 
-def sampled(sweep: str, base: Point, rows: TrialRows) -> Sampled:
+def sampled(sweep: str, base: Point, rows: TrialRows) -> AdaptiveSearch:
     """The search of a sweep; points that its file would not try, or not so, are no part of it."""
     search = base.values.search
     allowed = [point for point in rows.points(sweep) if _allows(search, point)]
     tried = (_tried(search, point, trials=trials_at(base, point), rows=rows) for point in allowed)
-    return Sampled(partial(trials_at, base), tuple(one for one in tried if one))
+    return AdaptiveSearch(partial(trials_at, base), tuple(one for one in tried if one))
 
 
 def _allows(search: Search, point: Mapping[str, Any]) -> bool:
@@ -33,15 +33,15 @@ def _holds(values: Sequence[Any] | Range, value: Any) -> bool:
 
 def _tried(
     search: Search, point: Mapping[str, Any], trials: Sequence[Trial], rows: TrialRows
-) -> Tried | None:
+) -> TriedPoint | None:
     states = rows.states(trials)
     if len(states) < len({trial.id for trial in trials}):
         return None  # the file says something else around it than it did then
     if any(state.outclassed for state in states.values()):
-        return Tried(point, ENDED_EARLY)
+        return TriedPoint(point, ENDED_EARLY)
     if not all(state.done for state in states.values()):
-        return Tried(point)
-    return Tried(point, _objectives(search, trials, states=states, rows=rows))
+        return TriedPoint(point)
+    return TriedPoint(point, _objectives(search, trials, states=states, rows=rows))
 
 
 def _objectives(

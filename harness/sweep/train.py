@@ -13,16 +13,16 @@ from harness.store.files.checkpoints import CheckpointFiles
 from harness.store.rows.trials import TrialRows, TrialState
 from harness.training import ray_cluster
 from harness.training.events import (
+    ClusterReady,
     Event,
     Failed,
     Finished,
     PointBegun,
-    Ready,
     Saved,
     Stopped,
     TrialEvent,
 )
-from harness.training.search import Listed, Sampled, Work
+from harness.training.search import AdaptiveSearch, FixedUnits, UnitSource
 from harness.training.unit import units_of
 
 # A training that ended so may have got further than its start, and goes on from there when it is submitted again.
@@ -30,7 +30,7 @@ _INTERRUPTED = (Reason.KILLED, Reason.OUT_OF_MEMORY, Reason.LOST, Reason.BUDGET)
 
 
 @dataclass(frozen=True)
-class Stores:
+class TrainingStores:
     """Where what happens in training is kept."""
 
     rows: TrialRows
@@ -39,7 +39,11 @@ class Stores:
 
 
 def train(
-    sweep: Sweep, new: Sequence[Trial], search: Sampled | None, address: str | None, stores: Stores
+    sweep: Sweep,
+    new: Sequence[Trial],
+    search: AdaptiveSearch | None,
+    address: str | None,
+    stores: TrainingStores,
 ) -> Iterator[TrialEvent]:
     """Trains the `new` ones of a sweep's trials, or what its `search` finds.
 
@@ -50,7 +54,7 @@ def train(
         sweep, new, search=search, address=address, checkpoints=stores.checkpoints
     ):
         match event:
-            case Ready():
+            case ClusterReady():
                 stores.rows.submit(
                     sweep, new
                 )  # not before: a request that Ray refuses leaves no trace
@@ -74,17 +78,19 @@ def train(
 def _events(
     sweep: Sweep,
     new: Sequence[Trial],
-    search: Sampled | None,
+    search: AdaptiveSearch | None,
     address: str | None,
     checkpoints: CheckpointFiles,
 ) -> Iterator[Event]:
     """Ready first, whatever comes."""
     if not new and search is None:
-        return iter((Ready(),))
+        return iter((ClusterReady(),))
     saved = checkpoints.of(
         {trial.training for trial in (new if search is None else search.trials())}
     )
-    work: Work = Listed(units_of(new, saved)) if search is None else replace(search, saved=saved)
+    work: UnitSource = (
+        FixedUnits(units_of(new, saved)) if search is None else replace(search, saved=saved)
+    )
     needed = set(sweep.sources) if search else {trial.dataset for trial in new}
     datasets = {name: _dataset(sweep.sources[name]) for name in needed}
     return ray_cluster.train(
@@ -100,7 +106,7 @@ def _dataset(source: str) -> Dataset | Failure:
         return Failure(Reason.NO_DATA, str(error), log=traceback.format_exc())
 
 
-def _end(event: Finished | Failed | Stopped, stores: Stores) -> None:
+def _end(event: Finished | Failed | Stopped, stores: TrainingStores) -> None:
     if isinstance(event, Stopped):
         stores.rows.stop(event.trial.id, event.why)
         return

@@ -15,7 +15,7 @@ _KEPT_FORMS = 2  # a student's and its teacher's
 
 
 @dataclass(frozen=True, eq=False)
-class Compiled:
+class CompiledNetwork:
     """A network, its optimizer, and what trains it for an epoch.
 
     `epoch` takes images (n, height, width, channels), labels (n,) and a teacher's scores (n, classes); then the images'
@@ -39,10 +39,10 @@ class Compiled:
             variable.assign(value)
 
 
-KEPT: dict[str, Compiled] = {}
+KEPT: dict[str, CompiledNetwork] = {}
 
 
-def compiled(trial: Trial, model: Any, *, distilled: bool) -> Compiled:
+def compiled(trial: Trial, model: Any, *, distilled: bool) -> CompiledNetwork:
     """That of the trial's form, started with the model's weights; made of the model where there is none yet."""
     form, weights = _form(trial, model), model.get_weights()
     if form not in KEPT:
@@ -62,7 +62,7 @@ def _form(trial: Trial, model: Any) -> str:
     return content_id((*network, plain(recipe), model.input_shape, model.output_shape))
 
 
-def _compile(model: Any, recipe: Recipe, distilled: bool) -> Compiled:
+def _compile(model: Any, recipe: Recipe, distilled: bool) -> CompiledNetwork:
     from harness.models.keras import tf
 
     method, variables = optimizer(recipe), model.trainable_variables
@@ -91,7 +91,7 @@ def _compile(model: Any, recipe: Recipe, distilled: bool) -> Compiled:
             )
         return total / tf.cast(tf.shape(order)[0], tf.float32)
 
-    return Compiled(
+    return CompiledNetwork(
         model, method, epoch=epoch, fresh=tuple(variable.numpy() for variable in method.variables)
     )
 

@@ -11,7 +11,7 @@ from harness.core.sweep import Epoch, Failure, Timings, Trial, TrialOutcome
 
 
 @dataclass(frozen=True)
-class Ready:
+class ClusterReady:
     """Ray is up, and some node has what a trial asks for: from here on the request is under way."""
 
 
@@ -78,4 +78,4 @@ class Saved:
 
 TrialEvent: TypeAlias = Started | EpochEnded | Finished | Failed | Retried | Stopped
 UnitEvent: TypeAlias = TrialEvent | Saved
-Event: TypeAlias = Ready | PointBegun | UnitEvent
+Event: TypeAlias = ClusterReady | PointBegun | UnitEvent

@@ -23,18 +23,18 @@ from harness.core.sweep import Failure, Resources, Trial
 from harness.data import Dataset
 from harness.models.custom import modules_of
 from harness.training.events import (
+    ClusterReady,
     Event,
     Failed,
     Finished,
     PointBegun,
-    Ready,
     Retried,
     Stopped,
     UnitEvent,
 )
-from harness.training.search import Listed, Work, scheduler
+from harness.training.search import FixedUnits, UnitSource, scheduler
 from harness.training.unit import Conditions, units_of
-from harness.training.worker_input import Job
+from harness.training.worker_input import WorkerInput
 
 # What Ray writes where its own memory monitor ended a worker; the kernel's killer leaves no such trace.
 _RAY_OUT_OF_MEMORY = ("NODE_OUT_OF_MEMORY", "OutOfMemoryError", "running low on memory")
@@ -57,7 +57,7 @@ class _Ended:
 
 
 def train(
-    work: Work,
+    work: UnitSource,
     datasets: Mapping[str, Dataset | Failure],
     resources: Resources,
     search: Search = Search(),  # noqa: B008  (frozen)
@@ -73,7 +73,7 @@ def train(
         share = _share(ray, resources)
         conditions = Conditions(max(1, round(share["cpu"])), resources.checkpoint_s)
         held = {name: ray.put(dataset) for name, dataset in datasets.items()}
-        yield Ready()
+        yield ClusterReady()
         hungry: list[Trial] = []
         for event in _run(work, search, share=share, held=held, conditions=conditions):
             if isinstance(event, Failed) and event.failure.reason is Reason.OUT_OF_MEMORY:
@@ -83,7 +83,7 @@ def train(
                 yield event
         if hungry:
             yield from _run(
-                Listed(units_of(hungry, {})),
+                FixedUnits(units_of(hungry, {})),
                 Search(),
                 share=_alone(ray, share),
                 held=held,
@@ -92,7 +92,7 @@ def train(
 
 
 def _run(
-    work: Work,
+    work: UnitSource,
     search: Search,
     share: Mapping[str, float],
     held: Mapping[str, Any],
@@ -101,7 +101,7 @@ def _run(
     """What happens until the last trial has ended."""
     channel = _channel()
     reports = search.asha is not None or search.budget_s is not None
-    job = Job(
+    job = WorkerInput(
         work,
         held,
         conditions=conditions,
@@ -165,11 +165,11 @@ def _knock(address: str) -> None:
         ) from error
 
 
-def _code(work: Work, search: Search) -> list[str]:
+def _code(work: UnitSource, search: Search) -> list[str]:
     """This very code, and the modules of the user's own networks: workers need the packages, not the checkout."""
     import harness
 
-    if isinstance(work, Listed):
+    if isinstance(work, FixedUnits):
         units = work.units
     else:
         units = tuple(unit for corner in corners(search) for unit in work.at(corner))
@@ -217,7 +217,7 @@ def _channel() -> Any:
     return Queue(actor_options={"num_cpus": 0})
 
 
-def _tune(job: Job, search: Search, share: Mapping[str, float]) -> None:
+def _tune(job: WorkerInput, search: Search, share: Mapping[str, float]) -> None:
     """Runs in a thread of its own, so that Ctrl-C reaches the reader of the events."""
     try:
         with tempfile.TemporaryDirectory(prefix="harness-tune-") as folder:
@@ -227,7 +227,7 @@ def _tune(job: Job, search: Search, share: Mapping[str, float]) -> None:
         job.channel.put(_Ended(traceback.format_exc()))
 
 
-def _tuner(job: Job, search: Search, share: Mapping[str, float], folder: str) -> Any:
+def _tuner(job: WorkerInput, search: Search, share: Mapping[str, float], folder: str) -> Any:
     from ray import tune
 
     from harness.training.worker import Worker
@@ -251,7 +251,7 @@ def _tuner(job: Job, search: Search, share: Mapping[str, float], folder: str) ->
     )
 
 
-def _watch(job: Job) -> Any:
+def _watch(job: WorkerInput) -> Any:
     """Tells of trials whose worker died, and of those that were ended early: all else the worker tells itself."""
     from ray import tune
 
@@ -277,7 +277,7 @@ def _watch(job: Job) -> Any:
     return Watch()
 
 
-def _trials(job: Job, config: Mapping[str, Any]) -> list[Trial]:
+def _trials(job: WorkerInput, config: Mapping[str, Any]) -> list[Trial]:
     return [trial for unit in job.work.at(config) for trial in unit.trials]
 
 
@@ -295,12 +295,12 @@ def _death(text: str) -> Failure:
     )
 
 
-def _events(job: Job, search: Search) -> Iterator[PointBegun | UnitEvent]:
+def _events(job: WorkerInput, search: Search) -> Iterator[PointBegun | UnitEvent]:
     """Every event until the end; then one for each trial that has not ended, so that none disappears.
 
     Raises HarnessError where Tune broke down with nothing under way.
     """
-    listed = job.work.units if isinstance(job.work, Listed) else ()
+    listed = job.work.units if isinstance(job.work, FixedUnits) else ()
     open_trials = {trial.id: trial for unit in listed for trial in unit.trials}
     while not isinstance(event := _next(job.channel), _Ended):
         if isinstance(event, PointBegun):

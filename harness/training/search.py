@@ -22,7 +22,7 @@ Result: TypeAlias = tuple[
 ]  # of a trial: its artifact's size in bytes comes last
 
 
-class Work(Protocol):
+class UnitSource(Protocol):
     """What there is to train: what Tune passes to a worker, as units."""
 
     def at(self, config: Config) -> tuple[Unit, ...]: ...
@@ -37,7 +37,7 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True)
-class Listed:
+class FixedUnits:
     """Units that are known before the first one is trained."""
 
     units: tuple[Unit, ...]
@@ -58,7 +58,7 @@ ENDED_EARLY: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedPoint:
     """A point that the search has begun before; `objectives` where all its trials have ended well, or early."""
 
     point: Config
@@ -66,14 +66,14 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Sampled:
+class AdaptiveSearch:
     """Points that Optuna finds as it goes: by a tree-structured Parzen estimator (Bergstra et al. 2011).
 
     What was tried before is known to it; what was begun and has not ended comes first.
     """
 
     trials_at: Callable[[Config], Sequence[Trial]]
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[TriedPoint, ...] = ()
     saved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def at(self, config: Config) -> tuple[Unit, ...]:

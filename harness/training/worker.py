@@ -8,16 +8,16 @@ from ray import get, tune
 
 from harness.core.sweep import Failure
 from harness.training.events import EpochEnded, Failed, Finished, PointBegun, UnitEvent
-from harness.training.search import Result, Sampled, objectives
+from harness.training.search import AdaptiveSearch, Result, objectives
 from harness.training.trial import Stopwatch, warm_up
 from harness.training.unit import run_unit
-from harness.training.worker_input import Job
+from harness.training.worker_input import WorkerInput
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     """Reused for what Tune tries next, so that TensorFlow is imported once a process."""
 
-    def setup(self, config: dict[str, Any], job: Job) -> None:
+    def setup(self, config: dict[str, Any], job: WorkerInput) -> None:
         self._job, self._watch = job, Stopwatch()
         with self._watch.part("import_s"):
             warm_up(job.conditions.threads)
@@ -44,7 +44,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
 
     def _run(self, config: dict[str, Any]) -> Iterator[PointBegun | UnitEvent]:
         units = self._job.work.at(config)
-        if isinstance(self._job.work, Sampled):
+        if isinstance(self._job.work, AdaptiveSearch):
             yield PointBegun(config, tuple(trial for unit in units for trial in unit.trials))
         import_s = self._watch.seconds.get("import_s", 0.0)
         self._watch.seconds["waiting_s"] = max(0.0, time.time() - self._job.submitted_at - import_s)

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.training.search import Work
+from harness.training.search import UnitSource
 from harness.training.unit import Conditions
 
 
 @dataclass(frozen=True)
-class Job:
+class WorkerInput:
     """`channel` takes what happens back to the driver.
 
     `datasets` are references by name: each is fetched once a node, by the first worker there that needs it. Where
     Tune is to end trials early, it is told of each epoch: `reports`.
     """
 
-    work: Work
+    work: UnitSource
     datasets: Mapping[str, Any]
     conditions: Conditions
     channel: Any

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from harness.core.errors import Reason, RequestError
 from harness.core.sweep import Epoch, Failure, Precision
-from harness.sweep.mlflow import Tracking, settings
+from harness.sweep.mlflow import MlflowLog, settings
 from harness.training.events import (
     EpochEnded,
     Failed,
@@ -38,7 +38,7 @@ def sweep(request: pytest.FixtureRequest) -> str:
 
 
 def follow(uri: str, sweep: str, events: Sequence[TrialEvent]) -> None:
-    tracking = Tracking(uri, sweep)
+    tracking = MlflowLog(uri, sweep)
     for event in events:
         tracking.tell(event)
     assert tracking.problem == ""
@@ -135,12 +135,12 @@ def test_a_trial_goes_on_in_the_run_that_an_earlier_command_began(uri: str, swee
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense://somewhere"])
 def test_an_address_where_nobody_answers_is_refused_before_anything_starts(address: str) -> None:
     with pytest.raises(RequestError, match=f"--mlflow {address}: .*; check the address"):
-        Tracking(address, "study")
+        MlflowLog(address, "study")
 
 
 def test_a_store_that_breaks_is_told_and_does_not_end_the_sweep(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
-    tracking = Tracking(f"sqlite:///{database}", "study")
+    tracking = MlflowLog(f"sqlite:///{database}", "study")
     tracking.tell(Started(TRIAL, "node", pid=1))
     database.write_bytes(b"no database any more" * 100)
     tracking.tell(EpochEnded(TRIAL, epoch(1)))
@@ -152,4 +152,4 @@ def test_a_store_that_breaks_is_told_and_does_not_end_the_sweep(tmp_path: Path) 
 def test_without_mlflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow.entities", None)
     with pytest.raises(RequestError, match=r"pip install 'bnn-harness\[mlflow\]'"):
-        Tracking("sqlite:///mlflow.db", "study")
+        MlflowLog("sqlite:///mlflow.db", "study")

@@ -13,7 +13,7 @@ from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Resources, Trial
 from harness.training.events import Event, Failed, Finished, Started
 from harness.training.ray_cluster import train
-from harness.training.search import Listed
+from harness.training.search import FixedUnits
 from harness.training.unit import units_of
 from tests.harness_cli import Cli
 
@@ -30,8 +30,8 @@ def trial(units: int, epochs: int = 2) -> Trial:
     )
 
 
-def listed(trials: list[Trial]) -> Listed:
-    return Listed(units_of(trials, {}))
+def listed(trials: list[Trial]) -> FixedUnits:
+    return FixedUnits(units_of(trials, {}))
 
 
 def ends(events: list[Event]) -> dict[str, str]:

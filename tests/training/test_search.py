@@ -12,7 +12,7 @@ from harness.core.search import Asha, Range, Search
 from harness.core.sweep import Precision, Resources, Trial
 from harness.training.events import EpochEnded, Event, Finished, PointBegun, Stopped
 from harness.training.ray_cluster import train
-from harness.training.search import ENDED_EARLY, Listed, Sampled, Tried
+from harness.training.search import ENDED_EARLY, AdaptiveSearch, FixedUnits, TriedPoint
 from harness.training.unit import units_of
 
 DATASETS = {"digits": data.load("digits")}
@@ -56,12 +56,12 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
         {"rate": 0.02, "units": 64},
     )
     tried = (
-        Tried(good, (0.95, 20_000.0)),
-        Tried(bad, (0.1, 5_000.0)),
-        Tried(begun),
-        Tried(bad, ENDED_EARLY),
+        TriedPoint(good, (0.95, 20_000.0)),
+        TriedPoint(bad, (0.1, 5_000.0)),
+        TriedPoint(begun),
+        TriedPoint(bad, ENDED_EARLY),
     )
-    work = Sampled(trials_at, tried)
+    work = AdaptiveSearch(trials_at, tried)
     assert work.left(SEARCH) == 3, "one that ended early is not tried again"
 
     events = list(train(work, DATASETS, resources=Resources(cpu=2), search=SEARCH))
@@ -79,7 +79,7 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
 
 def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> None:
     good, hopeless = trial(0.05, epochs=9), [trial(1e-7, units, epochs=9) for units in (8, 9)]
-    work = Listed(units_of([good, *hopeless], {}))
+    work = FixedUnits(units_of([good, *hopeless], {}))
     events = list(
         train(work, DATASETS, resources=Resources(cpu=2), search=Search(asha=Asha(grace_epochs=2)))
     )
@@ -95,7 +95,7 @@ def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> No
     endless = [trial(0.01, units, epochs=10**6) for units in (8, 9)]
     events = list(
         train(
-            Listed(units_of(endless, {})),
+            FixedUnits(units_of(endless, {})),
             DATASETS,
             resources=Resources(cpu=2),
             search=Search(budget_s=1.0),
@@ -113,4 +113,4 @@ def test_a_search_that_cannot_make_a_point_says_so() -> None:
     with pytest.raises(
         HarnessError, match=r"before its time: ValueError: no trial has a rate of 0\.\d+"
     ):
-        list(train(Sampled(impossible), DATASETS, resources=Resources(cpu=2), search=SEARCH))
+        list(train(AdaptiveSearch(impossible), DATASETS, resources=Resources(cpu=2), search=SEARCH))

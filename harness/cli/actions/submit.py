@@ -13,10 +13,10 @@ from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import counted, show_bytes, show_percent, show_seconds
 from harness.report.terminal.progress import Work, progress
 from harness.report.terminal.tables import plain_rows
-from harness.sweep.mlflow import Tracking
+from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
 from harness.sweep.resume import sampled
-from harness.sweep.train import Stores, file_states, train
+from harness.sweep.train import TrainingStores, file_states, train
 from harness.sweep.trials import sweep_of
 from harness.training.events import (
     EpochEnded,
@@ -27,7 +27,7 @@ from harness.training.events import (
     Stopped,
     TrialEvent,
 )
-from harness.training.search import Sampled
+from harness.training.search import AdaptiveSearch
 
 
 def submit(
@@ -54,7 +54,7 @@ def submit(
     if dry_run and wanted is not None:
         return _show_plan(session, planned, plans=plans, search=search, wanted=wanted)
     refuse_second(session, planned.name)
-    tracking = Tracking(mlflow, planned.name) if mlflow is not None else None
+    tracking = MlflowLog(mlflow, planned.name) if mlflow is not None else None
     failed = _train(
         session, planned, plans=plans, search=search, address=address, tracking=tracking
     )
@@ -77,7 +77,7 @@ def _show_plan(
     session: Session,
     planned: Sweep,
     plans: Sequence[TrialPlan],
-    search: Sampled | None,
+    search: AdaptiveSearch | None,
     wanted: Chosen,
 ) -> int:
     out = console()
@@ -102,7 +102,7 @@ def _show_plan(
 
 
 def _to_bench(
-    session: Session, planned: Sweep, plans: Sequence[TrialPlan], search: Sampled | None
+    session: Session, planned: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None
 ) -> tuple[list[str], int]:
     """The artifacts that are there, and how many are to come."""
     if search is None:
@@ -124,7 +124,7 @@ def _made(session: Session, trials: Sequence[Trial]) -> list[str]:
     ]
 
 
-def _counts(planned: Sweep, plans: Sequence[TrialPlan], search: Sampled | None) -> str:
+def _counts(planned: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None) -> str:
     if search is not None:
         left = search.left(planned.search)
         return f"{planned.name}: {counted(left, 'point')} of its search to try, {len(search.tried)} begun before."
@@ -149,9 +149,9 @@ def _train(
     session: Session,
     planned: Sweep,
     plans: Sequence[TrialPlan],
-    search: Sampled | None,
+    search: AdaptiveSearch | None,
     address: str | None,
-    tracking: Tracking | None,
+    tracking: MlflowLog | None,
 ) -> int:
     """How many trials failed."""
     out = console()
@@ -168,7 +168,7 @@ def _train(
     began, failed = monotonic(), 0
     up: dict[tuple[str, int], float] = {}  # since when each worker is
     timings: list[Timings] = []
-    stores = Stores(session.trials, session.files, checkpoints=session.checkpoints)
+    stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
     with progress(out, "trials", items=left) as shown:
         for event in train(planned, new, search=search, address=address, stores=stores):
             _tell(shown, event)

@@ -30,8 +30,8 @@ from harness.core.device import Device, SshDevice
 from harness.core.ids import sha256_of, sha256_of_file
 from harness.core.sweep import Artifact
 from harness.devices import open_transport
-from harness.fleet.events import LaneEnded, SetAside
-from harness.fleet.lane import Order
+from harness.fleet.events import DeviceSetAside, LaneEnded
+from harness.fleet.lane import BenchRequest
 from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import HOME_VARIABLE
 from tests import tools
@@ -200,13 +200,13 @@ def bench(folder: Path, sleep_s: float, force: bool, threads: Sequence[int]) -> 
     devices = [with_tool(device) for device in read_devices(folder / "devices.yaml")]
     artifacts = tuple(own_model(session, model) for model in MODELS)
     protocols = tuple(replace(PROTOCOL, threads=count) for count in threads)
-    order = Order(artifacts, {device.id: protocols for device in devices}, force=force)
+    order = BenchRequest(artifacts, {device.id: protocols for device in devices}, force=force)
     began = time.perf_counter()
     events = list(bench_fleet(devices, {}, order=order, stores=stores(session)))
     seconds = time.perf_counter() - began
     used = resource.getrusage(resource.RUSAGE_SELF)
     pushed = sum(event.pushed_bytes for event in events if isinstance(event, LaneEnded))
-    set_aside = sum(isinstance(event, SetAside) for event in events)
+    set_aside = sum(isinstance(event, DeviceSetAside) for event in events)
     return Took(
         seconds,
         used.ru_utime + used.ru_stime,

@@ -29,7 +29,7 @@ from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import show_us
 from harness.fleet.events import CaseMeasured
-from harness.fleet.lane import Order
+from harness.fleet.lane import BenchRequest
 from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import Workspace
 
@@ -77,7 +77,7 @@ def spread(values: Sequence[float]) -> float:
 def harness(session: Session, protocol: Protocol) -> list[float]:
     """Microseconds that a whole bench reports for each model."""
     artifacts = [keep(session, model) for model in MODELS]
-    order = Order(tuple(artifacts), {HERE.id: (protocol,)}, force=True)
+    order = BenchRequest(tuple(artifacts), {HERE.id: (protocol,)}, force=True)
     events = list(bench_fleet([HERE], {HERE.id: HERE}, order=order, stores=stores(session)))
     found = {
         one.case.artifact: one.measurement.summary.latency_us

@@ -59,7 +59,7 @@ def lay_out(transport: Transport) -> list[str]:
     """Plain files stand in for sensors: an emulated board has none."""
     numbers = range(FILES)
     write = "; ".join(f"echo 45000 >sensors/{number}" for number in numbers)
-    folder = transport.ask(f"mkdir -p sensors; {write}; cd sensors; pwd").stdout.rstrip("\n")
+    folder = transport.run_script(f"mkdir -p sensors; {write}; cd sensors; pwd").stdout.rstrip("\n")
     return [f"{folder}/{number}" for number in numbers]
 
 

@@ -12,9 +12,9 @@ from harness.devices.local import LocalLink
 from harness.devices.patience import Patience
 from harness.devices.transport import (
     WATCH_INTERVAL_S,
-    Completed,
     FileAbsent,
-    Graph,
+    ModelFile,
+    RunResult,
     Transport,
     Turn,
 )
@@ -22,15 +22,15 @@ from harness.devices.transport import (
 __all__ = [
     "LINKS",
     "WATCH_INTERVAL_S",
-    "Completed",
     "FileAbsent",
-    "Graph",
     "Link",
+    "ModelFile",
     "Patience",
+    "RunResult",
     "Transport",
     "Turn",
     "jump_of",
-    "link_to",
+    "make_link",
     "open_transport",
 ]
 
@@ -51,7 +51,7 @@ def _ssh(device: SshDevice, registry: Registry) -> Link:
 
 def _adb(device: AdbDevice, registry: Registry) -> Link:
     return AdbLink(
-        device, LocalLink() if device.via is None else link_to(registry[device.via], registry)
+        device, LocalLink() if device.via is None else make_link(registry[device.via], registry)
     )
 
 
@@ -59,7 +59,7 @@ LINKS: dict[str, Callable[[Any, Registry], Link]] = {"local": _local, "ssh": _ss
 _FOLDERS = {"ssh": ".cache/bnn-harness", "adb": "/data/local/tmp/bnn-harness"}
 
 
-def link_to(device: Device, registry: Registry) -> Link:
+def make_link(device: Device, registry: Registry) -> Link:
     return LINKS[device.kind](device, registry)
 
 
@@ -86,7 +86,7 @@ def open_transport(
     )
     return Transport(
         device.id,
-        link_to(device, registry),
+        make_link(device, registry),
         folder=folder,
         interpreter=(python,),
         patience=patience,

@@ -6,7 +6,7 @@ from shlex import join, quote
 
 from harness.core.device import AdbDevice
 from harness.core.errors import Unreachable
-from harness.devices.link import Answer, Link
+from harness.devices.link import CommandResult, Link
 
 _PATIENCE_S = 30.0
 _NO_PROGRAM = 127
@@ -48,7 +48,7 @@ class AdbLink:
         if state.exit_code != 0 or state.stdout.strip() != b"device":
             raise _refusal((state.stderr or state.stdout).decode(errors="replace"))
 
-    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
+    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
         there = f"( {command}\n); printf '\\n{_END}%d\\n' $?"
         answer = self._host.execute(
             f"exec adb -s {quote(self._serial)} shell {quote(there)}", timeout_s, stdin=stdin
@@ -58,7 +58,7 @@ class AdbLink:
                 answer.stderr.decode(errors="replace")
                 or "the connection was lost in the middle of a command"
             )
-        return Answer(int(ending[1]), answer.stdout[: ending.start()], stderr=answer.stderr)
+        return CommandResult(int(ending[1]), answer.stdout[: ending.start()], stderr=answer.stderr)
 
     def close(self) -> None:
         self._host.close()
@@ -72,7 +72,7 @@ def _refusal(said: str) -> Unreachable:
     return Unreachable(f"adb: {last.removeprefix('error: ').removeprefix('adb: ').rstrip('.')}")
 
 
-def attached(host: Link) -> list[tuple[str, str]]:
+def list_phones(host: Link) -> list[tuple[str, str]]:
     """The serial and model of every phone that is ready there. Raises Unreachable where there is no adb."""
     host.open()
     answer = host.execute("adb start-server >/dev/null 2>&1 && adb devices -l", _PATIENCE_S)

@@ -8,7 +8,7 @@ from shlex import join, quote
 
 from harness.core.errors import CaseFailed, Reason, Unreachable
 from harness.core.ids import sha256_of_file
-from harness.devices.link import Answer, Link
+from harness.devices.link import CommandResult, Link
 from harness.devices.patience import Patience
 
 _FILE = Path(__file__).with_name("agent.sh")
@@ -17,7 +17,7 @@ _NO_AGENT = (2, 126, 127)
 _SIGNALLED = 128
 
 
-class Code(IntEnum):
+class ExitCode(IntEnum):
     """How the program on the device ends; the same numbers stand in agent.sh."""
 
     TROUBLE = 70
@@ -53,7 +53,7 @@ class Agent:
 
     def connect(self) -> None:
         """Opens the link, if it does not stand, and puts the program there."""
-        self.steadily(lambda: Answer(0, b"", stderr=b""))
+        self.steadily(lambda: CommandResult(0, b"", stderr=b""))
 
     def close(self) -> None:
         self._root = None
@@ -63,7 +63,7 @@ class Agent:
         """From another thread: what waits for the device fails, at once."""
         self._link.close()
 
-    def shell(self, script: str, timeout_s: float = _QUESTION_S) -> Answer:
+    def shell(self, script: str, timeout_s: float = _QUESTION_S) -> CommandResult:
         """Runs a script of POSIX shell that may be run twice, in the working folder."""
         return self.steadily(
             lambda: self._link.execute(
@@ -71,17 +71,17 @@ class Agent:
             )
         )
 
-    def checked(self, *arguments: str, allowed: Sequence[int] = ()) -> Answer:
+    def checked(self, *arguments: str, allowed: Sequence[int] = ()) -> CommandResult:
         """A question that may be asked twice, and its answer: 0, or one that is allowed."""
         answer = self.steadily(lambda: self.ask(*arguments))
         if answer.exit_code not in (0, *allowed):
             raise self.trouble(answer)
         return answer
 
-    def steadily(self, once: Callable[[], Answer]) -> Answer:
+    def steadily(self, once: Callable[[], CommandResult]) -> CommandResult:
         """Tries again what a lost link cut off, on a new connection."""
 
-        def connected() -> Answer:
+        def connected() -> CommandResult:
             try:
                 if self._root is None:
                     self._root = self._install()
@@ -97,7 +97,7 @@ class Agent:
 
     def ask(
         self, *arguments: str, timeout_s: float = _QUESTION_S, stdin: Path | None = None
-    ) -> Answer:
+    ) -> CommandResult:
         """Asks once; within `steadily`."""
         command = f"exec {join(['sh', f'{self._root}/{_name()}', *arguments])}"
         answer = self._link.execute(command, timeout_s, stdin=stdin)
@@ -105,7 +105,7 @@ class Agent:
             raise Unreachable("its shell was killed")
         if answer.exit_code in _NO_AGENT and _name().encode() in answer.stderr:
             raise Unreachable("its working folder is gone")
-        if answer.exit_code == Code.TROUBLE:
+        if answer.exit_code == ExitCode.TROUBLE:
             raise self.trouble(answer)
         return answer
 
@@ -122,7 +122,7 @@ class Agent:
             raise self.trouble(answer)
         return text(answer.stdout).rstrip("\n")
 
-    def trouble(self, answer: Answer) -> CaseFailed:
+    def trouble(self, answer: CommandResult) -> CaseFailed:
         """Why it could not do what it was asked, by the system's own words."""
         said = text(answer.stderr)
         where = f"device {self.device}: its folder {self._folder}"

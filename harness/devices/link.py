@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """What a command said, and how it ended."""
 
     exit_code: int
@@ -21,7 +21,7 @@ class Link(Protocol):
         """Makes the connection unless it stands. Raises Unreachable."""
         ...
 
-    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
+    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
         """Runs a line of POSIX shell, a file as its standard input or nothing, to its end.
 
         Raises Unreachable where the connection is lost or nothing comes for too long: whether the command goes on there

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.core.errors import Unreachable
-from harness.devices.link import Answer
+from harness.devices.link import CommandResult
 
 
 class LocalLink:
@@ -17,7 +17,7 @@ class LocalLink:
     def open(self) -> None:
         """There is nothing to open."""
 
-    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
+    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
         with (stdin or Path(os.devnull)).open("rb") as source:
             process = self._process = subprocess.Popen(
                 ["sh", "-c", command],
@@ -34,7 +34,7 @@ class LocalLink:
             ) from error
         finally:
             self.close()
-        return Answer(process.returncode, stdout, stderr=stderr)
+        return CommandResult(process.returncode, stdout, stderr=stderr)
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -20,7 +20,7 @@ from paramiko import (
 
 from harness.core.device import SshDevice
 from harness.core.errors import SpecError, Unreachable, first_line
-from harness.devices.link import Answer
+from harness.devices.link import CommandResult
 
 _CONNECT_TIMEOUT_S = 30
 _KEEPALIVE_S = 15
@@ -47,7 +47,7 @@ class SshLink:
             _open(connection, self._device)
         self._connection = connection
 
-    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
+    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
         self.open()
         connection = self._connection
         if connection is None:
@@ -69,7 +69,9 @@ class SshLink:
             connection = connection.gateway
 
 
-def _execute(connection: Connection, command: str, deadline: float, stdin: Path | None) -> Answer:
+def _execute(
+    connection: Connection, command: str, deadline: float, stdin: Path | None
+) -> CommandResult:
     with connection.create_session() as channel:
         channel.settimeout(_SILENCE_MS / 1000)
         channel.exec_command(command)
@@ -79,7 +81,7 @@ def _execute(connection: Connection, command: str, deadline: float, stdin: Path 
         stdout, stderr = _read(channel, deadline)
         if (code := channel.recv_exit_status()) == -1:
             raise Unreachable("the connection was lost in the middle of a command")
-        return Answer(code, stdout, stderr=stderr)
+        return CommandResult(code, stdout, stderr=stderr)
 
 
 def _send(channel: Channel, source: Path) -> None:
@@ -168,7 +170,7 @@ def _open(connection: Connection, device: SshDevice) -> None:
         connection.open()
     except BadHostKeyException as error:
         message = (
-            f"its host key is not the one that is known (now {fingerprint(error.key)}): find out why; "
+            f"its host key is not the one that is known (now {describe_key(error.key)}): find out why; "
             f"if it was set up anew, `harness devices trust {device.id}`"
         )
         raise Unreachable(message, passing=False) from error
@@ -198,11 +200,11 @@ def _tune(transport: Transport) -> None:
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS)
 
 
-def fingerprint(key: PKey) -> str:
+def describe_key(key: PKey) -> str:
     return f"{key.get_name()} {key.fingerprint}"
 
 
-def host_key(device: SshDevice, jump: SshDevice | None = None) -> PKey:
+def fetch_host_key(device: SshDevice, jump: SshDevice | None = None) -> PKey:
     """The key that the device shows, before anyone logs in. Raises Unreachable."""
     connection = _connection(device, jump)
     try:

@@ -10,8 +10,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from harness.core.errors import CaseFailed, Reason
-from harness.devices.agent import Agent, Code, text
-from harness.devices.link import Answer, Link
+from harness.devices.agent import Agent, ExitCode, text
+from harness.devices.link import CommandResult, Link
 from harness.devices.packing import packed
 from harness.devices.patience import Patience
 
@@ -25,10 +25,10 @@ WATCH_INTERVAL_S = (
 
 
 @dataclass(frozen=True)
-class Completed:
+class RunResult:
     """A command that ended: `exit_code` is over 128 where a signal ended it; `seconds` by the device's own clock.
 
-    `watch` is what its sensors said meanwhile, as `bench/watch.py` reads it. `graph_sha256` is of the file that the
+    `watch` is what its sensors said meanwhile, as `bench/watch.py` reads it. `model_sha256` is of the file that the
     command was checked against, and `others_waiting` how many others want the device.
     """
 
@@ -37,12 +37,12 @@ class Completed:
     stderr: str
     seconds: float
     watch: str = ""
-    graph_sha256: str = ""
+    model_sha256: str = ""
     others_waiting: int = 0
 
 
 @dataclass(frozen=True)
-class Graph:
+class ModelFile:
     """A file that has to be on the device, whole, before a command runs."""
 
     sha256: str
@@ -82,7 +82,8 @@ class Transport:
         self._last_run = ""
         self.bytes_pushed = 0
 
-    def python(self) -> Sequence[str]:
+    @property
+    def python_argv(self) -> Sequence[str]:
         """The argv prefix that runs a Python program there."""
         return self._interpreter
 
@@ -90,10 +91,10 @@ class Transport:
         """Opens the link, if it does not stand."""
         self._agent.connect()
 
-    def ask(self, script: str) -> Completed:
+    def run_script(self, script: str) -> RunResult:
         """Runs a script of POSIX shell that may be run twice, in the working folder, without any of a run's care."""
         answer = self._agent.shell(script)
-        return Completed(
+        return RunResult(
             answer.exit_code, text(answer.stdout), stderr=text(answer.stderr), seconds=0.0
         )
 
@@ -101,12 +102,12 @@ class Transport:
         self,
         argv: Sequence[str],
         timeout_s: float,
-        graph: Graph | None = None,
+        graph: ModelFile | None = None,
         cpus: Sequence[int] = (),
         turn: Turn | None = None,
         watch: Sequence[str] | None = None,
         interval_s: float = WATCH_INTERVAL_S,
-    ) -> Completed:
+    ) -> RunResult:
         """Runs a command there to its end; it goes on without the link, whose return is waited for.
 
         `watch`, where given, is what to look at right before and after, and every `interval_s` meanwhile: files by
@@ -119,10 +120,12 @@ class Transport:
         watching = ("", "") if watch is None else (f"{interval_s:g}", "\n".join(watch))
         started = False
 
-        def once() -> Answer:
+        def once() -> CommandResult:
             nonlocal run, started
             if started:
-                if (answer := self._collect(run, timeout_s, graph=graph)).exit_code != Code.GONE:
+                if (
+                    answer := self._collect(run, timeout_s, graph=graph)
+                ).exit_code != ExitCode.GONE:
                     return answer
                 run = uuid4().hex
             started = True
@@ -143,11 +146,11 @@ class Transport:
         run: str,
         argv: Sequence[str],
         timeout_s: float,
-        graph: Graph | None,
+        graph: ModelFile | None,
         cpus: Sequence[int],
         turn: Turn | None,
         watching: tuple[str, str],
-    ) -> Answer:
+    ) -> CommandResult:
         place = (
             (turn.token, str(int(timeout_s) + turn.seconds), turn.owner) if turn else ("", "", "")
         )
@@ -157,18 +160,18 @@ class Transport:
         answer = self._agent.ask(
             "run", *place, *how, *checked, *argv, timeout_s=timeout_s + _GRACE_S
         )
-        if answer.exit_code == Code.BUSY:
+        if answer.exit_code == ExitCode.BUSY:
             message = f"device {self._device} is used by {text(answer.stderr).strip()} now."
             raise CaseFailed(Reason.DEVICE_BUSY, message)
-        if answer.exit_code in (Code.ABSENT, Code.MISMATCH):
+        if answer.exit_code in (ExitCode.ABSENT, ExitCode.MISMATCH):
             raise FileAbsent
         return answer
 
-    def _collect(self, run: str, timeout_s: float, graph: Graph | None) -> Answer:
+    def _collect(self, run: str, timeout_s: float, graph: ModelFile | None) -> CommandResult:
         """The end of a run that was started before the link was lost."""
         for _ in range(int((timeout_s + _GRACE_S) // _COLLECT_S) + 1):
             answer = self._agent.ask("collect", run, str(_COLLECT_S), graph.sha256 if graph else "")
-            if answer.exit_code != Code.PENDING:
+            if answer.exit_code != ExitCode.PENDING:
                 return answer
         self._agent.ask("end", run)
         raise CaseFailed(
@@ -181,7 +184,7 @@ class Transport:
             with suppress(CaseFailed):
                 self._agent.ask("end", run, timeout_s=_COLLECT_S)
 
-    def _completed(self, answer: Answer, argv: Sequence[str], timeout_s: float) -> Completed:
+    def _completed(self, answer: CommandResult, argv: Sequence[str], timeout_s: float) -> RunResult:
         if answer.exit_code != 0:
             raise self._agent.trouble(answer)
         first, _, printed = answer.stdout.partition(b"\n")
@@ -193,13 +196,13 @@ class Transport:
         if code == "timeout":
             message = f"{argv[0]} was still running after {timeout_s:g} s on {self._device} and was ended."
             raise CaseFailed(Reason.TIMEOUT, message, log=f"{stdout}\n{stderr}")
-        return Completed(
+        return RunResult(
             int(code),
             stdout,
             stderr=stderr,
             seconds=round(float(ended) - float(began), 3),
             watch=watch,
-            graph_sha256=sha256.removeprefix("-"),
+            model_sha256=sha256.removeprefix("-"),
             others_waiting=int(waiting),
         )
 
@@ -208,13 +211,15 @@ class Transport:
 
         Raises CaseFailed: hash_mismatch where what arrived, or what was there, is not `sha256`.
         """
-        found = self._agent.checked("present", sha256, name, allowed=(Code.ABSENT, Code.MISMATCH))
-        if found.exit_code == Code.MISMATCH:
+        found = self._agent.checked(
+            "present", sha256, name, allowed=(ExitCode.ABSENT, ExitCode.MISMATCH)
+        )
+        if found.exit_code == ExitCode.MISMATCH:
             self._agent.checked("forget", sha256, name)
             raise self._mismatch(name, sha256)
-        if found.exit_code == Code.ABSENT:
+        if found.exit_code == ExitCode.ABSENT:
             self.send(source, sha256, name=name)
-        return self.path(sha256, name)
+        return self.path_of(sha256, name)
 
     def send(
         self,
@@ -237,33 +242,33 @@ class Transport:
                 )
             )
             self.bytes_pushed += content.stat().st_size
-        if received.exit_code == Code.MISMATCH:
+        if received.exit_code == ExitCode.MISMATCH:
             raise self._mismatch(name, sha256)
 
-    def path(self, sha256: str, name: str) -> str:
+    def path_of(self, sha256: str, name: str) -> str:
         """Where a pushed file is there."""
         return f"{self._agent.root}/objects/{sha256}/{name}"
 
     def take_turn(self, turn: Turn) -> str | None:
         """Who has the device, or None where it is ours now: nothing of anyone else's run goes on then."""
         answer = self._agent.checked(
-            "turn", turn.token, str(turn.seconds), turn.owner, allowed=(Code.BUSY,)
+            "turn", turn.token, str(turn.seconds), turn.owner, allowed=(ExitCode.BUSY,)
         )
-        return text(answer.stderr).strip() if answer.exit_code == Code.BUSY else None
+        return text(answer.stderr).strip() if answer.exit_code == ExitCode.BUSY else None
 
-    def govern(self, turn: Turn, governor: str) -> str | None:
+    def set_governor(self, turn: Turn, governor: str) -> str | None:
         """Sets the governor of all cores for as long as the turn lasts; who has the device otherwise, as `take_turn`.
 
         The device puts back what it had once the turn is given back, taken by others, or over without a word of us.
         Raises CaseFailed: not_writable.
         """
         asked = ("govern", turn.token, str(turn.seconds), turn.owner, governor)
-        answer = self._agent.checked(*asked, allowed=(Code.BUSY, Code.UNGOVERNED))
-        if answer.exit_code == Code.UNGOVERNED:
+        answer = self._agent.checked(*asked, allowed=(ExitCode.BUSY, ExitCode.UNGOVERNED))
+        if answer.exit_code == ExitCode.UNGOVERNED:
             raise self._ungoverned(
                 governor, text(answer.stdout).split(), said=text(answer.stderr).strip()
             )
-        return text(answer.stderr).strip() if answer.exit_code == Code.BUSY else None
+        return text(answer.stderr).strip() if answer.exit_code == ExitCode.BUSY else None
 
     def _ungoverned(self, governor: str, available: Sequence[str], said: str) -> CaseFailed:
         """`available`: the governors that it has instead; otherwise `said` are the system's words."""
@@ -273,7 +278,7 @@ class Transport:
             message = f"can't set its governor ({said}): log in as root there, or take `governor` out of its entry."
         return CaseFailed(Reason.NOT_WRITABLE, f"device {self._device} {message}", log=said)
 
-    def leave(self, turn: Turn) -> None:
+    def release_turn(self, turn: Turn) -> None:
         """Gives the turn back; nothing of ours goes on then, and governors are as they were."""
         self._agent.checked("leave", turn.token)
 

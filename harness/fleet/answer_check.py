@@ -19,9 +19,9 @@ from harness.core.bench import Case, Tool
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Answer
-from harness.devices import Graph
+from harness.devices import ModelFile
 from harness.fleet.canary import OURS_TO_HANDLE
-from harness.fleet.process import Station, run_watched
+from harness.fleet.process import DeviceSession, run_watched
 from harness.store.database import now
 from harness.store.files.artifacts import ArtifactFiles
 
@@ -29,7 +29,7 @@ _TIMEOUT_S = 600.0
 _CANDIDATES = 64  # of which the eight are taken that the model is surest of
 
 
-class References:
+class ReferenceAnswers:
     """What the interpreter here answers, worked out once an artifact, and kept beside it."""
 
     def __init__(self, files: ArtifactFiles) -> None:
@@ -89,10 +89,10 @@ def _probe_here(file: Path) -> Probe:
 
 
 @dataclass
-class Answering:
+class AnswerChecker:
     """One device's answers in one bench; `known` are those of earlier ones, which `again` asks for anew."""
 
-    references: References
+    references: ReferenceAnswers
     known: Mapping[tuple[str, str, Tool], bool | None]
     again: bool = False
     _asked: set[str] = field(init=False, default_factory=set)
@@ -104,13 +104,13 @@ class Answering:
         known = self.known.get((case.artifact, case.device, case.tool), False)
         return self.again or (case.protocol.answers and known is False)
 
-    def check(self, case: Case, station: Station, file: Callable[[str], Path]) -> Answer:
+    def check(self, case: Case, station: DeviceSession, file: Callable[[str], Path]) -> Answer:
         """Where the tool or this machine can't tell, the answer says so. Raises CaseFailed where the device is gone."""
         answer = self._check(case, station, file=file)
         self._asked.add(case.artifact)
         return answer
 
-    def _check(self, case: Case, station: Station, file: Callable[[str], Path]) -> Answer:
+    def _check(self, case: Case, station: DeviceSession, file: Callable[[str], Path]) -> Answer:
         about = (case.artifact, case.device, case.tool)
         try:
             probe = self.references.of(case.artifact)
@@ -149,7 +149,9 @@ def _wrong(case: Case, agreement: answers.Agreement) -> str:
     )
 
 
-def _answers_there(case: Case, station: Station, file: Path, probe: Probe) -> answers.Values | None:
+def _answers_there(
+    case: Case, station: DeviceSession, file: Path, probe: Probe
+) -> answers.Values | None:
     """(images, classes); None where the tool can't write them. Raises CaseFailed."""
     transport = station.transport
     tensor = input_of(file.read_bytes())
@@ -157,7 +159,7 @@ def _answers_there(case: Case, station: Station, file: Path, probe: Probe) -> an
         images = Path(folder) / "images"
         images.write_bytes(probe.inputs.tobytes())
         there = transport.push(images, sha256_of_file(images), name="images")
-    graph = Graph(case.artifact, transport.path(case.artifact, f"{case.artifact}.tflite"))
+    graph = ModelFile(case.artifact, transport.path_of(case.artifact, f"{case.artifact}.tflite"))
     count, classes = probe.outputs.shape
     at_once = case.tool.name == PYTHON_RUNNER
     folder_there = f"{there.rpartition('/')[0]}/answers-{uuid4().hex[:8]}"

@@ -13,21 +13,28 @@ from harness.core.bench import Case, Place, Process, Protocol, Run
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import ID_LENGTH
 from harness.core.observations import Batch, Canary, KernelVerdict
-from harness.fleet.answer_check import Answering
+from harness.fleet.answer_check import AnswerChecker
 from harness.fleet.canary import OURS_TO_HANDLE, sing
 from harness.fleet.events import (
     AnswerChecked,
-    BatchBegan,
     BatchEnded,
-    CanarySang,
+    BatchStarted,
+    CanaryMeasured,
     CaseGivenUp,
     CaseMeasured,
     FleetEvent,
+    LaneMessage,
     RunEnded,
-    Told,
 )
-from harness.fleet.gates import Settling
-from harness.fleet.process import Station, idle_power, measured, read_run, readable, run_process
+from harness.fleet.gates import BatchGates
+from harness.fleet.process import (
+    DeviceSession,
+    idle_power,
+    measured,
+    read_run,
+    readable,
+    run_process,
+)
 from harness.store.database import now
 
 MOST_CASES = 12  # a multiple of 2, 3, 4 and 6: twins that follow each other are measured together
@@ -52,7 +59,7 @@ def wants_more(protocol: Protocol, runs: Sequence[Run]) -> bool:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class BatchContext:
     """What a batch needs to know beyond its device: files, what ended before, the device's own past."""
 
     file: Callable[[str], Path]
@@ -60,22 +67,22 @@ class Surroundings:
     canaries: Sequence[Canary]
     kernels: KernelVerdict
     is_binary: Callable[[str], bool]
-    answering: Answering
+    answering: AnswerChecker
 
 
 @dataclass
-class BatchWork:
+class BatchRunner:
     """`step` does the next thing there is to do; each can be done again where the device was lost in between."""
 
     cases: Sequence[Case]
-    station: Station
-    around: Surroundings
+    station: DeviceSession
+    around: BatchContext
     stop: Event
     tell: Callable[[FleetEvent], None]
     others_waiting: int = 0
     batch: Batch = field(init=False)
     runs: dict[str, list[Run]] = field(init=False)
-    _settling: Settling = field(init=False)
+    _settling: BatchGates = field(init=False)
     canaries: list[Canary] = field(init=False, default_factory=list)
     _failed: set[str] = field(init=False, default_factory=set)
     _block: int = field(init=False, default=-1)
@@ -95,10 +102,10 @@ class BatchWork:
         self.runs = {
             case.id: readable(case, self.around.pending.get(case.id, ())) for case in self.cases
         }
-        self._settling = Settling(self.station, protocol.gates, stop=self.stop, say=self._say)
+        self._settling = BatchGates(self.station, protocol.gates, stop=self.stop, say=self._say)
 
     def _say(self, text: str) -> None:
-        self.tell(Told(self.station.device, text))
+        self.tell(LaneMessage(self.station.device, text))
 
     @property
     def left(self) -> int:
@@ -136,7 +143,7 @@ class BatchWork:
         if self.stop.is_set():
             return
         self.batch = replace(self.batch, idle_power_uw=idle_power(self.station))
-        self.tell(BatchBegan(self.station.device, self.batch))
+        self.tell(BatchStarted(self.station.device, self.batch))
         self._sing("before")
         for case in {case.artifact: case for case in self._active()}.values():
             if self.around.answering.is_due(case):
@@ -214,7 +221,7 @@ class BatchWork:
                 self.station, self.batch.id, moment=moment, gates=self.cases[0].protocol.gates
             )
             self.canaries.append(canary)
-            self.tell(CanarySang(self.station.device, canary))
+            self.tell(CanaryMeasured(self.station.device, canary))
 
     def _finish(self) -> None:
         if self._block >= 0:

@@ -14,7 +14,7 @@ from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Canary
 from harness.core.units import show_us
-from harness.fleet.process import Station, read_run, run_process
+from harness.fleet.process import DeviceSession, read_run, run_process
 from harness.store.database import now
 
 FLOAT = CANARIES / "float.tflite"
@@ -28,7 +28,7 @@ def artifact_of(file: Path) -> str:
     return sha256_of_file(file)
 
 
-def canary_case(station: Station, file: Path, gates: Gates | None = None) -> Case:
+def canary_case(station: DeviceSession, file: Path, gates: Gates | None = None) -> Case:
     """`gates` decide what disturbs it."""
     protocol = replace(_PROTOCOL, gates=gates)
     return Case(
@@ -41,7 +41,7 @@ def canary_case(station: Station, file: Path, gates: Gates | None = None) -> Cas
 
 
 def sing(
-    station: Station, batch: str, moment: Literal["before", "after"], gates: Gates | None
+    station: DeviceSession, batch: str, moment: Literal["before", "after"], gates: Gates | None
 ) -> Canary:
     """One process; where that fails, a canary without a number. Raises CaseFailed where the device is gone."""
     case = canary_case(station, FLOAT, gates=gates)
@@ -83,17 +83,17 @@ def is_alike(canary: Canary, case: Case) -> bool:
 
 
 @dataclass(frozen=True)
-class Trend:
+class CanaryTrend:
     """A device's newest canary against its earlier ones of the same tool and cores; `warning` where it is off."""
 
-    words: str = "–"
+    text: str = "–"
     warning: str = ""
 
 
-def trend_of(canaries: Sequence[Canary]) -> Trend:
+def trend_of(canaries: Sequence[Canary]) -> CanaryTrend:
     """`canaries` are one device's, the oldest first."""
     if not canaries:
-        return Trend()
+        return CanaryTrend()
     newest = canaries[-1]
     alike = [
         one
@@ -102,9 +102,9 @@ def trend_of(canaries: Sequence[Canary]) -> Trend:
     ]
     *earlier, latest = [one.latency_us for one in alike if one.latency_us is not None]
     if not earlier:
-        return Trend(show_us(latest))
+        return CanaryTrend(show_us(latest))
     change = latest / median(earlier) - 1
-    return Trend(
+    return CanaryTrend(
         f"{show_us(latest)}, {change:+.1%} against {len(earlier)} earlier",
         canary_warning(newest.device, latest, history_us=earlier),
     )

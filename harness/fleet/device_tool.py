@@ -18,22 +18,22 @@ _QUESTION_TIMEOUT_S = 120.0  # a small board takes its time to import numpy
 
 
 @dataclass(frozen=True)
-class Ready:
+class DeviceTool:
     """A tool that is on the device: `argv` starts it there."""
 
     tool: Tool
     argv: tuple[str, ...]
 
 
-def facts_of(transport: Transport) -> dict[str, str]:
-    return read_facts(transport.ask(script()).stdout)
+def collect_facts(transport: Transport) -> dict[str, str]:
+    return read_facts(transport.run_script(script()).stdout)
 
 
-def ready_tool(
+def install_tool(
     device: Device, transport: Transport, facts: Mapping[str, str], tools: Mapping[str, ToolFile]
-) -> Ready:
+) -> DeviceTool:
     """Pushes the device's tool, if it is not there. Raises CaseFailed: wrong_abi, no_interpreter."""
-    there = checked_abi(device, facts)
+    there = resolve_abi(device, facts)
     chosen = _chosen(device, there, tools=tools)
     return (
         _python_runner(device, transport)
@@ -42,7 +42,7 @@ def ready_tool(
     )
 
 
-def checked_abi(device: Device, facts: Mapping[str, str]) -> str | None:
+def resolve_abi(device: Device, facts: Mapping[str, str]) -> str | None:
     """What its programs are; None where that is not known. Raises CaseFailed: wrong_abi.
 
     Its entry's word counts, unless the device contradicts it. Of one thing a phone knows nothing: whether there is a
@@ -80,7 +80,9 @@ def _chosen(device: Device, there: str | None, tools: Mapping[str, ToolFile]) ->
     return tools.get(f"lce_benchmark_model_{there.replace('-', '_')}") if there else None
 
 
-def _binary(device: Device, transport: Transport, there: str | None, chosen: ToolFile) -> Ready:
+def _binary(
+    device: Device, transport: Transport, there: str | None, chosen: ToolFile
+) -> DeviceTool:
     try:
         fits = abis_of(chosen.path)
     except (OSError, ValueError) as error:
@@ -94,12 +96,15 @@ def _binary(device: Device, transport: Transport, there: str | None, chosen: Too
         )
         raise CaseFailed(Reason.WRONG_ABI, message)
     program = transport.push(chosen.path, chosen.sha256, name=chosen.name)
-    return Ready(Tool(chosen.name, chosen.sha256), (program,))
+    return DeviceTool(Tool(chosen.name, chosen.sha256), (program,))
 
 
-def _python_runner(device: Device, transport: Transport) -> Ready:
+def _python_runner(device: Device, transport: Transport) -> DeviceTool:
     sha256 = sha256_of_file(RUNNER_FILE)
-    argv = (*transport.python(), transport.push(Path(RUNNER_FILE), sha256, name=RUNNER_FILE.name))
+    argv = (
+        *transport.python_argv,
+        transport.push(Path(RUNNER_FILE), sha256, name=RUNNER_FILE.name),
+    )
     answer = transport.run([*argv, "--describe"], _QUESTION_TIMEOUT_S)
     if answer.exit_code != 0:
         said = (answer.stderr.strip() or answer.stdout.strip()).splitlines() or [
@@ -116,4 +121,4 @@ def _python_runner(device: Device, transport: Transport) -> Ready:
             "and say with `python` which Python has it."
         )
         raise CaseFailed(Reason.NO_INTERPRETER, message, log=answer.stdout + answer.stderr)
-    return Ready(Tool(PYTHON_RUNNER, sha256, interpreter=answer.stdout.strip()), argv)
+    return DeviceTool(Tool(PYTHON_RUNNER, sha256, interpreter=answer.stdout.strip()), argv)

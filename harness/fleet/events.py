@@ -11,7 +11,7 @@ from harness.core.observations import Answer, Batch, Canary, Operator
 
 
 @dataclass(frozen=True)
-class Told:
+class LaneMessage:
     """A device's lane says what it does, or waits for."""
 
     device: Device
@@ -24,8 +24,8 @@ class DevicePlanned:
 
     device: Device
     facts: Mapping[str, str]
-    new: tuple[Case, ...]
-    done: tuple[Case, ...]
+    to_measure: tuple[Case, ...]
+    measured: tuple[Case, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RunEnded:
 
 
 @dataclass(frozen=True)
-class BatchBegan:
+class BatchStarted:
     device: Device
     batch: Batch
 
@@ -55,7 +55,7 @@ class BatchEnded:
 
 
 @dataclass(frozen=True)
-class CanarySang:
+class CanaryMeasured:
     device: Device
     canary: Canary
 
@@ -67,7 +67,7 @@ class AnswerChecked:
 
 
 @dataclass(frozen=True)
-class Profiled:
+class CaseProfiled:
     device: Device
     case: Case
     operators: tuple[Operator, ...]
@@ -88,7 +88,7 @@ class CaseGivenUp:
 
 
 @dataclass(frozen=True)
-class NotProfiled:
+class ProfileFailed:
     """The profile that was asked for can't be had; what was measured stands."""
 
     device: Device
@@ -96,12 +96,12 @@ class NotProfiled:
 
 
 @dataclass(frozen=True)
-class SetAside:
+class DeviceSetAside:
     """The device can't be used now; `left` cases wait for a later bench (None where it never told which)."""
 
     device: Device
     failure: CaseFailed
-    left: int | None
+    cases_left: int | None
 
 
 @dataclass(frozen=True)
@@ -111,17 +111,17 @@ class LaneEnded:
 
 
 FleetEvent: TypeAlias = (
-    Told
+    LaneMessage
     | DevicePlanned
-    | BatchBegan
-    | CanarySang
+    | BatchStarted
+    | CanaryMeasured
     | AnswerChecked
     | RunEnded
     | CaseMeasured
     | CaseGivenUp
     | BatchEnded
-    | Profiled
-    | NotProfiled
-    | SetAside
+    | CaseProfiled
+    | ProfileFailed
+    | DeviceSetAside
     | LaneEnded
 )

@@ -8,17 +8,17 @@ from threading import Event
 from harness.bench.watch import read_reading, reading_script, why_not
 from harness.core.bench import Gates, Watched
 from harness.core.errors import CaseFailed, Reason
-from harness.fleet.process import Station
+from harness.fleet.process import DeviceSession
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 
 
 @dataclass
-class Settling:
+class BatchGates:
     """The gates of one batch: `waited_s` so far, and what it `waited_for` last; `closed` is what was given up on."""
 
-    station: Station
+    station: DeviceSession
     gates: Gates | None
     stop: Event
     say: Callable[[str], None]
@@ -51,7 +51,7 @@ class Settling:
     def _why_not(self) -> str:
         assert self.gates is not None
         station = self.station
-        said = station.transport.ask(reading_script(station.sensors(), station.facts)).stdout
+        said = station.transport.run_script(reading_script(station.sensors(), station.facts)).stdout
         return why_not(read_reading(said), self.gates)
 
     def _keep_turn(self) -> None:

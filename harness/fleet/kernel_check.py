@@ -10,9 +10,9 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed
 from harness.core.observations import Kernels, KernelVerdict
 from harness.fleet.canary import OURS_TO_HANDLE, canary_case
-from harness.fleet.device_tool import facts_of, ready_tool
-from harness.fleet.examine import Reach, held
-from harness.fleet.process import Station, read_run, run_process
+from harness.fleet.device_check import DeviceAccess, hold_device
+from harness.fleet.device_tool import collect_facts, install_tool
+from harness.fleet.process import DeviceSession, read_run, run_process
 from harness.store.database import now
 
 BINARY = CANARIES / "binary.tflite"
@@ -21,21 +21,21 @@ _LEAST_RATIO = 1.1  # the optimised kernels are several times faster on ARM; und
 _MODES = ("false", "true")
 
 
-def check_kernels(device: Device, reach: Reach) -> Kernels | CaseFailed:
+def check_kernels(device: Device, reach: DeviceAccess) -> Kernels | CaseFailed:
     """The failure is of the device, or of its tool."""
     transport = reach.to(device)
     try:
-        with held(device, transport) as turn:
-            facts = facts_of(transport)
-            ready = ready_tool(device, transport, facts=facts, tools=reach.tools)
-            return _compare(Station(device, transport, ready=ready, facts=facts, turn=turn))
+        with hold_device(device, transport) as turn:
+            facts = collect_facts(transport)
+            ready = install_tool(device, transport, facts=facts, tools=reach.tools)
+            return _compare(DeviceSession(device, transport, ready=ready, facts=facts, turn=turn))
     except CaseFailed as failure:
         return failure
     finally:
         transport.close()
 
 
-def _compare(station: Station) -> Kernels:
+def _compare(station: DeviceSession) -> Kernels:
     try:
         optimised, reference = zip(*(_pair(station) for _ in range(_PAIRS)), strict=True)
     except CaseFailed as failure:
@@ -47,7 +47,7 @@ def _compare(station: Station) -> Kernels:
     return _kernels(station, ratio_in_blocks(optimised, reference))
 
 
-def _unknown(station: Station, why: str) -> Kernels:
+def _unknown(station: DeviceSession, why: str) -> Kernels:
     return Kernels(
         station.device.id,
         station.ready.tool,
@@ -60,7 +60,7 @@ def _unknown(station: Station, why: str) -> Kernels:
     )
 
 
-def _pair(station: Station) -> tuple[float, ...]:
+def _pair(station: DeviceSession) -> tuple[float, ...]:
     """Microseconds with the optimised kernels and with the reference ones, one right after the other."""
     case = canary_case(station, BINARY)
     ended = [
@@ -70,7 +70,7 @@ def _pair(station: Station) -> tuple[float, ...]:
     return tuple(read_run(case, one.process).log.inference.avg_us for one in ended)
 
 
-def _kernels(station: Station, ratio: Estimate) -> Kernels:
+def _kernels(station: DeviceSession, ratio: Estimate) -> Kernels:
     verdict = _verdict(ratio)
     about = (station.device.id, station.ready.tool, ratio.value, ratio.low, ratio.high)
     return Kernels(*about, verdict, _message(station, ratio, verdict=verdict), now())
@@ -84,7 +84,7 @@ def _verdict(ratio: Estimate) -> KernelVerdict:
     return KernelVerdict.UNKNOWN
 
 
-def _message(station: Station, ratio: Estimate, verdict: KernelVerdict) -> str:
+def _message(station: DeviceSession, ratio: Estimate, verdict: KernelVerdict) -> str:
     times = f"the binary canary takes × {ratio.value:.2f} ({ratio.low:.2f} … {ratio.high:.2f}) with the reference kernels"
     if verdict is KernelVerdict.OPTIMISED:
         return f"{times}: the optimised ones are in use."

@@ -12,24 +12,24 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason, Unreachable
 from harness.core.observations import Canary, KernelVerdict
 from harness.devices import Patience, Transport, Turn, open_transport
-from harness.fleet.answer_check import Answering, References
-from harness.fleet.batch import BatchWork, Surroundings, batches_of
+from harness.fleet.answer_check import AnswerChecker, ReferenceAnswers
+from harness.fleet.batch import BatchContext, BatchRunner, batches_of
 from harness.fleet.canary import FLOAT, canary_case, is_alike
-from harness.fleet.device_tool import facts_of, ready_tool
+from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.events import (
     AnswerChecked,
     CaseGivenUp,
+    CaseProfiled,
     DevicePlanned,
+    DeviceSetAside,
     FleetEvent,
     LaneEnded,
-    NotProfiled,
-    Profiled,
-    SetAside,
-    Told,
+    LaneMessage,
+    ProfileFailed,
 )
-from harness.fleet.leasing import LeaseKeeper
+from harness.fleet.lease_keeper import LeaseKeeper
 from harness.fleet.plan import plan_cases, split_cases
-from harness.fleet.process import Station, profile
+from harness.fleet.process import DeviceSession, profile
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import owner
@@ -38,7 +38,7 @@ _ASK_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True)
-class Order:
+class BenchRequest:
     """What is wanted: these artifacts, under each device's own protocols. `wait_s`: how long for a busy device.
 
     `profile` asks for operator profiles too, `check_answers` for answers that were checked before.
@@ -61,7 +61,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Known:
+class BenchSnapshot:
     """What was there as the bench began: in the database, and in the workspace."""
 
     measured: frozenset[str]
@@ -73,7 +73,7 @@ class Known:
     canaries: Sequence[Canary]
     kernels: Mapping[tuple[str, Tool], KernelVerdict]
     answers: Mapping[tuple[str, str, Tool], bool | None]
-    references: References
+    references: ReferenceAnswers
     binary: Container[str]
 
 
@@ -87,8 +87,8 @@ class Lane:
 
     device: Device
     registry: Mapping[str, Device]
-    order: Order
-    known: Known
+    order: BenchRequest
+    known: BenchSnapshot
     keeper: LeaseKeeper
     tell: Callable[[FleetEvent], None]
     stop: Event
@@ -96,7 +96,7 @@ class Lane:
     sung: list[Canary] = field(init=False, default_factory=list)
     transport: Transport = field(init=False)
     turn: Turn = field(init=False)
-    answering: Answering = field(init=False)
+    answering: AnswerChecker = field(init=False)
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ class Lane:
             self.device, self.registry, local_folder=folder, patience=patience
         )
         self.turn = Turn(self.known.identity, owner())
-        self.answering = Answering(
+        self.answering = AnswerChecker(
             self.known.references, self.known.answers, again=self.order.check_answers
         )
         self.thread = Thread(target=self._work, name=f"lane {self.device.id}", daemon=True)
@@ -119,7 +119,7 @@ class Lane:
         self.transport.interrupt()
 
     def _say(self, text: str) -> None:
-        self.tell(Told(self.device, text))
+        self.tell(LaneMessage(self.device, text))
 
     def _lost(self, why: str, pause_s: float) -> None:
         self._say(f"{why}: trying again in {pause_s:.0f} s")
@@ -129,14 +129,14 @@ class Lane:
             self._bench()
         except CaseFailed as failure:
             if not self.stop.is_set():
-                self.tell(SetAside(self.device, failure, left=self.left))
+                self.tell(DeviceSetAside(self.device, failure, cases_left=self.left))
         except Exception as error:  # noqa: BLE001 - a bug on one lane is told, and the others go on
             message = f"device {self.device.id}: a bug of the harness ({error!r}); please report it with --verbose."
             self.tell(
-                SetAside(
+                DeviceSetAside(
                     self.device,
                     CaseFailed(Reason.BUG, message, log=traceback.format_exc()),
-                    left=self.left,
+                    cases_left=self.left,
                 )
             )
         finally:
@@ -146,7 +146,7 @@ class Lane:
 
     def _leave(self) -> None:
         try:
-            self.transport.leave(self.turn)
+            self.transport.release_turn(self.turn)
         except CaseFailed:
             pass  # it can't be told now: the turn expires there by itself
         finally:
@@ -156,9 +156,11 @@ class Lane:
     def _bench(self) -> None:
         if not self._get_device():
             return
-        facts = facts_of(self.transport)
-        ready = ready_tool(self.device, self.transport, facts=facts, tools=self.known.tools)
-        station = Station(self.device, self.transport, ready=ready, facts=facts, turn=self.turn)
+        facts = collect_facts(self.transport)
+        ready = install_tool(self.device, self.transport, facts=facts, tools=self.known.tools)
+        station = DeviceSession(
+            self.device, self.transport, ready=ready, facts=facts, turn=self.turn
+        )
         protocols = self.order.protocols[self.device.id]
         cases = plan_cases(
             self.order.artifacts,
@@ -168,19 +170,21 @@ class Lane:
             cpus=station.cpus,
         )
         plan = split_cases(cases, self.known.measured, force=self.order.force)
-        self.tell(DevicePlanned(self.device, facts, new=plan.new, done=plan.done))
+        self.tell(
+            DevicePlanned(self.device, facts, to_measure=plan.to_measure, measured=plan.measured)
+        )
         if self.order.dry_run:
             return
-        batches = batches_of(plan.new)
+        batches = batches_of(plan.to_measure)
         for number, batch in enumerate(batches):
             self._measure(batch, station, sum(map(len, batches[number + 1 :])))
         if self.order.check_answers:
-            self._check_answers(plan.done, station)
+            self._check_answers(plan.measured, station)
         if self.order.profile:
             self._profile(cases, station)
 
-    def _measure(self, cases: Sequence[Case], station: Station, later: int) -> None:
-        work = BatchWork(
+    def _measure(self, cases: Sequence[Case], station: DeviceSession, later: int) -> None:
+        work = BatchRunner(
             cases, station, around=self._surroundings(station), stop=self.stop, tell=self.tell
         )
         more = True
@@ -192,14 +196,14 @@ class Lane:
         self.left = later if not more else self.left
         self.sung += work.canaries
 
-    def _surroundings(self, station: Station) -> Surroundings:
+    def _surroundings(self, station: DeviceSession) -> BatchContext:
         pending = {} if self.order.force else self.known.pending
         kernels = self.known.kernels.get(
             (self.device.id, station.ready.tool), KernelVerdict.UNKNOWN
         )
         alike = canary_case(station, FLOAT)
         history = [one for one in (*self.known.canaries, *self.sung) if is_alike(one, alike)]
-        return Surroundings(
+        return BatchContext(
             self.known.file,
             pending,
             canaries=history,
@@ -220,7 +224,7 @@ class Lane:
         self._get_device()
         return True
 
-    def _check_answers(self, measured: Sequence[Case], station: Station) -> None:
+    def _check_answers(self, measured: Sequence[Case], station: DeviceSession) -> None:
         """Of cases that are not measured again."""
         for case in measured:
             if not self.stop.is_set() and self.answering.is_due(case):
@@ -235,18 +239,18 @@ class Lane:
                         )
                     )
 
-    def _profile(self, cases: Sequence[Case], station: Station) -> None:
+    def _profile(self, cases: Sequence[Case], station: DeviceSession) -> None:
         """One that can't be taken is told; the measurement stands."""
         if station.ready.tool.name == PYTHON_RUNNER:
             message = f"device {self.device.id}: the Python runner can't tell operators apart; add lce_benchmark_model there."
-            self.tell(NotProfiled(self.device, CaseFailed(Reason.NOT_PROFILED, message)))
+            self.tell(ProfileFailed(self.device, CaseFailed(Reason.NOT_PROFILED, message)))
             return
         for case in cases:
             if self.stop.is_set():
                 return
             try:
                 self.tell(
-                    Profiled(
+                    CaseProfiled(
                         self.device,
                         case,
                         operators=profile(case, station, self.known.file(case.artifact)),
@@ -255,13 +259,13 @@ class Lane:
             except Unreachable:
                 raise
             except CaseFailed as failure:
-                self.tell(NotProfiled(self.device, failure))
+                self.tell(ProfileFailed(self.device, failure))
 
     def _let_others(self, waiting_there: int) -> bool:
         """Between two blocks, whoever waits is let go first: others of this database, or on the device itself."""
         in_line = self.keeper.others_waiting(self.device.id)
         if in_line or waiting_there:
-            self.transport.leave(self.turn)
+            self.transport.release_turn(self.turn)
             if in_line:
                 self.keeper.leave(self.device.id)
             self._get_device()
@@ -296,4 +300,4 @@ class Lane:
         """Who has the device, or None where it is ours, with its governor set."""
         if self.device.governor is None:
             return self.transport.take_turn(self.turn)
-        return self.transport.govern(self.turn, self.device.governor)
+        return self.transport.set_governor(self.turn, self.device.governor)

@@ -10,8 +10,8 @@ from harness.core.bench import Case, Protocol, Tool
 class CasePlan:
     """Cases of known artifacts, and how many more there will be once the new trials are done."""
 
-    new: tuple[Case, ...]
-    done: tuple[Case, ...]
+    to_measure: tuple[Case, ...]
+    measured: tuple[Case, ...]
 
 
 def plan_cases(

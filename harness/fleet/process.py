@@ -14,8 +14,8 @@ from harness.core.bench import Case, Measurement, Place, Process, Run
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.core.observations import Operator
-from harness.devices import WATCH_INTERVAL_S, Completed, FileAbsent, Graph, Transport, Turn
-from harness.fleet.device_tool import Ready
+from harness.devices import WATCH_INTERVAL_S, FileAbsent, ModelFile, RunResult, Transport, Turn
+from harness.fleet.device_tool import DeviceTool
 from harness.store.database import now
 
 _SLOWEST_BYTES_PER_S = 50_000
@@ -26,12 +26,12 @@ _WATCH_POWER_S = 0.25  # an average of power needs some samples in a run of a se
 
 
 @dataclass(frozen=True)
-class Station:
+class DeviceSession:
     """A device that is ours for now, with its tool on it."""
 
     device: Device
     transport: Transport
-    ready: Ready
+    ready: DeviceTool
     facts: Mapping[str, str]
     turn: Turn
 
@@ -45,7 +45,7 @@ class Station:
 
 
 @dataclass(frozen=True)
-class Ended:
+class FinishedProcess:
     """A process that has ended, and how many others want the device."""
 
     process: Process
@@ -54,15 +54,17 @@ class Ended:
 
 def run_process(
     case: Case,
-    station: Station,
+    station: DeviceSession,
     file: Path,
     number: int,
     place: Place | None = None,
     extra: Sequence[str] = (),
-) -> Ended:
+) -> FinishedProcess:
     """`file` is the artifact here; `extra` are further flags. Raises CaseFailed."""
     started_at = now()
-    graph = Graph(case.artifact, station.transport.path(case.artifact, f"{case.artifact}.tflite"))
+    graph = ModelFile(
+        case.artifact, station.transport.path_of(case.artifact, f"{case.artifact}.tflite")
+    )
     argv = [*station.ready.argv, *arguments(case.protocol, graph.path), *extra]
     sensors = station.sensors(case.cpus)
     completed = run_watched(
@@ -81,13 +83,13 @@ def run_process(
         stdout=_shortened(completed.stdout),
         stderr=_shortened(completed.stderr),
         watch=header(sensors) + completed.watch,
-        artifact_sha256=completed.graph_sha256,
+        artifact_sha256=completed.model_sha256,
         place=place,
     )
-    return Ended(process, completed.others_waiting)
+    return FinishedProcess(process, completed.others_waiting)
 
 
-def profile(case: Case, station: Station, file: Path) -> tuple[Operator, ...]:
+def profile(case: Case, station: DeviceSession, file: Path) -> tuple[Operator, ...]:
     """Measure where an artifact's time goes: one process of the tool that times each operator.
 
     Raises CaseFailed where the tool fails, or prints no profile.
@@ -97,18 +99,18 @@ def profile(case: Case, station: Station, file: Path) -> tuple[Operator, ...]:
     return read_profile(process.stdout)
 
 
-def _timeout_s(case: Case, station: Station) -> float:
+def _timeout_s(case: Case, station: DeviceSession) -> float:
     return station.device.timeout_s or case.protocol.timeout_s
 
 
 def run_watched(
-    station: Station,
+    station: DeviceSession,
     argv: Sequence[str],
     timeout_s: float,
-    model: tuple[Graph, Path],
+    model: tuple[ModelFile, Path],
     cpus: Sequence[int] = (),
     sensors: Sequence[Sensor] | None = None,
-) -> Completed:
+) -> RunResult:
     """`model` is sent where the device misses it, or has another under its name: once. Raises CaseFailed."""
     graph, file = model
     turn = replace(
@@ -128,7 +130,7 @@ def run_watched(
     raise CaseFailed(Reason.HASH_MISMATCH, message)
 
 
-def _send(station: Station, file: Path, sha256: str) -> None:
+def _send(station: DeviceSession, file: Path, sha256: str) -> None:
     """Room is made once where there is none."""
     transport = station.transport
     for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
@@ -146,7 +148,7 @@ def _send(station: Station, file: Path, sha256: str) -> None:
                 raise
 
 
-def idle_power(station: Station) -> float | None:
+def idle_power(station: DeviceSession) -> float | None:
     """Microwatts of the device while nothing runs; None where it can't tell."""
     if not (sensors := power_sensors(station.sensors())):
         return None

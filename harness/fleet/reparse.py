@@ -15,7 +15,7 @@ from harness.store.rows.history import Begun, History, Kept
 from harness.store.rows.leases import Leases
 
 
-class Outcome(Enum):
+class ReparseOutcome(Enum):
     SAME = "same"
     CHANGED = "changed"
     WITHDRAWN = "withdrawn"
@@ -24,21 +24,21 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Reread:
+class ReparsedCase:
     """What came of a measurement, or of a case that has not ended.
 
     `runs` could be read; the latencies are in microseconds, None where there is none.
     """
 
     case: Case
-    outcome: Outcome
+    outcome: ReparseOutcome
     runs: int
     before_us: float | None = None
     after_us: float | None = None
-    why: str = ""
+    reason: str = ""
 
 
-def reparse(history: History, cases: CaseRows, leases: Leases) -> Iterator[Reread]:
+def reparse(history: History, cases: CaseRows, leases: Leases) -> Iterator[ReparsedCase]:
     """Yields each once it is stored."""
     for kept in history.measured():
         yield _again(kept, history)
@@ -53,7 +53,7 @@ def reparse(history: History, cases: CaseRows, leases: Leases) -> Iterator[Rerea
         leases.leave(list(tokens.values()))
 
 
-def _again(kept: Kept, history: History) -> Reread:
+def _again(kept: Kept, history: History) -> ReparsedCase:
     before_us = kept.summary["latency_us"] if kept.valid else None
     try:
         runs = read_runs(kept.case, kept.processes)
@@ -67,20 +67,22 @@ def _again(kept: Kept, history: History) -> Reread:
     except CaseFailed as failure:
         if kept.valid:
             history.withdraw(kept, failure)
-        outcome = Outcome.WITHDRAWN if kept.valid else Outcome.SAME
-        return Reread(kept.case, outcome, runs=0, before_us=before_us, why=str(failure))
+        outcome = ReparseOutcome.WITHDRAWN if kept.valid else ReparseOutcome.SAME
+        return ReparsedCase(kept.case, outcome, runs=0, before_us=before_us, reason=str(failure))
     changed = history.correct(kept, runs, summary=now.summary)
-    outcome = Outcome.CHANGED if changed else Outcome.SAME
-    return Reread(
+    outcome = ReparseOutcome.CHANGED if changed else ReparseOutcome.SAME
+    return ReparsedCase(
         kept.case, outcome, runs=len(runs), before_us=before_us, after_us=now.summary.latency_us
     )
 
 
-def _ended(begun: Begun, cases: CaseRows) -> Reread:
+def _ended(begun: Begun, cases: CaseRows) -> ReparsedCase:
     """A case whose processes can all be read is measured: nothing is left to run."""
     runs = readable(begun.case, begun.processes)
     if wants_more(begun.case.protocol, runs):
-        return Reread(begun.case, Outcome.OPEN, runs=len(runs))
+        return ReparsedCase(begun.case, ReparseOutcome.OPEN, runs=len(runs))
     now = measured(begun.case, runs, facts=begun.facts, idle_uw=begun.idle_uw)
     cases.finish(begun.device_kind, now)
-    return Reread(begun.case, Outcome.FINISHED, runs=len(runs), after_us=now.summary.latency_us)
+    return ReparsedCase(
+        begun.case, ReparseOutcome.FINISHED, runs=len(runs), after_us=now.summary.latency_us
+    )

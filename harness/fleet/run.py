@@ -7,23 +7,23 @@ from queue import SimpleQueue
 from threading import Event
 
 from harness.core.device import Device
-from harness.fleet.answer_check import References
+from harness.fleet.answer_check import ReferenceAnswers
 from harness.fleet.events import (
     AnswerChecked,
-    BatchBegan,
     BatchEnded,
-    CanarySang,
+    BatchStarted,
+    CanaryMeasured,
     CaseGivenUp,
     CaseMeasured,
+    CaseProfiled,
     DevicePlanned,
+    DeviceSetAside,
     FleetEvent,
     LaneEnded,
-    Profiled,
     RunEnded,
-    SetAside,
 )
-from harness.fleet.lane import Known, Lane, Order
-from harness.fleet.leasing import LeaseKeeper
+from harness.fleet.lane import BenchRequest, BenchSnapshot, Lane
+from harness.fleet.lease_keeper import LeaseKeeper
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
@@ -36,7 +36,7 @@ _GOODBYE_S = 15.0
 
 
 @dataclass(frozen=True)
-class Stores:
+class FleetStores:
     """What a bench reads and writes; only the thread that takes the events writes rows."""
 
     workspace: Workspace
@@ -49,11 +49,14 @@ class Stores:
 
 
 def bench_fleet(
-    devices: Sequence[Device], registry: Mapping[str, Device], order: Order, stores: Stores
+    devices: Sequence[Device],
+    registry: Mapping[str, Device],
+    order: BenchRequest,
+    stores: FleetStores,
 ) -> Iterator[FleetEvent]:
     """Yields every event after it is stored. Where the caller stops early, what runs on the devices is ended."""
     ids = [device.id for device in devices]
-    known = Known(
+    known = BenchSnapshot(
         stores.cases.measured_on(ids),
         stores.cases.pending_on(ids),
         file=cache(stores.files.whole),
@@ -63,7 +66,7 @@ def bench_fleet(
         canaries=stores.observations.canaries_on(ids),
         kernels=stores.observations.kernels_on(ids),
         answers=stores.observations.answers_on(ids),
-        references=References(stores.files),
+        references=ReferenceAnswers(stores.files),
         binary=stores.cases.binary(order.artifacts),
     )
     events: SimpleQueue[FleetEvent] = SimpleQueue()
@@ -95,26 +98,28 @@ def bench_fleet(
             _stop(lanes, stop)
 
 
-def _store(event: FleetEvent, order: Order, stores: Stores) -> None:
+def _store(event: FleetEvent, order: BenchRequest, stores: FleetStores) -> None:
     match event:
         case DevicePlanned(device=device):
             stores.devices.seen(device, event.facts)
-            stores.cases.plan(event.new, device.kind)
+            stores.cases.plan(event.to_measure, device.kind)
             if order.force:
-                stores.cases.forget_pending(event.new)
-            stores.devices.want({device.id: [(case.artifact, case.protocol) for case in event.new]})
-            stores.devices.unwant(
-                device.id, [(case.artifact, case.protocol) for case in event.done]
+                stores.cases.forget_pending(event.to_measure)
+            stores.devices.want(
+                {device.id: [(case.artifact, case.protocol) for case in event.to_measure]}
             )
-        case BatchBegan():
+            stores.devices.unwant(
+                device.id, [(case.artifact, case.protocol) for case in event.measured]
+            )
+        case BatchStarted():
             stores.observations.begin_batch(event.batch)
         case BatchEnded():
             stores.observations.end_batch(event.batch)
-        case CanarySang():
+        case CanaryMeasured():
             stores.observations.add_canary(event.canary)
         case AnswerChecked():
             stores.observations.add_answer(event.answer)
-        case Profiled():
+        case CaseProfiled():
             stores.observations.add_profile(event.case, event.operators)
         case RunEnded():
             stores.cases.keep(event.case, event.process)
@@ -122,9 +127,9 @@ def _store(event: FleetEvent, order: Order, stores: Stores) -> None:
             stores.cases.finish(event.device.kind, event.measurement)
         case CaseGivenUp():
             stores.cases.fail(event.case, event.device.kind, event.failure)
-        case SetAside():
+        case DeviceSetAside():
             stores.devices.set_aside(event.device, event.failure)
-            if event.left is None:
+            if event.cases_left is None:
                 stores.devices.want({event.device.id: order.pairs(event.device.id)})
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of
-from harness.devices import Completed, Transport
+from harness.devices import RunResult, Transport
 
 PATIENCE_S = 60.0
 CONTENT = b"TFL3 \0\xff and so on" * 1000
@@ -47,7 +47,7 @@ def source(tmp_path: Path) -> Path:
     return file
 
 
-def shell(transport: Transport, script: str, *arguments: str) -> Completed:
+def shell(transport: Transport, script: str, *arguments: str) -> RunResult:
     return transport.run(["sh", "-c", script, "sh", *arguments], PATIENCE_S)
 
 

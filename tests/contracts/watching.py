@@ -15,7 +15,7 @@ from harness.bench.sensors import Sensor, power_sensors, sensors_of
 from harness.bench.watch import counts, header, idle_power_uw, read_reading, reading_script, watched
 from harness.core.errors import CaseFailed, Reason
 from harness.devices import Transport, Turn
-from harness.devices.link import Answer, Link
+from harness.devices.link import CommandResult, Link
 from tests.waiting import wait_until
 
 PATIENCE_S = 60.0
@@ -58,7 +58,7 @@ class SysfsLink:
     def open(self) -> None:
         self.link.open()
 
-    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> Answer:
+    def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
         return self.link.execute(
             f"export HARNESS_SYSFS={quote(self.tree)}; {command}", timeout_s, stdin=stdin
         )
@@ -74,7 +74,7 @@ def lay_out(transport: Transport, files: Mapping[str, str]) -> str:
         for name, text in files.items()
     ]
     start = 'mkdir "${tree=$(mktemp -d)}/sys tree" && ln -s "$tree/sys tree" . && cd \'sys tree\' && pwd -P'
-    answer = transport.ask("\n".join((start, *lines)))
+    answer = transport.run_script("\n".join((start, *lines)))
     assert answer.exit_code == 0, answer.stderr
     return answer.stdout.rstrip("\n")
 
@@ -87,21 +87,25 @@ def board(transport: Transport) -> Iterator[Transport]:
     agent._link = SysfsLink(link, tree)
     yield transport
     agent._link = link
-    transport.ask(f"rm -r {quote(str(Path(tree).parent))}")
+    transport.run_script(f"rm -r {quote(str(Path(tree).parent))}")
 
 
 def governors(transport: Transport) -> list[str]:
-    return transport.ask(f"cat 'sys tree'/{POLICIES}/policy*/scaling_governor").stdout.split()
+    return transport.run_script(
+        f"cat 'sys tree'/{POLICIES}/policy*/scaling_governor"
+    ).stdout.split()
 
 
 def still_running(transport: Transport) -> str:
     """Processes that work in a run's folder."""
     find = 'for one in /proc/[0-9]*; do case $(readlink "$one/cwd") in "$PWD"/runs/*) echo "$one" ;; esac; done 2>/dev/null'
-    return transport.ask(find).stdout
+    return transport.run_script(find).stdout
 
 
 def test_sensors_are_looked_at_before_during_and_after_a_run(transport: Transport) -> None:
-    root = transport.ask("echo 40000 >'a file'; echo 1 2 >'two words'; pwd").stdout.rstrip("\n")
+    root = transport.run_script("echo 40000 >'a file'; echo 1 2 >'two words'; pwd").stdout.rstrip(
+        "\n"
+    )
     sources = [
         f"{root}/a file",
         f"{root}/none",
@@ -152,7 +156,7 @@ def test_output_and_what_was_seen_stay_apart(transport: Transport) -> None:
 
 
 def test_what_a_device_can_be_watched_by_is_found_and_read(board: Transport) -> None:
-    facts = read_facts(board.ask(script()).stdout)
+    facts = read_facts(board.run_script(script()).stdout)
     sensors = sensors_of(facts, (4, 5))
     assert [sensor.kind for sensor in sensors] == [
         "temperature",
@@ -176,30 +180,30 @@ def test_what_a_device_can_be_watched_by_is_found_and_read(board: Transport) -> 
 
 
 def test_a_reading_tells_how_the_device_is(board: Transport) -> None:
-    facts = read_facts(board.ask(script()).stdout)
+    facts = read_facts(board.run_script(script()).stdout)
     sensors = (
         *sensors_of(facts),
         Sensor("temperature", "/no/such file"),
         Sensor("throttled", "!echo throttled=0x50004"),
     )
-    reading = read_reading(board.ask(reading_script(sensors, facts)).stdout)
+    reading = read_reading(board.run_script(reading_script(sensors, facts)).stdout)
     assert (reading.temperature_c, reading.throttled) == (61.5, True)
     assert reading.busy is not None
 
 
 def test_a_governor_is_set_for_the_turn_alone(board: Transport) -> None:
-    assert board.govern(OURS, "performance") is None
+    assert board.set_governor(OURS, "performance") is None
     assert governors(board) == ["performance"] * 2
-    assert board.govern(OURS, "powersave") is None
+    assert board.set_governor(OURS, "powersave") is None
     assert board.take_turn(OURS) is None
     assert governors(board) == ["powersave"] * 2
-    board.leave(OURS)
+    board.release_turn(OURS)
     assert governors(board) == ["schedutil", "ondemand"]
 
 
 def test_a_device_that_is_not_ours_is_not_governed(board: Transport) -> None:
     assert board.take_turn(THEIRS) is None
-    assert board.govern(OURS, "performance") == THEIRS.owner
+    assert board.set_governor(OURS, "performance") == THEIRS.owner
     assert governors(board) == ["schedutil", "ondemand"]
 
 
@@ -207,44 +211,48 @@ def test_a_device_that_is_not_ours_is_not_governed(board: Transport) -> None:
     "following", [THEIRS, Turn(OURS.token, "ada@lab (process 3)")], ids=["others", "successor"]
 )
 def test_who_follows_finds_the_governors_as_they_were(board: Transport, following: Turn) -> None:
-    board.govern(Turn(OURS.token, OURS.owner, seconds=0), "performance")
+    board.set_governor(Turn(OURS.token, OURS.owner, seconds=0), "performance")
     wait_until(lambda: board.take_turn(following) is None, "the turn is over")
     assert governors(board) == ["schedutil", "ondemand"]
-    assert board.govern(following, "performance") is None
+    assert board.set_governor(following, "performance") is None
     assert governors(board) == ["performance"] * 2
 
 
 def test_the_device_puts_its_governors_back_when_the_harness_has_died(board: Transport) -> None:
-    board.govern(Turn(OURS.token, OURS.owner, seconds=0), "performance")
+    board.set_governor(Turn(OURS.token, OURS.owner, seconds=0), "performance")
     board.close()
     wait_until(lambda: governors(board) == ["schedutil", "ondemand"], "the device has noticed")
 
 
 def test_a_governor_stays_when_another_harness_has_died_before(board: Transport) -> None:
     """The process on the device that watches over the first one's must not end what the second one has set."""
-    board.govern(Turn("dead", OURS.owner, seconds=0), "performance")
+    board.set_governor(Turn("dead", OURS.owner, seconds=0), "performance")
     wait_until(lambda: board.take_turn(THEIRS) is None, "the turn is over")
-    board.govern(THEIRS, "powersave")
+    board.set_governor(THEIRS, "powersave")
     keepers = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c 'keep [0-9]* dead'"
-    wait_until(lambda: board.ask(keepers).stdout == "0\n", "the first one's process has ended")
+    wait_until(
+        lambda: board.run_script(keepers).stdout == "0\n", "the first one's process has ended"
+    )
     assert governors(board) == ["powersave"] * 2
 
 
 def test_what_was_saved_before_the_device_was_started_anew_is_dropped(board: Transport) -> None:
     file = f"sys tree/{POLICIES}/policy0/scaling_governor"
-    board.ask(f"printf 'another-boot 1\\nours x\\nperformance %s\\n' {quote(file)} >governors")
+    board.run_script(
+        f"printf 'another-boot 1\\nours x\\nperformance %s\\n' {quote(file)} >governors"
+    )
     board.take_turn(OURS)
     assert governors(board) == ["schedutil", "ondemand"]
-    assert board.ask("test -e governors").exit_code == 1
+    assert board.run_script("test -e governors").exit_code == 1
 
 
 def _no_clocks(transport: Transport) -> None:
-    transport.ask("rm -r 'sys tree/devices'")
+    transport.run_script("rm -r 'sys tree/devices'")
 
 
 def _not_writable(transport: Transport) -> None:
     """The second policy's file can be read, but not written, whoever one is."""
-    transport.ask(f"ln -sf /proc/version 'sys tree/{POLICIES}/policy4/scaling_governor'")
+    transport.run_script(f"ln -sf /proc/version 'sys tree/{POLICIES}/policy4/scaling_governor'")
 
 
 @pytest.mark.parametrize(
@@ -266,6 +274,6 @@ def test_a_governor_that_cant_be_set_is_a_sentence_and_nothing_is_changed(
     spoil(board)
     before = governors(board)
     with pytest.raises(CaseFailed, match=words) as failed:
-        board.govern(OURS, governor)
+        board.set_governor(OURS, governor)
     assert failed.value.reason is Reason.NOT_WRITABLE
     assert governors(board) == before

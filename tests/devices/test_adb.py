@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from harness.core.device import AdbDevice
 from harness.core.errors import Unreachable
 from harness.devices.adb import AdbLink, parse_devices
-from harness.devices.link import Answer
+from harness.devices.link import CommandResult
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789_.:-", min_size=1, max_size=20)
 LISTED = """\
@@ -24,14 +24,14 @@ R58M123ABCD            device usb:1-1 product:beyond1 model:SM_G973F device:beyo
 class Host:
     """A machine whose adb answers one thing, whatever it is asked."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: CommandResult) -> None:
         self.answer = answer
         self.asked: list[str] = []
 
     def open(self) -> None:
         pass
 
-    def execute(self, command: str, timeout_s: float, stdin: object = None) -> Answer:
+    def execute(self, command: str, timeout_s: float, stdin: object = None) -> CommandResult:
         self.asked.append(command)
         return self.answer
 
@@ -101,7 +101,9 @@ def test_nonsense_is_no_phone_and_no_error(text: str) -> None:
     ],
 )
 def test_why_a_phone_can_not_be_used_is_said_in_words(said: str, words: str, passing: bool) -> None:
-    link = AdbLink(AdbDevice(id="phone", serial="R58M"), Host(Answer(1, b"", stderr=said.encode())))
+    link = AdbLink(
+        AdbDevice(id="phone", serial="R58M"), Host(CommandResult(1, b"", stderr=said.encode()))
+    )
     with pytest.raises(Unreachable, match=words) as refused:
         link.open()
     assert refused.value.passing is passing
@@ -109,7 +111,8 @@ def test_why_a_phone_can_not_be_used_is_said_in_words(said: str, words: str, pas
 
 def test_a_machine_without_adb_is_told_what_to_install() -> None:
     link = AdbLink(
-        AdbDevice(id="phone", serial="R58M"), Host(Answer(127, b"", stderr=b"sh: adb: not found"))
+        AdbDevice(id="phone", serial="R58M"),
+        Host(CommandResult(127, b"", stderr=b"sh: adb: not found")),
     )
     with pytest.raises(Unreachable, match="platform-tools") as refused:
         link.open()
@@ -120,12 +123,12 @@ def test_a_machine_without_adb_is_told_what_to_install() -> None:
 def test_the_exit_code_is_read_behind_whatever_the_command_printed(
     printed: bytes, code: int
 ) -> None:
-    answer = Answer(0, printed + b"\n\x1eharness-exit:%d\n" % code, stderr=b"")
+    answer = CommandResult(0, printed + b"\n\x1eharness-exit:%d\n" % code, stderr=b"")
     found = AdbLink(AdbDevice(id="phone", serial="a b"), Host(answer)).execute("true", 1)
     assert (found.exit_code, found.stdout) == (code, printed)
 
 
 def test_a_serial_is_always_said_and_is_data() -> None:
-    host = Host(Answer(0, b"\n\x1eharness-exit:0\n", stderr=b""))
+    host = Host(CommandResult(0, b"\n\x1eharness-exit:0\n", stderr=b""))
     AdbLink(AdbDevice(id="phone", serial="a b;c"), host).execute("true", 1)
     assert "adb -s 'a b;c' shell" in host.asked[0]

@@ -9,11 +9,11 @@ import pytest
 from harness.bench.tools import PYTHON_RUNNER
 from harness.core.bench import Gates, Tool, Watched
 from harness.core.device import LocalDevice
-from harness.devices import Completed, Transport, Turn
+from harness.devices import RunResult, Transport, Turn
 from harness.devices.local import LocalLink
-from harness.fleet.device_tool import Ready, facts_of
-from harness.fleet.gates import Settling
-from harness.fleet.process import Station
+from harness.fleet.device_tool import DeviceTool, collect_facts
+from harness.fleet.gates import BatchGates
+from harness.fleet.process import DeviceSession
 from tests.sysfs import Sysfs
 
 GATES = Gates(max_wait_s=600, max_busy=1)  # whatever else this machine does
@@ -29,9 +29,9 @@ class CountedTransport(Transport):
 
     asked = 0
 
-    def ask(self, script: str) -> Completed:
+    def run_script(self, script: str) -> RunResult:
         self.asked += 1
-        return super().ask(script)
+        return super().run_script(script)
 
 
 @pytest.fixture
@@ -48,17 +48,19 @@ def transport(sysfs: Sysfs, tmp_path: Path) -> Iterator[CountedTransport]:
     made.close()
 
 
-def settling(transport: CountedTransport, said: list[str], gates: Gates | None = GATES) -> Settling:
-    ready = Ready(Tool(PYTHON_RUNNER, "a" * 64), ("true",))
-    station = Station(
+def settling(
+    transport: CountedTransport, said: list[str], gates: Gates | None = GATES
+) -> BatchGates:
+    ready = DeviceTool(Tool(PYTHON_RUNNER, "a" * 64), ("true",))
+    station = DeviceSession(
         LocalDevice(id="here"),
         transport,
         ready=ready,
-        facts=facts_of(transport),
+        facts=collect_facts(transport),
         turn=Turn("ours", "us"),
     )
     transport.asked = 0
-    return Settling(station, gates, stop=Event(), say=said.append)
+    return BatchGates(station, gates, stop=Event(), say=said.append)
 
 
 def test_a_cool_and_idle_device_is_asked_once(transport: CountedTransport) -> None:

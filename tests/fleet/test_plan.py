@@ -49,7 +49,7 @@ CASES = plan_cases([ONE, OTHER], "pi4", tool=TOOL, protocols=[QUICK])
 
 
 @pytest.mark.parametrize(
-    ("measured", "force", "new", "done"),
+    ("measured_ids", "force", "to_measure", "measured"),
     [
         pytest.param([], False, CASES, (), id="nothing measured"),
         pytest.param([CASES[0].id], False, CASES[1:], CASES[:1], id="one measured"),
@@ -59,7 +59,10 @@ CASES = plan_cases([ONE, OTHER], "pi4", tool=TOOL, protocols=[QUICK])
     ],
 )
 def test_what_was_measured_is_not_measured_again_unless_forced(
-    measured: list[str], force: bool, new: tuple[Case, ...], done: tuple[Case, ...]
+    measured_ids: list[str],
+    force: bool,
+    to_measure: tuple[Case, ...],
+    measured: tuple[Case, ...],
 ) -> None:
-    plan = split_cases(CASES, measured, force=force)
-    assert (plan.new, plan.done) == (new, done)
+    plan = split_cases(CASES, measured_ids, force=force)
+    assert (plan.to_measure, plan.measured) == (to_measure, measured)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from harness.core.bench import Case, Measurement, Process
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
-from harness.fleet.reparse import Outcome, Reread, reparse
+from harness.fleet.reparse import ReparsedCase, ReparseOutcome, reparse
 from harness.store.database import open_database
 from harness.store.reading import ask, results
 from harness.store.rows.cases import CaseRows
@@ -65,7 +65,7 @@ def misread(case: Case, stdout: str, latency_us: float = 100.0) -> Measurement:
     return replace(stored, runs=tuple(runs))
 
 
-def again(engine: Engine) -> list[Reread]:
+def again(engine: Engine) -> list[ReparsedCase]:
     return list(reparse(History(engine), CaseRows(engine), leases=Leases(engine)))
 
 
@@ -73,7 +73,7 @@ def test_numbers_that_are_read_otherwise_now_are_corrected_once(engine: Engine, 
     CaseRows(engine).finish("local", misread(case, printed(250)))
     (first,) = again(engine)
     assert (first.outcome, first.runs, first.before_us, first.after_us) == (
-        Outcome.CHANGED,
+        ReparseOutcome.CHANGED,
         PROCESSES,
         100.0,
         250.0,
@@ -85,7 +85,7 @@ def test_numbers_that_are_read_otherwise_now_are_corrected_once(engine: Engine, 
         == [{"avg_us": 250.0, "std_us": 0.0, "init_us": None, "temperature_c": 40.0}] * PROCESSES
     )
     (second,) = again(engine)
-    assert second.outcome is Outcome.SAME
+    assert second.outcome is ReparseOutcome.SAME
 
 
 def test_what_can_no_longer_be_read_counts_no_longer_and_comes_back_once_it_can(
@@ -94,17 +94,17 @@ def test_what_can_no_longer_be_read_counts_no_longer_and_comes_back_once_it_can(
     rows = CaseRows(engine)
     rows.finish("local", misread(case, "what a day"))
     (reread,) = again(engine)
-    assert reread.outcome is Outcome.WITHDRAWN
+    assert reread.outcome is ReparseOutcome.WITHDRAWN
     assert results(engine) == []
     assert rows.measured([case]) == set(), "the next bench measures it"
     (failure,) = ask(engine, "SELECT case_id, reason FROM failures").records()
     assert failure == {"case_id": case.id, "reason": "unparsable"}
-    assert [one.outcome for one in again(engine)] == [Outcome.SAME]
+    assert [one.outcome for one in again(engine)] == [ReparseOutcome.SAME]
     assert len(ask(engine, "SELECT * FROM failures").records()) == 1
 
     copy_logs(engine, case, stdout=printed(300))
     (back,) = again(engine)
-    assert (back.outcome, back.before_us, back.after_us) == (Outcome.CHANGED, None, 300.0)
+    assert (back.outcome, back.before_us, back.after_us) == (ReparseOutcome.CHANGED, None, 300.0)
     assert [row["latency_us"] for row in results(engine)] == [300.0]
 
 
@@ -132,7 +132,10 @@ def test_a_case_is_finished_where_all_its_processes_can_be_read_now(
     rows.fail(case, "local", CaseFailed(Reason.UNPARSABLE, "what a day"))
     (reread,) = again(engine)
     done = readable == PROCESSES
-    assert (reread.outcome, reread.runs) == (Outcome.FINISHED if done else Outcome.OPEN, readable)
+    assert (reread.outcome, reread.runs) == (
+        ReparseOutcome.FINISHED if done else ReparseOutcome.OPEN,
+        readable,
+    )
     assert [row["latency_us"] for row in results(engine)] == [100.0] * done
     assert len(answer(engine, "failures").records()) == (0 if done else 1)
     assert len(ask(engine, "SELECT * FROM pending_runs").records()) == (0 if done else PROCESSES)

@@ -207,7 +207,7 @@ def test_a_board_that_others_hold_for_too_long_is_set_aside_with_who_has_it(shel
     status = shelf.cli.run("status").stdout
     assert "2 cases in the queue" in status
     assert "ada@lovelace" in status
-    others.leave(turn)
+    others.release_turn(turn)
     others.close()
     assert shelf.cli.run(*shelf.command).returncode == 0
     shelf.assert_each_case_ended_once(2)

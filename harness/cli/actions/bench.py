@@ -23,17 +23,17 @@ from harness.fleet.events import (
     AnswerChecked,
     CaseGivenUp,
     CaseMeasured,
+    CaseProfiled,
     DevicePlanned,
+    DeviceSetAside,
     FleetEvent,
     LaneEnded,
-    NotProfiled,
-    Profiled,
+    LaneMessage,
+    ProfileFailed,
     RunEnded,
-    SetAside,
-    Told,
 )
-from harness.fleet.lane import Order
-from harness.fleet.run import Stores, bench_fleet
+from harness.fleet.lane import BenchRequest
+from harness.fleet.run import FleetStores, bench_fleet
 from harness.report.terminal.fleet import FleetProgress, fleet_progress
 from harness.report.terminal.tables import explained, print_leaderboard, verdicts, warning_names
 from harness.store.reading import results
@@ -151,7 +151,7 @@ def bench_artifacts(
     """
     out = console()
     protocols = {device.id: way.of(device) for device in chosen.devices}
-    order = Order(
+    order = BenchRequest(
         tuple(artifacts),
         protocols,
         force=way.force,
@@ -178,9 +178,9 @@ def bench_artifacts(
     return told.failed
 
 
-def stores(session: Session) -> Stores:
+def stores(session: Session) -> FleetStores:
     tools = session.tools.newest()
-    return Stores(
+    return FleetStores(
         session.workspace,
         session.files,
         cases=session.cases,
@@ -207,7 +207,7 @@ class _Told:
     def hear(self, event: FleetEvent, shown: FleetProgress) -> None:
         id = event.device.id
         match event:
-            case Told():
+            case LaneMessage():
                 shown.say(id, event.text)
             case DevicePlanned():
                 self._plan(event, shown)
@@ -224,35 +224,39 @@ class _Told:
                 shown.end(id, f"{case_name(event.case)}: failed ({failure.reason}): {failure}")
             case AnswerChecked(answer=answer) if answer.message:
                 shown.say(id, answer.message)
-            case Profiled():
+            case CaseProfiled():
                 shown.say(
                     id,
                     f"{case_name(event.case)}: {counted(len(event.operators), 'operator')} profiled",
                 )
-            case NotProfiled(failure=failure):
+            case ProfileFailed(failure=failure):
                 self.failed += 1
                 shown.say(id, f"not profiled ({failure.reason}): {failure}")
-            case SetAside():
+            case DeviceSetAside():
                 self._set_aside(event, shown)
             case LaneEnded():
                 shown.leave(id)
 
     def _plan(self, event: DevicePlanned, shown: FleetProgress) -> None:
-        shown.planned(event.device.id, len(event.new))
+        shown.planned(event.device.id, len(event.to_measure))
         if self._dry_run:
-            for case in event.new:
+            for case in event.to_measure:
                 self._out.print(
                     f"  to measure: {case_name(case)}, {case.protocol.name}", soft_wrap=True
                 )
         to_come = self._to_come * self._protocols[event.device.id]
         later = f", {to_come} more once the new trials are done" if to_come else ""
-        total = len(event.new) + len(event.done) + to_come
-        counts = f"{len(event.new)} to measure{later}, {len(event.done)} already done"
+        total = len(event.to_measure) + len(event.measured) + to_come
+        counts = f"{len(event.to_measure)} to measure{later}, {len(event.measured)} already done"
         self._out.print(f"{event.device.id}: {counted(total, 'case')}, {counts}.", soft_wrap=True)
 
-    def _set_aside(self, event: SetAside, shown: FleetProgress) -> None:
+    def _set_aside(self, event: DeviceSetAside, shown: FleetProgress) -> None:
         self.failed += 1
-        left = "its cases wait" if event.left is None else f"{counted(event.left, 'case')} left"
+        left = (
+            "its cases wait"
+            if event.cases_left is None
+            else f"{counted(event.cases_left, 'case')} left"
+        )
         line = f"set aside ({event.failure.reason}), {left} for a later bench: {event.failure}"
         shown.say(event.device.id, line)
         self.set_aside.append(f"{event.device.id}: {line}")

@@ -11,11 +11,17 @@ from harness.config.device_file import THIS_MACHINE, named, read_devices
 from harness.core.device import AdbDevice, Device, SshDevice
 from harness.core.errors import CaseFailed, RequestError
 from harness.core.units import show_bytes
-from harness.devices import jump_of, link_to
-from harness.devices.adb import attached
+from harness.devices import jump_of, make_link
+from harness.devices.adb import list_phones
 from harness.devices.local import LocalLink
-from harness.fleet.canary import Trend, trend_of
-from harness.fleet.examine import Examined, Reach, clean, examine, on_each
+from harness.fleet.canary import CanaryTrend, trend_of
+from harness.fleet.device_check import (
+    DeviceAccess,
+    DeviceCheck,
+    check_device,
+    clean_device,
+    map_devices,
+)
 from harness.report.terminal.tables import add, plain_rows, table
 
 
@@ -45,12 +51,12 @@ def _where(device: Device) -> str:
     return "this machine"
 
 
-def chosen_for(path: Path, ids: Sequence[str]) -> tuple[list[Device], Reach]:
+def chosen_for(path: Path, ids: Sequence[str]) -> tuple[list[Device], DeviceAccess]:
     """Those that are named, or all that are enabled; without a registry, this machine."""
     devices = read_devices(path) if path.exists() or ids else (THIS_MACHINE,)
     chosen = list(named(devices, ids)) or [device for device in devices if device.enabled]
     session = Session.here()
-    return chosen, Reach(
+    return chosen, DeviceAccess(
         {device.id: device for device in devices}, session.workspace, tools=session.tools.newest()
     )
 
@@ -70,10 +76,10 @@ def check(path: Path, ids: Sequence[str]) -> int:
         "tool",
         "canary",
     )
-    found = list(on_each(chosen, lambda device: examine(device, reach)))
+    found = list(map_devices(chosen, lambda device: check_device(device, reach)))
     trends = _trends([device.id for device in chosen])
     for one in found:
-        add(shown, one.device.id, *_cells(one), trends.get(one.device.id, Trend()).words)
+        add(shown, one.device.id, *_cells(one), trends.get(one.device.id, CanaryTrend()).text)
     console().print(shown)
     for id, trend in trends.items():
         if trend.warning:
@@ -84,7 +90,7 @@ def check(path: Path, ids: Sequence[str]) -> int:
     return len(failures)
 
 
-def _trends(ids: Sequence[str]) -> dict[str, Trend]:
+def _trends(ids: Sequence[str]) -> dict[str, CanaryTrend]:
     """Each device's canary against its own past; none where there is no database yet."""
     rows = Session.here().observations.canaries_on(ids)
     return {
@@ -93,7 +99,7 @@ def _trends(ids: Sequence[str]) -> dict[str, Trend]:
     }
 
 
-def _cells(one: Examined) -> list[str]:
+def _cells(one: DeviceCheck) -> list[str]:
     facts = one.facts
     free = show_bytes(int(facts["free_bytes"])) if "free_bytes" in facts else "–"
     return [
@@ -127,7 +133,7 @@ def _system(facts: Mapping[str, str]) -> str:
 def facts(path: Path, ids: Sequence[str]) -> int:
     """How many devices can't be reached."""
     chosen, reach = chosen_for(path, ids)
-    found = list(on_each(chosen, lambda device: examine(device, reach, with_tool=False)))
+    found = list(map_devices(chosen, lambda device: check_device(device, reach, with_tool=False)))
     rows = [(one.device.id, name, value) for one in found for name, value in one.facts.items()]
     console().print(plain_rows(("device", "fact", "value"), rows))
     failures = [one.failure for one in found if one.failure is not None]
@@ -163,9 +169,9 @@ def discover(path: Path, via: str | None, register: bool) -> None:
     """Phones on this machine, or on a hub; with `register`, those that are new get an entry."""
     devices = read_devices(path) if path.exists() else ()
     registry = {device.id: device for device in devices}
-    link = LocalLink() if via is None else link_to(named(devices, [via])[0], registry)
+    link = LocalLink() if via is None else make_link(named(devices, [via])[0], registry)
     known = {one.serial: one.id for one in devices if isinstance(one, AdbDevice) and one.via == via}
-    found = attached(link)
+    found = list_phones(link)
     rows = [(serial, model, known.get(serial, "no")) for serial, model in found]
     console().print(plain_rows(("serial", "model", "registered"), rows))
     new = [(serial, model) for serial, model in found if serial not in known]
@@ -185,7 +191,7 @@ def _free_id(wanted: str, taken: Mapping[str, Device]) -> str:
 
 def trust(path: Path, id: str, sure: Callable[[str], bool]) -> None:
     """Shows the key that an ssh device has now, and records it in the registry if the user is `sure`."""
-    from harness.devices.ssh import fingerprint, host_key
+    from harness.devices.ssh import describe_key, fetch_host_key
 
     devices = read_devices(path)
     device = named(devices, [id])[0]
@@ -193,8 +199,8 @@ def trust(path: Path, id: str, sure: Callable[[str], bool]) -> None:
         raise RequestError(
             f"device {id!r} is of kind {device.kind}: only ssh devices have a host key."
         )
-    key = host_key(device, jump_of(device, {one.id: one for one in devices}))
-    print(f"{id} ({_where(device)}) shows {fingerprint(key)}")
+    key = fetch_host_key(device, jump_of(device, {one.id: one for one in devices}))
+    print(f"{id} ({_where(device)}) shows {describe_key(key)}")
     text = f"{key.get_name()} {key.get_base64()}"
     if device.host_key == text:
         print("This key is trusted already.")
@@ -211,8 +217,8 @@ def clean_devices(path: Path, ids: Sequence[str], keep_mb: int) -> int:
     """How many devices could not be cleaned."""
     chosen, reach = chosen_for(path, ids)
     failures: list[CaseFailed] = []
-    for device, freed, failure in on_each(
-        chosen, lambda device: clean(device, reach, limit_bytes=keep_mb * 1_000_000)
+    for device, freed, failure in map_devices(
+        chosen, lambda device: clean_device(device, reach, limit_bytes=keep_mb * 1_000_000)
     ):
         if failure is None:
             print(f"{device.id}: {show_bytes(freed)} freed")

@@ -14,8 +14,7 @@ from harness.config.device_file import read_devices, this_machine
 from harness.core.errors import HarnessError
 from harness.core.units import show_bytes
 from harness.data import PUBLISHED, folders
-from harness.fleet.examine import Reach
-from harness.fleet.examine import examine as examine_device
+from harness.fleet.device_check import DeviceAccess, check_device
 from harness.report.terminal.tables import add, table
 from harness.store.database import HEAD, open_database, shown
 from harness.store.files.tools import ToolFiles
@@ -127,8 +126,9 @@ def _devices(registry: Path) -> Finding:
 def _tool(workspace: Workspace, registry: Path) -> Finding:
     try:
         device = this_machine(registry)
-        found = examine_device(
-            device, Reach({device.id: device}, workspace, tools=ToolFiles(workspace.tools).newest())
+        found = check_device(
+            device,
+            DeviceAccess({device.id: device}, workspace, tools=ToolFiles(workspace.tools).newest()),
         )
     except (HarnessError, OSError) as error:
         return Finding("tool on this machine", False, text=str(error), needed=False)

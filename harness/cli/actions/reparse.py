@@ -8,13 +8,13 @@ from rich.progress import track
 from harness.cli.actions.bench import case_name
 from harness.cli.actions.session import Session, console
 from harness.core.units import counted, show_us
-from harness.fleet.reparse import Outcome, Reread, reparse
+from harness.fleet.reparse import ReparsedCase, ReparseOutcome, reparse
 
 
 def reparse_all() -> int:
     """How many measurements count no longer."""
     session, out = Session.here(), console()
-    found: Counter[Outcome] = Counter()
+    found: Counter[ReparseOutcome] = Counter()
     runs = 0
     reread = reparse(session.history, session.cases, leases=session.leases)
     total = session.history.count()
@@ -25,24 +25,24 @@ def reparse_all() -> int:
         runs += one.runs
         if line := _line(one):
             out.print(f"{case_name(one.case)}: {line}", soft_wrap=True)
-    withdrawn = found[Outcome.WITHDRAWN]
+    withdrawn = found[ReparseOutcome.WITHDRAWN]
     out.print(
-        f"{counted(runs, 'run')} read again: {counted(found[Outcome.CHANGED], 'measurement')} changed, "
-        f"{withdrawn} withdrawn, {found[Outcome.FINISHED]} finished from what was kept; "
-        f"{counted(found[Outcome.OPEN], 'case')} to go on with in the next bench.",
+        f"{counted(runs, 'run')} read again: {counted(found[ReparseOutcome.CHANGED], 'measurement')} changed, "
+        f"{withdrawn} withdrawn, {found[ReparseOutcome.FINISHED]} finished from what was kept; "
+        f"{counted(found[ReparseOutcome.OPEN], 'case')} to go on with in the next bench.",
         soft_wrap=True,
     )
     return withdrawn
 
 
-def _line(one: Reread) -> str:
+def _line(one: ReparsedCase) -> str:
     match one.outcome:
-        case Outcome.CHANGED if one.before_us is None:
+        case ReparseOutcome.CHANGED if one.before_us is None:
             return f"{show_us(one.after_us)}, counts again"
-        case Outcome.CHANGED:
+        case ReparseOutcome.CHANGED:
             return f"{show_us(one.after_us)}, was {show_us(one.before_us)}"
-        case Outcome.FINISHED:
+        case ReparseOutcome.FINISHED:
             return f"{show_us(one.after_us)}, could not be read before"
-        case Outcome.WITHDRAWN:
-            return f"{show_us(one.before_us)} counts no longer, bench it again: {one.why}"
+        case ReparseOutcome.WITHDRAWN:
+            return f"{show_us(one.before_us)} counts no longer, bench it again: {one.reason}"
     return ""

@@ -16,7 +16,7 @@ from harness.core.errors import CaseFailed, RequestError, first_line
 from harness.core.ids import sha256_of
 from harness.core.observations import Kernels, KernelVerdict
 from harness.core.units import show_bytes
-from harness.fleet.examine import on_each
+from harness.fleet.device_check import map_devices
 from harness.fleet.kernel_check import check_kernels
 from harness.report.terminal.tables import add, plain_rows, show_ratio, table
 from harness.store.files.tools import ToolFile
@@ -132,7 +132,7 @@ def check_tools(registry: Path, ids: Sequence[str]) -> int:
     slow = 0
     failures = []
     for device, found in zip(
-        chosen, on_each(chosen, lambda one: check_kernels(one, reach)), strict=True
+        chosen, map_devices(chosen, lambda one: check_kernels(one, reach)), strict=True
     ):
         if isinstance(found, CaseFailed):
             failures.append(found)

@@ -12,7 +12,7 @@ from harness.core.bench import Tool
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.devices import Patience, Transport, Turn, open_transport
-from harness.fleet.device_tool import facts_of, ready_tool
+from harness.fleet.device_tool import collect_facts, install_tool
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import owner
@@ -24,7 +24,7 @@ _PATIENCE_S = 3.0
 
 
 @dataclass(frozen=True)
-class Examined:
+class DeviceCheck:
     """`failure` is why it can't be benched now; what was found out before stays."""
 
     device: Device
@@ -34,7 +34,7 @@ class Examined:
 
 
 @dataclass(frozen=True)
-class Reach:
+class DeviceAccess:
     """How devices are reached: over which hubs, from which workspace, with which tools."""
 
     registry: Mapping[str, Device]
@@ -49,28 +49,30 @@ class Reach:
         )
 
 
-def on_each(devices: Sequence[Device], work: Callable[[Device], T]) -> Iterator[T]:
+def map_devices(devices: Sequence[Device], work: Callable[[Device], T]) -> Iterator[T]:
     """All at once, each answer as its turn comes."""
     with ThreadPoolExecutor(min(_AT_ONCE, len(devices) or 1)) as pool:
         yield from pool.map(work, devices)
 
 
-def examine(device: Device, reach: Reach, with_tool: bool = True) -> Examined:
+def check_device(device: Device, reach: DeviceAccess, with_tool: bool = True) -> DeviceCheck:
     transport = reach.to(device)
     facts: dict[str, str] = {}
     try:
-        facts = facts_of(transport)
+        facts = collect_facts(transport)
         tool = _tool(device, transport, facts=facts, reach=reach) if with_tool else None
     except CaseFailed as failure:
-        return Examined(device, facts, failure=failure)
+        return DeviceCheck(device, facts, failure=failure)
     finally:
         transport.close()
-    return Examined(device, facts, tool=tool)
+    return DeviceCheck(device, facts, tool=tool)
 
 
-def _tool(device: Device, transport: Transport, facts: Mapping[str, str], reach: Reach) -> Tool:
+def _tool(
+    device: Device, transport: Transport, facts: Mapping[str, str], reach: DeviceAccess
+) -> Tool:
     """The tool that a bench would use, once it was seen to start. Raises CaseFailed."""
-    ready = ready_tool(device, transport, facts=facts, tools=reach.tools)
+    ready = install_tool(device, transport, facts=facts, tools=reach.tools)
     if ready.tool.name != PYTHON_RUNNER:
         started = transport.run([*ready.argv, "--help"], _TOOL_TIMEOUT_S)
         if started.exit_code in (126, 127) or started.exit_code > 128:
@@ -80,11 +82,13 @@ def _tool(device: Device, transport: Transport, facts: Mapping[str, str], reach:
     return ready.tool
 
 
-def clean(device: Device, reach: Reach, limit_bytes: int) -> tuple[Device, int, CaseFailed | None]:
+def clean_device(
+    device: Device, reach: DeviceAccess, limit_bytes: int
+) -> tuple[Device, int, CaseFailed | None]:
     """Bytes freed on a device that nobody is using."""
     transport = reach.to(device)
     try:
-        with held(device, transport):
+        with hold_device(device, transport):
             return device, sum(transport.clean(limit_bytes).values()), None
     except CaseFailed as failure:
         return device, 0, failure
@@ -93,7 +97,7 @@ def clean(device: Device, reach: Reach, limit_bytes: int) -> tuple[Device, int, 
 
 
 @contextmanager
-def held(device: Device, transport: Transport) -> Iterator[Turn]:
+def hold_device(device: Device, transport: Transport) -> Iterator[Turn]:
     """The device is ours meanwhile. Raises CaseFailed: device_busy where it is someone else's."""
     turn = Turn(uuid4().hex, owner())
     try:
@@ -104,4 +108,4 @@ def held(device: Device, transport: Transport) -> Iterator[Turn]:
         yield turn
     finally:
         with suppress(CaseFailed):
-            transport.leave(turn)
+            transport.release_turn(turn)

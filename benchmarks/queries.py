@@ -39,8 +39,8 @@ from harness.core.bench import (
     ToolLog,
 )
 from harness.store.database import now, open_database, open_read_only
-from harness.store.questions import Value, named_queries
-from harness.store.reading import ask
+from harness.store.queries import ParameterValue, load_named_queries
+from harness.store.reading import run_query
 from harness.store.rows.cases import CaseRows
 from tests.postgres import installed, server
 
@@ -105,10 +105,12 @@ def timed(work: Callable[[], object]) -> float:
 
 def questions(url: str) -> None:
     reader = open_read_only(url)
-    asked = {name: (query.sql, query.values({})) for name, query in named_queries().items()}
+    asked = {
+        name: (query.sql, query.parse_values({})) for name, query in load_named_queries().items()
+    }
     asked |= {"results, filtered": (FILTERED, {}), "all measurements": (YARDSTICK, {})}
     for name, (sql, values) in asked.items():
-        work = partial(ask, reader, sql, values)
+        work = partial(run_query, reader, sql, values)
         seconds = median(timed(work) for _ in range(3))
         print(f"{name:24} {seconds:8.3f} s {len(work().values):9,} rows", flush=True)
         if seconds > SLOW_S:
@@ -116,7 +118,7 @@ def questions(url: str) -> None:
     reader.dispose()
 
 
-def print_plan(url: str, sql: str, values: Mapping[str, Value]) -> None:
+def print_plan(url: str, sql: str, values: Mapping[str, ParameterValue]) -> None:
     engine = open_database(url)
     explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
     with engine.connect() as connection:
@@ -161,7 +163,7 @@ def write(url: str, writers: int, seconds: float) -> None:
 def count(url: str) -> int:
     reader = open_read_only(url)
     try:
-        return int(ask(reader, "SELECT count(*) FROM measurements").values[0][0])
+        return int(run_query(reader, "SELECT count(*) FROM measurements").values[0][0])
     finally:
         reader.dispose()
 
@@ -171,7 +173,7 @@ def store(url: str, device: str, seconds: float, together: Barrier, told: Any) -
     engine = open_database(url)
     rows, times = CaseRows(engine), []
     reader = open_read_only(url)
-    artifact = ask(reader, "SELECT min(sha256) FROM artifacts").values[0][0]
+    artifact = run_query(reader, "SELECT min(sha256) FROM artifacts").values[0][0]
     made = measurement(Case(artifact, device, tool=TOOL, protocol=PROTOCOLS["standard"]))
     together.wait()
     end = time.monotonic() + seconds

@@ -11,8 +11,8 @@ import numpy as np
 from sqlalchemy import Engine, insert
 
 from harness.core.ids import content_id, sha256_of
-from harness.store.database import writing
-from harness.store.rows.values import packed
+from harness.store.database import write_transaction
+from harness.store.rows.values import compress_text
 from harness.store.tables import (
     artifacts,
     batches,
@@ -38,11 +38,11 @@ MODELS, WIDTHS, SEEDS = (
 PRECISIONS = {"binary": (0.5, 0.12, -0.02), "float32": (1.0, 1.0, 0.0), "int8": (0.6, 0.26, -0.003)}
 KINDS = ("local", "ssh", "adb")
 RUNS = 10
-STDOUT = packed(
+STDOUT = compress_text(
     "INFO: count=50 first=103 curr=101 min=99 max=118 avg=101.7 std=2 p5=99 median=101 p95=104\n"
     * 4
 )
-EMPTY = packed("")
+EMPTY = compress_text("")
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 _AT_ONCE = 5_000
 
@@ -102,14 +102,14 @@ def fill(engine: Engine, measured: int, fleet: int) -> None:
 def store(engine: Engine, table: Any, rows: Iterable[dict[str, Any]]) -> None:
     left = iter(rows)
     while some := list(islice(left, _AT_ONCE)):
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             connection.execute(insert(table), some)
 
 
 def number_on(engine: Engine) -> None:
     """The next measurement's number follows these: PostgreSQL counts only those that it gave itself."""
     if engine.dialect.name == "postgresql":
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             last = "SELECT setval(pg_get_serial_sequence('measurements', 'id'), max(id)) FROM measurements"
             connection.exec_driver_sql(last)
 

@@ -418,13 +418,13 @@ def _troubles(engine: Engine, made: Made) -> None:
     """Devices are seen, one is set aside with its cases waiting, and two cases failed."""
     devices, cases = DeviceRows(engine), CaseRows(engine)
     for model in MODELS:
-        devices.seen(model.device, model.facts)
+        devices.mark_ready(model.device, model.facts)
     lost = MODELS[-1].device
     devices.set_aside(
         lost, CaseFailed(Reason.UNREACHABLE, "galaxy-s21 does not answer adb; plug it in again.")
     )
     four: Protocol = replace(_PROTOCOL, threads=4)
-    devices.want({lost.id: [(artifact.sha256, four) for _, artifact in made[:7]]})
+    devices.enqueue({lost.id: [(artifact.sha256, four) for _, artifact in made[:7]]})
     board = MODELS[2]
     for _, artifact in made[-2:]:
         case = Case(

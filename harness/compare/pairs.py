@@ -20,7 +20,7 @@ from harness.conversion.evaluate import unpack_correct
 from harness.core.comparison import Comparison, Estimate, Evidence, Pair
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
-from harness.store.reading import correct_images, evidence
+from harness.store.reading import read_correct_images, read_evidence
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -42,10 +42,10 @@ def comparisons(
     Raises RequestError where a word selects nothing, or nothing matches.
     """
     chosen = [row for word in (baseline, candidate) for row in selected(rows, word)]
-    behind = evidence(reader, {row["measurement_id"] for row in chosen})
+    behind = read_evidence(reader, {row["measurement_id"] for row in chosen})
     held = pairs(rows, baseline, candidate=candidate, evidence=behind)
     return compared(
-        held, behind, correct=correct_images(reader, {row["artifact"] for row in chosen})
+        held, behind, correct=read_correct_images(reader, {row["artifact"] for row in chosen})
     )
 
 

@@ -40,7 +40,7 @@ class ReferenceAnswers:
         """Test images that the trial left, or random ones. Raises CaseFailed where the interpreter here can't tell."""
         with self._one_at_a_time:
             if (kept := self._files.probe(artifact)) is None:
-                kept = answers.save_probe(_probe_here(self._files.whole(artifact)))
+                kept = answers.save_probe(_probe_here(self._files.verify(artifact)))
                 self._files.save_probe(artifact, kept)
         try:
             return answers.load_probe(kept)

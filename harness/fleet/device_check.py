@@ -15,7 +15,7 @@ from harness.devices import Patience, Transport, Turn, open_transport
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
-from harness.store.rows.leases import owner
+from harness.store.rows.leases import describe_owner
 
 T = TypeVar("T")
 _AT_ONCE = 32
@@ -99,7 +99,7 @@ def clean_device(
 @contextmanager
 def hold_device(device: Device, transport: Transport) -> Iterator[Turn]:
     """The device is ours meanwhile. Raises CaseFailed: device_busy where it is someone else's."""
-    turn = Turn(uuid4().hex, owner())
+    turn = Turn(uuid4().hex, describe_owner())
     try:
         if (holder := transport.take_turn(turn)) is not None:
             raise CaseFailed(

@@ -32,7 +32,7 @@ from harness.fleet.plan import plan_cases, split_cases
 from harness.fleet.process import DeviceSession, profile
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
-from harness.store.rows.leases import owner
+from harness.store.rows.leases import describe_owner
 
 _ASK_AGAIN_S = 2.0
 
@@ -105,7 +105,7 @@ class Lane:
         self.transport = open_transport(
             self.device, self.registry, local_folder=folder, patience=patience
         )
-        self.turn = Turn(self.known.identity, owner())
+        self.turn = Turn(self.known.identity, describe_owner())
         self.answering = AnswerChecker(
             self.known.references, self.known.answers, again=self.order.check_answers
         )

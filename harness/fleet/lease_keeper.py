@@ -7,7 +7,7 @@ from threading import Condition, Event, Thread
 from uuid import uuid4
 
 from harness.core.errors import CaseFailed, DatabaseBusy, Reason
-from harness.store.rows.leases import Leases, Place
+from harness.store.rows.leases import LeasePosition, Leases
 
 _RENEW_S = 10.0
 _WAITING_S = 1.0
@@ -20,7 +20,7 @@ class LeaseKeeper:
         self._leases = leases
         self._stop = stop
         self._wanted: dict[str, str] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, LeasePosition] = {}
         self._changed = Condition()
         self._asked = Event()
         self._ended = False
@@ -35,7 +35,7 @@ class LeaseKeeper:
         self._ended = True
         self._asked.set()
         self._thread.join()
-        self._leases.leave(list(self._wanted.values()))
+        self._leases.release(list(self._wanted.values()))
 
     def wait_for(self, device: str, told: Callable[[str], None], patience_s: float) -> bool:
         """Whether we got the device; False where the bench was stopped. `told` hears who has it meanwhile.
@@ -52,7 +52,7 @@ class LeaseKeeper:
                 self._changed.wait_for(partial(self._heard_of, device, heard), 1.0)
                 self._raise_error()
                 place = self._places.get(device)
-            if place is not None and place.first:
+            if place is not None and place.is_first:
                 return True
             if place is not None and place.holder != heard:
                 heard = place.holder
@@ -65,7 +65,7 @@ class LeaseKeeper:
     def _heard_of(self, device: str, heard: str) -> bool:
         place = self._places.get(device)
         return self._error is not None or (
-            place is not None and (place.first or place.holder != heard)
+            place is not None and (place.is_first or place.holder != heard)
         )
 
     def others_waiting(self, device: str) -> int:
@@ -77,14 +77,14 @@ class LeaseKeeper:
         """Whether the place was not lost."""
         with self._changed:
             place = self._places.get(device)
-            return place is not None and place.first
+            return place is not None and place.is_first
 
     def leave(self, device: str) -> None:
         with self._changed:
             token = self._wanted.pop(device, None)
             self._places.pop(device, None)
         if token is not None:
-            self._leases.leave([token])
+            self._leases.release([token])
 
     def _raise_error(self) -> None:
         if self._error is not None:
@@ -106,7 +106,7 @@ class LeaseKeeper:
                 self._places.update(
                     {device: place for device, place in places.items() if device in self._wanted}
                 )
-                waits = any(not place.first for place in self._places.values())
+                waits = any(not place.is_first for place in self._places.values())
                 self._changed.notify_all()
             self._asked.wait(_WAITING_S if waits else _RENEW_S)
 

@@ -11,7 +11,7 @@ from harness.core.errors import CaseFailed
 from harness.fleet.batch import wants_more
 from harness.fleet.process import measured, read_runs, readable
 from harness.store.rows.cases import CaseRows
-from harness.store.rows.history import Begun, History, Kept
+from harness.store.rows.history import History, PendingCase, StoredMeasurement
 from harness.store.rows.leases import Leases
 
 
@@ -40,20 +40,20 @@ class ReparsedCase:
 
 def reparse(history: History, cases: CaseRows, leases: Leases) -> Iterator[ReparsedCase]:
     """Yields each once it is stored."""
-    for kept in history.measured():
+    for kept in history.iter_measurements():
         yield _again(kept, history)
-    begun = history.begun()
+    begun = history.list_pending_cases()
     tokens = {one.case.device: uuid4().hex for one in begun}
     places = leases.renew(tokens) if tokens else {}
     try:
         for one in begun:
-            if places[one.case.device].first:  # or else a bench goes on with it right now
+            if places[one.case.device].is_first:  # or else a bench goes on with it right now
                 yield _ended(one, cases)
     finally:
-        leases.leave(list(tokens.values()))
+        leases.release(list(tokens.values()))
 
 
-def _again(kept: Kept, history: History) -> ReparsedCase:
+def _again(kept: StoredMeasurement, history: History) -> ReparsedCase:
     before_us = kept.summary["latency_us"] if kept.valid else None
     try:
         runs = read_runs(kept.case, kept.processes)
@@ -76,7 +76,7 @@ def _again(kept: Kept, history: History) -> ReparsedCase:
     )
 
 
-def _ended(begun: Begun, cases: CaseRows) -> ReparsedCase:
+def _ended(begun: PendingCase, cases: CaseRows) -> ReparsedCase:
     """A case whose processes can all be read is measured: nothing is left to run."""
     runs = readable(begun.case, begun.processes)
     if wants_more(begun.case.protocol, runs):

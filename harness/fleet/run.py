@@ -57,17 +57,17 @@ def bench_fleet(
     """Yields every event after it is stored. Where the caller stops early, what runs on the devices is ended."""
     ids = [device.id for device in devices]
     known = BenchSnapshot(
-        stores.cases.measured_on(ids),
-        stores.cases.pending_on(ids),
-        file=cache(stores.files.whole),
-        identity=stores.leases.identity(),
+        stores.cases.get_measured_ids(ids),
+        stores.cases.get_pending_processes(ids),
+        file=cache(stores.files.verify),
+        identity=stores.leases.get_database_id(),
         tools=stores.tools,
         workspace=stores.workspace,
-        canaries=stores.observations.canaries_on(ids),
-        kernels=stores.observations.kernels_on(ids),
-        answers=stores.observations.answers_on(ids),
+        canaries=stores.observations.list_canaries(ids),
+        kernels=stores.observations.get_kernel_verdicts(ids),
+        answers=stores.observations.get_answers(ids),
         references=ReferenceAnswers(stores.files),
-        binary=stores.cases.binary(order.artifacts),
+        binary=stores.cases.filter_binary(order.artifacts),
     )
     events: SimpleQueue[FleetEvent] = SimpleQueue()
     stop = Event()
@@ -101,14 +101,14 @@ def bench_fleet(
 def _store(event: FleetEvent, order: BenchRequest, stores: FleetStores) -> None:
     match event:
         case DevicePlanned(device=device):
-            stores.devices.seen(device, event.facts)
+            stores.devices.mark_ready(device, event.facts)
             stores.cases.plan(event.to_measure, device.kind)
             if order.force:
-                stores.cases.forget_pending(event.to_measure)
-            stores.devices.want(
+                stores.cases.drop_pending_runs(event.to_measure)
+            stores.devices.enqueue(
                 {device.id: [(case.artifact, case.protocol) for case in event.to_measure]}
             )
-            stores.devices.unwant(
+            stores.devices.dequeue(
                 device.id, [(case.artifact, case.protocol) for case in event.measured]
             )
         case BatchStarted():
@@ -122,7 +122,7 @@ def _store(event: FleetEvent, order: BenchRequest, stores: FleetStores) -> None:
         case CaseProfiled():
             stores.observations.add_profile(event.case, event.operators)
         case RunEnded():
-            stores.cases.keep(event.case, event.process)
+            stores.cases.add_pending_run(event.case, event.process)
         case CaseMeasured():
             stores.cases.finish(event.device.kind, event.measurement)
         case CaseGivenUp():
@@ -130,7 +130,7 @@ def _store(event: FleetEvent, order: BenchRequest, stores: FleetStores) -> None:
         case DeviceSetAside():
             stores.devices.set_aside(event.device, event.failure)
             if event.cases_left is None:
-                stores.devices.want({event.device.id: order.pairs(event.device.id)})
+                stores.devices.enqueue({event.device.id: order.pairs(event.device.id)})
 
 
 def _stop(lanes: Sequence[Lane], stop: Event) -> None:

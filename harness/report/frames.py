@@ -19,7 +19,7 @@ from harness.report.variants import labels
 from harness.store import reading as stored
 from harness.store.database import open_upgraded
 from harness.store.files.workspace import Workspace
-from harness.store.questions import Value, named_queries
+from harness.store.queries import ParameterValue, load_named_queries
 
 try:
     import pandas as pd
@@ -69,7 +69,9 @@ def results_of(reader: "Engine", **given: str | None) -> pd.DataFrame:
     return answer(reader, f"SELECT * FROM results {where} {order}", **wanted)  # noqa: S608  (names are from here)
 
 
-def query(question: str, workspace: Path | str | None = None, **parameters: Value) -> pd.DataFrame:
+def query(
+    question: str, workspace: Path | str | None = None, **parameters: ParameterValue
+) -> pd.DataFrame:
     """The answer to a named query, or to SQL of one's own, in which `:device` stands for `device="pi4"`.
 
     Raises RequestError where the database refuses it, or the query has no such parameter.
@@ -78,12 +80,12 @@ def query(question: str, workspace: Path | str | None = None, **parameters: Valu
         return answer(reader, question, **parameters)
 
 
-def answer(reader: "Engine", question: str, **parameters: Value) -> pd.DataFrame:
+def answer(reader: "Engine", question: str, **parameters: ParameterValue) -> pd.DataFrame:
     """As `query`, of a database that is open."""
-    named = named_queries().get(question)
+    named = load_named_queries().get(question)
     if named is not None:
-        return _frame(stored.ask(reader, named.sql, values=named.values(parameters)))
-    return _frame(stored.ask(reader, question, values=parameters or None))
+        return _frame(stored.run_query(reader, named.sql, values=named.parse_values(parameters)))
+    return _frame(stored.run_query(reader, question, values=parameters or None))
 
 
 def compare(baseline: str, candidate: str, workspace: Path | str | None = None) -> pd.DataFrame:
@@ -95,7 +97,7 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
     """
     with reading(workspace) as reader:
         return of_comparisons(
-            comparisons(reader, stored.results(reader), baseline=baseline, candidate=candidate)
+            comparisons(reader, stored.read_results(reader), baseline=baseline, candidate=candidate)
         )
 
 
@@ -135,7 +137,7 @@ def of_comparisons(found: Sequence[Comparison]) -> pd.DataFrame:
     """A row for each of at least one."""
     names = labels([one.pair.candidate for one in found])
     rows = [_compared(one, name) for one, name in zip(found, names, strict=True)]
-    return _frame(stored.Rows(tuple(rows[0]), tuple(tuple(row.values()) for row in rows)))
+    return _frame(stored.QueryResult(tuple(rows[0]), tuple(tuple(row.values()) for row in rows)))
 
 
 def expanded(rows: pd.DataFrame) -> pd.DataFrame:
@@ -166,7 +168,7 @@ def _url(workspace: Path | str | None) -> str:
     return f"sqlite:///{given if given.is_file() else given / 'harness.db'}"
 
 
-def _frame(rows: stored.Rows) -> pd.DataFrame:
+def _frame(rows: stored.QueryResult) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows.values), columns=list(rows.columns), dtype=object)
     return pd.DataFrame({name: _typed(frame[name]) for name in rows.columns})
 

@@ -49,7 +49,7 @@ def _told(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (OperationalError, DatabaseError) as error:
-        name = shown(engine.url.render_as_string(hide_password=False))
+        name = describe_url(engine.url.render_as_string(hide_password=False))
         raise WorkspaceError(
             f"The database {name} can't be used: {first_line(error.orig)}; check HARNESS_HOME and HARNESS_DATABASE_URL."
         ) from error
@@ -113,7 +113,7 @@ def _settle_sqlite(engine: Engine) -> None:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def write_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that will write: on SQLite it waits for its turn at once.
 
     One that read first would fail where another had written since. Raises DatabaseBusy where its turn does not come,
@@ -123,7 +123,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
         with engine.execution_options(**{_WRITING: True}).begin() as connection:
             yield connection
     except (OperationalError, ProgrammingError) as error:
-        refused = _refused(shown(engine.url.render_as_string(hide_password=False)), str(error.orig))
+        refused = _refused(
+            describe_url(engine.url.render_as_string(hide_password=False)), str(error.orig)
+        )
         if refused is None:
             raise
         raise refused from error
@@ -174,7 +176,7 @@ def _migrate(engine: Engine, config: "Config", migrations: Path) -> None:
     from alembic import command
 
     views = sorted(migrations.with_name("views").glob("*.sql"))
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         if (
             connection.dialect.name == "postgresql"
         ):  # another process may be at it; the second one finds nothing to do
@@ -218,7 +220,7 @@ def _make_views(connection: Connection, views: Sequence[Path]) -> None:
         connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
-def shown(url: str) -> str:
+def describe_url(url: str) -> str:
     """A SQLite file's path, or another database's URL without its password."""
     parsed = make_url(url)
     return (

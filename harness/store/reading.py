@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError, StatementError
 
 from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError, first_line
-from harness.store.questions import Value
+from harness.store.queries import ParameterValue
 from harness.store.tables import measurements, runs, trial_artifacts
 
 _SORTED_IN_MEMORY = "64MB"  # of each sort; what is more goes to a file, and takes twice as long
@@ -33,29 +33,32 @@ _ROWS_BETWEEN_LOOKS = 1_000
 
 
 @dataclass(frozen=True)
-class Rows:
+class QueryResult:
     columns: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
-    more: bool = False  # there would be, over the limit
+    is_truncated: bool = False  # there would be, over the limit
 
     def records(self) -> list[dict[str, Any]]:
         return [dict(zip(self.columns, row, strict=True)) for row in self.values]
 
 
 @dataclass(frozen=True)
-class Limits:
+class QueryLimits:
     """What a question may cost: rows that are read, and seconds."""
 
     rows: float = inf
     seconds: float = inf
 
 
-UNLIMITED = Limits()
+UNLIMITED = QueryLimits()
 
 
-def ask(
-    engine: Engine, sql: str, values: Mapping[str, Value] | None = None, limits: Limits = UNLIMITED
-) -> Rows:
+def run_query(
+    engine: Engine,
+    sql: str,
+    values: Mapping[str, ParameterValue] | None = None,
+    limits: QueryLimits = UNLIMITED,
+) -> QueryResult:
     """`values` are those of a named query's parameters; SQL of a person has none, and its colons are its own.
 
     Raises RequestError where the database refuses the SQL, would have to write, or takes longer than it may.
@@ -84,10 +87,10 @@ _NAMED = {
 }
 
 
-def check_known(engine: Engine, values: Mapping[str, Value]) -> None:
+def check_names(engine: Engine, values: Mapping[str, ParameterValue]) -> None:
     """Raises RequestError where a parameter names a device, sweep, model or data set that there is none of."""
     for name in sorted(values.keys() & _NAMED.keys()):
-        known = {row[0] for row in ask(engine, _NAMED[name]).values}
+        known = {row[0] for row in run_query(engine, _NAMED[name]).values}
         if values[name] and values[name] not in known:
             near = get_close_matches(str(values[name]), known, n=1)
             hint = f"did you mean {near[0]}?" if near else "`harness status` tells what there is."
@@ -107,7 +110,9 @@ def _within(connection: Connection, seconds: float) -> None:
     sqlite.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
 
 
-def _run(connection: Connection, sql: str, values: Mapping[str, Value] | None) -> CursorResult[Any]:
+def _run(
+    connection: Connection, sql: str, values: Mapping[str, ParameterValue] | None
+) -> CursorResult[Any]:
     # On PostgreSQL a streamed result is a server's cursor, which takes one SELECT: no COMMIT before it, no COPY to a
     # file; and rows over the limit are never sent.
     options = {"stream_results": True}
@@ -116,7 +121,7 @@ def _run(connection: Connection, sql: str, values: Mapping[str, Value] | None) -
     return connection.execute(text(sql), dict(values), execution_options=options)
 
 
-def _read(result: CursorResult[Any], limits: Limits) -> Rows:
+def _read(result: CursorResult[Any], limits: QueryLimits) -> QueryResult:
     end = time.monotonic() + limits.seconds
     found: list[tuple[Any, ...]] = []
     for some in result.partitions(_ROWS_BETWEEN_LOOKS):
@@ -124,17 +129,19 @@ def _read(result: CursorResult[Any], limits: Limits) -> Rows:
         if time.monotonic() > end:
             raise _too_long(limits)
         if len(found) > limits.rows:
-            return Rows(_apart(list(result.keys())), tuple(found[: int(limits.rows)]), more=True)
-    return Rows(_apart(list(result.keys())), tuple(found))
+            return QueryResult(
+                _apart(list(result.keys())), tuple(found[: int(limits.rows)]), is_truncated=True
+            )
+    return QueryResult(_apart(list(result.keys())), tuple(found))
 
 
-def _too_long(limits: Limits) -> RequestError:
+def _too_long(limits: QueryLimits) -> RequestError:
     return RequestError(
         f"This takes longer than {limits.seconds:g} s: ask for less, or give it more with --timeout."
     )
 
 
-def _told(error: DBAPIError, limits: Limits) -> WorkspaceError | RequestError:
+def _told(error: DBAPIError, limits: QueryLimits) -> WorkspaceError | RequestError:
     words = first_line(error.orig)
     if any(sign in words for sign in _OUT_OF_TIME):
         return _too_long(limits)
@@ -173,9 +180,9 @@ def _hint(error: DBAPIError) -> str:
     return ""
 
 
-def results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def read_results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Rows of the view `results`, of those artifacts where given; a trial of several sweeps stands in it once."""
-    rows = ask(
+    rows = run_query(
         engine, "SELECT * FROM results ORDER BY device, threads, size_bytes, artifact, sweep"
     ).records()
     wanted = set(artifacts) if artifacts is not None else None
@@ -183,7 +190,7 @@ def results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict
     return [row for row in reversed(once.values()) if wanted is None or row["artifact"] in wanted]
 
 
-def evidence(engine: Engine, measured: Collection[int]) -> dict[int, Evidence]:
+def read_evidence(engine: Engine, measured: Collection[int]) -> dict[int, Evidence]:
     """What stands behind those measurements, by their `measurement_id`."""
     about = select(
         measurements.c.id, measurements.c.runs, measurements.c.facts, measurements.c.harness_version
@@ -216,7 +223,7 @@ def _evidence(measurement: RowMapping, made: Sequence[RowMapping]) -> Evidence:
     )
 
 
-def correct_images(engine: Engine, wanted: Collection[str]) -> Mapping[tuple[str, str], bytes]:
+def read_correct_images(engine: Engine, wanted: Collection[str]) -> Mapping[tuple[str, str], bytes]:
     """Of those artifacts, `Artifact.correct` by trial and artifact, where it is known."""
     query = select(
         trial_artifacts.c.trial_id, trial_artifacts.c.artifact, trial_artifacts.c.correct_zstd

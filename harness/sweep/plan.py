@@ -40,6 +40,6 @@ def _plan_trial(
     broken = [
         f"artifact {sha256[:12]}… is {files[sha256].value}"
         for sha256 in state.artifacts.values()
-        if files[sha256] is not FileState.WHOLE
+        if files[sha256] is not FileState.INTACT
     ]
     return TrialPlan(trial, "; ".join(broken), artifacts=state.artifacts)

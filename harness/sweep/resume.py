@@ -15,7 +15,7 @@ from harness.training.search import ENDED_EARLY, AdaptiveSearch, TriedPoint, obj
 def sampled(sweep: str, base: Point, rows: TrialRows) -> AdaptiveSearch:
     """The search of a sweep; points that its file would not try, or not so, are no part of it."""
     search = base.values.search
-    allowed = [point for point in rows.points(sweep) if _allows(search, point)]
+    allowed = [point for point in rows.list_points(sweep) if _allows(search, point)]
     tried = (_tried(search, point, trials=trials_at(base, point), rows=rows) for point in allowed)
     return AdaptiveSearch(partial(trials_at, base), tuple(one for one in tried if one))
 
@@ -34,7 +34,7 @@ def _holds(values: Sequence[Any] | Range, value: Any) -> bool:
 def _tried(
     search: Search, point: Mapping[str, Any], trials: Sequence[Trial], rows: TrialRows
 ) -> TriedPoint | None:
-    states = rows.states(trials)
+    states = rows.get_states(trials)
     if len(states) < len({trial.id for trial in trials}):
         return None  # the file says something else around it than it did then
     if any(state.outclassed for state in states.values()):
@@ -47,8 +47,10 @@ def _tried(
 def _objectives(
     search: Search, trials: Sequence[Trial], states: Mapping[str, TrialState], rows: TrialRows
 ) -> tuple[float, ...]:
-    curves = rows.curves(trials)
-    sizes = rows.sizes([sha256 for state in states.values() for sha256 in state.artifacts.values()])
+    curves = rows.get_curves(trials)
+    sizes = rows.get_artifact_sizes(
+        [sha256 for state in states.values() for sha256 in state.artifacts.values()]
+    )
     files = {trial_id: next(iter(state.artifacts.values())) for trial_id, state in states.items()}
     found = objectives((trial.recipe, curves[trial.id], sizes[files[trial.id]]) for trial in trials)
     return tuple(found[objective] for objective in search.objectives)

@@ -59,7 +59,7 @@ def train(
                     sweep, new
                 )  # not before: a request that Ray refuses leaves no trace
             case PointBegun():
-                stores.rows.sample(sweep.name, event.point, sampled=event.trials)
+                stores.rows.submit_point(sweep.name, event.point, sampled=event.trials)
                 left |= {trial.id: trial for trial in event.trials}
             case Saved():
                 stores.checkpoints.save(event.key, event.content)
@@ -69,7 +69,7 @@ def train(
                 if _over(event) and event.trial.training not in {
                     trial.training for trial in left.values()
                 }:
-                    stores.checkpoints.drop(event.trial.training)
+                    stores.checkpoints.delete(event.trial.training)
                 yield event
             case _:
                 yield event
@@ -85,7 +85,7 @@ def _events(
     """Ready first, whatever comes."""
     if not new and search is None:
         return iter((ClusterReady(),))
-    saved = checkpoints.of(
+    saved = checkpoints.load(
         {trial.training for trial in (new if search is None else search.trials())}
     )
     work: UnitSource = (

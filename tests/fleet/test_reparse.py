@@ -12,7 +12,7 @@ from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
 from harness.fleet.reparse import ReparsedCase, ReparseOutcome, reparse
 from harness.store.database import open_database
-from harness.store.reading import ask, results
+from harness.store.reading import read_results, run_query
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
 from harness.store.rows.history import History
@@ -78,8 +78,8 @@ def test_numbers_that_are_read_otherwise_now_are_corrected_once(engine: Engine, 
         100.0,
         250.0,
     )
-    assert [row["latency_us"] for row in results(engine)] == [250.0]
-    rows = ask(engine, "SELECT avg_us, std_us, init_us, temperature_c FROM runs").records()
+    assert [row["latency_us"] for row in read_results(engine)] == [250.0]
+    rows = run_query(engine, "SELECT avg_us, std_us, init_us, temperature_c FROM runs").records()
     assert (
         rows
         == [{"avg_us": 250.0, "std_us": 0.0, "init_us": None, "temperature_c": 40.0}] * PROCESSES
@@ -95,26 +95,26 @@ def test_what_can_no_longer_be_read_counts_no_longer_and_comes_back_once_it_can(
     rows.finish("local", misread(case, "what a day"))
     (reread,) = again(engine)
     assert reread.outcome is ReparseOutcome.WITHDRAWN
-    assert results(engine) == []
-    assert rows.measured([case]) == set(), "the next bench measures it"
-    (failure,) = ask(engine, "SELECT case_id, reason FROM failures").records()
+    assert read_results(engine) == []
+    assert rows.get_measured_ids([case.device]) == set(), "the next bench measures it"
+    (failure,) = run_query(engine, "SELECT case_id, reason FROM failures").records()
     assert failure == {"case_id": case.id, "reason": "unparsable"}
     assert [one.outcome for one in again(engine)] == [ReparseOutcome.SAME]
-    assert len(ask(engine, "SELECT * FROM failures").records()) == 1
+    assert len(run_query(engine, "SELECT * FROM failures").records()) == 1
 
     copy_logs(engine, case, stdout=printed(300))
     (back,) = again(engine)
     assert (back.outcome, back.before_us, back.after_us) == (ReparseOutcome.CHANGED, None, 300.0)
-    assert [row["latency_us"] for row in results(engine)] == [300.0]
+    assert [row["latency_us"] for row in read_results(engine)] == [300.0]
 
 
 def copy_logs(engine: Engine, case: Case, stdout: str) -> None:
     """The past can't be changed, and the parser of now neither: what it would read takes the place of what it can't."""
-    from harness.store.rows.values import packed
+    from harness.store.rows.values import compress_text
     from harness.store.tables import runs
 
     with engine.begin() as connection:
-        connection.execute(runs.update().values(stdout_zstd=packed(stdout)))
+        connection.execute(runs.update().values(stdout_zstd=compress_text(stdout)))
 
 
 @pytest.mark.parametrize("readable", range(PROCESSES + 1))
@@ -123,10 +123,10 @@ def test_a_case_is_finished_where_all_its_processes_can_be_read_now(
 ) -> None:
     rows, devices = CaseRows(engine), DeviceRows(engine)
     rows.plan([case], "local")
-    devices.seen(LocalDevice(id=case.device), {"machine": "aarch64"})
-    devices.want({case.device: [(case.artifact, case.protocol)]})
+    devices.mark_ready(LocalDevice(id=case.device), {"machine": "aarch64"})
+    devices.enqueue({case.device: [(case.artifact, case.protocol)]})
     for number in range(1, PROCESSES + 1):
-        rows.keep(
+        rows.add_pending_run(
             case, process(case, number, stdout=printed(100) if number <= readable else "what a day")
         )
     rows.fail(case, "local", CaseFailed(Reason.UNPARSABLE, "what a day"))
@@ -136,13 +136,15 @@ def test_a_case_is_finished_where_all_its_processes_can_be_read_now(
         ReparseOutcome.FINISHED if done else ReparseOutcome.OPEN,
         readable,
     )
-    assert [row["latency_us"] for row in results(engine)] == [100.0] * done
+    assert [row["latency_us"] for row in read_results(engine)] == [100.0] * done
     assert len(answer(engine, "failures").records()) == (0 if done else 1)
-    assert len(ask(engine, "SELECT * FROM pending_runs").records()) == (0 if done else PROCESSES)
-    assert ask(engine, "SELECT * FROM leases").records() == []
-    assert [row["facts"] for row in ask(engine, "SELECT facts FROM measurements").records()] == [
-        '{"machine": "aarch64"}'
-    ] * done
+    assert len(run_query(engine, "SELECT * FROM pending_runs").records()) == (
+        0 if done else PROCESSES
+    )
+    assert run_query(engine, "SELECT * FROM leases").records() == []
+    assert [
+        row["facts"] for row in run_query(engine, "SELECT facts FROM measurements").records()
+    ] == ['{"machine": "aarch64"}'] * done
 
 
 def test_a_case_that_a_bench_goes_on_with_right_now_is_left_to_it(
@@ -151,7 +153,7 @@ def test_a_case_that_a_bench_goes_on_with_right_now_is_left_to_it(
     rows = CaseRows(engine)
     rows.plan([case], "local")
     for number in range(1, PROCESSES + 1):
-        rows.keep(case, process(case, number, stdout=printed(100)))
+        rows.add_pending_run(case, process(case, number, stdout=printed(100)))
     Leases(engine).renew({case.device: "another's"})
     assert again(engine) == []
-    assert results(engine) == []
+    assert read_results(engine) == []

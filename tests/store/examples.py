@@ -43,8 +43,8 @@ from harness.core.sweep import (
 )
 from harness.store.database import now, open_database, open_read_only
 from harness.store.files.artifacts import ArtifactFiles
-from harness.store.questions import named_queries
-from harness.store.reading import Rows, ask
+from harness.store.queries import load_named_queries
+from harness.store.reading import QueryResult, run_query
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
 from harness.store.rows.leases import Leases
@@ -205,7 +205,7 @@ def fill(engine: Engine) -> None:
     TrialRows(engine).fail(failed.id, Failure(Reason.DIVERGED, "The loss became nan.", log="log"))
     unlucky = make_case(outcome.artifacts[0].sha256, device="shelf")
     cases.fail(unlucky, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", log="log"))
-    cases.keep(
+    cases.add_pending_run(
         unlucky,
         Process(
             1,
@@ -219,7 +219,7 @@ def fill(engine: Engine) -> None:
     )
     devices = DeviceRows(engine)
     devices.set_aside(LocalDevice(id="shelf"), CaseFailed(Reason.NO_SPACE, "No space left."))
-    devices.want({"shelf": [(unlucky.artifact, unlucky.protocol)]})
+    devices.enqueue({"shelf": [(unlucky.artifact, unlucky.protocol)]})
     Leases(engine).renew({"shelf": "a token"})
     observe(engine, make_case(outcome.artifacts[0].sha256))
 
@@ -296,15 +296,15 @@ def observe(engine: Engine, case: Case) -> None:
 def records(url: str, sql: str) -> list[dict[str, Any]]:
     engine = open_read_only(url)
     try:
-        return ask(engine, sql).records()
+        return run_query(engine, sql).records()
     finally:
         engine.dispose()
 
 
-def answer(engine: Engine, name: str) -> Rows:
+def answer(engine: Engine, name: str) -> QueryResult:
     """To a named query, whose parameters are at their defaults."""
-    query = named_queries()[name]
-    return ask(engine, query.sql, values=query.values({}))
+    query = load_named_queries()[name]
+    return run_query(engine, query.sql, values=query.parse_values({}))
 
 
 def count(url: str, table: str) -> int:

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Boolean, Engine, MetaData, Table, inspect, text
 
 from harness.core.errors import WorkspaceError
-from harness.store.database import HEAD, open_database, open_read_only, shown
+from harness.store.database import HEAD, describe_url, open_database, open_read_only
 from harness.store.files.workspace import db_folder
 from harness.store.tables import metadata
 from tests.store.examples import count, exit_codes, fill, open_together, records
@@ -238,7 +238,7 @@ def test_a_url_that_names_no_database_is_refused_in_words(nonsense: str) -> None
 
 def test_a_password_is_never_shown() -> None:
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/results?connect_timeout=5"
-    assert "secret" not in shown(url)
+    assert "secret" not in describe_url(url)
     with pytest.raises(WorkspaceError) as refused:
         open_database(url)
     assert "secret" not in str(refused.value)

@@ -10,9 +10,9 @@ from sqlalchemy import Engine, text
 from harness import __version__
 from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError
-from harness.store.database import open_database, open_read_only, writing
-from harness.store.questions import named_queries
-from harness.store.reading import Rows, ask, evidence, results
+from harness.store.database import open_database, open_read_only, write_transaction
+from harness.store.queries import load_named_queries
+from harness.store.reading import QueryResult, read_evidence, read_results, run_query
 from harness.store.rows.cases import CaseRows
 from harness.store.tables import metadata
 from tests.harness_cli import Cli
@@ -115,9 +115,9 @@ def content(engine: Engine) -> dict[str, Any]:
 def assert_refused(reader: Engine, writer: Engine, sql: str) -> None:
     before = content(writer)
     with pytest.raises(RequestError):
-        ask(reader, sql)
+        run_query(reader, sql)
     assert content(writer) == before
-    assert ask(reader, "SELECT count(*) AS n FROM epochs").values == (
+    assert run_query(reader, "SELECT count(*) AS n FROM epochs").values == (
         (6,),
     )  # and the next one is answered
 
@@ -155,8 +155,8 @@ def test_sql_from_people_only_reads_postgres(
 def test_what_postgres_lets_a_reading_transaction_do_is_rolled_back(
     reader: Engine, filled: Engine
 ) -> None:
-    ask(reader, "SELECT lo_create(0)")  # which it refuses from version 16 on
-    assert ask(reader, "SELECT count(*) AS n FROM pg_largeobject_metadata").values == ((0,),)
+    run_query(reader, "SELECT lo_create(0)")  # which it refuses from version 16 on
+    assert run_query(reader, "SELECT count(*) AS n FROM pg_largeobject_metadata").values == ((0,),)
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
@@ -189,9 +189,9 @@ def test_no_setting_of_one_question_helps_the_next_to_write(reader: Engine, fill
     for sql in (*ON_SQLITE, *ON_POSTGRES, *ON_EVERY_DATABASE):
         if "{file}" not in sql:
             with pytest.raises(RequestError):
-                ask(reader, sql)
+                run_query(reader, sql)
         with pytest.raises(RequestError):
-            ask(reader, "DELETE FROM epochs")
+            run_query(reader, "DELETE FROM epochs")
     assert content(filled) == before
 
 
@@ -211,16 +211,16 @@ def test_no_setting_of_one_question_helps_the_next_to_write(reader: Engine, fill
 def test_every_way_to_ask_is_answered(reader: Engine, url: str, sql: str) -> None:
     if sql.startswith("(") and url.startswith("sqlite"):
         with pytest.raises(RequestError):  # its grammar has no such thing
-            ask(reader, sql)
+            run_query(reader, sql)
     else:
-        assert ask(reader, sql).values == ((3,),)
+        assert run_query(reader, sql).values == ((3,),)
 
 
 def test_rows_have_their_columns_names(reader: Engine) -> None:
-    answer = ask(reader, "SELECT id AS trial, status FROM trials WHERE status = 'failed'")
+    answer = run_query(reader, "SELECT id AS trial, status FROM trials WHERE status = 'failed'")
     assert answer.columns == ("trial", "status")
     assert answer.records()[0]["status"] == "failed"
-    assert ask(reader, "SELECT 1 AS one WHERE 1 = 0") == Rows(("one",), ())
+    assert run_query(reader, "SELECT 1 AS one WHERE 1 = 0") == QueryResult(("one",), ())
 
 
 @pytest.mark.parametrize(
@@ -243,12 +243,12 @@ def test_rows_have_their_columns_names(reader: Engine) -> None:
     ],
 )
 def test_whatever_stands_in_a_string_survives(reader: Engine, literal: str) -> None:
-    assert ask(reader, f"SELECT '{literal}' AS x").values == ((literal.replace("''", "'"),),)
+    assert run_query(reader, f"SELECT '{literal}' AS x").values == ((literal.replace("''", "'"),),)
 
 
 def test_percent_is_an_operator_too(reader: Engine) -> None:
-    assert ask(reader, "SELECT 7 % 4 AS rest").values == ((3,),)
-    assert len(ask(reader, "SELECT * FROM trials WHERE model LIKE 'm%p'").values) == 3
+    assert run_query(reader, "SELECT 7 % 4 AS rest").values == ((3,),)
+    assert len(run_query(reader, "SELECT * FROM trials WHERE model LIKE 'm%p'").values) == 3
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_percent_is_an_operator_too(reader: Engine) -> None:
 )
 def test_wrong_sql_is_told_in_one_sentence(reader: Engine, sql: str) -> None:
     with pytest.raises(RequestError) as refused:
-        ask(reader, sql)
+        run_query(reader, sql)
     message = str(refused.value)
     assert message.startswith("The database refuses this SQL: ")
     assert message.endswith(".")
@@ -278,12 +278,12 @@ def test_wrong_sql_is_told_in_one_sentence(reader: Engine, sql: str) -> None:
 @pytest.mark.parametrize("sql", ["SELECT * FROM nowhere", "SELECT speed FROM trials"])
 def test_an_unknown_name_is_answered_with_where_the_names_are(reader: Engine, sql: str) -> None:
     with pytest.raises(RequestError, match="harness query"):
-        ask(reader, sql)
+        run_query(reader, sql)
 
 
 def test_a_refused_write_is_told_that_queries_only_read(reader: Engine) -> None:
     with pytest.raises(RequestError, match="read-only"):
-        ask(reader, "DELETE FROM epochs")
+        run_query(reader, "DELETE FROM epochs")
 
 
 def test_behind_a_measurement_stand_its_runs_that_counted(
@@ -299,8 +299,8 @@ def test_behind_a_measurement_stand_its_runs_that_counted(
         ),
     )
     rows.finish("ssh", measured(other, [20.0, 21.0]))
-    by_device = {row["device"]: row["measurement_id"] for row in results(reader)}
-    assert evidence(reader, [by_device["pi4"], by_device["pi5"]]) == {
+    by_device = {row["device"]: row["measurement_id"] for row in read_results(reader)}
+    assert read_evidence(reader, [by_device["pi4"], by_device["pi5"]]) == {
         by_device["pi4"]: Evidence(
             (10.0, 12.0),
             {("b1", 0): 10.0, ("b1", 2): 12.0},
@@ -311,7 +311,7 @@ def test_behind_a_measurement_stand_its_runs_that_counted(
             (20.0, 21.0), {}, facts={"machine": "x86_64"}, harness_version=__version__
         ),
     }
-    assert evidence(reader, []) == {}
+    assert read_evidence(reader, []) == {}
 
 
 def test_where_disturbed_runs_had_to_count_they_all_stand_behind_it(engine: Engine) -> None:
@@ -321,8 +321,8 @@ def test_where_disturbed_runs_had_to_count_they_all_stand_behind_it(engine: Engi
     )
     all_counted = replace(made, summary=replace(made.summary, runs=3))
     CaseRows(engine).finish("local", all_counted)
-    (row,) = results(engine)
-    assert evidence(engine, [row["measurement_id"]])[row["measurement_id"]].averages_us == (
+    (row,) = read_results(engine)
+    assert read_evidence(engine, [row["measurement_id"]])[row["measurement_id"]].averages_us == (
         10.0,
         11.0,
         12.0,
@@ -339,12 +339,12 @@ def test_where_no_database_is_yet_the_answer_says_what_to_do(
 
 def test_a_server_without_that_database_is_told_so(postgres: PostgreSQL) -> None:
     with pytest.raises(WorkspaceError, match="HARNESS_DATABASE_URL"):
-        ask(open_read_only(postgres.url("nobody_made_this")), "SELECT 1")
+        run_query(open_read_only(postgres.url("nobody_made_this")), "SELECT 1")
 
 
 def test_a_writer_with_an_open_transaction_blocks_no_reader(url: str) -> None:
     writer, reader = open_database(url), open_read_only(url)
-    with writing(writer) as connection:
+    with write_transaction(writer) as connection:
         connection.execute(
             metadata.tables["artifacts"].insert(),
             [
@@ -359,8 +359,8 @@ def test_a_writer_with_an_open_transaction_blocks_no_reader(url: str) -> None:
                 }
             ],
         )
-        assert ask(reader, "SELECT * FROM artifacts").values == ()
-    assert len(ask(reader, "SELECT * FROM artifacts").values) == 1
+        assert run_query(reader, "SELECT * FROM artifacts").values == ()
+    assert len(run_query(reader, "SELECT * FROM artifacts").values) == 1
     writer.dispose()
     reader.dispose()
 
@@ -372,8 +372,8 @@ def test_every_named_query_says_what_it_is_for() -> None:
         "binary_vs_float",
         "history",
         "failures",
-    } <= named_queries().keys()
-    for query in named_queries().values():
+    } <= load_named_queries().keys()
+    for query in load_named_queries().values():
         assert query.purpose.endswith(".")
         assert set(re.findall(r"(?<!:):(\w+)", query.sql)) == set(query.parameters), query.name
         assert all(parameter.meaning for parameter in query.parameters.values())

@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 from sqlalchemy import text
 
-from harness.store.database import open_database, writing
+from harness.store.database import open_database, write_transaction
 from harness.store.files.artifacts import ArtifactFiles, FileState
 from harness.store.rows.trials import TrialRows
 from tests.store.examples import (
@@ -68,7 +68,7 @@ def test_a_lock_that_another_holds_for_seconds_is_waited_for(sqlite_url: str) ->
     locked, never = Event(), Event()
 
     def hold() -> None:
-        with writing(other) as connection:
+        with write_transaction(other) as connection:
             connection.execute(text("UPDATE trials SET node = 'held'"))
             locked.set()
             never.wait(HELD_S)
@@ -108,7 +108,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_whole_trials(
     for row in found.values():
         if row["id"] in printed or row["status"] == "done":
             assert (row["status"], row["epochs"]) == ("done", EPOCHS)
-            assert files.state(row["artifact"]) is FileState.WHOLE
+            assert files.state(row["artifact"]) is FileState.INTACT
         else:
             assert (row["status"], row["epochs"], row["artifact"]) == ("planned", 0, None)
     assert len(found) <= len(printed) + 2

@@ -50,11 +50,11 @@ def test_a_trial_that_did_not_finish_is_run_again_and_says_why(status: str) -> N
 
 
 def test_a_trial_that_failed_is_run_again_whatever_its_files() -> None:
-    assert planned(TrialState(FAILED, {"tflite": ONE}), {ONE: FileState.WHOLE}).because
+    assert planned(TrialState(FAILED, {"tflite": ONE}), {ONE: FileState.INTACT}).because
 
 
 def test_a_finished_trial_with_whole_files_is_not_run_again() -> None:
-    plan = planned(TrialState(DONE, {"tflite": ONE}), {ONE: FileState.WHOLE})
+    plan = planned(TrialState(DONE, {"tflite": ONE}), {ONE: FileState.INTACT})
     assert plan.because == ""
     assert plan.artifacts == {"tflite": ONE}
 

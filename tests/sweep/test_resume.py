@@ -51,7 +51,7 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
 ) -> None:
     point = base(tmp_path)
     for values in (FIRST, SECOND, THIRD):
-        rows.sample("found", values, sampled=trials_at(point, values))
+        rows.submit_point("found", values, sampled=trials_at(point, values))
     (done,), (outdone,) = trials_at(point, FIRST), trials_at(point, SECOND)
     outcome = make_outcome(done)
     outcome = replace(
@@ -81,5 +81,5 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
 def test_what_its_file_would_not_try_now_is_no_part_of_it(
     tmp_path: Path, rows: TrialRows, setting: str
 ) -> None:
-    rows.sample("found", FIRST, sampled=trials_at(base(tmp_path), FIRST))
+    rows.submit_point("found", FIRST, sampled=trials_at(base(tmp_path), FIRST))
     assert sampled("found", base(tmp_path, setting), rows=rows).tried == ()

@@ -14,8 +14,8 @@ from harness.core.errors import RequestError
 from harness.core.units import counted
 from harness.report.export.files import FORMATS, WRITERS
 from harness.report.terminal.tables import add, plain_rows, table
-from harness.store.questions import NamedQuery, named_queries
-from harness.store.reading import Limits, Rows, ask, check_known
+from harness.store.queries import NamedQuery, load_named_queries
+from harness.store.reading import QueryLimits, QueryResult, check_names, run_query
 
 _SHOWN_ROWS = 1_000  # of a table, where nobody says how many; a screen holds fewer
 _FILE_ROWS = 1_000_000
@@ -31,7 +31,7 @@ def query(
 ) -> None:
     if format not in FORMATS:
         raise RequestError(f"--format {format}: is not known; known: {', '.join(FORMATS)}.")
-    queries = named_queries()
+    queries = load_named_queries()
     if question is None:
         console().print(_listed(queries.values()))
         return
@@ -41,7 +41,7 @@ def query(
         )
     is_table = format == "table" and out is None
     rows = limit if limit is not None else _SHOWN_ROWS if is_table else _FILE_ROWS
-    limits = Limits(rows or inf, timeout or inf)
+    limits = QueryLimits(rows or inf, timeout or inf)
     _write(
         _answer(queries.get(question), question, settings=settings, limits=limits), format, out=out
     )
@@ -53,24 +53,24 @@ def _listed(queries: Iterable[NamedQuery]) -> Table:
 
 
 def _answer(
-    named: NamedQuery | None, question: str, settings: Sequence[str], limits: Limits
-) -> Rows:
+    named: NamedQuery | None, question: str, settings: Sequence[str], limits: QueryLimits
+) -> QueryResult:
     if named is None and settings:
         raise RequestError(
             "--param goes with a named query: SQL of your own can say the value itself."
         )
     reader = Session.here().reader
     if named is None:
-        return ask(reader, question, limits=limits)
+        return run_query(reader, question, limits=limits)
     given = list(map(_setting, settings))
     if repeated := [
         name for name, count in Counter(name for name, _ in given).items() if count > 1
     ]:
         raise RequestError(f"--param {repeated[0]}: is given more than once; give it once.")
-    values = named.values(dict(given))
-    rows = ask(reader, named.sql, values=values, limits=limits)
+    values = named.parse_values(dict(given))
+    rows = run_query(reader, named.sql, values=values, limits=limits)
     if not rows.values:
-        check_known(reader, values)
+        check_names(reader, values)
     return rows
 
 
@@ -81,8 +81,8 @@ def _setting(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _write(rows: Rows, format: str, out: Path | None) -> None:
-    if rows.more:
+def _write(rows: QueryResult, format: str, out: Path | None) -> None:
+    if rows.is_truncated:
         count = f"{len(rows.values):,}"
         print(
             f"Only the first {count} rows: ask for less, or for all with --limit 0.",
@@ -118,17 +118,17 @@ def status() -> None:
     reader, out = session.reader, console()
     numbers = ("trials", "done", "failed", "waiting", "measured", "failed cases")
     shown = table("sweep", *numbers, "last submitted", right=numbers)
-    for row in ask(reader, named_queries()["sweeps"].sql).values:
+    for row in run_query(reader, load_named_queries()["sweeps"].sql).values:
         add(shown, *(str(value) for value in row))
     out.print(shown)
     print_jobs(out, session)
-    devices = ask(reader, named_queries()["devices"].sql)
+    devices = run_query(reader, load_named_queries()["devices"].sql)
     if devices.values:
         out.print("\nDevices:")
         out.print(plain_rows(devices.columns, devices.values))
         if queued := sum(device["queued"] for device in devices.records()):
             out.print(f"{counted(queued, 'case')} in the queue: `harness query queue`.")
-    failures = ask(reader, named_queries()["failures"].sql)
+    failures = run_query(reader, load_named_queries()["failures"].sql)
     if failures.values:
         out.print("\nNot mended yet:")
         out.print(plain_rows(failures.columns, failures.values))

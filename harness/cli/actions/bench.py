@@ -36,7 +36,7 @@ from harness.fleet.lane import BenchRequest
 from harness.fleet.run import FleetStores, bench_fleet
 from harness.report.terminal.fleet import FleetProgress, fleet_progress
 from harness.report.terminal.tables import explained, print_leaderboard, verdicts, warning_names
-from harness.store.reading import results
+from harness.store.reading import read_results
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,13 @@ def _artifacts(
     if models:
         return [_own_model(session, file, keep=keep) for file in models]
     if sweep is None:
-        sweeps = session.trials.sweeps()
+        sweeps = session.trials.list_sweeps()
         raise RequestError(
             f"say what to bench: --sweep NAME or model files; sweeps here: {', '.join(sweeps) or 'none yet'}."
         )
-    if not (artifacts := session.trials.of_sweep(sweep)):
+    if not (artifacts := session.trials.get_sweep_artifacts(sweep)):
         raise RequestError(
-            f"sweep {sweep!r} has no finished trials here; sweeps: {', '.join(session.trials.sweeps()) or 'none yet'}."
+            f"sweep {sweep!r} has no finished trials here; sweeps: {', '.join(session.trials.list_sweeps()) or 'none yet'}."
         )
     return artifacts
 
@@ -179,7 +179,7 @@ def bench_artifacts(
 
 
 def stores(session: Session) -> FleetStores:
-    tools = session.tools.newest()
+    tools = session.tools.newest_by_name()
     return FleetStores(
         session.workspace,
         session.files,
@@ -276,7 +276,7 @@ def case_name(case: Case) -> str:
 def show_results(
     session: Session, artifacts: Sequence[str], devices: Sequence[str], out: Console
 ) -> None:
-    rows = [row for row in results(session.reader, artifacts) if row["device"] in devices]
+    rows = [row for row in read_results(session.reader, artifacts) if row["device"] in devices]
     if rows:
         out.print()
         print_leaderboard(out, rows)

@@ -14,7 +14,7 @@ from harness.report.export.junit import as_junit
 from harness.report.export.markdown import as_markdown
 from harness.report.judgement import LEGEND, Asked, regressions, told, unseen
 from harness.report.terminal.tables import print_comparison
-from harness.store.reading import results
+from harness.store.reading import read_results
 
 _WRITERS = {"junit": as_junit, "markdown": as_markdown}
 _FORMATS = ("table", *_WRITERS)
@@ -40,7 +40,7 @@ def compare(
     limit = _share(fail_on_regression) if fail_on_regression is not None else None
     asked = Asked(baseline, candidate, metrics=tuple(metrics), limit=limit)
     reader = Session.here().reader
-    found = comparisons(reader, results(reader), baseline=baseline, candidate=candidate)
+    found = comparisons(reader, read_results(reader), baseline=baseline, candidate=candidate)
     _write(found, asked, format=format, out=out)
     return _judge(found, asked)
 

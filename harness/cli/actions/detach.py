@@ -101,7 +101,7 @@ def _hand_over(
         try:
             ray_jobs.submit(server, job.id, script=_script(session, job.id, command=command))
         except RequestError:
-            session.jobs.drop(job.id)
+            session.jobs.delete(job.id)
             raise
     return job
 
@@ -109,7 +109,7 @@ def _hand_over(
 def refuse_second(session: Session, sweep: str) -> None:
     """Two that train one sweep in one workspace would train the same trials. A job does not refuse itself."""
     refresh(session)
-    for job in session.jobs.under_way():
+    for job in session.jobs.list_active():
         if job.sweep == sweep and job.id != os.environ.get(_JOB):
             raise RequestError(
                 f"{sweep}: is under way already, as {job.id} on {job.node}; follow it with `harness status --follow`."

@@ -57,7 +57,9 @@ def chosen_for(path: Path, ids: Sequence[str]) -> tuple[list[Device], DeviceAcce
     chosen = list(named(devices, ids)) or [device for device in devices if device.enabled]
     session = Session.here()
     return chosen, DeviceAccess(
-        {device.id: device for device in devices}, session.workspace, tools=session.tools.newest()
+        {device.id: device for device in devices},
+        session.workspace,
+        tools=session.tools.newest_by_name(),
     )
 
 
@@ -92,7 +94,7 @@ def check(path: Path, ids: Sequence[str]) -> int:
 
 def _trends(ids: Sequence[str]) -> dict[str, CanaryTrend]:
     """Each device's canary against its own past; none where there is no database yet."""
-    rows = Session.here().observations.canaries_on(ids)
+    rows = Session.here().observations.list_canaries(ids)
     return {
         id: trend_of([row for row in rows if row.device == id])
         for id in dict.fromkeys(row.device for row in rows)

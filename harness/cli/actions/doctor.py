@@ -16,7 +16,7 @@ from harness.core.units import show_bytes
 from harness.data import PUBLISHED, folders
 from harness.fleet.device_check import DeviceAccess, check_device
 from harness.report.terminal.tables import add, table
-from harness.store.database import HEAD, open_database, shown
+from harness.store.database import HEAD, describe_url, open_database
 from harness.store.files.tools import ToolFiles
 from harness.store.files.workspace import Workspace
 
@@ -103,7 +103,7 @@ def _database(workspace: Workspace) -> Finding:
         open_database(workspace.database_url).dispose()
     except HarnessError as error:
         return Finding("database", False, text=str(error))
-    return Finding("database", True, text=f"{shown(workspace.database_url)}, schema {HEAD}")
+    return Finding("database", True, text=f"{describe_url(workspace.database_url)}, schema {HEAD}")
 
 
 def _devices(registry: Path) -> Finding:
@@ -128,7 +128,9 @@ def _tool(workspace: Workspace, registry: Path) -> Finding:
         device = this_machine(registry)
         found = check_device(
             device,
-            DeviceAccess({device.id: device}, workspace, tools=ToolFiles(workspace.tools).newest()),
+            DeviceAccess(
+                {device.id: device}, workspace, tools=ToolFiles(workspace.tools).newest_by_name()
+            ),
         )
     except (HarnessError, OSError) as error:
         return Finding("tool on this machine", False, text=str(error), needed=False)
@@ -170,7 +172,7 @@ def doctor(registry: Path) -> int:
 
 
 def database_path() -> str:
-    return shown(Session.here().workspace.database_url)
+    return describe_url(Session.here().workspace.database_url)
 
 
 def upgrade_database() -> str:

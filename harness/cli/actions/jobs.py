@@ -10,8 +10,8 @@ from rich.console import Console
 from harness.cli.actions.session import Session, console
 from harness.core.errors import RequestError
 from harness.report.terminal.tables import plain_rows
-from harness.store.questions import named_queries
-from harness.store.reading import ask
+from harness.store.queries import load_named_queries
+from harness.store.reading import run_query
 from harness.store.rows.jobs import DONE, FAILED, LOST, STOPPED, JobRow
 from harness.training import ray_jobs
 
@@ -34,20 +34,20 @@ def end_job(job_id: str, code: int) -> None:
         raise RequestError(f"{job_id}: is no job of the workspace {session.workspace.home}.")
     state = _STATES.get(code, FAILED)
     said = log_of(session, job_id).read_text(errors="replace").strip().splitlines()
-    session.jobs.note(job_id, state, message=said[-1] if said and state == FAILED else "")
+    session.jobs.update_state(job_id, state, message=said[-1] if said and state == FAILED else "")
     with ray_jobs.one_at_a_time():
         ray_jobs.leave(job.server, job_id)
 
 
 def refresh(session: Session) -> None:
     """Asks Ray for the jobs on this machine that are not over, as far as is known."""
-    here = _of_this_machine(session.jobs.under_way())
+    here = _of_this_machine(session.jobs.list_active())
     said = {server: ray_jobs.ask(server) for server in {job.server for job in here}}
     for job in here:
         told = said[job.server]
         if told is not None:
             state, message = told.get(job.id, (LOST, _LOST))
-            session.jobs.note(job.id, state, message=message)
+            session.jobs.update_state(job.id, state, message=message)
 
 
 def _of_this_machine(jobs: Sequence[JobRow]) -> list[JobRow]:
@@ -57,7 +57,8 @@ def _of_this_machine(jobs: Sequence[JobRow]) -> list[JobRow]:
 def print_jobs(out: Console, session: Session) -> None:
     refresh(session)
     counts = {
-        row["sweep"]: row for row in ask(session.reader, named_queries()["sweeps"].sql).records()
+        row["sweep"]: row
+        for row in run_query(session.reader, load_named_queries()["sweeps"].sql).records()
     }
     rows = [
         (
@@ -68,7 +69,7 @@ def print_jobs(out: Console, session: Session) -> None:
             *_counts(counts.get(job.sweep)),
             job.message,
         )
-        for job in session.jobs.latest(_SHOWN)
+        for job in session.jobs.list_latest(_SHOWN)
     ]
     if rows:
         out.print("\nJobs:")
@@ -83,7 +84,7 @@ def follow() -> int:
     """Prints what the newest job says until it is over; it is the newest that is under way, where one is."""
     session = Session.here()
     refresh(session)
-    jobs = _of_this_machine((*session.jobs.under_way(), *session.jobs.latest(_SHOWN)))
+    jobs = _of_this_machine((*session.jobs.list_active(), *session.jobs.list_latest(_SHOWN)))
     if not jobs:
         raise RequestError(
             "There is no job to follow: submit one with `harness submit sweep FILE --detach`."
@@ -111,4 +112,4 @@ def _lines(session: Session, job_id: str) -> Iterator[str]:
 def _is_under_way(session: Session, job_id: str) -> bool:
     refresh(session)
     job = session.jobs.get(job_id)
-    return job is not None and job.under_way
+    return job is not None and job.is_active

@@ -9,7 +9,7 @@ from harness.config.published import read_published
 from harness.core.errors import RequestError
 from harness.core.units import counted, show_bytes
 from harness.store.exchange import archive
-from harness.store.exchange.transfer import everything, of_sweep
+from harness.store.exchange.transfer import select_all, select_sweep
 from harness.store.rows.published import PublishedRows
 
 _TOLD = {
@@ -25,15 +25,15 @@ def export(file: Path, sweep: str | None) -> int:
     """How many artifacts have no whole file here."""
     session = Session.here()
     session.reader.dispose()  # raises where there is no database yet
-    if sweep is not None and sweep not in (known := session.trials.sweeps()):
+    if sweep is not None and sweep not in (known := session.trials.list_sweeps()):
         raise RequestError(
             f"--sweep {sweep}: was never submitted; known: {', '.join(known) or 'none'}."
         )
-    moved = archive.export(
+    moved = archive.export_file(
         session.engine,
         session.files,
         file=file,
-        wanted=everything() if sweep is None else of_sweep(sweep),
+        selection=select_all() if sweep is None else select_sweep(sweep),
     )
     print(
         f"{file}: {_told(moved.rows)}; {counted(moved.files, 'artifact file')}, {show_bytes(file.stat().st_size)}."

@@ -69,7 +69,7 @@ def submit(
 
 
 def _plans(session: Session, planned: Sweep) -> tuple[TrialPlan, ...]:
-    states = session.trials.states(planned.trials)
+    states = session.trials.get_states(planned.trials)
     return plan_trials(planned, states, files=file_states(list(states.values()), session.files))
 
 
@@ -119,7 +119,7 @@ def _formats(trials: Iterable[Trial]) -> int:
 def _made(session: Session, trials: Sequence[Trial]) -> list[str]:
     return [
         sha256
-        for state in session.trials.states(trials).values()
+        for state in session.trials.get_states(trials).values()
         for sha256 in state.artifacts.values()
     ]
 

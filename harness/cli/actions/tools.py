@@ -83,7 +83,7 @@ def _words(abis: frozenset[str]) -> str:
 
 def list_tools() -> None:
     tools = Session.here().tools
-    newest = {tool.path for tool in tools.newest().values()}
+    newest = {tool.path for tool in tools.newest_by_name().values()}
     rows = [
         (
             tool.name,
@@ -93,7 +93,7 @@ def list_tools() -> None:
             _added(tool),
             _use(tool.path in newest),
         )
-        for tool in tools.all()
+        for tool in tools.list_all()
     ]
     rows.append((PYTHON_RUNNER, "any with Python", "", "", "", "comes with the harness"))
     console().print(plain_rows(("tool", "for", "sha256", "size", "added", ""), rows))
@@ -124,7 +124,7 @@ def check_tools(registry: Path, ids: Sequence[str]) -> int:
     How many are damaged, can't be tried, or run the slow ones.
     """
     session = Session.here()
-    wrong = [tool for tool in session.tools.all() if not session.tools.is_whole(tool)]
+    wrong = [tool for tool in session.tools.list_all() if not session.tools.is_intact(tool)]
     for tool in wrong:
         print(f"{tool.name}: its file {tool.path} was changed; add it again.")
     chosen, reach = chosen_for(registry, ids)

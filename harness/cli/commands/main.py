@@ -233,9 +233,9 @@ def lint(
 
 def _query_names() -> list[tuple[str, str]]:
     """For the shell's completion."""
-    from harness.store.questions import named_queries
+    from harness.store.queries import load_named_queries
 
-    return [(one.name, one.purpose) for one in named_queries().values()]
+    return [(one.name, one.purpose) for one in load_named_queries().values()]
 
 
 @app.command()

@@ -20,10 +20,10 @@ from sqlalchemy.exc import StatementError
 
 from harness.core.errors import RequestError, WorkspaceError, first_line
 from harness.core.ids import sha256_of_file
-from harness.store.database import HEAD, open_database, open_read_only, writing
-from harness.store.exchange.transfer import Wanted, everything, merge, snapshot
+from harness.store.database import HEAD, open_database, open_read_only, write_transaction
+from harness.store.exchange.transfer import RowSelection, merge, open_snapshot, select_all
 from harness.store.files.artifacts import ArtifactFiles, FileState
-from harness.store.reading import ask
+from harness.store.reading import run_query
 from harness.store.tables import artifacts
 
 _DATABASE, _SUMS = "harness.db", "SHA256SUMS"
@@ -32,7 +32,7 @@ _FILE = re.compile(rf"artifacts/([0-9a-f]{{64}})({re.escape(_MODEL)}|{re.escape(
 
 
 @dataclass(frozen=True)
-class Moved:
+class TransferCounts:
     """`rows` by table; `files` are artifacts, `missing` those whose files were not there whole."""
 
     rows: Mapping[str, int]
@@ -40,16 +40,18 @@ class Moved:
     missing: tuple[str, ...] = ()
 
 
-def export(engine: Engine, files: ArtifactFiles, file: Path, wanted: Wanted) -> Moved:
+def export_file(
+    engine: Engine, files: ArtifactFiles, file: Path, selection: RowSelection
+) -> TransferCounts:
     """Writes the file whole or not at all. Raises RequestError where it can't be written."""
     with TemporaryDirectory(prefix="harness-export-") as folder:
         database = Path(folder) / _DATABASE
         copy = open_database(f"sqlite:///{database}")
-        with snapshot(engine) as source, writing(copy) as target:
-            rows = merge(source, target, wanted=wanted)
+        with open_snapshot(engine) as source, write_transaction(copy) as target:
+            rows = merge(source, target, selection=selection)
             made = list(target.scalars(select(artifacts.c.sha256).order_by(artifacts.c.sha256)))
         copy.dispose()
-        whole = [sha256 for sha256 in made if files.state(sha256) is FileState.WHOLE]
+        whole = [sha256 for sha256 in made if files.state(sha256) is FileState.INTACT]
         # The database first: a newer version's is refused before all else.
         members = {_DATABASE: database, **_artifacts(files, whole)}
         sums = Path(folder) / _SUMS
@@ -57,7 +59,7 @@ def export(engine: Engine, files: ArtifactFiles, file: Path, wanted: Wanted) -> 
         with _written(file) as archive:
             for name, content in {**members, _SUMS: sums}.items():
                 _add(archive, name, file=content)
-    return Moved(rows, len(whole), missing=tuple(sorted(set(made) - set(whole))))
+    return TransferCounts(rows, len(whole), missing=tuple(sorted(set(made) - set(whole))))
 
 
 @contextmanager
@@ -106,7 +108,7 @@ def _sums(sums: Mapping[str, str]) -> str:
     return "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items())
 
 
-def import_file(engine: Engine, files: ArtifactFiles, file: Path) -> Moved:
+def import_file(engine: Engine, files: ArtifactFiles, file: Path) -> TransferCounts:
     """Takes in what is not here yet, all of it or nothing.
 
     Raises RequestError where the file is of a newer version, is damaged, or is something else.
@@ -114,9 +116,9 @@ def import_file(engine: Engine, files: ArtifactFiles, file: Path) -> Moved:
     with _room_for(file), TemporaryDirectory(prefix="harness-import-") as name:
         folder = Path(name)
         unpacked = _unpack(file, folder)
-        with _rows(file, folder / _DATABASE) as source, writing(engine) as target:
-            rows = merge(source, target, wanted=everything())
-            return Moved(rows, sum(_save(files, one) for one in unpacked))
+        with _rows(file, folder / _DATABASE) as source, write_transaction(engine) as target:
+            rows = merge(source, target, selection=select_all())
+            return TransferCounts(rows, sum(_save(files, one) for one in unpacked))
 
 
 def _unpack(file: Path, folder: Path) -> list[Path]:
@@ -198,7 +200,7 @@ def _check_version(file: Path, database: Path) -> None:
 def _schema(file: Path, database: Path) -> str:
     reader = open_read_only(f"sqlite:///{database}")
     try:
-        ((schema,),) = ask(reader, "SELECT version_num FROM alembic_version").values
+        ((schema,),) = run_query(reader, "SELECT version_num FROM alembic_version").values
     except (RequestError, ValueError) as error:
         raise _no_export(file) from error
     finally:
@@ -213,7 +215,7 @@ def _save(files: ArtifactFiles, one: Path) -> bool:
         if files.probe(sha256) is None:
             files.save_probe(sha256, one.read_bytes())
         return False
-    if files.state(sha256) is FileState.WHOLE:
+    if files.state(sha256) is FileState.INTACT:
         return False
     files.save(one.read_bytes())
     return True

@@ -49,9 +49,9 @@ from harness.store.tables import (
     trials,
 )
 
-STAYS = frozenset({devices, identity, jobs, leases, pending_runs, queue})
+LOCAL_TABLES = frozenset({devices, identity, jobs, leases, pending_runs, queue})
 """What a harness knows of its own devices and jobs, and of nobody else's."""
-MOVES = tuple(table for table in metadata.sorted_tables if table not in STAYS)
+MOVED_TABLES = tuple(table for table in metadata.sorted_tables if table not in LOCAL_TABLES)
 _BY_CONTENT = (
     sweep_trials,
     artifacts,
@@ -71,23 +71,23 @@ _KEYS = {
 }
 _CHUNK = 1000
 
-Row = dict[str, Any]
-Wanted = Mapping[Table, ColumnElement[bool]]
-Chunks = Callable[[Table], Iterator[list[Row]]]
+TableRow = dict[str, Any]
+RowSelection = Mapping[Table, ColumnElement[bool]]
+Chunks = Callable[[Table], Iterator[list[TableRow]]]
 
 
-def snapshot(engine: Engine) -> Connection:
+def open_snapshot(engine: Engine) -> Connection:
     """A connection whose transaction sees the database as it is now, whatever others write meanwhile."""
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
     return engine.connect()
 
 
-def everything() -> Wanted:
-    return {table: true() for table in MOVES}
+def select_all() -> RowSelection:
+    return {table: true() for table in MOVED_TABLES}
 
 
-def of_sweep(name: str) -> Wanted:
+def select_sweep(name: str) -> RowSelection:
     """What was trained for a sweep, and all that was measured of it."""
     its_trials = select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep == name)
     made = select(trial_artifacts.c.artifact).where(trial_artifacts.c.trial_id.in_(its_trials))
@@ -113,13 +113,13 @@ def of_sweep(name: str) -> Wanted:
     }
 
 
-def merge(source: Connection, target: Connection, wanted: Wanted) -> dict[str, int]:
-    """How many rows came new into each table of `target`, of those that are wanted of `source`."""
+def merge(source: Connection, target: Connection, selection: RowSelection) -> dict[str, int]:
+    """How many rows came new into each table of `target`, of those that are selection of `source`."""
 
-    def chunks(table: Table) -> Iterator[list[Row]]:
-        if table in wanted:
+    def chunks(table: Table) -> Iterator[list[TableRow]]:
+        if table in selection:
             found = source.execution_options(yield_per=_CHUNK).execute(
-                select(table).where(wanted[table])
+                select(table).where(selection[table])
             )
             yield from ([dict(row) for row in chunk] for chunk in found.mappings().partitions())
 
@@ -133,14 +133,14 @@ def merge(source: Connection, target: Connection, wanted: Wanted) -> dict[str, i
         table: _take_numbered(chunks, target, table=table, key=key) for table, key in _KEYS.items()
     }
     _take_runs(chunks, target, measured=numbers[measurements])
-    _withdraw(source, target, wanted=wanted)
+    _withdraw(source, target, selection=selection)
     return {name: count - before[name] for name, count in _counts(target).items()}
 
 
 def _counts(connection: Connection) -> dict[str, int]:
     return {
         table.name: connection.scalar(select(func.count()).select_from(table)) or 0
-        for table in MOVES
+        for table in MOVED_TABLES
     }
 
 
@@ -191,16 +191,16 @@ def _take_runs(chunks: Chunks, target: Connection, measured: Mapping[int, int]) 
             target.execute(insert(runs), new)
 
 
-def _withdraw(source: Connection, target: Connection, wanted: Wanted) -> None:
+def _withdraw(source: Connection, target: Connection, selection: RowSelection) -> None:
     """A measurement that no longer counts there counts no longer here."""
     key = [measurements.c[name] for name in _KEYS[measurements]]
     withdrawn = select(*key).where(
-        wanted.get(measurements, false()), measurements.c.valid.is_(False)
+        selection.get(measurements, false()), measurements.c.valid.is_(False)
     )
     for row in source.execute(withdrawn).tuples():
         same = (column == value for column, value in zip(key, row, strict=True))
         target.execute(update(measurements).where(*same).values(valid=False))
 
 
-def _unnumbered(row: Row) -> Row:
+def _unnumbered(row: TableRow) -> TableRow:
     return {name: value for name, value in row.items() if name != "id"}

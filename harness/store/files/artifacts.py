@@ -10,7 +10,7 @@ from harness.core.ids import sha256_of, sha256_of_file
 
 
 class FileState(Enum):
-    WHOLE = "whole"
+    INTACT = "intact"
     MISSING = "missing"
     CORRUPT = "corrupt"
 
@@ -27,13 +27,13 @@ class ArtifactFiles:
     def save(self, content: bytes) -> str:
         """Over a file that is not what its name says, too."""
         sha256 = sha256_of(content)
-        if self.state(sha256) is not FileState.WHOLE:
-            write_whole(self.path(sha256), content)
+        if self.state(sha256) is not FileState.INTACT:
+            write_atomically(self.path(sha256), content)
         return sha256
 
     def save_probe(self, sha256: str, content: bytes) -> None:
         """What the artifact answers to a few images stands beside it."""
-        write_whole(self._probe(sha256), content)
+        write_atomically(self._probe(sha256), content)
 
     def probe(self, sha256: str) -> bytes | None:
         path = self._probe(sha256)
@@ -46,11 +46,11 @@ class ArtifactFiles:
         path = self.path(sha256)
         if not path.is_file():
             return FileState.MISSING
-        return FileState.WHOLE if sha256_of_file(path) == sha256 else FileState.CORRUPT
+        return FileState.INTACT if sha256_of_file(path) == sha256 else FileState.CORRUPT
 
-    def whole(self, sha256: str) -> Path:
+    def verify(self, sha256: str) -> Path:
         """The file, its content checked. Raises CaseFailed: hash_mismatch."""
-        if (state := self.state(sha256)) is not FileState.WHOLE:
+        if (state := self.state(sha256)) is not FileState.INTACT:
             message = (
                 f"artifact {sha256[:12]}…: its file {self.path(sha256)} is {state.value}; "
                 "submit its sweep again to make it anew."
@@ -59,7 +59,7 @@ class ArtifactFiles:
         return self.path(sha256)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Under a temporary name first: the file is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex}")

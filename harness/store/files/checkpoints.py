@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.store.files.artifacts import write_whole
+from harness.store.files.artifacts import write_atomically
 
 _SUFFIX = ".npz"
 
@@ -14,15 +14,15 @@ class CheckpointFiles:
         self._folder = folder
 
     def save(self, key: str, content: bytes) -> None:
-        write_whole(self._folder / f"{key}{_SUFFIX}", content)
+        write_atomically(self._folder / f"{key}{_SUFFIX}", content)
 
-    def of(self, trainings: set[str]) -> dict[str, bytes]:
+    def load(self, trainings: set[str]) -> dict[str, bytes]:
         """By key."""
         return {
             path.stem: path.read_bytes() for training in trainings for path in self._files(training)
         }
 
-    def drop(self, training: str) -> None:
+    def delete(self, training: str) -> None:
         for path in self._files(training):
             path.unlink(missing_ok=True)
 

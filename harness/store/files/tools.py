@@ -38,15 +38,15 @@ class ToolFiles:
         os.utime(path, (time.time(), time.time()))
         return _tool_file(path)
 
-    def all(self) -> list[ToolFile]:
+    def list_all(self) -> list[ToolFile]:
         """The newest of each name last."""
         found = (_tool_file(path) for path in self._folder.glob("[!.]*/[!.]*"))
         return sorted(found, key=lambda tool: (tool.name, tool.added))
 
-    def newest(self) -> dict[str, ToolFile]:
-        return {tool.name: tool for tool in self.all()}
+    def newest_by_name(self) -> dict[str, ToolFile]:
+        return {tool.name: tool for tool in self.list_all()}
 
-    def is_whole(self, tool: ToolFile) -> bool:
+    def is_intact(self, tool: ToolFile) -> bool:
         return sha256_of_file(tool.path) == tool.sha256
 
 

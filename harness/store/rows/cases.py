@@ -11,8 +11,14 @@ from harness import __version__
 from harness.core.bench import Case, Gates, Measurement, Place, Process, Protocol, Run, Tool
 from harness.core.errors import CaseFailed
 from harness.core.ids import content_id, essential, plain
-from harness.store.database import now, writing
-from harness.store.rows.values import as_json, insert_missing, packed, storable, unpacked
+from harness.store.database import now, write_transaction
+from harness.store.rows.values import (
+    compress_text,
+    decompress_text,
+    insert_missing,
+    replace_nul,
+    to_json,
+)
 from harness.store.tables import artifacts, cases, failures, measurements, pending_runs, queue, runs
 
 _PLACE = tuple(field.name for field in fields(Place))
@@ -22,18 +28,7 @@ class CaseRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def measured(self, wanted: Iterable[Case]) -> set[str]:
-        """The ids of those cases that have a valid measurement."""
-        ids = [case.id for case in wanted]
-        query = (
-            select(measurements.c.case_id)
-            .where(measurements.c.case_id.in_(ids), measurements.c.valid)
-            .distinct()
-        )
-        with self._engine.connect() as connection:
-            return set(connection.scalars(query))
-
-    def measured_on(self, devices: Collection[str]) -> frozenset[str]:
+    def get_measured_ids(self, devices: Collection[str]) -> frozenset[str]:
         """The ids of all cases on these devices that have a valid measurement."""
         query = (
             select(measurements.c.case_id)
@@ -44,7 +39,7 @@ class CaseRows:
         with self._engine.connect() as connection:
             return frozenset(connection.scalars(query))
 
-    def pending_on(self, devices: Collection[str]) -> dict[str, list[Process]]:
+    def get_pending_processes(self, devices: Collection[str]) -> dict[str, list[Process]]:
         """By case, the processes that ended before their bench did."""
         query = (
             select(pending_runs)
@@ -55,10 +50,10 @@ class CaseRows:
         found: dict[str, list[Process]] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(query).mappings():
-                found.setdefault(row["case_id"], []).append(process_of(row))
+                found.setdefault(row["case_id"], []).append(process_from_row(row))
         return found
 
-    def binary(self, of: Collection[str]) -> frozenset[str]:
+    def filter_binary(self, of: Collection[str]) -> frozenset[str]:
         """Those artifacts that have binary layers."""
         query = select(artifacts.c.sha256).where(
             artifacts.c.sha256.in_(of), artifacts.c.binary_macs > 0
@@ -68,29 +63,29 @@ class CaseRows:
 
     def plan(self, planned: Sequence[Case], device_kind: str) -> None:
         """Makes the cases known."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             insert_missing(connection, cases, *(_planned(case, device_kind) for case in planned))
 
-    def keep(self, case: Case, process: Process) -> None:
+    def add_pending_run(self, case: Case, process: Process) -> None:
         """A process has ended; its case goes on. One of the same number, which could not be read, gives way to it."""
         key = (pending_runs.c.case_id == case.id) & (pending_runs.c.number == process.number)
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(delete(pending_runs).where(key))
             connection.execute(
                 insert(pending_runs),
                 [{"case_id": case.id, **_raw(process), "artifact_sha256": process.artifact_sha256}],
             )
 
-    def forget_pending(self, planned: Iterable[Case]) -> None:
+    def drop_pending_runs(self, planned: Iterable[Case]) -> None:
         """For cases that are measured anew from their first process."""
         ids = [case.id for case in planned]
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(delete(pending_runs).where(pending_runs.c.case_id.in_(ids)))
 
     def finish(self, device_kind: str, measurement: Measurement) -> None:
         """A measurement and its runs, whole or not at all; earlier ones of the case stay."""
         case = measurement.case
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             insert_missing(connection, cases, _planned(case, device_kind))
             number = connection.scalars(
                 insert(measurements).returning(measurements.c.id), [_measurement(measurement)]
@@ -103,7 +98,7 @@ class CaseRows:
 
     def fail(self, case: Case, device_kind: str, failure: CaseFailed) -> None:
         """The case has ended for now; its pending runs stay, to be read again or gone on from."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             insert_missing(connection, cases, _planned(case, device_kind))
             connection.execute(insert(failures), [{"case_id": case.id, **failure_row(failure)}])
             unqueue(
@@ -114,13 +109,13 @@ class CaseRows:
 def failure_row(failure: CaseFailed) -> dict[str, Any]:
     return {
         "reason": str(failure.reason),
-        "message": storable(str(failure)),
-        "log_zstd": packed(failure.log),
+        "message": replace_nul(str(failure)),
+        "log_zstd": compress_text(failure.log),
         "failed_at": now(),
     }
 
 
-def cpus_text(cpus: Sequence[int]) -> str:
+def format_cpus(cpus: Sequence[int]) -> str:
     return ",".join(map(str, cpus))
 
 
@@ -143,9 +138,9 @@ def _planned(case: Case, device_kind: str) -> dict[str, Any]:
         "tool_sha256": case.tool.sha256,
         "interpreter": case.tool.interpreter,
         "protocol": case.protocol.name,
-        "protocol_settings": as_json(plain(case.protocol)),
+        "protocol_settings": to_json(plain(case.protocol)),
         "threads": case.protocol.threads,
-        "cpus": cpus_text(case.cpus),
+        "cpus": format_cpus(case.cpus),
         "planned_at": now(),
     }
 
@@ -156,16 +151,16 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
         "measured_at": measurement.measured_at,
         "artifact_run": measurement.artifact_sha256,
         **plain(measurement.summary),
-        "facts": as_json(measurement.facts),
+        "facts": to_json(measurement.facts),
         "harness_version": __version__,
     }
 
 
 def _run(measurement_id: int, run: Run) -> dict[str, Any]:
-    return {"measurement_id": measurement_id, **_raw(run.process), **numbers(run)}
+    return {"measurement_id": measurement_id, **_raw(run.process), **run_columns(run)}
 
 
-def numbers(run: Run) -> dict[str, Any]:
+def run_columns(run: Run) -> dict[str, Any]:
     """What was read of a run, as columns."""
     return {
         **plain(run.log.inference),
@@ -185,28 +180,28 @@ def _raw(process: Process) -> dict[str, Any]:
         "seconds": process.seconds,
         "exit_code": process.exit_code,
         **(plain(process.place) if process.place else dict.fromkeys(_PLACE)),
-        "stdout_zstd": packed(process.stdout),
-        "stderr_zstd": packed(process.stderr),
-        "watch_zstd": packed(process.watch) if process.watch else None,
+        "stdout_zstd": compress_text(process.stdout),
+        "stderr_zstd": compress_text(process.stderr),
+        "watch_zstd": compress_text(process.watch) if process.watch else None,
     }
 
 
-def process_of(row: RowMapping, artifact: str | None = None) -> Process:
+def process_from_row(row: RowMapping, artifact: str | None = None) -> Process:
     """`artifact` is what it ran, where the row does not say it."""
     return Process(
         row["number"],
         row["started_at"],
         seconds=row["seconds"],
         exit_code=row["exit_code"],
-        stdout=unpacked(row["stdout_zstd"]),
-        stderr=unpacked(row["stderr_zstd"]),
-        watch=unpacked(row["watch_zstd"]) if row["watch_zstd"] is not None else "",
+        stdout=decompress_text(row["stdout_zstd"]),
+        stderr=decompress_text(row["stderr_zstd"]),
+        watch=decompress_text(row["watch_zstd"]) if row["watch_zstd"] is not None else "",
         artifact_sha256=artifact or row["artifact_sha256"],
         place=Place(*(row[name] for name in _PLACE)) if row["batch"] is not None else None,
     )
 
 
-def case_of(row: RowMapping) -> Case:
+def case_from_row(row: RowMapping) -> Case:
     """As it was planned. `row` has the columns of `cases`."""
     return Case(
         row["artifact"],

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from harness.core.bench import Protocol
 from harness.core.device import Device
 from harness.core.errors import CaseFailed
-from harness.store.database import now, writing
+from harness.store.database import now, write_transaction
 from harness.store.rows.cases import failure_row, protocol_id, unqueue
-from harness.store.rows.values import as_json, insert_missing, storable
+from harness.store.rows.values import insert_missing, replace_nul, to_json
 from harness.store.tables import devices, failures, queue
 
 READY = "ready"
@@ -21,33 +21,33 @@ class DeviceRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def seen(self, device: Device, facts: Mapping[str, str]) -> None:
+    def mark_ready(self, device: Device, facts: Mapping[str, str]) -> None:
         """The device answered."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             _save(
                 connection,
                 device,
                 state=READY,
                 message="",
-                facts=as_json(dict(facts)),
+                facts=to_json(dict(facts)),
                 seen_at=now(),
             )
 
     def set_aside(self, device: Device, failure: CaseFailed) -> None:
         """The device can't be used now; what waits for it goes on waiting."""
-        with writing(self._engine) as connection:
-            _save(connection, device, state=SET_ASIDE, message=storable(str(failure)))
+        with write_transaction(self._engine) as connection:
+            _save(connection, device, state=SET_ASIDE, message=replace_nul(str(failure)))
             connection.execute(insert(failures), [{"device": device.id, **failure_row(failure)}])
 
-    def want(self, wanted: Mapping[str, Sequence[tuple[str, Protocol]]]) -> None:
+    def enqueue(self, wanted: Mapping[str, Sequence[tuple[str, Protocol]]]) -> None:
         """Puts artifacts and protocols into the queue of each device."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             rows = [_queued(device, *pair) for device, pairs in wanted.items() for pair in pairs]
             insert_missing(connection, queue, *rows)
 
-    def unwant(self, device: str, pairs: Sequence[tuple[str, Protocol]]) -> None:
+    def dequeue(self, device: str, pairs: Sequence[tuple[str, Protocol]]) -> None:
         """Takes out what turned out to be done."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             rows = connection.execute(select(queue).where(queue.c.device == device)).mappings()
             queued = {(row["artifact"], row["protocol_id"]) for row in rows}
             done = {(artifact, protocol_id(protocol)) for artifact, protocol in pairs}

@@ -10,15 +10,15 @@ from sqlalchemy import Engine, RowMapping, func, insert, select, update
 from harness.core.bench import Case, Process, Run, Summary
 from harness.core.errors import CaseFailed
 from harness.core.ids import plain
-from harness.store.database import writing
-from harness.store.rows.cases import case_of, failure_row, numbers, process_of
+from harness.store.database import write_transaction
+from harness.store.rows.cases import case_from_row, failure_row, process_from_row, run_columns
 from harness.store.tables import batches, cases, devices, failures, measurements, pending_runs, runs
 
 _SUMMARY = tuple(field.name for field in fields(Summary))
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredMeasurement:
     """A measurement as it was stored: its processes, and the numbers that were read of them, by the runs' keys.
 
     `idle_uw` is the idle device's power by batch.
@@ -35,7 +35,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Begun:
+class PendingCase:
     """A case that has not ended: its processes so far, and what its device last said of itself."""
 
     case: Case
@@ -54,23 +54,23 @@ class History:
         with self._engine.connect() as connection:
             return connection.scalar(select(func.count()).select_from(measurements)) or 0
 
-    def measured(self) -> Iterator[Kept]:
+    def iter_measurements(self) -> Iterator[StoredMeasurement]:
         """Every measurement, one after the other: all their logs at once would not fit into memory."""
         with self._engine.connect() as connection:
             ids = list(connection.scalars(select(measurements.c.id).order_by(measurements.c.id)))
         for id in ids:
             yield self._kept(id)
 
-    def _kept(self, id: int) -> Kept:
+    def _kept(self, id: int) -> StoredMeasurement:
         of_case = select(measurements, cases).join(cases, cases.c.id == measurements.c.case_id)
         with self._engine.connect() as connection:
             row = connection.execute(of_case.where(measurements.c.id == id)).mappings().one()
             its_runs = select(runs).where(runs.c.measurement_id == id).order_by(runs.c.number)
             found = connection.execute(its_runs).mappings().all()
-        return Kept(
+        return StoredMeasurement(
             id,
-            case_of(row),
-            processes=tuple(process_of(run, row["artifact_run"]) for run in found),
+            case_from_row(row),
+            processes=tuple(process_from_row(run, row["artifact_run"]) for run in found),
             facts=json.loads(row["facts"]),
             valid=row["valid"],
             summary={name: row[name] for name in _SUMMARY},
@@ -84,7 +84,7 @@ class History:
             rows = connection.execute(select(batches.c.id, batches.c.idle_power_uw).where(*known))
             return {row.id: row.idle_power_uw for row in rows}
 
-    def begun(self) -> list[Begun]:
+    def list_pending_cases(self) -> list[PendingCase]:
         query = (
             select(pending_runs, cases, devices.c.facts)
             .join(cases, cases.c.id == pending_runs.c.case_id)
@@ -97,29 +97,29 @@ class History:
                 by_case.setdefault(row["case_id"], []).append(row)
         return [self._begun(rows) for rows in by_case.values()]
 
-    def _begun(self, rows: Sequence[RowMapping]) -> Begun:
+    def _begun(self, rows: Sequence[RowMapping]) -> PendingCase:
         first = rows[0]
         facts = json.loads(first["facts"] or "{}")
-        processes = tuple(process_of(row) for row in rows)
-        return Begun(
-            case_of(first),
+        processes = tuple(process_from_row(row) for row in rows)
+        return PendingCase(
+            case_from_row(first),
             first["device_kind"],
             processes=processes,
             facts=facts,
             idle_uw=self._idle_uw({row["batch"] for row in rows}),
         )
 
-    def correct(self, kept: Kept, read: Sequence[Run], summary: Summary) -> bool:
+    def correct(self, kept: StoredMeasurement, read: Sequence[Run], summary: Summary) -> bool:
         """Writes what is read now, where that is something else: whether it was. What was printed stays as it is."""
         wrong = {
-            id: numbers(run)
+            id: run_columns(run)
             for (id, stored), run in zip(kept.numbers.items(), read, strict=True)
-            if any(stored[name] != value for name, value in numbers(run).items())
+            if any(stored[name] != value for name, value in run_columns(run).items())
         }
         right = {"valid": True, **plain(summary)}
         if not wrong and right == {"valid": kept.valid, **kept.summary}:
             return False
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             for id, values in wrong.items():
                 connection.execute(update(runs).where(runs.c.id == id).values(values))
             connection.execute(
@@ -127,9 +127,9 @@ class History:
             )
         return True
 
-    def withdraw(self, kept: Kept, failure: CaseFailed) -> None:
+    def withdraw(self, kept: StoredMeasurement, failure: CaseFailed) -> None:
         """The measurement counts no longer: the case is measured anew by the next bench."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(
                 update(measurements).where(measurements.c.id == kept.id).values(valid=False)
             )

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Engine, Select, delete, insert, select, update
 
-from harness.store.database import now, writing
-from harness.store.rows.values import storable
+from harness.store.database import now, write_transaction
+from harness.store.rows.values import replace_nul
 from harness.store.tables import jobs
 
 PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = (
@@ -17,7 +17,7 @@ PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = (
     "stopped",
     "lost",
 )
-UNDER_WAY = (PENDING, RUNNING)
+ACTIVE = (PENDING, RUNNING)
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class JobRow:
     ended_at: str | None = None
 
     @property
-    def under_way(self) -> bool:
-        return self.state in UNDER_WAY
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
 
 
 class JobRows:
@@ -44,30 +44,30 @@ class JobRows:
         self._engine = engine
 
     def add(self, job: JobRow) -> None:
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(insert(jobs), [asdict(job)])
 
-    def drop(self, job_id: str) -> None:
+    def delete(self, job_id: str) -> None:
         """It never came to be."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
-    def note(self, job_id: str, state: str, message: str = "") -> None:
+    def update_state(self, job_id: str, state: str, message: str = "") -> None:
         """What is known now. Of a job that is over nothing new is; one that was lost may turn out not to be."""
-        ended = None if state in UNDER_WAY else now()
-        told = {"state": state, "message": storable(message), "ended_at": ended}
-        open_one = (jobs.c.id == job_id) & jobs.c.state.in_((*UNDER_WAY, LOST))
-        with writing(self._engine) as connection:
+        ended = None if state in ACTIVE else now()
+        told = {"state": state, "message": replace_nul(message), "ended_at": ended}
+        open_one = (jobs.c.id == job_id) & jobs.c.state.in_((*ACTIVE, LOST))
+        with write_transaction(self._engine) as connection:
             connection.execute(update(jobs).where(open_one).values(**told))
 
     def get(self, job_id: str) -> JobRow | None:
         return next(iter(self._rows(select(jobs).where(jobs.c.id == job_id))), None)
 
-    def under_way(self) -> Sequence[JobRow]:
+    def list_active(self) -> Sequence[JobRow]:
         """The newest first; as far as is known."""
-        return self._rows(_newest_first().where(jobs.c.state.in_(UNDER_WAY)))
+        return self._rows(_newest_first().where(jobs.c.state.in_(ACTIVE)))
 
-    def latest(self, count: int) -> Sequence[JobRow]:
+    def list_latest(self, count: int) -> Sequence[JobRow]:
         """The newest first."""
         return self._rows(_newest_first().limit(count))
 

@@ -13,27 +13,27 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy import text as sql
 
 from harness.core.ids import content_id
-from harness.store.database import writing
+from harness.store.database import write_transaction
 from harness.store.tables import identity, leases
 
 
 @dataclass(frozen=True)
-class Place:
+class LeasePosition:
     """`holder` has the device now; it is ours where `first`. `waiting`: how many others want it."""
 
-    first: bool
+    is_first: bool
     holder: str
     waiting: int
 
 
 @cache
-def owner() -> str:
+def describe_owner() -> str:
     """Who we are, in words for people."""
     return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
 
 
 @cache
-def process() -> str:
+def identify_process() -> str:
     """Who we are, so that others on this machine can see that we have died: machine, process names, number, start."""
     return " ".join((*_machine(), str(os.getpid()), _started(os.getpid()) or ""))
 
@@ -66,9 +66,9 @@ class Leases:
         self._engine = engine
         self._seconds = seconds
 
-    def renew(self, wanted: Mapping[str, str]) -> dict[str, Place]:
+    def renew(self, wanted: Mapping[str, str]) -> dict[str, LeasePosition]:
         """Takes or keeps a place for each device, under a token of its own; one that expired goes to the end."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             clock = _clock(connection)
             self._drop_dead(connection, clock)
             mine = (leases.c.token.in_(wanted.values()),)
@@ -88,8 +88,8 @@ class Leases:
         return {
             "device": device,
             "token": token,
-            "owner": owner(),
-            "process": process(),
+            "owner": describe_owner(),
+            "process": identify_process(),
             "expires": expires,
         }
 
@@ -99,7 +99,7 @@ class Leases:
             if is_dead(one):
                 connection.execute(delete(leases).where(leases.c.process == one))
 
-    def identity(self) -> str:
+    def get_database_id(self) -> str:
         """What tells this database from all others: its own id, and for a file, which may be copied, where it is."""
         with self._engine.connect() as connection:
             id = connection.execute(select(identity.c.id)).scalar_one()
@@ -108,12 +108,12 @@ class Leases:
             [id, socket.gethostname() if file else "", str(Path(file).absolute()) if file else ""]
         )
 
-    def leave(self, tokens: list[str]) -> None:
-        with writing(self._engine) as connection:
+    def release(self, tokens: list[str]) -> None:
+        with write_transaction(self._engine) as connection:
             connection.execute(delete(leases).where(leases.c.token.in_(tokens)))
 
 
-def _places(connection: Connection, wanted: Mapping[str, str]) -> dict[str, Place]:
+def _places(connection: Connection, wanted: Mapping[str, str]) -> dict[str, LeasePosition]:
     query = select(leases).where(leases.c.device.in_(wanted)).order_by(leases.c.number)
     lines: dict[str, list[tuple[str, str]]] = {}
     for row in connection.execute(query).mappings():
@@ -121,9 +121,9 @@ def _places(connection: Connection, wanted: Mapping[str, str]) -> dict[str, Plac
     return {device: _place(lines[device], token) for device, token in wanted.items()}
 
 
-def _place(line: list[tuple[str, str]], token: str) -> Place:
+def _place(line: list[tuple[str, str]], token: str) -> LeasePosition:
     first, holder = line[0]
-    return Place(first == token, holder, waiting=sum(other != token for other, _ in line))
+    return LeasePosition(first == token, holder, waiting=sum(other != token for other, _ in line))
 
 
 def _clock(connection: Connection) -> float:

@@ -8,9 +8,9 @@ from sqlalchemy import Engine, delete, insert, select, update
 from harness.core.bench import Case, Tool
 from harness.core.ids import plain
 from harness.core.observations import Answer, Batch, Canary, Kernels, KernelVerdict, Operator
-from harness.store.database import now, writing
-from harness.store.rows.cases import cpus_text
-from harness.store.rows.values import insert_missing, packed, storable
+from harness.store.database import now, write_transaction
+from harness.store.rows.cases import format_cpus
+from harness.store.rows.values import compress_text, insert_missing, replace_nul
 from harness.store.tables import answers, batches, canaries, kernels, operators
 
 
@@ -19,21 +19,26 @@ class ObservationRows:
         self._engine = engine
 
     def begin_batch(self, batch: Batch) -> None:
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             insert_missing(connection, batches, plain(batch))
 
     def end_batch(self, batch: Batch) -> None:
         """What it waited for is known once it has ended."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(update(batches).where(batches.c.id == batch.id).values(plain(batch)))
 
     def add_canary(self, canary: Canary) -> None:
         row = _flat(canary)
-        logs = {"stdout_zstd": packed(row.pop("stdout")), "stderr_zstd": packed(row.pop("stderr"))}
-        with writing(self._engine) as connection:
-            connection.execute(insert(canaries), [{**row, **logs, "cpus": cpus_text(canary.cpus)}])
+        logs = {
+            "stdout_zstd": compress_text(row.pop("stdout")),
+            "stderr_zstd": compress_text(row.pop("stderr")),
+        }
+        with write_transaction(self._engine) as connection:
+            connection.execute(
+                insert(canaries), [{**row, **logs, "cpus": format_cpus(canary.cpus)}]
+            )
 
-    def canaries_on(self, devices: Collection[str]) -> list[Canary]:
+    def list_canaries(self, devices: Collection[str]) -> list[Canary]:
         """Those that gave a number undisturbed, the oldest first, without their logs."""
         told = (
             canaries.c.device.in_(devices),
@@ -51,11 +56,11 @@ class ObservationRows:
                 answers.primary_key, _key(answer.artifact, answer), strict=True
             )
         ]
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(delete(answers).where(*key))
             connection.execute(insert(answers), [_flat(answer)])
 
-    def answers_on(self, devices: Collection[str]) -> dict[tuple[str, str, Tool], bool | None]:
+    def get_answers(self, devices: Collection[str]) -> dict[tuple[str, str, Tool], bool | None]:
         """By artifact, device and tool, whether the classes agreed; None where the tool could not tell."""
         query = select(answers).where(answers.c.device.in_(devices))
         with self._engine.connect() as connection:
@@ -70,11 +75,13 @@ class ObservationRows:
             column == value
             for column, value in zip(kernels.primary_key, _key(found.device, found), strict=True)
         ]
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(delete(kernels).where(*key))
             connection.execute(insert(kernels), [_flat(found)])
 
-    def kernels_on(self, devices: Collection[str]) -> dict[tuple[str, Tool], KernelVerdict]:
+    def get_kernel_verdicts(
+        self, devices: Collection[str]
+    ) -> dict[tuple[str, Tool], KernelVerdict]:
         query = select(kernels).where(kernels.c.device.in_(devices))
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings()
@@ -86,12 +93,12 @@ class ObservationRows:
             {**plain(operator), "role": str(operator.role), "case_id": case.id, "profiled_at": at}
             for operator in found
         ]
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(insert(operators), rows)
 
 
 def _flat(value: Canary | Answer | Kernels) -> dict[str, Any]:
-    row = {**plain(value), "message": storable(value.message)}
+    row = {**plain(value), "message": replace_nul(value.message)}
     tool = row.pop("tool")
     verdict = {"verdict": str(value.verdict)} if isinstance(value, Kernels) else {}
     return {

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, select
 
 from harness.core.errors import RequestError
 from harness.core.published import Published
-from harness.store.database import now, writing
+from harness.store.database import now, write_transaction
 from harness.store.rows.values import insert_missing
 from harness.store.tables import published
 
@@ -20,7 +20,7 @@ class PublishedRows:
 
     def add(self, numbers: Sequence[Published]) -> int:
         """How many of them are new. Raises RequestError, and adds none, where one was another number before."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             return sum(_add(connection, number) for number in numbers)
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, and_, insert, select, update
 from harness.core.errors import Reason
 from harness.core.ids import plain
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
-from harness.store.database import now, writing
-from harness.store.rows.values import as_json, insert_missing, packed, storable
+from harness.store.database import now, write_transaction
+from harness.store.rows.values import compress_text, insert_missing, replace_nul, to_json
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
 
 _LONGEST_NAME = 200
@@ -41,7 +41,7 @@ class TrialRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def states(self, wanted: Iterable[Trial]) -> dict[str, TrialState]:
+    def get_states(self, wanted: Iterable[Trial]) -> dict[str, TrialState]:
         """Of those trials that were ever submitted, by id."""
         ids = {trial.id for trial in wanted}
         with self._engine.connect() as connection:
@@ -62,7 +62,7 @@ class TrialRows:
             for trial_id, status, reason in known
         }
 
-    def of_sweep(self, name: str) -> list[str]:
+    def get_sweep_artifacts(self, name: str) -> list[str]:
         """The artifacts of a sweep's finished trials, whoever trained them first; twins follow each other."""
         query = (
             select(trial_artifacts.c.artifact, trials.c.twin)
@@ -77,7 +77,7 @@ class TrialRows:
                 twins.setdefault(twin, []).append(artifact)
         return list(dict.fromkeys(artifact for alike in twins.values() for artifact in alike))
 
-    def sweeps(self) -> list[str]:
+    def list_sweeps(self) -> list[str]:
         with self._engine.connect() as connection:
             return list(
                 connection.scalars(
@@ -87,15 +87,15 @@ class TrialRows:
 
     def submit(self, sweep: Sweep, again: Sequence[Trial]) -> None:
         """Writes the sweep's trials down as planned; `again` are those to be run, whatever came of them before."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             _plan(connection, sweep.name, wanted=sweep.trials, again=again)
 
-    def sample(self, sweep: str, point: Mapping[str, Any], sampled: Sequence[Trial]) -> None:
+    def submit_point(self, sweep: str, point: Mapping[str, Any], sampled: Sequence[Trial]) -> None:
         """Writes down the trials of a point that the sweep's search has just begun to try."""
-        with writing(self._engine) as connection:
-            _plan(connection, sweep, wanted=sampled, again=sampled, point=as_json(dict(point)))
+        with write_transaction(self._engine) as connection:
+            _plan(connection, sweep, wanted=sampled, again=sampled, point=to_json(dict(point)))
 
-    def points(self, sweep: str) -> list[dict[str, Any]]:
+    def list_points(self, sweep: str) -> list[dict[str, Any]]:
         """Those that the sweep's search has begun to try, each once, the first one first."""
         query = (
             select(sweep_trials.c.point)
@@ -105,7 +105,7 @@ class TrialRows:
         with self._engine.connect() as connection:
             return [json.loads(point) for point in dict.fromkeys(connection.scalars(query))]
 
-    def curves(self, wanted: Iterable[Trial]) -> dict[str, tuple[Epoch, ...]]:
+    def get_curves(self, wanted: Iterable[Trial]) -> dict[str, tuple[Epoch, ...]]:
         """By trial."""
         found: dict[str, list[Epoch]] = {}
         query = (
@@ -119,7 +119,7 @@ class TrialRows:
                 found.setdefault(values.pop("trial_id"), []).append(Epoch(**values))
         return {trial_id: tuple(curve) for trial_id, curve in found.items()}
 
-    def sizes(self, wanted: Iterable[str]) -> dict[str, int]:
+    def get_artifact_sizes(self, wanted: Iterable[str]) -> dict[str, int]:
         """In bytes, by the artifact's SHA-256."""
         query = select(artifacts.c.sha256, artifacts.c.size_bytes).where(
             artifacts.c.sha256.in_(set(wanted))
@@ -135,12 +135,12 @@ class TrialRows:
             "message": why.message,
             "finished_at": now(),
         }
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(update(trials).where(trials.c.id == trial_id).values(**stopped))
 
     def finish(self, outcome: TrialOutcome) -> None:
         """A finished trial, whole or not at all; a curve of an earlier run gives way to this one's."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             connection.execute(
                 update(trials).where(trials.c.id == outcome.trial_id).values(**_finished(outcome))
             )
@@ -159,8 +159,8 @@ class TrialRows:
         node: str | None = None,
     ) -> None:
         at = now()
-        told = {"reason": str(failure.reason), "message": storable(failure.message)}
-        with writing(self._engine) as connection:
+        told = {"reason": str(failure.reason), "message": replace_nul(failure.message)}
+        with write_transaction(self._engine) as connection:
             ended = {
                 **told,
                 "status": FAILED,
@@ -169,12 +169,17 @@ class TrialRows:
                 **(asdict(timings) if timings else {}),
             }
             connection.execute(update(trials).where(trials.c.id == trial_id).values(**ended))
-            row = {**told, "trial_id": trial_id, "failed_at": at, "log_zstd": packed(failure.log)}
+            row = {
+                **told,
+                "trial_id": trial_id,
+                "failed_at": at,
+                "log_zstd": compress_text(failure.log),
+            }
             connection.execute(insert(failures), [row])
 
     def add_artifact(self, artifact: Artifact, name: str) -> None:
         """A model file of the user's own; the name that it had last is the one to call it by."""
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             insert_missing(connection, artifacts, _artifact(artifact))
             connection.execute(
                 update(artifacts)
@@ -207,10 +212,10 @@ def _planned(trial: Trial, sweep: str, at: str) -> dict[str, Any]:
         "twin": trial.twin,
         "sweep": sweep,
         "model": trial.architecture,
-        "parameters": as_json(plain(trial.parameters)),
+        "parameters": to_json(plain(trial.parameters)),
         "precision": trial.precision.value,
         "dataset": trial.dataset,
-        "recipe": as_json(plain(trial.recipe)),
+        "recipe": to_json(plain(trial.recipe)),
         "seed": trial.seed,
         "status": PLANNED,
         "submitted_at": at,
@@ -225,7 +230,7 @@ def _finished(outcome: TrialOutcome) -> dict[str, Any]:
         "accuracy": outcome.accuracy,
         "params": outcome.params,
         "node": outcome.node,
-        "versions": as_json(dict(outcome.versions)),
+        "versions": to_json(dict(outcome.versions)),
         "finished_at": now(),
         **asdict(outcome.timings),
     }
@@ -240,7 +245,7 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
         "sha256": artifact.sha256,
         "format": artifact.format,
         "size_bytes": artifact.size_bytes,
-        "operators": as_json(dict(artifact.anatomy.operators)),
+        "operators": to_json(dict(artifact.anatomy.operators)),
         "binary_macs": artifact.anatomy.binary_macs,
         "float_macs": artifact.anatomy.float_macs,
         "created_at": now(),

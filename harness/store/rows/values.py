@@ -18,18 +18,18 @@ def insert_missing(connection: Connection, table: Table, *rows: Mapping[str, Any
     connection.execute(insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
 
 
-def as_json(value: object) -> str:
+def to_json(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def packed(text: str) -> bytes:
+def compress_text(text: str) -> bytes:
     return zstandard.compress(text.encode())
 
 
-def unpacked(blob: bytes) -> str:
+def decompress_text(blob: bytes) -> str:
     return zstandard.decompress(blob).decode()
 
 
-def storable(message: str) -> str:
+def replace_nul(message: str) -> str:
     """PostgreSQL takes no NUL in a text, and a tool may print one."""
     return message.replace("\0", "\ufffd")

@@ -25,11 +25,18 @@ from harness.core.errors import CaseFailed, Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.published import Published
 from harness.core.sweep import Precision
-from harness.store.database import open_database, writing
-from harness.store.exchange.archive import Moved, export, import_file
-from harness.store.exchange.transfer import MOVES, STAYS, everything, merge, of_sweep, snapshot
+from harness.store.database import open_database, write_transaction
+from harness.store.exchange.archive import TransferCounts, export_file, import_file
+from harness.store.exchange.transfer import (
+    LOCAL_TABLES,
+    MOVED_TABLES,
+    merge,
+    open_snapshot,
+    select_all,
+    select_sweep,
+)
 from harness.store.files.artifacts import ArtifactFiles
-from harness.store.reading import results
+from harness.store.reading import read_results
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.published import PublishedRows
 from harness.store.rows.trials import TrialRows
@@ -63,12 +70,15 @@ class Place:
     engine: Engine
     files: ArtifactFiles
 
-    def export(self, file: Path, sweep: str | None = None) -> Moved:
-        return export(
-            self.engine, self.files, file=file, wanted=of_sweep(sweep) if sweep else everything()
+    def export(self, file: Path, sweep: str | None = None) -> TransferCounts:
+        return export_file(
+            self.engine,
+            self.files,
+            file=file,
+            selection=select_sweep(sweep) if sweep else select_all(),
         )
 
-    def take(self, file: Path) -> Moved:
+    def take(self, file: Path) -> TransferCounts:
         return import_file(self.engine, self.files, file=file)
 
 
@@ -124,17 +134,17 @@ def content(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
                 ),
                 key=repr,
             )
-            for table in MOVES
+            for table in MOVED_TABLES
         }
 
 
-def total(moved: Moved) -> int:
+def total(moved: TransferCounts) -> int:
     return sum(moved.rows.values())
 
 
 def test_every_table_moves_or_stays() -> None:
-    assert set(MOVES) | STAYS == set(metadata.tables.values())
-    assert set(everything()) == set(MOVES)
+    assert set(MOVED_TABLES) | LOCAL_TABLES == set(metadata.tables.values())
+    assert set(select_all()) == set(MOVED_TABLES)
 
 
 def test_a_workspace_comes_out_as_it_went_in(here: Place, there: Place, file: Path) -> None:
@@ -147,8 +157,8 @@ def test_a_workspace_comes_out_as_it_went_in(here: Place, there: Place, file: Pa
     assert content(there.engine) == content(here.engine)
     with there.engine.connect() as connection:
         made = list(connection.scalars(select(artifacts.c.sha256)))
-    assert [there.files.whole(sha256).read_bytes() for sha256 in made] == [
-        here.files.whole(sha256).read_bytes() for sha256 in made
+    assert [there.files.verify(sha256).read_bytes() for sha256 in made] == [
+        here.files.verify(sha256).read_bytes() for sha256 in made
     ]
     assert {there.files.probe(sha256) for sha256 in made} == {b"a probe"}
 
@@ -172,9 +182,9 @@ def test_what_is_of_one_harness_alone_stays(here: Place, there: Place, file: Pat
     here.export(file)
     there.take(file)
     with here.engine.connect() as old, there.engine.connect() as new:
-        for table in STAYS - {metadata.tables["jobs"]}:
+        for table in LOCAL_TABLES - {metadata.tables["jobs"]}:
             assert old.scalar(select(func.count()).select_from(table)), table.name
-        for table in STAYS - {metadata.tables["identity"]}:
+        for table in LOCAL_TABLES - {metadata.tables["identity"]}:
             assert new.scalar(select(func.count()).select_from(table)) == 0, table.name
 
 
@@ -202,10 +212,10 @@ def test_a_trial_that_is_done_there_is_done_here(here: Place, there: Place, file
     rows.submit(make_sweep(planned, failed), [])
     here.export(file)
     assert there.take(file).rows["trials"] == 1
-    states = rows.states([planned, failed])
+    states = rows.get_states([planned, failed])
     assert states[planned.id].done
     assert states[failed.id].status == "planned", "one that failed elsewhere may be trained here"
-    assert len(rows.curves([planned])[planned.id]) == 3
+    assert len(rows.get_curves([planned])[planned.id]) == 3
 
 
 def test_a_trial_that_both_have_trained_keeps_its_own_curve(
@@ -217,7 +227,7 @@ def test_a_trial_that_both_have_trained_keeps_its_own_curve(
     rows.finish(make_outcome(trial, epochs=1))
     here.export(file)
     there.take(file)
-    assert len(rows.curves([trial])[trial.id]) == 1
+    assert len(rows.get_curves([trial])[trial.id]) == 1
 
 
 def test_a_sweep_alone_takes_what_belongs_to_it(here: Place, there: Place, file: Path) -> None:
@@ -321,8 +331,8 @@ def test_whatever_two_people_did_both_end_with_all_of_it(
 
 
 def merged(source: Engine, target: Engine) -> dict[str, int]:
-    with snapshot(source) as rows, writing(target) as into:
-        return merge(rows, into, wanted=everything())
+    with open_snapshot(source) as rows, write_transaction(target) as into:
+        return merge(rows, into, selection=select_all())
 
 
 def identities(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
@@ -332,7 +342,7 @@ def identities(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     with engine.connect() as connection:
         keys = {
             table.name: sorted(connection.execute(select(*table.primary_key)).tuples())
-            for table in MOVES
+            for table in MOVED_TABLES
             if table.name not in whole and table.name != "published"
         }
     return {**whole, **keys}
@@ -448,13 +458,13 @@ def test_a_measurement_that_was_withdrawn_there_counts_no_longer_here(
 ) -> None:
     here.export(file)
     there.take(file)
-    counted = len(results(there.engine))
+    counted = len(read_results(there.engine))
     with here.engine.begin() as connection:
         one = connection.scalar(select(measurements.c.id).limit(1))
         connection.execute(update(measurements).where(measurements.c.id == one).values(valid=False))
     here.export(file)
     assert total(there.take(file)) == 0
-    assert len(results(there.engine)) == counted - 1
+    assert len(read_results(there.engine)) == counted - 1
     assert content(there.engine) == content(here.engine)
 
 

@@ -23,10 +23,10 @@ def damage(path: Path, content: bytes) -> None:
 
 def test_a_saved_file_is_named_by_its_hash_and_whole(files: ArtifactFiles) -> None:
     assert files.save(CONTENT) == SHA256
-    assert files.state(SHA256) is FileState.WHOLE
-    assert files.whole(SHA256) == files.path(SHA256)
-    assert files.whole(SHA256).read_bytes() == CONTENT
-    assert files.whole(SHA256).stem == SHA256
+    assert files.state(SHA256) is FileState.INTACT
+    assert files.verify(SHA256) == files.path(SHA256)
+    assert files.verify(SHA256).read_bytes() == CONTENT
+    assert files.verify(SHA256).stem == SHA256
 
 
 def test_saving_again_leaves_the_file_alone(files: ArtifactFiles) -> None:
@@ -45,7 +45,7 @@ def test_nothing_else_lies_beside_the_file(files: ArtifactFiles, tmp_path: Path)
 def test_a_missing_file_is_noticed(files: ArtifactFiles) -> None:
     assert files.state(SHA256) is FileState.MISSING
     with pytest.raises(CaseFailed, match=rf"{SHA256[:12]}.*missing.*submit") as failed:
-        files.whole(SHA256)
+        files.verify(SHA256)
     assert failed.value.reason is Reason.HASH_MISMATCH
 
 
@@ -56,10 +56,10 @@ def test_a_file_of_other_content_is_noticed_and_saving_heals_it(
     damage(files.path(SHA256), content)
     assert files.state(SHA256) is FileState.CORRUPT
     with pytest.raises(CaseFailed, match="corrupt") as failed:
-        files.whole(SHA256)
+        files.verify(SHA256)
     assert failed.value.reason is Reason.HASH_MISMATCH
     assert files.save(CONTENT) == SHA256
-    assert files.whole(SHA256).read_bytes() == CONTENT
+    assert files.verify(SHA256).read_bytes() == CONTENT
 
 
 def test_processes_that_save_the_same_bytes_at_once_leave_one_whole_file_each(

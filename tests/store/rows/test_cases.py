@@ -8,10 +8,10 @@ from sqlalchemy.exc import IntegrityError
 from harness import __version__
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed, Reason
-from harness.store.reading import ask, results
+from harness.store.reading import read_results, run_query
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.trials import TrialRows
-from harness.store.rows.values import unpacked
+from harness.store.rows.values import decompress_text
 from tests.store.examples import (
     TOOL,
     answer,
@@ -44,7 +44,7 @@ def case(engine: Engine) -> Case:
 
 
 def records(engine: Engine, sql: str) -> list[dict[str, Any]]:
-    return ask(engine, sql).records()
+    return run_query(engine, sql).records()
 
 
 def invalidate(engine: Engine, latency_us: float) -> None:
@@ -93,10 +93,10 @@ def test_every_run_is_stored_with_its_raw_log(rows: CaseRows, case: Case, engine
     rows.finish("local", measurement)
     stored = records(engine, "SELECT * FROM runs ORDER BY number")
     assert [row["number"] for row in stored] == [1, 2, 3, 4, 5, 6]
-    assert [unpacked(row["stdout_zstd"]) for row in stored] == [
+    assert [decompress_text(row["stdout_zstd"]) for row in stored] == [
         run.process.stdout for run in measurement.runs
     ]
-    assert {unpacked(row["stderr_zstd"]) for row in stored} == {""}
+    assert {decompress_text(row["stderr_zstd"]) for row in stored} == {""}
     first = stored[0]
     assert (first["count"], first["first_us"], first["min_us"], first["max_us"]) == (
         20,
@@ -119,7 +119,7 @@ def test_every_run_is_stored_with_its_raw_log(rows: CaseRows, case: Case, engine
 
 def test_a_row_of_results_tells_the_whole_story(rows: CaseRows, case: Case, engine: Engine) -> None:
     rows.finish("local", make_measurement(case))
-    (row,) = results(engine)
+    (row,) = read_results(engine)
     expected = {
         "sweep": "study",
         "trial": make_trial().id,
@@ -154,7 +154,7 @@ def test_a_second_measurement_of_a_case_takes_the_place_of_the_first_and_history
 ) -> None:
     rows.finish("local", make_measurement(case, 100.0))
     rows.finish("local", make_measurement(case, 90.0))
-    assert [row["latency_us"] for row in results(engine)] == [90.0]
+    assert [row["latency_us"] for row in read_results(engine)] == [90.0]
     assert [row["latency_us"] for row in answer(engine, "history").records()] == [90.0, 100.0]
     assert len(records(engine, "SELECT * FROM cases")) == 1
     assert len(records(engine, "SELECT * FROM runs")) == 4
@@ -166,29 +166,30 @@ def test_results_shows_the_newest_valid_measurement(
     rows.finish("local", make_measurement(case, 100.0))
     rows.finish("local", make_measurement(case, 5.0))
     invalidate(engine, 5.0)
-    assert [row["latency_us"] for row in results(engine)] == [100.0]
+    assert [row["latency_us"] for row in read_results(engine)] == [100.0]
     history = answer(engine, "history").records()
     assert [(row["latency_us"], bool(row["valid"])) for row in history] == [
         (5.0, False),
         (100.0, True),
     ]
     invalidate(engine, 100.0)
-    assert results(engine) == []
+    assert read_results(engine) == []
 
 
-def test_measured_are_the_cases_with_a_valid_measurement(
+def test_measured_cases_are_those_with_a_valid_measurement(
     rows: CaseRows, case: Case, engine: Engine
 ) -> None:
-    other, failed = make_case(case.artifact, "shelf"), make_case(case.artifact, "lab")
-    assert rows.measured([case, other]) == set()
+    on_shelf, failed = make_case(case.artifact, "shelf"), make_case(case.artifact, "lab")
+    devices = ["here", "shelf", "lab"]
+    assert rows.get_measured_ids(devices) == set()
     rows.finish("local", make_measurement(case, 100.0))
-    rows.finish("local", make_measurement(other, 200.0))
+    rows.finish("local", make_measurement(on_shelf, 200.0))
     rows.fail(failed, "local", TIMEOUT)
-    assert rows.measured([case, other, failed]) == {case.id, other.id}
-    assert rows.measured([case]) == {case.id}
+    assert rows.get_measured_ids(devices) == {case.id, on_shelf.id}
+    assert rows.get_measured_ids(["here"]) == {case.id}
     invalidate(engine, 200.0)
-    assert rows.measured([case, other, failed]) == {case.id}
-    assert rows.measured([]) == set()
+    assert rows.get_measured_ids(devices) == {case.id}
+    assert rows.get_measured_ids([]) == set()
 
 
 def test_a_measurement_is_stored_with_its_runs_or_not_at_all(
@@ -205,8 +206,8 @@ def test_a_failed_case_keeps_its_reason_and_log(rows: CaseRows, case: Case, engi
     (row,) = records(engine, "SELECT * FROM failures")
     assert (row["case_id"], row["trial_id"]) == (case.id, None)
     assert (row["reason"], row["message"]) == ("timeout", str(TIMEOUT))
-    assert unpacked(row["log_zstd"]) == TIMEOUT.log
-    assert results(engine) == []
+    assert decompress_text(row["log_zstd"]) == TIMEOUT.log
+    assert read_results(engine) == []
 
 
 def test_failures_names_a_case_until_it_is_measured(
@@ -231,7 +232,7 @@ def test_a_model_file_of_the_users_own_is_measured_without_a_trial(
     own = make_artifact(b"own model", accuracy=None, agreement=None)
     TrialRows(engine).add_artifact(own, "mobilenet.tflite")
     rows.finish("local", make_measurement(make_case(own.sha256)))
-    (row,) = results(engine)
+    (row,) = read_results(engine)
     assert (row["file"], row["artifact"], row["latency_us"]) == (
         "mobilenet.tflite",
         own.sha256,
@@ -248,7 +249,7 @@ def test_bytes_that_two_trials_made_are_measured_once_and_stand_for_both(
     for trial in trials:
         TrialRows(engine).finish(make_outcome(trial, b"the same bytes"))
     rows.finish("local", make_measurement(make_case(make_artifact(b"the same bytes").sha256)))
-    assert {row["trial"] for row in results(engine)} == {trial.id for trial in trials}
+    assert {row["trial"] for row in read_results(engine)} == {trial.id for trial in trials}
     assert len(records(engine, "SELECT * FROM measurements")) == 1
 
 
@@ -259,9 +260,9 @@ def test_results_may_be_asked_of_some_artifacts_only(
     sha256 = other.artifacts[0].sha256
     rows.finish("local", make_measurement(case))
     rows.finish("local", make_measurement(make_case(sha256)))
-    assert len(results(engine)) == 2
-    assert [row["artifact"] for row in results(engine, [sha256])] == [sha256]
-    assert results(engine, []) == []
+    assert len(read_results(engine)) == 2
+    assert [row["artifact"] for row in read_results(engine, [sha256])] == [sha256]
+    assert read_results(engine, []) == []
 
 
 def test_a_message_with_a_nul_is_stored(rows: CaseRows, case: Case, engine: Engine) -> None:

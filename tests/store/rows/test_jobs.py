@@ -25,19 +25,19 @@ def rows(engine: Engine) -> JobRows:
 
 
 def test_a_job_is_under_way_until_its_end_is_known(rows: JobRows) -> None:
-    rows.note("job-1", RUNNING)
-    rows.note("job-2", DONE)
-    assert [(one.id, one.state) for one in rows.under_way()] == [
+    rows.update_state("job-1", RUNNING)
+    rows.update_state("job-2", DONE)
+    assert [(one.id, one.state) for one in rows.list_active()] == [
         ("job-3", "pending"),
         ("job-1", "running"),
     ]
-    assert all(one.ended_at is None for one in rows.under_way())
+    assert all(one.ended_at is None for one in rows.list_active())
 
 
 def test_what_is_told_after_its_end_changes_nothing(rows: JobRows) -> None:
-    rows.note("job-1", FAILED, message="2 trials failed.\0")
+    rows.update_state("job-1", FAILED, message="2 trials failed.\0")
     ended = rows.get("job-1")
-    rows.note("job-1", LOST, message="Ray is gone.")
+    rows.update_state("job-1", LOST, message="Ray is gone.")
     assert ended is not None
     assert (ended.state, ended.message) == (FAILED, "2 trials failed.\ufffd")
     assert ended.ended_at is not None
@@ -45,19 +45,19 @@ def test_what_is_told_after_its_end_changes_nothing(rows: JobRows) -> None:
 
 
 def test_a_job_that_was_held_for_lost_may_still_tell_its_end(rows: JobRows) -> None:
-    rows.note("job-1", LOST, message="Nobody answers.")
-    assert "job-1" not in {one.id for one in rows.under_way()}
-    rows.note("job-1", DONE)
+    rows.update_state("job-1", LOST, message="Nobody answers.")
+    assert "job-1" not in {one.id for one in rows.list_active()}
+    rows.update_state("job-1", DONE)
     found = rows.get("job-1")
     assert found is not None
     assert (found.state, found.message) == (DONE, "")
 
 
 def test_the_newest_jobs_come_first(rows: JobRows) -> None:
-    assert [one.id for one in rows.latest(2)] == ["job-3", "job-2"]
+    assert [one.id for one in rows.list_latest(2)] == ["job-3", "job-2"]
 
 
 def test_a_job_that_never_came_to_be_leaves_no_row(rows: JobRows) -> None:
-    rows.drop("job-3")
+    rows.delete("job-3")
     assert rows.get("job-3") is None
-    assert [one.id for one in rows.latest(9)] == ["job-2", "job-1"]
+    assert [one.id for one in rows.list_latest(9)] == ["job-2", "job-1"]

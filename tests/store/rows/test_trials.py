@@ -9,13 +9,13 @@ from sqlalchemy import Engine
 from harness.core.errors import Reason
 from harness.core.published import Published
 from harness.core.sweep import Artifact, Failure, Precision
-from harness.store.database import writing
-from harness.store.questions import named_queries
-from harness.store.reading import ask, correct_images
+from harness.store.database import write_transaction
+from harness.store.queries import load_named_queries
+from harness.store.reading import read_correct_images, run_query
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.published import PublishedRows
 from harness.store.rows.trials import DONE, FAILED, PLANNED, TrialRows, TrialState
-from harness.store.rows.values import unpacked
+from harness.store.rows.values import decompress_text
 from harness.store.tables import trials as trials_table
 from tests.store.examples import (
     EPOCHS,
@@ -45,26 +45,26 @@ def rows(engine: Engine) -> TrialRows:
 
 
 def records(engine: Engine, sql: str) -> list[dict[str, Any]]:
-    return ask(engine, sql).records()
+    return run_query(engine, sql).records()
 
 
 def test_nothing_is_known_of_a_trial_before_it_is_submitted(rows: TrialRows) -> None:
-    assert rows.states([make_trial()]) == {}
-    assert rows.states([]) == {}
-    assert rows.sweeps() == []
+    assert rows.get_states([make_trial()]) == {}
+    assert rows.get_states([]) == {}
+    assert rows.list_sweeps() == []
 
 
 def test_submitted_trials_are_planned(rows: TrialRows) -> None:
     trials = [make_trial(seed) for seed in range(3)]
     rows.submit(make_sweep(*trials), again=[])
-    assert rows.states(trials) == {trial.id: TrialState(PLANNED, {}) for trial in trials}
-    assert rows.states([trials[0], make_trial(99)]).keys() == {trials[0].id}
+    assert rows.get_states(trials) == {trial.id: TrialState(PLANNED, {}) for trial in trials}
+    assert rows.get_states([trials[0], make_trial(99)]).keys() == {trials[0].id}
 
 
 def test_submitting_again_adds_nothing_and_forgets_nothing(rows: TrialRows, engine: Engine) -> None:
     trial, outcome = stored_trial(engine)
     rows.submit(make_sweep(trial), again=[])
-    assert rows.states([trial]) == {
+    assert rows.get_states([trial]) == {
         trial.id: TrialState(DONE, {"tflite": outcome.artifacts[0].sha256})
     }
     assert len(records(engine, "SELECT * FROM trials")) == 1
@@ -76,17 +76,21 @@ def test_a_trial_that_is_run_again_is_planned_until_it_finishes(
 ) -> None:
     trial, outcome = stored_trial(engine)
     rows.submit(make_sweep(trial), again=[trial])
-    assert rows.states([trial])[trial.id].status == PLANNED
+    assert rows.get_states([trial])[trial.id].status == PLANNED
     rows.finish(outcome)
-    assert rows.states([trial])[trial.id].status == DONE
+    assert rows.get_states([trial])[trial.id].status == DONE
 
 
 def test_two_sweeps_share_a_trial(rows: TrialRows, engine: Engine) -> None:
     trial, outcome = stored_trial(engine)
     rows.submit(make_sweep(trial, make_trial(1), name="other"), again=[])
-    assert rows.sweeps() == ["other", "study"]
-    assert rows.of_sweep("other") == rows.of_sweep("study") == [outcome.artifacts[0].sha256]
-    assert rows.of_sweep("nobody's") == []
+    assert rows.list_sweeps() == ["other", "study"]
+    assert (
+        rows.get_sweep_artifacts("other")
+        == rows.get_sweep_artifacts("study")
+        == [outcome.artifacts[0].sha256]
+    )
+    assert rows.get_sweep_artifacts("nobody's") == []
 
 
 def test_a_finished_trial_is_stored_whole(rows: TrialRows, engine: Engine) -> None:
@@ -140,8 +144,8 @@ def test_which_test_images_an_artifact_got_right_is_stored_with_its_trial(
     rows.finish(make_outcome(told, b"the same bytes", correct=bits))
     rows.finish(make_outcome(silent, b"the same bytes"))
     sha256 = make_artifact(b"the same bytes").sha256
-    assert correct_images(engine, [sha256, "0" * 64]) == {(told.id, sha256): bits}
-    assert correct_images(engine, []) == {}
+    assert read_correct_images(engine, [sha256, "0" * 64]) == {(told.id, sha256): bits}
+    assert read_correct_images(engine, []) == {}
 
 
 def test_a_curve_has_a_row_an_epoch(engine: Engine) -> None:
@@ -175,7 +179,7 @@ def test_the_newest_artifact_of_a_trial_counts(rows: TrialRows, engine: Engine) 
     trial, _ = stored_trial(engine)
     newer = make_outcome(trial, b"other bytes")
     rows.finish(newer)
-    assert rows.states([trial])[trial.id].artifacts == {"tflite": newer.artifacts[0].sha256}
+    assert rows.get_states([trial])[trial.id].artifacts == {"tflite": newer.artifacts[0].sha256}
 
 
 def test_two_trials_may_make_the_same_bytes(rows: TrialRows, engine: Engine) -> None:
@@ -185,25 +189,25 @@ def test_two_trials_may_make_the_same_bytes(rows: TrialRows, engine: Engine) -> 
         rows.finish(make_outcome(trial, b"the same bytes"))
     sha256 = make_artifact(b"the same bytes").sha256
     assert len(records(engine, "SELECT * FROM artifacts")) == 1
-    assert rows.states([first, second]) == {
+    assert rows.get_states([first, second]) == {
         first.id: TrialState(DONE, {"tflite": sha256}),
         second.id: TrialState(DONE, {"tflite": sha256}),
     }
-    assert rows.of_sweep("study") == [sha256]
+    assert rows.get_sweep_artifacts("study") == [sha256]
 
 
 def test_a_failed_trial_keeps_its_reason_and_log(rows: TrialRows, engine: Engine) -> None:
     trial = make_trial()
     rows.submit(make_sweep(trial), again=[])
     rows.fail(trial.id, DIVERGED)
-    assert rows.states([trial]) == {trial.id: TrialState(FAILED, {}, reason="diverged")}
+    assert rows.get_states([trial]) == {trial.id: TrialState(FAILED, {}, reason="diverged")}
     (row,) = records(engine, "SELECT reason, message, finished_at FROM trials")
     assert (row["reason"], row["message"]) == ("diverged", DIVERGED.message)
     assert row["finished_at"] is not None
     (failure,) = records(engine, "SELECT * FROM failures")
     assert (failure["trial_id"], failure["case_id"]) == (trial.id, None)
     assert (failure["reason"], failure["message"]) == ("diverged", DIVERGED.message)
-    assert unpacked(failure["log_zstd"]) == DIVERGED.log
+    assert decompress_text(failure["log_zstd"]) == DIVERGED.log
 
 
 def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(
@@ -213,7 +217,7 @@ def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(
     rows.submit(make_sweep(trial), again=[])
     rows.fail(trial.id, DIVERGED)
     rows.submit(make_sweep(trial), again=[trial])
-    assert rows.states([trial])[trial.id].status == PLANNED
+    assert rows.get_states([trial])[trial.id].status == PLANNED
     rows.finish(make_outcome(trial))
     (row,) = records(engine, "SELECT status, reason, message FROM trials")
     assert row == {"status": DONE, "reason": None, "message": None}
@@ -244,7 +248,7 @@ def test_a_sweep_may_be_submitted_while_another_process_submits_it(
             failures.append(failure)
 
     thread = Thread(target=submit)
-    with writing(engine) as other:
+    with write_transaction(engine) as other:
         other.execute(
             trials_table.insert(),
             [dict.fromkeys(REQUIRED, "…") | {"id": trial.id, "seed": 0, "status": PLANNED}],
@@ -254,8 +258,8 @@ def test_a_sweep_may_be_submitted_while_another_process_submits_it(
         assert thread.is_alive()
     thread.join()
     assert failures == []
-    assert rows.states([trial]) == {trial.id: TrialState(PLANNED, {})}
-    assert rows.sweeps() == ["study"]
+    assert rows.get_states([trial]) == {trial.id: TrialState(PLANNED, {})}
+    assert rows.list_sweeps() == ["study"]
 
 
 @pytest.mark.parametrize("seed", [2**31 - 1, 2**32 - 1])
@@ -264,14 +268,14 @@ def test_every_seed_that_numpy_takes_is_stored(rows: TrialRows, engine: Engine, 
     assert records(engine, "SELECT seed FROM trials") == [{"seed": seed}]
 
 
-@pytest.mark.parametrize("name", sorted(named_queries()))
+@pytest.mark.parametrize("name", sorted(load_named_queries()))
 def test_each_named_query_answers_on_an_empty_database(engine: Engine, name: str) -> None:
     found = answer(engine, name)
     assert found.values == ()
     assert len(set(found.columns)) == len(found.columns) > 3
 
 
-@pytest.mark.parametrize("name", sorted(named_queries()))
+@pytest.mark.parametrize("name", sorted(load_named_queries()))
 def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -> None:
     """A number is a number on every database, so that JSON, Parquet and tables need not care where rows come from."""
     fill(engine)

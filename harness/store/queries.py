@@ -12,23 +12,23 @@ from harness.core.errors import RequestError
 from harness.core.sweep import Precision
 from harness.store.files.workspace import db_folder
 
-Value: TypeAlias = str | int | float
+ParameterValue: TypeAlias = str | int | float
 _PARAMETER = re.compile(r"-- :(?P<name>\w+) (?P<kind>\w+) = (?P<default>'.*?'|\S+) (?P<meaning>.+)")
 
 
-def _number(value: Value) -> float:
+def _number(value: ParameterValue) -> float:
     if not isfinite(number := float(value)):
         raise ValueError
     return number
 
 
-def _share(value: Value) -> float:
+def _share(value: ParameterValue) -> float:
     if not 0 <= (share := float(value)) <= 1:
         raise ValueError
     return share
 
 
-KINDS: dict[str, tuple[Callable[[Value], Value], str]] = {
+KINDS: dict[str, tuple[Callable[[ParameterValue], ParameterValue], str]] = {
     "text": (str, "text"),
     "number": (_number, "a number"),
     "share": (_share, "a number from 0 to 1"),
@@ -43,10 +43,10 @@ class Parameter:
     """`:name` in the SQL; `kind` is one of KINDS."""
 
     kind: str
-    default: Value
+    default: ParameterValue
     meaning: str
 
-    def read(self, name: str, value: Value) -> Value:
+    def parse(self, name: str, value: ParameterValue) -> ParameterValue:
         """Raises RequestError where it is not of this kind."""
         read, words = KINDS[self.kind]
         try:
@@ -66,7 +66,7 @@ class NamedQuery:
     parameters: Mapping[str, Parameter]
     sql: str
 
-    def values(self, given: Mapping[str, Value]) -> dict[str, Value]:
+    def parse_values(self, given: Mapping[str, ParameterValue]) -> dict[str, ParameterValue]:
         """Of every parameter. Raises RequestError where there is none of that name, or a value is not of its kind."""
         for name in given:
             if name not in self.parameters:
@@ -75,12 +75,12 @@ class NamedQuery:
                     f"--param {name}: the query {self.name} has no such parameter; it has: {known}."
                 )
         return {
-            name: one.read(name, given.get(name, one.default))
+            name: one.parse(name, given.get(name, one.default))
             for name, one in self.parameters.items()
         }
 
 
-def named_queries() -> dict[str, NamedQuery]:
+def load_named_queries() -> dict[str, NamedQuery]:
     return {file.stem: _named(file) for file in sorted((db_folder() / "queries").glob("*.sql"))}
 
 
@@ -98,7 +98,7 @@ def _named(file: Path) -> NamedQuery:
     )
 
 
-def _literal(text: str) -> Value:
+def _literal(text: str) -> ParameterValue:
     """As SQL has it: a text in quotes, or a number."""
     if text.startswith("'"):
         return text[1:-1]

@@ -13,8 +13,8 @@ from harness.core.errors import CaseFailed, Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Precision, Trial
 from harness.store.database import open_read_only
-from harness.store.questions import Value, named_queries
-from harness.store.reading import Limits, Rows, ask, check_known
+from harness.store.queries import ParameterValue, load_named_queries
+from harness.store.reading import QueryLimits, QueryResult, check_names, run_query
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
 from harness.store.rows.trials import TrialRows
@@ -68,9 +68,9 @@ def bench(
     CaseRows(engine).finish("ssh", replace(measurement, summary=summary))
 
 
-def answer(reader: Engine, name: str, **values: Value) -> list[dict[str, Any]]:
-    query = named_queries()[name]
-    return ask(reader, query.sql, values=query.values(values)).records()
+def answer(reader: Engine, name: str, **values: ParameterValue) -> list[dict[str, Any]]:
+    query = load_named_queries()[name]
+    return run_query(reader, query.sql, values=query.parse_values(values)).records()
 
 
 def told(rows: list[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
@@ -163,7 +163,7 @@ def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(
         failing = Case(failed, "pi4", tool=TOOL, protocol=PROTOCOLS["quick"])
         CaseRows(engine).fail(failing, "ssh", CaseFailed(Reason.TIMEOUT, message, log=""))
     DeviceRows(engine).set_aside(pi4, CaseFailed(Reason.NO_SPACE, "No space left."))
-    DeviceRows(engine).want({"pi4": [(queued, PROTOCOLS["quick"])]})
+    DeviceRows(engine).enqueue({"pi4": [(queued, PROTOCOLS["quick"])]})
     found = {row["artifact"]: row["state"].partition(":")[0] for row in answer(reader, "coverage")}
     assert found == {missing: "missing", failed: "failed", stale: "stale", queued: "queued"}
     assert good in {row["artifact"] for row in answer(reader, "coverage", since="2026-03-01")}
@@ -195,33 +195,33 @@ def test_results_shows_the_newest_by_its_time_not_by_when_its_row_came(
     artifact = made(engine)
     bench(engine, artifact, latency_us=100.0, at="2026-02-01T00:00:00.000Z")
     bench(engine, artifact, latency_us=900.0, at="2026-01-01T00:00:00.000Z")
-    assert ask(reader, "SELECT latency_us FROM results").values == ((100.0,),)
+    assert run_query(reader, "SELECT latency_us FROM results").values == ((100.0,),)
     with engine.begin() as connection:
         connection.execute(
             update(measurements).where(measurements.c.latency_us == 100.0).values(valid=False)
         )
-    assert ask(reader, "SELECT latency_us FROM results").values == ((900.0,),)
+    assert run_query(reader, "SELECT latency_us FROM results").values == ((900.0,),)
 
 
-@pytest.mark.parametrize("name", sorted(named_queries()))
+@pytest.mark.parametrize("name", sorted(load_named_queries()))
 def test_every_named_query_is_answered_and_takes_its_parameters(
     engine: Engine, reader: Engine, name: str
 ) -> None:
     bench(engine, made(engine), latency_us=100.0)
-    query = named_queries()[name]
+    query = load_named_queries()[name]
     defaults = {key: one.default for key, one in query.parameters.items()}
-    assert ask(reader, query.sql, values=query.values({})) == ask(
-        reader, query.sql, values=query.values(defaults)
+    assert run_query(reader, query.sql, values=query.parse_values({})) == run_query(
+        reader, query.sql, values=query.parse_values(defaults)
     )
     quoted = {key: "it's" for key, one in query.parameters.items() if one.kind == "text"}
-    assert isinstance(ask(reader, query.sql, values=query.values(quoted)), Rows), (
-        "values are bound, not pasted"
-    )
+    assert isinstance(
+        run_query(reader, query.sql, values=query.parse_values(quoted)), QueryResult
+    ), "values are bound, not pasted"
 
 
 def test_a_parameter_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match="no such parameter; it has: min_accuracy, precision"):
-        named_queries()["fastest_per_device"].values({"colour": "blue"})
+        load_named_queries()["fastest_per_device"].parse_values({"colour": "blue"})
 
 
 @pytest.mark.parametrize(
@@ -258,20 +258,20 @@ def test_a_parameter_that_is_not_there_is_told() -> None:
     ],
 )
 def test_a_value_that_is_not_of_its_kind_is_told(
-    name: str, value: dict[str, Value], told: str
+    name: str, value: dict[str, ParameterValue], told: str
 ) -> None:
     with pytest.raises(RequestError, match=f"^--param {told}"):
-        named_queries()[name].values(value)
+        load_named_queries()[name].parse_values(value)
 
 
 def test_a_value_of_its_kind_is_taken_and_the_rest_are_defaults() -> None:
-    query = named_queries()["fastest_per_device"]
-    assert query.values({"min_accuracy": "0.5"}) == {"min_accuracy": 0.5, "precision": ""}
+    query = load_named_queries()["fastest_per_device"]
+    assert query.parse_values({"min_accuracy": "0.5"}) == {"min_accuracy": 0.5, "precision": ""}
 
 
 def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader: Engine) -> None:
     bench(engine, made(engine), latency_us=100.0, device="pi4-kitchen")
-    check_known(
+    check_names(
         reader,
         {"device": "pi4-kitchen", "sweep": "study", "dataset": "digits", "model": "", "over": 0.1},
     )
@@ -279,11 +279,11 @@ def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader
         RequestError,
         match="--param device=pi4-kitchn: there is no device of that name; did you mean pi4-",
     ):
-        check_known(reader, {"device": "pi4-kitchn"})
+        check_names(reader, {"device": "pi4-kitchn"})
     with pytest.raises(
         RequestError, match="--param model=resnet: there is no model of that name; `harness status`"
     ):
-        check_known(reader, {"model": "resnet"})
+        check_names(reader, {"model": "resnet"})
 
 
 def test_an_artifact_is_found_by_how_its_name_begins_and_nothing_else_is(
@@ -298,7 +298,7 @@ def test_an_artifact_is_found_by_how_its_name_begins_and_nothing_else_is(
 
 def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reader: Engine) -> None:
     bench(engine, made(engine), latency_us=100.0)
-    (row,) = ask(
+    (row,) = run_query(
         reader, "SELECT sum(size_bytes) AS total, avg(threads) AS mean, 1.5 AS half FROM results"
     ).records()
     assert {name: (type(value), value) for name, value in row.items()} == {
@@ -312,20 +312,20 @@ def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reade
 
 def test_a_value_that_is_missing_is_told(reader: Engine) -> None:
     with pytest.raises(RequestError, match=r"can't be asked so.*device"):
-        ask(reader, "SELECT :device AS device", values={"colour": "blue"})
+        run_query(reader, "SELECT :device AS device", values={"colour": "blue"})
 
 
 def test_an_endless_question_ends_in_time_and_the_next_one_is_answered(reader: Engine) -> None:
     with pytest.raises(RequestError, match=r"longer than 0\.2 s.*--timeout"):
-        ask(reader, ENDLESS.format("count(*)"), limits=Limits(seconds=0.2))
+        run_query(reader, ENDLESS.format("count(*)"), limits=QueryLimits(seconds=0.2))
     with pytest.raises(RequestError, match=r"longer than 0\.2 s"):
-        ask(reader, ENDLESS.format("i"), limits=Limits(seconds=0.2))
-    assert ask(reader, "SELECT 1 AS one", limits=Limits(seconds=60)).values == ((1,),)
+        run_query(reader, ENDLESS.format("i"), limits=QueryLimits(seconds=0.2))
+    assert run_query(reader, "SELECT 1 AS one", limits=QueryLimits(seconds=60)).values == ((1,),)
 
 
 @pytest.mark.parametrize("rows", [1, 999, 1_000, 2_500])
 def test_rows_over_the_limit_are_left_out_and_it_says_so(reader: Engine, rows: int) -> None:
-    cut = ask(reader, ENDLESS.format("i"), limits=Limits(rows=rows))
-    assert (len(cut.values), cut.more) == (rows, True)
-    whole = ask(reader, f"{ENDLESS.format('i')} LIMIT {rows}", limits=Limits(rows=rows))
-    assert (len(whole.values), whole.more) == (rows, False)
+    cut = run_query(reader, ENDLESS.format("i"), limits=QueryLimits(rows=rows))
+    assert (len(cut.values), cut.is_truncated) == (rows, True)
+    whole = run_query(reader, f"{ENDLESS.format('i')} LIMIT {rows}", limits=QueryLimits(rows=rows))
+    assert (len(whole.values), whole.is_truncated) == (rows, False)

@@ -78,7 +78,9 @@ def ours(asked: argparse.Namespace) -> Callable[[], object]:
         recipe=recipe,
         seed=0,
     )
-    epochs = Fit(trial, model, dataset=Dataset("random", CLASSES, train=split, test=split)).epochs()
+    epochs = Fit(
+        trial, model, dataset=Dataset("random", CLASSES, train=split, test=split)
+    ).run_epochs()
     return lambda: next(epochs)
 
 

@@ -90,7 +90,7 @@ def ours(
     trial = Trial(name, {}, chosen={}, precision=precision, dataset="random", recipe=recipe, seed=0)
     epochs = Fit(
         trial, network(name, precision), dataset=Dataset("random", CLASSES, train=split, test=split)
-    ).epochs()
+    ).run_epochs()
     return lambda: next(epochs)
 
 

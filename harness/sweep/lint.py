@@ -14,8 +14,8 @@ from harness.core.errors import TrialFailed
 from harness.core.ids import content_id
 from harness.core.sweep import Trial
 from harness.data import Dataset
-from harness.sweep.trials import trials_of
-from harness.training.trial import build, deployed, memory_told
+from harness.sweep.trials import build_trials
+from harness.training.trial import build_deployed_model, build_model, translate_memory_errors
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
@@ -26,12 +26,12 @@ class LintedNetwork:
     """A network of a sweep, by what makes it another one than the rest; a TrialFailed where it can't be converted."""
 
     name: str
-    found: Report | TrialFailed
+    result: Report | TrialFailed
 
 
 def lint_sweep(points: Sequence[Point]) -> Iterator[LintedNetwork]:
     """Each network once, whatever it is trained with. Raises SpecError, and DataUnavailable."""
-    trials = [(trial, point.values.dataset) for point in points for trial in trials_of(point)]
+    trials = [(trial, point.values.dataset) for point in points for trial in build_trials(point)]
     datasets = {
         source: data.load(source) for source in dict.fromkeys(source for _, source in trials)
     }
@@ -58,12 +58,12 @@ def _name(trial: Trial, dataset: Dataset) -> str:
 
 def _found(trial: Trial, dataset: Dataset) -> Report | TrialFailed:
     try:
-        with memory_told(trial):
-            model = build(trial, dataset)
+        with translate_memory_errors(trial):
+            model = build_model(trial, dataset)
             _spread(model)
             return lint(
                 convert(
-                    deployed(trial, dataset, model=model),
+                    build_deployed_model(trial, dataset, model=model),
                     trial.precision,
                     samples=dataset.train.images,
                 )

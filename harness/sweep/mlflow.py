@@ -52,15 +52,15 @@ class MlflowLog:
                 f"--mlflow {uri}: {first_line(error)}; check the address."
             ) from error
 
-    def tell(self, event: TrialEvent) -> None:
+    def log(self, event: TrialEvent) -> None:
         if self.problem:
             return
         try:
-            self._log(event)
+            self._record(event)
         except Exception as error:  # noqa: BLE001  (whatever the store behind the address raises)
             self.problem = f"--mlflow {self._uri}: {first_line(error)}; from there on only the rows here are whole."
 
-    def _log(self, event: TrialEvent) -> None:
+    def _record(self, event: TrialEvent) -> None:
         trial = event.trial
         match event:
             case Started():
@@ -74,10 +74,10 @@ class MlflowLog:
                     "FINISHED",
                     artifact=", ".join(artifact.sha256 for artifact in outcome.artifacts),
                 )
-            case Failed(failure=why):
-                self._end(trial, "FAILED", **_told(why))
-            case Stopped(why=why):
-                self._end(trial, "KILLED", **_told(why))
+            case Failed(failure=cause):
+                self._end(trial, "FAILED", **_told(cause))
+            case Stopped(cause=cause):
+                self._end(trial, "KILLED", **_told(cause))
             case Retried():
                 pass  # its run goes on
 
@@ -94,7 +94,8 @@ class MlflowLog:
             self._experiment, tags=tags, run_name=f"{trial.id} {trial.precision}"
         )
         params = [
-            self._mlflow.entities.Param(name, str(value)) for name, value in settings(trial).items()
+            self._mlflow.entities.Param(name, str(value))
+            for name, value in flatten_settings(trial).items()
         ]
         self._client.log_batch(run.info.run_id, params=params)
         return str(run.info.run_id)
@@ -127,7 +128,7 @@ def _mlflow() -> Any:
     return mlflow
 
 
-def settings(trial: Trial) -> dict[str, Any]:
+def flatten_settings(trial: Trial) -> dict[str, Any]:
     """By the keys of a sweep file: `model.units`, `train.learning_rate`."""
     told = {
         "model": {"name": trial.architecture, **trial.parameters},
@@ -168,5 +169,5 @@ def _ended(outcome: TrialOutcome) -> dict[str, float | None]:
     return told
 
 
-def _told(why: Failure) -> dict[str, str]:
-    return {"reason": str(why.reason), "message": why.message}
+def _told(cause: Failure) -> dict[str, str]:
+    return {"reason": str(cause.reason), "message": cause.message}

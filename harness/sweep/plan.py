@@ -14,7 +14,7 @@ class TrialPlan:
     """A trial, and why it is run; `because` is empty where it is done and its files are whole."""
 
     trial: Trial
-    because: str
+    reason: str
     artifacts: Mapping[str, str]
 
 

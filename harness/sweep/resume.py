@@ -8,16 +8,18 @@ from harness.config.sweep_file import Point
 from harness.core.search import Range, Search
 from harness.core.sweep import Trial
 from harness.store.rows.trials import TrialRows, TrialState
-from harness.sweep.trials import trials_at
+from harness.sweep.trials import build_trials_at
 from harness.training.search import ENDED_EARLY, AdaptiveSearch, TriedPoint, objectives
 
 
-def sampled(sweep: str, base: Point, rows: TrialRows) -> AdaptiveSearch:
+def resume_search(sweep: str, base: Point, rows: TrialRows) -> AdaptiveSearch:
     """The search of a sweep; points that its file would not try, or not so, are no part of it."""
     search = base.values.search
     allowed = [point for point in rows.list_points(sweep) if _allows(search, point)]
-    tried = (_tried(search, point, trials=trials_at(base, point), rows=rows) for point in allowed)
-    return AdaptiveSearch(partial(trials_at, base), tuple(one for one in tried if one))
+    tried = (
+        _tried(search, point, trials=build_trials_at(base, point), rows=rows) for point in allowed
+    )
+    return AdaptiveSearch(partial(build_trials_at, base), tuple(one for one in tried if one))
 
 
 def _allows(search: Search, point: Mapping[str, Any]) -> bool:

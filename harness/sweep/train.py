@@ -13,17 +13,17 @@ from harness.store.files.checkpoints import CheckpointFiles
 from harness.store.rows.trials import TrialRows, TrialState
 from harness.training import ray_cluster
 from harness.training.events import (
+    Checkpoint,
     ClusterReady,
     Event,
     Failed,
     Finished,
-    PointBegun,
-    Saved,
+    PointStarted,
     Stopped,
     TrialEvent,
 )
 from harness.training.search import AdaptiveSearch, FixedUnits, UnitSource
-from harness.training.unit import units_of
+from harness.training.unit import group_trials
 
 # A training that ended so may have got further than its start, and goes on from there when it is submitted again.
 _INTERRUPTED = (Reason.KILLED, Reason.OUT_OF_MEMORY, Reason.LOST, Reason.BUDGET)
@@ -58,10 +58,10 @@ def train(
                 stores.rows.submit(
                     sweep, new
                 )  # not before: a request that Ray refuses leaves no trace
-            case PointBegun():
+            case PointStarted():
                 stores.rows.submit_point(sweep.name, event.point, sampled=event.trials)
                 left |= {trial.id: trial for trial in event.trials}
-            case Saved():
+            case Checkpoint():
                 stores.checkpoints.save(event.key, event.content)
             case Finished() | Failed() | Stopped():
                 _end(event, stores)
@@ -86,10 +86,10 @@ def _events(
     if not new and search is None:
         return iter((ClusterReady(),))
     saved = checkpoints.load(
-        {trial.training for trial in (new if search is None else search.trials())}
+        {trial.training for trial in (new if search is None else search.tried_trials())}
     )
     work: UnitSource = (
-        FixedUnits(units_of(new, saved)) if search is None else replace(search, saved=saved)
+        FixedUnits(group_trials(new, saved)) if search is None else replace(search, saved=saved)
     )
     needed = set(sweep.sources) if search else {trial.dataset for trial in new}
     datasets = {name: _dataset(sweep.sources[name]) for name in needed}
@@ -108,7 +108,7 @@ def _dataset(source: str) -> Dataset | Failure:
 
 def _end(event: Finished | Failed | Stopped, stores: TrainingStores) -> None:
     if isinstance(event, Stopped):
-        stores.rows.stop(event.trial.id, event.why)
+        stores.rows.stop(event.trial.id, event.cause)
         return
     if isinstance(event, Failed):
         stores.rows.fail(event.trial.id, event.failure, event.timings, event.node)
@@ -122,11 +122,13 @@ def _end(event: Finished | Failed | Stopped, stores: TrainingStores) -> None:
 
 def _over(event: Finished | Failed | Stopped) -> bool:
     match event:
-        case Failed(failure=why) | Stopped(why=why):
-            return why.reason not in _INTERRUPTED
+        case Failed(failure=cause) | Stopped(cause=cause):
+            return cause.reason not in _INTERRUPTED
         case _:
             return True
 
 
-def file_states(states: Sequence[TrialState], files: ArtifactFiles) -> dict[str, FileState]:
+def check_artifact_files(
+    states: Sequence[TrialState], files: ArtifactFiles
+) -> dict[str, FileState]:
     return {sha256: files.state(sha256) for state in states for sha256 in state.artifacts.values()}

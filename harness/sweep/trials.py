@@ -14,13 +14,13 @@ from harness.core.sweep import Sweep, Trial
 from harness.models import ARCHITECTURES, Architecture, custom
 
 
-def sweep_of(points: Sequence[Point]) -> Sweep:
+def build_sweep(points: Sequence[Point]) -> Sweep:
     """The points' trials, each once, however many points say the same. Raises SpecError.
 
     Where a search finds its points as it goes, there are none yet.
     """
     sources = {_dataset(point): point.values.dataset for point in points}
-    trials = {trial.id: trial for point in points for trial in trials_of(point)}
+    trials = {trial.id: trial for point in points for trial in build_trials(point)}
     document, first = points[0].document, points[0].values
     protocol = protocol_of(document, first.bench.protocol, path=("bench", "protocol"))
     protocols = with_threads(protocol, first.bench.threads)
@@ -35,12 +35,12 @@ def sweep_of(points: Sequence[Point]) -> Sweep:
     )
 
 
-def trials_at(base: Point, values: Mapping[str, Any]) -> tuple[Trial, ...]:
+def build_trials_at(base: Point, values: Mapping[str, Any]) -> tuple[Trial, ...]:
     """Of the point of a search that has these values; `base` is any point of it. Raises SpecError."""
-    return tuple(trials_of(point_at(base.document, values)))
+    return tuple(build_trials(point_at(base.document, values)))
 
 
-def trials_of(point: Point) -> list[Trial]:
+def build_trials(point: Point) -> list[Trial]:
     values, dataset = point.values, _dataset(point)
     name, parameters = _model(point.document, values.model)
     telling = essential(parameters)

@@ -39,18 +39,18 @@ class CompiledNetwork:
             variable.assign(value)
 
 
-KEPT: dict[str, CompiledNetwork] = {}
+COMPILED_NETWORKS: dict[str, CompiledNetwork] = {}
 
 
 def compiled(trial: Trial, model: Any, *, distilled: bool) -> CompiledNetwork:
     """That of the trial's form, started with the model's weights; made of the model where there is none yet."""
     form, weights = _form(trial, model), model.get_weights()
-    if form not in KEPT:
-        while len(KEPT) >= _KEPT_FORMS:
-            del KEPT[next(iter(KEPT))]
-        KEPT[form] = _compile(model, trial.recipe, distilled=distilled)
-    KEPT[form].start(weights)
-    return KEPT[form]
+    if form not in COMPILED_NETWORKS:
+        while len(COMPILED_NETWORKS) >= _KEPT_FORMS:
+            del COMPILED_NETWORKS[next(iter(COMPILED_NETWORKS))]
+        COMPILED_NETWORKS[form] = _compile(model, trial.recipe, distilled=distilled)
+    COMPILED_NETWORKS[form].start(weights)
+    return COMPILED_NETWORKS[form]
 
 
 def _form(trial: Trial, model: Any) -> str:

@@ -57,11 +57,11 @@ class Stopped:
     """It was ended early: `why` is no fault of its own."""
 
     trial: Trial
-    why: Failure
+    cause: Failure
 
 
 @dataclass(frozen=True)
-class PointBegun:
+class PointStarted:
     """The search tries a point of its space, with these trials."""
 
     point: Mapping[str, Any]
@@ -69,7 +69,7 @@ class PointBegun:
 
 
 @dataclass(frozen=True)
-class Saved:
+class Checkpoint:
     """A checkpoint of the training that `key` names: what a later process goes on with."""
 
     key: str
@@ -77,5 +77,5 @@ class Saved:
 
 
 TrialEvent: TypeAlias = Started | EpochEnded | Finished | Failed | Retried | Stopped
-UnitEvent: TypeAlias = TrialEvent | Saved
-Event: TypeAlias = ClusterReady | PointBegun | UnitEvent
+UnitEvent: TypeAlias = TrialEvent | Checkpoint
+Event: TypeAlias = ClusterReady | PointStarted | UnitEvent

@@ -60,7 +60,7 @@ class Fit:
     def curve(self) -> tuple[Epoch, ...]:
         return self._before.curve
 
-    def epochs(self) -> Iterator[Epoch]:
+    def run_epochs(self) -> Iterator[Epoch]:
         """Trains until the recipe's end; the model then has the weights that count. Raises TrialFailed."""
         while len(self.curve) < self._recipe.epochs and not self._stopped_early():
             epoch = self._epoch(len(self.curve) + 1)

@@ -27,13 +27,13 @@ from harness.training.events import (
     Event,
     Failed,
     Finished,
-    PointBegun,
+    PointStarted,
     Retried,
     Stopped,
     UnitEvent,
 )
 from harness.training.search import FixedUnits, UnitSource, scheduler
-from harness.training.unit import Conditions, units_of
+from harness.training.unit import Conditions, group_trials
 from harness.training.worker_input import WorkerInput
 
 # What Ray writes where its own memory monitor ended a worker; the kernel's killer leaves no such trace.
@@ -83,7 +83,7 @@ def train(
                 yield event
         if hungry:
             yield from _run(
-                FixedUnits(units_of(hungry, {})),
+                FixedUnits(group_trials(hungry, {})),
                 Search(),
                 share=_alone(ray, share),
                 held=held,
@@ -97,7 +97,7 @@ def _run(
     share: Mapping[str, float],
     held: Mapping[str, Any],
     conditions: Conditions,
-) -> Iterator[PointBegun | UnitEvent]:
+) -> Iterator[PointStarted | UnitEvent]:
     """What happens until the last trial has ended."""
     channel = _channel()
     reports = search.asha is not None or search.budget_s is not None
@@ -172,7 +172,7 @@ def _code(work: UnitSource, search: Search) -> list[str]:
     if isinstance(work, FixedUnits):
         units = work.units
     else:
-        units = tuple(unit for corner in corners(search) for unit in work.at(corner))
+        units = tuple(unit for corner in corners(search) for unit in work.units_at(corner))
     modules = [harness, *modules_of(trial for unit in units for trial in unit.trials)]
     return [next(iter(getattr(module, "__path__", ())), str(module.__file__)) for module in modules]
 
@@ -234,11 +234,11 @@ def _tuner(job: WorkerInput, search: Search, share: Mapping[str, float], folder:
 
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(Worker, job=job), dict(share)),
-        param_space=job.work.space(),
+        param_space=job.work.param_space(),
         tune_config=tune.TuneConfig(
             reuse_actors=True,
             time_budget_s=search.budget_s,
-            **job.work.settings(search),
+            **job.work.tuner_settings(search),
             **scheduler(search.asha),
         ),
         run_config=tune.RunConfig(
@@ -267,18 +267,18 @@ def _watch(job: WorkerInput) -> Any:
             self, iteration: int, trials: list[Any], trial: Any, **info: Any
         ) -> None:
             if not trial.last_result.get("ended"):
-                why = Failure(
+                cause = Failure(
                     Reason.OUTCLASSED,
                     f"Others did better after {trial.last_result.get('epoch')} epochs.",
                 )
                 for left in _trials(job, trial.config):
-                    job.channel.put(Stopped(left, why))
+                    job.channel.put(Stopped(left, cause))
 
     return Watch()
 
 
 def _trials(job: WorkerInput, config: Mapping[str, Any]) -> list[Trial]:
-    return [trial for unit in job.work.at(config) for trial in unit.trials]
+    return [trial for unit in job.work.units_at(config) for trial in unit.trials]
 
 
 def _death(text: str) -> Failure:
@@ -295,7 +295,7 @@ def _death(text: str) -> Failure:
     )
 
 
-def _events(job: WorkerInput, search: Search) -> Iterator[PointBegun | UnitEvent]:
+def _events(job: WorkerInput, search: Search) -> Iterator[PointStarted | UnitEvent]:
     """Every event until the end; then one for each trial that has not ended, so that none disappears.
 
     Raises HarnessError where Tune broke down with nothing under way.
@@ -303,7 +303,7 @@ def _events(job: WorkerInput, search: Search) -> Iterator[PointBegun | UnitEvent
     listed = job.work.units if isinstance(job.work, FixedUnits) else ()
     open_trials = {trial.id: trial for unit in listed for trial in unit.trials}
     while not isinstance(event := _next(job.channel), _Ended):
-        if isinstance(event, PointBegun):
+        if isinstance(event, PointStarted):
             open_trials.update({trial.id: trial for trial in event.trials})
         if (
             isinstance(event, Finished | Failed | Stopped)

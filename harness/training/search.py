@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from harness.core.recipe import Recipe
 from harness.core.search import Asha, Objective, Range, Search
 from harness.core.sweep import Epoch, Trial, validation_accuracy
-from harness.training.unit import Unit, units_of
+from harness.training.unit import Unit, group_trials
 
 _DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
     "accuracy": "maximize",
@@ -25,13 +25,13 @@ Result: TypeAlias = tuple[
 class UnitSource(Protocol):
     """What there is to train: what Tune passes to a worker, as units."""
 
-    def at(self, config: Config) -> tuple[Unit, ...]: ...
+    def units_at(self, config: Config) -> tuple[Unit, ...]: ...
 
-    def space(self) -> dict[str, Any]:
+    def param_space(self) -> dict[str, Any]:
         """Tune's parameters."""
         ...
 
-    def settings(self, search: Search) -> dict[str, Any]:
+    def tuner_settings(self, search: Search) -> dict[str, Any]:
         """Tune's settings."""
         ...
 
@@ -42,15 +42,15 @@ class FixedUnits:
 
     units: tuple[Unit, ...]
 
-    def at(self, config: Config) -> tuple[Unit, ...]:
+    def units_at(self, config: Config) -> tuple[Unit, ...]:
         return (self.units[config["index"]],)
 
-    def space(self) -> dict[str, Any]:
+    def param_space(self) -> dict[str, Any]:
         from ray import tune
 
         return {"index": tune.grid_search(list(range(len(self.units))))}
 
-    def settings(self, search: Search) -> dict[str, Any]:
+    def tuner_settings(self, search: Search) -> dict[str, Any]:
         return {}
 
 
@@ -72,27 +72,27 @@ class AdaptiveSearch:
     What was tried before is known to it; what was begun and has not ended comes first.
     """
 
-    trials_at: Callable[[Config], Sequence[Trial]]
-    tried: tuple[TriedPoint, ...] = ()
+    build_trials: Callable[[Config], Sequence[Trial]]
+    tried_points: tuple[TriedPoint, ...] = ()
     saved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
-    def at(self, config: Config) -> tuple[Unit, ...]:
-        return units_of(self.trials_at(config), self.saved)
+    def units_at(self, config: Config) -> tuple[Unit, ...]:
+        return group_trials(self.build_trials(config), self.saved)
 
-    def trials(self) -> tuple[Trial, ...]:
+    def tried_trials(self) -> tuple[Trial, ...]:
         """Of every point that was tried."""
-        return tuple(trial for one in self.tried for trial in self.trials_at(one.point))
+        return tuple(trial for one in self.tried_points for trial in self.build_trials(one.point))
 
-    def left(self, search: Search) -> int:
+    def count_remaining(self, search: Search) -> int:
         """How many points are to be trained."""
-        return max(search.trials or 0, len(self.tried)) - sum(
-            one.objectives is not None for one in self.tried
+        return max(search.trials or 0, len(self.tried_points)) - sum(
+            one.objectives is not None for one in self.tried_points
         )
 
-    def space(self) -> dict[str, Any]:
+    def param_space(self) -> dict[str, Any]:
         return {}
 
-    def settings(self, search: Search) -> dict[str, Any]:
+    def tuner_settings(self, search: Search) -> dict[str, Any]:
         from ray.tune.search.optuna import OptunaSearch
 
         space = {key: _distribution(values) for key, values in (search.space or {}).items()}
@@ -105,9 +105,9 @@ class AdaptiveSearch:
             study_name=_STUDY,
             storage=self._storage(space, directions),
             seed=search.seed
-            + len(self.tried),  # another one, or what goes on would draw the same again
+            + len(self.tried_points),  # another one, or what goes on would draw the same again
         )
-        return {"search_alg": algorithm, "num_samples": self.left(search)}
+        return {"search_alg": algorithm, "num_samples": self.count_remaining(search)}
 
     def _storage(
         self, space: Mapping[str, Any], directions: Sequence[Literal["maximize", "minimize"]]
@@ -117,7 +117,7 @@ class AdaptiveSearch:
 
         storage = optuna.storages.InMemoryStorage()
         study = optuna.create_study(storage=storage, study_name=_STUDY, directions=directions)
-        for one in self.tried:
+        for one in self.tried_points:
             if one.objectives is None:
                 study.enqueue_trial(dict(one.point))
             else:

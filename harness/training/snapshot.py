@@ -26,7 +26,7 @@ class Snapshot:
     best: Arrays = ()
 
 
-def packed(snapshot: Snapshot) -> bytes:
+def pack(snapshot: Snapshot) -> bytes:
     """Numpy's own format, without pickles."""
     told = {
         "curve": [asdict(epoch) for epoch in snapshot.curve],
@@ -43,7 +43,7 @@ def packed(snapshot: Snapshot) -> bytes:
     return file.getvalue()
 
 
-def unpacked(content: bytes) -> Snapshot:
+def unpack(content: bytes) -> Snapshot:
     """Raises ValueError where the bytes are not whole."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:

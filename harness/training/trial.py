@@ -47,7 +47,7 @@ class Stopwatch:
         return taken
 
 
-def build(trial: Trial, dataset: Dataset) -> Any:
+def build_model(trial: Trial, dataset: Dataset) -> Any:
     """The network that is trained, with its first weights."""
     from harness.models.keras import keras
 
@@ -57,7 +57,7 @@ def build(trial: Trial, dataset: Dataset) -> Any:
     return architecture_of(trial).training_model(_task(trial, dataset))
 
 
-def deployed(trial: Trial, dataset: Dataset, model: Any) -> Any:
+def build_deployed_model(trial: Trial, dataset: Dataset, model: Any) -> Any:
     """The network of probabilities that is converted, with the weights of `model`, which is `build`'s."""
     from harness.models.keras import keras
 
@@ -74,7 +74,7 @@ def finish(
     """
     model, test = fit.model, dataset.test
     with watch.part("convert_s"):
-        network = deployed(trial, dataset, model=model)
+        network = build_deployed_model(trial, dataset, model=model)
         files = {
             form: convert(network, trial.precision, samples=fit.training_images())
             for form in trial.convert.formats
@@ -117,7 +117,7 @@ def _task(trial: Trial, dataset: Dataset) -> Task:
 
 
 @contextmanager
-def memory_told(trial: Trial) -> Iterator[None]:
+def translate_memory_errors(trial: Trial) -> Iterator[None]:
     """Memory that ends within is a TrialFailed."""
     from harness.models.keras import tf
 

@@ -14,10 +14,10 @@ from harness.core.sweep import Failure, Precision, Timings, Trial
 from harness.data import Dataset
 from harness.models.custom import NOT_SHIPPED
 from harness.models.own_code import place_of
-from harness.training.events import EpochEnded, Failed, Finished, Saved, Started, UnitEvent
+from harness.training.events import Checkpoint, EpochEnded, Failed, Finished, Started, UnitEvent
 from harness.training.fit import Fit, Scores
-from harness.training.snapshot import packed, unpacked
-from harness.training.trial import Stopwatch, build, finish, memory_told
+from harness.training.snapshot import pack, unpack
+from harness.training.trial import Stopwatch, build_model, finish, translate_memory_errors
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Conditions:
     checkpoint_s: float = float("inf")
 
 
-def units_of(trials: Sequence[Trial], saved: Mapping[str, bytes]) -> tuple[Unit, ...]:
+def group_trials(trials: Sequence[Trial], saved: Mapping[str, bytes]) -> tuple[Unit, ...]:
     """Every trial in one of them, in the order of each one's first."""
     together: dict[str, list[Trial]] = {}
     for trial in trials:
@@ -141,19 +141,22 @@ def _train(
             Reason.NO_TEACHER, "The float twin that it was to learn from failed; mend that first."
         )
     leader = part.leader
-    with watch.part("fit_s"), memory_told(leader):
+    with watch.part("fit_s"), translate_memory_errors(leader):
         fit = Fit(
-            leader, build(leader, dataset), dataset=dataset, taught=taught if part.learns else None
+            leader,
+            build_model(leader, dataset),
+            dataset=dataset,
+            taught=taught if part.learns else None,
         )
         with suppress(
             ValueError
         ):  # a checkpoint of another version's: then the training starts anew
-            fit.restore(unpacked(saved))
+            fit.restore(unpack(saved))
         saved_at = time.monotonic()
-        for epoch in fit.epochs():
+        for epoch in fit.run_epochs():
             yield from (EpochEnded(trial, epoch) for trial in part.trials)
             if time.monotonic() - saved_at >= conditions.checkpoint_s:
-                yield Saved(part.key, packed(fit.snapshot()))
+                yield Checkpoint(part.key, pack(fit.snapshot()))
                 saved_at = time.monotonic()
     return fit
 

@@ -7,7 +7,7 @@ from typing import Any
 from ray import get, tune
 
 from harness.core.sweep import Failure
-from harness.training.events import EpochEnded, Failed, Finished, PointBegun, UnitEvent
+from harness.training.events import EpochEnded, Failed, Finished, PointStarted, UnitEvent
 from harness.training.search import AdaptiveSearch, Result, objectives
 from harness.training.trial import Stopwatch, warm_up
 from harness.training.unit import run_unit
@@ -42,10 +42,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                 return {"epoch": event.epoch.number, "accuracy": event.epoch.validation_accuracy}
         return {"done": True, "ended": True, **objectives(map(_result, self._finished))}
 
-    def _run(self, config: dict[str, Any]) -> Iterator[PointBegun | UnitEvent]:
-        units = self._job.work.at(config)
+    def _run(self, config: dict[str, Any]) -> Iterator[PointStarted | UnitEvent]:
+        units = self._job.work.units_at(config)
         if isinstance(self._job.work, AdaptiveSearch):
-            yield PointBegun(config, tuple(trial for unit in units for trial in unit.trials))
+            yield PointStarted(config, tuple(trial for unit in units for trial in unit.trials))
         import_s = self._watch.seconds.get("import_s", 0.0)
         self._watch.seconds["waiting_s"] = max(0.0, time.time() - self._job.submitted_at - import_s)
         for unit in units:

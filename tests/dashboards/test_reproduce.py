@@ -14,7 +14,7 @@ from harness.core.ids import plain
 from harness.report.frames import records
 from harness.report.page.content import Content
 from harness.report.reproduce import bench_command, protocol_words, submit_command
-from harness.sweep.trials import sweep_of
+from harness.sweep.trials import build_sweep
 from tests.rows import own_model_row
 from tests.sample import SWEEP
 
@@ -42,7 +42,7 @@ def test_the_submit_command_trains_the_very_trial(shown: Content, tmp_path: Path
         words = shlex.split(command)
         assert words[:4] == ["harness", "submit", "sweep", f"jobs/{SWEEP}.yaml"]
         overrides = [word for word in words[4:] if word != "--set"]
-        assert [trial.id for trial in sweep_of(read_sweep(file, overrides)).trials] == [
+        assert [trial.id for trial in build_sweep(read_sweep(file, overrides)).trials] == [
             row["trial"]
         ]
 

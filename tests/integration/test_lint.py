@@ -120,8 +120,8 @@ def test_what_is_told_before_training_is_what_is_true_after_it(tmp_path: Path, n
         f"model: {{name: {name}, {parameters}}}}}"
     )
     (network,) = lint_sweep(read_sweep(file))
-    assert isinstance(network.found, Report)
-    assert told(network.found) == told(lint(artifact(name, Precision.BINARY)))
+    assert isinstance(network.result, Report)
+    assert told(network.result) == told(lint(artifact(name, Precision.BINARY)))
 
 
 def told(report: Report) -> list[tuple[int, str, str, float]]:

@@ -96,7 +96,7 @@ def network(name: str, precision: Precision) -> Trained:
         seed=0,
     )
     fit = Fit(trial, architecture.training_model(task(precision)), dataset=some_digits())
-    deque(fit.epochs(), maxlen=0)
+    deque(fit.run_epochs(), maxlen=0)
     return Trained(
         fit.model, with_probabilities(architecture.deployed_model(task(precision), fit.model))
     )

@@ -103,5 +103,5 @@ def test_signs_of_states_and_weights_learn_the_digits() -> None:
         model,
         dataset=digits,
     )
-    deque(fit.epochs(), maxlen=0)
+    deque(fit.run_epochs(), maxlen=0)
     assert (fit.curve[-1].validation_accuracy or 0) > 0.85

@@ -81,5 +81,5 @@ def test_signs_before_every_projection_learn_the_digits() -> None:
         model,
         dataset=digits,
     )
-    deque(fit.epochs(), maxlen=0)
+    deque(fit.run_epochs(), maxlen=0)
     assert (fit.curve[-1].validation_accuracy or 0) > 0.85

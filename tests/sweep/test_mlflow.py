@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from harness.core.errors import Reason, RequestError
 from harness.core.sweep import Epoch, Failure, Precision
-from harness.sweep.mlflow import MlflowLog, settings
+from harness.sweep.mlflow import MlflowLog, flatten_settings
 from harness.training.events import (
     EpochEnded,
     Failed,
@@ -38,10 +38,10 @@ def sweep(request: pytest.FixtureRequest) -> str:
 
 
 def follow(uri: str, sweep: str, events: Sequence[TrialEvent]) -> None:
-    tracking = MlflowLog(uri, sweep)
+    mlflow_log = MlflowLog(uri, sweep)
     for event in events:
-        tracking.tell(event)
-    assert tracking.problem == ""
+        mlflow_log.log(event)
+    assert mlflow_log.problem == ""
 
 
 def runs(uri: str, sweep: str) -> dict[str, Run]:
@@ -74,7 +74,7 @@ def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(
     follow(uri, sweep, events=[Started(TRIAL, "node", pid=1), *epochs, Finished(TRIAL, outcome)])
     run = runs(uri, sweep)[TRIAL.id]
     assert run.info.status == "FINISHED"
-    assert run.data.params == {name: str(value) for name, value in settings(TRIAL).items()}
+    assert run.data.params == {name: str(value) for name, value in flatten_settings(TRIAL).items()}
     assert run.data.params["model.units"] == "64"
     assert run.data.params["train.learning_rate"] == "0.001"
     assert run.data.params["precision"] == "binary"
@@ -140,13 +140,13 @@ def test_an_address_where_nobody_answers_is_refused_before_anything_starts(addre
 
 def test_a_store_that_breaks_is_told_and_does_not_end_the_sweep(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
-    tracking = MlflowLog(f"sqlite:///{database}", "study")
-    tracking.tell(Started(TRIAL, "node", pid=1))
+    mlflow_log = MlflowLog(f"sqlite:///{database}", "study")
+    mlflow_log.log(Started(TRIAL, "node", pid=1))
     database.write_bytes(b"no database any more" * 100)
-    tracking.tell(EpochEnded(TRIAL, epoch(1)))
-    tracking.tell(EpochEnded(TRIAL, epoch(2)))
-    assert tracking.problem.startswith(f"--mlflow sqlite:///{database}: ")
-    assert tracking.problem.endswith("from there on only the rows here are whole.")
+    mlflow_log.log(EpochEnded(TRIAL, epoch(1)))
+    mlflow_log.log(EpochEnded(TRIAL, epoch(2)))
+    assert mlflow_log.problem.startswith(f"--mlflow sqlite:///{database}: ")
+    assert mlflow_log.problem.endswith("from there on only the rows here are whole.")
 
 
 def test_without_mlflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,45 +41,45 @@ def planned(
 
 
 def test_a_trial_that_was_never_submitted_is_new() -> None:
-    assert planned(None).because == "new"
+    assert planned(None).reason == "new"
 
 
 @pytest.mark.parametrize("status", [FAILED, PLANNED])
 def test_a_trial_that_did_not_finish_is_run_again_and_says_why(status: str) -> None:
-    assert planned(TrialState(status, {})).because == f"{status} before"
+    assert planned(TrialState(status, {})).reason == f"{status} before"
 
 
 def test_a_trial_that_failed_is_run_again_whatever_its_files() -> None:
-    assert planned(TrialState(FAILED, {"tflite": ONE}), {ONE: FileState.INTACT}).because
+    assert planned(TrialState(FAILED, {"tflite": ONE}), {ONE: FileState.INTACT}).reason
 
 
 def test_a_finished_trial_with_whole_files_is_not_run_again() -> None:
     plan = planned(TrialState(DONE, {"tflite": ONE}), {ONE: FileState.INTACT})
-    assert plan.because == ""
+    assert plan.reason == ""
     assert plan.artifacts == {"tflite": ONE}
 
 
 @pytest.mark.parametrize("state", [FileState.MISSING, FileState.CORRUPT])
 def test_a_finished_trial_is_run_again_where_its_file_is_not_whole(state: FileState) -> None:
     plan = planned(TrialState(DONE, {"tflite": ONE}), {ONE: state})
-    assert plan.because == f"artifact {ONE[:12]}… is {state.value}"
+    assert plan.reason == f"artifact {ONE[:12]}… is {state.value}"
 
 
 def test_every_broken_file_is_named() -> None:
     files = {ONE: FileState.MISSING, OTHER: FileState.CORRUPT}
-    because = planned(TrialState(DONE, {"tflite": ONE, "other": OTHER}), files).because
-    assert because == f"artifact {ONE[:12]}… is missing; artifact {OTHER[:12]}… is corrupt"
+    reason = planned(TrialState(DONE, {"tflite": ONE, "other": OTHER}), files).reason
+    assert reason == f"artifact {ONE[:12]}… is missing; artifact {OTHER[:12]}… is corrupt"
 
 
 def test_a_trial_that_others_outdid_is_run_again_only_where_none_is_ended_early() -> None:
     outdone = TrialState(STOPPED, {}, reason=Reason.OUTCLASSED)
-    assert planned(outdone, search=Search(asha=Asha())).because == ""
-    assert planned(outdone).because == "stopped before"
+    assert planned(outdone, search=Search(asha=Asha())).reason == ""
+    assert planned(outdone).reason == "stopped before"
 
 
 def test_a_trial_that_a_budget_ended_is_gone_on_with() -> None:
     assert (
-        planned(TrialState(STOPPED, {}, reason=Reason.BUDGET), search=Search(asha=Asha())).because
+        planned(TrialState(STOPPED, {}, reason=Reason.BUDGET), search=Search(asha=Asha())).reason
         == "stopped before"
     )
 
@@ -88,7 +88,7 @@ def test_plans_come_in_the_order_of_the_trials() -> None:
     trials = [replace(TRIAL, seed=seed) for seed in (3, 1, 2)]
     states = {trials[1].id: TrialState(DONE, {}), trials[2].id: TrialState(FAILED, {})}
     assert [
-        (plan.trial, plan.because) for plan in plan_trials(sweep(*trials), states, files={})
+        (plan.trial, plan.reason) for plan in plan_trials(sweep(*trials), states, files={})
     ] == [
         (trials[0], "new"),
         (trials[1], ""),

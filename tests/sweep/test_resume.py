@@ -10,8 +10,8 @@ from harness.core.errors import Reason
 from harness.core.sweep import Failure
 from harness.store.database import open_database
 from harness.store.rows.trials import TrialRows
-from harness.sweep.resume import sampled
-from harness.sweep.trials import trials_at
+from harness.sweep.resume import resume_search
+from harness.sweep.trials import build_trials_at
 from harness.training.search import ENDED_EARLY
 from tests.store.examples import make_outcome
 
@@ -51,8 +51,8 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
 ) -> None:
     point = base(tmp_path)
     for values in (FIRST, SECOND, THIRD):
-        rows.submit_point("found", values, sampled=trials_at(point, values))
-    (done,), (outdone,) = trials_at(point, FIRST), trials_at(point, SECOND)
+        rows.submit_point("found", values, sampled=build_trials_at(point, values))
+    (done,), (outdone,) = build_trials_at(point, FIRST), build_trials_at(point, SECOND)
     outcome = make_outcome(done)
     outcome = replace(
         outcome, curve=tuple(replace(epoch, validation_accuracy=0.7) for epoch in outcome.curve)
@@ -60,13 +60,13 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
     rows.finish(outcome)
     rows.stop(outdone.id, Failure(Reason.OUTCLASSED, "Others did better."))
 
-    search = sampled("found", point, rows=rows)
+    search = resume_search("found", point, rows=rows)
 
-    assert [one.point for one in search.tried] == [FIRST, SECOND, THIRD]
+    assert [one.point for one in search.tried_points] == [FIRST, SECOND, THIRD]
     expected = (0.7, outcome.artifacts[0].size_bytes)
-    assert [one.objectives for one in search.tried] == [expected, ENDED_EARLY, None]
-    assert search.left(point.values.search) == 7
-    assert sampled("another", point, rows=rows).tried == ()
+    assert [one.objectives for one in search.tried_points] == [expected, ENDED_EARLY, None]
+    assert search.count_remaining(point.values.search) == 7
+    assert resume_search("another", point, rows=rows).tried_points == ()
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
 def test_what_its_file_would_not_try_now_is_no_part_of_it(
     tmp_path: Path, rows: TrialRows, setting: str
 ) -> None:
-    rows.submit_point("found", FIRST, sampled=trials_at(base(tmp_path), FIRST))
-    assert sampled("found", base(tmp_path, setting), rows=rows).tried == ()
+    rows.submit_point("found", FIRST, sampled=build_trials_at(base(tmp_path), FIRST))
+    assert resume_search("found", base(tmp_path, setting), rows=rows).tried_points == ()

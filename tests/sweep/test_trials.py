@@ -7,7 +7,7 @@ from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, with_threads
 from harness.core.errors import SpecError
 from harness.core.sweep import Precision, Resources, Sweep
-from harness.sweep.trials import sweep_of
+from harness.sweep.trials import build_sweep
 
 BASE = """\
 name: small
@@ -30,7 +30,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def sweep(folder: Path, text: str, *overrides: str) -> Sweep:
-    return sweep_of(read_sweep(written(folder, text), overrides))
+    return build_sweep(read_sweep(written(folder, text), overrides))
 
 
 def test_a_sweep_trains_every_precision_with_every_seed(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_broken_file_of_the_users_own_data_is_refused_before_anything_is_train
         SpecError,
         match=rf"^{path}:2: dataset is '{data}': {data}: is no \.npz file of arrays: .*\.$",
     ):
-        sweep_of(read_sweep(path))
+        build_sweep(read_sweep(path))
 
 
 @pytest.mark.parametrize("swept", ["  layers: 3\n", ""])
@@ -109,9 +109,9 @@ def test_points_that_say_the_same_collapse_to_one_trial(
 ) -> None:
     path = written(tmp_path, BASE + axes)
     assert len(read_sweep(path)) == points
-    alike = {trial.id for trial in sweep_of(read_sweep(path)).trials}
+    alike = {trial.id for trial in build_sweep(read_sweep(path)).trials}
     assert alike == {trial.id for trial in sweep(tmp_path, BASE).trials}
-    assert len(sweep_of(read_sweep(path)).trials) == len(alike)
+    assert len(build_sweep(read_sweep(path)).trials) == len(alike)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_wrong_data_set_or_model_is_refused_with_its_file_line_and_key(
 ) -> None:
     path = written(tmp_path, BASE.replace(old, new, 1))
     with pytest.raises(SpecError) as caught:
-        sweep_of(read_sweep(path))
+        build_sweep(read_sweep(path))
     assert str(caught.value).startswith(f"{path}:{line}: {key} ")
     assert str(caught.value).endswith(".")
 
@@ -171,7 +171,7 @@ def test_a_wrong_swept_model_is_located_where_it_is_swept(
 ) -> None:
     path = written(tmp_path, BASE + swept)
     with pytest.raises(SpecError) as caught:
-        sweep_of(read_sweep(path))
+        build_sweep(read_sweep(path))
     assert str(caught.value).startswith(f"{path}:12: {key} ")
 
 

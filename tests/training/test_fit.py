@@ -9,8 +9,8 @@ from harness.core.errors import Reason, TrialFailed
 from harness.core.recipe import EarlyStopping, Recipe
 from harness.core.sweep import Epoch, Precision, Trial
 from harness.training.fit import Fit
-from harness.training.snapshot import packed, unpacked
-from harness.training.trial import build
+from harness.training.snapshot import pack, unpack
+from harness.training.trial import build_model
 
 
 def new_fit(recipe: Recipe, seed: int = 0) -> Fit:
@@ -24,11 +24,11 @@ def new_fit(recipe: Recipe, seed: int = 0) -> Fit:
         seed=seed,
     )
     digits = data.load("digits")
-    return Fit(trial, build(trial, digits), dataset=digits)
+    return Fit(trial, build_model(trial, digits), dataset=digits)
 
 
 def fitted(recipe: Recipe, seed: int = 0) -> tuple[Epoch, ...]:
-    return tuple(new_fit(recipe, seed).epochs())
+    return tuple(new_fit(recipe, seed).run_epochs())
 
 
 def test_it_learns_and_tells_each_epoch() -> None:
@@ -86,15 +86,15 @@ def test_one_that_goes_on_from_a_snapshot_is_bit_for_bit_the_uninterrupted_one(
     recipe: Recipe, interrupted_after: int
 ) -> None:
     whole = new_fit(recipe, seed=3)
-    deque(whole.epochs(), maxlen=0)
+    deque(whole.run_epochs(), maxlen=0)
     weights = whole.model.get_weights()
 
     first = new_fit(recipe, seed=3)
-    deque(islice(first.epochs(), interrupted_after), maxlen=0)
-    content = packed(first.snapshot())
+    deque(islice(first.run_epochs(), interrupted_after), maxlen=0)
+    content = pack(first.snapshot())
     second = new_fit(recipe, seed=3)
-    second.restore(unpacked(content))
-    deque(second.epochs(), maxlen=0)
+    second.restore(unpack(content))
+    deque(second.run_epochs(), maxlen=0)
 
     assert told(second) == told(whole)
     for found, expected in zip(second.model.get_weights(), weights, strict=True):
@@ -114,7 +114,7 @@ def test_a_snapshot_of_another_network_is_refused_and_changes_nothing() -> None:
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all"])
 def test_a_snapshot_that_is_not_whole_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="no whole snapshot"):
-        unpacked(content)
-    whole = packed(new_fit(Recipe(epochs=1)).snapshot())
+        unpack(content)
+    whole = pack(new_fit(Recipe(epochs=1)).snapshot())
     with pytest.raises(ValueError, match="no whole snapshot"):
-        unpacked(whole[: len(whole) // 2])
+        unpack(whole[: len(whole) // 2])

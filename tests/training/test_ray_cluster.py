@@ -14,7 +14,7 @@ from harness.core.sweep import Precision, Resources, Trial
 from harness.training.events import Event, Failed, Finished, Started
 from harness.training.ray_cluster import train
 from harness.training.search import FixedUnits
-from harness.training.unit import units_of
+from harness.training.unit import group_trials
 from tests.harness_cli import Cli
 
 
@@ -31,7 +31,7 @@ def trial(units: int, epochs: int = 2) -> Trial:
 
 
 def listed(trials: list[Trial]) -> FixedUnits:
-    return FixedUnits(units_of(trials, {}))
+    return FixedUnits(group_trials(trials, {}))
 
 
 def ends(events: list[Event]) -> dict[str, str]:

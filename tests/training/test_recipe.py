@@ -36,8 +36,8 @@ from harness.models.blocks import initializer, with_probabilities
 from harness.models.keras import keras, larq, tf
 from harness.training.fit import Fit, Scores, scores
 from harness.training.recipe import augmented, learning_rates, loss, optimizer
-from harness.training.snapshot import packed, unpacked
-from harness.training.trial import build
+from harness.training.snapshot import pack, unpack
+from harness.training.trial import build_model
 
 Floats = NDArray[np.float32]
 STEPS = 10  # an epoch, in the tests of schedules
@@ -63,12 +63,12 @@ def new_fit(
 ) -> Fit:
     dataset = dataset or data.load("digits")
     one = trial(recipe, precision)
-    return Fit(one, build(one, dataset), dataset=dataset, taught=taught)
+    return Fit(one, build_model(one, dataset), dataset=dataset, taught=taught)
 
 
 def trained(recipe: Recipe, precision: Precision = Precision.BINARY) -> Fit:
     fit = new_fit(recipe, precision)
-    deque(fit.epochs(), maxlen=0)
+    deque(fit.run_epochs(), maxlen=0)
     return fit
 
 
@@ -174,7 +174,7 @@ def test_a_students_loss_is_its_labels_and_its_teachers_softened_answers_by_weig
 
 def test_bop_flips_a_kernel_as_published_and_leaves_the_rest_to_adam() -> None:
     threshold, gamma, random = 0.03, 0.2, np.random.default_rng(0)
-    model = build(trial(Recipe(epochs=1, optimizer="bop")), data.load("digits"))
+    model = build_model(trial(Recipe(epochs=1, optimizer="bop")), data.load("digits"))
     variables = model.trainable_variables
     expected = [variable.numpy() for variable in variables]
     averages = [np.zeros_like(value) for value in expected]
@@ -216,10 +216,10 @@ def test_bop_learns_and_goes_on_from_a_snapshot_bit_for_bit() -> None:
         epochs=4, optimizer="bop", learning_rate=Schedule("cosine", 0.01, warmup_epochs=0.5)
     )
     whole, resumed = new_fit(recipe), new_fit(recipe)
-    deque(islice(whole.epochs(), 2), maxlen=0)
-    resumed.restore(unpacked(packed(whole.snapshot())))
+    deque(islice(whole.run_epochs(), 2), maxlen=0)
+    resumed.restore(unpack(pack(whole.snapshot())))
     for fit in (whole, resumed):
-        deque(fit.epochs(), maxlen=0)
+        deque(fit.run_epochs(), maxlen=0)
     assert_same_weights(resumed.model.get_weights(), whole.model.get_weights())
     assert whole.curve[-1].accuracy > 0.6
     assert all(set(np.unique(kernel)) == {-1, 1} for kernel in kernels(whole.model))
@@ -272,7 +272,7 @@ def test_what_each_quantizer_trains_is_deployed_with_binary_kernels(said: dict[s
 
 def test_dorefa_weights_are_exactly_plus_and_minus_one() -> None:
     recipe = Recipe(epochs=1, kernel_quantizer="dorefa")
-    model = build(trial(recipe), data.load("digits"))
+    model = build_model(trial(recipe), data.load("digits"))
     for layer in model.layers:
         if isinstance(layer, larq.layers.QuantDense):
             assert set(np.unique(layer.kernel_quantizer(layer.kernel))) == {-1, 1}
@@ -281,7 +281,7 @@ def test_dorefa_weights_are_exactly_plus_and_minus_one() -> None:
 @pytest.mark.parametrize("quantizer", get_args(KernelQuantizer))
 def test_latent_weights_stay_where_their_gradient_reaches(quantizer: KernelQuantizer) -> None:
     recipe = Recipe(epochs=1, kernel_quantizer=quantizer)
-    model, far = build(trial(recipe), data.load("digits")), optimizer(recipe)
+    model, far = build_model(trial(recipe), data.load("digits")), optimizer(recipe)
     far.learning_rate.assign(3.0)
     far.build(model.trainable_variables)
     far.apply_gradients(
@@ -307,7 +307,7 @@ def test_kernels_start_with_their_distributions_deviation_times_the_scale(
 def test_a_network_starts_as_its_recipe_says() -> None:
     small, large = (
         kernels(
-            build(
+            build_model(
                 trial(Recipe(epochs=1, initializer=Initializer("he_normal", scale))),
                 data.load("digits"),
             )
@@ -367,7 +367,7 @@ def test_early_stopping_ends_after_its_patience_with_the_best_epochs_weights() -
         epochs=50, learning_rate=0.01, early_stopping=EarlyStopping(patience=3, min_delta=0.02)
     )
     fit, weights = new_fit(recipe), []
-    for _ in fit.epochs():
+    for _ in fit.run_epochs():
         weights.append(fit.model.get_weights())
     best, best_accuracy = 0, -1.0
     for epoch in fit.curve:
@@ -388,7 +388,7 @@ def test_a_student_of_weight_1_comes_to_answer_as_its_teacher_does_whatever_the_
         digits, train=Split(digits.train.images, (digits.train.labels + 1) % digits.classes)
     )
     student = new_fit(recipe, taught=taught, dataset=mislabelled)
-    deque(student.epochs(), maxlen=0)
+    deque(student.run_epochs(), maxlen=0)
     assert student.curve[-1].loss < student.curve[0].loss
     assert np.mean(student.training_scores().argmax(axis=1) == taught.argmax(axis=1)) > 0.8
 

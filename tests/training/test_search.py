@@ -10,10 +10,10 @@ from harness.core.errors import HarnessError, Reason
 from harness.core.recipe import Recipe
 from harness.core.search import Asha, Range, Search
 from harness.core.sweep import Precision, Resources, Trial
-from harness.training.events import EpochEnded, Event, Finished, PointBegun, Stopped
+from harness.training.events import EpochEnded, Event, Finished, PointStarted, Stopped
 from harness.training.ray_cluster import train
 from harness.training.search import ENDED_EARLY, AdaptiveSearch, FixedUnits, TriedPoint
-from harness.training.unit import units_of
+from harness.training.unit import group_trials
 
 DATASETS = {"digits": data.load("digits")}
 
@@ -62,11 +62,11 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
         TriedPoint(bad, ENDED_EARLY),
     )
     work = AdaptiveSearch(trials_at, tried)
-    assert work.left(SEARCH) == 3, "one that ended early is not tried again"
+    assert work.count_remaining(SEARCH) == 3, "one that ended early is not tried again"
 
     events = list(train(work, DATASETS, resources=Resources(cpu=2), search=SEARCH))
 
-    points = [event.point for event in of_kind(events, PointBegun)]
+    points = [event.point for event in of_kind(events, PointStarted)]
     assert len(points) == 3
     assert points[0] == begun
     assert all(point not in (good, bad) for point in points)
@@ -79,12 +79,12 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
 
 def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> None:
     good, hopeless = trial(0.05, epochs=9), [trial(1e-7, units, epochs=9) for units in (8, 9)]
-    work = FixedUnits(units_of([good, *hopeless], {}))
+    work = FixedUnits(group_trials([good, *hopeless], {}))
     events = list(
         train(work, DATASETS, resources=Resources(cpu=2), search=Search(asha=Asha(grace_epochs=2)))
     )
     assert [event.trial for event in of_kind(events, Finished)] == [good]
-    assert [(event.trial, event.why.reason) for event in of_kind(events, Stopped)] == [
+    assert [(event.trial, event.cause.reason) for event in of_kind(events, Stopped)] == [
         (one, Reason.OUTCLASSED) for one in hopeless
     ]
     epochs = [
@@ -95,13 +95,13 @@ def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> No
     endless = [trial(0.01, units, epochs=10**6) for units in (8, 9)]
     events = list(
         train(
-            FixedUnits(units_of(endless, {})),
+            FixedUnits(group_trials(endless, {})),
             DATASETS,
             resources=Resources(cpu=2),
             search=Search(budget_s=1.0),
         )
     )
-    assert {event.trial.id: event.why.reason for event in of_kind(events, Stopped)} == {
+    assert {event.trial.id: event.cause.reason for event in of_kind(events, Stopped)} == {
         one.id: Reason.BUDGET for one in endless
     }
 

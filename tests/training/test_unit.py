@@ -14,10 +14,10 @@ from harness.core.errors import Reason
 from harness.core.recipe import Distillation, Initializer, Recipe
 from harness.core.sweep import Precision, Trial
 from harness.models.custom import identify
-from harness.training.compiled import KEPT
-from harness.training.events import EpochEnded, Failed, Finished, Saved, Started, UnitEvent
+from harness.training.compiled import COMPILED_NETWORKS
+from harness.training.events import Checkpoint, EpochEnded, Failed, Finished, Started, UnitEvent
 from harness.training.trial import Stopwatch
-from harness.training.unit import Conditions, Unit, run_unit, units_of
+from harness.training.unit import Conditions, Unit, group_trials, run_unit
 
 PLAIN = Recipe(epochs=3, learning_rate=0.01)
 TAUGHT = replace(PLAIN, distillation=Distillation(weight=1.0))
@@ -39,7 +39,7 @@ def trial(precision: Precision, recipe: Recipe = PLAIN, seed: int = 0, units: in
 def run(
     *trials: Trial, saved: Mapping[str, bytes] | None = None, checkpoint_s: float = float("inf")
 ) -> list[UnitEvent]:
-    (unit,) = units_of(trials, saved or {})
+    (unit,) = group_trials(trials, saved or {})
     return list(
         run_unit(
             unit,
@@ -59,7 +59,7 @@ def test_one_training_serves_a_float_network_and_its_int8_twin_and_a_binary_one_
     None
 ):
     trials = [trial(precision, seed=seed) for seed in (0, 1) for precision in (BINARY, FLOAT, INT8)]
-    assert [unit.trials for unit in units_of(trials, {})] == [
+    assert [unit.trials for unit in group_trials(trials, {})] == [
         (trials[0],),
         (trials[1], trials[2]),
         (trials[3],),
@@ -68,18 +68,18 @@ def test_one_training_serves_a_float_network_and_its_int8_twin_and_a_binary_one_
 
 
 def test_a_student_trains_after_its_teacher_whether_that_is_wanted_or_not() -> None:
-    (alone,) = units_of([trial(BINARY, TAUGHT)], {})
+    (alone,) = group_trials([trial(BINARY, TAUGHT)], {})
     assert [(part.leader.precision, len(part.trials)) for part in alone.parts] == [
         (FLOAT, 0),
         (BINARY, 1),
     ]
-    (both,) = units_of([trial(BINARY, TAUGHT), trial(INT8, TAUGHT), trial(FLOAT, TAUGHT)], {})
+    (both,) = group_trials([trial(BINARY, TAUGHT), trial(INT8, TAUGHT), trial(FLOAT, TAUGHT)], {})
     assert [(part.leader.precision, len(part.trials)) for part in both.parts] == [
         (FLOAT, 2),
         (BINARY, 1),
     ]
     assert all(
-        not part.learns for unit in units_of([trial(FLOAT, TAUGHT)], {}) for part in unit.parts
+        not part.learns for unit in group_trials([trial(FLOAT, TAUGHT)], {}) for part in unit.parts
     )
 
 
@@ -142,7 +142,7 @@ def test_a_training_that_goes_on_from_its_checkpoint_gives_the_same_files() -> N
     recipe = replace(TAUGHT, epochs=4)
     trials = trial(BINARY, recipe), trial(FLOAT, recipe)
     whole = run(*trials, checkpoint_s=0)
-    checkpoints = [event for event in whole if isinstance(event, Saved)]
+    checkpoints = [event for event in whole if isinstance(event, Checkpoint)]
     assert [event.key for event in checkpoints] == 4 * [f"{trials[0].training}-float32"] + 4 * [
         f"{trials[0].training}-binary"
     ]
@@ -166,12 +166,12 @@ def test_what_one_trial_compiles_serves_the_next_and_changes_none_of_its_numbers
         trial(BINARY, seed=1),
         trial(BINARY, replace(PLAIN, learning_rate=0.02, epochs=4), seed=2),
     )
-    KEPT.clear()
+    COMPILED_NETWORKS.clear()
     alone = finished(run(second))[BINARY].outcome
-    KEPT.clear()
+    COMPILED_NETWORKS.clear()
     run(first)
     after = finished(run(second))[BINARY].outcome
-    (compiled,) = KEPT.values()
+    (compiled,) = COMPILED_NETWORKS.values()
     assert compiled.epoch.experimental_get_tracing_count() == 1
     assert after.artifacts == alone.artifacts
     assert [epoch.loss for epoch in after.curve] == [epoch.loss for epoch in alone.curve]
@@ -179,7 +179,9 @@ def test_what_one_trial_compiles_serves_the_next_and_changes_none_of_its_numbers
 
 def test_a_checkpoint_of_another_network_is_left_aside() -> None:
     wide = [
-        event for event in run(trial(BINARY, units=48), checkpoint_s=0) if isinstance(event, Saved)
+        event
+        for event in run(trial(BINARY, units=48), checkpoint_s=0)
+        if isinstance(event, Checkpoint)
     ]
     key = f"{trial(BINARY).training}-binary"
     for content in (wide[-1].content, b"not one at all"):

@@ -16,7 +16,7 @@ from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
 from harness.store.database import now
 from harness.store.rows.jobs import JobRow
-from harness.sweep.trials import sweep_of
+from harness.sweep.trials import build_sweep
 from harness.training import ray_jobs
 
 _JOB = "HARNESS_JOB"
@@ -41,7 +41,7 @@ def detach(
     mlflow: str | None,
 ) -> None:
     """Hands the command over to Ray once it is known to make sense, and says how to follow it."""
-    planned = sweep_of(read_sweep(file, settings))
+    planned = build_sweep(read_sweep(file, settings))
     if bench:
         chosen_devices(registry, fleet, ids=[], tags=[])
     session = Session.here()

@@ -49,11 +49,11 @@ def _lint_sweep(file: Path, settings: Sequence[str]) -> int:
     with _without_notices():
         for network in lint_sweep(points):
             out.print(f"{network.name}:", soft_wrap=True)
-            if isinstance(network.found, TrialFailed):
+            if isinstance(network.result, TrialFailed):
                 failed += 1
-                out.print(network.found, soft_wrap=True)
+                out.print(network.result, soft_wrap=True)
             else:
-                _print(out, network.found, told=told)
+                _print(out, network.result, told=told)
             out.print()
     return failed
 

@@ -15,9 +15,9 @@ from harness.report.terminal.progress import Work, progress
 from harness.report.terminal.tables import plain_rows
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
-from harness.sweep.resume import sampled
-from harness.sweep.train import TrainingStores, file_states, train
-from harness.sweep.trials import sweep_of
+from harness.sweep.resume import resume_search
+from harness.sweep.train import TrainingStores, check_artifact_files, train
+from harness.sweep.trials import build_sweep
 from harness.training.events import (
     EpochEnded,
     Failed,
@@ -42,35 +42,37 @@ def submit(
 ) -> int:
     """How many trials and cases failed; `mlflow` is where their training is logged too."""
     points = read_sweep(file, settings)
-    planned = sweep_of(points)
+    planned = build_sweep(points)
     wanted = chosen_devices(registry, fleet, ids=[], tags=[]) if bench or dry_run else None
     session = Session.here()
     plans = _plans(session, planned)
     search = (
-        sampled(planned.name, points[0], rows=session.trials)
+        resume_search(planned.name, points[0], rows=session.trials)
         if planned.search.method == "optuna"
         else None
     )
     if dry_run and wanted is not None:
         return _show_plan(session, planned, plans=plans, search=search, wanted=wanted)
     refuse_second(session, planned.name)
-    tracking = MlflowLog(mlflow, planned.name) if mlflow is not None else None
+    mlflow_log = MlflowLog(mlflow, planned.name) if mlflow is not None else None
     failed = _train(
-        session, planned, plans=plans, search=search, address=address, tracking=tracking
+        session, planned, plans=plans, search=search, address=address, mlflow_log=mlflow_log
     )
     if wanted is None:
         return failed
     trials = (
         planned.trials
         if search is None
-        else sampled(planned.name, points[0], rows=session.trials).trials()
+        else resume_search(planned.name, points[0], rows=session.trials).tried_trials()
     )
     return failed + _bench(session, planned, trials=trials, wanted=wanted)
 
 
 def _plans(session: Session, planned: Sweep) -> tuple[TrialPlan, ...]:
     states = session.trials.get_states(planned.trials)
-    return plan_trials(planned, states, files=file_states(list(states.values()), session.files))
+    return plan_trials(
+        planned, states, files=check_artifact_files(list(states.values()), session.files)
+    )
 
 
 def _show_plan(
@@ -87,7 +89,7 @@ def _show_plan(
             _name(p.trial),
             p.trial.precision,
             p.trial.seed,
-            p.because or "done",
+            p.reason or "done",
             _artifacts(p),
         )
         for p in plans
@@ -106,10 +108,12 @@ def _to_bench(
 ) -> tuple[list[str], int]:
     """The artifacts that are there, and how many are to come."""
     if search is None:
-        there = [sha256 for plan in plans if not plan.because for sha256 in plan.artifacts.values()]
-        return there, _formats(plan.trial for plan in plans if plan.because)
-    point = search.trials_at(next(corners(planned.search)))  # every other one has as many trials
-    return _made(session, search.trials()), search.left(planned.search) * _formats(point)
+        there = [sha256 for plan in plans if not plan.reason for sha256 in plan.artifacts.values()]
+        return there, _formats(plan.trial for plan in plans if plan.reason)
+    point = search.build_trials(next(corners(planned.search)))  # every other one has as many trials
+    return _made(session, search.tried_trials()), search.count_remaining(planned.search) * _formats(
+        point
+    )
 
 
 def _formats(trials: Iterable[Trial]) -> int:
@@ -126,9 +130,9 @@ def _made(session: Session, trials: Sequence[Trial]) -> list[str]:
 
 def _counts(planned: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None) -> str:
     if search is not None:
-        left = search.left(planned.search)
-        return f"{planned.name}: {counted(left, 'point')} of its search to try, {len(search.tried)} begun before."
-    new = sum(bool(plan.because) for plan in plans)
+        left = search.count_remaining(planned.search)
+        return f"{planned.name}: {counted(left, 'point')} of its search to try, {len(search.tried_points)} begun before."
+    new = sum(bool(plan.reason) for plan in plans)
     return f"{planned.name}: {counted(len(plans), 'trial')}, {new} to train, {len(plans) - new} already done."
 
 
@@ -151,16 +155,16 @@ def _train(
     plans: Sequence[TrialPlan],
     search: AdaptiveSearch | None,
     address: str | None,
-    tracking: MlflowLog | None,
+    mlflow_log: MlflowLog | None,
 ) -> int:
     """How many trials failed."""
     out = console()
     out.print(_counts(planned, plans, search=search))
     for plan in plans:
-        if plan.artifacts and plan.because:
-            out.print(f"  trial {plan.trial.id} is trained again: {plan.because}.")
-    new = [plan.trial for plan in plans if plan.because]
-    left = len(new) if search is None else search.left(planned.search)
+        if plan.artifacts and plan.reason:
+            out.print(f"  trial {plan.trial.id} is trained again: {plan.reason}.")
+    new = [plan.trial for plan in plans if plan.reason]
+    left = len(new) if search is None else search.count_remaining(planned.search)
     if not left:
         session.trials.submit(planned, new)
         return 0
@@ -172,8 +176,8 @@ def _train(
     with progress(out, "trials", items=left) as shown:
         for event in train(planned, new, search=search, address=address, stores=stores):
             _tell(shown, event)
-            if tracking is not None:
-                tracking.tell(event)
+            if mlflow_log is not None:
+                mlflow_log.log(event)
             match event:
                 case Started():
                     up.setdefault((event.node, event.pid), monotonic())
@@ -188,8 +192,8 @@ def _train(
             timings, failed, wall_s=ended - began, up_s=[ended - since for since in up.values()]
         )
     )
-    if tracking is not None and tracking.problem:
-        out.print(tracking.problem)
+    if mlflow_log is not None and mlflow_log.problem:
+        out.print(mlflow_log.problem)
     return failed
 
 
@@ -216,8 +220,8 @@ def _tell(shown: Work, event: TrialEvent) -> None:
                 trial.recipe.epochs,
                 f"{failure.reason}: once more, alone, when the others are done",
             )
-        case Stopped(why=why):
-            shown.end(name, f"{name}: ended early ({why.reason}): {why.message}")
+        case Stopped(cause=cause):
+            shown.end(name, f"{name}: ended early ({cause.reason}): {cause.message}")
         case Failed(failure=failure):
             shown.end(name, f"{name}: failed ({failure.reason}): {failure.message}")
 

@@ -1,1 +1,1 @@
-"""Speed, each beside its yardstick in one run; run them with nothing else running."""
+"""Speed benchmarks, each beside a yardstick of the same run. Leave the machine otherwise idle."""

@@ -1,6 +1,7 @@
-"""The fleet's own cost beside a plain `ssh` loop: `python -m benchmarks.fleet [--devices 1,16,64,256]`.
+"""The fleet's overhead beside a plain `ssh` loop: `python -m benchmarks.fleet [--devices 1,16,64]`.
 
-Devices are simulated: SSH endpoints of one other process, which shares this machine's cores with what is measured.
+The devices are simulated: SSH endpoints served by one other process.
+That process shares this machine's cores with the code under test.
 """
 
 import argparse
@@ -44,13 +45,13 @@ MODELS = [
 ]
 PROTOCOL: Protocol = replace(
     PROTOCOLS["quick"], gates=None, canary=False, answers=False
-)  # as the loop has it
+)  # the loop has none of these either
 BIG_BYTES = 150_000_000
 
 
 @dataclass(frozen=True)
-class Took:
-    """A bench of a fleet: `seconds` in all, `cpu_s` and `peak_bytes` of the process that ran it."""
+class BenchCost:
+    """The cost of benching a fleet; `cpu_s` and `peak_bytes` are those of the benching process."""
 
     seconds: float
     cpu_s: float
@@ -68,64 +69,60 @@ def main() -> None:
     options = parser.parse_args()
     if options.run:
         folder, sleep_s, force, threads = options.run
-        print(
-            json.dumps(
-                vars(
-                    bench(
-                        Path(folder),
-                        float(sleep_s),
-                        force=force == "1",
-                        threads=json.loads(threads),
-                    )
-                )
-            )
-        )
+        cost = bench(Path(folder), float(sleep_s), force=force == "1", threads=json.loads(threads))
+        print(json.dumps(vars(cost)))
         return
     for count in map(int, options.devices.split(",")):
-        overhead(count)
-    makespan(16, 2.0)
-    push()
+        measure_overhead(count)
+    measure_makespan(16, 2.0)
+    measure_push()
 
 
-def overhead(count: int) -> None:
-    """Time beyond the tool's own, which is next to nothing here: all of it is the harness's, or the loop's."""
+def measure_overhead(count: int) -> None:
+    """Print the time per case for a tool that takes almost no time itself."""
     with simulated(count) as folder:
-        first, again = run(folder, 0.0), run(folder, 0.0, force=True)
-        loop_s = ssh_loop(folder)
+        first, second = run_bench(folder, 0.0), run_bench(folder, 0.0, force=True)
+        loop_s = run_ssh_loop(folder)
     cases = len(MODELS)
     print(
-        f"{count:4} devices: {again.seconds / cases:7.3f} s a case (first bench {first.seconds / cases:.3f}), "
-        f"ssh loop {loop_s / cases:7.3f} s, ratio {again.seconds / loop_s:.2f}; "
-        f"{again.peak_bytes / 1e6:.0f} MB, {again.cpu_s:.1f} s of CPU; second bench pushed {again.pushed_bytes} bytes"
-        + (f"; {again.set_aside} SET ASIDE" if again.set_aside else ""),
+        f"{count:4} devices: {second.seconds / cases:7.3f} s a case "
+        f"(first bench {first.seconds / cases:.3f}), "
+        f"ssh loop {loop_s / cases:7.3f} s, ratio {second.seconds / loop_s:.2f}; "
+        f"{second.peak_bytes / 1e6:.0f} MB, {second.cpu_s:.1f} s of CPU; "
+        f"second bench pushed {second.pushed_bytes} bytes"
+        + (f"; {second.set_aside} SET ASIDE" if second.set_aside else ""),
         flush=True,
     )
 
 
-def makespan(count: int, sleep_s: float) -> None:
-    """The whole bench of six cases a device, as the quickstart has, against what the busiest device works by itself."""
+def measure_makespan(count: int, sleep_s: float) -> None:
+    """Print a bench's wall-clock time, and how far it exceeds the busiest device's own time.
+
+    Each device runs six cases, as in the quickstart.
+    """
     with simulated(count) as folder:
-        took = run(folder, sleep_s, threads=(1, 2, 4))
-        own_s = busiest_s(folder)
+        cost = run_bench(folder, sleep_s, threads=(1, 2, 4))
+        busiest_s = busiest_device_s(folder)
     print(
-        f"makespan of {count} devices: {took.seconds:.1f} s, the busiest device's own {own_s:.1f} s: "
-        f"{took.seconds / own_s - 1:+.1%}",
+        f"makespan of {count} devices: {cost.seconds:.1f} s; "
+        f"the busiest device alone: {busiest_s:.1f} s; {cost.seconds / busiest_s - 1:+.1%}",
         flush=True,
     )
 
 
-def busiest_s(folder: Path) -> float:
-    """By the devices' own clocks, as each run's row has it."""
+def busiest_device_s(folder: Path) -> float:
+    """Return the run time of the busiest device, by the devices' own clocks."""
     with closing(sqlite3.connect(folder / "workspace" / "harness.db")) as database:
         (seconds,) = database.execute(
-            "SELECT max(total) FROM (SELECT sum(r.seconds) AS total FROM runs AS r JOIN measurements AS m"
-            " ON m.id = r.measurement_id JOIN cases AS c ON c.id = m.case_id GROUP BY c.device)"
+            "SELECT max(total) FROM (SELECT sum(r.seconds) AS total FROM runs AS r"
+            " JOIN measurements AS m ON m.id = r.measurement_id"
+            " JOIN cases AS c ON c.id = m.case_id GROUP BY c.device)"
         ).fetchone()
     return float(seconds)
 
 
-def push() -> None:
-    """Bytes that don't shrink, to a real sshd."""
+def measure_push() -> None:
+    """Push incompressible bytes to a real sshd, and compare with `scp`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sshd = Sshd.start(folder)
@@ -135,33 +132,27 @@ def push() -> None:
             sshd.device(folder=str(folder / "work")), {}, local_folder=folder
         )
         transport.connect()
-        began = time.perf_counter()
+        started = time.perf_counter()
         transport.push(big, sha256_of_file(big), name="big")
-        ours_s = time.perf_counter() - began
+        push_s = time.perf_counter() - started
         transport.close()
         user = sshd.device().user
-        began = time.perf_counter()
+        options = ssh_options(sshd.key, sshd.port)
+        started = time.perf_counter()
         subprocess.run(
-            [
-                "scp",
-                "-O",
-                "-q",
-                *options_of(sshd.key, sshd.port),
-                big,
-                f"{user}@127.0.0.1:{folder}/copy",
-            ],
-            check=True,
+            ["scp", "-O", "-q", *options, big, f"{user}@127.0.0.1:{folder}/copy"], check=True
         )
-        scp_s = time.perf_counter() - began
+        scp_s = time.perf_counter() - started
         sshd.stop()
     print(
-        f"push of {BIG_BYTES / 1e6:.0f} MB: {ours_s:.2f} s, checked there; "
-        f"scp {scp_s:.2f} s; ratio {ours_s / scp_s:.2f}"
+        f"push of {BIG_BYTES / 1e6:.0f} MB: {push_s:.2f} s with the checksum verified; "
+        f"scp {scp_s:.2f} s; ratio {push_s / scp_s:.2f}"
     )
 
 
 @contextmanager
 def simulated(count: int) -> Iterator[Path]:
+    """Serve simulated devices, and yield the folder with their `devices.yaml`."""
     with tempfile.TemporaryDirectory() as name:
         argv = [sys.executable, "-m", "tests.simulated", "--count", str(count), "--folder", name]
         with subprocess.Popen(
@@ -173,44 +164,39 @@ def simulated(count: int) -> Iterator[Path]:
             fleet.terminate()
 
 
-def run(folder: Path, sleep_s: float, force: bool = False, threads: tuple[int, ...] = (1,)) -> Took:
-    """In a process of its own, whose memory is then the bench's."""
-    argv = [
-        sys.executable,
-        "-m",
-        "benchmarks.fleet",
-        "--run",
-        str(folder),
-        str(sleep_s),
-        str(int(force)),
-        json.dumps(threads),
-    ]
+def run_bench(
+    folder: Path, sleep_s: float, *, force: bool = False, threads: tuple[int, ...] = (1,)
+) -> BenchCost:
+    """Bench in a separate process, so that its memory and CPU time are the bench's alone."""
+    request = [str(folder), str(sleep_s), str(int(force)), json.dumps(threads)]
+    argv = [sys.executable, "-m", "benchmarks.fleet", "--run", *request]
     environment = {**os.environ, HOME_VARIABLE: str(folder / "workspace")}
-    ended = subprocess.run(
+    completed = subprocess.run(
         argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
-    return Took(**json.loads(ended.stdout))
+    return BenchCost(**json.loads(completed.stdout))
 
 
-def bench(folder: Path, sleep_s: float, force: bool, threads: Sequence[int]) -> Took:
+def bench(folder: Path, sleep_s: float, *, force: bool, threads: Sequence[int]) -> BenchCost:
+    """Bench every model on every device of the folder, in this process."""
     session = Session.here()
     session.tools.add(
         "tool", tools.script(folder / "tool", f"sleep {sleep_s}\n{tools.NUMBERS}").read_bytes()
     )
     devices = [with_tool(device) for device in read_devices(folder / "devices.yaml")]
-    artifacts = tuple(own_model(session, model) for model in MODELS)
+    artifacts = tuple(store_model(session, model) for model in MODELS)
     protocols = tuple(replace(PROTOCOL, threads=count) for count in threads)
-    order = BenchRequest(artifacts, {device.id: protocols for device in devices}, force=force)
-    began = time.perf_counter()
-    events = list(bench_fleet(devices, {}, order=order, stores=stores(session)))
-    seconds = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    request = BenchRequest(artifacts, {device.id: protocols for device in devices}, force=force)
+    started = time.perf_counter()
+    events = list(bench_fleet(devices, {}, order=request, stores=stores(session)))
+    seconds = time.perf_counter() - started
+    usage = resource.getrusage(resource.RUSAGE_SELF)
     pushed = sum(event.pushed_bytes for event in events if isinstance(event, LaneEnded))
     set_aside = sum(isinstance(event, DeviceSetAside) for event in events)
-    return Took(
+    return BenchCost(
         seconds,
-        used.ru_utime + used.ru_stime,
-        peak_bytes=used.ru_maxrss * 1024,
+        usage.ru_utime + usage.ru_stime,
+        peak_bytes=usage.ru_maxrss * 1024,
         pushed_bytes=pushed,
         set_aside=set_aside,
     )
@@ -220,7 +206,8 @@ def with_tool(device: Device) -> Device:
     return replace(device, tool="tool")
 
 
-def own_model(session: Session, file: Path) -> str:
+def store_model(session: Session, file: Path) -> str:
+    """Store a model file as an artifact, and return its SHA-256."""
     content = file.read_bytes()
     session.files.save(content)
     session.trials.add_artifact(
@@ -230,22 +217,25 @@ def own_model(session: Session, file: Path) -> str:
     return sha256_of(content)
 
 
-def ssh_loop(folder: Path) -> float:
-    """What one would type: a master connection to each device, then one command a process of the tool."""
+def run_ssh_loop(folder: Path) -> float:
+    """Return the seconds that the same work takes in a plain loop over `ssh`.
+
+    Each device gets a master connection, then one command for each process of the tool.
+    """
     devices: Sequence[Any] = read_devices(folder / "devices.yaml")
-    began = time.perf_counter()
+    started = time.perf_counter()
     with ThreadPoolExecutor(len(devices)) as pool:
-        list(pool.map(lambda device: ssh_one(device, folder), devices))
-    return time.perf_counter() - began
+        list(pool.map(lambda device: run_over_ssh(device, folder), devices))
+    return time.perf_counter() - started
 
 
-def ssh_one(device: SshDevice, folder: Path) -> None:
+def run_over_ssh(device: SshDevice, folder: Path) -> None:
     assert device.key is not None
     assert device.port is not None
     control = f"{folder}/{device.id}.ctl"
     ssh = [
         "ssh",
-        *options_of(Path(device.key), device.port, flag="-p"),
+        *ssh_options(Path(device.key), device.port, port_flag="-p"),
         "-o",
         f"ControlPath={control}",
         f"{device.user}@{device.host}",
@@ -262,7 +252,7 @@ def ssh_one(device: SshDevice, folder: Path) -> None:
     subprocess.run([ssh[0], "-O", "exit", *ssh[1:]], check=False, **QUIET)
 
 
-def options_of(key: Path, port: int, flag: str = "-P") -> list[str]:
+def ssh_options(key: Path, port: int, port_flag: str = "-P") -> list[str]:
     unchecked = (
         "-o",
         "StrictHostKeyChecking=no",
@@ -271,7 +261,7 @@ def options_of(key: Path, port: int, flag: str = "-P") -> list[str]:
         "-o",
         "LogLevel=ERROR",
     )
-    return ["-i", str(key), flag, str(port), *unchecked]
+    return ["-i", str(key), port_flag, str(port), *unchecked]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Why does a squared hinge loss not learn? Set-ups that are one step away from the one that does.
+"""Set-ups that show when a squared hinge loss learns: each is one step away from the recipe's.
 
     python -m benchmarks.hinge [--units 256] [--epochs 2] [--seeds 0]
 
-Trains a binary MLP of three layers on Fashion-MNIST, batch 100, at four constant learning rates, and prints the
-accuracy on the tenth of the training images that is held out: the mean over the seeds.
+Each set-up trains a binary MLP of three layers on Fashion-MNIST, with batches of 100 images.
+The table shows the accuracy at four constant learning rates, as the mean over the seeds.
+It is measured on the tenth of the training images that is held out.
 """
 
 import argparse
@@ -43,97 +44,108 @@ def class_number(labels: Labels) -> Labels:
     return labels[:, np.newaxis]
 
 
-def squared_hinge(targets: Any, answers: Any) -> Any:
-    """As Courbariaux, Hubara et al. (2016) write it: the mean over classes."""
+def squared_hinge(targets: Any, outputs: Any) -> Any:
+    """Return the mean over classes, as Courbariaux, Hubara et al. (2016) write it."""
     from harness.models.keras import tf
 
     return tf.reduce_mean(
-        tf.square(tf.nn.relu(1 - tf.cast(targets, tf.float32) * answers)), axis=-1
+        tf.square(tf.nn.relu(1 - tf.cast(targets, tf.float32) * outputs)), axis=-1
     )
 
 
-def summed(targets: Any, answers: Any) -> Any:
-    return answers.shape[-1] * squared_hinge(targets, answers)
+def sum_of_squared_hinges(targets: Any, outputs: Any) -> Any:
+    return outputs.shape[-1] * squared_hinge(targets, outputs)
 
 
-def of_keras(targets: Any, answers: Any) -> Any:
+def squared_hinge_of_keras(targets: Any, outputs: Any) -> Any:
     from harness.models.keras import keras
 
-    return keras.losses.squared_hinge(targets, answers)
+    return keras.losses.squared_hinge(targets, outputs)
 
 
-def cross_entropy(targets: Any, answers: Any) -> Any:
+def cross_entropy(targets: Any, outputs: Any) -> Any:
     from harness.models.keras import tf
 
-    return tf.nn.softmax_cross_entropy_with_logits(targets, answers)
+    return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
 
 
-def unchanged(model: Any) -> Any:
+def keep_scores(model: Any) -> Any:
     return model
 
 
-def not_normalised(model: Any) -> Any:
-    """Without the batch normalisation after the last layer: a score is a sum of as many signs as there are units."""
+def remove_last_normalisation(model: Any) -> Any:
+    """Remove the last batch normalisation: a score is then a sum of `units` signs."""
     from harness.models.keras import Model, layers
 
-    *_, product, _, shaped = model.layers
-    return Model(model.input, layers.Reshape(shaped.target_shape)(product.output))
+    *_, product, _, reshape = model.layers
+    return Model(model.input, layers.Reshape(reshape.target_shape)(product.output))
 
 
-def divided(model: Any) -> Any:
-    """The same, by the square root of the units: sums of random signs then have a standard deviation of 1."""
+def divide_scores(model: Any) -> Any:
+    """Divide unnormalised scores by the square root of `units`.
+
+    Sums of random signs then have a standard deviation of 1.
+    """
     from harness.models.keras import Model
 
-    bare = not_normalised(model)
-    return Model(bare.input, bare.output / model.layers[-3].input_shape[-1] ** 0.5)
+    unnormalised = remove_last_normalisation(model)
+    return Model(unnormalised.input, unnormalised.output / model.layers[-3].input_shape[-1] ** 0.5)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is told of a label, what an answer costs, and how the network ends."""
+    """A loss, the targets that it compares outputs with, and the end of the network."""
 
     name: str
-    price: Callable[[Any, Any], Any] = squared_hinge
+    loss: Callable[[Any, Any], Any] = squared_hinge
     targets: Callable[[Labels], Labels] = plus_minus_one
-    end: Callable[[Any], Any] = unchanged
+    finish: Callable[[Any], Any] = keep_scores
     recipe: Recipe = Recipe(epochs=1)  # noqa: RUF009  (frozen)
 
 
 SGD = Recipe(epochs=1, optimizer="sgd", momentum=0.9)
 SETUPS = (
     Setup("softmax cross-entropy", cross_entropy, targets=one_hot),
-    Setup("squared hinge, as the recipe's"),
-    Setup("summed over classes", summed),
+    Setup("squared hinge, as in the recipe"),
+    Setup("summed over classes", sum_of_squared_hinges),
     Setup("targets 0 and 1", targets=one_hot),
-    Setup("Keras's, targets 0 to 9", of_keras, targets=class_number),
-    Setup("over softmax probabilities", end=with_probabilities),
-    Setup("scores not normalised", end=not_normalised),
-    Setup("scores / sqrt(units)", end=divided),
+    Setup("Keras's, targets 0 to 9", squared_hinge_of_keras, targets=class_number),
+    Setup("over softmax probabilities", finish=with_probabilities),
+    Setup("scores not normalised", finish=remove_last_normalisation),
+    Setup("scores / sqrt(units)", finish=divide_scores),
     Setup("SGD, softmax cross-entropy", cross_entropy, targets=one_hot, recipe=SGD),
     Setup("SGD, squared hinge", recipe=SGD),
 )
 
 
 def main() -> None:
-    asked = arguments()
+    options = parse_options()
     warm_up(os.cpu_count() or 1)
     dataset = data.load("fashion_mnist")
-    print(f"binary MLP 3 x {asked.units}, {asked.epochs} epochs, seeds {asked.seeds}", flush=True)
+    print(
+        f"binary MLP 3 x {options.units}, {options.epochs} epochs, seeds {options.seeds}",
+        flush=True,
+    )
     print(f"{'':32}" + "".join(f"{f'{rate:g}':>8}" for rate in RATES), flush=True)
     for setup in SETUPS:
         print(f"{setup.name:32}", end="", flush=True)
         for rate in RATES:
-            found = mean(
-                accuracy(
-                    setup, rate, units=asked.units, epochs=asked.epochs, seed=seed, dataset=dataset
+            accuracy = mean(
+                train(
+                    setup,
+                    rate,
+                    units=options.units,
+                    epochs=options.epochs,
+                    seed=seed,
+                    dataset=dataset,
                 )
-                for seed in asked.seeds
+                for seed in options.seeds
             )
-            print(f"{found:8.1%}", end="", flush=True)
+            print(f"{accuracy:8.1%}", end="", flush=True)
         print(flush=True)
 
 
-def arguments() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -143,14 +155,13 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def accuracy(
-    setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset: Dataset
-) -> float:
+def train(setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset: Dataset) -> float:
+    """Train one network and return its accuracy on the validation images."""
     from harness.models.keras import keras
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    model = setup.end(
+    model = setup.finish(
         Mlp(3, units).training_model(
             Task(dataset.shape, dataset.classes, precision=Precision.BINARY)
         )
@@ -158,10 +169,11 @@ def accuracy(
     recipe = setup.recipe
     training, validation = dataset.held_out(recipe.validation)
     steps = len(training) // BATCH
-    method = optimizer(recipe)
-    method.learning_rate.assign(rate)
-    model.compile(method, setup.price, jit_compile=True, steps_per_execution=steps)
-    model.fit(training.images, setup.targets(training.labels), BATCH, epochs, verbose=0)
+    keras_optimizer = optimizer(recipe)
+    keras_optimizer.learning_rate.assign(rate)
+    model.compile(keras_optimizer, setup.loss, jit_compile=True, steps_per_execution=steps)
+    targets = setup.targets(training.labels)
+    model.fit(training.images, targets, batch_size=BATCH, epochs=epochs, verbose=0)
     return float(np.mean(scores(model, validation.images).argmax(axis=1) == validation.labels))
 
 

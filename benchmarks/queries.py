@@ -1,11 +1,16 @@
-"""A million runs: every named query, `results` filtered, the report, and writers at it, on SQLite and PostgreSQL.
+"""A database of a million runs, queried and written to, on SQLite and PostgreSQL.
 
-    python -m benchmarks.queries [--measurements 100000] [--devices 200] [--seconds 60] [--sqlite-only]
+    python -m benchmarks.queries [--measurements 100000] [--devices 200] [--seconds 60]
+                                 [--sqlite-only]
 
-Rows come by bulk insert from `benchmarks/rows.py`: 10 runs a measurement, 495 artifacts. Each question is asked three
-times and read whole; the median counts, and what takes longer than a second is shown with its plan. The yardstick is
-the server itself, reading every column of every measurement. Then 8 processes, and 20, store measurements as a fleet's
-benches do, each with its 10 runs and at most twenty a second, and what they stored is counted.
+`benchmarks/rows.py` inserts the rows in bulk: 10 runs a measurement, 495 artifacts.
+Every named query, a filtered `results` and the report are then timed.
+Each query runs three times and all its rows are read; the median counts.
+A query that takes longer than a second is printed with its plan.
+The yardstick is the server itself, reading every column of every measurement.
+
+Then 8 processes, and later 20, store measurements as the benches of a fleet do.
+Each stores at most twenty a second, with 10 runs each; finally the stored measurements are counted.
 """
 
 import argparse
@@ -51,14 +56,16 @@ TOOL = Tool("lce_benchmark_model", "1" * 64, interpreter="")
 
 
 def main() -> None:
-    asked = arguments()
-    print(f"{asked.measurements:,} measurements of 10 runs, {asked.devices} devices, {machine()}")
-    with databases(asked.sqlite_only) as urls:
+    options = parse_options()
+    print(
+        f"{options.measurements:,} measurements of 10 runs, {options.devices} devices, {machine()}"
+    )
+    with databases(sqlite_only=options.sqlite_only) as urls:
         for url in urls:
-            measure(url, asked)
+            measure(url, options)
 
 
-def arguments() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,49 +76,51 @@ def arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def databases(sqlite_only: bool) -> Iterator[list[str]]:
-    with ExitStack() as held:
-        folder = held.enter_context(tempfile.TemporaryDirectory())
+def databases(*, sqlite_only: bool) -> Iterator[list[str]]:
+    """Yield the URLs of an empty SQLite database and, where it is installed, a PostgreSQL one."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         urls = [f"sqlite:///{folder}/harness.db"]
         binaries = None if sqlite_only else installed()
         if binaries:
-            urls.append(held.enter_context(held.enter_context(server(binaries)).new_database()))
+            postgres = stack.enter_context(server(binaries))
+            urls.append(stack.enter_context(postgres.new_database()))
         yield urls
 
 
-def measure(url: str, asked: argparse.Namespace) -> None:
+def measure(url: str, options: argparse.Namespace) -> None:
     engine = open_database(url)
-    print(
-        f"\n{engine.dialect.name}: filled in {timed(lambda: fill(engine, asked.measurements, fleet=asked.devices)):.0f} s"
-    )
+    seconds = time_call(lambda: fill(engine, options.measurements, fleet=options.devices))
+    print(f"\n{engine.dialect.name}: filled in {seconds:.0f} s")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE")  # as PostgreSQL does by itself, after a minute
+        connection.exec_driver_sql("ANALYZE")  # PostgreSQL does so by itself after a minute
     engine.dispose()
-    questions(url)
+    measure_queries(url)
     for name, command in (
         ("harness query", ["query"]),
         ("harness report", ["report", "--out", os.devnull]),
     ):
-        print(f"{name:24} {timed(partial(run, url, *command)):8.2f} s, its start and all")
+        seconds = time_call(partial(run_harness, url, *command))
+        print(f"{name:24} {seconds:8.2f} s with its start-up")
     for writers in (8, 20):
-        write(url, writers, seconds=asked.seconds)
+        measure_writers(url, writers, seconds=options.seconds)
 
 
-def timed(work: Callable[[], object]) -> float:
+def time_call(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
-def questions(url: str) -> None:
+def measure_queries(url: str) -> None:
     reader = open_read_only(url)
-    asked = {
+    queries = {
         name: (query.sql, query.parse_values({})) for name, query in load_named_queries().items()
     }
-    asked |= {"results, filtered": (FILTERED, {}), "all measurements": (YARDSTICK, {})}
-    for name, (sql, values) in asked.items():
+    queries |= {"results, filtered": (FILTERED, {}), "all measurements": (YARDSTICK, {})}
+    for name, (sql, values) in queries.items():
         work = partial(run_query, reader, sql, values)
-        seconds = median(timed(work) for _ in range(3))
+        seconds = median(time_call(work) for _ in range(3))
         print(f"{name:24} {seconds:8.3f} s {len(work().values):9,} rows", flush=True)
         if seconds > SLOW_S:
             print_plan(url, sql, values=values)
@@ -127,7 +136,7 @@ def print_plan(url: str, sql: str, values: Mapping[str, ParameterValue]) -> None
     engine.dispose()
 
 
-def run(url: str, *command: str) -> None:
+def run_harness(url: str, *command: str) -> None:
     environment = {**os.environ, "HARNESS_DATABASE_URL": url}
     subprocess.run(
         [sys.executable, "-m", "harness", *command],
@@ -137,30 +146,35 @@ def run(url: str, *command: str) -> None:
     )
 
 
-def write(url: str, writers: int, seconds: float) -> None:
-    """Prints how long one measurement took to store, and whether each is there."""
+def measure_writers(url: str, writers: int, seconds: float) -> None:
+    """Print how long a measurement takes to store, and how many of them are missing afterwards."""
     spawn = get_context("spawn")
-    together, told = spawn.Barrier(writers), spawn.Queue()
-    before = count(url)
+    barrier, queue = spawn.Barrier(writers), spawn.Queue()
+    count_before = count_measurements(url)
     processes = [
-        spawn.Process(target=store, args=(url, f"{writers}w{n}", seconds, together, told))
-        for n in range(writers)
+        spawn.Process(
+            target=store_measurements, args=(url, f"{writers}w{number}", seconds, barrier, queue)
+        )
+        for number in range(writers)
     ]
     for process in processes:
         process.start()
-    times = [one for _ in processes for one in told.get()]
+    times: list[float] = []
+    for _ in processes:
+        times += queue.get()
     for process in processes:
         process.join()
     failed = sum(process.exitcode != 0 for process in processes)
-    lost = len(times) - (count(url) - before)
+    lost = len(times) - (count_measurements(url) - count_before)
     middle, high = 1e3 * median(times), 1e3 * quantiles(times, n=20)[-1]
     print(
-        f"{writers} writers for {seconds} s: {len(times):,} measurements, {middle:.1f} ms each (median; 95 % under "
-        f"{high:.1f} ms), {lost} lost, {failed} writers failed"
+        f"{writers} writers for {seconds} s: {len(times):,} measurements, "
+        f"{middle:.1f} ms each (median; 95 % under {high:.1f} ms), "
+        f"{lost} lost, {failed} writers failed"
     )
 
 
-def count(url: str) -> int:
+def count_measurements(url: str) -> int:
     reader = open_read_only(url)
     try:
         return int(run_query(reader, "SELECT count(*) FROM measurements").values[0][0])
@@ -168,32 +182,29 @@ def count(url: str) -> int:
         reader.dispose()
 
 
-def store(url: str, device: str, seconds: float, together: Barrier, told: Any) -> None:
-    """One writer: a measurement after the other, as a bench of its own device stores them, twenty a second at most."""
+def store_measurements(url: str, device: str, seconds: float, barrier: Barrier, queue: Any) -> None:
+    """Store measurements of one device, at most twenty a second, and report how long each took."""
     engine = open_database(url)
     rows, times = CaseRows(engine), []
     reader = open_read_only(url)
     artifact = run_query(reader, "SELECT min(sha256) FROM artifacts").values[0][0]
-    made = measurement(Case(artifact, device, tool=TOOL, protocol=PROTOCOLS["standard"]))
-    together.wait()
+    measurement = new_measurement(Case(artifact, device, tool=TOOL, protocol=PROTOCOLS["standard"]))
+    barrier.wait()
     end = time.monotonic() + seconds
     try:
         while time.monotonic() < end:
-            times.append(timed(lambda: rows.finish("ssh", replace(made, measured_at=now()))))
+            latest = replace(measurement, measured_at=now())
+            times.append(time_call(partial(rows.finish, "ssh", latest)))
             time.sleep(0.05)
     finally:
-        told.put(times)
+        queue.put(times)
 
 
-def measurement(case: Case) -> Measurement:
+def new_measurement(case: Case) -> Measurement:
     log = ToolLog(Timing(50, 101.0, min_us=99.0, max_us=110.0, avg_us=100.0, std_us=1.0))
+    stdout = "INFO: avg=100\n" * 40
     runs = tuple(
-        Run(
-            Process(
-                number, now(), seconds=1.0, exit_code=0, stdout="INFO: avg=100\n" * 40, stderr=""
-            ),
-            log,
-        )
+        Run(Process(number, now(), seconds=1.0, exit_code=0, stdout=stdout, stderr=""), log)
         for number in range(1, 11)
     )
     summary = Summary(

@@ -1,7 +1,8 @@
-"""Does a number repeat? `python -m benchmarks.repeatability [--times 10] [--protocol quick]`.
+"""Repeatability of results: `python -m benchmarks.repeatability [--times 10] [--protocol quick]`.
 
-The same two artifacts are measured ten times on this machine, by the harness and by a plain loop over the tool that
-runs as many processes and takes their mean; alone, and beside a noisy neighbour that comes and goes.
+The same two artifacts are measured ten times on this machine, by the harness and by a plain loop.
+The loop runs the tool in as many processes and takes the mean.
+Both are measured on an idle machine and beside a noisy neighbour that comes and goes.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import Workspace
 
 MODELS = tuple(CANARIES / f"{name}.tflite" for name in ("float", "binary"))
-HERE = LocalDevice(id="here")
+THIS_MACHINE = LocalDevice(id="here")
 NOISE_SEED = 7
 
 
@@ -48,24 +49,26 @@ def main() -> None:
         f"{options.times} times each, protocol {protocol.name}; load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
-    for name, beside in (("alone", nothing), ("beside a noisy neighbour", neighbour)):
-        with tempfile.TemporaryDirectory() as folder, beside():
+    for name, surroundings in (("alone", nothing), ("beside a noisy neighbour", noisy_neighbour)):
+        with tempfile.TemporaryDirectory() as folder, surroundings():
             session = Session(Workspace(Path(folder)))
-            began = time.monotonic()
-            ours = [harness(session, protocol) for _ in range(options.times)]
-            ours_s = (time.monotonic() - began) / options.times
-            began = time.monotonic()
-            loops = [loop(protocol) for _ in range(options.times)]
-            loop_s = (time.monotonic() - began) / options.times
+            started = time.monotonic()
+            harness_results = [measure(session, protocol) for _ in range(options.times)]
+            harness_s = (time.monotonic() - started) / options.times
+            started = time.monotonic()
+            loop_results = [measure_in_loop(protocol) for _ in range(options.times)]
+            loop_s = (time.monotonic() - started) / options.times
         for index, model in enumerate(MODELS):
-            harness_us, loop_us = [one[index] for one in ours], [one[index] for one in loops]
+            harness_us = [latencies[index] for latencies in harness_results]
+            loop_us = [latencies[index] for latencies in loop_results]
             print(
-                f"{name:25} {model.stem:7} harness {show_us(median(harness_us)):>8}, spread {spread(harness_us):6.1%}; "
+                f"{name:25} {model.stem:7} "
+                f"harness {show_us(median(harness_us)):>8}, spread {spread(harness_us):6.1%}; "
                 f"plain loop {show_us(median(loop_us)):>8}, spread {spread(loop_us):6.1%}",
                 flush=True,
             )
         print(
-            f"{name:25} a measurement of both took {ours_s:.1f} s, the loop {loop_s:.1f} s",
+            f"{name:25} a measurement of both took {harness_s:.1f} s, the loop {loop_s:.1f} s",
             flush=True,
         )
 
@@ -74,20 +77,22 @@ def spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / median(values)
 
 
-def harness(session: Session, protocol: Protocol) -> list[float]:
-    """Microseconds that a whole bench reports for each model."""
-    artifacts = [keep(session, model) for model in MODELS]
-    order = BenchRequest(tuple(artifacts), {HERE.id: (protocol,)}, force=True)
-    events = list(bench_fleet([HERE], {HERE.id: HERE}, order=order, stores=stores(session)))
-    found = {
-        one.case.artifact: one.measurement.summary.latency_us
-        for one in events
-        if isinstance(one, CaseMeasured)
+def measure(session: Session, protocol: Protocol) -> list[float]:
+    """Return the microseconds that a complete bench reports for each model."""
+    artifacts = [store_model(session, model) for model in MODELS]
+    request = BenchRequest(tuple(artifacts), {THIS_MACHINE.id: (protocol,)}, force=True)
+    registry = {THIS_MACHINE.id: THIS_MACHINE}
+    events = bench_fleet([THIS_MACHINE], registry, order=request, stores=stores(session))
+    latencies_us = {
+        event.case.artifact: event.measurement.summary.latency_us
+        for event in events
+        if isinstance(event, CaseMeasured)
     }
-    return [found[artifact] for artifact in artifacts]
+    return [latencies_us[artifact] for artifact in artifacts]
 
 
-def keep(session: Session, model: Path) -> str:
+def store_model(session: Session, model: Path) -> str:
+    """Store a model file as an artifact, and return its SHA-256."""
     content = model.read_bytes()
     session.files.save(content)
     session.trials.add_artifact(
@@ -97,15 +102,19 @@ def keep(session: Session, model: Path) -> str:
     return sha256_of(content)
 
 
-def loop(protocol: Protocol) -> list[float]:
-    """What one would type: one model after the other, so many processes each, and the mean."""
-    return [mean(once(protocol, model) for _ in range(protocol.processes)) for model in MODELS]
+def measure_in_loop(protocol: Protocol) -> list[float]:
+    """Return each model's mean over the protocol's processes, one model after the other."""
+    return [mean_latency_us(protocol, model) for model in MODELS]
 
 
-def once(protocol: Protocol, model: Path) -> float:
+def mean_latency_us(protocol: Protocol, model: Path) -> float:
+    return mean(run_tool(protocol, model) for _ in range(protocol.processes))
+
+
+def run_tool(protocol: Protocol, model: Path) -> float:
     argv = [sys.executable, str(RUNNER_FILE), *arguments(protocol, str(model))]
-    ended = subprocess.run(argv, capture_output=True, text=True, check=True)
-    return read(protocol, 0, stdout=ended.stdout, stderr=ended.stderr).inference.avg_us
+    completed = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return read(protocol, 0, stdout=completed.stdout, stderr=completed.stderr).inference.avg_us
 
 
 @contextmanager
@@ -114,8 +123,8 @@ def nothing() -> Iterator[None]:
 
 
 @contextmanager
-def neighbour() -> Iterator[None]:
-    """Keeps a core busy for 1 to 4 seconds, then leaves it for as long, and so on."""
+def noisy_neighbour() -> Iterator[None]:
+    """Keep a core busy for 1 to 4 seconds, leave it idle for 1 to 4 seconds, and so on."""
     process = get_context("spawn").Process(target=come_and_go, daemon=True)
     process.start()
     try:
@@ -126,12 +135,12 @@ def neighbour() -> Iterator[None]:
 
 
 def come_and_go() -> None:
-    seeded, parent = random.Random(NOISE_SEED), os.getppid()
+    generator, parent = random.Random(NOISE_SEED), os.getppid()
     while os.getppid() == parent:
-        until = time.monotonic() + seeded.uniform(1, 4)
-        while time.monotonic() < until:
+        busy_until = time.monotonic() + generator.uniform(1, 4)
+        while time.monotonic() < busy_until:
             pass
-        time.sleep(seeded.uniform(1, 4))
+        time.sleep(generator.uniform(1, 4))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python -m benchmarks.sweep [--trials 24] [--epochs 20]
 
-Binary MLPs on scikit-learn's digits, with seeds of their own: trained, converted by Larq Compute Engine, and evaluated
-by its interpreter on the test images. The loop starts one script a trial, as many at once as there are cores.
+The trials are binary MLPs on scikit-learn's digits, each with its own seed.
+Each is trained, converted by Larq Compute Engine, and evaluated by its interpreter on the test set.
+The loop starts one script a trial, as many at once as there are cores.
 """
 
 import argparse
@@ -40,15 +41,18 @@ images, labels = digits.images[..., None].astype("float32") / 8 - 1, digits.targ
 binary = dict(kernel_quantizer="ste_sign", kernel_constraint="weight_clip", use_bias=False)
 model = tf.keras.Sequential([tf.keras.layers.Reshape((1, 1, 64), input_shape=(8, 8, 1))])
 for index, units in enumerate((256, 256, 256, 10)):
-    model.add(larq.layers.QuantConv2D(units, 1, input_quantizer="ste_sign" if index else None, **binary))
+    quantizer = "ste_sign" if index else None
+    model.add(larq.layers.QuantConv2D(units, 1, input_quantizer=quantizer, **binary))
     model.add(tf.keras.layers.BatchNormalization(momentum=0.9))
 model.add(tf.keras.layers.Reshape((10,)))
 model.add(tf.keras.layers.Softmax())
-model.compile(tf.keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(images[:1293], labels[:1293], validation_data=(images[1293:1437], labels[1293:1437]), batch_size=100,
+adam = tf.keras.optimizers.Adam(0.003)
+model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
+validation = (images[1293:1437], labels[1293:1437])
+model.fit(images[:1293], labels[:1293], validation_data=validation, batch_size=100,
           epochs=epochs, verbose=0)
-answers = Interpreter(larq_compute_engine.convert_keras_model(model)).predict(images[1437:])
-print(seed, np.mean(np.argmax(answers, axis=1) == labels[1437:]))
+scores = Interpreter(larq_compute_engine.convert_keras_model(model)).predict(images[1437:])
+print(seed, np.mean(np.argmax(scores, axis=1) == labels[1437:]))
 """
 
 
@@ -58,21 +62,21 @@ def main() -> None:
     )
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=20)
-    asked = parser.parse_args()
-    print(f"{asked.trials} trials of {asked.epochs} epochs, {machine()}")
+    options = parser.parse_args()
+    print(f"{options.trials} trials of {options.epochs} epochs, {machine()}")
     with tempfile.TemporaryDirectory() as folder:
-        swept_s = sweep(Path(folder), asked)
-        looped_s = loop(Path(folder), asked)
-    print(f"the loop takes {looped_s / swept_s:.1f} times as long")
+        sweep_s = run_sweep(Path(folder), options)
+        loop_s = run_loop(Path(folder), options)
+    print(f"the loop takes {loop_s / sweep_s:.1f} times as long")
 
 
-def sweep(folder: Path, asked: argparse.Namespace) -> float:
+def run_sweep(folder: Path, options: argparse.Namespace) -> float:
     file = folder / "short.yaml"
-    file.write_text(SWEEP.format(seeds=list(range(asked.trials)), epochs=asked.epochs))
+    file.write_text(SWEEP.format(seeds=list(range(options.trials)), epochs=options.epochs))
     environment = {**os.environ, "HARNESS_HOME": str(folder / "workspace")}
     command = [sys.executable, "-m", "harness"]
     started = time.perf_counter()
-    told = subprocess.run(
+    completed = subprocess.run(
         [*command, "submit", "sweep", file],
         env=environment,
         check=True,
@@ -81,21 +85,22 @@ def sweep(folder: Path, asked: argparse.Namespace) -> float:
     )
     seconds = time.perf_counter() - started
     print(
-        f"harness submit sweep: {seconds:.1f} s, Ray's start and all; {asked.trials / seconds:.2f} trials a second"
+        f"harness submit sweep: {seconds:.1f} s with Ray's start-up; "
+        f"{options.trials / seconds:.2f} trials a second"
     )
-    print(f"  {told.stdout.splitlines()[-1]}")
+    print(f"  {completed.stdout.splitlines()[-1]}")
     subprocess.run([*command, "query", "time_spent"], env=environment, check=True)
     return seconds
 
 
-def loop(folder: Path, asked: argparse.Namespace) -> float:
+def run_loop(folder: Path, options: argparse.Namespace) -> float:
     script = folder / "plain.py"
     script.write_text(SCRIPT)
     started = time.perf_counter()
-    at_once = f"-P{os.cpu_count()}"
-    seeds = "\n".join(str(seed) for seed in range(asked.trials))
+    concurrency = f"-P{os.cpu_count()}"
+    seeds = "\n".join(str(seed) for seed in range(options.trials))
     subprocess.run(
-        ["xargs", at_once, "-I{}", sys.executable, script, "{}", str(asked.epochs)],
+        ["xargs", concurrency, "-I{}", sys.executable, script, "{}", str(options.epochs)],
         input=seeds,
         text=True,
         check=True,
@@ -103,7 +108,7 @@ def loop(folder: Path, asked: argparse.Namespace) -> float:
         stderr=subprocess.DEVNULL,
     )
     seconds = time.perf_counter() - started
-    print(f"loop of Keras scripts: {seconds:.1f} s; {asked.trials / seconds:.2f} trials a second")
+    print(f"loop of Keras scripts: {seconds:.1f} s; {options.trials / seconds:.2f} trials a second")
     return seconds
 
 

@@ -1,10 +1,13 @@
-"""An epoch of a binary MLP: as it trains here, as the 1x1 convolutions that it is deployed as, and its products alone.
+"""The training time of a binary MLP, beside its 1x1 convolutions and its matrix products alone.
 
     python -m benchmarks.train_mlp [--layers 3] [--units 512] [--steps 60] [--rounds 3]
 
-Both networks start from the same weights and see the same batches. The yardsticks: Keras's own loop over the
-convolutions, and the step's matrix products alone (forward, and backward for weights and inputs) in float32: in numpy,
-and in XLA, which is the least that our step can take. Rounds alternate between them, and the median counts.
+The MLP trains as dense layers and is deployed as 1x1 convolutions.
+Both networks start from the same weights and see the same batches.
+One yardstick is Keras's own loop over the convolutions.
+The others are the step's float32 matrix products: forward, and backward for weights and inputs.
+They run in numpy and in XLA; XLA's time is a lower bound for our step.
+Rounds alternate between the variants, and the median counts.
 """
 
 import argparse
@@ -31,25 +34,25 @@ EPOCH_STEPS = 600  # 60,000 images of Fashion-MNIST
 
 
 def main() -> None:
-    asked = arguments()
+    options = parse_options()
     warm_up(os.cpu_count() or 1)
-    ways = {
-        "dense + XLA, our loop": ours(asked),
-        "1x1 convolutions, Keras": convolutions(asked),
-        "products alone, numpy": products(asked),
-        "products alone, XLA": products(asked, compiled=True),
+    variants = {
+        "dense + XLA, our loop": harness_loop(options),
+        "1x1 convolutions, Keras": convolutions(options),
+        "products alone, numpy": products(options),
+        "products alone, XLA": products(options, compiled=True),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(asked.rounds + 1):
-        for name, epoch in ways.items():
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(options.rounds + 1):
+        for name, epoch in variants.items():
             started = time.perf_counter()
             epoch()
             if number:  # the first round compiles
-                times[name].append((time.perf_counter() - started) / asked.steps)
-    show(asked, {name: median(seconds) for name, seconds in times.items()})
+                times[name].append((time.perf_counter() - started) / options.steps)
+    print_times(options, {name: median(seconds) for name, seconds in times.items()})
 
 
-def arguments() -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -58,16 +61,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def images(asked: argparse.Namespace) -> Split:
+def images(options: argparse.Namespace) -> Split:
     random = np.random.default_rng(0)
-    pixels = random.uniform(-1, 1, (asked.steps * BATCH, *SHAPE)).astype(np.float32)
+    pixels = random.uniform(-1, 1, (options.steps * BATCH, *SHAPE)).astype(np.float32)
     return Split(pixels, random.integers(0, CLASSES, len(pixels)))
 
 
-def ours(asked: argparse.Namespace) -> Callable[[], object]:
-    split = images(asked)
-    recipe = Recipe(epochs=asked.rounds + 1, batch_size=BATCH, validation=0.0)
-    sizes = {"layers": asked.layers, "units": asked.units}
+def harness_loop(options: argparse.Namespace) -> Callable[[], object]:
+    split = images(options)
+    recipe = Recipe(epochs=options.rounds + 1, batch_size=BATCH, validation=0.0)
+    sizes = {"layers": options.layers, "units": options.units}
     model = Mlp(**sizes).training_model(Task(SHAPE, CLASSES, precision=Precision.BINARY))
     trial = Trial(
         "mlp",
@@ -84,11 +87,11 @@ def ours(asked: argparse.Namespace) -> Callable[[], object]:
     return lambda: next(epochs)
 
 
-def convolutions(asked: argparse.Namespace) -> Callable[[], object]:
+def convolutions(options: argparse.Namespace) -> Callable[[], object]:
     from harness.models.keras import keras
 
-    split, task = images(asked), Task(SHAPE, CLASSES, precision=Precision.BINARY)
-    architecture = Mlp(asked.layers, asked.units)
+    split, task = images(options), Task(SHAPE, CLASSES, precision=Precision.BINARY)
+    architecture = Mlp(options.layers, options.units)
     model = architecture.deployed_model(task, architecture.training_model(task))
     model.compile(
         keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -96,11 +99,11 @@ def convolutions(asked: argparse.Namespace) -> Callable[[], object]:
     return lambda: model.fit(split.images, split.labels, batch_size=BATCH, shuffle=False, verbose=0)
 
 
-def products(asked: argparse.Namespace, *, compiled: bool = False) -> Callable[[], object]:
+def products(options: argparse.Namespace, *, compiled: bool = False) -> Callable[[], object]:
     from harness.models.keras import tf
 
     random = np.random.default_rng(0)
-    sizes = [int(np.prod(SHAPE)), *[asked.units] * asked.layers, CLASSES]
+    sizes = [int(np.prod(SHAPE)), *[options.units] * options.layers, CLASSES]
     weights = [random.standard_normal(pair).astype(np.float32) for pair in pairwise(sizes)]
     batch = random.standard_normal((BATCH, sizes[0])).astype(np.float32)
     transposed = tf.transpose if compiled else np.transpose
@@ -109,25 +112,26 @@ def products(asked: argparse.Namespace, *, compiled: bool = False) -> Callable[[
         values = [pixels]
         for kernel in kernels:
             values.append(values[-1] @ kernel)
-        gradient, found = values.pop(), []
+        gradient, kernel_gradients = values.pop(), []
         for kernel in reversed(kernels):
-            found.append(transposed(values.pop()) @ gradient)
+            kernel_gradients.append(transposed(values.pop()) @ gradient)
             gradient = gradient @ transposed(kernel)
-        return [*found, gradient]
+        return [*kernel_gradients, gradient]
 
-    given = [tf.constant(one) for one in (batch, *weights)] if compiled else [batch, *weights]
+    arrays = [batch, *weights]
+    inputs = [tf.constant(array) for array in arrays] if compiled else arrays
     run = tf.function(step, jit_compile=True) if compiled else step
-    return lambda: [np.asarray(run(*given)[-1]) for _ in range(asked.steps)]
+    return lambda: [np.asarray(run(*inputs)[-1]) for _ in range(options.steps)]
 
 
-def show(asked: argparse.Namespace, steps: dict[str, float]) -> None:
-    print(f"binary MLP {asked.layers} x {asked.units}, batch {BATCH}, {machine()}")
+def print_times(options: argparse.Namespace, steps: dict[str, float]) -> None:
+    print(f"binary MLP {options.layers} x {options.units}, batch {BATCH}, {machine()}")
     for name, seconds in steps.items():
         epoch = f"{EPOCH_STEPS * seconds:6.1f} s an epoch of {EPOCH_STEPS} steps"
         print(f"{name:24} {1e3 * seconds:8.1f} ms a step, {epoch}")
-    mine, keras, *alone = steps.values()
-    numpy, xla = (f"{mine / products:.2f}" for products in alone)
-    faster = f"{keras / mine:.1f} times faster than the convolutions"
+    ours, keras, *products_alone = steps.values()
+    numpy, xla = (f"{ours / seconds:.2f}" for seconds in products_alone)
+    faster = f"{keras / ours:.1f} times faster than the convolutions"
     print(f"ours is {faster}, in {numpy} times numpy's time, {xla} times XLA's")
 
 

@@ -1,7 +1,9 @@
-"""What watching costs a device: `python -m benchmarks.watching [--devices FILE --device ID]`.
+"""The cost of watching a device: `python -m benchmarks.watching [--devices FILE --device ID]`.
 
-A tool that does nothing runs for half a minute, looked at only before and after, and then also meanwhile; several
-times. The difference is the watcher's: CPU time by the device's own account, `sleep` and all, as a share of one core.
+A tool that only sleeps runs for half a minute, several times.
+Half of the runs are sampled only before and after, the others also while the tool runs.
+The difference in CPU time is the watcher's cost, as a share of one core.
+The device itself accounts for the CPU time; the watcher's `sleep` processes are included.
 """
 
 import argparse
@@ -16,47 +18,49 @@ from harness.devices import Transport, open_transport
 
 TOOL_S = 30
 PAIRS = 3
-FILES = 10  # as many as a board has temperatures and clocks worth a look
-PROMISED = 0.01
+FILES = 10  # as many temperatures and clocks as a typical board offers
+DOCUMENTED_SHARE = 0.01
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--devices", type=Path, help="the registry (default: measure this machine)")
     parser.add_argument(
-        "--devices", type=Path, help="the registry; without it, this machine is measured"
+        "--device",
+        action="append",
+        help="a device's id, may repeat (default: every enabled device)",
     )
-    parser.add_argument(
-        "--device", action="append", help="an id of it; without it, all that are enabled"
-    )
-    arguments = parser.parse_args()
-    registry = (
-        {one.id: one for one in read_devices(arguments.devices)} if arguments.devices else here()
-    )
-    for device in arguments.device or [one.id for one in registry.values() if one.enabled]:
-        measure(registry[device], registry)
-
-
-def here() -> dict[str, Device]:
-    return {"here": LocalDevice(id="here")}
+    options = parser.parse_args()
+    devices = read_devices(options.devices) if options.devices else [LocalDevice(id="here")]
+    registry: dict[str, Device] = {device.id: device for device in devices}
+    enabled = [device.id for device in devices if device.enabled]
+    for device_id in options.device or enabled:
+        measure(registry[device_id], registry)
 
 
 def measure(device: Device, registry: Mapping[str, Device]) -> None:
+    """Print the share of one core that watching takes on a device."""
     transport = open_transport(device, registry, local_folder=Path(".harness") / "watching")
     try:
-        sources = lay_out(transport)
+        sources = write_sensor_files(transport)
         pairs = [(run(transport, []), run(transport, sources)) for _ in range(PAIRS)]
     finally:
         transport.close()
-    shares = [(watched_s - alone_s) / TOOL_S for alone_s, watched_s in pairs]
-    kept = "under" if fmean(shares) < PROMISED else "over"
-    each = ", ".join(f"{share:.2%}" for share in shares)
+    shares = [(watched_s - unwatched_s) / TOOL_S for unwatched_s, watched_s in pairs]
+    verdict = "under" if fmean(shares) < DOCUMENTED_SHARE else "over"
+    details = ", ".join(f"{share:.2%}" for share in shares)
     print(
-        f"{device.id}: {fmean(shares):.2%} of one core ({each}), {kept} {PROMISED:.0%}", flush=True
+        f"{device.id}: {fmean(shares):.2%} of one core ({details}), "
+        f"{verdict} {DOCUMENTED_SHARE:.0%}",
+        flush=True,
     )
 
 
-def lay_out(transport: Transport) -> list[str]:
-    """Plain files stand in for sensors: an emulated board has none."""
+def write_sensor_files(transport: Transport) -> list[str]:
+    """Write plain files that stand in for sensors, and return their paths.
+
+    An emulated board has no sensors.
+    """
     numbers = range(FILES)
     write = "; ".join(f"echo 45000 >sensors/{number}" for number in numbers)
     folder = transport.run_script(f"mkdir -p sensors; {write}; cd sensors; pwd").stdout.rstrip("\n")
@@ -64,7 +68,7 @@ def lay_out(transport: Transport) -> list[str]:
 
 
 def run(transport: Transport, sources: list[str]) -> float:
-    """CPU time of the tool and what watches it, in seconds."""
+    """Return the CPU time of the tool and its watcher, in seconds."""
     before, after = counts(transport.run(["sleep", str(TOOL_S)], 2 * TOOL_S, watch=sources).watch)
     return after.own_s - before.own_s
 

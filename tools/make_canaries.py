@@ -1,7 +1,10 @@
-"""Makes the canaries anew: `.venv/bin/python tools/make_canaries.py`. Another file is another history: do it rarely.
+"""Generator of the canary models: `.venv/bin/python tools/make_canaries.py`.
 
-Both are small, and do what they are to show for most of their time: float convolutions that every tool can run, and
-binary convolutions whose optimised and reference kernels differ.
+A new file starts a new canary history, so run this rarely.
+
+Both models are small and spend most of their time in the operators that they watch.
+The float canary has convolutions that every tool can run.
+The binary canary has convolutions whose optimised and reference kernels differ.
 """
 
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 from harness.conversion.convert import to_tflite
 from harness.models.keras import keras
 
-import larq  # isort: skip  # after Keras was chosen
+import larq  # isort: skip  # harness.models.keras chooses the Keras version first
 
 FOLDER = Path(__file__).parents[1] / "harness" / "bench" / "canaries"
 
@@ -36,14 +39,10 @@ def binary_canary() -> keras.Model:
         "kernel_quantizer": "ste_sign",
         "kernel_constraint": "weight_clip",
     }
-    body = [
-        layer
-        for _ in range(3)
-        for layer in (
-            larq.layers.QuantConv2D(128, 3, **binary),
-            layers.BatchNormalization(momentum=0.9),
-        )
-    ]
+    body = []
+    for _ in range(3):
+        body.append(larq.layers.QuantConv2D(128, 3, **binary))
+        body.append(layers.BatchNormalization(momentum=0.9))
     return keras.Sequential(
         [
             keras.Input((14, 14, 128), batch_size=1),

@@ -181,7 +181,8 @@ def bench(folder: Path, sleep_s: float, *, force: bool, threads: Sequence[int]) 
     """Bench every model on every device of the folder, in this process."""
     session = Session.here()
     session.tools.add(
-        "tool", tools.script(folder / "tool", f"sleep {sleep_s}\n{tools.NUMBERS}").read_bytes()
+        "tool",
+        tools.write_script(folder / "tool", f"sleep {sleep_s}\n{tools.NUMBERS}").read_bytes(),
     )
     devices = [with_tool(device) for device in read_devices(folder / "devices.yaml")]
     artifacts = tuple(store_model(session, model) for model in MODELS)

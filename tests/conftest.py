@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness_cli import Cli
 from tests.sshd import Sshd
-from tests.workers import scheduler
+from tests.workers import make_scheduler
 
 os.environ.setdefault(
     "TF_USE_LEGACY_KERAS", "1"
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which may be off
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    return scheduler(config, log)
+    return make_scheduler(config, log)
 
 
 @pytest.fixture

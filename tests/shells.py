@@ -1,4 +1,4 @@
-"""Other shells than this machine's own, as small boards and phones have them."""
+"""Shells of small boards and phones, in place of this machine's own."""
 
 import os
 import shutil
@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 
-def with_shell(name: str, folder: Path) -> Path:
-    """The folder, to be first on PATH: `sh` is that one; busybox brings its own programs.
+def install_shell(name: str, folder: Path) -> Path:
+    """Make that shell `sh` in `folder`, which is to come first on PATH, and return the folder.
 
-    Skips, or in CI fails, where it is not installed.
+    Busybox brings its own programs. Skip the test, or fail it in CI, if the shell is not installed.
     """
-    found = shutil.which(name)
-    if found is None:
+    program = shutil.which(name)
+    if program is None:
         refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         refuse(f"{name} is not installed (Debian and Ubuntu: apt install {name})")
     if name == "busybox":
-        subprocess.run([found, "--install", "-s", folder], check=True)
+        subprocess.run([program, "--install", "-s", folder], check=True)
     else:
-        (folder / "sh").symlink_to(found)
+        (folder / "sh").symlink_to(program)
     return folder

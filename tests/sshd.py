@@ -1,4 +1,4 @@
-"""A real sshd on the loopback interface, for whoever runs the tests: no root needed, no setting of the machine's read."""
+"""A real sshd on the loopback interface: it needs no root and reads no settings of this machine."""
 
 import os
 import pwd
@@ -33,7 +33,7 @@ MaxSessions 200
 
 @dataclass
 class Sshd:
-    """`key` logs in; `host_key` is what it shows."""
+    """A running sshd. `key` logs in; `host_key` is the public key that it shows."""
 
     folder: Path
     port: int
@@ -45,8 +45,8 @@ class Sshd:
             make_key(folder / name)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        for port in (free_port() for _ in range(5)):  # another program may take it first
-            if (process := _serve(folder, port)) is not None:
+        for port in (find_free_port() for _ in range(5)):  # another program may take it first
+            if (process := _start_sshd(folder, port)) is not None:
                 return cls(folder, port, process)
         raise AssertionError((folder / "sshd.log").read_text())
 
@@ -81,7 +81,7 @@ class Sshd:
         self.process.wait(10)
 
     def cut(self) -> None:
-        """Ends every connection at once; what runs in them goes on."""
+        """End every connection at once; the commands in them keep running."""
         children = subprocess.run(
             ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False
         ).stdout.split()
@@ -90,13 +90,11 @@ class Sshd:
                 os.kill(int(pid), signal.SIGKILL)
 
 
-def _serve(folder: Path, port: int) -> "subprocess.Popen[bytes] | None":
-    """Once it listens; None where it can't."""
+def _start_sshd(folder: Path, port: int) -> "subprocess.Popen[bytes] | None":
+    """Return sshd once it listens, or None if it can't."""
     (folder / "sshd_config").write_text(_CONFIGURATION.format(folder=folder, port=port))
-    command, log = (
-        [sshd_program(), "-D", "-e", "-f", str(folder / "sshd_config")],
-        folder / "sshd.log",
-    )
+    command = [find_sshd(), "-D", "-e", "-f", str(folder / "sshd_config")]
+    log = folder / "sshd.log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, stderr=stderr)
     wait_until(
@@ -105,22 +103,22 @@ def _serve(folder: Path, port: int) -> "subprocess.Popen[bytes] | None":
     return process if process.poll() is None else None
 
 
-def sshd_program() -> str:
-    """Skips, or in CI fails, where it is not installed."""
-    found = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/sbin:/usr/local/sbin")
-    if found is None:
+def find_sshd() -> str:
+    """Return the path of sshd. Skip the test, or fail it in CI, if it is not installed."""
+    program = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/sbin:/usr/local/sbin")
+    if program is None:
         missing = "sshd is not installed (Debian and Ubuntu: apt install openssh-server)"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
-    return found
+    return program
 
 
 def make_key(path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,7 @@
-"""A tree of plain files that stands in for a device's /sys: what a sensor says is what a test, or its tool, writes."""
+"""A tree of plain files that stands in for a device's /sys.
+
+A sensor shows what a test, or its tool, has written.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,40 +9,40 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Sysfs:
-    """The root is HARNESS_SYSFS."""
+    """The tree below `root`, to which HARNESS_SYSFS points."""
 
     root: Path
 
     @classmethod
     def make(cls, root: Path) -> "Sysfs":
-        """A board of two slow cores and two fast ones at 40 °C, throttled by nothing."""
-        made = cls(root)
-        made.write(made.temperature, 40_000)
-        made.write(made.temperature.with_name("type"), "cpu-thermal")
-        made.write(made.throttled, 0)
+        """Create a board with a slow core and a fast one, at 40 °C and not throttled."""
+        board = cls(root)
+        board.write(board.temperature, 40_000)
+        board.write(board.temperature.with_name("type"), "cpu-thermal")
+        board.write(board.throttled, 0)
         for policy, cpus, khz in ((0, "0", 1_000_000), (1, "1", 2_000_000)):
-            folder = made.policy(policy)
-            made.write(folder / "related_cpus", cpus)
-            made.write(folder / "cpuinfo_max_freq", khz)
-            made.write(folder / "scaling_cur_freq", khz)
-            made.write(folder / "scaling_governor", "ondemand")
-            made.write(folder / "scaling_available_governors", "ondemand performance")
-        made.write(root / "devices/system/cpu/cpu0/cpufreq/scaling_governor", "ondemand")
-        return made
+            folder = board.policy(policy)
+            board.write(folder / "related_cpus", cpus)
+            board.write(folder / "cpuinfo_max_freq", khz)
+            board.write(folder / "scaling_cur_freq", khz)
+            board.write(folder / "scaling_governor", "ondemand")
+            board.write(folder / "scaling_available_governors", "ondemand performance")
+        board.write(root / "devices/system/cpu/cpu0/cpufreq/scaling_governor", "ondemand")
+        return board
 
     @property
     def temperature(self) -> Path:
-        """Millidegrees."""
+        """The file of the temperature, in thousandths of a degree Celsius."""
         return self.root / "class/thermal/thermal_zone0/temp"
 
     @property
     def throttled(self) -> Path:
-        """Flags, in hexadecimal."""
+        """The file of the throttling flags, in hexadecimal."""
         return self.root / "devices/platform/soc/soc:firmware/get_throttled"
 
     @property
     def power(self) -> Path:
-        """Microwatts; the board has no such sensor before this is written."""
+        """The file of the power, in microwatts: the board has no such sensor before it is written."""
         return self.root / "class/hwmon/hwmon0/power1_input"
 
     def policy(self, number: int) -> Path:
@@ -49,4 +52,4 @@ class Sysfs:
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f"{file.name}.part")
         part.write_text(f"{value}\n")
-        part.replace(file)  # whoever reads meanwhile reads the one or the other
+        part.replace(file)  # readers see the earlier value or this one, never a part

@@ -1,12 +1,15 @@
-"""Tools that are small scripts, which print what lce_benchmark_model does or a broken one might; or only a header."""
+"""Stand-ins for benchmark tools.
+
+Small scripts print what lce_benchmark_model or a broken tool might; ELF files are only a header.
+"""
 
 import struct
 from pathlib import Path
 
 AARCH64, ARM, X86_64, RISCV = 183, 40, 62, 243  # ELF's numbers of machines
 NUMBERS = "echo 'count=50 first=12 curr=10 min=9 max=12 avg=10 std=1'"
-# A tool that finds another one at work says so; `sleep` makes it last.
-_ALONE = """
+# The tool notes when it finds another one at work; `sleep` makes it last.
+_EXCLUSIVE = """
 mkdir "$HARNESS_TEST_FOLDER/busy" || echo overlap >>"$HARNESS_TEST_FOLDER/overlaps"
 echo started >>"$HARNESS_TEST_FOLDER/starts"
 sleep {seconds}
@@ -14,25 +17,26 @@ rmdir "$HARNESS_TEST_FOLDER/busy"
 """
 
 
-def script(path: Path, body: str = NUMBERS) -> Path:
+def write_script(path: Path, body: str = NUMBERS) -> Path:
     path.write_text(f"#!/bin/sh\n{body}\n")
     return path
 
 
-def lasting(path: Path, folder: Path, seconds: float) -> Path:
-    """Takes `seconds`, and notes in `folder` each start, and each time that it was not alone."""
+def write_slow_tool(path: Path, folder: Path, seconds: float) -> Path:
+    """Write a tool that takes `seconds` and notes its starts and overlaps in `folder`."""
     folder.mkdir(exist_ok=True)
-    return script(
-        path, _ALONE.replace("$HARNESS_TEST_FOLDER", str(folder)).format(seconds=seconds) + NUMBERS
+    return write_script(
+        path,
+        _EXCLUSIVE.replace("$HARNESS_TEST_FOLDER", str(folder)).format(seconds=seconds) + NUMBERS,
     )
 
 
-def lines(file: Path) -> int:
+def count_lines(file: Path) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def elf(machine: int, interpreter: str | None, bits: int = 64) -> bytes:
-    """The smallest program of that machine: a header, and where it is dynamic, the loader that it asks for."""
+def make_elf(machine: int, interpreter: str | None, bits: int = 64) -> bytes:
+    """Return the smallest program for a machine: a header, and the loader if it is dynamic."""
     wide = bits == 64
     header_bytes, entry_bytes = (64, 56) if wide else (52, 32)
     loader = (interpreter or "").encode() + b"\0"

@@ -1,6 +1,7 @@
-"""How tests are shared out among workers (pytest-xdist's): those of a group run one after the other, in one of them.
+"""The distribution of tests over pytest-xdist's workers: one worker runs all tests of a group.
 
-`--dist=loadgroup` and its marks would do, but group nothing with pytest 9.2 (pytest-dev/pytest-xdist#1386).
+`--dist=loadgroup` and its marks would suffice, but group nothing with pytest 9.2: see
+pytest-dev/pytest-xdist#1386.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# Each starts Ray, which takes all CPUs for its own; one of them looks at how much memory the machine has left.
+# Each starts Ray, which claims all CPUs; one of them checks how much memory is free.
 ON_RAY = (
     "tests/integration/test_detach.py",
     "tests/integration/test_faults.py",
@@ -20,18 +21,18 @@ ON_RAY = (
     "tests/training/test_search.py",
     "tests/training/test_two_nodes.py",
 )
-# Many tests, and what one device's do is nothing to the others; but phone1 is stopped by other tests of the lab.
+# Many tests; those of one device do not disturb the others. Other lab tests stop phone1.
 _CONTRACT = re.compile(r"tests/(?:contracts|lab)/.*\[(local|ssh|simulated|busybox|mksh|phone2)\b")
 
 
-def scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    made = LoadScopeScheduling(config, log)
-    made._split_scope = group_of  # which xdist's own schedulers override
-    return made
+def make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = group_of  # xdist's own schedulers override it, too
+    return scheduling
 
 
 def group_of(test: str) -> str:
-    """Of a test's id: mostly its module, whose tests share fixtures."""
+    """Return the group of a test id: mostly its module, whose tests share fixtures."""
     module = test.partition("::")[0]
     if module in ON_RAY:
         return "ray"

@@ -31,7 +31,7 @@ from harness.conversion.anatomy import Tensor, inputs
 from harness.conversion.evaluate import predict
 from harness.core.errors import CaseFailed, Reason
 from tests.bench.golden import GOLDEN
-from tests.shells import with_shell
+from tests.shells import install_shell
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 IMAGE = Tensor("serving_default_image:0", (1, 8, 8, 1), dtype="float32")
@@ -261,7 +261,7 @@ cat "$input" > "$output"
 @pytest.fixture(params=["sh", "dash", "busybox", "mksh", "bash"])
 def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PATH on which `sh` is that one; busybox brings its own dd and od."""
-    folder = with_shell(request.param, tmp_path_factory.mktemp("programs"))
+    folder = install_shell(request.param, tmp_path_factory.mktemp("programs"))
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 

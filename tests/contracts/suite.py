@@ -1,6 +1,7 @@
-"""What holds for every transport: a device that speaks POSIX shell, wherever it stands.
+"""The contract of every transport to a device that speaks POSIX shell.
 
-A module that gives `transport` as a fixture imports all of it: `tests/contracts`, and `tests/lab` for what needs root.
+A module that defines a `transport` fixture imports all of these tests. `tests/contracts` has such
+modules, and `tests/lab` has those that need root.
 """
 
 import time
@@ -51,14 +52,14 @@ def shell(transport: Transport, script: str, *arguments: str) -> RunResult:
     return transport.run(["sh", "-c", script, "sh", *arguments], PATIENCE_S)
 
 
-def hash_there(transport: Transport, path: str) -> str:
-    answer = shell(transport, 'sha256sum < "$1"', path)
-    assert answer.exit_code == 0, answer.stderr
-    return answer.stdout.split()[0]
+def remote_hash(transport: Transport, path: str) -> str:
+    result = shell(transport, 'sha256sum < "$1"', path)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.split()[0]
 
 
-def goes_on(transport: Transport, pid: str) -> bool:
-    """Whether a process runs, seconds after it was ended; one that nobody has waited for yet (a zombie) does not."""
+def is_running(transport: Transport, pid: str) -> bool:
+    """Return whether a process still runs seconds after its end; an unreaped zombie does not."""
     running = 'grep -q "^State:[[:space:]]*[^ZX]" "/proc/$1/status" 2>/dev/null'
     return (
         shell(
@@ -69,13 +70,13 @@ def goes_on(transport: Transport, pid: str) -> bool:
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 126, 255])
-def test_the_exit_code_is_the_commands(transport: Transport, code: int) -> None:
+def test_the_exit_code_is_that_of_the_command(transport: Transport, code: int) -> None:
     assert shell(transport, f"exit {code}").exit_code == code
 
 
-def test_stdout_and_stderr_stay_apart(transport: Transport) -> None:
-    answer = shell(transport, "echo to stdout; echo to stderr >&2; echo more; exit 1")
-    assert (answer.exit_code, answer.stdout, answer.stderr) == (
+def test_stdout_and_stderr_are_separate(transport: Transport) -> None:
+    result = shell(transport, "echo to stdout; echo to stderr >&2; echo more; exit 1")
+    assert (result.exit_code, result.stdout, result.stderr) == (
         1,
         "to stdout\nmore\n",
         "to stderr\n",
@@ -83,69 +84,68 @@ def test_stdout_and_stderr_stay_apart(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("cpus", [(0,), (1,), (0, 1), (1, 0, 1)], ids=str)
-def test_a_command_runs_on_the_cpus_that_were_asked_for(
-    transport: Transport, cpus: tuple[int, ...]
-) -> None:
-    answer = transport.run(
+def test_a_command_runs_on_the_requested_cpus(transport: Transport, cpus: tuple[int, ...]) -> None:
+    result = transport.run(
         ["grep", "Cpus_allowed_list", "/proc/self/status"], PATIENCE_S, cpus=cpus
     )
-    assert answer.stdout.split()[1:] == ["0-1" if len(cpus) > 1 else str(cpus[0])], answer.stderr
+    assert result.stdout.split()[1:] == ["0-1" if len(cpus) > 1 else str(cpus[0])], result.stderr
 
 
-def test_the_time_that_it_took_is_told(transport: Transport) -> None:
+def test_a_run_reports_how_long_it_took(transport: Transport) -> None:
     assert 0.3 <= shell(transport, "sleep 0.3").seconds < PATIENCE_S
 
 
-def test_output_that_is_no_utf8_is_kept_as_far_as_it_is_text(transport: Transport) -> None:
-    answer = shell(transport, r"printf 'a\377\303(b\n'; printf '\200' >&2")
-    assert answer.exit_code == 0
-    assert (answer.stdout[0], answer.stdout[-3:]) == ("a", "(b\n")
-    assert "\ufffd" in answer.stdout
-    assert "\ufffd" in answer.stderr
+def test_output_that_is_not_utf8_keeps_its_readable_parts(transport: Transport) -> None:
+    result = shell(transport, r"printf 'a\377\303(b\n'; printf '\200' >&2")
+    assert result.exit_code == 0
+    assert (result.stdout[0], result.stdout[-3:]) == ("a", "(b\n")
+    assert "\ufffd" in result.stdout
+    assert "\ufffd" in result.stderr
 
 
-def test_output_in_unicode_arrives_as_it_is(transport: Transport) -> None:
+def test_unicode_output_arrives_unchanged(transport: Transport) -> None:
     assert transport.run(["printf", "%s", "µs ☃"], PATIENCE_S).stdout == "µs ☃"
 
 
-def test_much_output_on_both_streams_arrives_whole(transport: Transport) -> None:
-    answer = shell(
+def test_large_output_on_both_streams_arrives_complete(transport: Transport) -> None:
+    result = shell(
         transport,
-        "head -c 10000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero | tr '\\0' y >&2; echo end",
+        "head -c 10000000 /dev/zero | tr '\\0' x; "
+        "head -c 3000000 /dev/zero | tr '\\0' y >&2; echo end",
     )
-    assert answer.stdout == "x" * 10_000_000 + "end\n"
-    assert answer.stderr == "y" * 3_000_000
+    assert result.stdout == "x" * 10_000_000 + "end\n"
+    assert result.stderr == "y" * 3_000_000
 
 
 @pytest.mark.parametrize("argument", ["", *AWKWARD, "two\nlines", "tab\tand \x01", "x" * 50_000])
-def test_arguments_arrive_as_they_are(transport: Transport, argument: str) -> None:
-    answer = shell(transport, 'printf "<%s>" "$@"', argument, "last")
-    assert answer.stdout == f"<{argument}><last>"
+def test_arguments_arrive_unchanged(transport: Transport, argument: str) -> None:
+    result = shell(transport, 'printf "<%s>" "$@"', argument, "last")
+    assert result.stdout == f"<{argument}><last>"
 
 
-def test_a_command_reads_nothing_from_the_harness(transport: Transport) -> None:
-    answer = transport.run(["cat"], PATIENCE_S)
-    assert (answer.exit_code, answer.stdout) == (0, "")
+def test_the_standard_input_of_a_command_is_empty(transport: Transport) -> None:
+    result = transport.run(["cat"], PATIENCE_S)
+    assert (result.exit_code, result.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("program", ["no-such-program", "/no/such/program", "no such; program"])
-def test_a_missing_program_is_an_exit_code_and_a_sentence(
+def test_a_missing_program_gives_an_exit_code_and_a_message(
     transport: Transport, program: str
 ) -> None:
-    answer = transport.run([program, "--help"], PATIENCE_S)
-    assert answer.exit_code == 127
-    assert answer.stdout == ""
-    assert program in answer.stderr
-    assert "Traceback" not in answer.stderr
+    result = transport.run([program, "--help"], PATIENCE_S)
+    assert result.exit_code == 127
+    assert result.stdout == ""
+    assert program in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_a_file_that_is_no_program_is_an_exit_code_and_a_sentence(
+def test_a_file_that_is_not_a_program_gives_an_exit_code_and_a_message(
     transport: Transport, source: Path
 ) -> None:
-    there = transport.push(source, SHA256, name="model.tflite")
-    answer = transport.run([there], PATIENCE_S)
-    assert answer.exit_code in (126, 127)
-    assert there in answer.stderr
+    remote_path = transport.push(source, SHA256, name="model.tflite")
+    result = transport.run([remote_path], PATIENCE_S)
+    assert result.exit_code in (126, 127)
+    assert remote_path in result.stderr
 
 
 @pytest.mark.parametrize(("name", "number"), [("KILL", 9), ("SEGV", 11), ("TERM", 15)])
@@ -164,7 +164,7 @@ def test_a_signal_shows_in_the_exit_code(transport: Transport, name: str, number
     ],
     ids=["itself", "child", "grandchild", "stubborn", "child_without_output"],
 )
-def test_nothing_goes_on_of_a_command_that_takes_too_long(
+def test_a_command_that_exceeds_its_time_limit_leaves_no_process(
     transport: Transport, script: str
 ) -> None:
     with pytest.raises(CaseFailed, match="sh was still running after 1 s") as failed:
@@ -172,11 +172,11 @@ def test_nothing_goes_on_of_a_command_that_takes_too_long(
     assert failed.value.reason is Reason.TIMEOUT
     pids = failed.value.log.split()
     assert pids
-    assert [pid for pid in pids if goes_on(transport, pid)] == []
+    assert [pid for pid in pids if is_running(transport, pid)] == []
 
 
-def test_a_child_that_left_its_session_does_not_hold_the_harness(transport: Transport) -> None:
-    """It may be out of reach, and still has the command's stdout open."""
+def test_a_child_in_another_session_does_not_block_the_harness(transport: Transport) -> None:
+    """The child cannot be killed with its parent and still holds the command's stdout open."""
     started = time.monotonic()
     with pytest.raises(CaseFailed) as failed:
         transport.run(["sh", "-c", "echo STARTING; setsid sleep 10 & wait"], 1.0)
@@ -185,35 +185,35 @@ def test_a_child_that_left_its_session_does_not_hold_the_harness(transport: Tran
     assert time.monotonic() - started < 8
 
 
-def test_what_was_printed_before_the_time_was_up_is_kept(transport: Transport) -> None:
+def test_output_printed_before_the_time_limit_is_kept(transport: Transport) -> None:
     with pytest.raises(CaseFailed) as failed:
         transport.run(["sh", "-c", "echo STARTING; echo odd >&2; sleep 1000"], 0.5)
     assert "STARTING" in failed.value.log
     assert "odd" in failed.value.log
 
 
-def test_a_pushed_file_is_there_with_its_content(transport: Transport, source: Path) -> None:
-    there = transport.push(source, SHA256, name="model.tflite")
-    assert there.endswith("model.tflite")
-    assert hash_there(transport, there) == SHA256
+def test_a_pushed_file_has_its_content(transport: Transport, source: Path) -> None:
+    remote_path = transport.push(source, SHA256, name="model.tflite")
+    assert remote_path.endswith("model.tflite")
+    assert remote_hash(transport, remote_path) == SHA256
 
 
-def test_an_empty_file_is_pushed(transport: Transport, tmp_path: Path) -> None:
+def test_an_empty_file_can_be_pushed(transport: Transport, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    assert hash_there(
+    assert remote_hash(
         transport, transport.push(tmp_path / "empty", sha256_of(b""), name="empty")
     ) == sha256_of(b"")
 
 
-def test_pushing_twice_sends_nothing(transport: Transport, source: Path) -> None:
-    there = transport.push(source, SHA256, name="model.tflite")
-    before = shell(transport, 'stat -c "%i %y" "$1"', there)
-    source.unlink()  # there is nothing left to send
-    assert transport.push(source, SHA256, name="model.tflite") == there
-    assert shell(transport, 'stat -c "%i %y" "$1"', there).stdout == before.stdout != ""
+def test_a_second_push_sends_nothing(transport: Transport, source: Path) -> None:
+    remote_path = transport.push(source, SHA256, name="model.tflite")
+    before = shell(transport, 'stat -c "%i %y" "$1"', remote_path)
+    source.unlink()  # a second transfer would fail
+    assert transport.push(source, SHA256, name="model.tflite") == remote_path
+    assert shell(transport, 'stat -c "%i %y" "$1"', remote_path).stdout == before.stdout != ""
 
 
-def test_files_of_one_name_and_other_content_live_side_by_side(
+def test_files_with_one_name_and_different_content_coexist(
     transport: Transport, tmp_path: Path
 ) -> None:
     paths = {}
@@ -222,12 +222,12 @@ def test_files_of_one_name_and_other_content_live_side_by_side(
         paths[content] = transport.push(
             tmp_path / "model.tflite", sha256_of(content), name="model.tflite"
         )
-    assert {content: hash_there(transport, path) for content, path in paths.items()} == {
+    assert {content: remote_hash(transport, path) for content, path in paths.items()} == {
         content: sha256_of(content) for content in paths
     }
 
 
-def test_content_that_is_not_what_its_hash_says_is_refused_and_not_left_there(
+def test_content_that_does_not_match_its_hash_is_rejected_and_removed(
     transport: Transport, source: Path
 ) -> None:
     right = transport.push(source, SHA256, name="model.tflite")
@@ -242,31 +242,31 @@ def test_content_that_is_not_what_its_hash_says_is_refused_and_not_left_there(
 @pytest.mark.parametrize(
     "damage", [': > "$1"', 'printf x >> "$1"', 'printf y | dd of="$1" conv=notrunc 2>/dev/null']
 )
-def test_a_file_that_was_changed_there_is_noticed_and_the_next_push_heals_it(
+def test_a_file_changed_on_the_device_is_noticed_and_the_next_push_replaces_it(
     transport: Transport, source: Path, damage: str
 ) -> None:
-    there = transport.push(source, SHA256, name="model.tflite")
-    assert shell(transport, damage, there).exit_code == 0
+    remote_path = transport.push(source, SHA256, name="model.tflite")
+    assert shell(transport, damage, remote_path).exit_code == 0
     with pytest.raises(CaseFailed) as failed:
         transport.push(source, SHA256, name="model.tflite")
     assert failed.value.reason is Reason.HASH_MISMATCH
-    assert transport.push(source, SHA256, name="model.tflite") == there
-    assert hash_there(transport, there) == SHA256
+    assert transport.push(source, SHA256, name="model.tflite") == remote_path
+    assert remote_hash(transport, remote_path) == SHA256
 
 
 @pytest.mark.parametrize("name", AWKWARD)
-def test_names_are_data(transport: Transport, source: Path, name: str) -> None:
-    there = transport.push(source, SHA256, name=name)
-    assert there.endswith(name)
-    assert hash_there(transport, there) == SHA256
-    assert transport.run(["cat", there], PATIENCE_S).exit_code == 0
-    assert shell(transport, f"test -f {quote(there)}").exit_code == 0
+def test_file_names_are_data(transport: Transport, source: Path, name: str) -> None:
+    remote_path = transport.push(source, SHA256, name=name)
+    assert remote_path.endswith(name)
+    assert remote_hash(transport, remote_path) == SHA256
+    assert transport.run(["cat", remote_path], PATIENCE_S).exit_code == 0
+    assert shell(transport, f"test -f {quote(remote_path)}").exit_code == 0
 
 
 def test_a_pushed_program_runs(transport: Transport, tmp_path: Path) -> None:
-    """Through its interpreter, as the Python runner does: a pushed file need not be executable."""
+    """Run the file through its interpreter, as the Python runner is: it need not be executable."""
     program = tmp_path / "program.sh"
     program.write_text('echo "$1"\n')
-    there = transport.push(program, sha256_of(program.read_bytes()), name=program.name)
-    argv: Sequence[str] = ["sh", there, "a b"]
+    remote_path = transport.push(program, sha256_of(program.read_bytes()), name=program.name)
+    argv: Sequence[str] = ["sh", remote_path, "a b"]
     assert transport.run(argv, PATIENCE_S).stdout == "a b\n"

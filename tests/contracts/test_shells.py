@@ -1,4 +1,4 @@
-"""The contract over the shells and programs of others: busybox, as small boards have it, and Android's own shell."""
+"""The transport contract over busybox, as small boards have it, and over Android's shell."""
 
 import os
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from harness.core.device import LocalDevice
 from harness.devices import Transport, open_transport
 from tests.contracts.suite import *  # noqa: F403
 from tests.contracts.watching import *  # noqa: F403
-from tests.shells import with_shell
+from tests.shells import install_shell
 
 
 @pytest.fixture(scope="module", params=["busybox", "mksh"])
 def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of programs that go first."""
-    return with_shell(request.param, tmp_path_factory.mktemp(request.param))
+    """A folder with the programs that come first on PATH."""
+    return install_shell(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture

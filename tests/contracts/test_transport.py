@@ -1,4 +1,4 @@
-"""The contract over this machine's own shell, over a real sshd, and over an endpoint of the simulated fleet."""
+"""The transport contract over this machine's shell, a real sshd and a simulated endpoint."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,22 +38,23 @@ def transport(
     transport.close()
 
 
-def test_a_run_is_watched_although_its_link_is_lost(sshd: Sshd, tmp_path: Path) -> None:
+def test_a_run_is_watched_while_its_link_is_lost(sshd: Sshd, tmp_path: Path) -> None:
     board = sshd.device(folder=str(tmp_path / "board"))
     transport = open_transport(board, {}, local_folder=tmp_path, patience=Patience(60))
-    begun, cut = tmp_path / "begun", tmp_path / "cut"
+    started_mark, cut_mark = tmp_path / "started", tmp_path / "cut"
 
     def cut_once_it_runs() -> None:
-        wait_until(begun.exists, "the run has begun")
+        wait_until(started_mark.exists, "the run starts")
         sshd.cut()
-        cut.touch()
+        cut_mark.touch()
 
     thread = Thread(target=cut_once_it_runs)
     thread.start()
-    tool = f': >"$1"; until [ -e "$2" ]; do sleep 0.1; done; {LOOKS.replace("$1", "$3")}'  # noqa: F405
-    arguments = ("sh", str(begun), str(cut), "4")
+    watched = WAIT_FOR_LOOKS.replace("$1", "$3")  # noqa: F405
+    tool = f': >"$1"; until [ -e "$2" ]; do sleep 0.1; done; {watched}'
+    arguments = ("sh", str(started_mark), str(cut_mark), "4")
     argv = ["sh", "-c", tool, *arguments]
-    answer = transport.run(argv, PATIENCE_S, watch=["/proc/loadavg"], interval_s=0.1)  # noqa: F405
+    result = transport.run(argv, PATIENCE_S, watch=["/proc/loadavg"], interval_s=0.1)  # noqa: F405
     thread.join()
     transport.close()
-    assert len([line for line in answer.watch.splitlines() if line.startswith("at ")]) >= 5
+    assert len([line for line in result.watch.splitlines() if line.startswith("at ")]) >= 5

@@ -1,6 +1,6 @@
-"""What holds for every transport that watches a run, looks at its device's sensors, and sets its governor.
+"""The contract of every transport for watching a run, reading sensors and setting governors.
 
-The kernel's files are plain ones here: a tree in the device's working folder stands in for /sys.
+A tree of plain files in the device's working folder stands in for /sys.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ from harness.devices.link import CommandResult, Link
 from tests.waiting import wait_until
 
 PATIENCE_S = 60.0
-LOOKS = """until [ "$(grep -c '^at' watch)" -ge "$1" ]; do sleep 0.1; done"""
+WAIT_FOR_LOOKS = """until [ "$(grep -c '^at' watch)" -ge "$1" ]; do sleep 0.1; done"""
 POLICIES = "devices/system/cpu/cpufreq"
 SYSFS = {
     f"{POLICIES}/policy0/related_cpus": "0 1 2 3",
@@ -50,7 +50,7 @@ THEIRS = Turn("theirs", "eve@lab (process 2)")
 
 @dataclass
 class SysfsLink:
-    """A link to a device whose shells take a tree of files for /sys."""
+    """A link to a device whose shells use a tree of plain files as /sys."""
 
     link: Link
     tree: str
@@ -67,23 +67,29 @@ class SysfsLink:
         self.link.close()
 
 
-def lay_out(transport: Transport, files: Mapping[str, str]) -> str:
-    """Where the tree is there: below a folder of its own, as no path of /sys has a semicolon."""
+def create_tree(transport: Transport, files: Mapping[str, str]) -> str:
+    """Create the tree on the device and return its path.
+
+    It lies below a temporary folder, as no path in /sys has a semicolon.
+    """
     lines = [
         f"mkdir -p {quote(str(Path(name).parent))}; echo {quote(text)} >{quote(name)}"
         for name, text in files.items()
     ]
-    start = 'mkdir "${tree=$(mktemp -d)}/sys tree" && ln -s "$tree/sys tree" . && cd \'sys tree\' && pwd -P'
-    answer = transport.run_script("\n".join((start, *lines)))
-    assert answer.exit_code == 0, answer.stderr
-    return answer.stdout.rstrip("\n")
+    start = (
+        'mkdir "${tree=$(mktemp -d)}/sys tree" && ln -s "$tree/sys tree" . && '
+        "cd 'sys tree' && pwd -P"
+    )
+    result = transport.run_script("\n".join((start, *lines)))
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.rstrip("\n")
 
 
 @pytest.fixture
 def board(transport: Transport) -> Iterator[Transport]:
-    """The device, with two clusters of cores, sensors and governors."""
+    """A device with two clusters of cores, sensors and governors."""
     agent = transport._agent
-    link, tree = agent._link, lay_out(transport, SYSFS)
+    link, tree = agent._link, create_tree(transport, SYSFS)
     agent._link = SysfsLink(link, tree)
     yield transport
     agent._link = link
@@ -96,13 +102,16 @@ def governors(transport: Transport) -> list[str]:
     ).stdout.split()
 
 
-def still_running(transport: Transport) -> str:
-    """Processes that work in a run's folder."""
-    find = 'for one in /proc/[0-9]*; do case $(readlink "$one/cwd") in "$PWD"/runs/*) echo "$one" ;; esac; done 2>/dev/null'
+def running_processes(transport: Transport) -> str:
+    """Return the processes that work in a run's folder, as lines of /proc paths."""
+    find = (
+        'for folder in /proc/[0-9]*; do case $(readlink "$folder/cwd") in '
+        '"$PWD"/runs/*) echo "$folder" ;; esac; done 2>/dev/null'
+    )
     return transport.run_script(find).stdout
 
 
-def test_sensors_are_looked_at_before_during_and_after_a_run(transport: Transport) -> None:
+def test_sensors_are_read_before_during_and_after_a_run(transport: Transport) -> None:
     root = transport.run_script("echo 40000 >'a file'; echo 1 2 >'two words'; pwd").stdout.rstrip(
         "\n"
     )
@@ -113,26 +122,26 @@ def test_sensors_are_looked_at_before_during_and_after_a_run(transport: Transpor
         f"{root}/two words",
         "!false",
     ]
-    heat = f"{LOOKS}; echo 70000 >{quote(f'{root}/a file')}"
-    answer = transport.run(["sh", "-c", heat, "sh", "3"], PATIENCE_S, watch=sources, interval_s=0.1)
-    assert answer.exit_code == 0, answer.stderr
-    lines = [line.split() for line in answer.watch.splitlines()]
+    heat = f"{WAIT_FOR_LOOKS}; echo 70000 >{quote(f'{root}/a file')}"
+    result = transport.run(["sh", "-c", heat, "sh", "3"], PATIENCE_S, watch=sources, interval_s=0.1)
+    assert result.exit_code == 0, result.stderr
+    lines = [line.split() for line in result.watch.splitlines()]
     looks = [line[2:] for line in lines if line[0] == "at"]
     assert len(looks) >= 4
     assert looks[0] == ["40000", "-", "x,y,z*", "1,2", "-"]
     assert looks[-1] == ["70000", "-", "x,y,z*", "1,2", "-"]
     assert lines[0][0] == lines[-1][0] == "at"
     assert [line[0] for line in lines].count("cpu") == 2
-    wait_until(lambda: not still_running(transport), "the watcher has ended")
+    wait_until(lambda: not running_processes(transport), "the watcher has ended")
 
 
-def test_a_run_that_is_watched_without_sensors_tells_the_cores_time(transport: Transport) -> None:
-    answer = transport.run(["echo", "out"], PATIENCE_S, watch=())
-    assert answer.stdout == "out\n"
-    assert len(counts(header(()) + answer.watch)) == 2
+def test_a_run_watched_without_sensors_reports_the_time_of_the_cores(transport: Transport) -> None:
+    result = transport.run(["echo", "out"], PATIENCE_S, watch=())
+    assert result.stdout == "out\n"
+    assert len(counts(header(()) + result.watch)) == 2
 
 
-def test_a_run_that_is_not_watched_tells_nothing(transport: Transport) -> None:
+def test_a_run_that_is_not_watched_records_nothing(transport: Transport) -> None:
     assert transport.run(["cat", "watch"], PATIENCE_S).stdout == ""
     assert transport.run(["true"], PATIENCE_S).watch == ""
 
@@ -140,22 +149,24 @@ def test_a_run_that_is_not_watched_tells_nothing(transport: Transport) -> None:
 @pytest.mark.parametrize(
     "tool", ["sleep 1000", "trap '' TERM; while :; do sleep 1000; done"], ids=["tame", "stubborn"]
 )
-def test_nothing_looks_on_after_a_command_that_takes_too_long(
+def test_watching_ends_when_a_command_exceeds_its_time_limit(
     transport: Transport, tool: str
 ) -> None:
     with pytest.raises(CaseFailed, match="still running after") as failed:
         transport.run(["sh", "-c", tool], 1.0, watch=["/proc/uptime"], interval_s=0.1)
     assert failed.value.reason is Reason.TIMEOUT
-    wait_until(lambda: not still_running(transport), "all of it has ended")
+    wait_until(lambda: not running_processes(transport), "all processes have ended")
 
 
-def test_output_and_what_was_seen_stay_apart(transport: Transport) -> None:
-    answer = transport.run(["sh", "-c", "echo out; echo err >&2"], PATIENCE_S, watch=["!echo seen"])
-    assert (answer.stdout, answer.stderr) == ("out\n", "err\n")
-    assert answer.watch.count("seen") == 2
+def test_output_and_readings_are_separate(transport: Transport) -> None:
+    result = transport.run(
+        ["sh", "-c", "echo out; echo err >&2"], PATIENCE_S, watch=["!echo reading"]
+    )
+    assert (result.stdout, result.stderr) == ("out\n", "err\n")
+    assert result.watch.count("reading") == 2
 
 
-def test_what_a_device_can_be_watched_by_is_found_and_read(board: Transport) -> None:
+def test_the_sensors_of_a_device_are_found_and_read(board: Transport) -> None:
     facts = read_facts(board.run_script(script()).stdout)
     sensors = sensors_of(facts, (4, 5))
     assert [sensor.kind for sensor in sensors] == [
@@ -165,21 +176,25 @@ def test_what_a_device_can_be_watched_by_is_found_and_read(board: Transport) -> 
         "current_ma",
         "voltage_mv",
     ]
-    answer = board.run(
-        ["sh", "-c", LOOKS, "sh", "4"],
+    result = board.run(
+        ["sh", "-c", WAIT_FOR_LOOKS, "sh", "4"],
         PATIENCE_S,
-        watch=[one.source for one in sensors],
+        watch=[sensor.source for sensor in sensors],
         interval_s=0.1,
     )
-    seen = watched(header(sensors) + answer.watch, PATIENCE_S)
-    assert (seen.temperature_c, seen.frequency_khz, seen.throttled) == (61.5, 2208000, False)
-    assert seen.power_uw == pytest.approx(3_500_000)
+    readings = watched(header(sensors) + result.watch, PATIENCE_S)
+    assert (
+        readings.temperature_c,
+        readings.frequency_khz,
+        readings.throttled,
+    ) == (61.5, 2208000, False)
+    assert readings.power_uw == pytest.approx(3_500_000)
     power = power_sensors(sensors)
-    idle = board.run(["sleep", "0.1"], PATIENCE_S, watch=[one.source for one in power])
+    idle = board.run(["sleep", "0.1"], PATIENCE_S, watch=[sensor.source for sensor in power])
     assert idle_power_uw(header(power) + idle.watch) == pytest.approx(3_500_000)
 
 
-def test_a_reading_tells_how_the_device_is(board: Transport) -> None:
+def test_a_reading_shows_the_state_of_the_device(board: Transport) -> None:
     facts = read_facts(board.run_script(script()).stdout)
     sensors = (
         *sensors_of(facts),
@@ -191,7 +206,7 @@ def test_a_reading_tells_how_the_device_is(board: Transport) -> None:
     assert reading.busy is not None
 
 
-def test_a_governor_is_set_for_the_turn_alone(board: Transport) -> None:
+def test_a_governor_is_set_only_for_the_turn(board: Transport) -> None:
     assert board.set_governor(OURS, "performance") is None
     assert governors(board) == ["performance"] * 2
     assert board.set_governor(OURS, "powersave") is None
@@ -201,7 +216,7 @@ def test_a_governor_is_set_for_the_turn_alone(board: Transport) -> None:
     assert governors(board) == ["schedutil", "ondemand"]
 
 
-def test_a_device_that_is_not_ours_is_not_governed(board: Transport) -> None:
+def test_the_governor_of_a_device_in_use_by_others_stays(board: Transport) -> None:
     assert board.take_turn(THEIRS) is None
     assert board.set_governor(OURS, "performance") == THEIRS.owner
     assert governors(board) == ["schedutil", "ondemand"]
@@ -210,7 +225,7 @@ def test_a_device_that_is_not_ours_is_not_governed(board: Transport) -> None:
 @pytest.mark.parametrize(
     "following", [THEIRS, Turn(OURS.token, "ada@lab (process 3)")], ids=["others", "successor"]
 )
-def test_who_follows_finds_the_governors_as_they_were(board: Transport, following: Turn) -> None:
+def test_the_next_user_finds_the_original_governors(board: Transport, following: Turn) -> None:
     board.set_governor(Turn(OURS.token, OURS.owner, seconds=0), "performance")
     wait_until(lambda: board.take_turn(following) is None, "the turn is over")
     assert governors(board) == ["schedutil", "ondemand"]
@@ -218,25 +233,28 @@ def test_who_follows_finds_the_governors_as_they_were(board: Transport, followin
     assert governors(board) == ["performance"] * 2
 
 
-def test_the_device_puts_its_governors_back_when_the_harness_has_died(board: Transport) -> None:
+def test_the_device_restores_its_governors_after_the_harness_has_died(board: Transport) -> None:
     board.set_governor(Turn(OURS.token, OURS.owner, seconds=0), "performance")
     board.close()
-    wait_until(lambda: governors(board) == ["schedutil", "ondemand"], "the device has noticed")
+    wait_until(
+        lambda: governors(board) == ["schedutil", "ondemand"], "the device restores its governors"
+    )
 
 
-def test_a_governor_stays_when_another_harness_has_died_before(board: Transport) -> None:
-    """The process on the device that watches over the first one's must not end what the second one has set."""
+def test_a_governor_stays_when_an_earlier_harness_has_died(board: Transport) -> None:
+    """The keeper process of the dead harness must not undo what the second harness has set."""
     board.set_governor(Turn("dead", OURS.owner, seconds=0), "performance")
     wait_until(lambda: board.take_turn(THEIRS) is None, "the turn is over")
     board.set_governor(THEIRS, "powersave")
     keepers = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c 'keep [0-9]* dead'"
     wait_until(
-        lambda: board.run_script(keepers).stdout == "0\n", "the first one's process has ended"
+        lambda: board.run_script(keepers).stdout == "0\n",
+        "the keeper of the dead harness has ended",
     )
     assert governors(board) == ["powersave"] * 2
 
 
-def test_what_was_saved_before_the_device_was_started_anew_is_dropped(board: Transport) -> None:
+def test_governors_saved_before_a_reboot_are_dropped(board: Transport) -> None:
     file = f"sys tree/{POLICIES}/policy0/scaling_governor"
     board.run_script(
         f"printf 'another-boot 1\\nours x\\nperformance %s\\n' {quote(file)} >governors"
@@ -246,34 +264,38 @@ def test_what_was_saved_before_the_device_was_started_anew_is_dropped(board: Tra
     assert board.run_script("test -e governors").exit_code == 1
 
 
-def _no_clocks(transport: Transport) -> None:
+def _remove_clocks(transport: Transport) -> None:
     transport.run_script("rm -r 'sys tree/devices'")
 
 
-def _not_writable(transport: Transport) -> None:
-    """The second policy's file can be read, but not written, whoever one is."""
+def _make_read_only(transport: Transport) -> None:
+    """Make the second policy's file one that not even root can write."""
     transport.run_script(f"ln -sf /proc/version 'sys tree/{POLICIES}/policy4/scaling_governor'")
 
 
 @pytest.mark.parametrize(
-    ("governor", "spoil", "words"),
+    ("governor", "spoil", "message"),
     [
         (
             "perfomance",
             lambda _: None,
             "has no governor perfomance: set `governor` in its entry to powersave or perf",
         ),
-        ("performance", _no_clocks, "does not let the clock of its cores be set"),
-        ("performance", _not_writable, "log in as root there, or take `governor` out of its entry"),
+        ("performance", _remove_clocks, "does not let the clock of its cores be set"),
+        (
+            "performance",
+            _make_read_only,
+            "log in as root there, or take `governor` out of its entry",
+        ),
     ],
     ids=["unknown", "no_clocks", "not_writable"],
 )
-def test_a_governor_that_cant_be_set_is_a_sentence_and_nothing_is_changed(
-    board: Transport, governor: str, spoil: Callable[[Transport], None], words: str
+def test_a_governor_that_cannot_be_set_gives_a_message_and_changes_nothing(
+    board: Transport, governor: str, spoil: Callable[[Transport], None], message: str
 ) -> None:
     spoil(board)
     before = governors(board)
-    with pytest.raises(CaseFailed, match=words) as failed:
+    with pytest.raises(CaseFailed, match=message) as failed:
         board.set_governor(OURS, governor)
     assert failed.value.reason is Reason.NOT_WRITABLE
     assert governors(board) == before

@@ -95,7 +95,7 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
     assert "kernel" in facts
 
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
-    done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
+    done(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
     done(
         cli.run(
             "devices",
@@ -127,7 +127,7 @@ def test_the_way_may_stand_in_the_users_own_ssh_configuration_and_lead_over_anot
         f"Host shelf\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {board.user}\n  IdentityFile {board.key}\n"
     )
     here = ["--tool", "tool", "--folder", str(tmp_path / "board")]
-    done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
+    done(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
     done(cli.run("devices", "add", "near", "--host", "shelf", *here))
     done(cli.run("devices", "add", "far", "--host", "shelf", "--jump", "near", *here))
     assert "its host key is not known" in cli.run("devices", "check", "near").stderr
@@ -143,7 +143,7 @@ def test_a_32_bit_system_on_a_64_bit_chip_is_called_out(
 ) -> None:
     """By an `od` that finds a program of the other class there."""
     (tmp_path / "bin").mkdir()
-    tools.script(tmp_path / "bin" / "od", "echo 1").chmod(0o755)
+    tools.write_script(tmp_path / "bin" / "od", "echo 1").chmod(0o755)
     registry.write_text("devices:\n  - {id: here, kind: local}\n")
     cli.settings["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     assert "32-bit on a 64-bit chip" in cli.run("devices", "check").stdout
@@ -215,11 +215,15 @@ def test_a_device_without_any_tool_or_python_says_what_to_install(
 def test_tools_are_kept_by_their_hash_and_refused_where_they_are_none(
     cli: Cli, tmp_path: Path
 ) -> None:
-    script = tools.script(tmp_path / "tool")
+    script = tools.write_script(tmp_path / "tool")
     sha256 = sha256_of_file(script)
     assert sha256 in done(cli.run("tools", "add", "mine", "--file", script))
     assert (cli.home / "tools" / "mine" / sha256).is_file()
-    done(cli.run("tools", "add", "mine", "--file", tools.script(tmp_path / "tool", "echo newer")))
+    done(
+        cli.run(
+            "tools", "add", "mine", "--file", tools.write_script(tmp_path / "tool", "echo newer")
+        )
+    )
     listed = done(cli.run("tools", "list"))
     assert listed.count("mine ") == 2
     assert listed.count("in use") == 1
@@ -255,7 +259,7 @@ def test_what_was_used_longest_ago_is_removed_first(
         model.write_bytes(base + bytes([number]) * 3_000_000)
     add_board(cli, sshd, folder=tmp_path / "board")
     done(cli.run("devices", "trust", "pi; 4", "--yes"))
-    done(cli.run("tools", "add", "tool", "--file", tools.script(tmp_path / "tool")))
+    done(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
     registry = tmp_path / "devices.yaml"
     registry.write_text(registry.read_text() + "    tool: tool\n    cache_mb: 5\n")
     done(cli.run("bench", "--fleet", "--protocol", BARE, *models))

@@ -89,7 +89,7 @@ def shelf(tmp_path: Path, sshd: Sshd, repository: Path) -> Shelf:
 
 
 def wait_for_starts(notes: Path, starts: int) -> None:
-    wait_until(lambda: tools.lines(notes / "starts") >= starts, f"run {starts} has started")
+    wait_until(lambda: tools.count_lines(notes / "starts") >= starts, f"run {starts} has started")
 
 
 def other_harness(shelf: Shelf) -> Cli:
@@ -99,7 +99,7 @@ def other_harness(shelf: Shelf) -> Cli:
 
 def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
     shelf.register("one", "two; it's", "three")
-    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(6)
@@ -143,7 +143,7 @@ def test_a_broken_tool_fails_its_case_with_a_reason_and_a_log(
     shelf: Shelf, body: str, reason: str, words: str
 ) -> None:
     shelf.register("board", timeout_s=2)
-    shelf.add_tool(tools.script(shelf.folder / "tool", body))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool", body))
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     failures = shelf.cli.rows("SELECT reason, message FROM failures")
@@ -154,7 +154,7 @@ def test_a_broken_tool_fails_its_case_with_a_reason_and_a_log(
 
 def test_a_board_that_says_another_abi_gets_nothing_pushed(shelf: Shelf) -> None:
     shelf.register("board", abi="aarch64")
-    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     assert shelf.cli.run(*shelf.command).returncode == 1
     (failure,) = shelf.cli.rows("SELECT device, reason, message FROM failures")
     assert (failure["device"], failure["reason"]) == ("board", "wrong_abi")
@@ -164,7 +164,7 @@ def test_a_board_that_says_another_abi_gets_nothing_pushed(shelf: Shelf) -> None
 
 def test_a_tool_for_another_chip_is_not_pushed(shelf: Shelf) -> None:
     shelf.register("board")
-    (shelf.folder / "tool").write_bytes(tools.elf(tools.AARCH64, None))
+    (shelf.folder / "tool").write_bytes(tools.make_elf(tools.AARCH64, None))
     shelf.add_tool(shelf.folder / "tool")
     assert shelf.cli.run(*shelf.command).returncode == 1
     (failure,) = shelf.cli.rows("SELECT device, reason, message FROM failures")
@@ -179,7 +179,7 @@ def test_an_artifact_that_changes_on_the_board_is_never_what_was_measured(shelf:
         'for one in "$@"; do case $one in --graph=*) echo spoilt >>"${one#--graph=}" ;; esac; done'
     )
     shelf.register("board")
-    shelf.add_tool(tools.script(shelf.folder / "tool", f"{tools.NUMBERS}\n{spoil}"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool", f"{tools.NUMBERS}\n{spoil}"))
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(2)
@@ -191,7 +191,7 @@ def test_an_artifact_that_changes_on_the_board_is_never_what_was_measured(shelf:
 
 def test_a_board_that_others_hold_for_too_long_is_set_aside_with_who_has_it(shelf: Shelf) -> None:
     shelf.register("board")
-    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     others = open_transport(
         replace(shelf.sshd.device("board"), folder=str(shelf.folder / "on board")),
         {},
@@ -216,7 +216,7 @@ def test_a_board_that_others_hold_for_too_long_is_set_aside_with_who_has_it(shel
 def test_a_cut_connection_is_picked_up_again_and_the_run_is_not_repeated(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=2))
+    shelf.add_tool(tools.write_slow_tool(shelf.folder / "tool", notes, seconds=2))
     bench = shelf.cli.start(*shelf.command)
     for starts in (1, 3):
         wait_for_starts(notes, starts)
@@ -225,8 +225,8 @@ def test_a_cut_connection_is_picked_up_again_and_the_run_is_not_repeated(shelf: 
     assert bench.returncode == 0, said + wrong
     assert "trying again" in said
     shelf.assert_each_case_ended_once(2)
-    assert tools.lines(notes / "starts") == 2 * PROCESSES
-    assert tools.lines(notes / "overlaps") == 0
+    assert tools.count_lines(notes / "starts") == 2 * PROCESSES
+    assert tools.count_lines(notes / "overlaps") == 0
 
 
 def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
@@ -239,18 +239,20 @@ def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
         YAML().dump(entries, file)
     kill = "read -r _ _ _ waiting _ </proc/$PPID/stat; kill -9 $waiting; sleep 0.2"
     shelf.add_tool(
-        tools.script(shelf.folder / "tool", f"echo started >>{notes}\n{kill}\n{tools.NUMBERS}")
+        tools.write_script(
+            shelf.folder / "tool", f"echo started >>{notes}\n{kill}\n{tools.NUMBERS}"
+        )
     )
     ended = shelf.cli.run(*shelf.command[:-1])
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(2)
-    assert tools.lines(notes) == 2 * PROCESSES
+    assert tools.count_lines(notes) == 2 * PROCESSES
 
 
 def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=0.3))
+    shelf.add_tool(tools.write_slow_tool(shelf.folder / "tool", notes, seconds=0.3))
     for starts in (1, 4, 8):
         bench = shelf.cli.start(*shelf.command)
         wait_for_starts(notes, starts)
@@ -259,7 +261,7 @@ def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(2)
-    assert tools.lines(notes / "starts") <= 2 * PROCESSES + 3, (
+    assert tools.count_lines(notes / "starts") <= 2 * PROCESSES + 3, (
         "a kill costs at most the run that it hit"
     )
 
@@ -279,7 +281,7 @@ def assert_pushed_whole(shelf: Shelf, model: Path) -> None:
 
 
 def test_a_push_that_is_cut_in_the_middle_is_sent_again(shelf: Shelf) -> None:
-    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     model = big_model(shelf)
     with cable_to(shelf.sshd.port) as cable:
         shelf.register("board", port=cable.port)
@@ -293,7 +295,7 @@ def test_a_push_that_is_cut_in_the_middle_is_sent_again(shelf: Shelf) -> None:
 
 
 def test_killed_in_the_middle_of_a_push_the_same_command_goes_on(shelf: Shelf) -> None:
-    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     model = big_model(shelf)
     command: list[str | Path] = ["bench", "--fleet", "--protocol", BARE, model]
     with cable_to(shelf.sshd.port) as cable:
@@ -315,7 +317,7 @@ def test_killed_in_the_middle_of_a_push_the_same_command_goes_on(shelf: Shelf) -
 def test_killed_in_the_middle_of_a_store_the_same_command_goes_on(shelf: Shelf, run: int) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=0.5))
+    shelf.add_tool(tools.write_slow_tool(shelf.folder / "tool", notes, seconds=0.5))
     bench = shelf.cli.start(*shelf.command)
     wait_for_starts(notes, run)
     with locked(shelf):
@@ -341,9 +343,9 @@ def locked(shelf: Shelf) -> Iterator[None]:
 def test_ctrl_c_leaves_nothing_running_and_the_device_free(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=1000))
+    shelf.add_tool(tools.write_slow_tool(shelf.folder / "tool", notes, seconds=1000))
     bench = shelf.cli.start(*shelf.command)
-    wait_until(lambda: tools.lines(notes / "starts") == 1, "a run has started")
+    wait_until(lambda: tools.count_lines(notes / "starts") == 1, "a run has started")
     bench.send_signal(signal.SIGINT)
     _, wrong = bench.communicate()
     assert bench.returncode == 130
@@ -367,15 +369,15 @@ def test_two_harnesses_share_a_board_without_ever_meeting(
             "add",
             "tool",
             "--file",
-            tools.lasting(shelf.folder / "tool", notes, seconds=0.2),
+            tools.write_slow_tool(shelf.folder / "tool", notes, seconds=0.2),
         )
         assert added.returncode == 0
     benches = [cli.start(*shelf.command, *(["--force"] if same_database else [])) for cli in clis]
     said = [bench.communicate() for bench in benches]
     assert [bench.returncode for bench in benches] == [0, 0], said
     assert any("has it" in out for out, _ in said), "who waits is told who has the board"
-    assert tools.lines(notes / "starts") == 2 * 2 * PROCESSES
-    assert tools.lines(notes / "overlaps") == 0
+    assert tools.count_lines(notes / "starts") == 2 * 2 * PROCESSES
+    assert tools.count_lines(notes / "overlaps") == 0
 
 
 def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(
@@ -383,7 +385,9 @@ def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(
 ) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=LOCKED_S / 2 / PROCESSES))
+    shelf.add_tool(
+        tools.write_slow_tool(shelf.folder / "tool", notes, seconds=LOCKED_S / 2 / PROCESSES)
+    )
     bench = shelf.cli.start(*shelf.command)
     wait_for_line(bench, "to measure")
     with locked(shelf):
@@ -393,12 +397,12 @@ def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(
     said, wrong = bench.communicate()
     assert bench.returncode == 0, said + wrong
     shelf.assert_each_case_ended_once(2)
-    assert tools.lines(notes / "starts") == 2 * PROCESSES
+    assert tools.count_lines(notes / "starts") == 2 * PROCESSES
 
 
 def test_what_can_not_be_read_is_kept_to_be_read_again(shelf: Shelf) -> None:
     shelf.register("board")
-    shelf.add_tool(tools.script(shelf.folder / "tool", "echo what a day"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool", "echo what a day"))
     assert shelf.cli.run(*shelf.command).returncode == 1
     again = shelf.cli.run("bench", "--reparse")
     assert again.returncode == 0, again.stderr
@@ -406,7 +410,7 @@ def test_what_can_not_be_read_is_kept_to_be_read_again(shelf: Shelf) -> None:
         "0 measurements changed, 0 withdrawn, 0 finished from what was kept; 2 cases to go on with"
         in again.stdout
     )
-    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     assert shelf.cli.run(*shelf.command).returncode == 0
     assert (
         "12 runs read again: 0 measurements changed" in shelf.cli.run("bench", "--reparse").stdout
@@ -428,7 +432,7 @@ def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_
     ]
     with (shelf.folder / "devices.yaml").open("w") as file:
         YAML().dump({"devices": entries}, file)
-    shelf.add_tool(tools.script(shelf.folder / "tool"))
+    shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 1
     failures = shelf.cli.rows("SELECT device, reason, message FROM failures ORDER BY device")
@@ -464,7 +468,7 @@ def test_a_board_that_comes_back_is_waited_for_and_one_that_does_not_is_set_asid
     with (shelf.folder / "devices.yaml").open("w") as file:
         YAML().dump(registry, file)
     notes = shelf.folder / "notes"
-    shelf.add_tool(tools.lasting(shelf.folder / "tool", notes, seconds=0.2))
+    shelf.add_tool(tools.write_slow_tool(shelf.folder / "tool", notes, seconds=0.2))
     bench = shelf.cli.start(*shelf.command)
     wait_for_starts(notes, 3)
     flaky.stop()

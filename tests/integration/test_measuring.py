@@ -47,7 +47,9 @@ class Bench:
 
     def add_tool(self, body: str = ":", says: list[float] | None = None) -> None:
         (self.folder / "says").write_text("".join(f"{value}\n" for value in says or []))
-        script = tools.script(self.folder / "tool", TELLS.format(notes=self.folder, body=body))
+        script = tools.write_script(
+            self.folder / "tool", TELLS.format(notes=self.folder, body=body)
+        )
         added = self.cli.run("tools", "add", "tool", "--file", script)
         assert added.returncode == 0, added.stderr
 

@@ -14,7 +14,7 @@ from tests import tools
 from tests.harness_cli import BARE, Cli
 from tests.lab.lab import Lab, real_tool
 from tests.lab.phones import stubborn_phone
-from tests.sshd import free_port
+from tests.sshd import find_free_port
 from tests.waiting import wait_until
 
 PROCESSES = 6  # of the protocol
@@ -29,13 +29,13 @@ def model(repository: Path) -> Path:
 @pytest.fixture
 def own_adb(cli: Cli) -> Cli:
     """With an adb server of its own, which a test may kill."""
-    port = str(free_port())
+    port = str(find_free_port())
     return Cli(cli.home, {**cli.settings, "ANDROID_ADB_SERVER_PORT": port})
 
 
 def with_tool(cli: Cli, lab: Lab, folder: Path, body: str, **settings: Any) -> Cli:
     """The lab's registry, each device with a script as its tool."""
-    added = cli.run("tools", "add", "tool", "--file", tools.script(folder / "tool", body))
+    added = cli.run("tools", "add", "tool", "--file", tools.write_script(folder / "tool", body))
     assert added.returncode == 0, added.stderr
     registry = YAML().load(lab.devices_file.read_text())
     for entry in registry["devices"]:

@@ -29,7 +29,7 @@ from harness.core.bench import (
     Watched,
 )
 from harness.core.device import AdbDevice, Device, LocalDevice, SshDevice
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import CaseFailed, Reason, Unreachable
 from harness.core.ids import content_id, essential, plain, sha256_of
 from harness.core.observations import Batch, Canary, Kernels, KernelVerdict, Operator, Role
 from harness.core.recipe import Recipe
@@ -420,9 +420,7 @@ def _troubles(engine: Engine, made: Made) -> None:
     for model in MODELS:
         devices.mark_ready(model.device, model.facts)
     lost = MODELS[-1].device
-    devices.set_aside(
-        lost, CaseFailed(Reason.UNREACHABLE, "galaxy-s21 does not answer adb; plug it in again.")
-    )
+    devices.set_aside(lost, Unreachable("galaxy-s21 does not answer adb; plug it in again."))
     four: Protocol = replace(_PROTOCOL, threads=4)
     devices.enqueue({lost.id: [(artifact.sha256, four) for _, artifact in made[:7]]})
     board = MODELS[2]

@@ -81,12 +81,23 @@ class CaseFailed(HarnessError):
         self.log = log
 
 
-class Unreachable(CaseFailed):
-    """The way to a device does not work; `passing` where it may again by itself in a while."""
+class DeviceLost(CaseFailed):
+    """The harness lost the device, which says nothing about the case: it can be measured later."""
+
+
+class Unreachable(DeviceLost):
+    """The connection to a device does not work; `passing` if it may recover by itself."""
 
     def __init__(self, message: str, *, passing: bool = True) -> None:
         super().__init__(Reason.UNREACHABLE, message)
         self.passing = passing
+
+
+class DeviceBusy(DeviceLost):
+    """Someone else is using the device."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.DEVICE_BUSY, message)
 
 
 def first_line(error: object) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import CaseFailed, DeviceBusy, Reason
 from harness.devices.agent import Agent, ExitCode, text
 from harness.devices.link import CommandResult, Link
 from harness.devices.packing import packed
@@ -114,7 +114,7 @@ class Transport:
         absolute paths, and lines of shell, each after a `!`. The first such look comes after a second, or an interval
         if that is shorter. The time of all cores is told too, without a source.
 
-        Raises CaseFailed: timeout (nothing of it goes on), device_busy. Raises FileAbsent for the graph.
+        Raises CaseFailed: timeout (nothing of it goes on). Raises DeviceBusy, and FileAbsent for the graph.
         """
         run = uuid4().hex
         watching = ("", "") if watch is None else (f"{interval_s:g}", "\n".join(watch))
@@ -162,7 +162,7 @@ class Transport:
         )
         if answer.exit_code == ExitCode.BUSY:
             message = f"device {self._device} is used by {text(answer.stderr).strip()} now."
-            raise CaseFailed(Reason.DEVICE_BUSY, message)
+            raise DeviceBusy(message)
         if answer.exit_code in (ExitCode.ABSENT, ExitCode.MISMATCH):
             raise FileAbsent
         return answer

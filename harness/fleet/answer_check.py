@@ -16,11 +16,10 @@ from harness.bench.answers import Probe
 from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE, failure
 from harness.conversion.anatomy import Tensor, inputs, outputs
 from harness.core.bench import Case, Tool
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import CaseFailed, DeviceLost, Reason
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Answer
 from harness.devices import ModelFile
-from harness.fleet.canary import OURS_TO_HANDLE
 from harness.fleet.process import DeviceSession, run_watched
 from harness.store.database import now
 from harness.store.files.artifacts import ArtifactFiles
@@ -115,9 +114,9 @@ class AnswerChecker:
         try:
             probe = self.references.of(case.artifact)
             found = _answers_there(case, station, file=file(case.artifact), probe=probe)
+        except DeviceLost:
+            raise
         except CaseFailed as why:
-            if why.reason in OURS_TO_HANDLE:
-                raise
             return Answer(
                 *about,
                 0,

@@ -10,11 +10,11 @@ from uuid import uuid4
 from harness.bench.quality import canary_warning, warning
 from harness.bench.schedule import in_order, wants_another
 from harness.core.bench import Case, Place, Process, Protocol, Run
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import CaseFailed, DeviceLost, Reason
 from harness.core.ids import ID_LENGTH
 from harness.core.observations import Batch, Canary, KernelVerdict
 from harness.fleet.answer_check import AnswerChecker
-from harness.fleet.canary import OURS_TO_HANDLE, sing
+from harness.fleet.canary import sing
 from harness.fleet.events import (
     AnswerChecked,
     BatchEnded,
@@ -202,7 +202,7 @@ class BatchRunner:
         )
 
     def _give_up(self, case: Case, failure: CaseFailed) -> None:
-        if failure.reason in OURS_TO_HANDLE:
+        if isinstance(failure, DeviceLost):
             raise failure
         self._failed.add(case.id)
         self.tell(CaseGivenUp(self.station.device, case, failure=failure))

@@ -10,7 +10,7 @@ from typing import Literal
 from harness.bench import CANARIES
 from harness.bench.quality import canary_warning
 from harness.core.bench import Case, Gates, Protocol
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import CaseFailed, DeviceLost
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Canary
 from harness.core.units import show_us
@@ -19,8 +19,6 @@ from harness.store.database import now
 
 FLOAT = CANARIES / "float.tflite"
 _PROTOCOL = Protocol("canary", warmup_min_secs=0.1, num_runs=20, min_secs=0.3, processes=1)
-OURS_TO_HANDLE = (Reason.UNREACHABLE, Reason.DEVICE_BUSY)
-"""Failures that are the device's, not the model's: whoever has the device decides what then."""
 
 
 @cache
@@ -57,9 +55,9 @@ def sing(
     try:
         process = run_process(case, station, file=FLOAT, number=1).process
         run = read_run(case, process)
+    except DeviceLost:
+        raise
     except CaseFailed as failure:
-        if failure.reason in OURS_TO_HANDLE:
-            raise
         return replace(silent, message=str(failure), stdout=failure.log)
     return replace(
         silent,

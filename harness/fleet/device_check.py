@@ -10,7 +10,7 @@ from uuid import uuid4
 from harness.bench.tools import PYTHON_RUNNER
 from harness.core.bench import Tool
 from harness.core.device import Device
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import CaseFailed, DeviceBusy, Reason
 from harness.devices import Patience, Transport, Turn, open_transport
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.store.files.tools import ToolFile
@@ -98,13 +98,11 @@ def clean_device(
 
 @contextmanager
 def hold_device(device: Device, transport: Transport) -> Iterator[Turn]:
-    """The device is ours meanwhile. Raises CaseFailed: device_busy where it is someone else's."""
+    """The device is ours meanwhile. Raises DeviceBusy where it is someone else's."""
     turn = Turn(uuid4().hex, describe_owner())
     try:
         if (holder := transport.take_turn(turn)) is not None:
-            raise CaseFailed(
-                Reason.DEVICE_BUSY, f"device {device.id}: used by {holder}; try again later."
-            )
+            raise DeviceBusy(f"device {device.id}: used by {holder}; try again later.")
         yield turn
     finally:
         with suppress(CaseFailed):

@@ -7,7 +7,7 @@ from threading import Event
 
 from harness.bench.watch import read_reading, reading_script, why_not
 from harness.core.bench import Gates, Watched
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import DeviceBusy
 from harness.fleet.process import DeviceSession
 
 _FIRST_PAUSE_S = 1.0
@@ -29,7 +29,7 @@ class BatchGates:
     def settle(self, last: Watched | None) -> None:
         """Returns at once where the process that has just ended shows a device that is cool and idle.
 
-        Raises CaseFailed: device_busy where the turn was lost meanwhile.
+        Raises DeviceBusy where the turn was lost meanwhile.
         """
         if self.gates is None or (last is not None and _is_calm(last, self.gates)):
             return
@@ -57,7 +57,7 @@ class BatchGates:
     def _keep_turn(self) -> None:
         if (holder := self.station.transport.take_turn(self.station.turn)) is not None:
             message = f"device {self.station.device.id} is used by {holder} now."
-            raise CaseFailed(Reason.DEVICE_BUSY, message)
+            raise DeviceBusy(message)
 
 
 def _is_calm(last: Watched, gates: Gates) -> bool:

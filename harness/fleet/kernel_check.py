@@ -7,9 +7,9 @@ from harness.bench import CANARIES
 from harness.bench.statistics import ratio_in_blocks
 from harness.core.comparison import Estimate
 from harness.core.device import Device
-from harness.core.errors import CaseFailed
+from harness.core.errors import CaseFailed, DeviceLost
 from harness.core.observations import Kernels, KernelVerdict
-from harness.fleet.canary import OURS_TO_HANDLE, canary_case
+from harness.fleet.canary import canary_case
 from harness.fleet.device_check import DeviceAccess, hold_device
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.process import DeviceSession, read_run, run_process
@@ -38,9 +38,9 @@ def check_kernels(device: Device, reach: DeviceAccess) -> Kernels | CaseFailed:
 def _compare(station: DeviceSession) -> Kernels:
     try:
         optimised, reference = zip(*(_pair(station) for _ in range(_PAIRS)), strict=True)
+    except DeviceLost:
+        raise
     except CaseFailed as failure:
-        if failure.reason in OURS_TO_HANDLE:
-            raise
         return _unknown(station, f"it can't run the binary canary: {failure}")
     if min(*optimised, *reference) <= 0:
         return _unknown(station, "its clock shows 0 for the binary canary.")

@@ -3,13 +3,14 @@
 import traceback
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
 from harness.bench.tools import PYTHON_RUNNER
 from harness.core.bench import Case, Process, Protocol, Tool
 from harness.core.device import Device
-from harness.core.errors import CaseFailed, Reason, Unreachable
+from harness.core.errors import CaseFailed, DeviceBusy, DeviceLost, Reason
 from harness.core.observations import Canary, KernelVerdict
 from harness.devices import Patience, Transport, Turn, open_transport
 from harness.fleet.answer_check import AnswerChecker, ReferenceAnswers
@@ -218,26 +219,35 @@ class Lane:
             more = step()
             if not more or self.keeper.is_ours(self.device.id):
                 return more
-        except CaseFailed as failure:
-            if failure.reason is not Reason.DEVICE_BUSY:
-                raise
+        except DeviceBusy:
+            pass
         self._get_device()
         return True
 
+    def _for_each(self, cases: Sequence[Case], work: Callable[[Case], None]) -> None:
+        """Do `work` for each case; one during which the device was lost to someone else is repeated."""
+        remaining = list(cases)
+
+        def work_on_next() -> bool:
+            work(remaining[0])
+            remaining.pop(0)
+            return bool(remaining)
+
+        while remaining and not self.stop.is_set():
+            self._held_on(work_on_next)
+
     def _check_answers(self, measured: Sequence[Case], station: DeviceSession) -> None:
         """Of cases that are not measured again."""
-        for case in measured:
-            if not self.stop.is_set() and self.answering.is_due(case):
-                answer = self.answering.check(case, station, file=self.known.file)
-                self.tell(AnswerChecked(self.device, answer))
-                if answer.classes_agree is False:
-                    self.tell(
-                        CaseGivenUp(
-                            self.device,
-                            case,
-                            failure=CaseFailed(Reason.WRONG_ANSWER, answer.message),
-                        )
-                    )
+        self._for_each(measured, partial(self._check_answer, station=station))
+
+    def _check_answer(self, case: Case, station: DeviceSession) -> None:
+        if not self.answering.is_due(case):
+            return
+        answer = self.answering.check(case, station, file=self.known.file)
+        self.tell(AnswerChecked(self.device, answer))
+        if answer.classes_agree is False:
+            failure = CaseFailed(Reason.WRONG_ANSWER, answer.message)
+            self.tell(CaseGivenUp(self.device, case, failure=failure))
 
     def _profile(self, cases: Sequence[Case], station: DeviceSession) -> None:
         """One that can't be taken is told; the measurement stands."""
@@ -245,21 +255,17 @@ class Lane:
             message = f"device {self.device.id}: the Python runner can't tell operators apart; add lce_benchmark_model there."
             self.tell(ProfileFailed(self.device, CaseFailed(Reason.NOT_PROFILED, message)))
             return
-        for case in cases:
-            if self.stop.is_set():
-                return
-            try:
-                self.tell(
-                    CaseProfiled(
-                        self.device,
-                        case,
-                        operators=profile(case, station, self.known.file(case.artifact)),
-                    )
-                )
-            except Unreachable:
-                raise
-            except CaseFailed as failure:
-                self.tell(ProfileFailed(self.device, failure))
+        self._for_each(cases, partial(self._profile_case, station=station))
+
+    def _profile_case(self, case: Case, station: DeviceSession) -> None:
+        try:
+            operators = profile(case, station, self.known.file(case.artifact))
+        except DeviceLost:
+            raise
+        except CaseFailed as failure:
+            self.tell(ProfileFailed(self.device, failure))
+        else:
+            self.tell(CaseProfiled(self.device, case, operators=operators))
 
     def _let_others(self, waiting_there: int) -> bool:
         """Between two blocks, whoever waits is let go first: others of this database, or on the device itself."""
@@ -272,7 +278,7 @@ class Lane:
         return bool(in_line or waiting_there)
 
     def _get_device(self) -> bool:
-        """Waits for the lease, then for the turn on the device itself. Raises CaseFailed: device_busy."""
+        """Waits for the lease, then for the turn on the device itself. Raises DeviceBusy."""
         return (
             self.keeper.wait_for(self.device.id, self._held, patience_s=self.order.wait_s)
             and self._take_turn()
@@ -290,7 +296,7 @@ class Lane:
                 self._held(heard := holder)
             if waited_s >= self.order.wait_s:
                 message = f"device {self.device.id}: used by {holder} for {waited_s:.0f} s; bench it later."
-                raise CaseFailed(Reason.DEVICE_BUSY, message)
+                raise DeviceBusy(message)
             if self.stop.wait(_ASK_AGAIN_S):
                 return False
             waited_s += _ASK_AGAIN_S

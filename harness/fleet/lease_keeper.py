@@ -6,7 +6,7 @@ from functools import partial
 from threading import Condition, Event, Thread
 from uuid import uuid4
 
-from harness.core.errors import CaseFailed, DatabaseBusy, Reason
+from harness.core.errors import DatabaseBusy, DeviceBusy
 from harness.store.rows.leases import LeasePosition, Leases
 
 _RENEW_S = 10.0
@@ -40,7 +40,7 @@ class LeaseKeeper:
     def wait_for(self, device: str, told: Callable[[str], None], patience_s: float) -> bool:
         """Whether we got the device; False where the bench was stopped. `told` hears who has it meanwhile.
 
-        Raises CaseFailed: device_busy.
+        Raises DeviceBusy.
         """
         deadline = time.monotonic() + patience_s
         with self._changed:
@@ -59,7 +59,7 @@ class LeaseKeeper:
                 told(heard)
             if time.monotonic() > deadline:
                 message = f"device {device}: used by {heard} for more than {patience_s:.0f} s; bench it later."
-                raise CaseFailed(Reason.DEVICE_BUSY, message)
+                raise DeviceBusy(message)
         return False
 
     def _heard_of(self, device: str, heard: str) -> bool:

@@ -377,6 +377,28 @@ def test_a_profile_is_asked_for_beside_the_measurement(board: Bench, repository:
     assert {row["role"]: row["macs"] for row in found}["binary convolution"] > 0
 
 
+def test_profiles_go_on_after_someone_else_used_the_device(board: Bench, repository: Path) -> None:
+    """As the first profile ends, our turn has expired and someone else has it for seconds."""
+    recorded = repository / "tests" / "data" / "golden" / "profile_bnn" / "stdout"
+    device_folder, stolen = board.folder / "on board", board.folder / "stolen"
+    board.register(folder=str(device_folder))
+    board.add_tool(f"""
+        case "$*" in *op_profiling*)
+            if mkdir '{stolen}' 2>/dev/null; then
+                uptime=$(cut -d. -f1 /proc/uptime)
+                head -n 1 '{device_folder}/queue' >'{stolen}/queue'
+                echo "token $((uptime + 4)) ada" >>'{stolen}/queue'
+                mv '{stolen}/queue' '{device_folder}/queue'
+            fi
+            grep -v "Num threads\\|Min \\|Graph" '{recorded}'
+            exit ;;
+        esac""")
+    shown = done(board.bench(f"{QUICK},canary=off,answers=off", "--profile", models=2))
+    assert "ada has it" in shown
+    profiled = board.rows("SELECT DISTINCT case_id FROM operators")
+    assert len(profiled) == 2
+
+
 def test_the_python_runner_can_not_profile_and_says_so(cli: Cli, repository: Path) -> None:
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
     protocol = f"{QUICK},canary=off,answers=off,processes=1,max_processes=1,target=0"

@@ -25,7 +25,7 @@ from harness.bench.tools import arguments
 from harness.cli.actions.bench import stores
 from harness.cli.actions.session import Session
 from harness.config.device_file import read_devices
-from harness.conversion.anatomy import anatomy
+from harness.conversion.anatomy import read_anatomy
 from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.device import Device, SshDevice
 from harness.core.ids import sha256_of, sha256_of_file
@@ -212,7 +212,9 @@ def store_model(session: Session, file: Path) -> str:
     content = file.read_bytes()
     session.files.save(content)
     session.trials.add_artifact(
-        Artifact(sha256_of(content), "tflite", size_bytes=len(content), anatomy=anatomy(content)),
+        Artifact(
+            sha256_of(content), "tflite", size_bytes=len(content), anatomy=read_anatomy(content)
+        ),
         file.name,
     )
     return sha256_of(content)

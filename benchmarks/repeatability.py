@@ -23,7 +23,7 @@ from harness.bench.tools import RUNNER_FILE, arguments, read
 from harness.cli.actions.bench import stores
 from harness.cli.actions.session import Session
 from harness.config.protocol import protocol_from
-from harness.conversion.anatomy import anatomy
+from harness.conversion.anatomy import read_anatomy
 from harness.core.bench import Protocol
 from harness.core.device import LocalDevice
 from harness.core.ids import sha256_of
@@ -96,7 +96,9 @@ def store_model(session: Session, model: Path) -> str:
     content = model.read_bytes()
     session.files.save(content)
     session.trials.add_artifact(
-        Artifact(sha256_of(content), "tflite", size_bytes=len(content), anatomy=anatomy(content)),
+        Artifact(
+            sha256_of(content), "tflite", size_bytes=len(content), anatomy=read_anatomy(content)
+        ),
         model.name,
     )
     return sha256_of(content)

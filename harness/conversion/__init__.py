@@ -1,1 +1,1 @@
-"""A trained model → artifact: its bytes, its anatomy, and its own accuracy."""
+"""Conversion of a trained model to an artifact: its bytes, its anatomy and its accuracy."""

@@ -1,4 +1,4 @@
-"""What a `.tflite` file is made of: operators, multiply-accumulates by width, and what goes in and comes out."""
+"""The parts of a `.tflite` file: operators, multiply-accumulates by precision, inputs and outputs."""
 
 import struct
 from collections import Counter
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IDENTIFIER = b"TFL3"
-_PLACEHOLDER_CODE = (
-    127  # the field that held the code until it outgrew a byte, in files of both kinds
-)
+# The deprecated one-byte field holds this value where the operator's code does not fit into a byte.
+_PLACEHOLDER_CODE = 127
 BINARY_CONVOLUTION = "LceBconv2d"
-PACKED = 32  # channels in a value of a tensor of signs (docs.larq.dev/compute-engine/api/operators)
+# Signs in a value of a bit-packed tensor (docs.larq.dev/compute-engine/api/operators).
+CHANNELS_PER_WORD = 32
 _DTYPES = {value: name.lower() for name, value in vars(TensorType).items() if name.isupper()}
-_Found = TypeVar("_Found")
+_Parsed = TypeVar("_Parsed")
 Shape = tuple[int, ...]
 Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What goes into a model or comes out of it: `shape` has 1 where a dimension is dynamic.
+    """A tensor of a model; `shape` has 1 where a dimension is dynamic.
 
-    `dtype` is numpy's name, but for types that numpy does not have, such as `string`, `int4` or `unknown`.
+    `dtype` is numpy's name where numpy has the type; others are `string`, `int4` or `unknown`.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Tensor:
 class Operator:
     """One step of an inference.
 
-    `inputs` and `outputs` are indices of its graph's tensors, -1 for an optional one that is left out. `options` are
-    those of a binary convolution, `macs` its multiply-accumulates.
+    `inputs` and `outputs` are indices of its graph's tensors, -1 for an omitted optional one.
+    `options` are filled for binary convolutions only; `macs` counts multiply-accumulates.
     """
 
     kind: str
@@ -59,61 +59,73 @@ class Operator:
 
 @dataclass(frozen=True)
 class Graph:
-    """A subgraph: its operators in the order in which they run, and by index the bytes of tensors that are constant."""
+    """A subgraph: its operators in execution order, and the bytes of constant tensors by index."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     constants: Mapping[int, "NDArray[np.uint8]"] = field(repr=False, compare=False)
 
 
-def anatomy(flatbuffer: bytes) -> Anatomy:
-    """Counts over every subgraph, for one inference. Raises ValueError where the bytes are no TensorFlow Lite model."""
-    operators = [operator for graph in graphs(flatbuffer) for operator in graph.operators]
+def read_anatomy(flatbuffer: bytes) -> Anatomy:
+    """Count operators and multiply-accumulates of one inference, over every subgraph.
+
+    Raises ValueError if the bytes are not a TensorFlow Lite model.
+    """
+    operators: list[Operator] = []
+    for graph in read_graphs(flatbuffer):
+        operators += graph.operators
     kinds = Counter(operator.kind for operator in operators)
-    binary = sum(operator.macs for operator in operators if operator.kind == BINARY_CONVOLUTION)
     macs = sum(operator.macs for operator in operators)
-    return Anatomy(dict(sorted(kinds.items())), binary_macs=binary, float_macs=macs - binary)
-
-
-def graphs(flatbuffer: bytes) -> tuple[Graph, ...]:
-    """Every subgraph. Raises ValueError as `anatomy` does."""
-
-    def look(model: Any) -> tuple[Graph, ...]:
-        return tuple(_graph(model, model.Subgraphs(i)) for i in range(model.SubgraphsLength()))
-
-    return _read(flatbuffer, look)
-
-
-def inputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
-    """Of the first subgraph. Raises ValueError as `anatomy` does."""
-    return _read(
-        flatbuffer, lambda model: _tensors(model.Subgraphs(0), model.Subgraphs(0).InputsAsNumpy())
+    binary_macs = sum(
+        operator.macs for operator in operators if operator.kind == BINARY_CONVOLUTION
+    )
+    return Anatomy(
+        dict(sorted(kinds.items())), binary_macs=binary_macs, float_macs=macs - binary_macs
     )
 
 
-def outputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
-    """Of the first subgraph. Raises ValueError as `anatomy` does."""
-    return _read(
-        flatbuffer, lambda model: _tensors(model.Subgraphs(0), model.Subgraphs(0).OutputsAsNumpy())
+def read_graphs(flatbuffer: bytes) -> tuple[Graph, ...]:
+    """Return every subgraph. Raises ValueError as `read_anatomy` does."""
+    return _parse(flatbuffer, _read_graphs)
+
+
+def read_inputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
+    """Return the inputs of the first subgraph. Raises ValueError as `read_anatomy` does."""
+    return _parse(
+        flatbuffer,
+        lambda model: _read_tensors(model.Subgraphs(0), model.Subgraphs(0).InputsAsNumpy()),
     )
 
 
-def _read(flatbuffer: bytes, look: Callable[[Any], _Found]) -> _Found:
+def read_outputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
+    """Return the outputs of the first subgraph. Raises ValueError as `read_anatomy` does."""
+    return _parse(
+        flatbuffer,
+        lambda model: _read_tensors(model.Subgraphs(0), model.Subgraphs(0).OutputsAsNumpy()),
+    )
+
+
+def _parse(flatbuffer: bytes, extract: Callable[[Any], _Parsed]) -> _Parsed:
     if flatbuffer[4:8] != IDENTIFIER:
-        raise ValueError("is no TensorFlow Lite model: the file's identifier is missing")
+        raise ValueError("not a TensorFlow Lite model: the file identifier is missing")
     try:
-        return look(Model.GetRootAsModel(flatbuffer, 0))
+        return extract(Model.GetRootAsModel(flatbuffer, 0))
     except (struct.error, LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
-            "is no whole TensorFlow Lite model: it ends too soon or points outside itself"
+            "not a valid TensorFlow Lite model: the file is truncated or damaged"
         ) from error
 
 
-def _graph(model: Any, graph: Any) -> Graph:
-    tensors = _tensors(graph, range(graph.TensorsLength()))
+def _read_graphs(model: Any) -> tuple[Graph, ...]:
+    count = model.SubgraphsLength()
+    return tuple(_read_graph(model, model.Subgraphs(index)) for index in range(count))
+
+
+def _read_graph(model: Any, graph: Any) -> Graph:
+    tensors = _read_tensors(graph, range(graph.TensorsLength()))
     operators = tuple(
-        _operator(model, tensors, operator=graph.Operators(i))
-        for i in range(graph.OperatorsLength())
+        _read_operator(model, tensors, operator=graph.Operators(index))
+        for index in range(graph.OperatorsLength())
     )
     buffers = {index: model.Buffers(graph.Tensors(index).Buffer()) for index in range(len(tensors))}
     constants = {
@@ -122,86 +134,89 @@ def _graph(model: Any, graph: Any) -> Graph:
     return Graph(tensors, operators, constants=constants)
 
 
-def _operator(model: Any, tensors: tuple[Tensor, ...], operator: Any) -> Operator:
-    kind = _name(model.OperatorCodes(operator.OpcodeIndex()))
-    inputs = tuple(operator.Inputs(i) for i in range(operator.InputsLength()))
-    outputs = tuple(operator.Outputs(i) for i in range(operator.OutputsLength()))
-    options = _options(operator) if kind == BINARY_CONVOLUTION else {}
-    count = _MACS.get(kind)
-    macs = count(_shapes(tensors, inputs), _shapes(tensors, outputs), options) if count else 0
+def _read_operator(model: Any, tensors: tuple[Tensor, ...], operator: Any) -> Operator:
+    kind = _read_kind(model.OperatorCodes(operator.OpcodeIndex()))
+    inputs = tuple(operator.Inputs(index) for index in range(operator.InputsLength()))
+    outputs = tuple(operator.Outputs(index) for index in range(operator.OutputsLength()))
+    options = _read_options(operator) if kind == BINARY_CONVOLUTION else {}
+    count_macs = _MAC_COUNTERS.get(kind)
+    shapes = _shapes_of(tensors, inputs), _shapes_of(tensors, outputs)
+    macs = count_macs(*shapes, options) if count_macs else 0
     return Operator(kind, inputs, outputs=outputs, options=options, macs=macs)
 
 
-def _shapes(tensors: Sequence[Tensor], indices: Sequence[int]) -> list[Shape]:
+def _shapes_of(tensors: Sequence[Tensor], indices: Sequence[int]) -> list[Shape]:
     return [tensors[index].shape if index >= 0 else () for index in indices]
 
 
-def _options(operator: Any) -> Options:
+def _read_options(operator: Any) -> Options:
     return dict(flexbuffers.Loads(bytearray(operator.CustomOptionsAsNumpy().tobytes())))
 
 
-def _tensors(graph: Any, indices: Any) -> tuple[Tensor, ...]:
-    return tuple(_tensor(graph.Tensors(int(index))) for index in indices)
+def _read_tensors(graph: Any, indices: Any) -> tuple[Tensor, ...]:
+    return tuple(_read_tensor(graph.Tensors(int(index))) for index in indices)
 
 
-def _tensor(tensor: Any) -> Tensor:
-    shape = tuple(
-        abs(int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength())
-    )  # -1 where it is dynamic
+def _read_tensor(tensor: Any) -> Tensor:
+    # A dynamic dimension is stored as -1.
+    shape = tuple(abs(int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength()))
     name = (tensor.Name() or b"").decode(errors="replace")
     return Tensor(name, shape, dtype=_DTYPES.get(tensor.Type(), "unknown"))
 
 
-def _name(code: Any) -> str:
+def _read_kind(code: Any) -> str:
     if custom := code.CustomCode():
         return str(custom.decode())
-    deprecated = code.DeprecatedBuiltinCode()
-    return str(
-        opcode2name(
-            max(deprecated, code.BuiltinCode())
-            if deprecated != _PLACEHOLDER_CODE
-            else code.BuiltinCode()
-        )
-    )
+    deprecated, current = code.DeprecatedBuiltinCode(), code.BuiltinCode()
+    is_placeholder = deprecated == _PLACEHOLDER_CODE
+    return str(opcode2name(current if is_placeholder else max(deprecated, current)))
 
 
-def _convolution(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
-    """Each output value sums over one filter: kernel height × width × input channels (filters are OHWI)."""
+def _count_convolution(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
+    """Count one filter for each output value: kernel height × width × input channels.
+
+    Filters are stored as OHWI.
+    """
     return prod(outputs[0]) * prod(inputs[1][1:])
 
 
-def _binary_convolution(inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options) -> int:
-    """The same, but both ends may be bit-packed: counts come from the filter and the options.
+def _count_binary_convolution(
+    inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options
+) -> int:
+    """Count as for a convolution, with channels from the filter and the options.
 
-    A filter of a grouped convolution has some of the channels, in whole packed values.
+    Inputs and outputs may be bit-packed, so their shapes do not show the channels.
+    A filter of a grouped convolution has some of the channels, rounded up to full words.
     """
-    channels_out, *kernel, packed = inputs[1]
-    channels = min(options["channels_in"], PACKED * packed)
+    channels_out, *kernel, words = inputs[1]
+    channels = min(options["channels_in"], CHANNELS_PER_WORD * words)
     return int(prod(outputs[0][:-1]) * channels_out * prod(kernel) * channels)
 
 
-def _depthwise(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
+def _count_depthwise(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
     return prod(outputs[0]) * prod(inputs[1][1:-1])
 
 
-def _transposed_convolution(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
-    """Each input value (the third input) meets one filter for each output channel."""
+def _count_transposed_convolution(
+    inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options
+) -> int:
+    """Count one filter per output channel for each value of the third input, the image."""
     return prod(inputs[2]) * prod(inputs[1][:-1])
 
 
-def _fully_connected(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
+def _count_fully_connected(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
     return prod(outputs[0]) * inputs[1][-1]
 
 
-def _batch_matmul(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
+def _count_batch_matmul(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
     return prod(outputs[0]) * inputs[0][-1]
 
 
-_MACS: dict[str, Callable[[Sequence[Shape], Sequence[Shape], Options], int]] = {
-    BINARY_CONVOLUTION: _binary_convolution,
-    "CONV_2D": _convolution,
-    "DEPTHWISE_CONV_2D": _depthwise,
-    "TRANSPOSE_CONV": _transposed_convolution,
-    "FULLY_CONNECTED": _fully_connected,
-    "BATCH_MATMUL": _batch_matmul,
+_MAC_COUNTERS: dict[str, Callable[[Sequence[Shape], Sequence[Shape], Options], int]] = {
+    BINARY_CONVOLUTION: _count_binary_convolution,
+    "CONV_2D": _count_convolution,
+    "DEPTHWISE_CONV_2D": _count_depthwise,
+    "TRANSPOSE_CONV": _count_transposed_convolution,
+    "FULLY_CONNECTED": _count_fully_connected,
+    "BATCH_MATMUL": _count_batch_matmul,
 }

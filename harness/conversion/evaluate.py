@@ -1,4 +1,4 @@
-"""What an artifact answers: LCE's interpreter over the test set, held against the trained model."""
+"""Evaluation of an artifact with LCE's interpreter on the test set, and against the trained model."""
 
 import struct
 from dataclasses import dataclass
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     Images = NDArray[np.float32]
     Labels = NDArray[np.int64]
 
-# The two round differently, and a sum next to 0 then binarizes to the other sign; measured on Fashion-MNIST,
-# that changes the class of under 1 % of the images. A wrong conversion changes most of them. Eight bits round coarser.
-LEAST_AGREEMENT = {Precision.FLOAT32: 0.97, Precision.INT8: 0.9, Precision.BINARY: 0.97}
+# Artifact and trained model round differently, so a sum close to 0 may binarize to the other sign.
+# On Fashion-MNIST this changes the class of under 1 % of the images; int8 rounds more coarsely.
+# A wrong conversion changes the class of most images.
+MIN_AGREEMENT = {Precision.FLOAT32: 0.97, Precision.INT8: 0.9, Precision.BINARY: 0.97}
 _COUNT = struct.Struct(">I")
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Over n test images: `outputs` (n, classes); `correct` (n,), whether each was classed right.
+    """An artifact's results on n test images: `outputs` (n, classes) and `correct` (n,).
 
-    `agreement` is the share of the images, 0 to 1, on which the class is the trained model's.
+    `correct` tells which images were classified correctly.
+    `agreement` is the share of images, 0 to 1, that get the same class from the trained model.
     """
 
     outputs: "Probabilities"
@@ -44,32 +46,33 @@ def evaluate(
     labels: "Labels",
     expected: "Probabilities",
     threads: int,
-    least: float,
+    min_agreement: float,
 ) -> Evaluation:
-    """What the artifact answers, and how often its class is that of `expected` (n, classes).
+    """Run the artifact on the images, and compare its classes with those of `expected`.
 
-    Raises TrialFailed where they agree on less than the share `least`.
+    `expected` (n, classes) comes from the trained model.
+    Raises TrialFailed if the two agree on less than the share `min_agreement`.
     """
     outputs = predict(flatbuffer, images, threads=threads)
     classes = outputs.argmax(axis=1)
     agreement = float(np.mean(classes == expected.argmax(axis=1)))
-    if agreement < least:
+    if agreement < min_agreement:
         raise TrialFailed(
             Reason.DISAGREEMENT,
-            "The artifact and the trained model name the same class on "
-            f"{agreement:.1%} of the test images, under {least:.0%}: "
-            "the conversion changed the network; compare the deployed graph with the trained one.",
+            f"The artifact and the trained model agree on {agreement:.1%} of the test images, "
+            f"less than {min_agreement:.0%}: the conversion changed the network; "
+            "compare the deployed graph with the trained one.",
         )
     return Evaluation(outputs, classes == labels, agreement=agreement)
 
 
 def pack_correct(correct: "NDArray[np.bool_]") -> bytes:
-    """As `Artifact.correct` keeps it."""
+    """Pack `correct` (n,) into the bytes that `Artifact.correct` stores."""
     return _COUNT.pack(len(correct)) + np.packbits(correct).tobytes()
 
 
 def unpack_correct(packed: bytes) -> "NDArray[np.bool_]":
-    """(n,), what `pack_correct` was given."""
+    """Return the array (n,) that was passed to `pack_correct`."""
     (count,) = _COUNT.unpack_from(packed)
     return np.unpackbits(np.frombuffer(packed, np.uint8, offset=_COUNT.size), count=count).astype(
         bool
@@ -77,9 +80,13 @@ def unpack_correct(packed: bytes) -> "NDArray[np.bool_]":
 
 
 def predict(flatbuffer: bytes, images: "Images", threads: int = 1) -> "Probabilities":
-    """(n, classes) from LCE's interpreter, one image at a time as the artifact's batch is 1."""
+    """Return the outputs (n, classes) of LCE's interpreter.
+
+    Images run one at a time, because the artifact's batch is 1.
+    """
     from larq_compute_engine.tflite.python.interpreter import Interpreter
 
     interpreter = Interpreter(flatbuffer, num_threads=threads, use_xnnpack=True)
-    # Numpy's own float32: that of an array which came from another process is equal, and the interpreter refuses it.
+    # View as numpy's own float32: the interpreter refuses the equal dtype of an array that came
+    # from another process.
     return np.asarray(interpreter.predict(images.view(np.float32)))

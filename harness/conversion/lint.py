@@ -6,7 +6,13 @@ Costs come from shapes alone, in OPs (`network`). No two findings count the same
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.conversion.anatomy import BINARY_CONVOLUTION, PACKED, Graph, Operator, graphs
+from harness.conversion.anatomy import (
+    BINARY_CONVOLUTION,
+    CHANNELS_PER_WORD,
+    Graph,
+    Operator,
+    read_graphs,
+)
 from harness.conversion.network import (
     BINARY_MACS_AN_OP,
     BY_VALUE,
@@ -103,7 +109,7 @@ def _summary_of_none(binary_layers: int) -> str:
 
 def lint(flatbuffer: bytes) -> Report:
     """Raises ValueError where the bytes are no TensorFlow Lite model."""
-    return advise(graphs(flatbuffer))
+    return advise(read_graphs(flatbuffer))
 
 
 def advise(graphs: Sequence[Graph]) -> Report:
@@ -143,7 +149,10 @@ def _input_channels(network: Network, operator: Operator) -> Finding | None:
     padding = conv.positions * conv.filters * conv.kernel * (conv.stored - conv.channels)
     cost = f"{conv.channels} input channels are stored as {conv.stored}"
     return _padded(
-        conv, padding, cost=cost, change=_as_dear(conv.stored, PACKED, noun="input channels")
+        conv,
+        padding,
+        cost=cost,
+        change=_as_dear(conv.stored, CHANNELS_PER_WORD, noun="input channels"),
     )
 
 
@@ -177,7 +186,7 @@ def _depth_padding(kernel: int, channels: int) -> float:
 
 
 def _better_depth(conv: Binary) -> str:
-    sizes = range(conv.stored, conv.stored + DEPTH_STEP, PACKED)
+    sizes = range(conv.stored, conv.stored + DEPTH_STEP, CHANNELS_PER_WORD)
     channels = next(
         size for size in sizes if _depth_padding(conv.kernel, size) <= LEAST_DEPTH_PADDING
     )

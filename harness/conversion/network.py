@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.conversion.anatomy import BINARY_CONVOLUTION, PACKED, Graph, Operator, Shape
+from harness.conversion.anatomy import BINARY_CONVOLUTION, CHANNELS_PER_WORD, Graph, Operator, Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +134,7 @@ def work(network: Network, operator: Operator) -> float:
 def binary(network: Network, operator: Operator) -> Binary:
     """Of a binary convolution, whose filters are OHWI and bit-packed."""
     filters, *kernel, packed = network.shape(operator.inputs[1])
-    stored = PACKED * packed
+    stored = CHANNELS_PER_WORD * packed
     channels = min(operator.options["channels_in"], stored)
     return Binary(
         prod(network.shape(operator.outputs[0])[:-1]),

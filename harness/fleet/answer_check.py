@@ -14,7 +14,7 @@ import numpy as np
 from harness.bench import answers
 from harness.bench.answers import Probe
 from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE, failure
-from harness.conversion.anatomy import Tensor, inputs, outputs
+from harness.conversion.anatomy import Tensor, read_inputs, read_outputs
 from harness.core.bench import Case, Tool
 from harness.core.errors import CaseFailed, DeviceLost, Reason
 from harness.core.ids import sha256_of_file
@@ -51,12 +51,12 @@ class ReferenceAnswers:
 
 def input_of(content: bytes) -> Tensor:
     """Raises CaseFailed for a model that is not asked with one image alone."""
-    tensors = inputs(content)
+    tensors = read_inputs(content)
     if len(tensors) != 1:
         raise CaseFailed(
             Reason.NO_INTERPRETER, f"it has {len(tensors)} inputs, and images are one."
         )
-    if (dtypes := {tensor.dtype for tensor in outputs(content)}) != {"float32"}:
+    if (dtypes := {tensor.dtype for tensor in read_outputs(content)}) != {"float32"}:
         raise CaseFailed(
             Reason.NO_INTERPRETER, f"its outputs are {', '.join(sorted(dtypes))}, not float32."
         )

@@ -10,9 +10,9 @@ from importlib.metadata import version
 from typing import Any
 
 from harness.bench.answers import Probe, save_probe, surest
-from harness.conversion.anatomy import anatomy
+from harness.conversion.anatomy import read_anatomy
 from harness.conversion.convert import convert
-from harness.conversion.evaluate import LEAST_AGREEMENT, Evaluation, evaluate, pack_correct
+from harness.conversion.evaluate import MIN_AGREEMENT, Evaluation, evaluate, pack_correct
 from harness.core.errors import Reason, TrialFailed
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact, Precision, Timings, Trial, TrialOutcome
@@ -23,7 +23,7 @@ from harness.training.fit import Fit, scores
 
 # Quantising to eight bits may change the class where scores are nearly tied, as all are in a network that has hardly
 # learned: what its artifact is worth, its accuracy and agreement tell. A conversion alone has to change none.
-_LEAST_AGREEMENT = {**LEAST_AGREEMENT, Precision.INT8: 0.0}
+_MIN_AGREEMENT = {**MIN_AGREEMENT, Precision.INT8: 0.0}
 _RECORDED = ("tensorflow", "larq", "larq-compute-engine", "numpy", "ray")
 
 
@@ -82,7 +82,7 @@ def finish(
     with watch.part("evaluate_s"):
         expected = scores(model, test.images)
         accuracy = float((expected.argmax(axis=1) == test.labels).mean())
-        least = _LEAST_AGREEMENT[trial.precision]
+        least = _MIN_AGREEMENT[trial.precision]
         answered = {
             form: evaluate(
                 file,
@@ -90,7 +90,7 @@ def finish(
                 labels=test.labels,
                 expected=expected,
                 threads=threads,
-                least=least,
+                min_agreement=least,
             )
             for form, file in files.items()
         }
@@ -136,7 +136,7 @@ def _artifact(form: str, file: bytes, answer: Evaluation) -> Artifact:
         sha256_of(file),
         form,
         size_bytes=len(file),
-        anatomy=anatomy(file),
+        anatomy=read_anatomy(file),
         accuracy=answer.accuracy,
         agreement=answer.agreement,
         correct=correct,

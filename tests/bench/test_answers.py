@@ -27,7 +27,7 @@ from harness.bench.answers import (
     surest,
 )
 from harness.bench.tools import RUNNER_FILE
-from harness.conversion.anatomy import Tensor, inputs
+from harness.conversion.anatomy import Tensor, read_inputs
 from harness.conversion.evaluate import predict
 from harness.core.errors import CaseFailed, Reason
 from tests.bench.golden import GOLDEN
@@ -349,7 +349,7 @@ def test_the_python_runner_answers_as_the_interpreter_here(
     tmp_path: Path, model: str, at_once: bool
 ) -> None:
     content = (MODELS / f"{model}.tflite").read_bytes()
-    (tensor,) = inputs(content)
+    (tensor,) = read_inputs(content)
     images = random_inputs(tensor, 3)
     (tmp_path / "images.bin").write_bytes(images.tobytes())
     (tmp_path / "model.tflite").write_bytes(content)

@@ -1,12 +1,12 @@
-"""Both converters, with small networks."""
+"""Both converters, run on small networks."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.conversion.anatomy import inputs
-from harness.conversion.convert import REPRESENTATIVES, convert
+from harness.conversion.anatomy import read_inputs
+from harness.conversion.convert import REPRESENTATIVE_SAMPLES, convert
 from harness.conversion.evaluate import predict
 from harness.core.errors import Reason, TrialFailed
 from harness.core.sweep import Precision
@@ -14,7 +14,7 @@ from harness.core.sweep import Precision
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (1000, 4, 4, 1)).astype(np.float32)
 
 
-def small(last: Any = None) -> Any:
+def new_model(last: Any = None) -> Any:
     from harness.models.keras import keras, layers
 
     keras.utils.set_random_seed(0)
@@ -25,51 +25,55 @@ def small(last: Any = None) -> Any:
 
 @pytest.mark.parametrize("precision", Precision)
 def test_the_same_model_and_samples_make_the_same_bytes(precision: Precision) -> None:
-    model = small()
+    model = new_model()
     assert convert(model, precision, samples=IMAGES) == convert(model, precision, samples=IMAGES)
 
 
-def test_int8_takes_and_gives_real_numbers_and_is_near_the_model() -> None:
-    model = small()
+def test_an_int8_model_has_float_inputs_and_outputs_close_to_the_original() -> None:
+    model = new_model()
     file = convert(model, Precision.INT8, samples=IMAGES)
-    assert [(tensor.shape, tensor.dtype) for tensor in inputs(file)] == [((1, 4, 4, 1), "float32")]
+    assert [(tensor.shape, tensor.dtype) for tensor in read_inputs(file)] == [
+        ((1, 4, 4, 1), "float32")
+    ]
     expected = model.predict(IMAGES[:100], verbose=0)
-    off = np.abs(predict(file, IMAGES[:100]) - expected).mean()
-    assert 0 < off < 0.01 * np.ptp(expected)
+    error = np.abs(predict(file, IMAGES[:100]) - expected).mean()
+    assert 0 < error < 0.01 * np.ptp(expected)
 
 
-def test_int8_learns_its_ranges_from_the_samples_alone() -> None:
-    model, faint = small(), IMAGES / 10
-    for_faint = predict(convert(model, Precision.INT8, samples=faint), IMAGES)
-    assert np.abs(for_faint).max() < 0.3 * np.abs(model.predict(IMAGES, verbose=0)).max(), (
-        "the rest is cut off"
+def test_int8_ranges_come_from_the_samples_alone() -> None:
+    model, faint = new_model(), IMAGES / 10
+    faint_outputs = predict(convert(model, Precision.INT8, samples=faint), IMAGES)
+    assert np.abs(faint_outputs).max() < 0.3 * np.abs(model.predict(IMAGES, verbose=0)).max(), (
+        "values outside the range are clipped"
     )
 
 
-def test_int8_looks_at_a_few_samples_from_all_over_the_set() -> None:
-    model, faint = small(), IMAGES[:REPRESENTATIVES] / 10
-    bright_at_the_end = np.concatenate([faint, np.repeat(IMAGES[-1:], REPRESENTATIVES, axis=0)])
-    assert convert(model, Precision.INT8, samples=bright_at_the_end) != convert(
+def test_int8_uses_samples_from_the_whole_set() -> None:
+    model, faint = new_model(), IMAGES[:REPRESENTATIVE_SAMPLES] / 10
+    with_bright_end = np.concatenate(
+        [faint, np.repeat(IMAGES[-1:], REPRESENTATIVE_SAMPLES, axis=0)]
+    )
+    assert convert(model, Precision.INT8, samples=with_bright_end) != convert(
         model, Precision.INT8, samples=faint
     )
 
 
-def test_one_sample_does() -> None:
-    assert convert(small(), Precision.INT8, samples=IMAGES[:1])
+def test_a_single_sample_suffices() -> None:
+    assert convert(new_model(), Precision.INT8, samples=IMAGES[:1])
 
 
 @pytest.mark.parametrize(
     ("precision", "converter"),
     [(Precision.INT8, "TensorFlow Lite"), (Precision.FLOAT32, "Larq Compute Engine")],
 )
-def test_what_no_kernel_is_for_is_said_in_a_sentence_that_names_model_and_converter(
+def test_a_missing_kernel_is_reported_with_the_model_and_the_converter(
     precision: Precision, converter: str
 ) -> None:
     from harness.models.keras import layers, tf
 
-    unknown = small(layers.Lambda(tf.math.bessel_i0))
+    unsupported = new_model(layers.Lambda(tf.math.bessel_i0))
     with pytest.raises(TrialFailed) as failed:
-        convert(unknown, precision, samples=IMAGES)
+        convert(unsupported, precision, samples=IMAGES)
     assert failed.value.reason is Reason.CONVERSION
     assert str(failed.value).startswith(f"{converter} can't convert small: ")
     assert str(failed.value).endswith(".")

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.bench import CANARIES
-from harness.conversion.anatomy import BINARY_CONVOLUTION, Graph, Operator, Tensor, anatomy, graphs
+from harness.conversion.anatomy import (
+    BINARY_CONVOLUTION,
+    Graph,
+    Operator,
+    Tensor,
+    read_anatomy,
+    read_graphs,
+)
 from harness.conversion.convert import convert
 from harness.conversion.evaluate import predict
 from harness.conversion.lint import RULES, Advice, Report, advise, lint
@@ -233,7 +240,7 @@ def test_a_pool_at_the_end_may_be_float() -> None:
         Precision.BINARY,
         samples=NO_SAMPLES,
     )
-    assert "MAX_POOL_2D" in anatomy(model).operators
+    assert "MAX_POOL_2D" in read_anatomy(model).operators
     assert not lint(model).advice
 
 
@@ -268,7 +275,7 @@ def test_what_is_corrected_are_the_outputs_that_padding_reaches(
 
 
 def convolution(model: bytes) -> tuple[Network, Operator]:
-    (graph,) = graphs(model)
+    (graph,) = read_graphs(model)
     (found,) = (operator for operator in graph.operators if operator.kind == BINARY_CONVOLUTION)
     return Network(graph), found
 
@@ -277,7 +284,7 @@ def test_a_grouped_convolution_does_one_groups_work_for_each_filter() -> None:
     model = convert(
         sequence((8, 8, 64), quantised(64, groups=2)), Precision.BINARY, samples=NO_SAMPLES
     )
-    assert anatomy(model).binary_macs == 8 * 8 * 64 * 9 * 32
+    assert read_anatomy(model).binary_macs == 8 * 8 * 64 * 9 * 32
     assert binary(*convolution(model)).stored == 32
 
 
@@ -385,7 +392,7 @@ def test_a_model_with_damaged_bytes_is_looked_at_or_refused_in_words(
     try:
         report = lint(bytes(damaged))
     except ValueError as error:
-        assert str(error).startswith("is no ")  # noqa: PT017
+        assert str(error).startswith("not a ")  # noqa: PT017
     else:
         assert report.summary
 

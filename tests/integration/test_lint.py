@@ -85,7 +85,7 @@ def test_a_sweeps_networks_are_each_told_once(cli: Cli, tmp_path: Path) -> None:
         (["no.yaml"], "error: no.yaml: can't be read: No such file or directory; check the path."),
         (
             ["text.tflite"],
-            "error: text.tflite: is no TensorFlow Lite model: the file's identifier is missing; give a",
+            "error: text.tflite: not a TensorFlow Lite model: the file identifier is missing; give a",
         ),
         (["text.yaml"], "error: text.yaml:1: has to be a mapping of keys to values."),
         (

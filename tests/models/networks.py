@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from harness import data
-from harness.conversion.anatomy import anatomy
+from harness.conversion.anatomy import read_anatomy
 from harness.conversion.convert import convert
 from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
@@ -108,7 +108,7 @@ def artifact(name: str, precision: Precision) -> bytes:
 
 
 def operators(name: str, precision: Precision) -> dict[str, int]:
-    return dict(anatomy(artifact(name, precision)).operators)
+    return dict(read_anatomy(artifact(name, precision)).operators)
 
 
 def layer_types(model: Any) -> list[str]:

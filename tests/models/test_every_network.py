@@ -7,8 +7,8 @@ import pytest
 from tflite.Model import Model
 from tflite.TensorType import TensorType
 
-from harness.conversion.anatomy import inputs, outputs
-from harness.conversion.evaluate import LEAST_AGREEMENT, evaluate
+from harness.conversion.anatomy import read_inputs, read_outputs
+from harness.conversion.evaluate import MIN_AGREEMENT, evaluate
 from harness.core.sweep import Precision
 from harness.models import ARCHITECTURES
 from harness.training.fit import scores
@@ -31,11 +31,13 @@ def test_an_artifact_answers_as_the_trained_network_does(name: str, precision: P
         labels=test.labels,
         expected=expected,
         threads=1,
-        least=LEAST_AGREEMENT[precision],
+        min_agreement=MIN_AGREEMENT[precision],
     )
     assert answered.accuracy > 0.3
     np.testing.assert_allclose(answered.outputs.sum(axis=1), 1, atol=0.02)
-    assert [(tensor.shape, tensor.dtype) for tensor in (*inputs(file), *outputs(file))] == [
+    assert [
+        (tensor.shape, tensor.dtype) for tensor in (*read_inputs(file), *read_outputs(file))
+    ] == [
         ((1, 8, 8, 1), "float32"),
         ((1, 10), "float32"),
     ]

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness import data
-from harness.conversion.anatomy import graphs
+from harness.conversion.anatomy import read_graphs
 from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
 from harness.models import Task, task_of
@@ -58,7 +58,7 @@ def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def test_all_rows_share_one_set_of_packed_weights_in_the_file() -> None:
-    (graph,) = graphs(artifact("lstm", Precision.BINARY))
+    (graph,) = read_graphs(artifact("lstm", Precision.BINARY))
     uses = Counter(
         operator.inputs[1] for operator in graph.operators if operator.kind == "LceBconv2d"
     )

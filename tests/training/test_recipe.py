@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from harness import data
-from harness.conversion.anatomy import anatomy
+from harness.conversion.anatomy import read_anatomy
 from harness.conversion.convert import convert
-from harness.conversion.evaluate import LEAST_AGREEMENT, evaluate
+from harness.conversion.evaluate import MIN_AGREEMENT, evaluate
 from harness.core.recipe import (
     Bop,
     Distillation,
@@ -262,12 +262,12 @@ def test_what_each_quantizer_trains_is_deployed_with_binary_kernels(said: dict[s
         labels=digits.test.labels,
         expected=expected,
         threads=1,
-        least=LEAST_AGREEMENT[Precision.BINARY],
+        min_agreement=MIN_AGREEMENT[Precision.BINARY],
     )
     assert fit.curve[-1].loss < fit.curve[0].loss
     assert found.accuracy > 0.5
-    assert anatomy(file).operators["LceBconv2d"] == 1
-    assert anatomy(file).binary_macs == 32 * 10
+    assert read_anatomy(file).operators["LceBconv2d"] == 1
+    assert read_anatomy(file).binary_macs == 32 * 10
 
 
 def test_dorefa_weights_are_exactly_plus_and_minus_one() -> None:

@@ -63,5 +63,7 @@ def test_an_artifact_that_is_another_network_is_refused(outcome: TrialOutcome) -
     (file,) = outcome.files.values()
     unlike = np.roll(predict(file, test.images), 1, axis=1)
     with pytest.raises(TrialFailed, match="under 97%") as refused:
-        evaluate(file, test.images, labels=test.labels, expected=unlike, threads=1, least=0.97)
+        evaluate(
+            file, test.images, labels=test.labels, expected=unlike, threads=1, min_agreement=0.97
+        )
     assert refused.value.reason is Reason.DISAGREEMENT

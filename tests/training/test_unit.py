@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import data
-from harness.conversion.evaluate import LEAST_AGREEMENT, predict
+from harness.conversion.evaluate import MIN_AGREEMENT, predict
 from harness.core.errors import Reason
 from harness.core.recipe import Distillation, Initializer, Recipe
 from harness.core.sweep import Precision, Trial
@@ -255,6 +255,6 @@ def test_a_network_that_has_hardly_learned_is_quantised_with_the_accuracy_that_i
     recipe = Recipe(epochs=1, learning_rate=1e-9, initializer=Initializer("glorot_uniform", 1e-6))
     (artifact,) = finished(run(trial(INT8, recipe)))[INT8].outcome.artifacts
     assert artifact.agreement is not None
-    assert artifact.agreement < LEAST_AGREEMENT[INT8], "all scores are nearly tied"
+    assert artifact.agreement < MIN_AGREEMENT[INT8], "all scores are nearly tied"
     assert artifact.accuracy is not None
     assert 0 < artifact.accuracy < 0.3

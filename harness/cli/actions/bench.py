@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.cli.actions.session import Session, console
 from harness.config.device_file import named, read_devices, this_machine
 from harness.config.protocol import protocol_from
-from harness.conversion.anatomy import anatomy
+from harness.conversion.anatomy import read_anatomy
 from harness.core.bench import MOST_THREADS, Case, Protocol, Run, with_threads
 from harness.core.device import Device
 from harness.core.errors import Reason, RequestError
@@ -130,7 +130,7 @@ def _own_model(session: Session, file: Path, keep: bool) -> str:
     try:
         content = file.read_bytes()
         artifact = Artifact(
-            sha256_of(content), "tflite", size_bytes=len(content), anatomy=anatomy(content)
+            sha256_of(content), "tflite", size_bytes=len(content), anatomy=read_anatomy(content)
         )
     except OSError as error:
         raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error

@@ -27,7 +27,7 @@ from harness.report.style import (
     scatter,
     sentence,
 )
-from harness.report.variants import labels
+from harness.report.variants import label_rows
 
 ACCURACY = Axis("accuracy", "accuracy on the test set", unit="%", scale=100)
 COSTS = {
@@ -89,7 +89,7 @@ def variants(rows: pd.DataFrame) -> Any:
     """A name for each row: the settings that tell these rows apart. Each artifact is named once, however many rows."""
     key = rows["artifact"] + rows["trial"].fillna("")
     first = ~key.duplicated()
-    names = labels(
+    names = label_rows(
         records(
             rows[first], ("model", "parameters", "recipe", "seed", "dataset", "file", "artifact")
         )

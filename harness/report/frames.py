@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.compare.pairs import comparisons
 from harness.core.comparison import Comparison, Estimate
 from harness.core.errors import RequestError, first_line
-from harness.report.variants import labels
+from harness.report.variants import label_rows
 from harness.store import reading as stored
 from harness.store.database import open_upgraded
 from harness.store.files.workspace import Workspace
@@ -135,7 +135,7 @@ def records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[Any, Any]]:
 
 def of_comparisons(found: Sequence[Comparison]) -> pd.DataFrame:
     """A row for each of at least one."""
-    names = labels([one.pair.candidate for one in found])
+    names = label_rows([one.pair.candidate for one in found])
     rows = [_compared(one, name) for one, name in zip(found, names, strict=True)]
     return _frame(stored.QueryResult(tuple(rows[0]), tuple(tuple(row.values()) for row in rows)))
 

@@ -1,4 +1,4 @@
-"""Names for rows that say what tells them apart, and no more."""
+"""Short labels for rows that name only the settings in which the rows differ."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,29 +7,38 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def labels(rows: Sequence[Row]) -> list[str]:
-    """One a row: the model, and the settings that differ between these rows, for example `mlp units=128 seed=1`."""
-    settings = [_settings(row) for row in rows]
-    names = list(dict.fromkeys(name for one in settings for name in one))
-    telling = [name for name in names if len({repr(one.get(name)) for one in settings if one}) > 1]
-    return [_label(row, one, telling=telling) for row, one in zip(rows, settings, strict=True)]
+def label_rows(rows: Sequence[Row]) -> list[str]:
+    """Return a label for each row: the model, and the settings that differ between these rows.
+
+    An example is `mlp units=128 seed=1`. A model file of the user's own is labelled by its name.
+    """
+    settings = [_flatten_settings(row) for row in rows]
+    names: dict[str, None] = {}
+    for row_settings in settings:
+        names.update(dict.fromkeys(row_settings))
+    distinguishing = [name for name in names if _differs(name, settings)]
+    return [
+        _label(row, row_settings, names=distinguishing)
+        for row, row_settings in zip(rows, settings, strict=True)
+    ]
 
 
-def _label(row: Row, settings: Mapping[str, Any], telling: Sequence[str]) -> str:
+def _differs(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+    values = {repr(row_settings.get(name)) for row_settings in settings if row_settings}
+    return len(values) > 1
+
+
+def _label(row: Row, settings: Mapping[str, Any], names: Sequence[str]) -> str:
     if row["model"] is None:
         return str(row["file"] or row["artifact"][:12])
-    return " ".join(
-        [
-            row["model"],
-            *(f"{name}={_short(settings[name])}" for name in telling if name in settings),
-        ]
-    )
+    parts = [f"{name}={_shorten(settings[name])}" for name in names if name in settings]
+    return " ".join([row["model"], *parts])
 
 
-def _settings(row: Row) -> dict[str, Any]:
-    """Flat: parameters of the model, the recipe's keys, the seed, and the data set.
+def _flatten_settings(row: Row) -> dict[str, Any]:
+    """Return the model's parameters, the recipe, the seed and the data set in one dictionary.
 
-    Empty for a file of the user's own.
+    It is empty for a model file of the user's own.
     """
     if row["model"] is None:
         return {}
@@ -41,7 +50,7 @@ def _settings(row: Row) -> dict[str, Any]:
     }
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     if isinstance(value, Mapping):
         return "/".join(str(part) for part in value.values())
     return f"{value:g}" if isinstance(value, float) else str(value)

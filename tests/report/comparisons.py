@@ -1,4 +1,4 @@
-"""Comparisons to report: what three pairs of a float network and its binary twin say."""
+"""Example comparisons of a float network with its binary twin."""
 
 from typing import Any
 
@@ -6,21 +6,21 @@ from harness.core.comparison import Comparison, Estimate, Pair, Verdict
 from tests.rows import result_row
 
 
-def made(
-    ratio: float, verdict: Verdict, smallest_change: float, seed: int = 0, **changed: Any
+def make_comparison(
+    ratio: float, verdict: Verdict, smallest_change: float, seed: int = 0, **columns: Any
 ) -> Comparison:
-    """Of a binary network that takes `ratio` times as long as its float twin, which takes 1 ms."""
-    old = result_row(precision="float32", latency_us=1000.0, seed=seed, **changed)
-    new = result_row(latency_us=1000.0 * ratio, seed=seed, **changed)
+    """Return a pair whose binary side takes `ratio` times as long as the float side's 1 ms."""
+    baseline = result_row(precision="float32", latency_us=1000.0, seed=seed, **columns)
+    candidate = result_row(latency_us=1000.0 * ratio, seed=seed, **columns)
     latency = Estimate(
         ratio, 0.99 * ratio, high=1.01 * ratio, p=0.01, smallest_change=smallest_change
     )
-    pair = Pair(old, new, differences=("governor ondemand → performance",))
+    pair = Pair(baseline, candidate, differences=("governor ondemand → performance",))
     return Comparison(
         pair, latency, size=Estimate(1.0), accuracy=Estimate(0.0), verdict=verdict, p=0.01
     )
 
 
-FASTER = made(0.25, Verdict.FASTER, smallest_change=0.02)
-SLOWER = made(1.2, Verdict.SLOWER, smallest_change=0.02, seed=1)
-BLIND = made(1.01, Verdict.NO_DIFFERENCE, smallest_change=0.08, seed=2)
+FASTER = make_comparison(0.25, Verdict.FASTER, smallest_change=0.02)
+SLOWER = make_comparison(1.2, Verdict.SLOWER, smallest_change=0.02, seed=1)
+NOISY = make_comparison(1.01, Verdict.NO_DIFFERENCE, smallest_change=0.08, seed=2)

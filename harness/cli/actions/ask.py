@@ -13,7 +13,7 @@ from harness.cli.actions.session import Session, console
 from harness.core.errors import RequestError
 from harness.core.units import counted
 from harness.report.export.files import FORMATS, WRITERS
-from harness.report.terminal.tables import add, plain_rows, table
+from harness.report.terminal.tables import add_row, make_table, tabulate
 from harness.store.queries import NamedQuery, load_named_queries
 from harness.store.reading import QueryLimits, QueryResult, check_names, run_query
 
@@ -49,7 +49,7 @@ def query(
 
 def _listed(queries: Iterable[NamedQuery]) -> Table:
     told = [(one.name, ", ".join(one.parameters), one.purpose) for one in queries]
-    return plain_rows(("query", "--param", "what it answers"), told)
+    return tabulate(("query", "--param", "what it answers"), told)
 
 
 def _answer(
@@ -91,7 +91,7 @@ def _write(rows: QueryResult, format: str, out: Path | None) -> None:
     if not rows.values:
         print("No row answers this.", file=sys.stderr)
     if format == "table" and out is None:
-        console().print(plain_rows(rows.columns, rows.values))
+        console().print(tabulate(rows.columns, rows.values))
         return
     content = WRITERS["csv" if format == "table" else format](rows.columns, rows.values)
     if out is not None:
@@ -117,18 +117,18 @@ def status() -> None:
     session = Session.here()
     reader, out = session.reader, console()
     numbers = ("trials", "done", "failed", "waiting", "measured", "failed cases")
-    shown = table("sweep", *numbers, "last submitted", right=numbers)
+    shown = make_table("sweep", *numbers, "last submitted", right=numbers)
     for row in run_query(reader, load_named_queries()["sweeps"].sql).values:
-        add(shown, *(str(value) for value in row))
+        add_row(shown, *(str(value) for value in row))
     out.print(shown)
     print_jobs(out, session)
     devices = run_query(reader, load_named_queries()["devices"].sql)
     if devices.values:
         out.print("\nDevices:")
-        out.print(plain_rows(devices.columns, devices.values))
+        out.print(tabulate(devices.columns, devices.values))
         if queued := sum(device["queued"] for device in devices.records()):
             out.print(f"{counted(queued, 'case')} in the queue: `harness query queue`.")
     failures = run_query(reader, load_named_queries()["failures"].sql)
     if failures.values:
         out.print("\nNot mended yet:")
-        out.print(plain_rows(failures.columns, failures.values))
+        out.print(tabulate(failures.columns, failures.values))

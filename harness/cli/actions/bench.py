@@ -34,8 +34,13 @@ from harness.fleet.events import (
 )
 from harness.fleet.lane import BenchRequest
 from harness.fleet.run import FleetStores, bench_fleet
-from harness.report.terminal.fleet import FleetProgress, fleet_progress
-from harness.report.terminal.tables import explained, print_leaderboard, verdicts, warning_names
+from harness.report.terminal.fleet import FleetProgress, show_fleet_progress
+from harness.report.terminal.tables import (
+    describe_best,
+    explained,
+    print_leaderboard,
+    warning_names,
+)
 from harness.store.reading import read_results
 
 
@@ -166,7 +171,7 @@ def bench_artifacts(
         protocols={id: len(found) for id, found in protocols.items()},
         dry_run=way.dry_run,
     )
-    with fleet_progress(out, [device.id for device in chosen.devices]) as shown:
+    with show_fleet_progress(out, [device.id for device in chosen.devices]) as shown:
         for event in bench_fleet(
             chosen.devices, chosen.registry, order=order, stores=stores(session)
         ):
@@ -208,37 +213,42 @@ class _Told:
         id = event.device.id
         match event:
             case LaneMessage():
-                shown.say(id, event.text)
+                shown.set_status(id, event.text)
             case DevicePlanned():
                 self._plan(event, shown)
             case RunEnded(run=run) if run is not None:
-                shown.step(id, _doing(event.case, run), event.progress, run.watched.temperature_c)
+                shown.update(
+                    id,
+                    _doing(event.case, run),
+                    progress=event.progress,
+                    temperature_c=run.watched.temperature_c,
+                )
             case CaseMeasured():
                 summary = event.measurement.summary
-                shown.end(
+                shown.end_case(
                     id,
                     f"{case_name(event.case)}: {show_us(summary.latency_us)}, {warning_names(summary.quality)}",
                 )
             case CaseGivenUp(failure=failure):
                 self.failed += 1
-                shown.end(id, f"{case_name(event.case)}: failed ({failure.reason}): {failure}")
+                shown.end_case(id, f"{case_name(event.case)}: failed ({failure.reason}): {failure}")
             case AnswerChecked(answer=answer) if answer.message:
-                shown.say(id, answer.message)
+                shown.set_status(id, answer.message)
             case CaseProfiled():
-                shown.say(
+                shown.set_status(
                     id,
                     f"{case_name(event.case)}: {counted(len(event.operators), 'operator')} profiled",
                 )
             case ProfileFailed(failure=failure):
                 self.failed += 1
-                shown.say(id, f"not profiled ({failure.reason}): {failure}")
+                shown.set_status(id, f"not profiled ({failure.reason}): {failure}")
             case DeviceSetAside():
                 self._set_aside(event, shown)
             case LaneEnded():
-                shown.leave(id)
+                shown.end_device(id)
 
     def _plan(self, event: DevicePlanned, shown: FleetProgress) -> None:
-        shown.planned(event.device.id, len(event.to_measure))
+        shown.set_total(event.device.id, len(event.to_measure))
         if self._dry_run:
             for case in event.to_measure:
                 self._out.print(
@@ -258,7 +268,7 @@ class _Told:
             else f"{counted(event.cases_left, 'case')} left"
         )
         line = f"set aside ({event.failure.reason}), {left} for a later bench: {event.failure}"
-        shown.say(event.device.id, line)
+        shown.set_status(event.device.id, line)
         self.set_aside.append(f"{event.device.id}: {line}")
         if event.failure.reason is Reason.BUG and os.environ.get("HARNESS_VERBOSE"):
             print(event.failure.log, file=sys.stderr)
@@ -280,5 +290,5 @@ def show_results(
     if rows:
         out.print()
         print_leaderboard(out, rows)
-        for sentence in (*verdicts(rows), *explained(rows)):
+        for sentence in (*describe_best(rows), *explained(rows)):
             out.print(sentence)

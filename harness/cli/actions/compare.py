@@ -12,8 +12,14 @@ from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
 from harness.report.export.junit import as_junit
 from harness.report.export.markdown import as_markdown
-from harness.report.judgement import LEGEND, Asked, regressions, told, unseen
 from harness.report.terminal.tables import print_comparison
+from harness.report.verdicts import (
+    LEGEND,
+    ComparisonRequest,
+    describe_comparison,
+    describe_regressions,
+    describe_undetectable,
+)
 from harness.store.reading import read_results
 
 _WRITERS = {"junit": as_junit, "markdown": as_markdown}
@@ -38,14 +44,16 @@ def compare(
             f"--out {out}: is for --format {' or '.join(_WRITERS)}; a table is printed."
         )
     limit = _share(fail_on_regression) if fail_on_regression is not None else None
-    asked = Asked(baseline, candidate, metrics=tuple(metrics), limit=limit)
+    asked = ComparisonRequest(baseline, candidate, metrics=tuple(metrics), limit=limit)
     reader = Session.here().reader
     found = comparisons(reader, read_results(reader), baseline=baseline, candidate=candidate)
     _write(found, asked, format=format, out=out)
     return _judge(found, asked)
 
 
-def _write(found: list[Comparison], asked: Asked, format: str, out: Path | None) -> None:
+def _write(
+    found: list[Comparison], asked: ComparisonRequest, format: str, out: Path | None
+) -> None:
     if format == "table":
         _print(found, asked)
     elif out is not None:
@@ -54,18 +62,18 @@ def _write(found: list[Comparison], asked: Asked, format: str, out: Path | None)
         sys.stdout.buffer.write(_WRITERS[format](found, asked))
 
 
-def _print(found: list[Comparison], asked: Asked) -> None:
+def _print(found: list[Comparison], asked: ComparisonRequest) -> None:
     out = console()
-    out.print(f"{asked.title}: {LEGEND}")
+    out.print(f"{asked.title}. {LEGEND}")
     print_comparison(out, found, metrics=asked.metrics)
-    for line in told(found, asked):
+    for line in describe_comparison(found, asked):
         out.print(line, soft_wrap=True)
 
 
-def _judge(found: list[Comparison], asked: Asked) -> int:
+def _judge(found: list[Comparison], asked: ComparisonRequest) -> int:
     """How many regressions there are over the limit; on standard error each of them, and what could not be seen."""
-    worse = [line for one in found for line in regressions(one, asked)]
-    for line in (*worse, *unseen(found, asked)):
+    worse = [line for one in found for line in describe_regressions(one, asked)]
+    for line in (*worse, *describe_undetectable(found, asked)):
         print(line, file=sys.stderr)
     return len(worse)
 

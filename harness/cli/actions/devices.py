@@ -22,7 +22,7 @@ from harness.fleet.device_check import (
     clean_device,
     map_devices,
 )
-from harness.report.terminal.tables import add, plain_rows, table
+from harness.report.terminal.tables import add_row, make_table, tabulate
 
 
 def list_devices(path: Path) -> None:
@@ -38,7 +38,7 @@ def list_devices(path: Path) -> None:
         )
         for one in read_devices(path)
     ]
-    console().print(plain_rows(("device", "kind", "where", "abi", "tool", "tags", "enabled"), rows))
+    console().print(tabulate(("device", "kind", "where", "abi", "tool", "tags", "enabled"), rows))
 
 
 def _where(device: Device) -> str:
@@ -66,7 +66,7 @@ def chosen_for(path: Path, ids: Sequence[str]) -> tuple[list[Device], DeviceAcce
 def check(path: Path, ids: Sequence[str]) -> int:
     """How many devices can't be benched."""
     chosen, reach = chosen_for(path, ids)
-    shown = table(
+    shown = make_table(
         "device",
         "reachable",
         "userland",
@@ -81,7 +81,7 @@ def check(path: Path, ids: Sequence[str]) -> int:
     found = list(map_devices(chosen, lambda device: check_device(device, reach)))
     trends = _trends([device.id for device in chosen])
     for one in found:
-        add(shown, one.device.id, *_cells(one), trends.get(one.device.id, CanaryTrend()).text)
+        add_row(shown, one.device.id, *_cells(one), trends.get(one.device.id, CanaryTrend()).text)
     console().print(shown)
     for id, trend in trends.items():
         if trend.warning:
@@ -137,7 +137,7 @@ def facts(path: Path, ids: Sequence[str]) -> int:
     chosen, reach = chosen_for(path, ids)
     found = list(map_devices(chosen, lambda device: check_device(device, reach, with_tool=False)))
     rows = [(one.device.id, name, value) for one in found for name, value in one.facts.items()]
-    console().print(plain_rows(("device", "fact", "value"), rows))
+    console().print(tabulate(("device", "fact", "value"), rows))
     failures = [one.failure for one in found if one.failure is not None]
     for failure in failures:
         print(f"{failure}", file=sys.stderr)
@@ -175,7 +175,7 @@ def discover(path: Path, via: str | None, register: bool) -> None:
     known = {one.serial: one.id for one in devices if isinstance(one, AdbDevice) and one.via == via}
     found = list_phones(link)
     rows = [(serial, model, known.get(serial, "no")) for serial, model in found]
-    console().print(plain_rows(("serial", "model", "registered"), rows))
+    console().print(tabulate(("serial", "model", "registered"), rows))
     new = [(serial, model) for serial, model in found if serial not in known]
     for serial, model in new if register else ():
         id = _free_id(model.lower().replace("_", "-") or "phone", registry)

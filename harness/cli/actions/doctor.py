@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError
 from harness.core.units import show_bytes
 from harness.data import PUBLISHED, folders
 from harness.fleet.device_check import DeviceAccess, check_device
-from harness.report.terminal.tables import add, table
+from harness.report.terminal.tables import add_row, make_table
 from harness.store.database import HEAD, describe_url, open_database
 from harness.store.files.tools import ToolFiles
 from harness.store.files.workspace import Workspace
@@ -159,9 +159,9 @@ def _data_sets() -> Finding:
 def doctor(registry: Path) -> int:
     """How many needed things are missing."""
     findings = examine(Session.here().workspace, registry)
-    shown = table("check", "", "finding")
+    shown = make_table("check", "", "finding")
     for finding in findings:
-        add(
+        add_row(
             shown,
             finding.check,
             "ok" if finding.ok else "missing" if finding.needed else "absent",

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.cli.actions.session import Session, console
 from harness.core.errors import RequestError
-from harness.report.terminal.tables import plain_rows
+from harness.report.terminal.tables import tabulate
 from harness.store.queries import load_named_queries
 from harness.store.reading import run_query
 from harness.store.rows.jobs import DONE, FAILED, LOST, STOPPED, JobRow
@@ -73,7 +73,7 @@ def print_jobs(out: Console, session: Session) -> None:
     ]
     if rows:
         out.print("\nJobs:")
-        out.print(plain_rows(("job", "sweep", "submitted", "state", *_NUMBERS, "message"), rows))
+        out.print(tabulate(("job", "sweep", "submitted", "state", *_NUMBERS, "message"), rows))
 
 
 def _counts(sweep: dict[str, object] | None) -> tuple[object, ...]:

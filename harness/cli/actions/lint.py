@@ -15,7 +15,7 @@ from harness.config.sweep_file import read_sweep
 from harness.conversion.lint import Advice, Report, lint
 from harness.core.errors import RequestError, TrialFailed
 from harness.core.units import show_percent
-from harness.report.terminal.tables import add, table
+from harness.report.terminal.tables import add_row, make_table
 
 
 def lint_file(file: Path, settings: Sequence[str]) -> int:
@@ -73,10 +73,10 @@ def _print(out: Console, report: Report, told: set[Advice]) -> None:
 
 
 def _table(advice: Sequence[Advice]) -> Table:
-    made = table("share", "layer", "rule", "cost", "change", right=("share",))
+    made = make_table("share", "layer", "rule", "cost", "change", right=("share",))
     for one in advice:
         name = " ".join(dict.fromkeys((str(one.number), one.kind, one.layer)))
-        add(made, show_percent(one.share), name, one.rule, one.cost, one.change)
+        add_row(made, show_percent(one.share), name, one.rule, one.cost, one.change)
     return made
 
 

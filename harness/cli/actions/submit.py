@@ -11,8 +11,8 @@ from harness.config.search import corners
 from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import counted, show_bytes, show_percent, show_seconds
-from harness.report.terminal.progress import Work, progress
-from harness.report.terminal.tables import plain_rows
+from harness.report.terminal.progress import ItemProgress, show_progress
+from harness.report.terminal.tables import tabulate
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
 from harness.sweep.resume import resume_search
@@ -95,7 +95,7 @@ def _show_plan(
         for p in plans
     ]
     if trials:
-        out.print(plain_rows(("trial", "model", "precision", "seed", "state", "artifacts"), trials))
+        out.print(tabulate(("trial", "model", "precision", "seed", "state", "artifacts"), trials))
     out.print(_counts(planned, plans, search=search))
     artifacts, to_come = _to_bench(session, planned, plans=plans, search=search)
     return bench_artifacts(
@@ -173,7 +173,7 @@ def _train(
     up: dict[tuple[str, int], float] = {}  # since when each worker is
     timings: list[Timings] = []
     stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
-    with progress(out, "trials", items=left) as shown:
+    with show_progress(out, "trials", items=left) as shown:
         for event in train(planned, new, search=search, address=address, stores=stores):
             _tell(shown, event)
             if mlflow_log is not None:
@@ -197,7 +197,7 @@ def _train(
     return failed
 
 
-def _tell(shown: Work, event: TrialEvent) -> None:
+def _tell(shown: ItemProgress, event: TrialEvent) -> None:
     trial = event.trial
     name = f"{trial.id} {_name(trial)} {trial.precision}"
     match event:

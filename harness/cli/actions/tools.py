@@ -18,7 +18,7 @@ from harness.core.observations import Kernels, KernelVerdict
 from harness.core.units import show_bytes
 from harness.fleet.device_check import map_devices
 from harness.fleet.kernel_check import check_kernels
-from harness.report.terminal.tables import add, plain_rows, show_ratio, table
+from harness.report.terminal.tables import add_row, make_table, show_ratio, tabulate
 from harness.store.files.tools import ToolFile
 
 # docs.larq.dev, "Benchmarking": the binaries of each release.
@@ -96,7 +96,7 @@ def list_tools() -> None:
         for tool in tools.list_all()
     ]
     rows.append((PYTHON_RUNNER, "any with Python", "", "", "", "comes with the harness"))
-    console().print(plain_rows(("tool", "for", "sha256", "size", "added", ""), rows))
+    console().print(tabulate(("tool", "for", "sha256", "size", "added", ""), rows))
 
 
 def _use(newest: bool) -> str:
@@ -128,7 +128,7 @@ def check_tools(registry: Path, ids: Sequence[str]) -> int:
     for tool in wrong:
         print(f"{tool.name}: its file {tool.path} was changed; add it again.")
     chosen, reach = chosen_for(registry, ids)
-    made = table("device", "tool", "kernels", "reference / optimised", "")
+    made = make_table("device", "tool", "kernels", "reference / optimised", "")
     slow = 0
     failures = []
     for device, found in zip(
@@ -142,7 +142,7 @@ def check_tools(registry: Path, ids: Sequence[str]) -> int:
             found.verdict is KernelVerdict.REFERENCE and found.tool.name != PYTHON_RUNNER
         )  # which never is fast
         name = found.tool.interpreter or found.tool.sha256[:12]
-        add(
+        add_row(
             made,
             device.id,
             f"{found.tool.name} {name}",

@@ -1,1 +1,1 @@
-"""Rows as files for other programs: CSV, JSON lines, Parquet, JUnit, Markdown."""
+"""Files for other programs: CSV, JSON Lines, Parquet, JUnit XML, Markdown."""

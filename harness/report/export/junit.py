@@ -1,4 +1,4 @@
-"""A comparison as JUnit's XML, which CI servers show: a test case for each pair."""
+"""A comparison as JUnit XML, which CI servers display: a test case for each pair."""
 
 import re
 from collections.abc import Iterator
@@ -8,24 +8,28 @@ from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
 from harness.core.comparison import Comparison
-from harness.report.judgement import Asked, plain_cells, regressions, unseen, where
-from harness.report.terminal.tables import comparison
+from harness.report.terminal.tables import make_comparison_table, read_rows
+from harness.report.verdicts import (
+    ComparisonRequest,
+    describe_location,
+    describe_regressions,
+    describe_undetectable,
+)
 
-_NO_XML = re.compile(
-    r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)  # www.w3.org/TR/xml, production 2
+# Characters outside production 2 of www.w3.org/TR/xml.
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_junit(found: list[Comparison], asked: Asked) -> bytes:
-    """A failure for each regression over the limit.
+def as_junit(comparisons: list[Comparison], request: ComparisonRequest) -> bytes:
+    """Return XML with a failure for each regression over the limit.
 
-    A pair whose data could not have shown one is skipped: CI then tells it from those that were looked at and passed.
+    A pair whose data are too noisy to show a regression is skipped.
+    CI thus tells it apart from a pair that was checked and passed.
     """
-    shown = plain_cells(comparison(found, asked.metrics))
-    suite = TestSuite(_xml(asked.title))
-    suite.add_testcases(
-        [_case(one, row, asked=asked) for one, row in zip(found, shown, strict=True)]
-    )
+    table_rows = read_rows(make_comparison_table(comparisons, request.metrics))
+    suite = TestSuite(_replace_invalid(request.title))
+    for comparison, cells in zip(comparisons, table_rows, strict=True):
+        suite.add_testcase(_make_case(comparison, cells, request=request))
     document = JUnitXml()
     document.add_testsuite(suite)
     content = BytesIO()
@@ -33,19 +37,28 @@ def as_junit(found: list[Comparison], asked: Asked) -> bytes:
     return content.getvalue()
 
 
-def _case(one: Comparison, shown: dict[str, str], asked: Asked) -> TestCase:
-    case = TestCase(_xml(shown["variant"]), classname=_xml(where(one)))
-    case.result = list(_results(one, asked))
-    lines = (*(f"{heading}: {cell}" for heading, cell in shown.items()), *one.pair.differences)
-    case.system_out = _xml("\n".join(lines))
+def _make_case(
+    comparison: Comparison, cells: dict[str, str], request: ComparisonRequest
+) -> TestCase:
+    case = TestCase(
+        _replace_invalid(cells["variant"]),
+        classname=_replace_invalid(describe_location(comparison)),
+    )
+    case.result = list(_make_results(comparison, request))
+    numbers = (f"{heading}: {cell}" for heading, cell in cells.items())
+    case.system_out = _replace_invalid("\n".join((*numbers, *comparison.pair.differences)))
     return case
 
 
-def _results(one: Comparison, asked: Asked) -> Iterator[FinalResult]:
-    """A case has one end: what failed is not skipped as well."""
-    failed = [Failure(_xml(line)) for line in regressions(one, asked)]
-    yield from failed or (Skipped(_xml(line)) for line in unseen([one], asked))
+def _make_results(comparison: Comparison, request: ComparisonRequest) -> Iterator[FinalResult]:
+    """Yield the failures or, if there are none, the reason to skip: a case has one outcome."""
+    failures = [
+        Failure(_replace_invalid(line)) for line in describe_regressions(comparison, request)
+    ]
+    yield from failures or (
+        Skipped(_replace_invalid(line)) for line in describe_undetectable([comparison], request)
+    )
 
 
-def _xml(text: str) -> str:
-    return _NO_XML.sub("\ufffd", text)
+def _replace_invalid(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)

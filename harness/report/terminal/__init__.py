@@ -1,1 +1,1 @@
-"""What `harness` prints on a terminal: tables, sentences, progress."""
+"""Output of `harness` on a terminal: tables, sentences, progress."""

@@ -1,4 +1,4 @@
-"""A bench of many devices as it goes: a live table on a terminal, plain lines elsewhere."""
+"""Progress of a bench on many devices: a live table on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -11,178 +11,180 @@ from rich.live import Live
 from rich.text import Text
 
 from harness.core.units import show_seconds
-from harness.report.terminal.tables import add, table
+from harness.report.terminal.tables import add_row, make_table
 
-_LEAST_ROWS = 5
+_MIN_ROWS = 5
 
 
 class FleetProgress(Protocol):
-    """What a bench tells of each device; `part` is how many cases' worth of those under way is done."""
+    """The display of a bench, device by device."""
 
-    def say(self, device: str, text: str) -> None: ...
+    def set_status(self, device: str, text: str) -> None:
+        """Show what the device does or waits for."""
 
-    def planned(self, device: str, cases: int) -> None: ...
+    def set_total(self, device: str, cases: int) -> None:
+        """Set the number of cases to measure on the device; its clock starts."""
 
-    def step(self, device: str, text: str, part: float, temperature_c: float | None) -> None: ...
+    def update(self, device: str, text: str, progress: float, temperature_c: float | None) -> None:
+        """Show the cases under way; `progress` is how many cases' worth of them is done."""
 
-    def end(self, device: str, line: str) -> None: ...
+    def end_case(self, device: str, line: str) -> None:
+        """Print a case's result and count the case as finished."""
 
-    def leave(self, device: str, line: str = "") -> None: ...
+    def end_device(self, device: str, line: str = "") -> None:
+        """Mark the device as finished."""
 
 
 @dataclass
-class _Row:
-    """What is known of one device: `done` of `total` cases, `part` more under way, and what it is doing."""
+class _DeviceState:
+    """Progress of one device: `finished` of `total` cases, and the worth of those under way."""
 
     text: str = ""
     total: int | None = None
-    done: int = 0
-    part: float = 0.0
+    finished: int = 0
+    under_way: float = 0.0
     temperature_c: float | None = None
     ended: bool = False
     started: float = field(default_factory=time.monotonic)
 
-    def left_s(self) -> float | None:
-        """From how long the cases took that have ended."""
-        if self.ended or self.total is None or self.done + self.part == 0:
+    def remaining_s(self) -> float | None:
+        """Return the estimated time left, judging by how long the cases took so far."""
+        completed = self.finished + self.under_way
+        if self.ended or self.total is None or completed == 0:
             return None
-        return (
-            (time.monotonic() - self.started)
-            / (self.done + self.part)
-            * (self.total - self.done - self.part)
-        )
+        return (time.monotonic() - self.started) / completed * (self.total - completed)
 
 
-class _State:
+class _FleetState:
     def __init__(self, devices: list[str]) -> None:
-        self.rows = {device: _Row() for device in devices}
+        self.states = {device: _DeviceState() for device in devices}
 
-    def say(self, device: str, text: str) -> None:
-        self.rows[device].text = text
+    def set_status(self, device: str, text: str) -> None:
+        self.states[device].text = text
 
-    def planned(self, device: str, cases: int) -> None:
-        row = self.rows[device]
-        row.total, row.started, row.text = cases, time.monotonic(), ""
+    def set_total(self, device: str, cases: int) -> None:
+        state = self.states[device]
+        state.total, state.started, state.text = cases, time.monotonic(), ""
 
-    def step(self, device: str, text: str, part: float, temperature_c: float | None) -> None:
-        row = self.rows[device]
-        row.text, row.part, row.temperature_c = text, part, temperature_c
+    def update(self, device: str, text: str, progress: float, temperature_c: float | None) -> None:
+        state = self.states[device]
+        state.text, state.under_way, state.temperature_c = text, progress, temperature_c
 
-    def end(self, device: str, line: str) -> None:
-        row = self.rows[device]
-        row.done, row.part, row.text = row.done + 1, max(0.0, row.part - 1), ""
+    def end_case(self, device: str, line: str) -> None:
+        state = self.states[device]
+        state.finished += 1
+        state.under_way = max(0.0, state.under_way - 1)
+        state.text = ""
 
-    def leave(self, device: str, line: str = "") -> None:
-        self.rows[device].ended = True
-        self.rows[device].text = line or "done"
+    def end_device(self, device: str, line: str = "") -> None:
+        self.states[device].ended = True
+        self.states[device].text = line or "done"
 
     @property
-    def done(self) -> int:
-        return sum(row.done for row in self.rows.values())
+    def finished(self) -> int:
+        return sum(state.finished for state in self.states.values())
 
     @property
     def total(self) -> int:
-        return sum(row.total or 0 for row in self.rows.values())
+        return sum(state.total or 0 for state in self.states.values())
 
-    def left_s(self) -> float | None:
-        """The devices work side by side: the slowest decides."""
-        return max(
-            (left for row in self.rows.values() if (left := row.left_s()) is not None), default=None
-        )
+    def remaining_s(self) -> float | None:
+        """Return the estimate of the slowest device, as devices work side by side."""
+        estimates = [state.remaining_s() for state in self.states.values()]
+        return max((seconds for seconds in estimates if seconds is not None), default=None)
 
 
 @contextmanager
-def fleet_progress(console: Console, devices: list[str]) -> Iterator[FleetProgress]:
+def show_fleet_progress(console: Console, devices: list[str]) -> Iterator[FleetProgress]:
+    """Show the progress of a bench on these devices while the context is open."""
     if not console.is_terminal:
         yield _Lines(console, devices)
         return
-    shown = _Table(console, devices)
+    live_table = _LiveTable(console, devices)
     with Live(
-        get_renderable=shown.render, console=console, refresh_per_second=4, transient=True
+        get_renderable=live_table.render, console=console, refresh_per_second=4, transient=True
     ) as live:
-        live.refresh()  # before anyone prints: of two first frames at once, one would stay
-        yield shown
+        live.refresh()  # before anything is printed: of two simultaneous first frames one stays
+        yield live_table
 
 
-class _Table(_State):
+class _LiveTable(_FleetState):
     def __init__(self, console: Console, devices: list[str]) -> None:
         super().__init__(devices)
         self._console = console
 
-    def end(self, device: str, line: str) -> None:
-        super().end(device, line)
+    def end_case(self, device: str, line: str) -> None:
+        super().end_case(device, line)
         self._console.print(line, markup=False, highlight=False)
 
-    def leave(self, device: str, line: str = "") -> None:
-        super().leave(device, line)
+    def end_device(self, device: str, line: str = "") -> None:
+        super().end_device(device, line)
         if line:
             self._console.print(line, markup=False, highlight=False)
 
     def render(self) -> Group:
-        """As many devices as the screen has lines for: those that are at work first."""
-        shown = table("device", "°C", "done", "left", "doing", right=("°C", "done", "left"))
-        room = max(_LEAST_ROWS, self._console.height - 5)
-        ordered = sorted(self.rows.items(), key=lambda item: item[1].ended)
-        for device, row in ordered[:room]:
-            add(
-                shown,
-                device,
-                _degrees(row.temperature_c),
-                _done(row),
-                _left(row.left_s()),
-                row.text,
+        """Return the table with as many devices as the screen has room for, busy ones first."""
+        table = make_table("device", "°C", "done", "left", "doing", right=("°C", "done", "left"))
+        room = max(_MIN_ROWS, self._console.height - 5)
+        ordered = sorted(self.states.items(), key=lambda item: item[1].ended)
+        for device, state in ordered[:room]:
+            cells = (
+                _show_degrees(state.temperature_c),
+                _show_count(state),
+                _show_remaining(state.remaining_s()),
+                state.text,
             )
+            add_row(table, device, *cells)
         hidden = f", and {len(ordered) - room} more devices" if len(ordered) > room else ""
-        return Group(
-            shown, Text(f"{self.done}/{self.total} cases, {_left(self.left_s())} left{hidden}")
-        )
+        remaining = _show_remaining(self.remaining_s())
+        summary = f"{self.finished}/{self.total} cases, {remaining} left{hidden}"
+        return Group(table, Text(summary))
 
 
-def _degrees(temperature_c: float | None) -> str:
+def _show_degrees(temperature_c: float | None) -> str:
     return "–" if temperature_c is None else f"{temperature_c:.0f}"
 
 
-def _done(row: _Row) -> str:
-    return "–" if row.total is None else f"{row.done}/{row.total}"
+def _show_count(state: _DeviceState) -> str:
+    return "–" if state.total is None else f"{state.finished}/{state.total}"
 
 
-def _left(seconds: float | None) -> str:
+def _show_remaining(seconds: float | None) -> str:
     return "–" if seconds is None else show_seconds(seconds)
 
 
-class _Lines(_State):
-    """A line an end of a case, and for what a device waits for; in between at most one every 30 s."""
+class _Lines(_FleetState):
+    """A line for each finished case and each wait, and at most one every 30 s in between."""
 
     _PAUSE_S = 30.0
 
     def __init__(self, console: Console, devices: list[str]) -> None:
         super().__init__(devices)
         self._console = console
-        self._last = time.monotonic()
+        self._last_line = time.monotonic()
 
-    def say(self, device: str, text: str) -> None:
-        super().say(device, text)
+    def set_status(self, device: str, text: str) -> None:
+        super().set_status(device, text)
         if text != "connecting":
             self._print(f"{device}: {text}")
 
-    def step(self, device: str, text: str, part: float, temperature_c: float | None) -> None:
-        super().step(device, text, part, temperature_c)
-        if time.monotonic() - self._last >= self._PAUSE_S:
-            self._print(
-                f"{text}, {self.rows[device].done + part:.1f} of {self.rows[device].total} cases"
-            )
+    def update(self, device: str, text: str, progress: float, temperature_c: float | None) -> None:
+        super().update(device, text, progress=progress, temperature_c=temperature_c)
+        if time.monotonic() - self._last_line >= self._PAUSE_S:
+            state = self.states[device]
+            self._print(f"{text}, {state.finished + progress:.1f} of {state.total} cases")
 
-    def end(self, device: str, line: str) -> None:
-        super().end(device, line)
-        left_s = self.left_s()
-        rest = f", about {show_seconds(left_s)} left" if left_s else ""
-        self._print(f"{line} [cases: {self.done}/{self.total}{rest}]")
+    def end_case(self, device: str, line: str) -> None:
+        super().end_case(device, line)
+        remaining_s = self.remaining_s()
+        estimate = f", about {show_seconds(remaining_s)} left" if remaining_s else ""
+        self._print(f"{line} [cases: {self.finished}/{self.total}{estimate}]")
 
-    def leave(self, device: str, line: str = "") -> None:
-        super().leave(device, line)
+    def end_device(self, device: str, line: str = "") -> None:
+        super().end_device(device, line)
         if line:
             self._print(line)
 
     def _print(self, line: str) -> None:
-        self._last = time.monotonic()
+        self._last_line = time.monotonic()
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Long work as it goes: bars with an estimate on a terminal, plain lines elsewhere."""
+"""Progress of long work: bars with a time estimate on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -17,16 +17,19 @@ from rich.progress import (
 )
 
 
-class Work(Protocol):
-    """One piece of long work, made of items that each have steps."""
+class ItemProgress(Protocol):
+    """The display of work that consists of items, each of which has steps."""
 
-    def step(self, item: str, done: int, total: int, note: str = "") -> None: ...
+    def step(self, item: str, completed: int, total: int, note: str = "") -> None:
+        """Show that `completed` of the item's `total` steps are done."""
 
-    def end(self, item: str, line: str) -> None: ...
+    def end(self, item: str, line: str) -> None:
+        """Print the item's last line and count the item as finished."""
 
 
 @contextmanager
-def progress(console: Console, title: str, items: int) -> Iterator[Work]:
+def show_progress(console: Console, title: str, items: int) -> Iterator[ItemProgress]:
+    """Show the progress of so many items while the context is open."""
     if console.is_terminal:
         with Progress(
             TextColumn("{task.description}"),
@@ -43,27 +46,27 @@ def progress(console: Console, title: str, items: int) -> Iterator[Work]:
 
 
 class _Bars:
-    def __init__(self, bars: Progress, whole: TaskID) -> None:
+    def __init__(self, bars: Progress, overall: TaskID) -> None:
         self._bars = bars
-        self._whole = whole
+        self._overall = overall
         self._items: dict[str, TaskID] = {}
 
-    def step(self, item: str, done: int, total: int, note: str = "") -> None:
+    def step(self, item: str, completed: int, total: int, note: str = "") -> None:
         if item not in self._items:
             self._items[item] = self._bars.add_task(f"  {item}", total=total, note="")
-        self._bars.update(self._items[item], completed=done, note=note)
+        self._bars.update(self._items[item], completed=completed, note=note)
 
     def end(self, item: str, line: str) -> None:
         if item in self._items:
             self._bars.remove_task(self._items.pop(item))
         self._bars.console.print(line, markup=False, highlight=False)
-        self._bars.advance(self._whole)
+        self._bars.advance(self._overall)
 
 
 class _Lines:
-    """A line an item's end, and in between at most one every 30 s.
+    """A line for each finished item, and at most one every 30 s in between.
 
-    So a log grows slowly and shows that work goes on.
+    A log therefore grows slowly, yet shows that work continues.
     """
 
     _PAUSE_S = 30.0
@@ -73,18 +76,19 @@ class _Lines:
         self._title = title
         self._items = items
         self._ended = 0
-        self._started = self._last = time.monotonic()
+        self._started = self._last_line = time.monotonic()
 
-    def step(self, item: str, done: int, total: int, note: str = "") -> None:
-        if time.monotonic() - self._last >= self._PAUSE_S:
-            self._say(f"{item}: {done}/{total} {note}")
+    def step(self, item: str, completed: int, total: int, note: str = "") -> None:
+        if time.monotonic() - self._last_line >= self._PAUSE_S:
+            self._print(f"{item}: {completed}/{total} {note}")
 
     def end(self, item: str, line: str) -> None:
         self._ended += 1
-        left_s = (time.monotonic() - self._started) / self._ended * (self._items - self._ended)
-        rest = f", about {left_s:.0f} s left" if self._ended < self._items else ""
-        self._say(f"{line} [{self._title}: {self._ended}/{self._items}{rest}]")
+        remaining_items = self._items - self._ended
+        remaining_s = (time.monotonic() - self._started) / self._ended * remaining_items
+        estimate = f", about {remaining_s:.0f} s left" if remaining_items > 0 else ""
+        self._print(f"{line} [{self._title}: {self._ended}/{self._items}{estimate}]")
 
-    def _say(self, line: str) -> None:
-        self._last = time.monotonic()
+    def _print(self, line: str) -> None:
+        self._last_line = time.monotonic()
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,6 +1,5 @@
-"""Tables for a terminal."""
+"""Tables for a terminal, and sentences about them."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import isnan
@@ -11,32 +10,40 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from harness.core.comparison import Comparison, Estimate, Verdict
+from harness.core.comparison import Comparison, Estimate
 from harness.core.units import counted, show_bytes, show_count, show_percent, show_us
-from harness.report.variants import labels
+from harness.report.variants import label_rows
 
 Row = Mapping[str, Any]
 BEST = "★"
 
 
-def table(*columns: str, right: Iterable[str] = ()) -> Table:
-    made = Table(header_style="bold", box=None, pad_edge=False)
+def make_table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """Return an empty table; the columns named by `right` are right-aligned and never wrap."""
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        made.add_column(
+        table.add_column(
             column,
             justify="right" if column in set(right) else "left",
             no_wrap=column in set(right),
         )
-    return made
+    return table
 
 
-def add(made: Table, *cells: str) -> None:
-    """A row of plain text: brackets and colons in a name are the user's, not markup."""
-    made.add_row(*map(Text, cells))
+def add_row(table: Table, *cells: str) -> None:
+    """Add a row of plain text: brackets and colons in a name are the user's, not markup."""
+    table.add_row(*map(Text, cells))
 
 
-_ENDLESS = 10_000
-# What a narrow terminal can do without, the first first.
+def read_rows(table: Table) -> list[dict[str, str]]:
+    """Return the cells of each row by their heading."""
+    headings = [str(column.header) for column in table.columns]
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    return [dict(zip(headings, map(str, row), strict=True)) for row in rows]
+
+
+_UNLIMITED_WIDTH = 10_000
+# Columns that a narrow terminal can do without, in the order in which they are dropped.
 _DISPENSABLE = ("float MACs", "binary MACs", "95 % interval", "precision", "threads", "quality")
 _DISPENSABLE_OF_COMPARISON = (
     "size",
@@ -49,46 +56,48 @@ _DISPENSABLE_OF_COMPARISON = (
 
 
 def print_leaderboard(out: Console, rows: Sequence[Row]) -> None:
-    """With as many columns as the terminal has room for; a last line says which it has not."""
+    """Print as many columns as the terminal has room for; a last line names the hidden ones."""
     _print_fitting(
         out,
-        partial(leaderboard, rows),
+        partial(make_leaderboard, rows),
         dispensable=_DISPENSABLE,
-        elsewhere="`harness query leaderboard` has all.",
+        alternative="`harness query leaderboard` shows all columns.",
     )
 
 
 def _print_fitting(
-    out: Console, make: Callable[[Sequence[str]], Table], dispensable: Sequence[str], elsewhere: str
+    out: Console,
+    make: Callable[[Sequence[str]], Table],
+    dispensable: Sequence[str],
+    alternative: str,
 ) -> None:
-    """`make` is told which columns to leave out."""
+    """Print the widest table that fits; `make` takes the columns to hide."""
     for count in range(len(dispensable) + 1):
-        left_out = dispensable[:count]
-        made = make(left_out)
-        if Measurement.get(out, out.options.update_width(_ENDLESS), made).maximum <= out.width:
+        hidden = dispensable[:count]
+        table = make(hidden)
+        options = out.options.update_width(_UNLIMITED_WIDTH)
+        if Measurement.get(out, options, table).maximum <= out.width:
             break
-    out.print(made)
-    if left_out:
-        out.print(f"(No room here for {', '.join(left_out)}: {elsewhere})")
+    out.print(table)
+    if hidden:
+        out.print(f"(The terminal is too narrow for: {', '.join(hidden)}. {alternative})")
 
 
-def leaderboard(rows: Sequence[Row], left_out: Sequence[str] = ()) -> Table:
-    """Every measured variant; a star at the best of each column, device by device and thread count by thread count."""
+def make_leaderboard(rows: Sequence[Row], hidden: Sequence[str] = ()) -> Table:
+    """Return a table of all measured variants.
+
+    A star marks the best value of each column for one device, thread count, protocol and data set.
+    """
     numbers = ("accuracy", "size", "latency", "95 % interval", "binary MACs", "float MACs")
-    told = ("protocol",) if len({row["protocol"] for row in rows}) > 1 else ()
-    names = ("device", "threads", *told, "variant", "precision", *numbers, "quality")
-    columns = [name for name in names if name not in left_out]
-    made = table(*columns, right=("threads", *numbers))
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(_group(row), []).append(row)
-    best = {
-        key: {column: _best(group, column) for column in _BEST} for key, group in groups.items()
-    }
-    for row, label in zip(rows, labels(rows), strict=True):
+    protocol = ("protocol",) if len({row["protocol"] for row in rows}) > 1 else ()
+    headings = ("device", "threads", *protocol, "variant", "precision", *numbers, "quality")
+    columns = [heading for heading in headings if heading not in hidden]
+    table = make_table(*columns, right=("threads", *numbers))
+    best = {key: _best_values(group) for key, group in _group_rows(rows).items()}
+    for row, label in zip(rows, label_rows(rows), strict=True):
         stars = {
             column: f" {BEST}" if row[column] == value else "  "
-            for column, value in best[_group(row)].items()
+            for column, value in best[_group_of(row)].items()
         }
         cells = {
             "device": row["device"],
@@ -99,13 +108,13 @@ def leaderboard(rows: Sequence[Row], left_out: Sequence[str] = ()) -> Table:
             "accuracy": show_percent(row["accuracy"]) + stars["accuracy"],
             "size": show_bytes(row["size_bytes"]) + stars["size_bytes"],
             "latency": show_us(row["latency_us"]) + stars["latency_us"],
-            "95 % interval": interval(row),
+            "95 % interval": show_interval(row),
             "binary MACs": show_count(row["binary_macs"]),
             "float MACs": show_count(row["float_macs"]),
             "quality": warning_names(row["quality"]),
         }
-        add(made, *(cells[name] for name in columns))
-    return made
+        add_row(table, *(cells[column] for column in columns))
+    return table
 
 
 def warning_names(quality: str) -> str:
@@ -124,7 +133,14 @@ def explained(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _group(row: Row) -> tuple[Any, ...]:
+def _group_rows(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_group_of(row), []).append(row)
+    return groups
+
+
+def _group_of(row: Row) -> tuple[Any, ...]:
     return row["device"], row["threads"], row["protocol"], row["dataset"]
 
 
@@ -135,217 +151,180 @@ _BEST: dict[str, Callable[[Iterable[Any]], Any]] = {
 }
 
 
-def _best(group: Sequence[Row], column: str) -> Any:
-    """What equals nothing, where there is nothing to be better than."""
+def _best_values(group: Sequence[Row]) -> dict[str, Any]:
+    return {column: _best_value(group, column) for column in _BEST}
+
+
+def _best_value(group: Sequence[Row], column: str) -> Any:
+    """Return the best value, or one that equals nothing if the column has no two to compare."""
     values = [row[column] for row in group if row[column] is not None]
     return _BEST[column](values) if len(values) > 1 else object()
 
 
-def interval(row: Row) -> str:
+def show_interval(row: Row) -> str:
+    """Return the 95 % interval of the row's latency, or an en dash without one."""
     if row["latency_low_us"] is None:
         return "–"
     return f"{show_us(row['latency_low_us'])} … {show_us(row['latency_high_us'])}"
 
 
-def verdicts(rows: Sequence[Row]) -> list[str]:
-    """A sentence for each device, thread count and data set: most accurate, smallest, fastest."""
-    named = list(zip(rows, labels(rows), strict=True))
-    groups = list(dict.fromkeys(_group(row) for row in rows))
-    return [
-        _verdict([(row, label) for row, label in named if _group(row) == group]) for group in groups
-    ]
+def describe_best(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each device, thread count, protocol and data set.
+
+    It names the most accurate, the smallest and the fastest variant.
+    """
+    groups: dict[tuple[Any, ...], list[tuple[Row, str]]] = {}
+    for row, label in zip(rows, label_rows(rows), strict=True):
+        groups.setdefault(_group_of(row), []).append((row, label))
+    return [_describe_best_of(group) for group in groups.values()]
 
 
-def _verdict(named: Sequence[tuple[Row, str]]) -> str:
-    def winner(
-        title: str, column: str, best: Callable[..., Any], show: Callable[[Any], str]
-    ) -> list[str]:
-        known = [(row, label) for row, label in named if row[column] is not None]
-        if not known:
-            return []
-        row, label = best(known, key=lambda one: one[0][column])
-        words = (title, label, row["precision"], f"({show(row[column])})")
-        return [" ".join(word for word in words if word)]
-
-    first = named[0][0]
-    where = f"{first['dataset'] or 'your models'} on {first['device']}, {counted(first['threads'], 'thread')}"
-    told = (
-        *winner("most accurate", "accuracy", max, show_percent),
-        *winner("smallest", "size_bytes", min, show_bytes),
-        *winner("fastest", "latency_us", min, show_us),
+def _describe_best_of(labelled: Sequence[tuple[Row, str]]) -> str:
+    row, _ = labelled[0]
+    threads = counted(row["threads"], "thread")
+    winners = (
+        _describe_winner(labelled, "accuracy", title="most accurate", show=show_percent),
+        _describe_winner(labelled, "size_bytes", title="smallest", show=show_bytes),
+        _describe_winner(labelled, "latency_us", title="fastest", show=show_us),
     )
-    return f"{where}: {', '.join(told)}."
+    title = f"{row['dataset'] or 'your models'} on {row['device']}, {threads}"
+    return f"{title}: {', '.join(filter(None, winners))}."
+
+
+def _describe_winner(
+    labelled: Sequence[tuple[Row, str]], column: str, title: str, show: Callable[[Any], str]
+) -> str:
+    values = [row[column] for row, _ in labelled if row[column] is not None]
+    if not values:
+        return ""
+    best = _BEST[column](values)
+    row, label = next(pair for pair in labelled if pair[0][column] == best)
+    parts = (title, label, row["precision"], f"({show(best)})")
+    return " ".join(part for part in parts if part)
 
 
 def print_comparison(out: Console, compared: Sequence[Comparison], metrics: Sequence[str]) -> None:
-    """With as many columns as the terminal has room for; a last line says which it has not."""
-    headings = {heading for name in metrics for heading in _METRIC_COLUMNS[name][0]}
-    dispensable = [name for name in _DISPENSABLE_OF_COMPARISON if name in {"threads", *headings}]
+    """Print as many columns as the terminal has room for; a last line names the hidden ones."""
+    dispensable = {"threads", *_comparison_headings(metrics)}
     _print_fitting(
         out,
-        partial(comparison, compared, metrics),
-        dispensable=dispensable,
-        elsewhere="--metric shows one metric alone.",
+        partial(make_comparison_table, compared, metrics),
+        dispensable=[name for name in _DISPENSABLE_OF_COMPARISON if name in dispensable],
+        alternative="`--metric` shows one metric alone.",
     )
 
 
-def comparison(
-    compared: Sequence[Comparison], metrics: Sequence[str], left_out: Sequence[str] = ()
+def make_comparison_table(
+    compared: Sequence[Comparison], metrics: Sequence[str], hidden: Sequence[str] = ()
 ) -> Table:
-    """One row a pair: both values and what lies between them."""
-    wanted = [name for name in _METRIC_COLUMNS if name in metrics]
-    headings = [heading for name in wanted for heading in _METRIC_COLUMNS[name][0]]
-    columns = [name for name in ("device", "threads", "variant", *headings) if name not in left_out]
-    made = table(*columns, right={"threads", *headings} - {"verdict"})
-    names = labels([one.pair.candidate for one in compared])
-    for one, label in zip(compared, names, strict=True):
-        row = one.pair.candidate
-        numbers = [cell for name in wanted for cell in _METRIC_COLUMNS[name][1](one)]
+    """Return a table with a row for each pair: both values, and their ratio or difference."""
+    headings = _comparison_headings(metrics)
+    columns = [
+        heading for heading in ("device", "threads", "variant", *headings) if heading not in hidden
+    ]
+    table = make_table(*columns, right={"threads", *headings} - {"verdict"})
+    labels = label_rows([comparison.pair.candidate for comparison in compared])
+    for comparison, label in zip(compared, labels, strict=True):
+        row = comparison.pair.candidate
         cells = {"device": row["device"], "threads": str(row["threads"]), "variant": label}
-        cells.update(zip(headings, numbers, strict=True))
-        add(made, *(cells[name] for name in columns))
-    return made
+        for metric in metrics:
+            names, read_cells = _METRIC_COLUMNS[metric]
+            cells.update(zip(names, read_cells(comparison), strict=True))
+        add_row(table, *(cells[column] for column in columns))
+    return table
 
 
-def _both(one: Comparison, column: str, show: Callable[[Any], str]) -> str:
-    return f"{show(one.pair.baseline[column])} → {show(one.pair.candidate[column])}"
+def _comparison_headings(metrics: Sequence[str]) -> list[str]:
+    """Return the metrics' headings in the order of the columns, whatever that of the metrics."""
+    headings = []
+    for metric, (names, _) in _METRIC_COLUMNS.items():
+        if metric in metrics:
+            headings += names
+    return headings
 
 
-def _latency_cells(one: Comparison) -> list[str]:
-    least = show_percent(one.latency.smallest_change)
+def _show_both(comparison: Comparison, column: str, show: Callable[[Any], str]) -> str:
+    pair = comparison.pair
+    return f"{show(pair.baseline[column])} → {show(pair.candidate[column])}"
+
+
+def _make_latency_cells(comparison: Comparison) -> list[str]:
     return [
-        _both(one, "latency_us", show=show_us),
-        show_ratio(one.latency),
-        str(one.verdict),
-        least,
+        _show_both(comparison, "latency_us", show=show_us),
+        show_ratio(comparison.latency),
+        str(comparison.verdict),
+        show_percent(comparison.latency.smallest_change),
     ]
 
 
-def _size_cells(one: Comparison) -> list[str]:
-    return [_both(one, "size_bytes", show=show_bytes), show_ratio(one.size)]
+def _make_size_cells(comparison: Comparison) -> list[str]:
+    return [_show_both(comparison, "size_bytes", show=show_bytes), show_ratio(comparison.size)]
 
 
-def _accuracy_cells(one: Comparison) -> list[str]:
-    return [_both(one, "accuracy", show=show_percent), show_points(one.accuracy)]
+def _make_accuracy_cells(comparison: Comparison) -> list[str]:
+    return [_show_both(comparison, "accuracy", show=show_percent), show_points(comparison.accuracy)]
 
 
-def _memory_cells(one: Comparison) -> list[str]:
-    old, new = one.pair.baseline["peak_memory_bytes"], one.pair.candidate["peak_memory_bytes"]
+def _make_memory_cells(comparison: Comparison) -> list[str]:
+    baseline, candidate = (
+        row["peak_memory_bytes"] for row in (comparison.pair.baseline, comparison.pair.candidate)
+    )
     return [
-        _both(one, "peak_memory_bytes", show=show_bytes),
-        show_ratio(Estimate(new / old)) if old and new else "–",
+        _show_both(comparison, "peak_memory_bytes", show=show_bytes),
+        show_ratio(Estimate(candidate / baseline)) if baseline and candidate else "–",
     ]
 
 
 _METRIC_COLUMNS: dict[str, tuple[list[str], Callable[[Comparison], list[str]]]] = {
-    "latency": (["latency", "ratio", "verdict", "smallest change"], _latency_cells),
-    "size": (["size", "size ratio"], _size_cells),
-    "accuracy": (["accuracy", "difference"], _accuracy_cells),
-    "memory": (["peak memory", "memory ratio"], _memory_cells),
+    "latency": (["latency", "ratio", "verdict", "smallest change"], _make_latency_cells),
+    "size": (["size", "size ratio"], _make_size_cells),
+    "accuracy": (["accuracy", "difference"], _make_accuracy_cells),
+    "memory": (["peak memory", "memory ratio"], _make_memory_cells),
 }
 
 
 def show_ratio(ratio: Estimate) -> str:
-    return "–" if isnan(ratio.value) else f"× {_times(ratio.value)}{_bounds(ratio, _times)}"
+    """Return the ratio with its interval, such as `× 0.25 (0.24 … 0.26)`; NaN is an en dash."""
+    return (
+        "–"
+        if isnan(ratio.value)
+        else f"× {_show_factor(ratio.value)}{_show_bounds(ratio, _show_factor)}"
+    )
 
 
-def _times(factor: float) -> str:
-    """As fine just over 1 as just under it: 0.996, 1.004."""
+def _show_factor(factor: float) -> str:
+    """Round as finely just above 1 as just below it: 0.996, 1.004."""
     return f"{factor:.3g}" if factor < 1 else f"{factor:.4g}"
 
 
 def show_points(difference: Estimate | None) -> str:
-    """Of shares of 1, in percentage points."""
+    """Return a difference of shares of 1 in percentage points, with its interval."""
     if difference is None:
         return "–"
-    return f"{_points(difference.value)} points{_bounds(difference, _points)}"
+    bounds = _show_bounds(difference, _show_share_in_points)
+    return f"{_show_share_in_points(difference.value)} points{bounds}"
 
 
-def _points(share: float) -> str:
+def _show_share_in_points(share: float) -> str:
     return f"{100 * share:+.1f}"
 
 
-def _bounds(estimate: Estimate, show: Callable[[float], str]) -> str:
+def _show_bounds(estimate: Estimate, show: Callable[[float], str]) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     return f" ({show(estimate.low)} … {show(estimate.high)})"
 
 
-def conclusions(compared: Sequence[Comparison], candidate: str) -> list[str]:
-    """A sentence for each device and thread count: in how many of its variants the candidate is faster, or is not."""
-    groups: dict[tuple[Any, ...], list[Comparison]] = {}
-    for one in compared:
-        row = one.pair.candidate
-        groups.setdefault((row["device"], row["threads"]), []).append(one)
-    return [
-        f"{device}, {counted(threads, 'thread')}: {_conclusion(group, candidate)}."
-        for (device, threads), group in groups.items()
-    ]
-
-
-def _conclusion(group: Sequence[Comparison], candidate: str) -> str:
-    """`binary is faster in 5 of 6 variants (× 0.21 to × 0.84), no difference found in 1, where …`."""
-    subject = (
-        f"{candidate} is "
-        if {Verdict.FASTER, Verdict.SLOWER} & {one.verdict for one in group}
-        else ""
-    )
-    parts, of_all = [], f" of {counted(len(group), 'variant')}"
-    for verdict, told in _TOLD.items():
-        if found := [one.latency for one in group if one.verdict is verdict]:
-            parts.append(f"{verdict} in {len(found)}{of_all}{told(found)}")
-            of_all = ""
-    return subject + ", ".join(parts)
-
-
-def _range(ratios: Sequence[Estimate]) -> str:
-    ends = dict.fromkeys(f"× {_times(end(ratio.value for ratio in ratios))}" for end in (min, max))
-    return f" ({' to '.join(ends)})"
-
-
-def _would_have_shown(ratios: Sequence[Estimate]) -> str:
-    known = [ratio.smallest_change for ratio in ratios if ratio.smallest_change is not None]
-    return f", where a change of {show_percent(max(known))} would have shown" if known else ""
-
-
-def _too_little(_: Sequence[Estimate]) -> str:
-    return ", whose runs are too few or too short to tell"
-
-
-_TOLD: dict[Verdict, Callable[[Sequence[Estimate]], str]] = {
-    Verdict.FASTER: _range,
-    Verdict.SLOWER: _range,
-    Verdict.NO_DIFFERENCE: _would_have_shown,
-    Verdict.UNKNOWN: _too_little,
-}
-
-
-def told_differences(compared: Sequence[Comparison]) -> list[str]:
-    """What else differed between the two sides of a pair, each once, with where it did."""
-    pairs_of = Counter(one.pair.candidate["device"] for one in compared)
-    where: dict[str, Counter[str]] = {}
-    for one in compared:
-        for difference in one.pair.differences:
-            where.setdefault(difference, Counter())[one.pair.candidate["device"]] += 1
-    return [
-        f"{', '.join(_where(device, count, of_all=pairs_of[device]) for device, count in found.items())}: {difference}"
-        for difference, found in where.items()
-    ]
-
-
-def _where(device: str, count: int, of_all: int) -> str:
-    return device if count == of_all else f"{device} ({count} of {of_all})"
-
-
-def plain_rows(columns: Sequence[str], values: Iterable[Sequence[Any]]) -> Table:
-    """As they are, but for `quality`, of which the warnings' names have to do here."""
-    made = table(*columns)
+def tabulate(columns: Sequence[str], values: Iterable[Sequence[Any]]) -> Table:
+    """Return a table of the values as they are; of `quality` only the names of the warnings."""
+    table = make_table(*columns)
     for row in values:
-        add(made, *(_plain(column, value) for column, value in zip(columns, row, strict=True)))
-    return made
+        cells = (_show_value(column, value) for column, value in zip(columns, row, strict=True))
+        add_row(table, *cells)
+    return table
 
 
-def _plain(column: str, value: Any) -> str:
+def _show_value(column: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

@@ -18,10 +18,10 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 INTEGERS = st.none() | st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.none() | st.floats(allow_nan=False)
 COLUMNS = ("integer", "float", "text")
-ROWS = st.lists(st.tuples(INTEGERS, FLOATS, st.none() | TEXT), max_size=8)
+TABLES = st.lists(st.tuples(INTEGERS, FLOATS, st.none() | TEXT), max_size=8)
 FORMULA_STARTS = "=+-@\t\r"
 
-Row = tuple[int | None, float | None, str | None]
+TableRow = tuple[int | None, float | None, str | None]
 
 
 def read_csv(content: bytes) -> list[list[str]]:
@@ -39,46 +39,48 @@ def test_csv_has_a_heading_and_the_rows() -> None:
 
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)
-def test_a_formula_is_inert_in_csv(start: str) -> None:
+def test_csv_disarms_formulas(start: str) -> None:
     (_, (cell,)) = read_csv(as_csv(("name",), [(f"{start}HYPERLINK(1)",)]))
     assert cell == f"'{start}HYPERLINK(1)"
 
 
 @pytest.mark.parametrize("number", [-5, -0.5])
-def test_a_negative_number_stays_one_in_csv(number: float) -> None:
+def test_a_negative_number_stays_a_number_in_csv(number: float) -> None:
     assert read_csv(as_csv(("n",), [(number,)]))[1] == [str(number)]
 
 
-@given(ROWS)
-def test_csv_reads_back(rows: list[Row]) -> None:
-    heading, *read = read_csv(as_csv(COLUMNS, rows))
+@given(TABLES)
+def test_csv_reads_back(rows: list[TableRow]) -> None:
+    heading, *csv_rows = read_csv(as_csv(COLUMNS, rows))
     assert heading == list(COLUMNS)
-    assert len(read) == len(rows)
-    for (integer, number, text), cells in zip(rows, read, strict=True):
+    assert len(csv_rows) == len(rows)
+    for (integer, number, text), cells in zip(rows, csv_rows, strict=True):
         assert (int(cells[0]) if cells[0] else None) == integer
         assert (float(cells[1]) if cells[1] else None) == number
         assert cells[2].removeprefix("'") == (text or "").removeprefix("'")
         assert not cells[2].startswith(tuple(FORMULA_STARTS))
 
 
-@given(ROWS)
-def test_json_is_one_object_a_line_and_reads_back(rows: list[Row]) -> None:
+def to_finite(row: TableRow) -> tuple[Any, ...]:
+    return tuple(
+        None if isinstance(value, float) and not math.isfinite(value) else value for value in row
+    )
+
+
+@given(TABLES)
+def test_json_is_one_object_a_line_and_reads_back(rows: list[TableRow]) -> None:
     lines = as_json(COLUMNS, rows).decode().split("\n")
     assert lines.pop() == ""
-    finite = [
-        tuple(None if isinstance(v, float) and not math.isfinite(v) else v for v in row)
-        for row in rows
-    ]
-    assert [tuple(json.loads(line).values()) for line in lines] == finite
+    assert [tuple(json.loads(line).values()) for line in lines] == list(map(to_finite, rows))
     assert all(tuple(json.loads(line)) == COLUMNS for line in lines)
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 def test_json_stays_json_whatever_the_number(number: float) -> None:
-    """`Infinity` is a word of JavaScript's; other readers of JSON refuse it."""
+    """`Infinity` is JavaScript; other readers of JSON refuse it."""
 
-    def refuse(word: str) -> Any:
-        raise AssertionError(f"{word} is no JSON")
+    def refuse(constant: str) -> Any:
+        raise AssertionError(f"{constant} is not JSON")
 
     json.loads(as_json(("n",), [(number,)]), parse_constant=refuse)
 
@@ -88,8 +90,8 @@ def read_parquet(content: bytes) -> Any:
 
 
 @settings(deadline=None)
-@given(ROWS)
-def test_parquet_reads_back(rows: list[Row]) -> None:
+@given(TABLES)
+def test_parquet_reads_back(rows: list[TableRow]) -> None:
     table = read_parquet(as_parquet(COLUMNS, rows))
     assert table.column_names == list(COLUMNS)
     assert [tuple(row.values()) for row in table.to_pylist()] == rows
@@ -101,7 +103,7 @@ def test_parquet_keeps_types() -> None:
 
 
 @pytest.mark.parametrize(("form", "content"), [("csv", b"a,b\r\n"), ("json", b"")])
-def test_text_of_no_rows(form: str, content: bytes) -> None:
+def test_csv_and_json_of_no_rows(form: str, content: bytes) -> None:
     assert WRITERS[form](("a", "b"), []) == content
 
 
@@ -110,25 +112,23 @@ def test_parquet_of_no_rows_keeps_its_columns() -> None:
 
 
 @pytest.mark.parametrize("form", WRITERS)
-def test_every_form_takes_a_column_of_several_types(form: str) -> None:
-    """SQLite has them."""
+def test_every_format_takes_a_column_of_several_types(form: str) -> None:
+    """SQLite allows such columns."""
     content = WRITERS[form](("a",), [(1,), ("one",), (None,)])
     assert b"one" in content
 
 
-def test_a_heading_is_inert_too_and_so_is_what_a_spreadsheet_trims_or_widens() -> None:
-    told = as_csv(["=cmd()"], [[" =1"], ["＝1"], ["a = 1"], [-2]]).decode()
-    assert told.splitlines() == ["'=cmd()", "' =1", "'＝1", "a = 1", "-2"]
+def test_csv_disarms_headings_and_formulas_after_spaces_or_in_wide_characters() -> None:
+    content = as_csv(["=cmd()"], [[" =1"], ["＝1"], ["a = 1"], [-2]]).decode()
+    assert content.splitlines() == ["'=cmd()", "' =1", "'＝1", "a = 1", "-2"]
 
 
-def test_whole_numbers_beside_others_are_floats_in_parquet_however_large() -> None:
-    from pyarrow import BufferReader, parquet
-
-    read = parquet.read_table(BufferReader(as_parquet(["x"], [[2**63 - 1], [1.5], [None]])))
-    assert read.column("x").to_pylist() == [float(2**63 - 1), 1.5, None]
+def test_integers_beside_floats_are_floats_in_parquet_however_large() -> None:
+    table = read_parquet(as_parquet(["x"], [[2**63 - 1], [1.5], [None]]))
+    assert table.column("x").to_pylist() == [float(2**63 - 1), 1.5, None]
 
 
-def test_bytes_are_digits_in_text() -> None:
+def test_bytes_are_hexadecimal_digits_in_csv_and_json() -> None:
     values = [(b"\x00\xff",)]
     assert as_csv(["a"], values) == b"a\r\n00ff\r\n"
     assert as_json(["a"], values) == b'{"a": "00ff"}\n'

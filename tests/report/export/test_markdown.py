@@ -5,11 +5,13 @@ from markdown_it.token import Token
 
 from harness.core.comparison import Comparison, Verdict
 from harness.report.export.markdown import as_markdown
-from harness.report.judgement import Asked
-from tests.report.comparisons import BLIND, FASTER, SLOWER, made
+from harness.report.verdicts import ComparisonRequest
+from tests.report.comparisons import FASTER, NOISY, SLOWER, make_comparison
 from tests.rows import own_model_row
 
-LIMITED = Asked("float32", "binary", metrics=("latency", "size", "accuracy"), limit=0.05)
+REQUEST = ComparisonRequest(
+    "float32", "binary", metrics=("latency", "size", "accuracy"), limit=0.05
+)
 NAMES = st.text(
     st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1
 ) | st.sampled_from(
@@ -27,22 +29,24 @@ NAMES = st.text(
 )
 
 
-def blocks(found: list[Comparison], asked: Asked) -> list[list[Token]]:
-    """The inline content of every block, as a parser of tables and CommonMark reads it."""
-    tokens = MarkdownIt("commonmark").enable("table").parse(as_markdown(found, asked).decode())
+def parse_blocks(comparisons: list[Comparison], request: ComparisonRequest) -> list[list[Token]]:
+    """Return the inline content of each block, as a CommonMark parser with tables reads it."""
+    content = as_markdown(comparisons, request).decode()
+    tokens = MarkdownIt("commonmark").enable("table").parse(content)
     return [token.children or [] for token in tokens if token.type == "inline"]
 
 
-def texts(found: list[Comparison], asked: Asked) -> list[str]:
-    return ["".join(token.content for token in block) for block in blocks(found, asked)]
+def read_texts(comparisons: list[Comparison], request: ComparisonRequest) -> list[str]:
+    blocks = parse_blocks(comparisons, request)
+    return ["".join(token.content for token in block) for block in blocks]
 
 
-def test_a_heading_a_table_and_a_sentence_a_device() -> None:
-    title, legend, *rest = texts([FASTER], LIMITED)
-    assert title == "binary against float32"
+def test_it_has_a_heading_a_table_and_a_sentence_per_device() -> None:
+    title, legend, *texts = read_texts([FASTER], REQUEST)
+    assert title == "binary compared with float32"
     assert legend.startswith("Ratios are candidate / baseline")
-    assert rest[:6] == ["device", "threads", "variant", "latency", "ratio", "verdict"]
-    assert rest[11:17] == [
+    assert texts[:6] == ["device", "threads", "variant", "latency", "ratio", "verdict"]
+    assert texts[11:17] == [
         "pi4",
         "1",
         "mlp",
@@ -50,38 +54,41 @@ def test_a_heading_a_table_and_a_sentence_a_device() -> None:
         "× 0.25 (0.247 … 0.253)",
         "faster",
     ]
-    assert rest[-2:] == [
+    assert texts[-2:] == [
         "pi4, 1 thread: binary is faster in 1 of 1 variant (× 0.25).",
         "pi4: governor ondemand → performance",
     ]
 
 
-def test_numbers_stand_to_the_right_as_in_the_terminal() -> None:
-    ruler = (
-        as_markdown([FASTER], Asked("float32", "binary", metrics=("latency",)))
-        .decode()
-        .splitlines()[5]
-    )
+def test_numbers_are_right_aligned_as_in_the_terminal() -> None:
+    request = ComparisonRequest("float32", "binary", metrics=("latency",))
+    ruler = as_markdown([FASTER], request).decode().splitlines()[5]
     assert ruler == "| --- | ---: | --- | ---: | ---: | --- | ---: |"
 
 
-def test_what_is_worse_than_it_may_be_is_told_before_the_rest() -> None:
-    *_, worse, not_seen, concluded, _ = texts([SLOWER, BLIND], LIMITED)
-    assert worse == "Regression: latency on pi4, 1 thread: bbbbbbbbbbbb is 20.0% worse, over 5.0%."
-    assert not_seen.startswith(
-        "Not seen: latency on pi4, 1 thread: a change of 5.0% would not have shown in 1 of 2"
+def test_regressions_come_before_the_other_sentences() -> None:
+    *_, regression, undetectable, summary, _ = read_texts([SLOWER, NOISY], REQUEST)
+    assert regression == (
+        "Regression: latency on pi4, 1 thread: bbbbbbbbbbbb is 20.0% worse, "
+        "more than the limit of 5.0%."
     )
-    assert concluded.startswith("pi4, 1 thread: binary is slower in 1 of 2 variants")
+    assert undetectable.startswith(
+        "Not detectable: latency on pi4, 1 thread: "
+        "a change of 5.0% would not have been detected in 1 of 2"
+    )
+    assert summary.startswith("pi4, 1 thread: binary is slower in 1 of 2 variants")
 
 
 @given(NAMES, NAMES)
-def test_names_are_told_as_they_are(device: str, file: str) -> None:
-    one = made(0.5, Verdict.FASTER, smallest_change=0.02)
-    one.pair.candidate.update(own_model_row(device=device, file=file))
-    asked = Asked("float32", file, metrics=("latency",))
-    found = blocks([one], asked)
-    assert {token.type for block in found for token in block} <= {"text", "text_special"}
-    told = texts([one], asked)
-    assert told[0] == f"{file} against float32"
-    assert told[9] == device
-    assert told[11] == file
+def test_names_are_shown_as_they_are(device: str, file: str) -> None:
+    comparison = make_comparison(0.5, Verdict.FASTER, smallest_change=0.02)
+    comparison.pair.candidate.update(own_model_row(device=device, file=file))
+    request = ComparisonRequest("float32", file, metrics=("latency",))
+    token_types: set[str] = set()
+    for block in parse_blocks([comparison], request):
+        token_types.update(token.type for token in block)
+    assert token_types <= {"text", "text_special"}
+    texts = read_texts([comparison], request)
+    assert texts[0] == f"{file} compared with float32"
+    assert texts[9] == device
+    assert texts[11] == file

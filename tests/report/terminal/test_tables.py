@@ -12,17 +12,15 @@ from rich.table import Table
 from harness.core.comparison import METRICS, Comparison, Estimate, Pair, Verdict
 from harness.report.terminal.tables import (
     BEST,
-    comparison,
-    conclusions,
-    interval,
-    leaderboard,
-    plain_rows,
+    describe_best,
+    make_comparison_table,
+    make_leaderboard,
     print_comparison,
     print_leaderboard,
+    show_interval,
     show_points,
     show_ratio,
-    told_differences,
-    verdicts,
+    tabulate,
 )
 from tests.rows import own_model_row, result_row
 
@@ -38,8 +36,8 @@ FLOAT = result_row(
 BINARY = result_row()
 
 
-def cells(table: Table) -> list[list[str]]:
-    """The rows as they are rendered, the heading first."""
+def read_cells(table: Table) -> list[list[str]]:
+    """Return the rows as they are rendered, the heading first."""
     console = Console(record=True, width=400, file=io.StringIO())
     console.print(table)
     lines = [line for line in console.export_text().splitlines() if line.strip()]
@@ -47,7 +45,7 @@ def cells(table: Table) -> list[list[str]]:
 
 
 def test_a_leaderboard_shows_every_variant_and_stars_the_best() -> None:
-    heading, binary, floats = cells(leaderboard([BINARY, FLOAT]))
+    heading, binary, floats = read_cells(make_leaderboard([BINARY, FLOAT]))
     assert heading == [
         *(
             "device",
@@ -92,7 +90,7 @@ def test_a_leaderboard_shows_every_variant_and_stars_the_best() -> None:
 
 
 @pytest.mark.parametrize("width", [160, 120, 100, 80, 60])
-def test_a_leaderboard_fits_the_terminal_and_its_names_are_whole(width: int) -> None:
+def test_a_leaderboard_fits_the_terminal_and_cuts_no_name(width: int) -> None:
     out = Console(width=width, file=io.StringIO())
     print_leaderboard(out, [BINARY, FLOAT])
     assert isinstance(out.file, io.StringIO)
@@ -100,90 +98,94 @@ def test_a_leaderboard_fits_the_terminal_and_its_names_are_whole(width: int) -> 
     assert "…" not in printed.replace(" … ", "")
     for name in ("device", "variant", "accuracy", "size", "latency"):
         assert name in printed
-    assert ("No room here" in printed) == ("float MACs" not in printed.splitlines()[0])
+    assert ("too narrow" in printed) == ("float MACs" not in printed.splitlines()[0])
     assert max(len(line) for line in printed.splitlines()) <= width
 
 
 def test_every_warning_of_a_measurement_shows_in_the_leaderboard() -> None:
-    shaky = {
+    noisy = {
         **BINARY,
         "quality": "few_runs: 2 processes give no interval; spread: the processes differ by 30%",
     }
-    quality = cells(leaderboard([shaky]))[1][-1]
+    quality = read_cells(make_leaderboard([noisy]))[1][-1]
     assert "few_runs" in quality
     assert "spread" in quality
 
 
-def test_the_best_are_starred_device_by_device_and_thread_count_by_thread_count() -> None:
-    rows = [
-        {**row, "device": device, "threads": threads}
-        for device, threads in (("pi4", 1), ("pi4", 4), ("pi5", 1))
-        for row in (BINARY, FLOAT)
-    ]
-    stars = [BEST in row[6] for row in cells(leaderboard(rows))[1:]]
+def test_each_device_and_thread_count_has_its_own_stars() -> None:
+    rows = []
+    for device, threads in (("pi4", 1), ("pi4", 4), ("pi5", 1)):
+        rows += [{**row, "device": device, "threads": threads} for row in (BINARY, FLOAT)]
+    stars = [BEST in row[6] for row in read_cells(make_leaderboard(rows))[1:]]
     assert stars == [True, False] * 3
 
 
-def test_a_variant_that_has_no_rival_has_no_star() -> None:
-    assert BEST not in str(cells(leaderboard([BINARY, {**BINARY, "device": "pi5"}])))
+def test_a_variant_without_a_rival_has_no_star() -> None:
+    assert BEST not in str(read_cells(make_leaderboard([BINARY, {**BINARY, "device": "pi5"}])))
 
 
-def test_equals_are_starred_alike() -> None:
-    assert [row[6] for row in cells(leaderboard([BINARY, BINARY]))[1:]] == [f"100 µs {BEST}"] * 2
+def test_equally_good_variants_are_all_starred() -> None:
+    assert [row[6] for row in read_cells(make_leaderboard([BINARY, BINARY]))[1:]] == [
+        f"100 µs {BEST}"
+    ] * 2
 
 
-def test_a_model_of_ones_own_stands_in_the_leaderboard() -> None:
-    assert cells(leaderboard([own_model_row()]))[1][:5] == ["pi4", "1", "own.tflite", "–", "–"]
+def test_a_users_own_model_is_in_the_leaderboard() -> None:
+    assert read_cells(make_leaderboard([own_model_row()]))[1][:5] == [
+        "pi4",
+        "1",
+        "own.tflite",
+        "–",
+        "–",
+    ]
 
 
 @pytest.mark.parametrize("name", ["model[v2].tflite", "[red]hot", "a[/b]c.tflite", "[/]"])
 def test_brackets_in_a_name_are_shown(name: str) -> None:
-    """rich takes them for markup, unless told otherwise."""
-    assert cells(leaderboard([own_model_row(file=name)]))[1][2] == name
+    """Rich takes brackets for markup by default."""
+    assert read_cells(make_leaderboard([own_model_row(file=name)]))[1][2] == name
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 999), min_size=2, max_size=8))
-def test_the_starred_latency_is_the_least(latencies: list[int]) -> None:
-    shown = [
-        row[6]
-        for row in cells(leaderboard([{**BINARY, "latency_us": float(one)} for one in latencies]))[
-            1:
-        ]
-    ]
-    starred = {latency for latency, cell in zip(latencies, shown, strict=True) if BEST in cell}
+def test_the_lowest_latency_is_starred(latencies: list[int]) -> None:
+    rows = [{**BINARY, "latency_us": float(latency)} for latency in latencies]
+    cells = [row[6] for row in read_cells(make_leaderboard(rows))[1:]]
+    starred = {latency for latency, cell in zip(latencies, cells, strict=True) if BEST in cell}
     assert starred == {min(latencies)}
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "shown"), [(None, None, "–"), (90.0, 1100.0, "90 µs … 1.10 ms")]
+    ("low", "high", "text"), [(None, None, "–"), (90.0, 1100.0, "90 µs … 1.10 ms")]
 )
-def test_an_interval(low: float | None, high: float | None, shown: str) -> None:
-    assert interval(result_row(latency_low_us=low, latency_high_us=high)) == shown
+def test_an_interval_is_shown_with_its_units(
+    low: float | None, high: float | None, text: str
+) -> None:
+    assert show_interval(result_row(latency_low_us=low, latency_high_us=high)) == text
 
 
-def test_a_verdict_names_the_most_accurate_smallest_and_fastest() -> None:
-    assert verdicts([BINARY, FLOAT]) == [
-        "digits on pi4, 1 thread: most accurate mlp float32 (95.0 %), smallest mlp binary (1.00 kB), "
-        "fastest mlp binary (100 µs)."
+def test_a_sentence_names_the_most_accurate_smallest_and_fastest_variant() -> None:
+    assert describe_best([BINARY, FLOAT]) == [
+        "digits on pi4, 1 thread: most accurate mlp float32 (95.0 %), "
+        "smallest mlp binary (1.00 kB), fastest mlp binary (100 µs)."
     ]
 
 
-def test_there_is_a_verdict_for_each_device_and_thread_count() -> None:
+def test_each_device_and_thread_count_has_a_sentence() -> None:
     rows = [{**BINARY, "threads": 4}, {**BINARY, "device": "pi5"}, {**FLOAT, "threads": 4}]
-    assert [verdict.partition(":")[0] for verdict in verdicts(rows)] == [
+    assert [sentence.partition(":")[0] for sentence in describe_best(rows)] == [
         "digits on pi4, 4 threads",
         "digits on pi5, 1 thread",
     ]
 
 
-def test_a_verdict_on_models_of_ones_own_knows_no_accuracy() -> None:
-    (verdict,) = verdicts([own_model_row()])
-    assert verdict.startswith("your models on pi4, 1 thread: smallest own.tflite")
+def test_a_sentence_on_a_users_own_models_has_no_accuracy() -> None:
+    (sentence,) = describe_best([own_model_row()])
+    assert sentence.startswith("your models on pi4, 1 thread: smallest own.tflite")
 
 
-def test_nothing_has_no_verdict() -> None:
-    assert verdicts([]) == []
+def test_no_rows_have_no_sentence() -> None:
+    assert describe_best([]) == []
 
 
 COMPARED = Comparison(
@@ -195,8 +197,10 @@ COMPARED = Comparison(
 )
 
 
-def test_a_comparison_shows_both_values_and_what_lies_between_them() -> None:
-    heading, row = cells(comparison([COMPARED], ["latency", "size", "accuracy", "memory"]))
+def test_a_comparison_shows_both_values_and_their_ratio_or_difference() -> None:
+    heading, row = read_cells(
+        make_comparison_table([COMPARED], ["latency", "size", "accuracy", "memory"])
+    )
     assert dict(zip(heading, row, strict=True)) == {
         "device": "pi4",
         "threads": "1",
@@ -216,7 +220,7 @@ def test_a_comparison_shows_both_values_and_what_lies_between_them() -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_can_be_shown_alone(metric: str) -> None:
-    heading, row = cells(comparison([COMPARED], [metric]))
+    heading, row = read_cells(make_comparison_table([COMPARED], [metric]))
     assert len(heading) == len(row) == (7 if metric == "latency" else 5)
 
 
@@ -224,20 +228,18 @@ def test_every_metric_can_be_shown_alone(metric: str) -> None:
     "metrics", [["latency", "size", "accuracy"], ["accuracy"], list(METRICS)], ids=str
 )
 @pytest.mark.parametrize("width", [240, 160, 120])
-def test_a_comparison_fits_the_terminal_and_its_ratios_are_whole(
-    width: int, metrics: list[str]
-) -> None:
+def test_a_comparison_fits_the_terminal_and_cuts_no_ratio(width: int, metrics: list[str]) -> None:
     out = Console(width=width, file=io.StringIO())
     print_comparison(out, [COMPARED], metrics=metrics)
     assert isinstance(out.file, io.StringIO)
     printed = out.file.getvalue()
     assert "…" not in printed.replace(" … ", "")
     assert ("-5.0 points (-8.1 … -1.9)" in printed) == ("accuracy" in metrics)
-    assert ("No room here" in printed) == (width < 240 and len(metrics) > 1)
+    assert ("too narrow" in printed) == (width < 240 and len(metrics) > 1)
     assert max(len(line) for line in printed.splitlines()) <= width
 
 
-def test_what_is_not_known_is_a_dash() -> None:
+def test_an_unknown_value_is_a_dash() -> None:
     unknown = {"accuracy": None, "peak_memory_bytes": None}
     compared = Comparison(
         Pair({**FLOAT, **unknown}, {**BINARY, **unknown}),
@@ -245,17 +247,21 @@ def test_what_is_not_known_is_a_dash() -> None:
         size=Estimate(1.0),
         accuracy=None,
     )
-    assert cells(comparison([compared], ["accuracy", "memory"]))[1][3:] == [
+    assert read_cells(make_comparison_table([compared], ["accuracy", "memory"]))[1][3:] == [
         "– → –",
         "–",
         "– → –",
         "–",
     ]
-    assert cells(comparison([compared], ["latency"]))[1][4:] == ["× 1", "unknown", "–"]
+    assert read_cells(make_comparison_table([compared], ["latency"]))[1][4:] == [
+        "× 1",
+        "unknown",
+        "–",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("ratio", "shown"),
+    ("ratio", "text"),
     [
         (Estimate(2.0), "× 2"),
         (Estimate(0.1234, 0.1, high=0.15), "× 0.123 (0.1 … 0.15)"),
@@ -263,103 +269,26 @@ def test_what_is_not_known_is_a_dash() -> None:
         (Estimate(nan), "–"),
     ],
 )
-def test_a_ratio(ratio: Estimate, shown: str) -> None:
-    assert show_ratio(ratio) == shown
+def test_a_ratio_is_shown_with_its_interval(ratio: Estimate, text: str) -> None:
+    assert show_ratio(ratio) == text
 
 
 @pytest.mark.parametrize(
-    ("difference", "shown"),
+    ("difference", "text"),
     [
         (None, "–"),
         (Estimate(0.0123), "+1.2 points"),
         (Estimate(-0.0577, -0.0812, high=0.0036), "-5.8 points (-8.1 … +0.4)"),
     ],
 )
-def test_a_difference_of_accuracy(difference: Estimate | None, shown: str) -> None:
-    assert show_points(difference) == shown
-
-
-def found(
-    verdict: Verdict, ratio: float = 1.0, least: float | None = None, **row: Any
-) -> Comparison:
-    return Comparison(
-        Pair(FLOAT, result_row(**row)),
-        Estimate(ratio, smallest_change=least),
-        size=Estimate(1.0),
-        accuracy=None,
-        verdict=verdict,
-    )
-
-
-FASTER, SLOWER, NO_DIFFERENCE, UNKNOWN = Verdict
+def test_a_difference_of_accuracy_is_shown_in_points(
+    difference: Estimate | None, text: str
+) -> None:
+    assert show_points(difference) == text
 
 
 @pytest.mark.parametrize(
-    ("compared", "sentence"),
-    [
-        (
-            [
-                *(found(FASTER, ratio) for ratio in (0.5, 0.84, 0.21)),
-                found(NO_DIFFERENCE, 1.01, least=0.031),
-            ],
-            "binary is faster in 3 of 4 variants (× 0.21 to × 0.84), no difference found in 1, "
-            "where a change of 3.1 % would have shown.",
-        ),
-        (
-            [found(SLOWER, 1.2), found(FASTER, 0.5)],
-            "binary is faster in 1 of 2 variants (× 0.5), slower in 1 (× 1.2).",
-        ),
-        (
-            [found(NO_DIFFERENCE, 1.0, least=least) for least in (0.02, 0.08, None)],
-            "no difference found in 3 of 3 variants, where a change of 8.0 % would have shown.",
-        ),
-        ([found(NO_DIFFERENCE)], "no difference found in 1 of 1 variant."),
-        (
-            [found(UNKNOWN)],
-            "unknown in 1 of 1 variant, whose runs are too few or too short to tell.",
-        ),
-    ],
-)
-def test_a_conclusion_counts_the_verdicts(compared: list[Comparison], sentence: str) -> None:
-    assert conclusions(compared, "binary") == [f"pi4, 1 thread: {sentence}"]
-
-
-def test_there_is_a_conclusion_for_each_device_and_thread_count() -> None:
-    compared = [
-        found(FASTER, 0.5),
-        found(FASTER, 0.5, threads=4),
-        found(SLOWER, 2, device="pi5"),
-        found(FASTER, 0.5),
-    ]
-    assert [sentence.partition(" (")[0] for sentence in conclusions(compared, "cccc")] == [
-        "pi4, 1 thread: cccc is faster in 2 of 2 variants",
-        "pi4, 4 threads: cccc is faster in 1 of 1 variant",
-        "pi5, 1 thread: cccc is slower in 1 of 1 variant",
-    ]
-
-
-def test_each_difference_is_told_once_with_where_it_is() -> None:
-    tool, clock = "tool x: 1a2b3c… → 4d5e6f…", "clock 1.80 GHz → 0.60 GHz"
-    compared = [
-        Comparison(
-            Pair(FLOAT, {**BINARY, "device": device}, differences=differences),
-            Estimate(1.0),
-            size=Estimate(1.0),
-            accuracy=None,
-        )
-        for device, differences in (
-            ("pi4", (tool,)),
-            ("pi4", (tool, clock)),
-            ("pi5", (tool,)),
-            ("here", ()),
-        )
-    ]
-    assert told_differences(compared) == [f"pi4, pi5: {tool}", f"pi4 (1 of 2): {clock}"]
-    assert told_differences(compared[-1:]) == []
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [
         (3, "3"),
         (1 / 3, "0.333333"),
@@ -369,9 +298,9 @@ def test_each_difference_is_told_once_with_where_it_is() -> None:
         ("a [/b]", "a [/b]"),
     ],
 )
-def test_a_querys_value_is_shown_as_it_is(value: Any, shown: str) -> None:
-    assert cells(plain_rows(["value"], [[value]])) == [["value"], [shown]]
+def test_a_querys_value_is_shown_as_it_is(value: Any, text: str) -> None:
+    assert read_cells(tabulate(["value"], [[value]])) == [["value"], [text]]
 
 
-def test_a_querys_null_is_empty() -> None:
-    assert cells(plain_rows(["a", "b"], [[None, 1]])) == [["a", "b"], ["1"]]
+def test_a_querys_null_is_an_empty_cell() -> None:
+    assert read_cells(tabulate(["a", "b"], [[None, 1]])) == [["a", "b"], ["1"]]

@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 READY := .venv/.ready
-SOURCES := harness tests benchmarks db/migrations
+SOURCES := harness tests benchmarks db/migrations tools
 
 help:
 	@echo "make demo    set up, train a small sweep, benchmark it here, print the comparison"

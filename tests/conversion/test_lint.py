@@ -398,7 +398,7 @@ def test_a_model_with_damaged_bytes_is_looked_at_or_refused_in_words(
 
 
 def test_every_rule_is_explained_in_the_manual(repository: Path) -> None:
-    manual = (repository / "docs" / "fast_models.md").read_text()
+    manual = (repository / "docs" / "guides" / "fast_models.md").read_text()
     wanted = [f"| `{name}` | {rule.says} | {rule.source} |" for name, rule in RULES.items()]
     assert section(manual.splitlines(), wanted[0], length=len(wanted)) == wanted
     assert [line for line in manual.splitlines() if line.startswith("### ")] == [

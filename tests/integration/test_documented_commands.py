@@ -1,4 +1,4 @@
-"""The workflow that docs/ci.md shows, and the commands of docs/neighbours.md."""
+"""The workflow that docs/guides/ci.md shows, and the commands of docs/guides/neighbours.md."""
 
 import shlex
 from io import StringIO
@@ -17,7 +17,7 @@ EXPECTED = ["bench", "compare", "compare"]
 
 @pytest.fixture(scope="module")
 def workflow(repository: Path) -> Any:
-    text = (repository / "docs" / "ci.md").read_text()
+    text = (repository / "docs" / "guides" / "ci.md").read_text()
     (block,) = [found["code"] for found in BLOCK.finditer(text) if found["language"] == "yaml"]
     return YAML(typ="safe").load(StringIO(block))
 
@@ -43,7 +43,7 @@ def test_its_commands_are_the_harness_own(workflow: Any) -> None:
 
 
 def test_what_stands_behind_a_prompt_is_a_command(repository: Path) -> None:
-    text = (repository / "docs" / "neighbours.md").read_text()
+    text = (repository / "docs" / "guides" / "neighbours.md").read_text()
     shown = [
         line
         for found in BLOCK.finditer(text)

@@ -1,4 +1,4 @@
-"""The examples of docs/neighbours.md, on a database that has rows."""
+"""The examples of docs/guides/neighbours.md, on a database that has rows."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ DATABASE = ".harness/harness.db"
 
 @pytest.fixture(scope="module")
 def page(repository: Path) -> str:
-    return (repository / "docs" / "neighbours.md").read_text()
+    return (repository / "docs" / "guides" / "neighbours.md").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""docs/sweeps.md names every network and its parameters."""
+"""docs/guides/sweeps.md names every network and its parameters."""
 
 import re
 from dataclasses import fields
@@ -11,7 +11,7 @@ ROW = re.compile(r"^\| `(?P<name>\w+)` \|.*\| (?P<parameters>[^|]*) \|$", re.MUL
 
 
 def test_the_table_of_networks_has_each_with_its_parameters(repository: Path) -> None:
-    rows = ROW.finditer((repository / "docs" / "sweeps.md").read_text())
+    rows = ROW.finditer((repository / "docs" / "guides" / "sweeps.md").read_text())
     told = {row["name"]: re.findall(r"`(\w+)`", row["parameters"]) for row in rows}
     assert told == {
         name: [one.name for one in fields(cast(Any, kind))] for name, kind in ARCHITECTURES.items()

@@ -420,6 +420,6 @@ def default(one: Field[Any]) -> str:
 
 
 def test_the_page_has_every_key_of_a_recipe_with_its_default(repository: Path) -> None:
-    page = (repository / "docs/training.md").read_text()
+    page = (repository / "docs/guides/training.md").read_text()
     told = dict(re.findall(r"^\| `([a-z_.]+)` \| `?([^|`]+?)`? \|", page, re.MULTILINE))
     assert told == dict(keys(Recipe))

@@ -1,0 +1,22 @@
+"""The reference pages say what the code says."""
+
+import pytest
+
+from harness.store.tables import metadata
+from tools.reference import schema
+from tools.reference.__main__ import PAGES, ROOT, render
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_up_to_date(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text == render(page), "run `python -m tools.reference`"
+
+
+def test_only_existing_columns_are_described() -> None:
+    descriptions = schema.read_descriptions()
+    columns = {name: set(table.columns.keys()) for name, table in metadata.tables.items()}
+    columns["results"] = {name for name, _ in schema.results_columns()}
+    for name, table in descriptions["databases"]["harness"]["tables"].items():
+        assert set(table["columns"]) <= columns[name], name
+    assert set(descriptions["everywhere"]) <= set().union(*columns.values())

@@ -1,0 +1,32 @@
+"""Write the reference pages: `python -m tools.reference`; a test compares them with the code."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tools.reference.outcomes import describe_warnings
+from tools.reference.schema import describe_schema
+
+ROOT = Path(__file__).parents[2]
+NOTE = "<!-- Made by `python -m tools.reference`: change the code, not this page. -->\n\n"
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/reference/schema.md": describe_schema,
+    "docs/reference/warnings.md": describe_warnings,
+}
+
+
+def render(page: str) -> str:
+    """Return a page as its file should be."""
+    return NOTE + PAGES[page]()
+
+
+def main() -> None:
+    """Write each page that is not up to date."""
+    for page in PAGES:
+        file, text = ROOT / page, render(page)
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+            print(f"{page}: written.")
+
+
+if __name__ == "__main__":
+    main()

@@ -207,9 +207,7 @@ def new_measurement(case: Case) -> Measurement:
         Run(Process(number, now(), seconds=1.0, exit_code=0, stdout=stdout, stderr=""), log)
         for number in range(1, 11)
     )
-    summary = Summary(
-        100.0, 99.0, latency_high_us=101.0, runs=len(runs), peak_memory_bytes=None, quality="ok"
-    )
+    summary = Summary(100.0, 99.0, latency_high_us=101.0, runs=len(runs), peak_memory_bytes=None)
     return Measurement(case, case.artifact, runs=runs, summary=summary, facts={}, measured_at=now())
 
 

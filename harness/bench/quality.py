@@ -1,116 +1,128 @@
-"""What makes a number shaky: each warning has a name, a threshold with a reason, and a remedy."""
+"""Warnings about shaky measurements: a name, a threshold with its reason, and a remedy each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
 
 from harness.bench.schedule import is_wide
 from harness.bench.statistics import is_bimodal, median_interval, outliers, trend
 from harness.core.bench import Case, Gates, Protocol, Run, Watched
+from harness.core.quality import Warning
 
 
 @dataclass(frozen=True)
-class Rule:
-    """`when` and `why` are for the manual, which a test holds against this table; `remedy` goes with the warning.
+class WarningRule:
+    """A kind of warning: the condition that raises it, the reason for its threshold, a remedy.
 
-    In it, `{device}` stands for the device's id.
+    In the remedy, `{device}` stands for the device's id.
     """
 
-    when: str
-    why: str
+    condition: str
+    reason: str
     remedy: str
 
 
-LEAST_RUNS = 6
-WIDEST_SPREAD = 0.10
-LARGEST_DRIFT = 0.02
+MIN_RUNS = 6
+MAX_SPREAD = 0.10
+MAX_DRIFT = 0.02
 STEADY_CLOCK = 0.95
 SLOWED_CLOCK = 0.90
 CANARY_SIGMAS = 4.0
 CANARY_CHANGE = 0.05
-CANARY_HISTORY = 5
-OK = "ok"
+MIN_CANARY_HISTORY = 5
 
-RULES = {
-    "few_runs": Rule(
-        f"under {LEAST_RUNS} processes count",
-        "fewer have no 95 % interval: 1 - 2 × 0.5⁵ is 93.8 %",
-        remedy="measure with more processes",
-    ),
-    "below_resolution": Rule(
-        "the tool's clock shows 0", "nothing can be divided by it", remedy="measure a larger model"
-    ),
-    "wide_interval": Rule(
-        "the 95 % interval is wider than the protocol's target when its most processes are done",
-        "the protocol promised more than this device could hold",
-        remedy="measure with `--protocol thorough`, or find what disturbs it with `harness devices check {device}`",
-    ),
-    "spread": Rule(
-        f"the slowest process took over {WIDEST_SPREAD:.0%} longer than the fastest, as a share of the median",
-        "idle boards stay under 3 %",
-        remedy="something else is running, see `harness devices check {device}`",
-    ),
-    "outliers": Rule(
-        "a process over 5 % off the median with a modified z-score over 3.5",
-        "Iglewicz and Hoaglin's; they count all the same, and the median bears them",
-        remedy="look at these runs' `busy` and `temperature_c` in the table `runs`",
-    ),
-    "two_modes": Rule(
-        "the processes fall into two groups apart",
-        "the median then is one group's, and which may be chance",
-        remedy="pin the tool with `cpus`, or fix the clock with `governor`",
-    ),
-    "drift": Rule(
-        f"a trend at the 1 % level (Mann-Kendall) of over {LARGEST_DRIFT:.0%}",
-        "the number depends on when it was taken; ratios within a batch do not",
-        remedy="let it warm up or cool down, or lower `gates.max_temperature_c`",
-    ),
-    "disturbed": Rule(
-        "processes were throttled, slowed down, or shared the device with others",
-        "they do not count and were repeated, unless too few would be left",
-        remedy="end what else runs there, or cool it",
-    ),
-    "not_settled": Rule(
-        "the gates' longest wait was over before the device was cool and idle",
-        "waiting has to end some time",
-        remedy="cool it, end what else runs there, or raise `gates.max_wait_s`",
-    ),
-    "unsteady_clock": Rule(
-        f"the cores' clock fell under {STEADY_CLOCK:.0%} of its highest between processes that count",
-        "a latency belongs to a clock; boards with a fixed one stay within 1 %",
-        remedy="set `governor: performance` in its entry",
-    ),
-    "canary": Rule(
-        f"the canary is over {CANARY_SIGMAS:g} robust standard deviations, and {CANARY_CHANGE:.0%}, off its own median "
-        f"of {CANARY_HISTORY} or more",
-        "the same model on the same device should not change; 4 sigmas come once in 16,000 times",
-        remedy="the device itself has changed, see its trend with `harness devices check {device}`",
-    ),
-    "reference_kernels": Rule(
-        "`harness tools check` found no difference with and without `--use_reference_bconv`",
-        "a wrongly built tool runs Larq Compute Engine's slow kernels without a word",
-        remedy="add a tool that was built with Ruy, such as the released one",
-    ),
-}
-# Those that no process tells: a reading of the past keeps them as they were found.
-_OF_CIRCUMSTANCES = ("not_settled", "canary", "reference_kernels")
+WARNINGS: Mapping[str, WarningRule] = MappingProxyType(
+    {
+        "few_runs": WarningRule(
+            f"fewer than {MIN_RUNS} processes count",
+            "fewer have no 95 % interval: 1 - 2 × 0.5⁵ is 93.8 %",
+            remedy="measure with more processes",
+        ),
+        "below_resolution": WarningRule(
+            "the tool's clock shows 0",
+            "nothing can be divided by it",
+            remedy="measure a larger model",
+        ),
+        "wide_interval": WarningRule(
+            "the 95 % interval is still wider than the protocol's target after its most processes",
+            "the protocol promised more precision than this device reached",
+            remedy="measure with `--protocol thorough`, "
+            "or look for disturbances with `harness devices check {device}`",
+        ),
+        "spread": WarningRule(
+            "the slowest and the fastest process differ by more than "
+            f"{MAX_SPREAD:.0%} of the median",
+            "idle boards stay under 3 %",
+            remedy="something else is running, see `harness devices check {device}`",
+        ),
+        "outliers": WarningRule(
+            "a process is over 5 % off the median and its modified z-score is over 3.5",
+            "the limit of Iglewicz and Hoaglin; outliers still count, as the median resists them",
+            remedy="look at the `busy` and `temperature_c` of these runs in the table `runs`",
+        ),
+        "two_modes": WarningRule(
+            "the processes fall into two separate groups",
+            "the median then belongs to one group, and chance decides which",
+            remedy="pin the tool with `cpus`, or fix the clock with `governor`",
+        ),
+        "drift": WarningRule(
+            f"a trend of over {MAX_DRIFT:.0%} at the 1 % level (Mann-Kendall)",
+            "the number depends on when it was taken; ratios within a batch do not",
+            remedy="let the device warm up or cool down, or lower `gates.max_temperature_c`",
+        ),
+        "disturbed": WarningRule(
+            "processes were throttled, slowed down, or shared the device with others",
+            "they do not count and were repeated, unless too few others remain",
+            remedy="stop other programs on the device, or cool it",
+        ),
+        "not_settled": WarningRule(
+            "the gates' longest wait ended before the device was cool and idle",
+            "waiting must end at some point",
+            remedy="cool the device, stop other programs on it, or raise `gates.max_wait_s`",
+        ),
+        "unsteady_clock": WarningRule(
+            f"the cores' clock fell under {STEADY_CLOCK:.0%} of its highest value between "
+            "processes that count",
+            "a latency belongs to a clock; boards with a fixed clock stay within 1 %",
+            remedy="set `governor: performance` in the device's entry",
+        ),
+        "canary": WarningRule(
+            f"the canary is over {CANARY_SIGMAS:g} robust standard deviations, and over "
+            f"{CANARY_CHANGE:.0%}, off its own median of {MIN_CANARY_HISTORY} or more",
+            "the same model on the same device should not change; "
+            "4 sigmas come once in 16,000 times",
+            remedy="the device itself has changed, "
+            "see its trend with `harness devices check {device}`",
+        ),
+        "reference_kernels": WarningRule(
+            "`harness tools check` found no difference with and without `--use_reference_bconv`",
+            "a wrongly built tool silently runs Larq Compute Engine's slow kernels",
+            remedy="add a tool that was built with Ruy, such as the released one",
+        ),
+    }
+)
+"""The catalogue of warnings by name; the manual's table is compared with it."""
 
-
-def warning(name: str, found: str, device: str) -> str:
-    return f"{name}: {found}: {RULES[name].remedy.format(device=device)}"
-
-
-def names(quality: str) -> list[str]:
-    return [one.partition(":")[0] for one in quality.split("; ")]
-
-
-def circumstances(quality: str) -> list[str]:
-    """The warnings of an earlier reading that do not come from its processes."""
-    return [one for one in quality.split("; ") if one.partition(":")[0] in _OF_CIRCUMSTANCES]
+_CIRCUMSTANCES = frozenset({"not_settled", "canary", "reference_kernels"})
+"""Warnings that cannot be derived from the runs: a later reading keeps them as they are."""
 
 
-def disturbance(watched: Watched, gates: Gates | None, usual_khz: float | None) -> str:
-    """Why a process does not count; empty where it does. `usual_khz`: the clock of the batch's other processes."""
+def make_warning(name: str, value: str, device: str) -> Warning:
+    """Return the warning of that name, with its remedy for the device of that id."""
+    return Warning(name, value, WARNINGS[name].remedy.format(device=device))
+
+
+def select_circumstances(warnings: Iterable[Warning]) -> list[Warning]:
+    """Return the warnings that were not derived from the runs themselves."""
+    return [warning for warning in warnings if warning.name in _CIRCUMSTANCES]
+
+
+def describe_disturbance(watched: Watched, gates: Gates | None, usual_khz: float | None) -> str:
+    """Return the reason why a process does not count, or an empty string if it does.
+
+    `usual_khz` is the clock of the batch's other processes.
+    """
     if gates is None:
         return ""
     if watched.throttled:
@@ -126,96 +138,96 @@ def disturbance(watched: Watched, gates: Gates | None, usual_khz: float | None) 
     return ""
 
 
-def counting(runs: Sequence[Run]) -> list[Run]:
-    """The undisturbed ones; all of them where those are too few to say anything, which the quality then tells."""
+def select_counted(runs: Sequence[Run]) -> list[Run]:
+    """Return the undisturbed runs, or all of them if the undisturbed are too few to be of use."""
     undisturbed = [run for run in runs if not run.disturbed]
-    return undisturbed if len(undisturbed) >= min(LEAST_RUNS, len(runs)) else list(runs)
+    return undisturbed if len(undisturbed) >= min(MIN_RUNS, len(runs)) else list(runs)
 
 
-def quality(case: Case, runs: Sequence[Run], found_around: Iterable[str] = ()) -> str:
-    """Warnings, each `name: what was found: what to do`, with `; ` between them; or `ok`. `runs` holds at least one."""
-    return "; ".join([*_of_runs(case, runs), *found_around]) or OK
-
-
-def _of_runs(case: Case, runs: Sequence[Run]) -> list[str]:
-    counted = counting(runs)
+def find_warnings(case: Case, runs: Sequence[Run]) -> list[Warning]:
+    """Return the warnings that a case's runs give rise to. At least one run is needed."""
+    counted = select_counted(runs)
     averages = [run.log.inference.avg_us for run in counted]
-    found = {
-        "few_runs": _few(averages),
+    values = {
+        "few_runs": _describe_few_runs(averages),
         "below_resolution": "the tool's clock shows 0" if median(averages) == 0 else "",
-        "disturbed": _disturbed(runs, counted),
+        "disturbed": _describe_disturbed(runs, counted),
     }
     if median(averages) > 0:
-        found |= {
-            "wide_interval": _wide(case.protocol, averages),
-            "spread": _spread(averages),
-            "outliers": _outliers(counted, averages),
+        values |= {
+            "wide_interval": _describe_width(case.protocol, averages),
+            "spread": _describe_spread(averages),
+            "outliers": _describe_outliers(counted, averages),
             "two_modes": "the processes fall into two groups" if is_bimodal(averages) else "",
-            "drift": _drift(averages),
-            "unsteady_clock": _clock(counted),
+            "drift": _describe_drift(averages),
+            "unsteady_clock": _describe_clock(counted),
         }
-    return [warning(name, words, device=case.device) for name, words in found.items() if words]
+    return [
+        make_warning(name, value, device=case.device) for name, value in values.items() if value
+    ]
 
 
-def _few(averages: Sequence[float]) -> str:
-    return f"{len(averages)} processes give no 95 % interval" if len(averages) < LEAST_RUNS else ""
+def _describe_few_runs(averages: Sequence[float]) -> str:
+    return f"{len(averages)} processes give no 95 % interval" if len(averages) < MIN_RUNS else ""
 
 
-def _wide(protocol: Protocol, averages: Sequence[float]) -> str:
+def _describe_width(protocol: Protocol, averages: Sequence[float]) -> str:
     interval = median_interval(averages)
     if interval is None or not is_wide(protocol, averages):
         return ""
     width = (interval[1] - interval[0]) / median(averages)
-    return f"the interval is {width:.2g} of the median wide after {len(averages)} processes, over {protocol.target:g}"
+    return (
+        f"the interval is {width:.2g} of the median wide after {len(averages)} processes, "
+        f"over {protocol.target:g}"
+    )
 
 
-def _spread(averages: Sequence[float]) -> str:
+def _describe_spread(averages: Sequence[float]) -> str:
     spread = (max(averages) - min(averages)) / median(averages)
-    return f"run-to-run spread {spread:.0%}" if spread > WIDEST_SPREAD else ""
+    return f"run-to-run spread {spread:.0%}" if spread > MAX_SPREAD else ""
 
 
-def _outliers(runs: Sequence[Run], averages: Sequence[float]) -> str:
+def _describe_outliers(runs: Sequence[Run], averages: Sequence[float]) -> str:
     numbers = [str(runs[index].process.number) for index in outliers(averages)]
     return f"{'run' if len(numbers) == 1 else 'runs'} {', '.join(numbers)}" if numbers else ""
 
 
-def _drift(averages: Sequence[float]) -> str:
+def _describe_drift(averages: Sequence[float]) -> str:
     change = trend(averages)
-    return (
-        f"{change:+.1%} from the first process to the last"
-        if change and abs(change) > LARGEST_DRIFT
-        else ""
-    )
+    if not change or abs(change) <= MAX_DRIFT:
+        return ""
+    return f"{change:+.1%} from the first process to the last"
 
 
-def _clock(runs: Sequence[Run]) -> str:
+def _describe_clock(runs: Sequence[Run]) -> str:
     clocks = [run.watched.frequency_khz for run in runs if run.watched.frequency_khz is not None]
     if not clocks or min(clocks) >= STEADY_CLOCK * max(clocks):
         return ""
     return f"{min(clocks) / 1e6:.2f} to {max(clocks) / 1e6:.2f} GHz"
 
 
-def _disturbed(runs: Sequence[Run], counted: Sequence[Run]) -> str:
+def _describe_disturbed(runs: Sequence[Run], counted: Sequence[Run]) -> str:
     disturbed = [run for run in runs if run.disturbed]
     if not disturbed:
         return ""
-    used = (
-        "all count, as too few would be left" if len(counted) == len(runs) else "these do not count"
+    consequence = (
+        "all count, as too few others remain" if len(counted) == len(runs) else "these do not count"
     )
-    return f"{len(disturbed)} of {len(runs)} processes ({disturbed[-1].disturbed}), {used}"
+    return f"{len(disturbed)} of {len(runs)} processes ({disturbed[-1].disturbed}), {consequence}"
 
 
-def canary_warning(device: str, latest_us: float, history_us: Sequence[float]) -> str:
-    """Whether the device has changed against its own past; empty where not, or where too little is known of it.
+def check_canary(device: str, latest_us: float, history_us: Sequence[float]) -> Warning | None:
+    """Return a warning if the device has changed compared with its own past.
 
-    1.4826 times the median absolute deviation is a normal distribution's standard deviation (Rousseeuw and Croux 1993).
+    1.4826 times the median absolute deviation estimates a normal distribution's standard deviation
+    (Rousseeuw and Croux 1993). A history shorter than `MIN_CANARY_HISTORY` gives no warning.
     """
-    if len(history_us) < CANARY_HISTORY:
-        return ""
-    usual = median(history_us)
-    sigma = 1.4826 * median(abs(one - usual) for one in history_us)
-    change = latest_us / usual - 1
-    if abs(change) <= CANARY_CHANGE or abs(latest_us - usual) <= CANARY_SIGMAS * sigma:
-        return ""
-    found = f"the canary took {change:+.0%} against the median of {len(history_us)} earlier ones"
-    return warning("canary", found, device=device)
+    if len(history_us) < MIN_CANARY_HISTORY:
+        return None
+    usual_us = median(history_us)
+    sigma_us = 1.4826 * median(abs(latency_us - usual_us) for latency_us in history_us)
+    change = latest_us / usual_us - 1
+    if abs(change) <= CANARY_CHANGE or abs(latest_us - usual_us) <= CANARY_SIGMAS * sigma_us:
+        return None
+    value = f"the canary took {change:+.0%} against the median of {len(history_us)} earlier ones"
+    return make_warning("canary", value, device=device)

@@ -1,12 +1,13 @@
-"""Runs → one measurement's numbers: median, interval, energy, and quality in words."""
+"""The numbers of one measurement from its runs: median, interval, energy, warnings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import TypeVar
 
-from harness.bench.quality import counting, quality
+from harness.bench.quality import find_warnings, select_counted
 from harness.bench.statistics import median_interval
 from harness.core.bench import Case, Run, Summary
+from harness.core.quality import Warning
 
 T = TypeVar("T", int, float)
 
@@ -15,13 +16,14 @@ def summarise(
     case: Case,
     runs: Sequence[Run],
     idle_uw: Mapping[str, float] | None = None,
-    around: Iterable[str] = (),
+    circumstances: Iterable[Warning] = (),
 ) -> Summary:
-    """`runs` holds at least one; each counts once, however many iterations it made.
+    """Return the numbers of at least one run; each counts once, however many iterations it made.
 
-    `idle_uw` is the idle device's power by batch; `around` are warnings that the runs do not tell.
+    `idle_uw` is the idle device's power by batch; `circumstances` are the warnings that cannot be
+    derived from the runs.
     """
-    counted = counting(runs)
+    counted = select_counted(runs)
     averages = [run.log.inference.avg_us for run in counted]
     interval = median_interval(averages) or (None, None)
     energies = [energy for run in counted if (energy := _energy_uj(run, idle_uw or {})) is not None]
@@ -31,11 +33,11 @@ def summarise(
         latency_low_us=interval[0],
         latency_high_us=interval[1],
         runs=len(counted),
-        peak_memory_bytes=_most(run.log.peak_memory_bytes for run in counted),
-        quality=quality(case, runs, found_around=around),
+        peak_memory_bytes=_max_known(run.log.peak_memory_bytes for run in counted),
+        warnings=(*find_warnings(case, runs), *circumstances),
         disturbed_runs=len(runs) - len(counted),
-        temperature_c=_most(run.watched.temperature_c for run in counted),
-        frequency_khz=_middle(run.watched.frequency_khz for run in counted),
+        temperature_c=_max_known(run.watched.temperature_c for run in counted),
+        frequency_khz=_median_known(run.watched.frequency_khz for run in counted),
         energy_uj=median(energies) if energies else None,
         energy_low_uj=energy_interval[0],
         energy_high_uj=energy_interval[1],
@@ -43,17 +45,20 @@ def summarise(
 
 
 def _energy_uj(run: Run, idle_uw: Mapping[str, float]) -> float | None:
-    """Of one inference, beyond the idle device's: µW × µs are 1e-12 J, a millionth of a µJ."""
+    """Return the energy of one inference, net of the idle device's.
+
+    µW × µs are 1e-12 J, a millionth of a µJ.
+    """
     idle = idle_uw.get(run.process.place.batch) if run.process.place else None
     if run.watched.power_uw is None or idle is None:
         return None
     return (run.watched.power_uw - idle) * run.log.inference.avg_us / 1e6
 
 
-def _most(values: Iterable[T | None]) -> T | None:
+def _max_known(values: Iterable[T | None]) -> T | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _middle(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
+def _median_known(values: Iterable[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return median(numbers) if numbers else None

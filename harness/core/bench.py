@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from harness.core.ids import content_id, essential, plain
+from harness.core.quality import Warning
 
 MOST_THREADS = 1024
 MOST_PROCESSES = 10_000
@@ -236,7 +237,7 @@ class Summary:
     latency_high_us: float | None
     runs: int
     peak_memory_bytes: int | None
-    quality: str
+    warnings: tuple[Warning, ...] = ()
     disturbed_runs: int = 0
     temperature_c: float | None = None
     frequency_khz: float | None = None

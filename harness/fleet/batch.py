@@ -7,12 +7,13 @@ from threading import Event
 from typing import Literal
 from uuid import uuid4
 
-from harness.bench.quality import canary_warning, warning
+from harness.bench.quality import check_canary, make_warning
 from harness.bench.schedule import in_order, wants_another
 from harness.core.bench import Case, Place, Process, Protocol, Run
 from harness.core.errors import CaseFailed, DeviceLost, Reason
 from harness.core.ids import ID_LENGTH
 from harness.core.observations import Batch, Canary, KernelVerdict
+from harness.core.quality import Warning
 from harness.fleet.answer_check import AnswerChecker
 from harness.fleet.canary import sing
 from harness.fleet.events import (
@@ -243,41 +244,33 @@ class BatchRunner:
                 self.runs[case.id],
                 facts=self.station.facts,
                 idle_uw=idle_uw,
-                around=self._warnings(case),
+                circumstances=self._circumstances(case),
             )
             self.tell(CaseMeasured(self.station.device, case, measurement=found))
         except CaseFailed as failure:
             self._give_up(case, failure)
 
-    def _warnings(self, case: Case) -> list[str]:
-        """What the case's own processes do not tell."""
-        found = (
-            [warning("not_settled", self._settling.closed, device=case.device)]
-            if self._settling.closed
-            else []
-        )
+    def _circumstances(self, case: Case) -> list[Warning]:
+        """Return the warnings that the case's own processes do not give rise to."""
+        values = {}
+        if self._settling.closed:
+            values["not_settled"] = self._settling.closed
         if self.around.kernels is KernelVerdict.REFERENCE and self.around.is_binary(case.artifact):
-            found.append(
-                warning(
-                    "reference_kernels",
-                    "its binary layers run the reference kernels",
-                    device=case.device,
-                )
-            )
-        return [*found, *self._canary_warnings()]
+            values["reference_kernels"] = "its binary layers run the reference kernels"
+        warnings = [make_warning(name, value, device=case.device) for name, value in values.items()]
+        return [*warnings, *self._canary_warnings()]
 
-    def _canary_warnings(self) -> list[str]:
+    def _canary_warnings(self) -> list[Warning]:
         history = [one.latency_us for one in self.around.canaries if one.latency_us is not None]
-        sung = [
-            one.latency_us
-            for one in self.canaries
-            if one.latency_us is not None and not one.disturbed
+        latencies = [
+            canary.latency_us
+            for canary in self.canaries
+            if canary.latency_us is not None and not canary.disturbed
         ]
-        return [
-            found
-            for latency in sung[-1:]
-            if (found := canary_warning(self.batch.device, latency, history_us=history))
-        ]
+        if not latencies:
+            return []
+        warning = check_canary(self.batch.device, latencies[-1], history_us=history)
+        return [warning] if warning else []
 
 
 def _share(protocol: Protocol, runs: Sequence[Run]) -> float:

@@ -8,11 +8,12 @@ from statistics import median
 from typing import Literal
 
 from harness.bench import CANARIES
-from harness.bench.quality import canary_warning
+from harness.bench.quality import check_canary
 from harness.core.bench import Case, Gates, Protocol
 from harness.core.errors import CaseFailed, DeviceLost
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Canary
+from harness.core.quality import Warning
 from harness.core.units import show_us
 from harness.fleet.process import DeviceSession, read_run, run_process
 from harness.store.database import now
@@ -85,7 +86,7 @@ class CanaryTrend:
     """A device's newest canary against its earlier ones of the same tool and cores; `warning` where it is off."""
 
     text: str = "–"
-    warning: str = ""
+    warning: Warning | None = None
 
 
 def trend_of(canaries: Sequence[Canary]) -> CanaryTrend:
@@ -104,5 +105,5 @@ def trend_of(canaries: Sequence[Canary]) -> CanaryTrend:
     change = latest / median(earlier) - 1
     return CanaryTrend(
         f"{show_us(latest)}, {change:+.1%} against {len(earlier)} earlier",
-        canary_warning(newest.device, latest, history_us=earlier),
+        check_canary(newest.device, latest, history_us=earlier),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.bench.profile import profile_arguments, read_profile
-from harness.bench.quality import disturbance
+from harness.bench.quality import describe_disturbance
 from harness.bench.sensors import Sensor, affinity, power_sensors, sensors_of
 from harness.bench.summary import summarise
 from harness.bench.tools import arguments, read
@@ -14,6 +14,7 @@ from harness.core.bench import Case, Measurement, Place, Process, Run
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.core.observations import Operator
+from harness.core.quality import Warning
 from harness.devices import WATCH_INTERVAL_S, FileAbsent, ModelFile, RunResult, Transport, Turn
 from harness.fleet.device_tool import DeviceTool
 from harness.store.database import now
@@ -169,7 +170,9 @@ def read_run(case: Case, process: Process, before: Sequence[Run] = ()) -> Run:
         process,
         log,
         watched=seen,
-        disturbed=disturbance(seen, case.protocol.gates, usual_khz=max(clocks, default=None)),
+        disturbed=describe_disturbance(
+            seen, case.protocol.gates, usual_khz=max(clocks, default=None)
+        ),
     )
 
 
@@ -199,7 +202,7 @@ def measured(
     runs: Sequence[Run],
     facts: Mapping[str, str],
     idle_uw: Mapping[str, float],
-    around: Sequence[str] = (),
+    circumstances: Sequence[Warning] = (),
 ) -> Measurement:
     """A measurement of all of a case's runs. Raises CaseFailed where not all ran the artifact itself."""
     strange = {run.process.artifact_sha256 for run in runs} - {case.artifact}
@@ -207,7 +210,7 @@ def measured(
         raise CaseFailed(
             Reason.HASH_MISMATCH, f"{case.device} ran {strange.pop()[:12]}… instead; bench again."
         )
-    summary = summarise(case, runs, idle_uw=idle_uw, around=around)
+    summary = summarise(case, runs, idle_uw=idle_uw, circumstances=circumstances)
     return Measurement(
         case, case.artifact, runs=tuple(runs), summary=summary, facts=dict(facts), measured_at=now()
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from uuid import uuid4
 
-from harness.bench.quality import circumstances
+from harness.bench.quality import select_circumstances
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed
 from harness.fleet.batch import wants_more
@@ -54,7 +54,7 @@ def reparse(history: History, cases: CaseRows, leases: Leases) -> Iterator[Repar
 
 
 def _again(kept: StoredMeasurement, history: History) -> ReparsedCase:
-    before_us = kept.summary["latency_us"] if kept.valid else None
+    before_us = kept.summary.latency_us if kept.valid else None
     try:
         runs = read_runs(kept.case, kept.processes)
         now = measured(
@@ -62,7 +62,7 @@ def _again(kept: StoredMeasurement, history: History) -> ReparsedCase:
             runs,
             facts=kept.facts,
             idle_uw=kept.idle_uw,
-            around=circumstances(kept.summary["quality"]),
+            circumstances=select_circumstances(kept.summary.warnings),
         )
     except CaseFailed as failure:
         if kept.valid:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from harness.core.quality import OK, name_warnings, parse_quality
 from harness.core.units import show_bytes, show_percent, show_us
 from harness.report.frames import records
 from harness.report.style import (
@@ -130,7 +131,7 @@ def _points(panel: pd.DataFrame, cost: Axis, of_all: int) -> Iterator[Any]:
 
 def _symbols(rows: pd.DataFrame, look: Look, cost: Axis) -> list[str]:
     """Hollow where there is a warning, which a size never has."""
-    sure = (rows["quality"] == "ok") | (cost.column not in _BOUNDS)
+    sure = (rows["quality"] == OK) | (cost.column not in _BOUNDS)
     return [look.symbol if one else f"{look.symbol}-open" for one in sure]
 
 
@@ -162,7 +163,7 @@ _HOVERED = (
 
 def _hover(row: dict[str, Any]) -> str:
     interval = f" ({show_us(row['latency_low_us'])} … {show_us(row['latency_high_us'])})"
-    warnings = ", ".join(one.partition(":")[0] for one in row["quality"].split("; "))
+    warnings = name_warnings(parse_quality(row["quality"]))
     lines = (
         f"<b>{safe(row['variant'])}</b> {safe(row['precision'] or '')}",
         f"trial {row['trial'] or '–'}, artifact {row['artifact'][:12]}",

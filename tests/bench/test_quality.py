@@ -1,4 +1,4 @@
-"""Each warning at both sides of its threshold; the manual's table is the code's."""
+"""Each warning on both sides of its threshold; the manual's table equals the catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 
 from harness.bench.quality import (
-    LEAST_RUNS,
-    RULES,
-    canary_warning,
-    circumstances,
-    counting,
-    disturbance,
-    names,
-    quality,
-    warning,
+    MIN_RUNS,
+    WARNINGS,
+    check_canary,
+    describe_disturbance,
+    find_warnings,
+    make_warning,
+    select_circumstances,
+    select_counted,
 )
 from harness.core.bench import (
     PROTOCOLS,
@@ -29,6 +28,7 @@ from harness.core.bench import (
     ToolLog,
     Watched,
 )
+from harness.core.quality import Warning, format_quality, parse_quality
 
 QUICK = PROTOCOLS["quick"]
 GATES = Gates()
@@ -53,10 +53,10 @@ def runs(averages: Sequence[float]) -> list[Run]:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "averages", "wanted"),
+    ("protocol", "averages", "names"),
     [
-        (QUICK, [100] * 6, ["ok"]),
-        (QUICK, [100, 97, 95, 105, 103, 100], ["ok"]),
+        (QUICK, [100] * 6, []),
+        (QUICK, [100, 97, 95, 105, 103, 100], []),
         (QUICK, [94, 103, 97, 100, 105, 100], ["wide_interval", "spread"]),
         (replace(QUICK, target=0), [94, 103, 97, 100, 105, 100], ["spread"]),
         (QUICK, [100], ["few_runs"]),
@@ -69,25 +69,24 @@ def runs(averages: Sequence[float]) -> list[Run]:
             ["wide_interval", "spread", "two_modes"],
         ),
         (QUICK, [100 + number / 2 for number in range(12)], ["drift"]),
-        (QUICK, [100 + number / 20 for number in range(12)], ["ok"]),
+        (QUICK, [100 + number / 20 for number in range(12)], []),
     ],
 )
-def test_what_is_shaky_is_named(
-    protocol: Protocol, averages: list[float], wanted: list[str]
+def test_shaky_numbers_get_the_warnings_that_apply(
+    protocol: Protocol, averages: list[float], names: list[str]
 ) -> None:
-    assert names(quality(case(protocol), runs(averages))) == wanted
+    warnings = find_warnings(case(protocol), runs(averages))
+    assert [warning.name for warning in warnings] == names
 
 
-def test_a_warning_says_what_was_found_and_what_to_do_there() -> None:
-    said = quality(case(replace(QUICK, target=0)), runs([94, 103, 97, 100, 105, 100]))
-    assert (
-        said
-        == "spread: run-to-run spread 11%: something else is running, see `harness devices check pi4`"
-    )
+def test_a_warning_says_what_was_seen_and_what_to_do_about_it() -> None:
+    warnings = find_warnings(case(replace(QUICK, target=0)), runs([94, 103, 97, 100, 105, 100]))
+    remedy = "something else is running, see `harness devices check pi4`"
+    assert warnings == [Warning("spread", "run-to-run spread 11%", remedy)]
 
 
 @pytest.mark.parametrize(
-    ("watched", "usual_khz", "why"),
+    ("watched", "usual_khz", "disturbance"),
     [
         (Watched(), None, ""),
         (Watched(throttled=False, busy=0.1, frequency_khz=900.0), 1000.0, ""),
@@ -97,27 +96,34 @@ def test_a_warning_says_what_was_found_and_what_to_do_there() -> None:
         (Watched(frequency_khz=899.0), None, ""),
     ],
 )
-def test_what_disturbs_a_process(watched: Watched, usual_khz: float | None, why: str) -> None:
-    assert disturbance(watched, GATES, usual_khz=usual_khz) == why
-    assert disturbance(watched, None, usual_khz=usual_khz) == "", "without gates all count"
+def test_a_disturbance_of_a_process_is_described(
+    watched: Watched, usual_khz: float | None, disturbance: str
+) -> None:
+    assert describe_disturbance(watched, GATES, usual_khz=usual_khz) == disturbance
+    assert describe_disturbance(watched, None, usual_khz=usual_khz) == "", "no gates: all count"
 
 
-def test_disturbed_processes_do_not_count_unless_too_few_would_be_left() -> None:
-    calm, loud = runs([100] * LEAST_RUNS), [run(900, 7, disturbed="throttled")] * 3
-    assert counting([*calm, *loud]) == calm
-    assert "disturbed: 3 of 9 processes (throttled), these do not count" in quality(
-        case(), [*calm, *loud]
-    )
-    assert counting([*calm[1:], *loud]) == [*calm[1:], *loud]
-    assert "all count, as too few would be left" in quality(case(), [*calm[1:], *loud])
+def test_disturbed_processes_do_not_count_unless_too_few_others_remain() -> None:
+    calm, loud = runs([100] * MIN_RUNS), [run(900, 7, disturbed="throttled")] * 3
+    assert select_counted([*calm, *loud]) == calm
+    assert values("disturbed", calm + loud) == ["3 of 9 processes (throttled), these do not count"]
+    assert select_counted([*calm[1:], *loud]) == [*calm[1:], *loud]
+    assert values("disturbed", calm[1:] + loud) == [
+        "3 of 8 processes (throttled), all count, as too few others remain"
+    ]
 
 
-def test_a_clock_that_is_unsteady_between_processes_that_count() -> None:
+def values(name: str, of_runs: Sequence[Run]) -> list[str]:
+    """Return what the warnings of that name have seen."""
+    return [warning.value for warning in find_warnings(case(), of_runs) if warning.name == name]
+
+
+def test_an_unsteady_clock_between_processes_that_count_gives_a_warning() -> None:
     clocks = [
         run(100, number, watched=Watched(frequency_khz=khz))
         for number, khz in enumerate([1e6] * 5 + [0.94e6])
     ]
-    assert "unsteady_clock: 0.94 to 1.00 GHz" in quality(case(), clocks)
+    assert values("unsteady_clock", clocks) == ["0.94 to 1.00 GHz"]
 
 
 STEADY = [100.0, 101.0, 99.0, 100.0, 100.5]
@@ -135,32 +141,35 @@ STEADY = [100.0, 101.0, 99.0, 100.0, 100.5]
         (104, [100.0] * 5, False),
     ],
 )
-def test_a_canary_against_its_own_past(latest: float, history: list[float], flagged: bool) -> None:
-    assert bool(canary_warning("pi4", latest, history_us=history)) == flagged
+def test_a_canary_is_compared_with_its_own_past(
+    latest: float, history: list[float], flagged: bool
+) -> None:
+    warning = check_canary("pi4", latest, history_us=history)
+    assert (warning is not None) == flagged
 
 
-def test_what_no_process_tells_is_kept_by_a_later_reading() -> None:
-    told = quality(
-        case(),
-        runs([100] * 5),
-        found_around=[
-            warning("canary", "off", device="pi4"),
-            warning("not_settled", "70 °C, over 60 °C", device="pi4"),
-        ],
-    )
-    assert [one.partition(":")[0] for one in circumstances(told)] == ["canary", "not_settled"]
-    assert circumstances("ok") == []
+def test_only_warnings_that_no_run_gives_rise_to_are_kept_by_a_later_reading() -> None:
+    circumstances = [
+        make_warning("canary", "off", device="pi4"),
+        make_warning("not_settled", "70 °C, over 60 °C", device="pi4"),
+    ]
+    warnings = [*find_warnings(case(), runs([100] * 5)), *circumstances]
+    assert select_circumstances(warnings) == circumstances
+    assert len(warnings) > len(circumstances)
+    assert select_circumstances([]) == []
 
 
-def test_every_warning_has_a_remedy_and_no_separator_inside() -> None:
-    for name in RULES:
-        assert names(warning(name, "found", device="pi4")) == [name]
+@pytest.mark.parametrize("name", WARNINGS)
+def test_every_warning_of_the_catalogue_is_stored_without_escapes(name: str) -> None:
+    warning = make_warning(name, "value", device="pi4")
+    assert format_quality([warning]) == str(warning)
+    assert parse_quality(str(warning)) == (warning,)
 
 
-def test_the_manual_lists_every_warning_with_its_threshold_reason_and_remedy(
+def test_the_manual_lists_every_warning_with_its_condition_reason_and_remedy(
     repository: Path,
 ) -> None:
     page = (repository / "docs" / "reference" / "warnings.md").read_text()
-    for name, rule in RULES.items():
+    for name, rule in WARNINGS.items():
         remedy = rule.remedy.format(device="DEVICE")
-        assert f"| `{name}` | {rule.when} | {rule.why} | {remedy} |" in page.splitlines()
+        assert f"| `{name}` | {rule.condition} | {rule.reason} | {remedy} |" in page.splitlines()

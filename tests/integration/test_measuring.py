@@ -170,7 +170,7 @@ def test_where_all_processes_are_disturbed_the_number_says_so(board: Bench) -> N
     }
     (row,) = board.rows("SELECT runs, disturbed_runs, quality FROM results")
     assert (row["runs"], row["disturbed_runs"]) == (MOST + MOST // 2, 0)
-    assert "all count, as too few would be left" in row["quality"]
+    assert "all count, as too few others remain" in row["quality"]
 
 
 def test_a_hot_device_is_waited_for_until_it_is_cool(board: Bench) -> None:

@@ -147,7 +147,6 @@ def measured(
         latency_high_us=middle + 1,
         runs=len(counted),
         peak_memory_bytes=5_000_000,
-        quality="ok",
         disturbed_runs=len(runs) - len(counted),
     )
     return Measurement(

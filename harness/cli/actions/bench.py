@@ -17,6 +17,7 @@ from harness.core.bench import MOST_THREADS, Case, Protocol, Run, with_threads
 from harness.core.device import Device
 from harness.core.errors import Reason, RequestError
 from harness.core.ids import sha256_of
+from harness.core.quality import name_warnings
 from harness.core.sweep import Artifact
 from harness.core.units import counted, show_us
 from harness.fleet.events import (
@@ -39,7 +40,6 @@ from harness.report.terminal.tables import (
     describe_best,
     explained,
     print_leaderboard,
-    warning_names,
 )
 from harness.store.reading import read_results
 
@@ -225,10 +225,8 @@ class _Told:
                 )
             case CaseMeasured():
                 summary = event.measurement.summary
-                shown.end_case(
-                    id,
-                    f"{case_name(event.case)}: {show_us(summary.latency_us)}, {warning_names(summary.quality)}",
-                )
+                result = f"{show_us(summary.latency_us)}, {name_warnings(summary.warnings)}"
+                shown.end_case(id, f"{case_name(event.case)}: {result}")
             case CaseGivenUp(failure=failure):
                 self.failed += 1
                 shown.end_case(id, f"{case_name(event.case)}: failed ({failure.reason}): {failure}")

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
+from harness.core.quality import parse_quality
 from harness.core.units import counted, show_bytes, show_percent, show_us
 from harness.report import figures
 from harness.report.frames import records
@@ -62,6 +63,7 @@ def _environment() -> Environment:
         "us": show_us,
         "bytes": show_bytes,
         "percent": show_percent,
+        "warnings": parse_quality,
     }
     made.filters.update(
         {**shown, "counted": counted, "embedded": _embedded, "with_code": _with_code}

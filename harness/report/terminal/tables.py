@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.comparison import Comparison, Estimate
+from harness.core.quality import Warning, name_warnings, parse_quality
 from harness.core.units import counted, show_bytes, show_count, show_percent, show_us
 from harness.report.variants import label_rows
 
@@ -111,25 +112,21 @@ def make_leaderboard(rows: Sequence[Row], hidden: Sequence[str] = ()) -> Table:
             "95 % interval": show_interval(row),
             "binary MACs": show_count(row["binary_macs"]),
             "float MACs": show_count(row["float_macs"]),
-            "quality": warning_names(row["quality"]),
+            "quality": name_warnings(parse_quality(row["quality"])),
         }
         add_row(table, *(cells[column] for column in columns))
     return table
 
 
-def warning_names(quality: str) -> str:
-    return ", ".join(warning.partition(":")[0] for warning in quality.split("; "))
-
-
 def explained(rows: Sequence[Row]) -> list[str]:
     """Each warning of these rows once, in full, and how many rows have it."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[Warning]] = {}
     for row in rows:
-        for warning in row["quality"].split("; ") if row["quality"] != "ok" else ():
-            found.setdefault(warning.partition(":")[0], []).append(warning)
+        for warning in parse_quality(row["quality"]):
+            by_name.setdefault(warning.name, []).append(warning)
     return [
-        one if not more else f"{one} (and {len(more)} more like it)"
-        for one, *more in found.values()
+        f"{first} (and {len(others)} more like it)" if others else str(first)
+        for first, *others in by_name.values()
     ]
 
 
@@ -331,4 +328,6 @@ def _show_value(column: str, value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, bytes):
         return show_bytes(len(value))
-    return warning_names(value) if column == "quality" and isinstance(value, str) else str(value)
+    if column == "quality" and isinstance(value, str):
+        return name_warnings(parse_quality(value))
+    return str(value)

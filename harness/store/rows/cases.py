@@ -8,9 +8,20 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select
 
 from harness import __version__
-from harness.core.bench import Case, Gates, Measurement, Place, Process, Protocol, Run, Tool
+from harness.core.bench import (
+    Case,
+    Gates,
+    Measurement,
+    Place,
+    Process,
+    Protocol,
+    Run,
+    Summary,
+    Tool,
+)
 from harness.core.errors import CaseFailed
 from harness.core.ids import content_id, essential, plain
+from harness.core.quality import format_quality, parse_quality
 from harness.store.database import now, write_transaction
 from harness.store.rows.values import (
     compress_text,
@@ -150,10 +161,22 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
         "case_id": measurement.case.id,
         "measured_at": measurement.measured_at,
         "artifact_run": measurement.artifact_sha256,
-        **plain(measurement.summary),
+        **summary_columns(measurement.summary),
         "facts": to_json(measurement.facts),
         "harness_version": __version__,
     }
+
+
+def summary_columns(summary: Summary) -> dict[str, Any]:
+    """Return the columns of a measurement's numbers; its warnings are the text of `quality`."""
+    columns: dict[str, Any] = plain(summary)
+    del columns["warnings"]
+    return {**columns, "quality": format_quality(summary.warnings)}
+
+
+def summary_from_row(row: RowMapping) -> Summary:
+    names = (field.name for field in fields(Summary) if field.name != "warnings")
+    return Summary(**{name: row[name] for name in names}, warnings=parse_quality(row["quality"]))
 
 
 def _run(measurement_id: int, run: Run) -> dict[str, Any]:

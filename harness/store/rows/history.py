@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, func, insert, select, update
 
 from harness.core.bench import Case, Process, Run, Summary
 from harness.core.errors import CaseFailed
-from harness.core.ids import plain
 from harness.store.database import write_transaction
-from harness.store.rows.cases import case_from_row, failure_row, process_from_row, run_columns
+from harness.store.rows.cases import (
+    case_from_row,
+    failure_row,
+    process_from_row,
+    run_columns,
+    summary_columns,
+    summary_from_row,
+)
 from harness.store.tables import batches, cases, devices, failures, measurements, pending_runs, runs
-
-_SUMMARY = tuple(field.name for field in fields(Summary))
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class StoredMeasurement:
     processes: tuple[Process, ...]
     facts: Mapping[str, str]
     valid: bool
-    summary: Mapping[str, Any]
+    summary: Summary
     numbers: Mapping[int, Mapping[str, Any]]
     idle_uw: Mapping[str, float]
 
@@ -73,7 +77,7 @@ class History:
             processes=tuple(process_from_row(run, row["artifact_run"]) for run in found),
             facts=json.loads(row["facts"]),
             valid=row["valid"],
-            summary={name: row[name] for name in _SUMMARY},
+            summary=summary_from_row(row),
             numbers={run["id"]: dict(run) for run in found},
             idle_uw=self._idle_uw({run["batch"] for run in found}),
         )
@@ -116,14 +120,15 @@ class History:
             for (id, stored), run in zip(kept.numbers.items(), read, strict=True)
             if any(stored[name] != value for name, value in run_columns(run).items())
         }
-        right = {"valid": True, **plain(summary)}
-        if not wrong and right == {"valid": kept.valid, **kept.summary}:
+        if not wrong and kept.valid and summary == kept.summary:
             return False
         with write_transaction(self._engine) as connection:
             for id, values in wrong.items():
                 connection.execute(update(runs).where(runs.c.id == id).values(values))
             connection.execute(
-                update(measurements).where(measurements.c.id == kept.id).values(right)
+                update(measurements)
+                .where(measurements.c.id == kept.id)
+                .values(valid=True, **summary_columns(summary))
             )
         return True
 

@@ -89,6 +89,7 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
         self._child: subprocess.Popen[bytes] | None = None
         self._outputs: list[Output] = []
         self._input: Input | None = None
+        self._client_is_done = False
 
     def connection_made(self, chan: "asyncssh.SSHServerChannel[bytes]") -> None:
         self._channel = chan
@@ -124,6 +125,7 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
             self._input.write(data)
 
     def eof_received(self) -> bool:
+        self._client_is_done = True
         if self._input is not None:
             self._input.end()
         return True  # output may still come
@@ -184,10 +186,17 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
         )
 
     def _finish(self) -> None:
-        """The channel's end: no more output can come, and the command has ended."""
+        """End the channel once no more output can come and the command has ended.
+
+        A client that has sent its own EOF closes the channel when it gets ours. An exit status that
+        comes later would be lost, so this EOF then waits for the command.
+        """
         if self._channel is None or any(output.open for output in self._outputs):
             return
-        with suppress(OSError):  # told already
+        has_ended = self._child is not None and self._child.returncode is not None
+        if not has_ended and self._client_is_done:
+            return
+        with suppress(OSError):  # sent already
             self._channel.write_eof()
-        if self._child is not None and self._child.returncode is not None:
+        if has_ended:
             self._channel.close()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncssh
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from tests.simulated.clients import WITHIN_S, connect, lives, run, ssh, start, until
+from tests.simulated.clients import WITHIN_S, connect, lives, run, ssh, ssh_argv, start, until
 from tests.simulated.fleet import Endpoint, SimulatedFleet
 
 FIVE_MB = os.urandom(5_000_000)
@@ -120,6 +121,24 @@ def test_input_that_nobody_reads_stops_nothing(fleet: SimulatedFleet, endpoint: 
         fleet, endpoint, command="head -c 3 | wc -c; exec <&-; echo done; exit 4", data=FIVE_MB
     )
     assert (ended.returncode, ended.stdout) == (4, b"3\ndone\n")
+
+
+def test_the_exit_status_arrives_over_a_shared_connection_although_the_output_ended_first(
+    fleet: SimulatedFleet, endpoint: Endpoint
+) -> None:
+    shared = ("-o", f"ControlPath={endpoint.home / 'm'}")
+    command = "exec >&- 2>&-; touch silent; until test -e go; do sleep 0.02; done; exit 3"
+    master = subprocess.Popen([*ssh_argv(fleet, endpoint, *shared, "-MN")])
+    try:
+        until((endpoint.home / "m").exists)
+        with ThreadPoolExecutor(1) as pool:
+            completed = pool.submit(ssh, fleet, endpoint, command, *shared)
+            until((endpoint.home / "silent").exists)
+            (endpoint.home / "go").touch()
+            assert completed.result().returncode == 3
+    finally:
+        master.terminate()
+        master.wait(WITHIN_S)
 
 
 def test_the_exit_status_comes_with_the_end_of_the_command_and_not_of_the_output(

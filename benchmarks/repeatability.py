@@ -28,7 +28,7 @@ from harness.core.bench import Protocol
 from harness.core.device import LocalDevice
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
-from harness.core.units import show_us
+from harness.core.units import format_us
 from harness.fleet.events import CaseMeasured
 from harness.fleet.lane import BenchRequest
 from harness.fleet.run import bench_fleet
@@ -63,8 +63,8 @@ def main() -> None:
             loop_us = [latencies[index] for latencies in loop_results]
             print(
                 f"{name:25} {model.stem:7} "
-                f"harness {show_us(median(harness_us)):>8}, spread {spread(harness_us):6.1%}; "
-                f"plain loop {show_us(median(loop_us)):>8}, spread {spread(loop_us):6.1%}",
+                f"harness {format_us(median(harness_us)):>8}, spread {spread(harness_us):6.1%}; "
+                f"plain loop {format_us(median(loop_us)):>8}, spread {spread(loop_us):6.1%}",
                 flush=True,
             )
         print(

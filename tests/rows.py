@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.core.bench import PROTOCOLS
-from harness.core.ids import plain
+from harness.core.ids import to_plain
 
 
 def result_row(**changed: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def result_row(**changed: Any) -> dict[str, Any]:
 
 
 def protocol_settings(name: str = "quick", **changed: Any) -> str:
-    return json.dumps(plain(replace(PROTOCOLS[name], **changed)))
+    return json.dumps(to_plain(replace(PROTOCOLS[name], **changed)))
 
 
 def own_model_row(**changed: Any) -> dict[str, Any]:

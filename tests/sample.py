@@ -17,9 +17,9 @@ from sqlalchemy import Engine, update
 from harness.bench.summary import summarise
 from harness.core.bench import (
     PROTOCOLS,
+    BatchSlot,
     Case,
     Measurement,
-    Place,
     Process,
     Protocol,
     Run,
@@ -30,8 +30,8 @@ from harness.core.bench import (
 )
 from harness.core.device import AdbDevice, Device, LocalDevice, SshDevice
 from harness.core.errors import CaseFailed, Reason, Unreachable
-from harness.core.ids import content_id, essential, plain, sha256_of
-from harness.core.observations import Batch, Canary, Kernels, KernelVerdict, Operator, Role
+from harness.core.ids import content_id, omit_defaults, sha256_of, to_plain
+from harness.core.observations import Batch, Canary, Kernels, KernelVerdict, OperatorTime, Role
 from harness.core.recipe import Recipe
 from harness.core.sweep import (
     Anatomy,
@@ -163,8 +163,8 @@ def _trials(
     trials = tuple(
         Trial(
             "mlp",
-            plain(Mlp(units=units)),
-            chosen=essential(Mlp(units=units)),
+            to_plain(Mlp(units=units)),
+            chosen=omit_defaults(Mlp(units=units)),
             precision=precision,
             dataset="fashion_mnist",
             recipe=_RECIPE,
@@ -276,7 +276,7 @@ def _bench(engine: Engine, model: Model, made: Made, day: datetime, rng: random.
                     model,
                     trial,
                     threads=threads,
-                    place=Place(batch.id, n, position=position),
+                    slot=BatchSlot(batch.id, n, position=position),
                     at=at,
                     rng=rng,
                 )
@@ -296,7 +296,7 @@ def _bench(engine: Engine, model: Model, made: Made, day: datetime, rng: random.
 
 
 def _run(
-    model: Model, trial: Trial, threads: int, place: Place, at: datetime, rng: random.Random
+    model: Model, trial: Trial, threads: int, slot: BatchSlot, at: datetime, rng: random.Random
 ) -> Run:
     binary, full = _macs(trial)
     speeds, scaling = model.ns_a_mac, 1 / (1 + 0.55 * (threads - 1))
@@ -306,20 +306,20 @@ def _run(
     )
     average = usual_us * (1 + abs(rng.gauss(0, model.spread)))
     process = Process(
-        place.block + 1,
+        slot.block + 1,
         _iso(at),
         seconds=1.4,
         exit_code=0,
         stdout=f"avg={average:.1f}\n",
         stderr="",
-        place=place,
+        slot=slot,
     )
     log = ToolLog(Timing(60, average * 1.2, min_us=average * 0.98, max_us=average * 1.3, avg_us=average, std_us=average * 0.02),
                   peak_memory_bytes=5_000_000 + _size(trial))  # fmt: skip
     warm = (
         None
         if model.rest_c is None
-        else model.rest_c + 6 * log2(1 + place.block) / 4 + rng.gauss(0, 0.4)
+        else model.rest_c + 6 * log2(1 + slot.block) / 4 + rng.gauss(0, 0.4)
     )
     power = (
         None
@@ -389,7 +389,7 @@ def _profiles(engine: Engine, made: Made) -> None:
         rows.add_kernels(found)
 
 
-def _operators(model: Model, trial: Trial) -> list[Operator]:
+def _operators(model: Model, trial: Trial) -> list[OperatorTime]:
     binary, full = _macs(trial)
     first = model.ns_a_mac[Precision.FLOAT32 if binary else trial.precision]
     parts = [
@@ -400,7 +400,7 @@ def _operators(model: Model, trial: Trial) -> list[Operator]:
     ]
     whole = sum(part_us for _, _, part_us in parts)
     return [
-        Operator(
+        OperatorTime(
             number,
             kind,
             name=f"{kind.lower()}_{number}",

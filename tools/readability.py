@@ -110,10 +110,10 @@ def read_python(file: Path, figures: Figures) -> list[Violation]:
         if name.strip("_") in VAGUE_NAMES and (file.as_posix(), name) not in ALLOWED_NAMES:
             figures.vague_names += 1
             violations.append(Violation(file, line, f"the name {name!r} does not say what it is"))
-    for node in _nested_comprehensions(tree):
+    for comprehension in _nested_comprehensions(tree):
         figures.nested_comprehensions += 1
         message = "nested comprehension: write a loop or a named helper"
-        violations.append(Violation(file, node.lineno, message))
+        violations.append(Violation(file, comprehension.lineno, message))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and len(node.args) > MOST_POSITIONAL:
             figures.long_calls += 1

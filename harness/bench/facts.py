@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.bench.sensors import MOST_ALIKE, POWER_KINDS
-from harness.core.units import degrees_c
+from harness.core.units import parse_degrees_c
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _glibc(text: str) -> str | None:
 
 
 def _hottest_c(text: str) -> str | None:
-    degrees = degrees_c(text.split())
+    degrees = parse_degrees_c(text.split())
     return f"{max(degrees):g}" if degrees else None
 
 

@@ -9,7 +9,7 @@ from itertools import takewhile
 from math import inf
 
 from harness.core.errors import CaseFailed, Reason
-from harness.core.observations import Operator, Role
+from harness.core.observations import OperatorTime, Role
 
 _HEADING = "Operator-wise Profiling Info"
 _OF_INITIALISATION = "Profiling Info for Benchmark Initialization"
@@ -44,7 +44,7 @@ def role(type: str) -> Role:
     return next((role for pattern, role in _ROLES if pattern.search(type)), Role.OTHER)
 
 
-def read_profile(text: str) -> tuple[Operator, ...]:
+def read_profile(text: str) -> tuple[OperatorTime, ...]:
     """The operators of the regular runs, from the tool's standard output or from its CSV file.
 
     Raises CaseFailed: unparsable where there is no such table, it is cut, or its shares do not sum to all of the time.
@@ -72,7 +72,7 @@ def read_profile(text: str) -> tuple[Operator, ...]:
     return operators
 
 
-def _operator(number: int, row: str, header: str, separator: str, text: str) -> Operator:
+def _operator(number: int, row: str, header: str, separator: str, text: str) -> OperatorTime:
     """Counted from the right: in the CSV file a type may hold commas, and in a name tabs stand in their place."""
     columns = header.strip("\t").count(separator)
     fields = [field.strip() for field in row.lstrip("\t").rsplit(separator, columns)]
@@ -81,7 +81,7 @@ def _operator(number: int, row: str, header: str, separator: str, text: str) -> 
     type, (avg_ms, percent, _, _, calls, name) = fields[0], fields[-6:]
     try:
         avg_us, share = float(avg_ms) * 1e3, float(percent.removesuffix("%")) / 100
-        found = Operator(
+        found = OperatorTime(
             number,
             type,
             name=name.replace("\t", ","),

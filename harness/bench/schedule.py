@@ -30,13 +30,13 @@ def wants_another(protocol: Protocol, counted: Sequence[float], disturbed: int) 
     """Whether a case is to run once more. `counted`: averages of the processes that count; `disturbed` did not.
 
     At least `processes` count. Where there is a target, measuring goes on until the 95 % interval of the median is
-    narrower than it, or `most_processes` count. Together with the disturbed ones there are at most 1.5 times as many.
+    narrower than it, or `process_limit` count. Together with the disturbed ones there are at most 1.5 times as many.
     """
-    if len(counted) + disturbed >= MOST_TRIES * protocol.most_processes:
+    if len(counted) + disturbed >= MOST_TRIES * protocol.process_limit:
         return False
     if len(counted) < protocol.processes:
         return True
-    return len(counted) < protocol.most_processes and is_wide(protocol, counted)
+    return len(counted) < protocol.process_limit and is_wide(protocol, counted)
 
 
 def is_wide(protocol: Protocol, counted: Sequence[float]) -> bool:

@@ -49,7 +49,7 @@ def _energy_uj(run: Run, idle_uw: Mapping[str, float]) -> float | None:
 
     µW × µs are 1e-12 J, a millionth of a µJ.
     """
-    idle = idle_uw.get(run.process.place.batch) if run.process.place else None
+    idle = idle_uw.get(run.process.slot.batch) if run.process.slot else None
     if run.watched.power_uw is None or idle is None:
         return None
     return (run.watched.power_uw - idle) * run.log.inference.avg_us / 1e6

@@ -15,7 +15,7 @@ from statistics import fmean
 from harness.bench.facts import battery_percent, battery_state, screen
 from harness.bench.sensors import Sensor
 from harness.core.bench import Gates, Watched
-from harness.core.units import degrees_c
+from harness.core.units import parse_degrees_c
 
 _JIFFIES_PER_S = 100  # USER_HZ: the kernel's word to programs, whatever its own clock is (time(7))
 _IDLE, _IOWAIT = (
@@ -85,7 +85,7 @@ def watched(text: str, runs_s: float | None = None) -> Watched:
         one for one in during if runs_s is not None and one.uptime_s >= times[-1].uptime_s - runs_s
     ]
     temperatures = [
-        degrees for sample in samples for degrees in degrees_c(sample.of("temperature"))
+        degrees for sample in samples for degrees in parse_degrees_c(sample.of("temperature"))
     ]
     return Watched(
         temperature_c=max(temperatures, default=None),

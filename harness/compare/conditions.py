@@ -8,8 +8,8 @@ from typing import Any
 from harness.bench.sensors import policies
 from harness.core.bench import Protocol
 from harness.core.comparison import Evidence, Pair
-from harness.core.ids import plain
-from harness.core.units import counted
+from harness.core.ids import to_plain
+from harness.core.units import count_noun
 
 Row = Mapping[str, Any]
 _SYSTEM = ("os_image", "kernel", "android", "glibc", "machine", "userland_bits", "model", "cpu")
@@ -69,7 +69,7 @@ def _protocol(old: Row, new: Row) -> str:
 
 def _settings(row: Row) -> Iterator[tuple[str, object]]:
     """Flat, and whole: what a version did not know yet is at its default."""
-    for name, value in plain(Protocol(**json.loads(row["protocol_settings"]))).items():
+    for name, value in to_plain(Protocol(**json.loads(row["protocol_settings"]))).items():
         if isinstance(value, Mapping):
             yield from value.items()
         elif name not in _BESIDE:
@@ -112,5 +112,5 @@ def _roughly(span: timedelta) -> str:
         (timedelta(minutes=1), "minute"),
     ):
         if span >= step:
-            return counted(round(span / step), noun)
+            return count_noun(round(span / step), noun)
     return "under a minute"

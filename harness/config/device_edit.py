@@ -9,11 +9,11 @@ from uuid import uuid4
 from ruamel.yaml import YAML
 
 from harness.config.device_file import read_devices
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 
 
 def add_entry(path: Path, entry: Mapping[str, Any]) -> None:
-    """Appends a device; makes the file where there is none. Raises SpecError, and changes nothing, for a wrong one."""
+    """Appends a device; makes the file where there is none. Raises ConfigError, and changes nothing, for a wrong one."""
 
     def append(content: dict[str, Any]) -> None:
         content.setdefault("devices", []).append(dict(entry))
@@ -22,7 +22,7 @@ def add_entry(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def set_key(path: Path, device: str, key: str, value: str) -> None:
-    """Sets one key of a registered device's entry. Raises SpecError."""
+    """Sets one key of a registered device's entry. Raises ConfigError."""
 
     def change(content: dict[str, Any]) -> None:
         for entry in content["devices"]:
@@ -51,9 +51,9 @@ def _change(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         if path.exists():
             partial.chmod(path.stat().st_mode)
         partial.replace(path)
-    except SpecError as error:
-        raise SpecError(str(error).replace(str(partial), str(path))) from error
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(str(partial), str(path))) from error
     except OSError as error:
-        raise SpecError(f"{path}: can't be written: {error.strerror}; check the path.") from error
+        raise ConfigError(f"{path}: can't be written: {error.strerror}; check the path.") from error
     finally:
         partial.unlink(missing_ok=True)

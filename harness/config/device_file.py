@@ -11,7 +11,7 @@ from pydantic import Field
 from harness.config.document import Document, check, read_document
 from harness.core.bench import STRICT
 from harness.core.device import Device, LocalDevice, SshDevice
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 
 DEVICES_FILE = Path("devices.yaml")
 THIS_MACHINE = LocalDevice(id="here")
@@ -24,7 +24,7 @@ class _Registry:
 
 
 def read_devices(path: Path) -> tuple[Device, ...]:
-    """Every device of the registry, the disabled ones too. Raises SpecError."""
+    """Every device of the registry, the disabled ones too. Raises ConfigError."""
     document = read_document(path)
     devices = check(document, _Registry, value=document.content).devices
     _each_once(document, devices)
@@ -63,9 +63,9 @@ def this_machine(path: Path) -> Device:
 
 
 def named(devices: Sequence[Device], ids: Sequence[str]) -> tuple[Device, ...]:
-    """Raises SpecError for an id that is not registered."""
+    """Raises ConfigError for an id that is not registered."""
     known: Mapping[str, Device] = {device.id: device for device in devices}
     for wanted in ids:
         if wanted not in known:
-            raise SpecError(f"device {wanted!r} is not registered; known: {', '.join(known)}.")
+            raise ConfigError(f"device {wanted!r} is not registered; known: {', '.join(known)}.")
     return tuple(known[wanted] for wanted in ids)

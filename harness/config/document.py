@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 
 T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
@@ -70,8 +70,8 @@ class Document:
     def _has(self, path: KeyPath) -> bool:
         return path in self.lines or path in self.origins
 
-    def error(self, path: KeyPath, problem: str) -> SpecError:
-        return SpecError(f"{self.where(path)}: {dotted(path)} {problem}")
+    def error(self, path: KeyPath, problem: str) -> ConfigError:
+        return ConfigError(f"{self.where(path)}: {dotted(path)} {problem}")
 
 
 def _outside(places: Mapping[KeyPath, T], path: KeyPath) -> dict[KeyPath, T]:
@@ -83,28 +83,28 @@ def dotted(path: KeyPath) -> str:
 
 
 def read_document(path: Path) -> Document:
-    """Raises SpecError where the file can't be read, is no YAML, or is no mapping."""
+    """Raises ConfigError where the file can't be read, is no YAML, or is no mapping."""
     try:
         content = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
         plain = _to_plain(content)
     except OSError as error:
-        raise SpecError(f"{path}: can't be read: {error.strerror}; check the path.") from error
+        raise ConfigError(f"{path}: can't be read: {error.strerror}; check the path.") from error
     except UnicodeDecodeError as error:
-        raise SpecError(f"{path}: is no text file; give a YAML file.") from error
+        raise ConfigError(f"{path}: is no text file; give a YAML file.") from error
     except YAMLError as error:
-        raise SpecError(f"{path}{_mark(error)}: is no YAML: {_problem(error)}.") from error
+        raise ConfigError(f"{path}{_mark(error)}: is no YAML: {_problem(error)}.") from error
     except (
         ValueError,
         RecursionError,
     ) as error:  # a number too long, or lists too deep, for Python
-        raise SpecError(f"{path}: holds what can't be read: {_problem(error)}.") from error
+        raise ConfigError(f"{path}: holds what can't be read: {_problem(error)}.") from error
     if not isinstance(content, dict):
-        raise SpecError(f"{path}:1: has to be a mapping of keys to values.")
+        raise ConfigError(f"{path}:1: has to be a mapping of keys to values.")
     return Document(str(path), plain, lines=dict(_lines(content, ())), origins={})
 
 
 def check(document: Document, kind: type[T], value: object, prefix: KeyPath = ()) -> T:
-    """`value` as a `kind`, strictly: no number from a string. Raises SpecError naming the first wrong key."""
+    """`value` as a `kind`, strictly: no number from a string. Raises ConfigError naming the first wrong key."""
     try:
         checked: T = _adapter(kind).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
@@ -117,7 +117,7 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = cache(
 )  # a sweep checks hundreds of points
 
 
-def _spec_error(document: Document, prefix: KeyPath, error: ValidationError) -> SpecError:
+def _spec_error(document: Document, prefix: KeyPath, error: ValidationError) -> ConfigError:
     problems = [(prefix + _real_keys(p["loc"]), p) for p in error.errors(include_url=False)]
     # The deepest says most: a union complains once for each of its forms, a list once for an item and once for itself.
     path = max((where for where, _ in problems), key=len)

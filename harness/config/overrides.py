@@ -8,22 +8,22 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from harness.config.document import Document, KeyPath, dotted
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 
 _FLAT = ("grid",)  # sections whose keys have dots of their own
 
 
 def parse_override(text: str) -> tuple[KeyPath, Any]:
-    """`key=value`, the value read as YAML. Raises SpecError."""
+    """`key=value`, the value read as YAML. Raises ConfigError."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise SpecError(
+        raise ConfigError(
             f"--set {text}: has to look like key=value, for example --set train.epochs=1."
         )
     try:
         return key_path(key.strip()), YAML(typ="safe", pure=True).load(value)
     except (YAMLError, ValueError, RecursionError) as error:
-        raise SpecError(f"--set {text}: the value is no YAML that can be read.") from error
+        raise ConfigError(f"--set {text}: the value is no YAML that can be read.") from error
 
 
 def key_path(dotted_key: str) -> KeyPath:
@@ -34,7 +34,7 @@ def key_path(dotted_key: str) -> KeyPath:
 
 
 def override(document: Document, path: KeyPath, value: Any, origin: str) -> Document:
-    """The document with one key set. Raises SpecError where a key on the way is no mapping."""
+    """The document with one key set. Raises ConfigError where a key on the way is no mapping."""
     content = _with(document.content, path, value=value, told=(path, origin))
     return replace(document.with_origin(path, origin), content=content)
 
@@ -86,5 +86,5 @@ def _with(node: Any, path: KeyPath, value: Any, told: tuple[KeyPath, str]) -> An
     if not isinstance(node, Mapping):
         whole, origin = told
         above = dotted(whole[: len(whole) - len(path)])
-        raise SpecError(f"{origin}: {above} holds no keys, so {dotted(whole)} can't be set.")
+        raise ConfigError(f"{origin}: {above} holds no keys, so {dotted(whole)} can't be set.")
     return {**node, path[0]: _with(node.get(path[0], {}), path[1:], value=value, told=told)}

@@ -6,19 +6,19 @@ from typing import Any
 from harness.config.document import Document, KeyPath, check
 from harness.config.overrides import key_path, override, parse_override
 from harness.core.bench import PROTOCOLS, Protocol
-from harness.core.errors import SpecError
-from harness.core.ids import plain
+from harness.core.errors import ConfigError
+from harness.core.ids import to_plain
 
 _CUSTOM = "custom"
 _SWITCH = {"on": True, "off": False}
 
 
 def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPath = ()) -> Protocol:
-    """A named protocol, or one that is spelled out: what it does not say is as in its `base`. Raises SpecError."""
+    """A named protocol, or one that is spelled out: what it does not say is as in its `base`. Raises ConfigError."""
     if isinstance(words, str):
         return _named(document, words, path=path)
     given = {key: _value(value) for key, value in words.items()}
-    base = plain(_named(document, given.pop("base", "standard"), path=(*path, "base")))
+    base = to_plain(_named(document, given.pop("base", "standard"), path=(*path, "base")))
     if given.get("name") in PROTOCOLS:
         raise document.error(
             (*path, "name"),
@@ -44,12 +44,12 @@ def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPat
 
 
 def protocol_from(text: str) -> Protocol:
-    """`quick`, or `quick,processes=20,target=1%,gates=off`. Raises SpecError."""
+    """`quick`, or `quick,processes=20,target=1%,gates=off`. Raises ConfigError."""
     base, *settings = text.split(",")
     if "=" in base:
         base, settings = "standard", [base, *settings]
     if base.strip() not in PROTOCOLS:
-        raise SpecError(
+        raise ConfigError(
             f"--protocol {text}: {base.strip()!r} is no protocol; known: {', '.join(PROTOCOLS)}."
         )
     if not settings:
@@ -58,7 +58,7 @@ def protocol_from(text: str) -> Protocol:
     document = override(document, ("base",), value=base.strip(), origin=document.name)
     for setting in settings:
         if "=" not in setting:
-            raise SpecError(
+            raise ConfigError(
                 f"--protocol {text}: {setting!r} has to look like key=value, for example target=1%."
             )
         path, value = parse_override(setting)

@@ -7,31 +7,31 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.core.errors import SpecError
-from harness.core.published import Published
+from harness.core.errors import ConfigError
+from harness.core.published import PublishedLatency
 
-COLUMNS = tuple(field.name for field in fields(Published))
+COLUMNS = tuple(field.name for field in fields(PublishedLatency))
 NEEDED = tuple(name for name in COLUMNS if name not in ("accuracy", "size_bytes"))
-_NUMBERS = TypeAdapter(Published)
+_NUMBERS = TypeAdapter(PublishedLatency)
 
 
-def read_published(file: Path) -> tuple[Published, ...]:
-    """All of the file's lines, or none. Raises SpecError that names file, line and column of the first wrong one."""
+def read_published(file: Path) -> tuple[PublishedLatency, ...]:
+    """All of the file's lines, or none. Raises ConfigError that names file, line and column of the first wrong one."""
     try:
         with file.open(
             encoding="utf-8-sig", newline=""
         ) as lines:  # spreadsheets put a byte order mark in front
             numbers = tuple(_read(file, lines))
     except OSError as error:
-        raise SpecError(f"{file}: can't be read: {error.strerror}; check the path.") from error
+        raise ConfigError(f"{file}: can't be read: {error.strerror}; check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(f"{file}: is no CSV file in UTF-8: {error}.") from error
+        raise ConfigError(f"{file}: is no CSV file in UTF-8: {error}.") from error
     if not numbers:
-        raise SpecError(f"{file}: has a heading alone; add a line for each published number.")
+        raise ConfigError(f"{file}: has a heading alone; add a line for each published number.")
     return numbers
 
 
-def _read(file: Path, lines: Iterable[str]) -> Iterator[Published]:
+def _read(file: Path, lines: Iterable[str]) -> Iterator[PublishedLatency]:
     reader = csv.reader(lines, strict=True)
     heading = [name.strip() for name in next(reader, [])]
     _check_heading(file, heading)
@@ -44,31 +44,31 @@ def _read(file: Path, lines: Iterable[str]) -> Iterator[Published]:
 def _check_heading(file: Path, heading: Sequence[str]) -> None:
     for name in heading:
         if name not in COLUMNS:
-            raise SpecError(
+            raise ConfigError(
                 f"{file}:1: {name!r} is no column that is known here; known: {', '.join(COLUMNS)}."
             )
         if heading.count(name) > 1:
-            raise SpecError(f"{file}:1: {name} is there twice.")
+            raise ConfigError(f"{file}:1: {name} is there twice.")
     for name in NEEDED:
         if name not in heading:
-            raise SpecError(f"{file}:1: {name} is missing; needed: {', '.join(NEEDED)}.")
+            raise ConfigError(f"{file}:1: {name} is missing; needed: {', '.join(NEEDED)}.")
 
 
-def _published(where: str, heading: Sequence[str], cells: Sequence[str]) -> Published:
+def _published(where: str, heading: Sequence[str], cells: Sequence[str]) -> PublishedLatency:
     if len(cells) != len(heading):
-        raise SpecError(
+        raise ConfigError(
             f"{where}: has {len(cells)} cells, but the heading {len(heading)}; quote what holds a comma."
         )
     for name, cell in zip(heading, cells, strict=True):
         if not cell.isprintable():
-            raise SpecError(
+            raise ConfigError(
                 f"{where}: {name} is {cell!r}, which can't be shown in a line; leave out what is no text."
             )
     told = {name: cell for name, cell in zip(heading, cells, strict=True) if cell}
     try:
         return _NUMBERS.validate_strings(told, strict=True)
     except ValidationError as error:
-        raise SpecError(f"{where}: {_words(error)}.") from error
+        raise ConfigError(f"{where}: {_words(error)}.") from error
 
 
 def _words(error: ValidationError) -> str:

@@ -27,7 +27,7 @@ class Point:
 def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
     """Every point of the sweep: the product of `grid`, for each of `points`; or those that a random search draws.
 
-    Where points are found while others train, the corners of their space stand for all. Raises SpecError; there is at
+    Where points are found while others train, the corners of their space stand for all. Raises ConfigError; there is at
     least one.
     """
     document = read_document(path)
@@ -42,7 +42,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
 
 
 def point_at(document: Document, values: Mapping[str, Any]) -> Point:
-    """The point of a search at these values of its space. Raises SpecError."""
+    """The point of a search at these values of its space. Raises ConfigError."""
     (settings,) = _searched(document, [values])
     return _point(document, settings)
 

@@ -33,7 +33,7 @@ from harness.conversion.network import (
     round_up,
     work,
 )
-from harness.core.units import counted, show_bytes, show_count, show_percent
+from harness.core.units import count_noun, format_bytes, format_count, format_percent
 
 LEAST_DEPTH_PADDING = (
     0.1  # of a filter: to have none is hard, and matters less than the other rules
@@ -93,17 +93,15 @@ class Report:
             return _summary_of_none(self.binary_layers)
         layers = len({one.number for one in self.advice})
         share, ops = (
-            show_percent(sum(one.share for one in self.advice)),
-            show_count(round(self.work)),
+            format_percent(sum(one.share for one in self.advice)),
+            format_count(round(self.work)),
         )
-        return f"{counted(layers, 'layer')} could be faster: {share} of the model's work, which is {ops} OPs ({_OPS})."
+        return f"{count_noun(layers, 'layer')} could be faster: {share} of the model's work, which is {ops} OPs ({_OPS})."
 
 
 def _summary_of_none(binary_layers: int) -> str:
     if binary_layers:
-        return (
-            f"Nothing to advise: {counted(binary_layers, 'binary layer')}, and no rule is broken."
-        )
+        return f"Nothing to advise: {count_noun(binary_layers, 'binary layer')}, and no rule is broken."
     return "Nothing to advise: there are no binary layers, which the rules are about."
 
 
@@ -192,14 +190,14 @@ def _better_depth(conv: Binary) -> str:
     )
     if conv.kernel * channels <= conv.depth:
         return f"{channels} input channels cost the same"
-    return f"of {channels} input channels {show_percent(_depth_padding(conv.kernel, channels))} is padding"
+    return f"of {channels} input channels {format_percent(_depth_padding(conv.kernel, channels))} is padding"
 
 
 def _padded(conv: Binary, padding: int, cost: str, change: str) -> Finding | None:
     """`padding` in binary multiply-accumulates."""
     if not padding:
         return None
-    share = show_percent(padding / conv.macs)
+    share = format_percent(padding / conv.macs)
     return Finding(
         padding / BINARY_MACS_AN_OP,
         f"{cost}: {share} of the layer's binary work is padding",
@@ -216,7 +214,7 @@ def _zero_padding(network: Network, operator: Operator) -> Finding | None:
     apart = _binarized_apart(network, operator) if pads_with_zeros(operator) else 0
     if not edge + apart:
         return None
-    cost = f"{show_count(edge)} of {show_count(conv.positions * conv.filters)} outputs are corrected at the edges"
+    cost = f"{format_count(edge)} of {format_count(conv.positions * conv.filters)} outputs are corrected at the edges"
     told = f"{cost}, and all are binarized by another operator" if apart else cost
     return Finding(edge + apart, told, change="pad with ones: pad_values=1.0")
 
@@ -234,7 +232,7 @@ def _unfused(network: Network, operator: Operator) -> Finding | None:
     if not alone:
         return None
     spent = sum(work(network, one) for one in alone)
-    cost = f"{' and '.join(one.kind for one in alone)} after it: {show_count(round(spent))} float operations"
+    cost = f"{' and '.join(one.kind for one in alone)} after it: {format_count(round(spent))} float operations"
     return Finding(spent, cost, change=_order(following[0].kind))
 
 
@@ -254,7 +252,7 @@ def _float_pool(network: Network, operator: Operator) -> Finding | None:
     if not pools or not only_signs_are_read(network, following[-1]):
         return None
     spent = sum(work(network, pool) for pool in pools)
-    cost = f"{show_count(round(spent))} float values are pooled, of which only signs are used"
+    cost = f"{format_count(round(spent))} float values are pooled, of which only signs are used"
     return Finding(
         spent,
         cost,
@@ -291,8 +289,8 @@ def _binary_weights(network: Network, operator: Operator) -> Finding | None:
 
 def _as_float(network: Network, operator: Operator, change: str) -> Finding:
     weights, dtype = network.weights(operator), network.graph.tensors[operator.inputs[1]].dtype
-    size, smaller = show_bytes(weights.nbytes), 8 * weights.itemsize
-    cost = f"binary weights run as {dtype}: {show_count(operator.macs)} MACs and {size}"
+    size, smaller = format_bytes(weights.nbytes), 8 * weights.itemsize
+    cost = f"binary weights run as {dtype}: {format_count(operator.macs)} MACs and {size}"
     less = f"as bits 1/{BINARY_MACS_AN_OP} of the work and 1/{smaller} of the size"
     return Finding(operator.macs, f"{cost}, {less}", change=change)
 
@@ -301,7 +299,7 @@ def _unpacking(network: Network, operator: Operator) -> Finding:
     spent = work(network, operator)
     readers = " and ".join(dict.fromkeys(reader.kind for reader in network.after(operator)))
     cost = (
-        f"{show_count(round(spent))} signs are unpacked to numbers, for {readers or 'the output'}"
+        f"{format_count(round(spent))} signs are unpacked to numbers, for {readers or 'the output'}"
     )
     return Finding(spent, cost, change="let a QuantConv2D read them, or leave out the quantizer")
 
@@ -310,7 +308,7 @@ def _float_layer(network: Network, operator: Operator) -> Finding | None:
     all_binary = network.binary_work
     if not 0 < all_binary < operator.macs or has_binary_weights(network, operator):
         return None
-    cost = f"{show_count(operator.macs)} float MACs, where all binary layers are {show_count(round(all_binary))} OPs"
+    cost = f"{format_count(operator.macs)} float MACs, where all binary layers are {format_count(round(all_binary))} OPs"
     return Finding(
         operator.macs,
         cost,

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
-from harness.core.ids import content_id, essential, plain
+from harness.core.ids import content_id, omit_defaults, to_plain
 from harness.core.quality import Warning
 
-MOST_THREADS = 1024
-MOST_PROCESSES = 10_000
+MAX_THREADS = 1024
+MAX_PROCESSES = 10_000
 STRICT: Final = {
     "extra": "forbid",
     "allow_inf_nan": False,
@@ -49,14 +49,14 @@ class Protocol:
     """
 
     name: Annotated[str, MinLen(1), MaxLen(32)]
-    threads: Annotated[int, Ge(1), Le(MOST_THREADS)] = 1
+    threads: Annotated[int, Ge(1), Le(MAX_THREADS)] = 1
     warmup_runs: Annotated[int, Ge(0)] = 1
     warmup_min_secs: Annotated[float, Ge(0)] = 0.5
     num_runs: Annotated[int, Ge(1)] = 50
     min_secs: Annotated[float, Ge(0)] = 1.0
     max_secs: Annotated[float, Gt(0)] = 150.0
-    processes: Annotated[int, Ge(1), Le(MOST_PROCESSES)] = 10
-    max_processes: Annotated[int, Ge(0), Le(MOST_PROCESSES)] = 0
+    processes: Annotated[int, Ge(1), Le(MAX_PROCESSES)] = 10
+    max_processes: Annotated[int, Ge(0), Le(MAX_PROCESSES)] = 0
     target: Annotated[float, Ge(0), Lt(1)] = 0.0
     order: Literal["interleaved", "sequential"] = "sequential"
     gates: Gates | None = None
@@ -70,7 +70,7 @@ class Protocol:
         return 60 + 2 * self.max_secs
 
     @property
-    def most_processes(self) -> int:
+    def process_limit(self) -> int:
         """That may count."""
         return max(self.processes, self.max_processes)
 
@@ -108,7 +108,7 @@ class BenchRequest:
     """The part of a sweep file that says how its artifacts are measured: by a named protocol, or one spelled out."""
 
     protocol: Literal["quick", "standard", "thorough"] | Mapping[str, Any] = "standard"
-    threads: Annotated[tuple[Annotated[int, Ge(1), Le(MOST_THREADS)], ...], MinLen(1)] = (1,)
+    threads: Annotated[tuple[Annotated[int, Ge(1), Le(MAX_THREADS)], ...], MinLen(1)] = (1,)
     __pydantic_config__ = STRICT
 
 
@@ -136,10 +136,10 @@ class Case:
         content = {
             "artifact": self.artifact,
             "device": self.device,
-            "tool": plain(self.tool),
-            "protocol": essential(self.protocol),
+            "tool": to_plain(self.tool),
+            "protocol": omit_defaults(self.protocol),
         }
-        return content_id({**content, "cpus": plain(self.cpus)} if self.cpus else content)
+        return content_id({**content, "cpus": to_plain(self.cpus)} if self.cpus else content)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class ToolLog:
 
 
 @dataclass(frozen=True)
-class Place:
+class BatchSlot:
     """Where a process stood in the order: its batch, the block in it, and its place within the block, from 0."""
 
     batch: str
@@ -193,7 +193,7 @@ class Process:
     stderr: str
     watch: str = ""
     artifact_sha256: str = ""
-    place: Place | None = None
+    slot: BatchSlot | None = None
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from harness.core.bench import MOST_THREADS, STRICT
+from harness.core.bench import MAX_THREADS, STRICT
 
-MOST_CPUS = 1024
+MAX_CPUS = 1024
 ABI: TypeAlias = Literal["aarch64", "aarch32", "android-arm64", "x86_64"]
-Threads: TypeAlias = Annotated[int, Ge(1), Le(MOST_THREADS)]
+Threads: TypeAlias = Annotated[int, Ge(1), Le(MAX_THREADS)]
 Port: TypeAlias = Annotated[int, Ge(1), Le(65535)]
 Text: TypeAlias = Annotated[str, MinLen(1)]
 
@@ -33,7 +33,7 @@ class _Device:
     tool: Text | None = None
     python: Text = "python3"
     threads: Annotated[tuple[Threads, ...], MinLen(1)] | None = None
-    cpus: Literal["big", "all"] | tuple[Annotated[int, Ge(0), Le(MOST_CPUS - 1)], ...] = "big"
+    cpus: Literal["big", "all"] | tuple[Annotated[int, Ge(0), Le(MAX_CPUS - 1)], ...] = "big"
     governor: Text | None = None
     power: Text | None = None
     folder: Text | None = None

@@ -11,7 +11,7 @@ class RequestError(HarnessError):
     """The request itself was wrong; nothing was started (exit code 2)."""
 
 
-class SpecError(RequestError):
+class ConfigError(RequestError):
     """A sweep file, a registry or an override says something it may not."""
 
 

@@ -32,22 +32,22 @@ def sha256_of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """A frozen value as dictionaries and lists, whole."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    return _plain_inside(value, plain)
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    return _plain_inside(value, to_plain)
 
 
-def essential(value: Any) -> Any:
+def omit_defaults(value: Any) -> Any:
     """Like `plain`, but without what equals its default: a field that a later version adds changes no id."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: essential(getattr(value, field.name))
+            field.name: omit_defaults(getattr(value, field.name))
             for field in fields(value)
             if field.default is MISSING or getattr(value, field.name) != field.default
         }
-    return _plain_inside(value, essential)
+    return _plain_inside(value, omit_defaults)
 
 
 def _plain_inside(value: Any, convert: Any) -> Any:

@@ -42,7 +42,7 @@ class Canary:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerCheck:
     """Whether a device's tool answers a few images as the interpreter here does.
 
     `largest_difference` is over all outputs; both are None where the tool can't tell, as `message` says.
@@ -94,7 +94,7 @@ class Role(str, Enum):
 
 
 @dataclass(frozen=True)
-class Operator:
+class OperatorTime:
     """A row of the table, numbered from 0 in the order of running.
 
     `avg_us` is that of one of its `calls` in an inference; `share` is of the inference's time, all calls together, 0 to

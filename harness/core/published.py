@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
-from harness.core.bench import MOST_THREADS, STRICT
+from harness.core.bench import MAX_THREADS, STRICT
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedLatency:
     """A latency as its source tells it; `dated` is the day of the benchmark, or else of the publication.
 
     `accuracy` is a share of 1, on the data set that the source says.
@@ -19,7 +19,7 @@ class Published:
     model: Annotated[str, MinLen(1), MaxLen(200)]
     precision: Literal["float32", "float16", "int8", "binary"]
     device: Annotated[str, MinLen(1), MaxLen(200)]
-    threads: Annotated[int, Ge(1), Le(MOST_THREADS)]
+    threads: Annotated[int, Ge(1), Le(MAX_THREADS)]
     latency_ms: Annotated[float, Gt(0)]
     source: Annotated[str, MinLen(1), MaxLen(500)]
     dated: date

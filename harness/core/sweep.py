@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
 
 from harness.core.bench import STRICT, BenchRequest, Protocol
 from harness.core.errors import Reason
-from harness.core.ids import content_id, essential
+from harness.core.ids import content_id, omit_defaults
 from harness.core.recipe import Recipe
 from harness.core.search import Search
 
@@ -127,9 +127,9 @@ class Trial:
         return {
             "model": {"name": self.architecture, **self.chosen},
             "dataset": self.dataset,
-            "train": essential(self.recipe),
+            "train": omit_defaults(self.recipe),
             "seed": self.seed,
-            "convert": essential(self.convert),
+            "convert": omit_defaults(self.convert),
         }
 
 

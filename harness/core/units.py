@@ -7,7 +7,7 @@ _ROUNDS_UP = 0.9995  # of a unit: from here on three digits would show 1000 of t
 _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
-def show_us(microseconds: float | None) -> str:
+def format_us(microseconds: float | None) -> str:
     """12.3 us, 4.56 ms or 1.23 s; an en dash where there is no number."""
     if microseconds is None:
         return "–"
@@ -18,7 +18,7 @@ def show_us(microseconds: float | None) -> str:
     return f"{_three_digits(microseconds / 1e6)} s"
 
 
-def show_bytes(size: int | None) -> str:
+def format_bytes(size: int | None) -> str:
     if size is None:
         return "–"
     for step, unit in _BYTE_STEPS:
@@ -27,7 +27,7 @@ def show_bytes(size: int | None) -> str:
     return f"{size} B"
 
 
-def show_count(count: int | None) -> str:
+def format_count(count: int | None) -> str:
     """Counts of operations or parameters: 1.23 M."""
     if count is None:
         return "–"
@@ -37,16 +37,16 @@ def show_count(count: int | None) -> str:
     return str(count)
 
 
-def show_percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def counted(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
     """1 case, 2 cases."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def show_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -58,7 +58,7 @@ def _three_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def degrees_c(millidegrees: Iterable[str]) -> list[float]:
+def parse_degrees_c(millidegrees: Iterable[str]) -> list[float]:
     """What the kernel's sensors say, as °C; one that is off says 0 or less, and is left out."""
     return [
         int(one) / 1000 for one in millidegrees if re.fullmatch("[0-9]{1,9}", one) and int(one) > 0

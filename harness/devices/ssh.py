@@ -19,7 +19,7 @@ from paramiko import (
 )
 
 from harness.core.device import SshDevice
-from harness.core.errors import SpecError, Unreachable, first_line
+from harness.core.errors import ConfigError, Unreachable, first_line
 from harness.devices.link import CommandResult
 
 _CONNECT_TIMEOUT_S = 30
@@ -152,14 +152,14 @@ def _refuse_unknown_keys(connection: Connection, host_key: str | None) -> None:
 
 
 def _public_key(text: str) -> PKey:
-    """Raises SpecError where it is none."""
+    """Raises ConfigError where it is none."""
     from base64 import b64decode
 
     try:
         kind, encoded = text.split()[:2]
         return PKey.from_type_string(kind, b64decode(encoded))
     except Exception as error:
-        raise SpecError(
+        raise ConfigError(
             f"host_key {text[:40]!r}: is no public key; record it with `harness devices trust`."
         ) from error
 

@@ -18,7 +18,7 @@ from harness.conversion.anatomy import Tensor, read_inputs, read_outputs
 from harness.core.bench import Case, Tool
 from harness.core.errors import CaseFailed, DeviceLost, Reason
 from harness.core.ids import sha256_of_file
-from harness.core.observations import Answer
+from harness.core.observations import AnswerCheck
 from harness.devices import ModelFile
 from harness.fleet.process import DeviceSession, run_watched
 from harness.store.database import now
@@ -103,13 +103,15 @@ class AnswerChecker:
         known = self.known.get((case.artifact, case.device, case.tool), False)
         return self.again or (case.protocol.answers and known is False)
 
-    def check(self, case: Case, station: DeviceSession, file: Callable[[str], Path]) -> Answer:
+    def check(self, case: Case, station: DeviceSession, file: Callable[[str], Path]) -> AnswerCheck:
         """Where the tool or this machine can't tell, the answer says so. Raises CaseFailed where the device is gone."""
         answer = self._check(case, station, file=file)
         self._asked.add(case.artifact)
         return answer
 
-    def _check(self, case: Case, station: DeviceSession, file: Callable[[str], Path]) -> Answer:
+    def _check(
+        self, case: Case, station: DeviceSession, file: Callable[[str], Path]
+    ) -> AnswerCheck:
         about = (case.artifact, case.device, case.tool)
         try:
             probe = self.references.of(case.artifact)
@@ -117,7 +119,7 @@ class AnswerChecker:
         except DeviceLost:
             raise
         except CaseFailed as why:
-            return Answer(
+            return AnswerCheck(
                 *about,
                 0,
                 None,
@@ -127,10 +129,10 @@ class AnswerChecker:
             )
         if found is None:
             said = f"{case.tool.name} on {case.device} can't write its outputs: answers were not checked."
-            return Answer(*about, 0, None, None, said, now())
+            return AnswerCheck(*about, 0, None, None, said, now())
         agreement = answers.compare(probe.outputs, found)
         said = "" if agreement.classes_agree else _wrong(case, agreement)
-        return Answer(
+        return AnswerCheck(
             *about,
             agreement.images,
             agreement.largest_difference,

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from harness.bench.quality import check_canary, make_warning
 from harness.bench.schedule import in_order, wants_another
-from harness.core.bench import Case, Place, Process, Protocol, Run
+from harness.core.bench import BatchSlot, Case, Process, Protocol, Run
 from harness.core.errors import CaseFailed, DeviceLost, Reason
 from harness.core.ids import ID_LENGTH
 from harness.core.observations import Batch, Canary, KernelVerdict
@@ -165,7 +165,7 @@ class BatchRunner:
         self._settling.settle(self._last.watched if self._last else None)
         if self.stop.is_set():
             return
-        place = Place(self.batch.id, self._block, position=self._block_size - len(self._queue))
+        slot = BatchSlot(self.batch.id, self._block, position=self._block_size - len(self._queue))
         runs = self.runs[case.id]
         try:
             ended = run_process(
@@ -173,7 +173,7 @@ class BatchRunner:
                 self.station,
                 file=self.around.file(case.artifact),
                 number=len(runs) + 1,
-                place=place,
+                slot=slot,
             )
             self.others_waiting = ended.others_waiting
             self._keep(case, ended.process)

@@ -14,7 +14,7 @@ from harness.core.errors import CaseFailed, DeviceLost
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Canary
 from harness.core.quality import Warning
-from harness.core.units import show_us
+from harness.core.units import format_us
 from harness.fleet.process import DeviceSession, read_run, run_process
 from harness.store.database import now
 
@@ -101,9 +101,9 @@ def trend_of(canaries: Sequence[Canary]) -> CanaryTrend:
     ]
     *earlier, latest = [one.latency_us for one in alike if one.latency_us is not None]
     if not earlier:
-        return CanaryTrend(show_us(latest))
+        return CanaryTrend(format_us(latest))
     change = latest / median(earlier) - 1
     return CanaryTrend(
-        f"{show_us(latest)}, {change:+.1%} against {len(earlier)} earlier",
+        f"{format_us(latest)}, {change:+.1%} against {len(earlier)} earlier",
         check_canary(newest.device, latest, history_us=earlier),
     )

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from harness.core.bench import Case, Measurement, Process, Run
 from harness.core.device import Device
 from harness.core.errors import CaseFailed
-from harness.core.observations import Answer, Batch, Canary, Operator
+from harness.core.observations import AnswerCheck, Batch, Canary, OperatorTime
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class CanaryMeasured:
 @dataclass(frozen=True)
 class AnswerChecked:
     device: Device
-    answer: Answer
+    answer: AnswerCheck
 
 
 @dataclass(frozen=True)
 class CaseProfiled:
     device: Device
     case: Case
-    operators: tuple[Operator, ...]
+    operators: tuple[OperatorTime, ...]
 
 
 @dataclass(frozen=True)

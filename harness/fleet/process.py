@@ -10,10 +10,10 @@ from harness.bench.sensors import Sensor, affinity, power_sensors, sensors_of
 from harness.bench.summary import summarise
 from harness.bench.tools import arguments, read
 from harness.bench.watch import header, idle_power_uw, watched
-from harness.core.bench import Case, Measurement, Place, Process, Run
+from harness.core.bench import BatchSlot, Case, Measurement, Process, Run
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
-from harness.core.observations import Operator
+from harness.core.observations import OperatorTime
 from harness.core.quality import Warning
 from harness.devices import WATCH_INTERVAL_S, FileAbsent, ModelFile, RunResult, Transport, Turn
 from harness.fleet.device_tool import DeviceTool
@@ -58,7 +58,7 @@ def run_process(
     station: DeviceSession,
     file: Path,
     number: int,
-    place: Place | None = None,
+    slot: BatchSlot | None = None,
     extra: Sequence[str] = (),
 ) -> FinishedProcess:
     """`file` is the artifact here; `extra` are further flags. Raises CaseFailed."""
@@ -85,12 +85,12 @@ def run_process(
         stderr=_shortened(completed.stderr),
         watch=header(sensors) + completed.watch,
         artifact_sha256=completed.model_sha256,
-        place=place,
+        slot=slot,
     )
     return FinishedProcess(process, completed.others_waiting)
 
 
-def profile(case: Case, station: DeviceSession, file: Path) -> tuple[Operator, ...]:
+def profile(case: Case, station: DeviceSession, file: Path) -> tuple[OperatorTime, ...]:
     """Measure where an artifact's time goes: one process of the tool that times each operator.
 
     Raises CaseFailed where the tool fails, or prints no profile.

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from harness.core.quality import OK, name_warnings, parse_quality
-from harness.core.units import show_bytes, show_percent, show_us
+from harness.core.units import format_bytes, format_percent, format_us
 from harness.report.frames import records
 from harness.report.style import (
     BLUE,
@@ -162,14 +162,14 @@ _HOVERED = (
 
 
 def _hover(row: dict[str, Any]) -> str:
-    interval = f" ({show_us(row['latency_low_us'])} … {show_us(row['latency_high_us'])})"
+    interval = f" ({format_us(row['latency_low_us'])} … {format_us(row['latency_high_us'])})"
     warnings = name_warnings(parse_quality(row["quality"]))
     lines = (
         f"<b>{safe(row['variant'])}</b> {safe(row['precision'] or '')}",
         f"trial {row['trial'] or '–'}, artifact {row['artifact'][:12]}",
         f"{safe(row['device'])}, threads: {row['threads']}",
-        f"{show_us(row['latency_us'])}{interval if row['latency_low_us'] is not None else ', no interval'}",
-        f"{show_percent(row['accuracy'])} accurate, {show_bytes(row['size_bytes'])}",
+        f"{format_us(row['latency_us'])}{interval if row['latency_low_us'] is not None else ', no interval'}",
+        f"{format_percent(row['accuracy'])} accurate, {format_bytes(row['size_bytes'])}",
         f"quality: {safe(warnings)}",
     )
     return "<br>".join(lines)
@@ -240,7 +240,7 @@ def _told(row: dict[str, Any]) -> str:
         f"<b>{safe(row['variant'])}</b>",
         f"{safe(row['device'])}, threads: {row['threads']}",
         f"{1 / row['ratio']:.3g} times as fast{_bounds(row)}",
-        f"{show_us(row['baseline_latency_us'])} → {show_us(row['candidate_latency_us'])}",
+        f"{format_us(row['baseline_latency_us'])} → {format_us(row['candidate_latency_us'])}",
         f"{1 / row['size_ratio']:.3g} times smaller, {100 * row['accuracy_difference']:+.1f} points of accuracy",
         f"artifacts {row['baseline_artifact'][:12]} → {row['candidate_artifact'][:12]}",
     )

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.core.bench import PROTOCOLS
-from harness.core.ids import plain
+from harness.core.ids import to_plain
 from harness.core.recipe import Recipe
 from harness.data import DATASETS
 
 Row = Mapping[str, Any]
 _SWITCHES = {True: "on", False: "off"}
-_USUAL = plain(Recipe(epochs=1))
+_USUAL = to_plain(Recipe(epochs=1))
 
 
 def submit_command(row: Row) -> str | None:
@@ -52,7 +52,7 @@ def bench_command(row: Row) -> str:
 def protocol_words(settings: Mapping[str, Any]) -> str:
     """A protocol as `--protocol` takes it: `quick`, or `standard,processes=20,gates.max_temperature_c=45`."""
     base = settings["name"] if settings["name"] in PROTOCOLS else "standard"
-    usual = plain(PROTOCOLS[base])
+    usual = to_plain(PROTOCOLS[base])
     told = {
         key: value
         for key, value in settings.items()

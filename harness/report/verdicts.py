@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.compare.regression import is_unseen, regression
 from harness.core.comparison import Comparison, Estimate, Verdict
-from harness.core.units import counted, show_percent
+from harness.core.units import count_noun, format_percent
 from harness.report.terminal.tables import show_ratio
 
 
@@ -67,7 +67,7 @@ def describe_undetectable(
     ]
     if undetectable:
         locations = dict.fromkeys(map(describe_location, undetectable))
-        total = counted(len(comparisons), "comparison")
+        total = count_noun(len(comparisons), "comparison")
         yield (
             f"latency on {'; '.join(locations)}: a change of {request.limit:.1%} would not have "
             f"been detected in {len(undetectable)} of {total}. "
@@ -78,7 +78,7 @@ def describe_undetectable(
 def describe_location(comparison: Comparison) -> str:
     """Return the device and the thread count, such as `pi4, 1 thread`."""
     row = comparison.pair.candidate
-    return f"{row['device']}, {counted(row['threads'], 'thread')}"
+    return f"{row['device']}, {count_noun(row['threads'], 'thread')}"
 
 
 def summarize_verdicts(comparisons: Sequence[Comparison], candidate: str) -> list[str]:
@@ -94,7 +94,7 @@ def summarize_verdicts(comparisons: Sequence[Comparison], candidate: str) -> lis
 
 def _summarize(group: Sequence[Comparison], candidate: str) -> str:
     """Return text such as `binary is faster in 5 of 6 variants (× 0.21 to × 0.84), …`."""
-    parts, total = [], f" of {counted(len(group), 'variant')}"
+    parts, total = [], f" of {count_noun(len(group), 'variant')}"
     for verdict, describe in _DETAILS.items():
         latencies = [comparison.latency for comparison in group if comparison.verdict is verdict]
         if latencies:
@@ -114,7 +114,7 @@ def _describe_detectable(ratios: Sequence[Estimate]) -> str:
     changes = [ratio.smallest_change for ratio in ratios if ratio.smallest_change is not None]
     if not changes:
         return ""
-    return f" (a change of {show_percent(max(changes))} would have been detected)"
+    return f" (a change of {format_percent(max(changes))} would have been detected)"
 
 
 def _describe_too_little(_: Sequence[Estimate]) -> str:

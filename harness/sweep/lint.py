@@ -30,7 +30,7 @@ class LintedNetwork:
 
 
 def lint_sweep(points: Sequence[Point]) -> Iterator[LintedNetwork]:
-    """Each network once, whatever it is trained with. Raises SpecError, and DataUnavailable."""
+    """Each network once, whatever it is trained with. Raises ConfigError, and DataUnavailable."""
     trials = [(trial, point.values.dataset) for point in points for trial in build_trials(point)]
     datasets = {
         source: data.load(source) for source in dict.fromkeys(source for _, source in trials)

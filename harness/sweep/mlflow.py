@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.core.errors import RequestError, first_line
-from harness.core.ids import plain
+from harness.core.ids import to_plain
 from harness.core.sweep import Epoch, Failure, Trial, TrialOutcome
 from harness.training.events import (
     EpochEnded,
@@ -132,7 +132,7 @@ def flatten_settings(trial: Trial) -> dict[str, Any]:
     """By the keys of a sweep file: `model.units`, `train.learning_rate`."""
     told = {
         "model": {"name": trial.architecture, **trial.parameters},
-        "train": plain(trial.recipe),
+        "train": to_plain(trial.recipe),
         "precision": str(trial.precision),
         "dataset": trial.dataset,
         "seed": trial.seed,

@@ -9,13 +9,13 @@ from harness.config.protocol import protocol_of
 from harness.config.sweep_file import Point, point_at
 from harness.core.bench import with_threads
 from harness.core.errors import DataUnavailable, RequestError
-from harness.core.ids import essential, plain
+from harness.core.ids import omit_defaults, to_plain
 from harness.core.sweep import Sweep, Trial
 from harness.models import ARCHITECTURES, Architecture, custom
 
 
 def build_sweep(points: Sequence[Point]) -> Sweep:
-    """The points' trials, each once, however many points say the same. Raises SpecError.
+    """The points' trials, each once, however many points say the same. Raises ConfigError.
 
     Where a search finds its points as it goes, there are none yet.
     """
@@ -36,18 +36,18 @@ def build_sweep(points: Sequence[Point]) -> Sweep:
 
 
 def build_trials_at(base: Point, values: Mapping[str, Any]) -> tuple[Trial, ...]:
-    """Of the point of a search that has these values; `base` is any point of it. Raises SpecError."""
+    """Of the point of a search that has these values; `base` is any point of it. Raises ConfigError."""
     return tuple(build_trials(point_at(base.document, values)))
 
 
 def build_trials(point: Point) -> list[Trial]:
     values, dataset = point.values, _dataset(point)
     name, parameters = _model(point.document, values.model)
-    telling = essential(parameters)
+    telling = omit_defaults(parameters)
     return [
         Trial(
             name,
-            plain(parameters),
+            to_plain(parameters),
             chosen=telling,
             precision=precision,
             dataset=dataset,

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from harness.core.ids import content_id, plain
+from harness.core.ids import content_id, to_plain
 from harness.core.recipe import Recipe
 from harness.core.sweep import Trial
 from harness.training.recipe import augmented, loss, optimizer
@@ -58,8 +58,8 @@ def _form(trial: Trial, model: Any) -> str:
     recipe = replace(
         trial.recipe, epochs=1, learning_rate=1.0, initializer="glorot_uniform", early_stopping=None
     )
-    network = (trial.architecture, plain(trial.parameters), trial.precision.trained.value)
-    return content_id((*network, plain(recipe), model.input_shape, model.output_shape))
+    network = (trial.architecture, to_plain(trial.parameters), trial.precision.trained.value)
+    return content_id((*network, to_plain(recipe), model.input_shape, model.output_shape))
 
 
 def _compile(model: Any, recipe: Recipe, distilled: bool) -> CompiledNetwork:

@@ -116,7 +116,7 @@ def session(
     device: SimulatedDevice, protocol: Protocol, factors: Mapping[str, float], rng: Generator
 ) -> dict[str, Counted]:
     """A batch of cases on one device, each so many times as slow as `TYPICAL_US`: what counts of each, by block."""
-    times_s = STEP_S * np.arange(len(factors) * (MOST_TRIES * protocol.most_processes + 1))
+    times_s = STEP_S * np.arange(len(factors) * (MOST_TRIES * protocol.process_limit + 1))
     told = zip(
         device.averages_us(rng, times_s).tolist(), device.throttled(times_s).tolist(), strict=True
     )

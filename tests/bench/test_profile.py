@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.bench.profile import profile_arguments, read_profile, role
 from harness.core.errors import CaseFailed, Reason
-from harness.core.observations import Operator, Role
+from harness.core.observations import OperatorTime, Role
 from tests.bench.golden import GOLDEN, recording
 
 TABLE = recording("profile_bnn").stdout
@@ -20,7 +20,7 @@ FIRST, SECOND, THIRD, SIGN = (
 )
 DENSE = "Delegate/Convolution (NHWC, F32) GEMM:1"
 OPERATORS = (
-    Operator(
+    OperatorTime(
         0,
         "Copy (NC, X32)",
         name="Delegate/Copy (NC, X32):0",
@@ -29,7 +29,7 @@ OPERATORS = (
         calls=2,
         role=Role.OTHER,
     ),
-    Operator(
+    OperatorTime(
         1,
         "Convolution (NHWC, F32) GEMM",
         name=DENSE,
@@ -38,8 +38,10 @@ OPERATORS = (
         calls=1,
         role=Role.FLOAT_LAYER,
     ),
-    Operator(2, "LceQuantize", name=SIGN, avg_us=27, share=0.00599, calls=1, role=Role.QUANTISE),
-    Operator(
+    OperatorTime(
+        2, "LceQuantize", name=SIGN, avg_us=27, share=0.00599, calls=1, role=Role.QUANTISE
+    ),
+    OperatorTime(
         3,
         "LceBconv2d",
         name=FIRST,
@@ -48,7 +50,7 @@ OPERATORS = (
         calls=1,
         role=Role.BINARY_CONVOLUTION,
     ),
-    Operator(
+    OperatorTime(
         4,
         "LceBconv2d",
         name=SECOND,
@@ -57,10 +59,10 @@ OPERATORS = (
         calls=1,
         role=Role.BINARY_CONVOLUTION,
     ),
-    Operator(
+    OperatorTime(
         5, "LceBconv2d", name=THIRD, avg_us=44, share=0.00975, calls=1, role=Role.BINARY_CONVOLUTION
     ),
-    Operator(
+    OperatorTime(
         6,
         "Softmax (NC, F32)",
         name="Delegate/Softmax (NC, F32):1",
@@ -102,14 +104,14 @@ def refusal(text: str) -> str:
     return str(caught.value)
 
 
-def profiled(text: str) -> tuple[Operator, ...] | Reason:
+def profiled(text: str) -> tuple[OperatorTime, ...] | Reason:
     try:
         return read_profile(text)
     except CaseFailed as refused:
         return refused.reason
 
 
-def shown(operators: Sequence[Operator]) -> list[tuple[object, ...]]:
+def shown(operators: Sequence[OperatorTime]) -> list[tuple[object, ...]]:
     return [(one.number, one.type, one.name, one.calls, one.role) for one in operators]
 
 

@@ -90,14 +90,14 @@ def test_measuring_ends_where_the_protocol_says(
             break
         disturbed += is_disturbed
         counted += [] if is_disturbed else [average]
-    most_tries = MOST_TRIES * protocol.most_processes
+    most_tries = MOST_TRIES * protocol.process_limit
     assert (
-        protocol.processes <= len(counted) <= protocol.most_processes
+        protocol.processes <= len(counted) <= protocol.process_limit
         or len(counted) + disturbed == most_tries
     )
     assert (
         not is_wide(protocol, counted)
-        or len(counted) == protocol.most_processes
+        or len(counted) == protocol.process_limit
         or len(counted) + disturbed == most_tries
     )
 

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.bench.summary import summarise
-from harness.core.bench import PROTOCOLS, Case, Place, Process, Run, Timing, Tool, ToolLog, Watched
+from harness.core.bench import (
+    PROTOCOLS,
+    BatchSlot,
+    Case,
+    Process,
+    Run,
+    Timing,
+    Tool,
+    ToolLog,
+    Watched,
+)
 
 CASE = Case("a" * 64, "pi4", tool=Tool("tool", "b" * 64), protocol=PROTOCOLS["quick"])
 
@@ -21,7 +31,7 @@ def run(
         exit_code=0,
         stdout="",
         stderr="",
-        place=Place(batch, 0, position=0),
+        slot=BatchSlot(batch, 0, position=0),
     )
     return Run(process, ToolLog(timing, peak_memory_bytes=peak), watched=Watched(power_uw=power_uw))
 

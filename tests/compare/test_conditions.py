@@ -7,7 +7,7 @@ import pytest
 from harness.compare.conditions import differences
 from harness.core.bench import Protocol
 from harness.core.comparison import Evidence, Pair
-from harness.core.ids import plain
+from harness.core.ids import to_plain
 from tests.rows import protocol_settings, result_row
 
 ROW = result_row()
@@ -60,7 +60,7 @@ def test_a_row_says_how_it_was_measured(new: dict[str, Any], expected: str) -> N
 def test_settings_of_before_there_were_more_are_those_of_then() -> None:
     """The columns of the first version; what it did not know yet has the value that it had in effect."""
     first = '{"name": "quick", "threads": 1, "num_runs": 20, "processes": 6}'
-    now = json.dumps(plain(Protocol("quick", num_runs=20, processes=6, canary=True)))
+    now = json.dumps(to_plain(Protocol("quick", num_runs=20, processes=6, canary=True)))
     assert told({"protocol_settings": now}, old={"protocol_settings": first}) == ()
 
 

@@ -5,7 +5,7 @@ import pytest
 from harness.config.device_edit import add_entry, set_key
 from harness.config.device_file import read_devices
 from harness.core.device import AdbDevice, SshDevice
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 
 REGISTRY = """\
 # The lab's boards.
@@ -68,7 +68,7 @@ def test_a_key_is_set_and_comments_stay(file: Path) -> None:
     ids=["id taken", "no host", "no such hub"],
 )
 def test_a_wrong_entry_changes_nothing(file: Path, entry: dict[str, str]) -> None:
-    with pytest.raises(SpecError, match=r"devices\.yaml"):
+    with pytest.raises(ConfigError, match=r"devices\.yaml"):
         add_entry(file, entry)
     assert file.read_text() == REGISTRY
     assert [path.name for path in file.parent.iterdir()] == ["devices.yaml"]

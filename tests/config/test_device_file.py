@@ -4,7 +4,7 @@ import pytest
 
 from harness.config.device_file import THIS_MACHINE, named, read_devices, this_machine
 from harness.core.device import LocalDevice
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 
 TWO = """\
 devices:
@@ -62,7 +62,7 @@ def test_a_wrong_registry_is_refused_with_its_file_line_and_key(
     tmp_path: Path, text: str, line: str, key: str
 ) -> None:
     path = registry(tmp_path, text)
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read_devices(path)
     message = str(caught.value)
     assert message.startswith(f"{path}{line}: {key}")
@@ -71,7 +71,7 @@ def test_a_wrong_registry_is_refused_with_its_file_line_and_key(
 
 
 def test_a_missing_registry_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="can't be read"):
+    with pytest.raises(ConfigError, match="can't be read"):
         read_devices(tmp_path / "devices.yaml")
 
 
@@ -83,7 +83,7 @@ def test_this_machine_is_called_here_without_a_registry(
 
 
 def test_a_registry_that_was_named_has_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="can't be read"):
+    with pytest.raises(ConfigError, match="can't be read"):
         this_machine(tmp_path / "devices.yaml")
 
 
@@ -98,7 +98,7 @@ def test_a_disabled_local_device_is_not_this_machine(tmp_path: Path) -> None:
 
 
 def test_a_wrong_registry_is_not_passed_over_for_this_machine(tmp_path: Path) -> None:
-    with pytest.raises(SpecError):
+    with pytest.raises(ConfigError):
         this_machine(registry(tmp_path, "devices: []\n"))
 
 
@@ -108,5 +108,5 @@ def test_devices_are_chosen_by_id_in_the_order_asked(tmp_path: Path) -> None:
 
 
 def test_an_unknown_device_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="'pi9' is not registered; known: here, there"):
+    with pytest.raises(ConfigError, match="'pi9' is not registered; known: here, there"):
         named(read_devices(registry(tmp_path, TWO)), ["here", "pi9"])

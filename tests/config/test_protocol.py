@@ -6,7 +6,7 @@ import pytest
 from harness.config.document import Document
 from harness.config.protocol import protocol_from, protocol_of
 from harness.core.bench import PROTOCOLS, Gates, Protocol
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 
 QUICK, STANDARD = PROTOCOLS["quick"], PROTOCOLS["standard"]
 
@@ -50,7 +50,7 @@ def test_a_protocol_is_named_or_spelled_out(text: str, meant: Protocol) -> None:
     ],
 )
 def test_what_is_no_protocol_is_told(text: str, words: str) -> None:
-    with pytest.raises(SpecError, match="--protocol") as refused:
+    with pytest.raises(ConfigError, match="--protocol") as refused:
         protocol_from(text)
     assert words in str(refused.value)
 
@@ -72,7 +72,7 @@ def test_the_defaults_are_what_the_first_version_did() -> None:
         first.canary,
         first.answers,
         first.target,
-        first.most_processes,
+        first.process_limit,
     ) == (
         "sequential",
         None,

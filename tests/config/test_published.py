@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from harness.config.published import read_published
-from harness.core.errors import SpecError
-from harness.core.published import Published
+from harness.core.errors import ConfigError
+from harness.core.published import PublishedLatency
 
 HEADING = "model,precision,device,threads,latency_ms,accuracy,source,dated"
 LINE = 'QuickNet,binary,Pixel 1,4,12.6,0.633,"A paper, 2021",2021-06-11'
@@ -19,7 +19,7 @@ def file_of(folder: Path, *lines: str) -> Path:
 
 def test_every_line_is_a_number_with_its_source(tmp_path: Path) -> None:
     (number,) = read_published(file_of(tmp_path, HEADING, LINE, ""))
-    assert number == Published(
+    assert number == PublishedLatency(
         "QuickNet",
         "binary",
         device="Pixel 1",
@@ -76,7 +76,7 @@ def test_a_wrong_cell_is_named_by_file_line_and_column(
     tmp_path: Path, right: str, wrong: str, told: str
 ) -> None:
     file = file_of(tmp_path, HEADING, LINE, "", LINE.replace(right, wrong, 1))
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read_published(file)
     assert str(caught.value).startswith(f"{file}:4: {told}")
     assert str(caught.value).endswith(".")
@@ -100,33 +100,33 @@ def test_a_wrong_cell_is_named_by_file_line_and_column(
 )
 def test_a_wrong_heading_is_told(tmp_path: Path, heading: str, told: str) -> None:
     file = file_of(tmp_path, heading, LINE)
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read_published(file)
     assert str(caught.value).startswith(f"{file}:1: {told}")
 
 
 def test_a_size_that_no_database_holds_is_told(tmp_path: Path) -> None:
     with pytest.raises(
-        SpecError, match="size_bytes is '99999999999999999999', but has to be less than"
+        ConfigError, match="size_bytes is '99999999999999999999', but has to be less than"
     ):
         read_published(file_of(tmp_path, f"{HEADING},size_bytes", f"{LINE},99999999999999999999"))
 
 
 def test_a_heading_without_numbers_is_told(tmp_path: Path) -> None:
     with pytest.raises(
-        SpecError, match="has a heading alone; add a line for each published number"
+        ConfigError, match="has a heading alone; add a line for each published number"
     ):
         read_published(file_of(tmp_path, HEADING))
 
 
 def test_what_is_no_csv_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="can't be read"):
+    with pytest.raises(ConfigError, match="can't be read"):
         read_published(tmp_path)
     file = tmp_path / "image.csv"
     file.write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(SpecError, match="is no CSV file in UTF-8"):
+    with pytest.raises(ConfigError, match="is no CSV file in UTF-8"):
         read_published(file)
-    with pytest.raises(SpecError, match="is no CSV file in UTF-8"):
+    with pytest.raises(ConfigError, match="is no CSV file in UTF-8"):
         read_published(file_of(tmp_path, HEADING, '"an open quote'))
 
 

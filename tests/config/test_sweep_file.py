@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.config.search import drawn
 from harness.config.sweep_file import point_at, read_sweep
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 from harness.core.recipe import Schedule
 from harness.core.search import Range, Search
 from harness.core.sweep import Precision
@@ -34,7 +34,7 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 
 def refusal(path: Path, *overrides: str) -> str:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read_sweep(path, overrides)
     return str(caught.value)
 

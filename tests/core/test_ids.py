@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.core.ids import ID_LENGTH, content_id, essential, plain, sha256_of, sha256_of_file
+from harness.core.ids import (
+    ID_LENGTH,
+    content_id,
+    omit_defaults,
+    sha256_of,
+    sha256_of_file,
+    to_plain,
+)
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -84,12 +91,14 @@ def test_what_json_can_not_hold_has_no_id(number: float) -> None:
 
 @given(st.text(), st.integers())
 def test_a_new_field_with_a_default_changes_no_id(name: str, width: int) -> None:
-    assert content_id(essential(Before(name, width))) == content_id(essential(After(name, width)))
+    assert content_id(omit_defaults(Before(name, width))) == content_id(
+        omit_defaults(After(name, width))
+    )
 
 
 def test_essential_leaves_out_what_equals_its_default_at_every_depth() -> None:
     value = Around(After("a"), (After("b", depth=2),), named={"c": After("c", shape=(1, 2))})
-    assert essential(value) == {
+    assert omit_defaults(value) == {
         "inner": {"name": "a"},
         "many": [{"name": "b", "depth": 2}],
         "named": {"c": {"name": "c", "shape": [1, 2]}},
@@ -98,7 +107,7 @@ def test_essential_leaves_out_what_equals_its_default_at_every_depth() -> None:
 
 def test_plain_keeps_everything() -> None:
     everything = {"name": "a", "width": 4, "depth": 1, "shape": []}
-    assert plain(Around(After("a"))) == {"inner": everything, "many": [], "named": {}}
+    assert to_plain(Around(After("a"))) == {"inner": everything, "many": [], "named": {}}
 
 
 @settings(deadline=None)

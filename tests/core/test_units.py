@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.units import show_bytes, show_count, show_percent, show_seconds, show_us
+from harness.core.units import format_bytes, format_count, format_percent, format_seconds, format_us
 
 UNITS = {
     "": 1.0,
@@ -40,7 +40,7 @@ def read_back(shown: str) -> float:
     ],
 )
 def test_microseconds(microseconds: float | None, shown: str) -> None:
-    assert show_us(microseconds) == shown
+    assert format_us(microseconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_microseconds(microseconds: float | None, shown: str) -> None:
     ],
 )
 def test_bytes(size: int | None, shown: str) -> None:
-    assert show_bytes(size) == shown
+    assert format_bytes(size) == shown
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_bytes(size: int | None, shown: str) -> None:
     ],
 )
 def test_counts(count: int | None, shown: str) -> None:
-    assert show_count(count) == shown
+    assert format_count(count) == shown
 
 
 @pytest.mark.parametrize(
     ("share", "shown"), [(None, "–"), (0.0, "0.0 %"), (0.8765, "87.6 %"), (1.0, "100.0 %")]
 )
 def test_percent(share: float | None, shown: str) -> None:
-    assert show_percent(share) == shown
+    assert format_percent(share) == shown
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,15 @@ def test_percent(share: float | None, shown: str) -> None:
     ],
 )
 def test_seconds(seconds: float, shown: str) -> None:
-    assert show_seconds(seconds) == shown
+    assert format_seconds(seconds) == shown
 
 
 @given(st.floats(min_value=0.01, max_value=1e9))
 def test_shown_microseconds_are_right_to_half_a_percent(microseconds: float) -> None:
-    assert read_back(show_us(microseconds)) == pytest.approx(microseconds, rel=0.0051)
+    assert read_back(format_us(microseconds)) == pytest.approx(microseconds, rel=0.0051)
 
 
 @given(st.integers(min_value=0, max_value=10**12))
 def test_shown_bytes_and_counts_are_right_to_half_a_percent(number: int) -> None:
-    assert read_back(show_bytes(number)) == pytest.approx(number, rel=0.0051)
-    assert read_back(show_count(number)) == pytest.approx(number, rel=0.0051)
+    assert read_back(format_bytes(number)) == pytest.approx(number, rel=0.0051)
+    assert read_back(format_count(number)) == pytest.approx(number, rel=0.0051)

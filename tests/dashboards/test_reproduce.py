@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.config.protocol import protocol_from
 from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, Gates, Protocol
-from harness.core.ids import plain
+from harness.core.ids import to_plain
 from harness.report.frames import records
 from harness.report.page.content import Content
 from harness.report.reproduce import bench_command, protocol_words, submit_command
@@ -56,7 +56,8 @@ def test_the_bench_command_is_of_the_artifact_the_device_and_the_protocol(shown:
         again = protocol_from(said["--protocol"])
         measured = json.loads(row["protocol_settings"])
         assert (
-            plain(replace(again, name=measured["name"], threads=int(said["--threads"]))) == measured
+            to_plain(replace(again, name=measured["name"], threads=int(said["--threads"])))
+            == measured
         )
 
 
@@ -98,10 +99,10 @@ protocols = st.builds(
 
 @given(protocols)
 def test_a_protocol_in_words_is_read_as_what_it_was(protocol: Protocol) -> None:
-    again = protocol_from(protocol_words(plain(protocol)))
+    again = protocol_from(protocol_words(to_plain(protocol)))
     assert replace(again, name=protocol.name) == protocol
 
 
 def test_a_named_protocol_is_said_by_its_name() -> None:
     for name, protocol in PROTOCOLS.items():
-        assert protocol_words(plain(protocol)) == name
+        assert protocol_words(to_plain(protocol)) == name

@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 
 from harness.core.bench import (
     PROTOCOLS,
+    BatchSlot,
     Case,
     Measurement,
-    Place,
     Process,
     Run,
     Summary,
@@ -27,7 +27,15 @@ from harness.core.bench import (
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of
-from harness.core.observations import Answer, Batch, Canary, Kernels, KernelVerdict, Operator, Role
+from harness.core.observations import (
+    AnswerCheck,
+    Batch,
+    Canary,
+    Kernels,
+    KernelVerdict,
+    OperatorTime,
+    Role,
+)
 from harness.core.recipe import Recipe
 from harness.core.sweep import (
     Anatomy,
@@ -168,7 +176,7 @@ def _run(number: int, latency_us: float, batch: str | None, disturbed: str) -> R
         init_us=321.0,
         peak_memory_bytes=4_000_000 + number,
     )
-    place = Place(batch, number - 1, position=0) if batch else None
+    slot = BatchSlot(batch, number - 1, position=0) if batch else None
     process = Process(
         number,
         now(),
@@ -176,7 +184,7 @@ def _run(number: int, latency_us: float, batch: str | None, disturbed: str) -> R
         exit_code=0,
         stdout=f"stdout of run {number}: µs\n",
         stderr="",
-        place=place,
+        slot=slot,
     )
     return Run(process, log, watched=Watched(temperature_c=41.5), disturbed=disturbed)
 
@@ -253,7 +261,7 @@ def observe(engine: Engine, case: Case) -> None:
         )
     )
     rows.add_answer(
-        Answer(
+        AnswerCheck(
             case.artifact,
             case.device,
             tool=TOOL,
@@ -279,7 +287,7 @@ def observe(engine: Engine, case: Case) -> None:
     rows.add_profile(
         case,
         [
-            Operator(
+            OperatorTime(
                 0,
                 "LceBconv2d",
                 name="conv_1",

@@ -5,7 +5,7 @@ import pytest
 
 from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, with_threads
-from harness.core.errors import SpecError
+from harness.core.errors import ConfigError
 from harness.core.sweep import Precision, Resources, Sweep
 from harness.sweep.trials import build_sweep
 
@@ -74,7 +74,7 @@ def test_a_broken_file_of_the_users_own_data_is_refused_before_anything_is_train
     data.write_bytes(b"not one")
     path = written(tmp_path, BASE.replace("dataset: digits", f"dataset: {data}"))
     with pytest.raises(
-        SpecError,
+        ConfigError,
         match=rf"^{path}:2: dataset is '{data}': {data}: is no \.npz file of arrays: .*\.$",
     ):
         build_sweep(read_sweep(path))
@@ -150,7 +150,7 @@ def test_a_wrong_data_set_or_model_is_refused_with_its_file_line_and_key(
     tmp_path: Path, old: str, new: str, line: int, key: str
 ) -> None:
     path = written(tmp_path, BASE.replace(old, new, 1))
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ConfigError) as caught:
         build_sweep(read_sweep(path))
     assert str(caught.value).startswith(f"{path}:{line}: {key} ")
     assert str(caught.value).endswith(".")
@@ -170,7 +170,7 @@ def test_a_wrong_swept_model_is_located_where_it_is_swept(
     tmp_path: Path, swept: str, key: str
 ) -> None:
     path = written(tmp_path, BASE + swept)
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ConfigError) as caught:
         build_sweep(read_sweep(path))
     assert str(caught.value).startswith(f"{path}:12: {key} ")
 
@@ -186,6 +186,6 @@ def test_a_wrong_swept_model_is_located_where_it_is_swept(
     ],
 )
 def test_a_wrong_override_of_the_model_is_named_itself(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(ConfigError) as caught:
         sweep(tmp_path, BASE, text)
     assert str(caught.value).startswith(f"--set {text}: ")

@@ -11,7 +11,7 @@ from rich.table import Table
 from harness.cli.actions.jobs import print_jobs
 from harness.cli.actions.session import Session, console
 from harness.core.errors import RequestError
-from harness.core.units import counted
+from harness.core.units import count_noun
 from harness.report.export.files import FORMATS, WRITERS
 from harness.report.terminal.tables import add_row, make_table, tabulate
 from harness.store.queries import NamedQuery, load_named_queries
@@ -127,7 +127,7 @@ def status() -> None:
         out.print("\nDevices:")
         out.print(tabulate(devices.columns, devices.values))
         if queued := sum(device["queued"] for device in devices.records()):
-            out.print(f"{counted(queued, 'case')} in the queue: `harness query queue`.")
+            out.print(f"{count_noun(queued, 'case')} in the queue: `harness query queue`.")
     failures = run_query(reader, load_named_queries()["failures"].sql)
     if failures.values:
         out.print("\nNot mended yet:")

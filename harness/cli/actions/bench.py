@@ -13,13 +13,13 @@ from harness.cli.actions.session import Session, console
 from harness.config.device_file import named, read_devices, this_machine
 from harness.config.protocol import protocol_from
 from harness.conversion.anatomy import read_anatomy
-from harness.core.bench import MOST_THREADS, Case, Protocol, Run, with_threads
+from harness.core.bench import MAX_THREADS, Case, Protocol, Run, with_threads
 from harness.core.device import Device
 from harness.core.errors import Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.quality import name_warnings
 from harness.core.sweep import Artifact
-from harness.core.units import counted, show_us
+from harness.core.units import count_noun, format_us
 from harness.fleet.events import (
     AnswerChecked,
     CaseGivenUp,
@@ -104,9 +104,9 @@ def protocols_asked(words: str, threads: str) -> tuple[Protocol, ...]:
         int(count) if re.fullmatch(r"\s*[0-9]{1,4}\s*", count) else 0
         for count in threads.split(",")
     ]
-    if not all(1 <= count <= MOST_THREADS for count in counts):
+    if not all(1 <= count <= MAX_THREADS for count in counts):
         raise RequestError(
-            f"--threads {threads}: has to be whole numbers of 1 to {MOST_THREADS}, for example 1,4."
+            f"--threads {threads}: has to be whole numbers of 1 to {MAX_THREADS}, for example 1,4."
         )
     return with_threads(protocol, counts)
 
@@ -225,7 +225,7 @@ class _Told:
                 )
             case CaseMeasured():
                 summary = event.measurement.summary
-                result = f"{show_us(summary.latency_us)}, {name_warnings(summary.warnings)}"
+                result = f"{format_us(summary.latency_us)}, {name_warnings(summary.warnings)}"
                 shown.end_case(id, f"{case_name(event.case)}: {result}")
             case CaseGivenUp(failure=failure):
                 self.failed += 1
@@ -235,7 +235,7 @@ class _Told:
             case CaseProfiled():
                 shown.set_status(
                     id,
-                    f"{case_name(event.case)}: {counted(len(event.operators), 'operator')} profiled",
+                    f"{case_name(event.case)}: {count_noun(len(event.operators), 'operator')} profiled",
                 )
             case ProfileFailed(failure=failure):
                 self.failed += 1
@@ -256,14 +256,16 @@ class _Told:
         later = f", {to_come} more once the new trials are done" if to_come else ""
         total = len(event.to_measure) + len(event.measured) + to_come
         counts = f"{len(event.to_measure)} to measure{later}, {len(event.measured)} already done"
-        self._out.print(f"{event.device.id}: {counted(total, 'case')}, {counts}.", soft_wrap=True)
+        self._out.print(
+            f"{event.device.id}: {count_noun(total, 'case')}, {counts}.", soft_wrap=True
+        )
 
     def _set_aside(self, event: DeviceSetAside, shown: FleetProgress) -> None:
         self.failed += 1
         left = (
             "its cases wait"
             if event.cases_left is None
-            else f"{counted(event.cases_left, 'case')} left"
+            else f"{count_noun(event.cases_left, 'case')} left"
         )
         line = f"set aside ({event.failure.reason}), {left} for a later bench: {event.failure}"
         shown.set_status(event.device.id, line)
@@ -278,7 +280,7 @@ def _doing(case: Case, run: Run) -> str:
 
 
 def case_name(case: Case) -> str:
-    return f"{case.artifact[:12]} on {case.device}, {counted(case.protocol.threads, 'thread')}"
+    return f"{case.artifact[:12]} on {case.device}, {count_noun(case.protocol.threads, 'thread')}"
 
 
 def show_results(

@@ -10,7 +10,7 @@ from harness.config.device_edit import add_entry, set_key
 from harness.config.device_file import THIS_MACHINE, named, read_devices
 from harness.core.device import AdbDevice, Device, SshDevice
 from harness.core.errors import CaseFailed, RequestError
-from harness.core.units import show_bytes
+from harness.core.units import format_bytes
 from harness.devices import jump_of, make_link
 from harness.devices.adb import list_phones
 from harness.devices.local import LocalLink
@@ -103,7 +103,7 @@ def _trends(ids: Sequence[str]) -> dict[str, CanaryTrend]:
 
 def _cells(one: DeviceCheck) -> list[str]:
     facts = one.facts
-    free = show_bytes(int(facts["free_bytes"])) if "free_bytes" in facts else "–"
+    free = format_bytes(int(facts["free_bytes"])) if "free_bytes" in facts else "–"
     return [
         "yes" if facts else "no",
         _userland(facts),
@@ -223,7 +223,7 @@ def clean_devices(path: Path, ids: Sequence[str], keep_mb: int) -> int:
         chosen, lambda device: clean_device(device, reach, limit_bytes=keep_mb * 1_000_000)
     ):
         if failure is None:
-            print(f"{device.id}: {show_bytes(freed)} freed")
+            print(f"{device.id}: {format_bytes(freed)} freed")
         else:
             failures.append(failure)
             print(f"{failure}", file=sys.stderr)

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.cli.actions.session import Session, console
 from harness.config.device_file import read_devices, this_machine
 from harness.core.errors import HarnessError
-from harness.core.units import show_bytes
+from harness.core.units import format_bytes
 from harness.data import PUBLISHED, folders
 from harness.fleet.device_check import DeviceAccess, check_device
 from harness.report.terminal.tables import add_row, make_table
@@ -93,9 +93,9 @@ def _space(workspace: Workspace) -> Finding:
         return Finding(
             "workspace",
             False,
-            text=f"{workspace.home}: only {show_bytes(free)} free; make room, or set HARNESS_HOME elsewhere",
+            text=f"{workspace.home}: only {format_bytes(free)} free; make room, or set HARNESS_HOME elsewhere",
         )
-    return Finding("workspace", True, text=f"{workspace.home}, {show_bytes(free)} free")
+    return Finding("workspace", True, text=f"{workspace.home}, {format_bytes(free)} free")
 
 
 def _database(workspace: Workspace) -> Finding:

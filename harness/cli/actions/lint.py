@@ -14,7 +14,7 @@ from harness.cli.actions.session import console
 from harness.config.sweep_file import read_sweep
 from harness.conversion.lint import Advice, Report, lint
 from harness.core.errors import RequestError, TrialFailed
-from harness.core.units import show_percent
+from harness.core.units import format_percent
 from harness.report.terminal.tables import add_row, make_table
 
 
@@ -76,7 +76,7 @@ def _table(advice: Sequence[Advice]) -> Table:
     made = make_table("share", "layer", "rule", "cost", "change", right=("share",))
     for one in advice:
         name = " ".join(dict.fromkeys((str(one.number), one.kind, one.layer)))
-        add_row(made, show_percent(one.share), name, one.rule, one.cost, one.change)
+        add_row(made, format_percent(one.share), name, one.rule, one.cost, one.change)
     return made
 
 

@@ -7,7 +7,7 @@ from rich.progress import track
 
 from harness.cli.actions.bench import case_name
 from harness.cli.actions.session import Session, console
-from harness.core.units import counted, show_us
+from harness.core.units import count_noun, format_us
 from harness.fleet.reparse import ReparsedCase, ReparseOutcome, reparse
 
 
@@ -27,9 +27,9 @@ def reparse_all() -> int:
             out.print(f"{case_name(one.case)}: {line}", soft_wrap=True)
     withdrawn = found[ReparseOutcome.WITHDRAWN]
     out.print(
-        f"{counted(runs, 'run')} read again: {counted(found[ReparseOutcome.CHANGED], 'measurement')} changed, "
+        f"{count_noun(runs, 'run')} read again: {count_noun(found[ReparseOutcome.CHANGED], 'measurement')} changed, "
         f"{withdrawn} withdrawn, {found[ReparseOutcome.FINISHED]} finished from what was kept; "
-        f"{counted(found[ReparseOutcome.OPEN], 'case')} to go on with in the next bench.",
+        f"{count_noun(found[ReparseOutcome.OPEN], 'case')} to go on with in the next bench.",
         soft_wrap=True,
     )
     return withdrawn
@@ -38,11 +38,11 @@ def reparse_all() -> int:
 def _line(one: ReparsedCase) -> str:
     match one.outcome:
         case ReparseOutcome.CHANGED if one.before_us is None:
-            return f"{show_us(one.after_us)}, counts again"
+            return f"{format_us(one.after_us)}, counts again"
         case ReparseOutcome.CHANGED:
-            return f"{show_us(one.after_us)}, was {show_us(one.before_us)}"
+            return f"{format_us(one.after_us)}, was {format_us(one.before_us)}"
         case ReparseOutcome.FINISHED:
-            return f"{show_us(one.after_us)}, could not be read before"
+            return f"{format_us(one.after_us)}, could not be read before"
         case ReparseOutcome.WITHDRAWN:
-            return f"{show_us(one.before_us)} counts no longer, bench it again: {one.reason}"
+            return f"{format_us(one.before_us)} counts no longer, bench it again: {one.reason}"
     return ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.cli.actions.session import Session
 from harness.config.published import read_published
 from harness.core.errors import RequestError
-from harness.core.units import counted, show_bytes
+from harness.core.units import count_noun, format_bytes
 from harness.store.exchange import archive
 from harness.store.exchange.transfer import select_all, select_sweep
 from harness.store.rows.published import PublishedRows
@@ -36,7 +36,7 @@ def export(file: Path, sweep: str | None) -> int:
         selection=select_all() if sweep is None else select_sweep(sweep),
     )
     print(
-        f"{file}: {_told(moved.rows)}; {counted(moved.files, 'artifact file')}, {show_bytes(file.stat().st_size)}."
+        f"{file}: {_told(moved.rows)}; {count_noun(moved.files, 'artifact file')}, {format_bytes(file.stat().st_size)}."
     )
     for sha256 in moved.missing:
         print(
@@ -49,16 +49,16 @@ def export(file: Path, sweep: str | None) -> int:
 def import_file(file: Path) -> None:
     session = Session.here()
     moved = archive.import_file(session.engine, session.files, file=file)
-    print(f"{file}: new here {_told(moved.rows)}; {counted(moved.files, 'artifact file')}.")
+    print(f"{file}: new here {_told(moved.rows)}; {count_noun(moved.files, 'artifact file')}.")
 
 
 def _told(rows: Mapping[str, int]) -> str:
-    return ", ".join(counted(rows[name], noun) for name, noun in _TOLD.items())
+    return ", ".join(count_noun(rows[name], noun) for name, noun in _TOLD.items())
 
 
 def import_published(file: Path) -> None:
     numbers = read_published(file)
     new = PublishedRows(Session.here().engine).add(numbers)
     print(
-        f"{file}: {counted(len(numbers), 'published number')}, {new} new; `harness query published` shows them."
+        f"{file}: {count_noun(len(numbers), 'published number')}, {new} new; `harness query published` shows them."
     )

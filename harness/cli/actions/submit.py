@@ -10,7 +10,7 @@ from harness.cli.actions.session import Session, console
 from harness.config.search import corners
 from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Sweep, Timings, Trial
-from harness.core.units import counted, show_bytes, show_percent, show_seconds
+from harness.core.units import count_noun, format_bytes, format_percent, format_seconds
 from harness.report.terminal.progress import ItemProgress, show_progress
 from harness.report.terminal.tables import tabulate
 from harness.sweep.mlflow import MlflowLog
@@ -131,9 +131,9 @@ def _made(session: Session, trials: Sequence[Trial]) -> list[str]:
 def _counts(planned: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None) -> str:
     if search is not None:
         left = search.count_remaining(planned.search)
-        return f"{planned.name}: {counted(left, 'point')} of its search to try, {len(search.tried_points)} begun before."
+        return f"{planned.name}: {count_noun(left, 'point')} of its search to try, {len(search.tried_points)} begun before."
     new = sum(bool(plan.reason) for plan in plans)
-    return f"{planned.name}: {counted(len(plans), 'trial')}, {new} to train, {len(plans) - new} already done."
+    return f"{planned.name}: {count_noun(len(plans), 'trial')}, {new} to train, {len(plans) - new} already done."
 
 
 def _name(trial: Trial) -> str:
@@ -209,10 +209,10 @@ def _tell(shown: ItemProgress, event: TrialEvent) -> None:
             )
         case Finished(outcome=outcome):
             made = ", ".join(
-                f"{show_bytes(artifact.size_bytes)} at {show_percent(artifact.accuracy)}"
+                f"{format_bytes(artifact.size_bytes)} at {format_percent(artifact.accuracy)}"
                 for artifact in outcome.artifacts
             )
-            shown.end(name, f"{name}: {made}, in {show_seconds(outcome.timings.work_s)}")
+            shown.end(name, f"{name}: {made}, in {format_seconds(outcome.timings.work_s)}")
         case Retried(failure=failure):
             shown.step(
                 name,
@@ -233,14 +233,14 @@ def _last_line(
     work_s, import_s = (
         sum(values) for values in zip(*((one.work_s, one.import_s) for one in timings), strict=True)
     )
-    trials = f"{counted(len(timings) - failed, 'trial')} done" + (
+    trials = f"{count_noun(len(timings) - failed, 'trial')} done" + (
         f", {failed} failed" if failed else ""
     )
     if not up_s:
-        return f"{trials} in {show_seconds(wall_s)}."
+        return f"{trials} in {format_seconds(wall_s)}."
     return (
-        f"{trials} in {show_seconds(wall_s)}. {counted(len(up_s), 'worker')} took {show_seconds(import_s / len(up_s))} "
-        f"each to import what they need; from then on {show_percent(work_s / sum(up_s))} of their time was work."
+        f"{trials} in {format_seconds(wall_s)}. {count_noun(len(up_s), 'worker')} took {format_seconds(import_s / len(up_s))} "
+        f"each to import what they need; from then on {format_percent(work_s / sum(up_s))} of their time was work."
     )
 
 

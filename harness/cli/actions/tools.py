@@ -15,7 +15,7 @@ from harness.core.comparison import Estimate
 from harness.core.errors import CaseFailed, RequestError, first_line
 from harness.core.ids import sha256_of
 from harness.core.observations import Kernels, KernelVerdict
-from harness.core.units import show_bytes
+from harness.core.units import format_bytes
 from harness.fleet.device_check import map_devices
 from harness.fleet.kernel_check import check_kernels
 from harness.report.terminal.tables import add_row, make_table, show_ratio, tabulate
@@ -47,7 +47,7 @@ def add_tool(name: str, url: str | None, file: Path | None, sha256: str | None) 
     except ValueError as error:
         added.path.unlink()
         raise RequestError(f"tool {name}: {file or url or _release(name)} {error}.") from error
-    print(f"{name}: {show_bytes(added.size_bytes)} for {_words(abis)}, SHA-256 {added.sha256}")
+    print(f"{name}: {format_bytes(added.size_bytes)} for {_words(abis)}, SHA-256 {added.sha256}")
 
 
 def _release(name: str) -> str:
@@ -89,7 +89,7 @@ def list_tools() -> None:
             tool.name,
             _abis(tool),
             tool.sha256[:12],
-            show_bytes(tool.size_bytes),
+            format_bytes(tool.size_bytes),
             _added(tool),
             _use(tool.path in newest),
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.core.errors import RequestError
-from harness.core.units import counted
+from harness.core.units import count_noun
 from harness.report.frames import answer, reading, results_of, twins_among
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _left_out(known: pd.DataFrame, rows: pd.DataFrame, devices: int) -> tuple[st
         return ()
     return (
         f"This page shows {len(rows):,} of {of_all:,} results, on {devices} of "
-        f"{counted(len(known), 'device')}: those measured last. `harness report --device ID` and `--sweep NAME` show "
+        f"{count_noun(len(known), 'device')}: those measured last. `harness report --device ID` and `--sweep NAME` show "
         "others, `harness query leaderboard` all.",
     )
 

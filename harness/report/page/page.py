@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from harness.core.quality import parse_quality
-from harness.core.units import counted, show_bytes, show_percent, show_us
+from harness.core.units import count_noun, format_bytes, format_percent, format_us
 from harness.report import figures
 from harness.report.frames import records
 from harness.report.page.content import Content, facts_of
@@ -60,13 +60,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     shown: dict[str, Callable[[Any], Any]] = {
-        "us": show_us,
-        "bytes": show_bytes,
-        "percent": show_percent,
+        "us": format_us,
+        "bytes": format_bytes,
+        "percent": format_percent,
         "warnings": parse_quality,
     }
     made.filters.update(
-        {**shown, "counted": counted, "embedded": _embedded, "with_code": _with_code}
+        {**shown, "count_noun": count_noun, "embedded": _embedded, "with_code": _with_code}
     )
     return made
 

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from harness.core.units import show_seconds
+from harness.core.units import format_seconds
 from harness.report.terminal.tables import add_row, make_table
 
 _MIN_ROWS = 5
@@ -150,7 +150,7 @@ def _show_count(state: _DeviceState) -> str:
 
 
 def _show_remaining(seconds: float | None) -> str:
-    return "–" if seconds is None else show_seconds(seconds)
+    return "–" if seconds is None else format_seconds(seconds)
 
 
 class _Lines(_FleetState):
@@ -177,7 +177,7 @@ class _Lines(_FleetState):
     def end_case(self, device: str, line: str) -> None:
         super().end_case(device, line)
         remaining_s = self.remaining_s()
-        estimate = f", about {show_seconds(remaining_s)} left" if remaining_s else ""
+        estimate = f", about {format_seconds(remaining_s)} left" if remaining_s else ""
         self._print(f"{line} [cases: {self.finished}/{self.total}{estimate}]")
 
     def end_device(self, device: str, line: str = "") -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.core.comparison import Comparison, Estimate
 from harness.core.quality import Warning, name_warnings, parse_quality
-from harness.core.units import counted, show_bytes, show_count, show_percent, show_us
+from harness.core.units import count_noun, format_bytes, format_count, format_percent, format_us
 from harness.report.variants import label_rows
 
 Row = Mapping[str, Any]
@@ -106,12 +106,12 @@ def make_leaderboard(rows: Sequence[Row], hidden: Sequence[str] = ()) -> Table:
             "protocol": row["protocol"],
             "variant": label,
             "precision": row["precision"] or "–",
-            "accuracy": show_percent(row["accuracy"]) + stars["accuracy"],
-            "size": show_bytes(row["size_bytes"]) + stars["size_bytes"],
-            "latency": show_us(row["latency_us"]) + stars["latency_us"],
+            "accuracy": format_percent(row["accuracy"]) + stars["accuracy"],
+            "size": format_bytes(row["size_bytes"]) + stars["size_bytes"],
+            "latency": format_us(row["latency_us"]) + stars["latency_us"],
             "95 % interval": show_interval(row),
-            "binary MACs": show_count(row["binary_macs"]),
-            "float MACs": show_count(row["float_macs"]),
+            "binary MACs": format_count(row["binary_macs"]),
+            "float MACs": format_count(row["float_macs"]),
             "quality": name_warnings(parse_quality(row["quality"])),
         }
         add_row(table, *(cells[column] for column in columns))
@@ -162,7 +162,7 @@ def show_interval(row: Row) -> str:
     """Return the 95 % interval of the row's latency, or an en dash without one."""
     if row["latency_low_us"] is None:
         return "–"
-    return f"{show_us(row['latency_low_us'])} … {show_us(row['latency_high_us'])}"
+    return f"{format_us(row['latency_low_us'])} … {format_us(row['latency_high_us'])}"
 
 
 def describe_best(rows: Sequence[Row]) -> list[str]:
@@ -178,11 +178,11 @@ def describe_best(rows: Sequence[Row]) -> list[str]:
 
 def _describe_best_of(labelled: Sequence[tuple[Row, str]]) -> str:
     row, _ = labelled[0]
-    threads = counted(row["threads"], "thread")
+    threads = count_noun(row["threads"], "thread")
     winners = (
-        _describe_winner(labelled, "accuracy", title="most accurate", show=show_percent),
-        _describe_winner(labelled, "size_bytes", title="smallest", show=show_bytes),
-        _describe_winner(labelled, "latency_us", title="fastest", show=show_us),
+        _describe_winner(labelled, "accuracy", title="most accurate", show=format_percent),
+        _describe_winner(labelled, "size_bytes", title="smallest", show=format_bytes),
+        _describe_winner(labelled, "latency_us", title="fastest", show=format_us),
     )
     title = f"{row['dataset'] or 'your models'} on {row['device']}, {threads}"
     return f"{title}: {', '.join(filter(None, winners))}."
@@ -247,19 +247,22 @@ def _show_both(comparison: Comparison, column: str, show: Callable[[Any], str]) 
 
 def _make_latency_cells(comparison: Comparison) -> list[str]:
     return [
-        _show_both(comparison, "latency_us", show=show_us),
+        _show_both(comparison, "latency_us", show=format_us),
         show_ratio(comparison.latency),
         str(comparison.verdict),
-        show_percent(comparison.latency.smallest_change),
+        format_percent(comparison.latency.smallest_change),
     ]
 
 
 def _make_size_cells(comparison: Comparison) -> list[str]:
-    return [_show_both(comparison, "size_bytes", show=show_bytes), show_ratio(comparison.size)]
+    return [_show_both(comparison, "size_bytes", show=format_bytes), show_ratio(comparison.size)]
 
 
 def _make_accuracy_cells(comparison: Comparison) -> list[str]:
-    return [_show_both(comparison, "accuracy", show=show_percent), show_points(comparison.accuracy)]
+    return [
+        _show_both(comparison, "accuracy", show=format_percent),
+        show_points(comparison.accuracy),
+    ]
 
 
 def _make_memory_cells(comparison: Comparison) -> list[str]:
@@ -267,7 +270,7 @@ def _make_memory_cells(comparison: Comparison) -> list[str]:
         row["peak_memory_bytes"] for row in (comparison.pair.baseline, comparison.pair.candidate)
     )
     return [
-        _show_both(comparison, "peak_memory_bytes", show=show_bytes),
+        _show_both(comparison, "peak_memory_bytes", show=format_bytes),
         show_ratio(Estimate(candidate / baseline)) if baseline and candidate else "–",
     ]
 
@@ -327,7 +330,7 @@ def _show_value(column: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, bytes):
-        return show_bytes(len(value))
+        return format_bytes(len(value))
     if column == "quality" and isinstance(value, str):
         return name_warnings(parse_quality(value))
     return str(value)

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select
 
 from harness import __version__
 from harness.core.bench import (
+    BatchSlot,
     Case,
     Gates,
     Measurement,
-    Place,
     Process,
     Protocol,
     Run,
@@ -20,7 +20,7 @@ from harness.core.bench import (
     Tool,
 )
 from harness.core.errors import CaseFailed
-from harness.core.ids import content_id, essential, plain
+from harness.core.ids import content_id, omit_defaults, to_plain
 from harness.core.quality import format_quality, parse_quality
 from harness.store.database import now, write_transaction
 from harness.store.rows.values import (
@@ -32,7 +32,7 @@ from harness.store.rows.values import (
 )
 from harness.store.tables import artifacts, cases, failures, measurements, pending_runs, queue, runs
 
-_PLACE = tuple(field.name for field in fields(Place))
+_SLOT_COLUMNS = tuple(field.name for field in fields(BatchSlot))
 
 
 class CaseRows:
@@ -131,7 +131,7 @@ def format_cpus(cpus: Sequence[int]) -> str:
 
 
 def protocol_id(protocol: Protocol) -> str:
-    return content_id(essential(protocol))
+    return content_id(omit_defaults(protocol))
 
 
 def unqueue(connection: Connection, device: str, artifact: str, protocol: str) -> None:
@@ -149,7 +149,7 @@ def _planned(case: Case, device_kind: str) -> dict[str, Any]:
         "tool_sha256": case.tool.sha256,
         "interpreter": case.tool.interpreter,
         "protocol": case.protocol.name,
-        "protocol_settings": to_json(plain(case.protocol)),
+        "protocol_settings": to_json(to_plain(case.protocol)),
         "threads": case.protocol.threads,
         "cpus": format_cpus(case.cpus),
         "planned_at": now(),
@@ -169,7 +169,7 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
 
 def summary_columns(summary: Summary) -> dict[str, Any]:
     """Return the columns of a measurement's numbers; its warnings are the text of `quality`."""
-    columns: dict[str, Any] = plain(summary)
+    columns: dict[str, Any] = to_plain(summary)
     del columns["warnings"]
     return {**columns, "quality": format_quality(summary.warnings)}
 
@@ -186,8 +186,8 @@ def _run(measurement_id: int, run: Run) -> dict[str, Any]:
 def run_columns(run: Run) -> dict[str, Any]:
     """What was read of a run, as columns."""
     return {
-        **plain(run.log.inference),
-        **plain(run.watched),
+        **to_plain(run.log.inference),
+        **to_plain(run.watched),
         "init_us": run.log.init_us,
         "warmup_avg_us": run.log.warmup.avg_us if run.log.warmup else None,
         "peak_memory_bytes": run.log.peak_memory_bytes,
@@ -202,7 +202,7 @@ def _raw(process: Process) -> dict[str, Any]:
         "started_at": process.started_at,
         "seconds": process.seconds,
         "exit_code": process.exit_code,
-        **(plain(process.place) if process.place else dict.fromkeys(_PLACE)),
+        **(to_plain(process.slot) if process.slot else dict.fromkeys(_SLOT_COLUMNS)),
         "stdout_zstd": compress_text(process.stdout),
         "stderr_zstd": compress_text(process.stderr),
         "watch_zstd": compress_text(process.watch) if process.watch else None,
@@ -220,7 +220,9 @@ def process_from_row(row: RowMapping, artifact: str | None = None) -> Process:
         stderr=decompress_text(row["stderr_zstd"]),
         watch=decompress_text(row["watch_zstd"]) if row["watch_zstd"] is not None else "",
         artifact_sha256=artifact or row["artifact_sha256"],
-        place=Place(*(row[name] for name in _PLACE)) if row["batch"] is not None else None,
+        slot=BatchSlot(*(row[name] for name in _SLOT_COLUMNS))
+        if row["batch"] is not None
+        else None,
     )
 
 

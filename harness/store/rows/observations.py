@@ -6,8 +6,15 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, select, update
 
 from harness.core.bench import Case, Tool
-from harness.core.ids import plain
-from harness.core.observations import Answer, Batch, Canary, Kernels, KernelVerdict, Operator
+from harness.core.ids import to_plain
+from harness.core.observations import (
+    AnswerCheck,
+    Batch,
+    Canary,
+    Kernels,
+    KernelVerdict,
+    OperatorTime,
+)
 from harness.store.database import now, write_transaction
 from harness.store.rows.cases import format_cpus
 from harness.store.rows.values import compress_text, insert_missing, replace_nul
@@ -20,12 +27,14 @@ class ObservationRows:
 
     def begin_batch(self, batch: Batch) -> None:
         with write_transaction(self._engine) as connection:
-            insert_missing(connection, batches, plain(batch))
+            insert_missing(connection, batches, to_plain(batch))
 
     def end_batch(self, batch: Batch) -> None:
         """What it waited for is known once it has ended."""
         with write_transaction(self._engine) as connection:
-            connection.execute(update(batches).where(batches.c.id == batch.id).values(plain(batch)))
+            connection.execute(
+                update(batches).where(batches.c.id == batch.id).values(to_plain(batch))
+            )
 
     def add_canary(self, canary: Canary) -> None:
         row = _flat(canary)
@@ -49,7 +58,7 @@ class ObservationRows:
         with self._engine.connect() as connection:
             return [_canary(row) for row in connection.execute(query).mappings()]
 
-    def add_answer(self, answer: Answer) -> None:
+    def add_answer(self, answer: AnswerCheck) -> None:
         key = [
             column == value
             for column, value in zip(
@@ -87,18 +96,23 @@ class ObservationRows:
             rows = connection.execute(query).mappings()
             return {(row["device"], _tool(row)): KernelVerdict(row["verdict"]) for row in rows}
 
-    def add_profile(self, case: Case, found: Sequence[Operator]) -> None:
+    def add_profile(self, case: Case, found: Sequence[OperatorTime]) -> None:
         at = now()
         rows = [
-            {**plain(operator), "role": str(operator.role), "case_id": case.id, "profiled_at": at}
+            {
+                **to_plain(operator),
+                "role": str(operator.role),
+                "case_id": case.id,
+                "profiled_at": at,
+            }
             for operator in found
         ]
         with write_transaction(self._engine) as connection:
             connection.execute(insert(operators), rows)
 
 
-def _flat(value: Canary | Answer | Kernels) -> dict[str, Any]:
-    row = {**plain(value), "message": replace_nul(value.message)}
+def _flat(value: Canary | AnswerCheck | Kernels) -> dict[str, Any]:
+    row = {**to_plain(value), "message": replace_nul(value.message)}
     tool = row.pop("tool")
     verdict = {"verdict": str(value.verdict)} if isinstance(value, Kernels) else {}
     return {
@@ -110,8 +124,8 @@ def _flat(value: Canary | Answer | Kernels) -> dict[str, Any]:
     }
 
 
-def _key(first: str, value: Answer | Kernels) -> tuple[str, ...]:
-    device = (value.device,) if isinstance(value, Answer) else ()
+def _key(first: str, value: AnswerCheck | Kernels) -> tuple[str, ...]:
+    device = (value.device,) if isinstance(value, AnswerCheck) else ()
     return (first, *device, value.tool.sha256, value.tool.interpreter)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 
 from harness.core.errors import RequestError
-from harness.core.published import Published
+from harness.core.published import PublishedLatency
 from harness.store.database import now, write_transaction
 from harness.store.rows.values import insert_missing
 from harness.store.tables import published
@@ -18,13 +18,13 @@ class PublishedRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, numbers: Sequence[Published]) -> int:
+    def add(self, numbers: Sequence[PublishedLatency]) -> int:
         """How many of them are new. Raises RequestError, and adds none, where one was another number before."""
         with write_transaction(self._engine) as connection:
             return sum(_add(connection, number) for number in numbers)
 
 
-def _add(connection: Connection, number: Published) -> bool:
+def _add(connection: Connection, number: PublishedLatency) -> bool:
     row = _row(number)
     same = [published.c[name] == row[name] for name in _KEY]
     known = connection.execute(select(published).where(*same)).mappings().first()
@@ -39,7 +39,7 @@ def _add(connection: Connection, number: Published) -> bool:
     return False
 
 
-def _row(number: Published) -> dict[str, Any]:
+def _row(number: PublishedLatency) -> dict[str, Any]:
     return {
         "model": number.model,
         "precision": number.precision,

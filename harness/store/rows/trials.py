@@ -9,7 +9,7 @@ import zstandard
 from sqlalchemy import Connection, Engine, and_, insert, select, update
 
 from harness.core.errors import Reason
-from harness.core.ids import plain
+from harness.core.ids import to_plain
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, write_transaction
 from harness.store.rows.values import compress_text, insert_missing, replace_nul, to_json
@@ -212,10 +212,10 @@ def _planned(trial: Trial, sweep: str, at: str) -> dict[str, Any]:
         "twin": trial.twin,
         "sweep": sweep,
         "model": trial.architecture,
-        "parameters": to_json(plain(trial.parameters)),
+        "parameters": to_json(to_plain(trial.parameters)),
         "precision": trial.precision.value,
         "dataset": trial.dataset,
-        "recipe": to_json(plain(trial.recipe)),
+        "recipe": to_json(to_plain(trial.recipe)),
         "seed": trial.seed,
         "status": PLANNED,
         "submitted_at": at,

@@ -23,7 +23,7 @@ from sqlalchemy import Engine, func, select, update
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed, Reason, RequestError
 from harness.core.ids import sha256_of
-from harness.core.published import Published
+from harness.core.published import PublishedLatency
 from harness.core.sweep import Precision
 from harness.store.database import open_database, write_transaction
 from harness.store.exchange.archive import TransferCounts, export_file, import_file
@@ -52,7 +52,7 @@ from tests.store.examples import (
     stored_trial,
 )
 
-NUMBER = Published(
+NUMBER = PublishedLatency(
     "QuickNet",
     "binary",
     device="Pixel 1",

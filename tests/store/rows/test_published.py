@@ -5,11 +5,11 @@ import pytest
 from sqlalchemy import Engine, select
 
 from harness.core.errors import RequestError
-from harness.core.published import Published
+from harness.core.published import PublishedLatency
 from harness.store.rows.published import PublishedRows
 from harness.store.tables import published
 
-NUMBER = Published(
+NUMBER = PublishedLatency(
     "QuickNet",
     "binary",
     device="Pixel 1",

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from harness.core.errors import Reason
-from harness.core.published import Published
+from harness.core.published import PublishedLatency
 from harness.core.sweep import Artifact, Failure, Precision
 from harness.store.database import write_transaction
 from harness.store.queries import load_named_queries
@@ -282,7 +282,7 @@ def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -
     slow_down(engine)
     PublishedRows(engine).add(
         [
-            Published(
+            PublishedLatency(
                 "QuickNet",
                 "binary",
                 device="Pixel 1",

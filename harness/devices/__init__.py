@@ -1,4 +1,4 @@
-"""How one talks to a device: one file a link, and one transport over all of them."""
+"""Communication with devices: a file for each kind of link, and one transport over all of them."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from harness.devices.link import Link
 from harness.devices.local import LocalLink
 from harness.devices.patience import Patience
 from harness.devices.transport import (
+    SLOWEST_BYTES_PER_S,
     WATCH_INTERVAL_S,
     FileAbsent,
     ModelFile,
@@ -21,6 +22,7 @@ from harness.devices.transport import (
 
 __all__ = [
     "LINKS",
+    "SLOWEST_BYTES_PER_S",
     "WATCH_INTERVAL_S",
     "FileAbsent",
     "Link",
@@ -37,40 +39,45 @@ __all__ = [
 Registry = Mapping[str, Device]
 
 
-def _local(_device: LocalDevice, _registry: Registry) -> Link:
+def _make_local_link(_device: LocalDevice, _registry: Registry) -> Link:
     return LocalLink()
 
 
-def _ssh(device: SshDevice, registry: Registry) -> Link:
-    from harness.devices.ssh import (
-        SshLink,
-    )  # Fabric is slow to import: only who needs it waits for it
+def _make_ssh_link(device: SshDevice, registry: Registry) -> Link:
+    # Fabric is slow to import: only users of SSH wait for it.
+    from harness.devices.ssh import SshLink
 
     return SshLink(device, jump_of(device, registry))
 
 
-def _adb(device: AdbDevice, registry: Registry) -> Link:
-    return AdbLink(
-        device, LocalLink() if device.via is None else make_link(registry[device.via], registry)
-    )
+def _make_adb_link(device: AdbDevice, registry: Registry) -> Link:
+    host = LocalLink() if device.via is None else make_link(registry[device.via], registry)
+    return AdbLink(device, host)
 
 
-LINKS: dict[str, Callable[[Any, Registry], Link]] = {"local": _local, "ssh": _ssh, "adb": _adb}
-_FOLDERS = {"ssh": ".cache/bnn-harness", "adb": "/data/local/tmp/bnn-harness"}
+LINKS: dict[str, Callable[[Any, Registry], Link]] = {
+    "local": _make_local_link,
+    "ssh": _make_ssh_link,
+    "adb": _make_adb_link,
+}
+"""Device kind → the function that makes its link."""
+
+_DEFAULT_FOLDERS = {"ssh": ".cache/bnn-harness", "adb": "/data/local/tmp/bnn-harness"}
 
 
 def make_link(device: Device, registry: Registry) -> Link:
+    """Return the link to a device; it connects when it is opened."""
     return LINKS[device.kind](device, registry)
 
 
 def jump_of(device: SshDevice, registry: Registry) -> SshDevice | None:
-    """The registered device that `jump` names, or one made of `[user@]host[:port]`."""
+    """Return the registered device that `jump` names, or one made of `[user@]host[:port]`."""
     if device.jump is None:
         return None
-    if isinstance(found := registry.get(device.jump), SshDevice):
-        return found
-    user, _, rest = device.jump.rpartition("@")
-    host, _, port = rest.partition(":")
+    if isinstance(registered := registry.get(device.jump), SshDevice):
+        return registered
+    user, _, address = device.jump.rpartition("@")
+    host, _, port = address.partition(":")
     return SshDevice(
         id=device.jump, host=host, user=user or None, port=int(port) if port.isdigit() else None
     )
@@ -79,11 +86,13 @@ def jump_of(device: SshDevice, registry: Registry) -> SshDevice | None:
 def open_transport(
     device: Device, registry: Registry, local_folder: Path, patience: Patience | None = None
 ) -> Transport:
-    """Connects only once it is used; `local_folder` is this machine's own working folder for a device of kind local."""
-    folder = device.folder or _FOLDERS.get(device.kind, str(local_folder))
-    python = (
-        sys.executable if device.kind == "local" and device.python == "python3" else device.python
-    )
+    """Return a transport to the device; it connects when it is first used.
+
+    `local_folder` is the working folder of a device of kind local without a `folder`.
+    """
+    folder = device.folder or _DEFAULT_FOLDERS.get(device.kind, str(local_folder))
+    is_default_python = device.kind == "local" and device.python == "python3"
+    python = sys.executable if is_default_python else device.python
     return Transport(
         device.id,
         make_link(device, registry),

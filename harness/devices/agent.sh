@@ -1,56 +1,60 @@
 #!/bin/sh
-# The harness's hand on a device: pushed there at each connection, and run once for each question.
-# POSIX sh, and of programs only what GNU, busybox and Android's toybox have alike. What it says:
-# exit codes as in transport.py (70 with the system's own words: a file could not be written).
+# The harness's program on a device: installed at each connection, and run once for each command.
+# It is POSIX sh and uses only programs and options that GNU, busybox and Android's toybox share.
+# Its exit codes are those of ExitCode in agent.py; with 70, stderr has the system's error message.
 set -u
 umask 077
 export LC_ALL=C
 cd "${0%/*}" || exit 70
 
 TROUBLE=70 BUSY=71 ABSENT=72 MISMATCH=73 GONE=74 PENDING=75 UNGOVERNED=76
-MOST_OUTPUT_BLOCKS=65536 # of 512 bytes: a tool that prints more is ended by SIGXFSZ
+MOST_OUTPUT_BLOCKS=65536 # of 512 bytes: SIGXFSZ ends a tool that prints more
 KEEPER_LOOKS_S=10
 NEWLINE='
 '
 
-# The system's words for what could not be done.
+# MESSAGE: exits with the system's error message.
 trouble() {
     printf '%s\n' "$1" >&2
     exit "$TROUBLE"
 }
 
-# A board is slow at starting processes, and this runs between any two that are measured: functions answer in variables.
+# Boards start processes slowly, and this program runs between any two that are measured.
+# So functions return their results in variables, not through subshells.
 
-# FILE: sets `hash`, in hexadecimal.
+# FILE: sets `hash` to its SHA-256, in hexadecimal.
 hash_of() {
     hash=$(sha256sum <"$1")
     hash=${hash%% *}
 }
 
-# Sets `uptime`, in seconds since the device started: its clock may be wrong, or be set while we look.
+# Sets `uptime`, in seconds since boot: the device's clock may be wrong, or be set meanwhile.
 read_uptime() {
     read -r uptime _ </proc/uptime
 }
 
-# ---- Whose turn it is: `queue` has this boot's id, and for each who wants the device a line
-# "TOKEN UNTIL OWNER" in the order of their coming. Who stands first may use the device.
+# ---- Turns. The file `queue` has this boot's id and a line "TOKEN UNTIL OWNER" for each user who
+# wants the device, in order of arrival. The first one may use the device.
 
-# Sets `now`, in whole seconds since the device started, and `this_boot`, which tells that start from all others.
+# Sets `now`, in whole seconds since boot, and `this_boot`, the id of this boot.
 read_now() {
     read_uptime
     now=${uptime%%.*} this_boot=unknown
     read -r this_boot 2>/dev/null </proc/sys/kernel/random/boot_id
 }
 
-guarded() {
+# Locks the queue until file descriptor 9 is closed.
+lock_queue() {
     true 2>/dev/null >>queue.guard || trouble "$({ true >>queue.guard; } 2>&1)"
     exec 9>>queue.guard
-    if command -v flock >/dev/null; then flock 8 8>&9; fi # mksh, the shell of Android, keeps 9 from programs
+    # Android's mksh does not pass 9 on to programs.
+    if command -v flock >/dev/null; then flock 8 8>&9; fi
     read_now
 }
 
-# TOKEN UNTIL OWNER: `lines` without those that have expired; mine renewed, or added at the end, or gone without UNTIL.
-# `first` is the line in front, `waiting` how many are others', `mine` until when ours was good.
+# TOKEN UNTIL OWNER: sets `lines` to those that have not expired, with our line renewed or appended.
+# Without UNTIL, our line is removed. Sets `first` to the first line, `waiting` to the number of
+# others' lines, and `mine` to the time when ours would have expired.
 read_queue() {
     first='' waiting=0 mine=0 lines='' line="$1 $2 ${3-}"
     if [ -f queue ]; then
@@ -78,12 +82,15 @@ add_line() {
 }
 
 write_queue() {
-    said=$({ printf '%s\n%s' "$this_boot" "$lines" >queue.part && mv -f queue.part queue; } 2>&1) || trouble "$said"
+    error=$({
+        printf '%s\n%s' "$this_boot" "$lines" >queue.part && mv -f queue.part queue
+    } 2>&1) || trouble "$error"
 }
 
-# TOKEN SECONDS OWNER: takes a place or keeps it, for half a minute less at times; prints who has the device otherwise.
+# TOKEN SECONDS OWNER: takes or renews a place in the queue, and prints who has the device if it is
+# not ours. To save writes, a place that lasts for all but half a minute of SECONDS stays as it is.
 take_turn() {
-    guarded
+    lock_queue
     read_queue "$1" $((now + $2)) "$3"
     [ "$mine" -ge $((now + $2 - 30)) ] || write_queue
     case $first in
@@ -96,9 +103,9 @@ take_turn() {
     exec 9>&-
 }
 
-# TOKEN: gives the place back; who was in front leaves nothing running, and the governors as they were.
+# TOKEN: gives the place back. If it was the first, our runs end and the governors are restored.
 leave() {
-    guarded
+    lock_queue
     read_queue "$1" "$now" ''
     case $first in
     "$1 "*)
@@ -111,7 +118,7 @@ leave() {
     exec 9>&-
 }
 
-# TOKEN: whether it stands first, and has not expired.
+# TOKEN: succeeds if it is first and has not expired.
 has_turn() {
     read_now
     read_queue "$1" "$now" ''
@@ -121,22 +128,25 @@ has_turn() {
     esac
 }
 
-# ---- Governors: `governors` has this boot's id and a name of its own, then for whom they were set ("TOKEN OWNER"), and
-# for each policy a line "GOVERNOR FILE" of what it had before.
+# ---- Governors. The file `governors` has a line with this boot's id and the name of this change,
+# a line "TOKEN OWNER" of the user they were set for, and for each policy a line "GOVERNOR FILE"
+# with its earlier governor.
 
-# HOLDER: puts back what was set for anyone else.
+# HOLDER: restores the governors unless they were set for this holder.
 restore_governors() {
     [ -e governors ] || return 0
     {
         read -r boot _
         read -r holder
         [ "$boot $holder" != "$this_boot $1" ] || return 0
-        while [ "$boot" = "$this_boot" ] && read -r governor file; do echo "$governor" >"$file"; done
+        while [ "$boot" = "$this_boot" ] && read -r governor file; do
+            echo "$governor" >"$file"
+        done
     } 2>/dev/null <governors
     rm -f governors
 }
 
-# NAME FILE...: where one has no such governor, prints those that it has.
+# NAME FILE...: exits if a policy lacks this governor, and prints those that it has.
 check_governor() {
     name=$1
     shift
@@ -153,7 +163,7 @@ check_governor() {
     done
 }
 
-# TOKEN OWNER FILE...: once, and lets a process of its own see to it that they are put back.
+# TOKEN OWNER FILE...: saves them unless already saved, and starts the keeper that restores them.
 save_governors() {
     [ ! -e governors ] || return 0
     token=$1 saved="$this_boot $$$NEWLINE$1 $2$NEWLINE"
@@ -161,55 +171,57 @@ save_governors() {
     for file in "$@"; do
         if read -r governor <"$file"; then saved=$saved$governor' '$file$NEWLINE; fi
     done
-    said=$({ printf %s "$saved" >governors.part && mv -f governors.part governors; } 2>&1) || trouble "$said"
+    error=$({ printf %s "$saved" >governors.part && mv -f governors.part governors; } 2>&1) ||
+        trouble "$error"
     setsid sh "$0" keep $$ "$token" </dev/null >/dev/null 2>&1 &
 }
 
-# TOKEN SECONDS OWNER NAME: for all cores, as long as the turn lasts.
+# TOKEN SECONDS OWNER NAME: sets the governor of all cores for as long as the turn lasts.
 govern() {
     take_turn "$1" "$2" "$3"
     token=$1 owner=$3 name=$4
     set -- "${HARNESS_SYSFS:-/sys}"/devices/system/cpu/cpufreq/policy*/scaling_governor
     if [ ! -e "$1" ]; then
-        echo 'its system does not let the clock of its cores be set' >&2
+        echo 'its system does not allow setting the clock of its cores' >&2
         exit "$UNGOVERNED"
     fi
     check_governor "$name" "$@"
     save_governors "$token" "$owner" "$@"
     for file in "$@"; do
         governor=''
-        said=$({ echo "$name" >"$file"; } 2>&1)
+        error=$({ echo "$name" >"$file"; } 2>&1)
         read -r governor <"$file"
         if [ "$governor" != "$name" ]; then
-            printf '%s\n' "${said:-it stays as it was}" >&2
+            printf '%s\n' "${error:-it did not change}" >&2
             restore_governors ''
             exit "$UNGOVERNED"
         fi
     done
 }
 
-# NAME TOKEN: puts them back once the turn is over, for whoever took it may have died.
+# NAME TOKEN: restores the governors once the turn is over, as its user may have died.
 keep_governors() {
     while sleep "$KEEPER_LOOKS_S" && are_governors "$1"; do
         has_turn "$2" && continue
-        guarded
+        lock_queue
         if are_governors "$1" && ! has_turn "$2"; then restore_governors ''; fi
         exec 9>&-
     done
 }
 
-# NAME: whether it is still those that are set.
+# NAME: succeeds if the saved governors are still those of this change.
 are_governors() {
     { read -r _ name <governors && [ "$name" = "$1" ]; } 2>/dev/null
 }
 
-# ---- Runs: a folder each, with the process ids and the output, and `exit` once it has ended.
+# ---- Runs. Each has a folder with its process ids and output, and the file `exit` once it ends.
 
+# PID RUN: succeeds if the process belongs to the run.
 is_of_run() {
     [ -e "/proc/$1" ] && tr '\0' '\n' 2>/dev/null <"/proc/$1/environ" | grep -qx "HARNESS_RUN=$2"
 }
 
-# FOLDER: ends the tool and its supervisor, unless the process ids are others' by now.
+# FOLDER: ends a run's processes, unless the system has given their ids to others since.
 end_run() {
     for role in tool supervisor watchdog; do
         if [ -f "$1/$role" ] && read -r pid <"$1/$role" && is_of_run "$pid" "${1##*/}"; then
@@ -228,10 +240,12 @@ end_all_runs() {
     done
 }
 
-# ---- Watching: a run's `watch` gets lines as bench/watch.py reads them. Built-in commands alone, as it costs the
-# device what it takes from the tool: but for `sleep`, and for sensors that are commands.
+# ---- Watching. A run's file `watch` gets lines in the format that bench/watch.py parses. Apart
+# from `sleep` and sensors that are commands, only built-ins are used: watching takes time from the
+# tool.
 
-# Adds what each of `sensors` says, one a line: a file, or a command after `!`. `-` for one that says nothing.
+# Appends a reading of `sensors`, which has one on each line: a file, or a command after `!`.
+# `-` stands for a sensor without a value.
 sample() {
     read_uptime
     line="at $uptime" IFS=$NEWLINE
@@ -242,7 +256,7 @@ sample() {
         !*) value=$(sh -c "${source#!}") ;;
         *) read -r value <"$source" ;;
         esac
-        # shellcheck disable=SC2086 # split into words, to be joined to one
+        # shellcheck disable=SC2086 # split into words, to be joined by commas
         set -- ${value:--}
         IFS=,
         line="$line $*"
@@ -251,7 +265,7 @@ sample() {
     echo "$line" >>watch
 }
 
-# Adds the time of all cores, and of it that of this shell and of what it has waited for: the harness's and the tool's.
+# Appends the time of all cores, and the share of this shell and its children: harness and tool.
 count_time() {
     read_uptime
     read -r _ jiffies </proc/stat
@@ -261,7 +275,7 @@ count_time() {
     } >>watch
 }
 
-# Goes on as long as the run's folder is there. Its first look comes early, for the sake of short runs.
+# Takes readings until the run's folder is removed. The first comes early, for short runs.
 watch() {
     pause=1
     case $interval in 0.*) pause=$interval ;; esac
@@ -273,11 +287,12 @@ watch() {
 
 stop_watching() {
     trap '' TERM
-    kill -TERM 0 # the group that is this shell, its watcher, and what that has started
+    kill -TERM 0 # the process group: this shell, its watcher, and the watcher's children
     wait "$watcher"
 }
 
-# RUN LIMIT AFFINITY INTERVAL SENSORS ARGV...: in a session of its own, so that it goes on without the link.
+# RUN LIMIT AFFINITY INTERVAL SENSORS ARGV...: runs a tool. It is started in its own session, so
+# that it survives the loss of the link.
 supervise() {
     cd "runs/$1" || exit
     echo $$ >supervisor
@@ -321,26 +336,30 @@ supervise() {
     echo "$code $began $ended" >exit.part && mv exit.part exit
 }
 
-# RUN SHA256 WAITING: a line of numbers, then what the tool printed.
+# RUN SHA256 WAITING: prints a line of numbers, then the run's outputs and readings.
 report() {
-    read -r code began ended <"runs/$1/exit" || trouble "No space left on device: the run's end could not be written"
+    read -r code began ended <"runs/$1/exit" ||
+        trouble "No space left on device: the run's exit code could not be written"
     # shellcheck disable=SC2046 # two sizes, each with its name
     set -- "$@" $(wc -c "runs/$1/stdout" "runs/$1/watch")
     printf '%s %s %s %s %s %s %s\n' "$code" "$began" "$ended" "$4" "$6" "${2:--}" "$3"
     cat "runs/$1/stdout" "runs/$1/watch" "runs/$1/stderr"
 }
 
-hash_of_graph() {
-    graph_hash=''
+# SHA256 FILE: exits unless the file has this hash, marks it as used, and sets `file_hash`.
+# An empty SHA256 checks nothing.
+check_file() {
+    file_hash=''
     [ -n "$1" ] || return 0
     [ -f "$2" ] || exit "$ABSENT"
     hash_of "$2"
-    graph_hash=$hash
-    [ "$graph_hash" = "$1" ] || exit "$MISMATCH"
+    file_hash=$hash
+    [ "$file_hash" = "$1" ] || exit "$MISMATCH"
     touch "${2%/*}"
 }
 
-# KILOBYTES KEEP...: removes what was used longest ago, until no more than that is left; prints what it removed.
+# KILOBYTES KEEP...: removes the least recently used files until the rest fits, and prints
+# what it removed.
 clean() {
     limit=$1 kept=0
     shift
@@ -350,14 +369,16 @@ clean() {
         size=${size%%[!0-9]*}
         kept=$((kept + size))
         case " $* " in *" $name "*) continue ;; esac
-        if [ "$kept" -gt "$limit" ]; then rm -rf "objects/$name" && printf '%s %s\n' "$name" "$size"; fi
+        if [ "$kept" -gt "$limit" ]; then
+            rm -rf "objects/$name" && printf '%s %s\n' "$name" "$size"
+        fi
     done
 }
 
 command=$1
 shift
 case $command in
-turn) # TOKEN SECONDS OWNER: whoever gets it finds nothing of others running
+turn) # TOKEN SECONDS OWNER: once the turn is ours, no earlier run is left
     take_turn "$@"
     end_all_runs
     ;;
@@ -371,19 +392,19 @@ keep) # NAME TOKEN
     keep_governors "$@"
     ;;
 present) # SHA256 NAME
-    hash_of_graph "$1" "objects/$1/$2"
+    check_file "$1" "objects/$1/$2"
     ;;
-receive) # SHA256 NAME ENCODING [KILOBYTES KEEP...], and the content as standard input; makes room first
+receive) # SHA256 NAME ENCODING [KILOBYTES KEEP...]: reads the content from stdin; cleans before
     sha256=$1 name=$2 encoding=$3 part="objects/$1/.part.$$"
     shift 3
     [ $# -eq 0 ] || clean "$@" >/dev/null
-    said=$(mkdir -p "objects/$sha256" 2>&1) || trouble "$said"
+    error=$(mkdir -p "objects/$sha256" 2>&1) || trouble "$error"
     case $encoding in
-    gzip) said=$({ gzip -dc >"$part"; } 2>&1) ;;
-    *) said=$({ cat >"$part"; } 2>&1) ;;
+    gzip) error=$({ gzip -dc >"$part"; } 2>&1) ;;
+    *) error=$({ cat >"$part"; } 2>&1) ;;
     esac || {
         rm -f "$part"
-        trouble "$said"
+        trouble "$error"
     }
     hash_of "$part"
     if [ "$hash" != "$sha256" ]; then
@@ -391,13 +412,16 @@ receive) # SHA256 NAME ENCODING [KILOBYTES KEEP...], and the content as standard
         rmdir "objects/$sha256" 2>/dev/null
         exit "$MISMATCH"
     fi
-    said=$(chmod 700 "$part" 2>&1 && mv -f "$part" "objects/$sha256/$name" 2>&1) || trouble "$said"
+    error=$(chmod 700 "$part" 2>&1 && mv -f "$part" "objects/$sha256/$name" 2>&1) ||
+        trouble "$error"
     ;;
 forget) # SHA256 NAME
     rm -f "objects/$1/$2"
     rmdir "objects/$1" 2>/dev/null
     ;;
-run) # TOKEN SECONDS OWNER RUN PREVIOUS LIMIT AFFINITY INTERVAL SENSORS SHA256 GRAPH ARGV...: to its end, then tells
+# TOKEN SECONDS OWNER RUN PREVIOUS LIMIT AFFINITY INTERVAL SENSORS SHA256 MODEL ARGV...: waits for
+# the end of a run, and reports
+run)
     waiting=0
     if [ -n "$1" ]; then
         take_turn "$1" "$2" "$3"
@@ -406,18 +430,18 @@ run) # TOKEN SECONDS OWNER RUN PREVIOUS LIMIT AFFINITY INTERVAL SENSORS SHA256 G
         rm -rf "runs/$5"
     fi
     others_waiting=$waiting run=$4 limit=$6 affinity=$7 interval=$8 sensors=$9
-    hash_of_graph "${10}" "${11}"
+    check_file "${10}" "${11}"
     shift 11
-    said=$(mkdir -p "runs/$run" 2>&1) || trouble "$said"
+    error=$(mkdir -p "runs/$run" 2>&1) || trouble "$error"
     set -- "$run" "$limit" "$affinity" "$interval" "$sensors" "$@"
     HARNESS_RUN=$run setsid sh "$0" supervise "$@" </dev/null >/dev/null 2>&1 &
     wait $!
-    report "$run" "$graph_hash" "$others_waiting"
+    report "$run" "$file_hash" "$others_waiting"
     ;;
 supervise)
     supervise "$@"
     ;;
-collect) # RUN SECONDS SHA256: what a run has come to, once it has
+collect) # RUN SECONDS SHA256: waits for the end of a run, and reports
     [ -d "runs/$1" ] || exit "$GONE"
     waited=0
     until [ -e "runs/$1/exit" ]; do

@@ -1,4 +1,4 @@
-"""The one small interface to each vendor's way of reaching a device."""
+"""The interface of a link: a vendor's way of reaching a device."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command said, and how it ended."""
+    """The exit code and the raw output of a shell command."""
 
     exit_code: int
     stdout: bytes
@@ -15,20 +15,23 @@ class CommandResult:
 
 
 class Link(Protocol):
-    """Runs shell commands on a device. Used by one thread at a time, but `close` may come from another."""
+    """A connection that runs shell commands on a device.
+
+    One thread at a time uses it, but `close` may come from another.
+    """
 
     def open(self) -> None:
-        """Makes the connection unless it stands. Raises Unreachable."""
+        """Connect unless connected. Raises Unreachable."""
         ...
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
-        """Runs a line of POSIX shell, a file as its standard input or nothing, to its end.
+        """Run a line of POSIX shell to its end, with a file or nothing as its standard input.
 
-        Raises Unreachable where the connection is lost or nothing comes for too long: whether the command goes on there
-        is not known then.
+        Raises Unreachable if the connection is lost or the command exceeds its time limit. The
+        command may still run on the device then.
         """
         ...
 
     def close(self) -> None:
-        """Ends the connection, and with it an `execute` that still waits."""
+        """Disconnect, and end an `execute` that still waits."""
         ...

@@ -1,4 +1,4 @@
-"""This machine as a device: the same shell, without a link that could be lost."""
+"""This machine as a device: the same shell, over a link that cannot be lost."""
 
 import os
 import signal
@@ -11,13 +11,16 @@ from harness.devices.link import CommandResult
 
 
 class LocalLink:
+    """A link that starts a shell on this machine for each command."""
+
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def open(self) -> None:
-        """There is nothing to open."""
+        """Do nothing: there is no connection."""
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
+        """Run a line of POSIX shell, as `Link.execute`."""
         with (stdin or Path(os.devnull)).open("rb") as source:
             process = self._process = subprocess.Popen(
                 ["sh", "-c", command],
@@ -30,13 +33,14 @@ class LocalLink:
             stdout, stderr = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             raise Unreachable(
-                f"no answer from the shell within {timeout_s:g} s; is it overloaded?"
+                f"its shell did not answer within {timeout_s:g} s; is the machine overloaded?"
             ) from error
         finally:
             self.close()
         return CommandResult(process.returncode, stdout, stderr=stderr)
 
     def close(self) -> None:
+        """Kill the command that still runs, with its children."""
         if self._process is not None and self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Files on their way to a device."""
+"""Compression of files on their way to a device."""
 
 import gzip
 import shutil
@@ -9,13 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _SAMPLE_BYTES = 1 << 20
-_WORTH_PACKING = 0.8
+_SMALLEST_PACKED_BYTES = 4096
+_LARGEST_RATIO = 0.8  # of packed to plain size: above it, packing costs more than it saves
 
 
 @contextmanager
-def packed(source: Path) -> Iterator[tuple[str, Path]]:
-    """The file as it is sent: packed where a piece from its middle shows that this helps; weights often don't."""
-    if not _shrinks(source):
+def pack(source: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the encoding and the file to send: compressed if a sample from its middle shrinks.
+
+    Weights often don't shrink.
+    """
+    if not _is_compressible(source):
         yield "plain", source
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -25,9 +29,10 @@ def packed(source: Path) -> Iterator[tuple[str, Path]]:
         yield "gzip", packed
 
 
-def _shrinks(source: Path) -> bool:
+def _is_compressible(source: Path) -> bool:
     size = source.stat().st_size
     with source.open("rb") as file:
         file.seek(max(0, size - _SAMPLE_BYTES) // 2)
         sample = file.read(_SAMPLE_BYTES)
-    return size > 4096 and len(zlib.compress(sample, 1)) < _WORTH_PACKING * len(sample)
+    packed_bytes = len(zlib.compress(sample, 1))
+    return size > _SMALLEST_PACKED_BYTES and packed_bytes < _LARGEST_RATIO * len(sample)

@@ -1,4 +1,4 @@
-"""How long a lost link is tried again."""
+"""The retries of a lost link."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,16 +19,17 @@ from harness.core.errors import Unreachable
 
 @dataclass
 class Patience:
-    """How a lost link is tried again: with growing pauses, for `seconds`, until `stop` is set.
+    """A policy for retrying a lost link: with growing pauses, for `seconds`, until `stop` is set.
 
-    `told` hears why, and how long the pause is.
+    `on_retry` is called with the reason and the length of the coming pause in seconds.
     """
 
     seconds: float = 0.0
     stop: Event = field(default_factory=Event)
-    told: Callable[[str, float], None] = lambda _why, _pause: None
+    on_retry: Callable[[str, float], None] = lambda _reason, _pause_s: None
 
     def attempts(self) -> Retrying:
+        """Return the attempts, for tenacity to call a function with."""
         return Retrying(
             retry=retry_if_exception(
                 lambda error: isinstance(error, Unreachable) and error.passing
@@ -36,10 +37,10 @@ class Patience:
             wait=wait_exponential_jitter(initial=0.5, max=30, jitter=0.5),
             stop=stop_after_delay(self.seconds) | stop_when_event_set(self.stop),
             sleep=sleep_using_event(self.stop),
-            before_sleep=self._tell,
+            before_sleep=self._report,
             reraise=True,
         )
 
-    def _tell(self, state: RetryCallState) -> None:
+    def _report(self, state: RetryCallState) -> None:
         assert state.outcome is not None
-        self.told(str(state.outcome.exception()), state.upcoming_sleep)
+        self.on_retry(str(state.outcome.exception()), state.upcoming_sleep)

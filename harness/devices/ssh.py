@@ -1,4 +1,4 @@
-"""Boards over SSH: the only door to Fabric and paramiko."""
+"""Boards over SSH. Only this module imports Fabric and paramiko."""
 
 import select
 import socket
@@ -24,14 +24,14 @@ from harness.devices.link import CommandResult
 
 _CONNECT_TIMEOUT_S = 30
 _KEEPALIVE_S = 15
-_SILENCE_MS = 45_000  # what was sent and is not acknowledged for so long: the cable is out
+_SILENCE_MS = 45_000  # data unacknowledged for this long means that the link is lost
 _CHUNK_BYTES = 1 << 15
-# Each costs some 50 ms of CPU on both sides; hundreds at once would all run into their time limits.
+# Connecting costs some 50 ms of CPU on both sides: hundreds at once would exceed their limits.
 _CONNECTING = BoundedSemaphore(16)
 
 
 class SshLink:
-    """`jump` is the way to the device where it is not direct."""
+    """A link over SSH, through the host `jump` if there is one."""
 
     def __init__(self, device: SshDevice, jump: SshDevice | None = None) -> None:
         self._device = device
@@ -39,15 +39,17 @@ class SshLink:
         self._connection: Connection | None = None
 
     def open(self) -> None:
+        """Connect unless connected. Raises Unreachable."""
         if self._connection is not None and self._connection.is_connected:
             return
         self.close()
-        connection = _connection(self._device, self._jump)
+        connection = _make_connection(self._device, self._jump)
         with _CONNECTING:
             _open(connection, self._device)
         self._connection = connection
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
+        """Run a line of POSIX shell, as `Link.execute`."""
         self.open()
         connection = self._connection
         if connection is None:
@@ -62,9 +64,10 @@ class SshLink:
             raise
 
     def close(self) -> None:
+        """Close the connection and those to its jump hosts."""
         connection, self._connection = self._connection, None
         while isinstance(connection, Connection):
-            with suppress(Exception):  # of a broken connection nothing more is wanted
+            with suppress(Exception):  # closing a broken connection may fail
                 connection.close()
             connection = connection.gateway
 
@@ -80,12 +83,12 @@ def _execute(
         channel.shutdown_write()
         stdout, stderr = _read(channel, deadline)
         if (code := channel.recv_exit_status()) == -1:
-            raise Unreachable("the connection was lost in the middle of a command")
+            raise Unreachable("the connection was lost during a command")
         return CommandResult(code, stdout, stderr=stderr)
 
 
 def _send(channel: Channel, source: Path) -> None:
-    """A command that has ended before it read all of it tells why by its exit code."""
+    """Send a file; stop if the command ends before it reads all: its exit code tells why."""
     with source.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             try:
@@ -97,14 +100,14 @@ def _send(channel: Channel, source: Path) -> None:
 
 
 def _read(channel: Channel, deadline: float) -> tuple[bytes, bytes]:
-    """Both streams as they come: a command that fills one must not wait for the other to be read."""
+    """Read both streams as they come, so that a command never waits for one to be read."""
     streams: tuple[list[bytes], list[bytes]] = ([], [])
     ready = select.poll()
     ready.register(channel.fileno(), select.POLLIN)
     while not (channel.eof_received or channel.closed):
-        if (left_s := deadline - time.monotonic()) <= 0:
-            raise Unreachable("no answer in time")
-        ready.poll(min(left_s, 10) * 1000)
+        if (remaining_s := deadline - time.monotonic()) <= 0:
+            raise Unreachable("it did not answer in time")
+        ready.poll(min(remaining_s, 10) * 1000)
         _drain(channel, streams)
     channel.status_event.wait(max(deadline - time.monotonic(), 1))
     _drain(channel, streams)
@@ -118,14 +121,14 @@ def _drain(channel: Channel, streams: tuple[list[bytes], list[bytes]]) -> None:
         streams[1].append(channel.recv_stderr(1 << 20))
 
 
-def _connection(device: SshDevice, jump: SshDevice | None) -> Connection:
+def _make_connection(device: SshDevice, jump: SshDevice | None) -> Connection:
     connect_kwargs = {"key_filename": str(Path(device.key).expanduser())} if device.key else {}
     connection = Connection(
         device.host,
         user=device.user,
         port=device.port,
         config=Config(),  # reads ~/.ssh/config
-        gateway=_connection(jump, None) if jump else None,
+        gateway=_make_connection(jump, None) if jump else None,
         connect_timeout=_CONNECT_TIMEOUT_S,
         connect_kwargs={
             **connect_kwargs,
@@ -138,21 +141,21 @@ def _connection(device: SshDevice, jump: SshDevice | None) -> Connection:
 
 
 def _refuse_unknown_keys(connection: Connection, host_key: str | None) -> None:
-    """Fabric takes any key by default, on every hop of the way."""
+    """Refuse unknown host keys on every hop: Fabric accepts any key by default."""
     hop: object = connection
     while isinstance(hop, Connection):
         hop.client.set_missing_host_key_policy(RejectPolicy())
         if hop is connection and host_key is not None:
             name = hop.host if hop.port == 22 else f"[{hop.host}]:{hop.port}"
-            key = _public_key(host_key)
+            key = _parse_public_key(host_key)
             hop.client.get_host_keys().add(name, key.get_name(), key)
         else:
             hop.client.load_system_host_keys()
         hop = hop.gateway
 
 
-def _public_key(text: str) -> PKey:
-    """Raises ConfigError where it is none."""
+def _parse_public_key(text: str) -> PKey:
+    """Parse a line of a known_hosts file without its host. Raises ConfigError if it is invalid."""
     from base64 import b64decode
 
     try:
@@ -160,28 +163,30 @@ def _public_key(text: str) -> PKey:
         return PKey.from_type_string(kind, b64decode(encoded))
     except Exception as error:
         raise ConfigError(
-            f"host_key {text[:40]!r}: is no public key; record it with `harness devices trust`."
+            f"host_key {text[:40]!r} is not a public key; "
+            "record the device's key with `harness devices trust`."
         ) from error
 
 
 def _open(connection: Connection, device: SshDevice) -> None:
-    """Raises Unreachable: a wrong key or user does not mend itself, all else may."""
+    """Connect and log in. Raises Unreachable; only a wrong key or user does not pass by itself."""
     try:
         connection.open()
     except BadHostKeyException as error:
         message = (
-            f"its host key is not the one that is known (now {describe_key(error.key)}): find out why; "
-            f"if it was set up anew, `harness devices trust {device.id}`"
+            f"its host key has changed (now {describe_key(error.key)}): find out why; "
+            f"if the device was reinstalled, run `harness devices trust {device.id}`"
         )
         raise Unreachable(message, passing=False) from error
     except AuthenticationException as error:
-        message = f"it refuses the login ({first_line(error)}): check user and key, or what your SSH agent holds"
+        message = (
+            f"it refuses the login ({first_line(error)}): "
+            "check `user`, `key` and the keys of your SSH agent"
+        )
         raise Unreachable(message, passing=False) from error
     except SSHException as error:
         if "not found in known_hosts" in str(error):
-            message = (
-                f"its host key is not known: look at it with `harness devices trust {device.id}`"
-            )
+            message = f"its host key is unknown: verify it with `harness devices trust {device.id}`"
             raise Unreachable(message, passing=False) from error
         raise Unreachable(f"no SSH connection ({first_line(error)})") from error
     except (OSError, EOFError) as error:
@@ -190,9 +195,9 @@ def _open(connection: Connection, device: SshDevice) -> None:
 
 
 def _tune(transport: Transport) -> None:
-    """Without traffic, a link that was cut is never noticed; without a limit, after a quarter of an hour.
+    """Set keepalive and time limits, so that a cut link is noticed soon.
 
-    A small packet that waits for the one before to be acknowledged costs each command 40 ms.
+    Turn off Nagle's algorithm: its delay of small packets costs each command 40 ms.
     """
     transport.set_keepalive(_KEEPALIVE_S)
     if isinstance(transport.sock, socket.socket):
@@ -201,14 +206,15 @@ def _tune(transport: Transport) -> None:
 
 
 def describe_key(key: PKey) -> str:
+    """Return the type and fingerprint of a key, as `ssh-keygen -l` shows them."""
     return f"{key.get_name()} {key.fingerprint}"
 
 
 def fetch_host_key(device: SshDevice, jump: SshDevice | None = None) -> PKey:
-    """The key that the device shows, before anyone logs in. Raises Unreachable."""
-    connection = _connection(device, jump)
+    """Return the host key that the device shows, without logging in. Raises Unreachable."""
+    connection = _make_connection(device, jump)
     try:
-        sock = connection.open_gateway() if connection.gateway else _socket(connection)
+        sock = connection.open_gateway() if connection.gateway else _open_socket(connection)
         with Transport(sock) as transport:
             transport.start_client(timeout=_CONNECT_TIMEOUT_S)
             return transport.get_remote_server_key()
@@ -218,5 +224,5 @@ def fetch_host_key(device: SshDevice, jump: SshDevice | None = None) -> PKey:
         connection.close()
 
 
-def _socket(connection: Connection) -> socket.socket:
+def _open_socket(connection: Connection) -> socket.socket:
     return socket.create_connection((connection.host, connection.port), _CONNECT_TIMEOUT_S)

@@ -160,13 +160,13 @@ def _answers_there(
         images = Path(folder) / "images"
         images.write_bytes(probe.inputs.tobytes())
         there = transport.push(images, sha256_of_file(images), name="images")
-    graph = ModelFile(case.artifact, transport.path_of(case.artifact, f"{case.artifact}.tflite"))
+    model = ModelFile(case.artifact, transport.path_of(case.artifact, f"{case.artifact}.tflite"))
     count, classes = probe.outputs.shape
     at_once = case.tool.name == PYTHON_RUNNER
     folder_there = f"{there.rpartition('/')[0]}/answers-{uuid4().hex[:8]}"
     argv = answers.script(
         station.ready.argv,
-        graph.path,
+        model.path,
         input=tensor,
         images=there,
         count=count,
@@ -177,7 +177,8 @@ def _answers_there(
         station,
         argv,
         timeout_s=station.device.timeout_s or _TIMEOUT_S,
-        model=(graph, file),
+        model=model,
+        file=file,
         cpus=case.cpus,
     )
     if completed.exit_code != 0:

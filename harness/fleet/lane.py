@@ -101,7 +101,7 @@ class Lane:
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        patience = Patience(self.device.patience_s, self.stop, told=self._lost)
+        patience = Patience(self.device.patience_s, self.stop, on_retry=self._lost)
         folder = self.known.workspace.device_folder(self.device.id)
         self.transport = open_transport(
             self.device, self.registry, local_folder=folder, patience=patience

@@ -15,11 +15,18 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.core.observations import OperatorTime
 from harness.core.quality import Warning
-from harness.devices import WATCH_INTERVAL_S, FileAbsent, ModelFile, RunResult, Transport, Turn
+from harness.devices import (
+    SLOWEST_BYTES_PER_S,
+    WATCH_INTERVAL_S,
+    FileAbsent,
+    ModelFile,
+    RunResult,
+    Transport,
+    Turn,
+)
 from harness.fleet.device_tool import DeviceTool
 from harness.store.database import now
 
-_SLOWEST_BYTES_PER_S = 50_000
 _LOG_CHARACTERS = 1_000_000
 _IDLE_S = 5
 _IDLE_TIMEOUT_S = 60.0
@@ -63,16 +70,17 @@ def run_process(
 ) -> FinishedProcess:
     """`file` is the artifact here; `extra` are further flags. Raises CaseFailed."""
     started_at = now()
-    graph = ModelFile(
+    model = ModelFile(
         case.artifact, station.transport.path_of(case.artifact, f"{case.artifact}.tflite")
     )
-    argv = [*station.ready.argv, *arguments(case.protocol, graph.path), *extra]
+    argv = [*station.ready.argv, *arguments(case.protocol, model.path), *extra]
     sensors = station.sensors(case.cpus)
     completed = run_watched(
         station,
         argv,
         timeout_s=_timeout_s(case, station),
-        model=(graph, file),
+        model=model,
+        file=file,
         cpus=case.cpus,
         sensors=sensors,
     )
@@ -108,24 +116,32 @@ def run_watched(
     station: DeviceSession,
     argv: Sequence[str],
     timeout_s: float,
-    model: tuple[ModelFile, Path],
+    model: ModelFile,
+    file: Path,
     cpus: Sequence[int] = (),
     sensors: Sequence[Sensor] | None = None,
 ) -> RunResult:
     """`model` is sent where the device misses it, or has another under its name: once. Raises CaseFailed."""
-    graph, file = model
     turn = replace(
-        station.turn, seconds=station.turn.seconds + file.stat().st_size // _SLOWEST_BYTES_PER_S
+        station.turn, seconds=station.turn.seconds + file.stat().st_size // SLOWEST_BYTES_PER_S
     )
     interval_s = _WATCH_POWER_S if power_sensors(sensors or ()) else WATCH_INTERVAL_S
     sources = None if sensors is None else [sensor.source for sensor in sensors]
     for _ in range(2):
         try:
-            return station.transport.run(argv, timeout_s, graph, cpus, turn, sources, interval_s)
+            return station.transport.run(
+                argv,
+                timeout_s,
+                model=model,
+                cpus=cpus,
+                turn=turn,
+                watch=sources,
+                interval_s=interval_s,
+            )
         except FileAbsent:
-            _send(station, file, sha256=graph.sha256)
+            _send(station, file, sha256=model.sha256)
     message = (
-        f"{graph.sha256[:12]}… does not stay on {station.device.id}: something there changes it; "
+        f"{model.sha256[:12]}… does not stay on {station.device.id}: something there changes it; "
         "see what fills its disk."
     )
     raise CaseFailed(Reason.HASH_MISMATCH, message)
@@ -156,7 +172,11 @@ def idle_power(station: DeviceSession) -> float | None:
     sources = [sensor.source for sensor in sensors]
     idle = ["sleep", f"{_IDLE_S}"]
     completed = station.transport.run(
-        idle, _IDLE_TIMEOUT_S, None, (), station.turn, sources, _WATCH_POWER_S
+        idle,
+        _IDLE_TIMEOUT_S,
+        turn=station.turn,
+        watch=sources,
+        interval_s=_WATCH_POWER_S,
     )
     return idle_power_uw(header(sensors) + completed.watch)
 

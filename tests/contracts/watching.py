@@ -281,11 +281,11 @@ def _make_read_only(transport: Transport) -> None:
             lambda _: None,
             "has no governor perfomance: set `governor` in its entry to powersave or perf",
         ),
-        ("performance", _remove_clocks, "does not let the clock of its cores be set"),
+        ("performance", _remove_clocks, "does not allow setting the clock of its cores"),
         (
             "performance",
             _make_read_only,
-            "log in as root there, or take `governor` out of its entry",
+            "log in as root, or remove `governor` from its entry",
         ),
     ],
     ids=["unknown", "no_clocks", "not_writable"],

@@ -1,4 +1,4 @@
-"""What the adb program says, as it says it; `tests/lab` has the program itself."""
+"""The parsing of the adb program's output; `tests/lab` has the program itself."""
 
 import pytest
 from hypothesis import given
@@ -21,25 +21,25 @@ R58M123ABCD            device usb:1-1 product:beyond1 model:SM_G973F device:beyo
 """
 
 
-class Host:
-    """A machine whose adb answers one thing, whatever it is asked."""
+class FixedHost:
+    """A link to a machine whose adb gives the same result for every command."""
 
-    def __init__(self, answer: CommandResult) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
+    def __init__(self, result: CommandResult) -> None:
+        self.result = result
+        self.commands: list[str] = []
 
     def open(self) -> None:
         pass
 
     def execute(self, command: str, timeout_s: float, stdin: object = None) -> CommandResult:
-        self.asked.append(command)
-        return self.answer
+        self.commands.append(command)
+        return self.result
 
     def close(self) -> None:
         pass
 
 
-def test_phones_that_are_ready_are_listed_with_their_models() -> None:
+def test_ready_phones_are_listed_with_their_models() -> None:
     assert parse_devices(LISTED) == [
         ("emulator-5554", "sdk_gphone64_arm64"),
         ("R58M123ABCD", "SM_G973F"),
@@ -59,26 +59,26 @@ def test_phones_that_are_ready_are_listed_with_their_models() -> None:
 def test_every_ready_phone_is_found_among_others(phones: list[tuple[str, str, bool, str]]) -> None:
     lines = [
         f"{serial:<22} {state} usb:1-1 transport_id:1"
-        + (f" model:{model} device:x" if told else "")
-        for serial, model, told, state in phones
+        + (f" model:{model} device:x" if has_model else "")
+        for serial, model, has_model, state in phones
     ]
     printed = "\n".join(["* daemon started successfully", "List of devices attached", *lines, ""])
     expected = [
-        (serial, model if told else "")
-        for serial, model, told, state in phones
+        (serial, model if has_model else "")
+        for serial, model, has_model, state in phones
         if state == "device"
     ]
     assert parse_devices(printed) == expected
 
 
 @given(st.text())
-def test_nonsense_is_no_phone_and_no_error(text: str) -> None:
+def test_arbitrary_text_lists_no_unknown_phone_and_raises_no_error(text: str) -> None:
     for serial, _ in parse_devices(text):
         assert serial in text
 
 
 @pytest.mark.parametrize(
-    ("said", "words", "passing"),
+    ("stderr", "message", "passing"),
     [
         (
             "error: device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set\n",
@@ -100,19 +100,20 @@ def test_nonsense_is_no_phone_and_no_error(text: str) -> None:
         ("", "no answer", True),
     ],
 )
-def test_why_a_phone_can_not_be_used_is_said_in_words(said: str, words: str, passing: bool) -> None:
+def test_an_unusable_phone_gives_a_reason(stderr: str, message: str, *, passing: bool) -> None:
     link = AdbLink(
-        AdbDevice(id="phone", serial="R58M"), Host(CommandResult(1, b"", stderr=said.encode()))
+        AdbDevice(id="phone", serial="R58M"),
+        FixedHost(CommandResult(1, b"", stderr=stderr.encode())),
     )
-    with pytest.raises(Unreachable, match=words) as refused:
+    with pytest.raises(Unreachable, match=message) as refused:
         link.open()
     assert refused.value.passing is passing
 
 
-def test_a_machine_without_adb_is_told_what_to_install() -> None:
+def test_a_machine_without_adb_gets_an_install_hint() -> None:
     link = AdbLink(
         AdbDevice(id="phone", serial="R58M"),
-        Host(CommandResult(127, b"", stderr=b"sh: adb: not found")),
+        FixedHost(CommandResult(127, b"", stderr=b"sh: adb: not found")),
     )
     with pytest.raises(Unreachable, match="platform-tools") as refused:
         link.open()
@@ -120,15 +121,13 @@ def test_a_machine_without_adb_is_told_what_to_install() -> None:
 
 
 @given(st.binary(), st.integers(0, 255))
-def test_the_exit_code_is_read_behind_whatever_the_command_printed(
-    printed: bytes, code: int
-) -> None:
-    answer = CommandResult(0, printed + b"\n\x1eharness-exit:%d\n" % code, stderr=b"")
-    found = AdbLink(AdbDevice(id="phone", serial="a b"), Host(answer)).execute("true", 1)
-    assert (found.exit_code, found.stdout) == (code, printed)
+def test_the_exit_code_is_read_after_any_output(printed: bytes, code: int) -> None:
+    result = CommandResult(0, printed + b"\n\x1eharness-exit:%d\n" % code, stderr=b"")
+    parsed = AdbLink(AdbDevice(id="phone", serial="a b"), FixedHost(result)).execute("true", 1)
+    assert (parsed.exit_code, parsed.stdout) == (code, printed)
 
 
-def test_a_serial_is_always_said_and_is_data() -> None:
-    host = Host(CommandResult(0, b"\n\x1eharness-exit:0\n", stderr=b""))
+def test_a_serial_is_always_passed_and_quoted() -> None:
+    host = FixedHost(CommandResult(0, b"\n\x1eharness-exit:0\n", stderr=b""))
     AdbLink(AdbDevice(id="phone", serial="a b;c"), host).execute("true", 1)
-    assert "adb -s 'a b;c' shell" in host.asked[0]
+    assert "adb -s 'a b;c' shell" in host.commands[0]

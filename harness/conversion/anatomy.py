@@ -1,4 +1,4 @@
-"""The parts of a `.tflite` file: operators, multiply-accumulates by precision, inputs and outputs."""
+"""The parts of a `.tflite` file: operators, multiply-accumulates, inputs and outputs."""
 
 import struct
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Evaluation of an artifact with LCE's interpreter on the test set, and against the trained model."""
+"""Evaluation of an artifact on the test set, and against the trained model."""
 
 import struct
 from dataclasses import dataclass

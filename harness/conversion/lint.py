@@ -1,6 +1,8 @@
-"""Which of Larq Compute Engine's rules for fast models a `.tflite` file breaks, where, and what that costs.
+"""Checks of a `.tflite` file against Larq Compute Engine's rules for fast models.
 
-Costs come from shapes alone, in OPs (`network`). No two findings count the same work, so that their shares add up.
+A finding names the layer, its cost and the change to make.
+Costs come from shapes alone, in OPs (see `network`).
+No two findings count the same work, so their shares add up.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,60 +16,62 @@ from harness.conversion.anatomy import (
     read_graphs,
 )
 from harness.conversion.network import (
-    BINARY_MACS_AN_OP,
-    BY_VALUE,
+    BINARY_MACS_PER_OP,
     DEPTH_STEP,
+    ELEMENTWISE,
     FILTERS_AT_ONCE,
     POOLS,
     RELUS,
-    Binary,
+    BinaryConvolution,
     Network,
-    binary,
-    chain,
-    corrections,
+    count_corrections,
+    count_ops,
+    find_layer_name,
+    follow_chain,
     has_binary_weights,
-    layer_name,
     only_signs_are_read,
     pads_with_zeros,
+    read_binary_convolution,
     reads_unpacked_signs,
     round_up,
-    work,
 )
 from harness.core.units import count_noun, format_bytes, format_count, format_percent
 
-LEAST_DEPTH_PADDING = (
-    0.1  # of a filter: to have none is hard, and matters less than the other rules
-)
+# A filter's share of padding that is still fine: zero is hard, and this rule matters least.
+ACCEPTED_DEPTH_PADDING = 0.1
 _GUIDE = "docs.larq.dev/compute-engine/model_optimization_guide"
 _OPERATORS = "docs.larq.dev/compute-engine/api/operators"
 _QUICKNET = "arxiv.org/abs/2011.09398"
-_OPS = "multiply-accumulates, where 64 binary ones count as one"
 _BINARY = frozenset({BINARY_CONVOLUTION})
 _FLOAT = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+_NORMALISE_BEFORE_POOL = "put BatchNormalization between the convolution and the pool"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A layer's breach of a rule: the `work` that it costs, in OPs, that in words, and what to change."""
+    """A layer's violation of a rule: its cost in `ops` and in words, and the change to make."""
 
-    work: float
+    ops: float
     cost: str
     change: str
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What to keep to, who says so, and what looks whether an operator of these kinds does."""
+    """A rule for fast models and its source; `check` examines operators of the given kinds."""
 
-    says: str
+    statement: str
     source: str
     kinds: frozenset[str]
-    look: Callable[[Network, Operator], Finding | None]
+    check: Callable[[Network, Operator], Finding | None]
 
 
 @dataclass(frozen=True)
 class Advice:
-    """A finding about operator `number`, from 0 in the order of running; `share` is of the model's work, 0 to 1."""
+    """A finding about operator `number`, from 0 in execution order.
+
+    `share` is the finding's part of the model's work, 0 to 1.
+    """
 
     number: int
     kind: str
@@ -80,295 +84,295 @@ class Advice:
 
 @dataclass(frozen=True)
 class Report:
-    """Of one model: its advice, that of the largest share first, and its `work` in OPs."""
+    """One model's advice, largest share first, and its work in `ops`."""
 
     advice: tuple[Advice, ...]
-    work: float
+    ops: float
     binary_layers: int
 
     @property
     def summary(self) -> str:
-        """In a sentence."""
+        """A sentence about the whole model."""
         if not self.advice:
-            return _summary_of_none(self.binary_layers)
-        layers = len({one.number for one in self.advice})
-        share, ops = (
-            format_percent(sum(one.share for one in self.advice)),
-            format_count(round(self.work)),
+            return _summarise_without_advice(self.binary_layers)
+        layers = count_noun(len({advice.number for advice in self.advice}), "layer")
+        share = format_percent(sum(advice.share for advice in self.advice))
+        return (
+            f"{layers} could be faster, which affects {share} of the model's "
+            f"{format_count(round(self.ops))} OPs "
+            "(multiply-accumulates; 64 binary ones count as one)."
         )
-        return f"{count_noun(layers, 'layer')} could be faster: {share} of the model's work, which is {ops} OPs ({_OPS})."
 
 
-def _summary_of_none(binary_layers: int) -> str:
+def _summarise_without_advice(binary_layers: int) -> str:
     if binary_layers:
-        return f"Nothing to advise: {count_noun(binary_layers, 'binary layer')}, and no rule is broken."
-    return "Nothing to advise: there are no binary layers, which the rules are about."
+        return f"Nothing to improve in {count_noun(binary_layers, 'binary layer')}."
+    return "Nothing to improve: the rules concern binary layers, and this model has none."
 
 
 def lint(flatbuffer: bytes) -> Report:
-    """Raises ValueError where the bytes are no TensorFlow Lite model."""
-    return advise(read_graphs(flatbuffer))
+    """Check a `.tflite` file. Raises ValueError if the bytes are not a TensorFlow Lite model."""
+    return lint_graphs(read_graphs(flatbuffer))
 
 
-def advise(graphs: Sequence[Graph]) -> Report:
-    """About a model of these subgraphs."""
-    networks = [Network(graph) for graph in graphs]
-    operators = [
-        (network, operator) for network in networks for operator in network.graph.operators
-    ]
-    total = sum(work(network, operator) for network, operator in operators)
-    advice = [
-        Advice(
-            number,
-            operator.kind,
-            layer=layer_name(network, operator),
-            rule=rule,
-            cost=found.cost,
-            change=found.change,
-            share=found.work / total,
-        )
-        for number, (network, operator) in enumerate(operators)
-        for rule, found in _findings(network, operator)
-    ]
+def lint_graphs(graphs: Sequence[Graph]) -> Report:
+    """Check a model that consists of these subgraphs."""
+    operators: list[tuple[Network, Operator]] = []
+    for network in map(Network, graphs):
+        operators += ((network, operator) for operator in network.graph.operators)
+    total_ops = sum(count_ops(network, operator) for network, operator in operators)
+    advice: list[Advice] = []
+    for number, (network, operator) in enumerate(operators):
+        for rule, finding in _check_rules(network, operator):
+            advice.append(
+                Advice(
+                    number,
+                    operator.kind,
+                    layer=find_layer_name(network, operator),
+                    rule=rule,
+                    cost=finding.cost,
+                    change=finding.change,
+                    share=finding.ops / total_ops,
+                )
+            )
+    advice.sort(key=lambda entry: -entry.share)
     binary_layers = sum(operator.kind == BINARY_CONVOLUTION for _, operator in operators)
-    return Report(
-        tuple(sorted(advice, key=lambda one: -one.share)), total, binary_layers=binary_layers
-    )
+    return Report(tuple(advice), total_ops, binary_layers=binary_layers)
 
 
-def _findings(network: Network, operator: Operator) -> Iterator[tuple[str, Finding]]:
+def _check_rules(network: Network, operator: Operator) -> Iterator[tuple[str, Finding]]:
     for name, rule in RULES.items():
-        if operator.kind in rule.kinds and (found := rule.look(network, operator)):
-            yield name, found
+        if operator.kind in rule.kinds and (finding := rule.check(network, operator)):
+            yield name, finding
 
 
-def _input_channels(network: Network, operator: Operator) -> Finding | None:
-    conv = binary(network, operator)
-    padding = conv.positions * conv.filters * conv.kernel * (conv.stored - conv.channels)
-    cost = f"{conv.channels} input channels are stored as {conv.stored}"
-    return _padded(
-        conv,
-        padding,
-        cost=cost,
-        change=_as_dear(conv.stored, CHANNELS_PER_WORD, noun="input channels"),
-    )
+def _check_input_channels(network: Network, operator: Operator) -> Finding | None:
+    sizes = read_binary_convolution(network, operator)
+    padding = sizes.positions * sizes.filters * sizes.kernel * (sizes.stored - sizes.channels)
+    cost = f"{sizes.channels} input channels are stored as {sizes.stored}"
+    change = _suggest_size(sizes.stored, CHANNELS_PER_WORD, noun="input channels")
+    return _report_padding(sizes, padding, cost=cost, change=change)
 
 
-def _output_channels(network: Network, operator: Operator) -> Finding | None:
-    conv = binary(network, operator)
-    computed = round_up(conv.filters, FILTERS_AT_ONCE)
-    padding = conv.positions * (computed - conv.filters) * conv.depth
-    cost = f"{conv.filters} filters are computed as {computed}"
-    return _padded(
-        conv, padding, cost=cost, change=_as_dear(computed, FILTERS_AT_ONCE, noun="filters")
-    )
+def _check_output_channels(network: Network, operator: Operator) -> Finding | None:
+    sizes = read_binary_convolution(network, operator)
+    computed = round_up(sizes.filters, FILTERS_AT_ONCE)
+    padding = sizes.positions * (computed - sizes.filters) * sizes.depth
+    cost = f"{sizes.filters} filters are computed as {computed}"
+    change = _suggest_size(computed, FILTERS_AT_ONCE, noun="filters")
+    return _report_padding(sizes, padding, cost=cost, change=change)
 
 
-def _kernel_depth(network: Network, operator: Operator) -> Finding | None:
-    conv = binary(network, operator)
-    if not conv.depth or _depth_padding(conv.kernel, conv.stored) <= LEAST_DEPTH_PADDING:
+def _check_kernel_depth(network: Network, operator: Operator) -> Finding | None:
+    sizes = read_binary_convolution(network, operator)
+    if not sizes.depth or _depth_padding(sizes.kernel, sizes.stored) <= ACCEPTED_DEPTH_PADDING:
         return None
-    values = conv.kernel * conv.stored
-    cost = f"a filter's {conv.kernel} × {conv.stored} = {values} values are padded to {conv.depth}"
-    return _padded(
-        conv,
-        conv.positions * conv.filters * (conv.depth - values),
-        cost=cost,
-        change=_better_depth(conv),
+    values = sizes.kernel * sizes.stored
+    padding = sizes.positions * sizes.filters * (sizes.depth - values)
+    cost = (
+        f"a filter's {sizes.kernel} × {sizes.stored} = {values} values are padded to {sizes.depth}"
     )
+    return _report_padding(sizes, padding, cost=cost, change=_suggest_depth(sizes))
 
 
 def _depth_padding(kernel: int, channels: int) -> float:
-    """The share of a filter, 0 to 1."""
+    """Return the share of a filter that is padding, 0 to 1."""
     return 1 - kernel * channels / round_up(kernel * channels, DEPTH_STEP)
 
 
-def _better_depth(conv: Binary) -> str:
-    sizes = range(conv.stored, conv.stored + DEPTH_STEP, CHANNELS_PER_WORD)
+def _suggest_depth(sizes: BinaryConvolution) -> str:
+    candidates = range(sizes.stored, sizes.stored + DEPTH_STEP, CHANNELS_PER_WORD)
     channels = next(
-        size for size in sizes if _depth_padding(conv.kernel, size) <= LEAST_DEPTH_PADDING
+        candidate
+        for candidate in candidates
+        if _depth_padding(sizes.kernel, candidate) <= ACCEPTED_DEPTH_PADDING
     )
-    if conv.kernel * channels <= conv.depth:
-        return f"{channels} input channels cost the same"
-    return f"of {channels} input channels {format_percent(_depth_padding(conv.kernel, channels))} is padding"
+    if sizes.kernel * channels <= sizes.depth:
+        return f"use {channels} input channels for the same cost"
+    share = format_percent(_depth_padding(sizes.kernel, channels))
+    return f"use {channels} input channels, of which {share} is padding"
 
 
-def _padded(conv: Binary, padding: int, cost: str, change: str) -> Finding | None:
-    """`padding` in binary multiply-accumulates."""
+def _report_padding(
+    sizes: BinaryConvolution, padding: int, cost: str, change: str
+) -> Finding | None:
+    """Return a finding unless `padding`, in binary multiply-accumulates, is 0."""
     if not padding:
         return None
-    share = format_percent(padding / conv.macs)
+    share = format_percent(padding / sizes.macs)
     return Finding(
-        padding / BINARY_MACS_AN_OP,
+        padding / BINARY_MACS_PER_OP,
         f"{cost}: {share} of the layer's binary work is padding",
         change=change,
     )
 
 
-def _as_dear(size: int, step: int, noun: str) -> str:
-    return f"{size} {noun} cost the same" + (f", {size - step} less" if size > step else "")
+def _suggest_size(size: int, step: int, noun: str) -> str:
+    cheaper = f", or {size - step} for less" if size > step else ""
+    return f"use {size} {noun} for the same cost{cheaper}"
 
 
-def _zero_padding(network: Network, operator: Operator) -> Finding | None:
-    conv, edge = binary(network, operator), corrections(network, operator)
-    apart = _binarized_apart(network, operator) if pads_with_zeros(operator) else 0
-    if not edge + apart:
+def _check_zero_padding(network: Network, operator: Operator) -> Finding | None:
+    sizes = read_binary_convolution(network, operator)
+    corrected = count_corrections(network, operator)
+    binarized = _count_separate_binarization(network, operator) if pads_with_zeros(operator) else 0
+    if not corrected + binarized:
         return None
-    cost = f"{format_count(edge)} of {format_count(conv.positions * conv.filters)} outputs are corrected at the edges"
-    told = f"{cost}, and all are binarized by another operator" if apart else cost
-    return Finding(edge + apart, told, change="pad with ones: pad_values=1.0")
+    outputs = format_count(sizes.positions * sizes.filters)
+    cost = f"{format_count(corrected)} of {outputs} outputs are corrected at the edges"
+    if binarized:
+        cost += ", and a separate operator binarizes all outputs"
+    return Finding(corrected + binarized, cost, change="pad with ones: pad_values=1.0")
 
 
-def _binarized_apart(network: Network, operator: Operator) -> float:
-    """OPs of making signs of what could have been written as signs, as nothing reads it as numbers."""
+def _count_separate_binarization(network: Network, operator: Operator) -> float:
+    """Return the OPs that binarize outputs which only binary layers read.
+
+    The convolution could have written these outputs as signs.
+    """
     if not only_signs_are_read(network, operator):
         return 0
-    return sum(work(network, reader) for reader in network.after(operator))
+    return sum(count_ops(network, reader) for reader in network.readers_of(operator))
 
 
-def _unfused(network: Network, operator: Operator) -> Finding | None:
-    following = chain(network, operator)
-    alone = [one for one in following if one.kind in BY_VALUE]
-    if not alone:
+def _check_fusion(network: Network, operator: Operator) -> Finding | None:
+    chain = follow_chain(network, operator)
+    unfused = [follower for follower in chain if follower.kind in ELEMENTWISE]
+    if not unfused:
         return None
-    spent = sum(work(network, one) for one in alone)
-    cost = f"{' and '.join(one.kind for one in alone)} after it: {format_count(round(spent))} float operations"
-    return Finding(spent, cost, change=_order(following[0].kind))
+    ops = sum(count_ops(network, follower) for follower in unfused)
+    kinds = " and ".join(follower.kind for follower in unfused)
+    verb = "is" if len(unfused) == 1 else "are"
+    cost = f"{kinds} {verb} not fused: {format_count(round(ops))} float operations"
+    return Finding(ops, cost, change=_suggest_order(chain[0].kind))
 
 
-def _order(first: str) -> str:
-    if first in POOLS:
-        return "put BatchNormalization between convolution and pool"
-    if first in RELUS:
-        return "order them QuantConv2D, ReLU, BatchNormalization, and pad with ones"
-    return (
-        "follow it with ReLU and BatchNormalization alone, in this order: no other activation fuses"
-    )
+def _suggest_order(first_kind: str) -> str:
+    if first_kind in POOLS:
+        return _NORMALISE_BEFORE_POOL
+    if first_kind in RELUS:
+        return "use the order QuantConv2D, ReLU, BatchNormalization, and pad with ones"
+    return "follow it with ReLU and BatchNormalization only, in this order; nothing else fuses"
 
 
-def _float_pool(network: Network, operator: Operator) -> Finding | None:
-    following = chain(network, operator)
-    pools = [one for one in following if one.kind == "MAX_POOL_2D"]
-    if not pools or not only_signs_are_read(network, following[-1]):
+def _check_float_pool(network: Network, operator: Operator) -> Finding | None:
+    chain = follow_chain(network, operator)
+    pools = [follower for follower in chain if follower.kind == "MAX_POOL_2D"]
+    if not pools or not only_signs_are_read(network, chain[-1]):
         return None
-    spent = sum(work(network, pool) for pool in pools)
-    cost = f"{format_count(round(spent))} float values are pooled, of which only signs are used"
-    return Finding(
-        spent,
-        cost,
-        change="put BatchNormalization between convolution and pool: signs are then pooled as bits",
-    )
+    ops = sum(count_ops(network, pool) for pool in pools)
+    cost = f"{format_count(round(ops))} float values are pooled, but only their signs are used"
+    return Finding(ops, cost, change=f"{_NORMALISE_BEFORE_POOL}: signs are then pooled as bits")
 
 
-def _dense(network: Network, operator: Operator) -> Finding | None:
+def _check_dense(network: Network, operator: Operator) -> Finding | None:
     if not (reads_unpacked_signs(network, operator) and has_binary_weights(network, operator)):
         return None
-    return _as_float(
-        network, operator, change="make it a 1x1 QuantConv2D, with a Reshape before and after"
-    )
+    change = "replace it with a 1x1 QuantConv2D, with a Reshape before and after"
+    return _report_float_execution(network, operator, change=change)
 
 
-def _binary_weights(network: Network, operator: Operator) -> Finding | None:
-    unpacked = reads_unpacked_signs(network, operator)
-    if (operator.kind == "FULLY_CONNECTED" and unpacked) or not has_binary_weights(
-        network, operator
-    ):
+def _check_binary_weights(network: Network, operator: Operator) -> Finding | None:
+    reads_signs = reads_unpacked_signs(network, operator)
+    is_dense = operator.kind == "FULLY_CONNECTED" and reads_signs
+    if is_dense or not has_binary_weights(network, operator):
         return None
-    if unpacked or operator.kind == "DEPTHWISE_CONV_2D":
-        return _as_float(
-            network,
-            operator,
-            change="make it float, which costs the same: LCE has no binary kernel for it",
-        )
-    return _as_float(
-        network,
-        operator,
-        change="make it float, which costs the same, or give it an input_quantizer",
-    )
+    if reads_signs or operator.kind == "DEPTHWISE_CONV_2D":
+        change = "make it float, which costs the same: LCE has no binary kernel for it"
+    else:
+        change = "make it float, which costs the same, or give it an input_quantizer"
+    return _report_float_execution(network, operator, change=change)
 
 
-def _as_float(network: Network, operator: Operator, change: str) -> Finding:
+def _report_float_execution(network: Network, operator: Operator, change: str) -> Finding:
     weights, dtype = network.weights(operator), network.graph.tensors[operator.inputs[1]].dtype
-    size, smaller = format_bytes(weights.nbytes), 8 * weights.itemsize
-    cost = f"binary weights run as {dtype}: {format_count(operator.macs)} MACs and {size}"
-    less = f"as bits 1/{BINARY_MACS_AN_OP} of the work and 1/{smaller} of the size"
-    return Finding(operator.macs, f"{cost}, {less}", change=change)
-
-
-def _unpacking(network: Network, operator: Operator) -> Finding:
-    spent = work(network, operator)
-    readers = " and ".join(dict.fromkeys(reader.kind for reader in network.after(operator)))
+    size, size_ratio = format_bytes(weights.nbytes), 8 * weights.itemsize
     cost = (
-        f"{format_count(round(spent))} signs are unpacked to numbers, for {readers or 'the output'}"
+        f"binary weights run as {dtype}: {format_count(operator.macs)} MACs and {size}; "
+        f"as bits, 1/{BINARY_MACS_PER_OP} of the work and 1/{size_ratio} of the size"
     )
-    return Finding(spent, cost, change="let a QuantConv2D read them, or leave out the quantizer")
+    return Finding(operator.macs, cost, change=change)
 
 
-def _float_layer(network: Network, operator: Operator) -> Finding | None:
-    all_binary = network.binary_work
-    if not 0 < all_binary < operator.macs or has_binary_weights(network, operator):
+def _check_unpacking(network: Network, operator: Operator) -> Finding:
+    ops = count_ops(network, operator)
+    kinds = dict.fromkeys(reader.kind for reader in network.readers_of(operator))
+    readers = " and ".join(kinds) or "the output"
+    cost = f"{format_count(round(ops))} signs are unpacked to numbers for {readers}"
+    return Finding(ops, cost, change="let a QuantConv2D read them, or remove the quantizer")
+
+
+def _check_float_layer(network: Network, operator: Operator) -> Finding | None:
+    binary_ops = network.binary_ops
+    if not 0 < binary_ops < operator.macs or has_binary_weights(network, operator):
         return None
-    cost = f"{format_count(operator.macs)} float MACs, where all binary layers are {format_count(round(all_binary))} OPs"
-    return Finding(
-        operator.macs,
-        cost,
-        change="make it smaller: fewer filters, a stride, or depthwise and 1x1 in its place",
+    cost = (
+        f"{format_count(operator.macs)} float MACs, "
+        f"compared with {format_count(round(binary_ops))} OPs in all binary layers"
     )
+    change = "make it smaller: fewer filters, a stride, or depthwise and 1x1 convolutions instead"
+    return Finding(operator.macs, cost, change=change)
 
 
 RULES: dict[str, Rule] = {
     "input_channels": Rule(
-        "A binary convolution's input channels are a multiple of 32.",
+        "The input channels of a binary convolution are a multiple of 32.",
         _GUIDE,
         kinds=_BINARY,
-        look=_input_channels,
+        check=_check_input_channels,
     ),
     "output_channels": Rule(
-        "Its filters are a multiple of 8.", _GUIDE, kinds=_BINARY, look=_output_channels
+        "The filters of a binary convolution are a multiple of 8.",
+        _GUIDE,
+        kinds=_BINARY,
+        check=_check_output_channels,
     ),
     "kernel_depth": Rule(
-        "Its kernel height × width × input channels is near below a multiple of 128.",
+        "Kernel height × width × input channels is at or just below a multiple of 128.",
         _GUIDE,
         kinds=_BINARY,
-        look=_kernel_depth,
+        check=_check_kernel_depth,
     ),
     "zero_padding": Rule(
-        "Its padding, if any, is with ones.", _GUIDE, kinds=_BINARY, look=_zero_padding
-    ),
-    "unfused": Rule(
-        "After it come ReLU and BatchNormalization, in this order.",
+        "If a binary convolution pads, it pads with ones.",
         _GUIDE,
         kinds=_BINARY,
-        look=_unfused,
+        check=_check_zero_padding,
+    ),
+    "unfused": Rule(
+        "ReLU and BatchNormalization follow a binary convolution, in this order.",
+        _GUIDE,
+        kinds=_BINARY,
+        check=_check_fusion,
     ),
     "float_pool": Rule(
         "A max-pool before the next binary layer pools signs.",
         _OPERATORS,
         kinds=_BINARY,
-        look=_float_pool,
+        check=_check_float_pool,
     ),
     "dense": Rule(
-        "A binary dense layer is a 1x1 convolution.",
+        "A binary dense layer is deployed as a 1x1 convolution.",
         _GUIDE,
         kinds=frozenset({"FULLY_CONNECTED"}),
-        look=_dense,
+        check=_check_dense,
     ),
     "binary_weights": Rule(
         "A layer with binary weights has a binary input.",
         _OPERATORS,
         kinds=_FLOAT,
-        look=_binary_weights,
+        check=_check_binary_weights,
     ),
     "unpacking": Rule(
-        "Signs are read by binary layers.",
+        "Only binary layers read signs.",
         _OPERATORS,
         kinds=frozenset({"LceDequantize"}),
-        look=_unpacking,
+        check=_check_unpacking,
     ),
     "float_layer": Rule(
-        "No float layer is more work than all binary ones.",
+        "No float layer does more work than all binary layers together.",
         _QUICKNET,
         kinds=_FLOAT,
-        look=_float_layer,
+        check=_check_float_layer,
     ),
 }

@@ -1,7 +1,9 @@
-"""A `.tflite` file's operators with their neighbours, and how much work each is.
+"""The operators of a `.tflite` file with their neighbours, and the work that each does.
 
-Work is counted in OPs, as Liu et al. (2018, arxiv.org/abs/1808.00278) count it: a multiply-accumulate is one, 64 binary
-ones are one. Here an operator that does not multiply has one for each value that it reads or writes, whichever is more.
+Work is counted in OPs, as Liu et al. (2018, arxiv.org/abs/1808.00278) count it.
+A float multiply-accumulate is one OP, and 64 binary ones are one OP.
+An operator that does not multiply counts one OP for each value that it reads or writes.
+The larger of the two numbers is taken.
 """
 
 import re
@@ -19,25 +21,27 @@ from harness.conversion.anatomy import BINARY_CONVOLUTION, CHANNELS_PER_WORD, Gr
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What LCE's kernels for 64-bit ARM do at once (docs.larq.dev/compute-engine/model_optimization_guide).
+# Sizes of LCE's kernels for 64-bit ARM (docs.larq.dev/compute-engine/model_optimization_guide).
 FILTERS_AT_ONCE = 8
 DEPTH_STEP = 128
-BINARY_MACS_AN_OP = 64
+BINARY_MACS_PER_OP = 64
 RELUS = {"RELU", "RELU6", "RELU_N1_TO_1"}
-BY_VALUE = {*RELUS, "PRELU", "LEAKY_RELU", "MUL", "ADD", "SUB", "DIV"}
+ELEMENTWISE = {*RELUS, "PRELU", "LEAKY_RELU", "MUL", "ADD", "SUB", "DIV"}
 POOLS = {"MAX_POOL_2D", "AVERAGE_POOL_2D"}
-_RENAMES = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}  # the values stay as they are
-_SAME = 0  # in the options; 1 is VALID
+_RESHAPES = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}  # they do not change values
+_SAME = 0  # the code of SAME padding in the options; 1 is VALID
 _SIGN = re.compile(r"[^/]+/(?P<layer>.+)/[^/]+/Sign(_\d+)?")  # model, layer, Larq's quantizer
-_WITHIN = re.compile(r"[^/]+/(?P<layer>.+)/[^/]+")  # model, layer, operation
+_OPERATION = re.compile(r"[^/]+/(?P<layer>.+)/[^/]+")  # model, layer, operation
 _READABLE = ("float32", "float16", "int8")
 
 
 @dataclass(frozen=True)
-class Binary:
-    """A binary convolution's sizes: at each of `positions`, each of `filters` meets `kernel` × `channels` values.
+class BinaryConvolution:
+    """The sizes of a binary convolution.
 
-    Channels are `stored` in multiples of 32; a filter of a grouped convolution has its group's.
+    At each of `positions`, each of `filters` meets `kernel` × `channels` values.
+    `stored` is `channels` rounded up to a multiple of 32.
+    A filter of a grouped convolution has the channels of its group only.
     """
 
     positions: int
@@ -48,34 +52,34 @@ class Binary:
 
     @property
     def depth(self) -> int:
-        """Values of a filter as it is multiplied."""
+        """The values of a filter, with its padding."""
         return round_up(self.kernel * self.stored, DEPTH_STEP)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates with those of padding."""
+        """The multiply-accumulates, including those of padding."""
         return self.positions * round_up(self.filters, FILTERS_AT_ONCE) * self.depth
 
 
 @dataclass(frozen=True)
 class Network:
-    """A graph, with who reads each of its tensors."""
+    """A graph that also knows the readers of each tensor."""
 
     graph: Graph
 
     @cached_property
-    def readers(self) -> Mapping[int, Sequence[Operator]]:
-        found: dict[int, list[Operator]] = defaultdict(list)
+    def readers_by_tensor(self) -> Mapping[int, Sequence[Operator]]:
+        readers: dict[int, list[Operator]] = defaultdict(list)
         for operator in self.graph.operators:
             for tensor in operator.inputs:
-                found[tensor].append(operator)
-        return found
+                readers[tensor].append(operator)
+        return readers
 
     @cached_property
-    def binary_work(self) -> float:
-        """OPs of all binary convolutions."""
+    def binary_ops(self) -> float:
+        """The OPs of all binary convolutions."""
         return sum(
-            work(self, operator)
+            count_ops(self, operator)
             for operator in self.graph.operators
             if operator.kind == BINARY_CONVOLUTION
         )
@@ -84,46 +88,50 @@ class Network:
         return self.graph.tensors[tensor].shape
 
     def name(self, tensor: int) -> str:
-        """The first of those that the converter joined when it fused."""
+        """Return the first of the names that the converter joined when it fused layers."""
         return self.graph.tensors[tensor].name.partition(";")[0] if tensor >= 0 else ""
 
     def weights(self, operator: Operator) -> "NDArray[Any]":
-        """Of a layer that does not pack them; empty where they are no constant that numpy can read."""
-        tensor, content = (
-            self.graph.tensors[operator.inputs[1]],
-            self.graph.constants.get(operator.inputs[1]),
-        )
+        """Return the weights of a layer that does not bit-pack them.
+
+        The array is empty if the weights are not a constant that numpy can read.
+        """
+        index = operator.inputs[1]
+        tensor, content = self.graph.tensors[index], self.graph.constants.get(index)
         if content is None or tensor.dtype not in _READABLE:
             return np.zeros(0)
-        whole = len(content) == prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
-        return np.frombuffer(content, tensor.dtype).reshape(tensor.shape) if whole else np.zeros(0)
+        if len(content) != prod(tensor.shape) * np.dtype(tensor.dtype).itemsize:
+            return np.zeros(0)
+        return np.frombuffer(content, tensor.dtype).reshape(tensor.shape)
 
-    def after(self, operator: Operator) -> Sequence[Operator]:
-        return [reader for tensor in operator.outputs for reader in self.readers.get(tensor, ())]
+    def readers_of(self, operator: Operator) -> Sequence[Operator]:
+        readers: list[Operator] = []
+        for tensor in operator.outputs:
+            readers += self.readers_by_tensor.get(tensor, ())
+        return readers
 
 
 def round_up(size: int, step: int) -> int:
     return -(-size // step) * step
 
 
-def layer_name(network: Network, operator: Operator) -> str:
-    """That of the Keras layer, as far as tensors tell; else the operator's kind.
+def find_layer_name(network: Network, operator: Operator) -> str:
+    """Return the name of the Keras layer if the tensors' names show it, else the operator's kind.
 
-    A binary convolution's output is named after what reads it, where that is fused, but its input after its quantizer.
+    The output of a binary convolution may be named after a layer that was fused with it.
+    The input is named after the layer's own quantizer, so it comes first.
     """
-    own = [_SIGN.fullmatch(network.name(tensor)) for tensor in operator.inputs[:1]]
-    others = [
-        _WITHIN.fullmatch(network.name(tensor))
-        for tensor in (*operator.inputs[1:2], *operator.outputs)
-    ]
-    return next((match["layer"] for match in (*own, *others) if match), operator.kind)
+    candidates = [_SIGN.fullmatch(network.name(tensor)) for tensor in operator.inputs[:1]]
+    for tensor in (*operator.inputs[1:2], *operator.outputs):
+        candidates.append(_OPERATION.fullmatch(network.name(tensor)))
+    return next((match["layer"] for match in candidates if match), operator.kind)
 
 
-def work(network: Network, operator: Operator) -> float:
-    """OPs."""
+def count_ops(network: Network, operator: Operator) -> float:
     if operator.kind == BINARY_CONVOLUTION:
-        return binary(network, operator).macs / BINARY_MACS_AN_OP + corrections(network, operator)
-    if operator.macs or operator.kind in _RENAMES:
+        macs = read_binary_convolution(network, operator).macs
+        return macs / BINARY_MACS_PER_OP + count_corrections(network, operator)
+    if operator.macs or operator.kind in _RESHAPES:
         return operator.macs
     return max(
         (prod(network.shape(tensor)) for tensor in (*operator.inputs[:1], *operator.outputs)),
@@ -131,12 +139,12 @@ def work(network: Network, operator: Operator) -> float:
     )
 
 
-def binary(network: Network, operator: Operator) -> Binary:
-    """Of a binary convolution, whose filters are OHWI and bit-packed."""
-    filters, *kernel, packed = network.shape(operator.inputs[1])
-    stored = CHANNELS_PER_WORD * packed
+def read_binary_convolution(network: Network, operator: Operator) -> BinaryConvolution:
+    """Return the sizes of a binary convolution, whose filters are OHWI and bit-packed."""
+    filters, *kernel, words = network.shape(operator.inputs[1])
+    stored = CHANNELS_PER_WORD * words
     channels = min(operator.options["channels_in"], stored)
-    return Binary(
+    return BinaryConvolution(
         prod(network.shape(operator.outputs[0])[:-1]),
         filters,
         kernel=prod(kernel),
@@ -150,10 +158,11 @@ def pads_with_zeros(convolution: Operator) -> bool:
     return bool(options.get("padding") == _SAME and options.get("pad_values") == 0)
 
 
-def corrections(network: Network, convolution: Operator) -> int:
-    """Outputs of a binary convolution whose kernel sticks out over the edge, if that was padded with zeros.
+def count_corrections(network: Network, convolution: Operator) -> int:
+    """Count the outputs of a zero-padded binary convolution whose kernel reaches over the edge.
 
-    A bit has no zero: ones are taken, and what they added is subtracted (LCE's `zero_padding_correction.h`).
+    A bit can't be zero, so LCE pads with ones and subtracts their contribution afterwards.
+    See LCE's `zero_padding_correction.h`.
     """
     if not pads_with_zeros(convolution):
         return 0
@@ -162,63 +171,72 @@ def corrections(network: Network, convolution: Operator) -> int:
     )
     options = convolution.options
     steps = (
-        (options.get(f"stride_{way}", 1), options.get(f"dilation_{way}_factor", 1))
-        for way in ("height", "width")
+        (options.get(f"stride_{axis}", 1), options.get(f"dilation_{axis}_factor", 1))
+        for axis in ("height", "width")
     )
-    inside = prod(_inside(*along) for along in zip(*sizes, steps, strict=True))
+    inside = prod(_count_inside(*axis) for axis in zip(*sizes, steps, strict=True))
     batch, height, width, _ = network.shape(convolution.outputs[0])
-    return batch * (height * width - inside) * binary(network, convolution).filters
+    return batch * (height * width - inside) * read_binary_convolution(network, convolution).filters
 
 
-def _inside(size: int, kernel: int, outputs: int, steps: tuple[int, int]) -> int:
-    """Positions along one axis where the kernel does not stick out; `steps` are stride and dilation."""
+def _count_inside(size: int, kernel: int, outputs: int, steps: tuple[int, int]) -> int:
+    """Count the positions along one axis where the kernel stays inside the image.
+
+    `steps` are stride and dilation.
+    """
     stride, dilation = steps
-    reach = (kernel - 1) * dilation + 1
-    before = max((outputs - 1) * stride + reach - size, 0) // 2
-    first, last = (
-        round_up(before, stride) // stride,
-        min((size - reach + before) // stride, outputs - 1),
-    )
+    extent = (kernel - 1) * dilation + 1
+    padding = max((outputs - 1) * stride + extent - size, 0) // 2
+    first = round_up(padding, stride) // stride
+    last = min((size - extent + padding) // stride, outputs - 1)
     return max(last - first + 1, 0)
 
 
-def chain(network: Network, operator: Operator) -> Sequence[Operator]:
-    """Normalisation, activations and pools that follow one after the other, and that nothing else reads from."""
-    following: list[Operator] = []
-    while len(readers := network.after(operator)) == 1 and _is_simple(
+def follow_chain(network: Network, operator: Operator) -> Sequence[Operator]:
+    """Return the normalisations, activations and pools that follow the operator.
+
+    Each is the only reader of the one before it.
+    """
+    followers: list[Operator] = []
+    while len(readers := network.readers_of(operator)) == 1 and _is_simple(
         network, operator := readers[0]
     ):
-        if operator in following:  # a damaged file's
+        if operator in followers:  # a cycle, in a damaged file
             break
-        following.append(operator)
-    return following
+        followers.append(operator)
+    return followers
 
 
 def _is_simple(network: Network, operator: Operator) -> bool:
     variable = [tensor for tensor in operator.inputs if tensor not in network.graph.constants]
-    return operator.kind in BY_VALUE | POOLS and len(variable) == 1
+    return operator.kind in ELEMENTWISE | POOLS and len(variable) == 1
 
 
 def only_signs_are_read(network: Network, operator: Operator) -> bool:
-    return {reader.kind for reader in network.after(operator)} == {"LceQuantize"}
+    return {reader.kind for reader in network.readers_of(operator)} == {"LceQuantize"}
 
 
 def reads_unpacked_signs(network: Network, operator: Operator) -> bool:
     tensor = operator.inputs[0]
-    for maker in reversed(network.graph.operators):
-        if tensor in maker.outputs and maker.kind not in _RENAMES:
-            return maker.kind == "LceDequantize"
-        tensor = maker.inputs[0] if tensor in maker.outputs else tensor
+    for producer in reversed(network.graph.operators):
+        if tensor in producer.outputs and producer.kind not in _RESHAPES:
+            return producer.kind == "LceDequantize"
+        tensor = producer.inputs[0] if tensor in producer.outputs else tensor
     return False
 
 
 def has_binary_weights(network: Network, operator: Operator) -> bool:
-    """Whether each filter has one value, plus and minus: what is left of signs once normalisation is fused."""
+    """Tell if each filter holds one magnitude with both signs.
+
+    Binary weights look like this once a normalisation is fused into them.
+    """
     weights = network.weights(operator)
     if not weights.size:
         return False
     filters = np.moveaxis(weights, -1 if operator.kind == "DEPTHWISE_CONV_2D" else 0, 0)
-    sizes = np.abs(filters.reshape(len(filters), -1))
+    magnitudes = np.abs(filters.reshape(len(filters), -1))
     return bool(
-        (sizes == sizes[:, :1]).all() and weights.min() < 0 < weights.max() and sizes.shape[1] > 1
+        (magnitudes == magnitudes[:, :1]).all()
+        and weights.min() < 0 < weights.max()
+        and magnitudes.shape[1] > 1
     )

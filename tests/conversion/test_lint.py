@@ -1,4 +1,4 @@
-"""Each rule, with a converted network that breaks it and one that keeps to it; what the costs add up to."""
+"""Every rule, with one converted network that breaks it and one that follows it, and their costs."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -22,8 +22,8 @@ from harness.conversion.anatomy import (
 )
 from harness.conversion.convert import convert
 from harness.conversion.evaluate import predict
-from harness.conversion.lint import RULES, Advice, Report, advise, lint
-from harness.conversion.network import Network, binary, corrections
+from harness.conversion.lint import RULES, Advice, Report, lint, lint_graphs
+from harness.conversion.network import Network, count_corrections, read_binary_convolution
 from harness.core.sweep import Precision
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -42,16 +42,16 @@ def sequence(shape: Shape, *layers: Any) -> Any:
 
 
 def quantised(filters: int, size: int = 3, **settings: Any) -> Any:
-    """A binary convolution as LCE likes it, but for `settings`."""
+    """Return a binary convolution that suits LCE, apart from `settings`."""
     from harness.models.keras import larq
 
-    wanted = {
+    defaults = {
         "padding": "same",
         "pad_values": 1.0,
         "input_quantizer": "ste_sign",
         "kernel_quantizer": "ste_sign",
     }
-    return larq.layers.QuantConv2D(filters, size, use_bias=False, **{**wanted, **settings})
+    return larq.layers.QuantConv2D(filters, size, use_bias=False, **{**defaults, **settings})
 
 
 def dense(units: int, **settings: Any) -> Any:
@@ -67,9 +67,9 @@ def layer(name: str, *arguments: Any, **settings: Any) -> Any:
 
 
 def norm() -> Any:
-    """As if trained: none of its four vectors is all zeros or ones."""
-    centred = {"beta_initializer": "random_normal", "moving_mean_initializer": "random_normal"}
-    return layer("BatchNormalization", gamma_initializer="random_uniform", **centred)
+    """Return a normalisation as if trained: none of its four vectors is all zeros or ones."""
+    random = {"beta_initializer": "random_normal", "moving_mean_initializer": "random_normal"}
+    return layer("BatchNormalization", gamma_initializer="random_uniform", **random)
 
 
 def signs() -> Any:
@@ -79,7 +79,7 @@ def signs() -> Any:
 
 
 WIDE, NARROW = (8, 8, 128), (4, 4, 32)
-# By rule: a network that breaks it, and the same with that one thing put right.
+# By rule: a network that breaks it, and the same network with only this corrected.
 NETWORKS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "input_channels": (
         lambda: sequence((8, 8, 40), quantised(64), norm()),
@@ -129,64 +129,64 @@ NETWORKS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 
 
 @cache
-def breaking(rule: str) -> bytes:
+def breaking_model(rule: str) -> bytes:
     return convert(NETWORKS[rule][0](), Precision.BINARY, samples=NO_SAMPLES)
 
 
 @cache
-def keeping(rule: str) -> bytes:
+def following_model(rule: str) -> bytes:
     return convert(NETWORKS[rule][1](), Precision.BINARY, samples=NO_SAMPLES)
 
 
-def about(rule: str, model: bytes) -> list[Advice]:
-    return [one for one in lint(model).advice if one.rule == rule]
+def advice_on(rule: str, model: bytes) -> list[Advice]:
+    return [advice for advice in lint(model).advice if advice.rule == rule]
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_network_that_breaks_a_rule_is_told_and_one_that_keeps_to_it_is_not(rule: str) -> None:
-    assert len(about(rule, breaking(rule))) == 1
-    assert not about(rule, keeping(rule))
+def test_advice_is_given_only_where_a_network_breaks_the_rule(rule: str) -> None:
+    assert len(advice_on(rule, breaking_model(rule))) == 1
+    assert not advice_on(rule, following_model(rule))
 
 
 @pytest.mark.parametrize(
     "rule", ["output_channels", "zero_padding", "unfused", "float_pool", "dense"]
 )
-def test_once_it_is_put_right_nothing_else_is_found(rule: str) -> None:
-    report = lint(keeping(rule))
+def test_a_corrected_network_breaks_no_other_rule(rule: str) -> None:
+    report = lint(following_model(rule))
     assert not report.advice
-    assert report.summary.startswith(f"Nothing to advise: {report.binary_layers} binary layer")
+    assert report.summary.startswith(f"Nothing to improve in {report.binary_layers} binary layer")
 
 
 @pytest.mark.parametrize(
-    ("rule", "wanted"),
+    ("rule", "cost"),
     [
         ("input_channels", "40 input channels are stored as 64: 33.8 % of"),  # 9 × 24 of 640
         ("output_channels", "12 filters are computed as 16: 25.0 % of"),
         ("kernel_depth", "a filter's 9 × 32 = 288 values are padded to 384: 25.0 % of"),
         (
             "zero_padding",
-            "3.58 k of 8.19 k outputs are corrected at the edges, and all are binarized by another",
+            "3.58 k of 8.19 k outputs are corrected at the edges, and a separate operator binarizes",
         ),
-        ("unfused", "RELU after it: 8.19 k float operations"),
+        ("unfused", "RELU is not fused: 8.19 k float operations"),
         ("float_pool", "8.19 k float values are pooled"),
-        ("dense", "binary weights run as float32: 8.19 k MACs and 32.8 kB, as bits"),
-        ("binary_weights", "binary weights run as float32: 221 k MACs and 13.8 kB, as bits"),
-        ("unpacking", "512 signs are unpacked to numbers, for DEPTHWISE_CONV_2D"),
-        ("float_layer", "124 k float MACs, where all binary layers are 576 OPs"),
+        ("dense", "binary weights run as float32: 8.19 k MACs and 32.8 kB; as bits"),
+        ("binary_weights", "binary weights run as float32: 221 k MACs and 13.8 kB; as bits"),
+        ("unpacking", "512 signs are unpacked to numbers for DEPTHWISE_CONV_2D"),
+        ("float_layer", "124 k float MACs, compared with 576 OPs in all binary layers"),
     ],
 )
-def test_a_cost_is_told_in_numbers(rule: str, wanted: str) -> None:
-    (found,) = about(rule, breaking(rule))
-    assert found.cost.startswith(wanted)
+def test_a_cost_is_given_in_numbers(rule: str, cost: str) -> None:
+    (advice,) = advice_on(rule, breaking_model(rule))
+    assert advice.cost.startswith(cost)
 
 
-def test_a_share_is_of_all_that_is_done() -> None:
-    (found,) = about("kernel_depth", breaking("kernel_depth"))
+def test_a_share_is_of_all_work() -> None:
+    (advice,) = advice_on("kernel_depth", breaking_model("kernel_depth"))
     convolution, packing = 64 * 16 * 384 / 64, 8 * 8 * 32
-    assert found.share == pytest.approx(64 * 16 * 96 / 64 / (convolution + packing))
+    assert advice.share == pytest.approx(64 * 16 * 96 / 64 / (convolution + packing))
 
 
-def test_a_layer_is_called_as_in_keras_even_where_it_is_fused_with_the_next() -> None:
+def test_a_layer_has_its_name_in_keras_even_if_it_is_fused_with_the_next() -> None:
     report = lint(
         convert(
             sequence((8, 8, 96), *(quantised(36) for _ in range(3))),
@@ -194,44 +194,49 @@ def test_a_layer_is_called_as_in_keras_even_where_it_is_fused_with_the_next() ->
             samples=NO_SAMPLES,
         )
     )
-    named = [(one.number, one.layer) for one in report.advice if one.rule == "output_channels"]
-    assert sorted(named) == [(1, "quant_conv2d"), (2, "quant_conv2d_1"), (3, "quant_conv2d_2")]
-
-
-def test_other_layers_are_called_by_what_they_were_fused_with() -> None:
-    assert [one.layer for one in about("binary_weights", breaking("binary_weights"))] == [
-        "quant_conv2d"
+    layers = [
+        (advice.number, advice.layer)
+        for advice in report.advice
+        if advice.rule == "output_channels"
     ]
-    assert [one.layer for one in about("dense", breaking("dense"))] == ["quant_dense"]
-    assert [one.layer for one in about("binary_weights", BINARY)] == ["batch_normalization_4"]
+    assert sorted(layers) == [(1, "quant_conv2d"), (2, "quant_conv2d_1"), (3, "quant_conv2d_2")]
+
+
+def test_other_layers_are_named_after_the_layer_they_were_fused_with() -> None:
+    for rule, model, layer_name in (
+        ("binary_weights", breaking_model("binary_weights"), "quant_conv2d"),
+        ("dense", breaking_model("dense"), "quant_dense"),
+        ("binary_weights", BINARY, "batch_normalization_4"),
+    ):
+        assert [advice.layer for advice in advice_on(rule, model)] == [layer_name]
 
 
 @pytest.mark.parametrize(
-    ("layers", "wanted"),
+    ("layers", "change"),
     [
         (
             lambda: [layer("PReLU", "random_normal", shared_axes=[1, 2]), norm()],
-            "no other activation fuses",
+            "nothing else fuses",
         ),
         (
             lambda: [layer("AveragePooling2D"), norm()],
-            "put BatchNormalization between convolution and pool",
+            "put BatchNormalization between the convolution and the pool",
         ),
         (
             lambda: [norm(), layer("ReLU")],
-            "order them QuantConv2D, ReLU, BatchNormalization, and pad with ones",
+            "use the order QuantConv2D, ReLU, BatchNormalization, and pad with ones",
         ),
     ],
     ids=["another activation", "pool", "order"],
 )
-def test_what_does_not_fuse_is_told_with_what_would(
-    layers: Callable[[], list[Any]], wanted: str
+def test_advice_on_unfused_layers_names_an_order_that_fuses(
+    layers: Callable[[], list[Any]], change: str
 ) -> None:
-    (found,) = about(
+    (advice,) = advice_on(
         "unfused",
         convert(sequence(WIDE, quantised(32), *layers()), Precision.BINARY, samples=NO_SAMPLES),
     )
-    assert found.change.endswith(wanted)
+    assert advice.change.endswith(change)
 
 
 def test_a_pool_at_the_end_may_be_float() -> None:
@@ -244,10 +249,10 @@ def test_a_pool_at_the_end_may_be_float() -> None:
     assert not lint(model).advice
 
 
-def test_padding_with_zeros_keeps_even_the_right_order_from_fusing() -> None:
+def test_padding_with_zeros_prevents_fusing_even_in_the_right_order() -> None:
     layers = [quantised(32, 1, pad_values=0.0), layer("ReLU"), norm()]
     model = convert(sequence(WIDE, *layers), Precision.BINARY, samples=NO_SAMPLES)
-    assert [one.rule for one in lint(model).advice] == ["unfused"], (
+    assert [advice.rule for advice in lint(model).advice] == ["unfused"], (
         "a 1x1 kernel has no edge to correct"
     )
 
@@ -255,10 +260,10 @@ def test_padding_with_zeros_keeps_even_the_right_order_from_fusing() -> None:
 @pytest.mark.parametrize(
     ("shape", "size", "strides"), [((8, 8, 32), 3, 1), ((7, 10, 32), 3, 2), ((9, 6, 32), (5, 2), 1)]
 )
-def test_what_is_corrected_are_the_outputs_that_padding_reaches(
+def test_corrections_count_the_outputs_that_padding_reaches(
     shape: Shape, size: Any, strides: int
 ) -> None:
-    """The interpreter itself shows which: those that come out otherwise where padding is with ones."""
+    """The interpreter shows which: those that differ from the outputs of padding with ones."""
     zeros, ones = (
         convert(
             sequence(shape, quantised(32, size, strides=strides, pad_values=pad)),
@@ -269,27 +274,29 @@ def test_what_is_corrected_are_the_outputs_that_padding_reaches(
     )
     images = np.random.default_rng(0).uniform(-1, 1, (4, *shape)).astype(np.float32)
     differ = (predict(zeros, images) != predict(ones, images)).any(axis=(0, 3))
-    network, operator = convolution(zeros)
-    assert corrections(network, operator) == 32 * differ.sum() > 0
-    assert corrections(*convolution(ones)) == 0
+    network, operator = find_convolution(zeros)
+    assert count_corrections(network, operator) == 32 * differ.sum() > 0
+    assert count_corrections(*find_convolution(ones)) == 0
 
 
-def convolution(model: bytes) -> tuple[Network, Operator]:
+def find_convolution(model: bytes) -> tuple[Network, Operator]:
     (graph,) = read_graphs(model)
-    (found,) = (operator for operator in graph.operators if operator.kind == BINARY_CONVOLUTION)
-    return Network(graph), found
+    (convolution,) = (
+        operator for operator in graph.operators if operator.kind == BINARY_CONVOLUTION
+    )
+    return Network(graph), convolution
 
 
-def test_a_grouped_convolution_does_one_groups_work_for_each_filter() -> None:
+def test_each_filter_of_a_grouped_convolution_has_one_groups_channels() -> None:
     model = convert(
         sequence((8, 8, 64), quantised(64, groups=2)), Precision.BINARY, samples=NO_SAMPLES
     )
     assert read_anatomy(model).binary_macs == 8 * 8 * 64 * 9 * 32
-    assert binary(*convolution(model)).stored == 32
+    assert read_binary_convolution(*find_convolution(model)).stored == 32
 
 
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.INT8])
-def test_a_network_without_binary_layers_has_nothing_to_mend(precision: Precision) -> None:
+def test_a_network_without_binary_layers_gets_no_advice(precision: Precision) -> None:
     samples = np.zeros((1, 8, 8, 3), np.float32)
     model = convert(
         sequence((8, 8, 3), layer("Conv2D", 12, 3), norm(), layer("ReLU")),
@@ -299,40 +306,40 @@ def test_a_network_without_binary_layers_has_nothing_to_mend(precision: Precisio
     assert lint(model).advice == lint(FLOAT).advice == ()
     assert (
         lint(model).summary
-        == "Nothing to advise: there are no binary layers, which the rules are about."
+        == "Nothing to improve: the rules concern binary layers, and this model has none."
     )
 
 
-def test_a_network_of_dense_binary_layers_alone_is_told_though_nothing_in_it_is_binary() -> None:
-    report = lint(breaking("dense"))
+def test_a_network_of_only_dense_binary_layers_gets_advice() -> None:
+    report = lint(breaking_model("dense"))
     assert report.binary_layers == 0
-    assert {one.rule for one in report.advice} == {"dense", "unpacking"}
+    assert {advice.rule for advice in report.advice} == {"dense", "unpacking"}
 
 
-def test_the_canary_keeps_to_every_rule() -> None:
+def test_the_canary_follows_every_rule() -> None:
     assert not lint((CANARIES / "binary.tflite").read_bytes()).advice
 
 
-def test_advice_comes_worst_first_and_is_summed_up() -> None:
+def test_advice_is_sorted_by_share_and_summarised() -> None:
     report = lint(BINARY)
-    shares = [one.share for one in report.advice]
+    shares = [advice.share for advice in report.advice]
     assert shares == sorted(shares, reverse=True)
     assert report.summary.startswith(
-        "4 layers could be faster: 95.2 % of the model's work, which is 4.46 k OPs"
+        "4 layers could be faster, which affects 95.2 % of the model's 4.46 k OPs"
     )
 
 
-def holds(report: Report) -> None:
-    assert isfinite(report.work)
-    assert report.work >= 0
-    assert all(0 < one.share <= 1 for one in report.advice)
-    assert sum(one.share for one in report.advice) <= 1 + 1e-9, "no work is counted twice"
+def check_shares(report: Report) -> None:
+    assert isfinite(report.ops)
+    assert report.ops >= 0
+    assert all(0 < advice.share <= 1 for advice in report.advice)
+    assert sum(advice.share for advice in report.advice) <= 1 + 1e-9, "no work is counted twice"
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_shares_add_up_to_no_more_than_all(rule: str) -> None:
-    holds(lint(breaking(rule)))
-    holds(lint(keeping(rule)))
+def test_shares_add_up_to_at_most_1(rule: str) -> None:
+    check_shares(lint(breaking_model(rule)))
+    check_shares(lint(following_model(rule)))
 
 
 sizes = st.integers(1, 70)
@@ -346,8 +353,8 @@ sizes = st.integers(1, 70)
     st.data(),
 )
 @settings(max_examples=200, deadline=None)
-def test_shares_of_any_binary_convolution_add_up(
-    place: tuple[int, int],
+def test_shares_of_any_binary_convolution_add_up_to_at_most_1(
+    image: tuple[int, int],
     channels: int,
     filters: int,
     kernel: tuple[int, int],
@@ -361,28 +368,28 @@ def test_shares_of_any_binary_convolution_add_up(
         **{f"stride_{axis}": stride for axis in ("height", "width")},
         **{f"dilation_{axis}_factor": dilation for axis in ("height", "width")},
     }
-    outputs = tuple(-(-size // stride) for size in place)
+    outputs = tuple(-(-size // stride) for size in image)
     tensors = (
-        Tensor("image", (1, *place, -(-channels // 32)), dtype="int32"),
+        Tensor("image", (1, *image, -(-channels // 32)), dtype="int32"),
         Tensor("filters", (filters, *kernel, -(-channels // 32)), dtype="int32"),
         Tensor("scores", (1, *outputs, filters), dtype="float32"),
         Tensor("signs", (1, *outputs, -(-filters // 32)), dtype="int32"),
     )
-    found = Operator(BINARY_CONVOLUTION, (0, 1, -1), outputs=(2,), options=options, macs=0)
+    convolution = Operator(BINARY_CONVOLUTION, (0, 1, -1), outputs=(2,), options=options, macs=0)
     graph = Graph(
         tensors,
-        (found, Operator("LceQuantize", (2,), outputs=(3,), options={}, macs=0)),
+        (convolution, Operator("LceQuantize", (2,), outputs=(3,), options={}, macs=0)),
         constants={},
     )
-    holds(advise([graph]))
-    sized = binary(Network(graph), found)
-    assert sized.macs >= sized.positions * filters * channels * sized.kernel
-    assert 0 <= corrections(Network(graph), found) <= sized.positions * filters
+    check_shares(lint_graphs([graph]))
+    sizes = read_binary_convolution(Network(graph), convolution)
+    assert sizes.macs >= sizes.positions * filters * channels * sizes.kernel
+    assert 0 <= count_corrections(Network(graph), convolution) <= sizes.positions * filters
 
 
 @given(st.sampled_from([BINARY, FLOAT]), st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_model_with_damaged_bytes_is_looked_at_or_refused_in_words(
+def test_a_model_with_damaged_bytes_is_checked_or_refused(
     model: bytes, data: st.DataObject
 ) -> None:
     damaged = bytearray(model)
@@ -399,8 +406,8 @@ def test_a_model_with_damaged_bytes_is_looked_at_or_refused_in_words(
 
 def test_every_rule_is_explained_in_the_manual(repository: Path) -> None:
     manual = (repository / "docs" / "guides" / "fast_models.md").read_text()
-    wanted = [f"| `{name}` | {rule.says} | {rule.source} |" for name, rule in RULES.items()]
-    assert section(manual.splitlines(), wanted[0], length=len(wanted)) == wanted
+    rows = [f"| `{name}` | {rule.statement} | {rule.source} |" for name, rule in RULES.items()]
+    assert section(manual.splitlines(), rows[0], length=len(rows)) == rows
     assert [line for line in manual.splitlines() if line.startswith("### ")] == [
         f"### `{name}`" for name in RULES
     ]

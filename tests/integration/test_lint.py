@@ -38,7 +38,7 @@ def test_a_models_layers_are_told_in_a_table_and_nothing_is_made(cli: Cli) -> No
         first,
     )
     assert ended.stdout.splitlines()[-1].startswith(
-        "4 layers could be faster: 95.2 % of the model's work"
+        "4 layers could be faster, which affects 95.2 % of the model's"
     )
     assert not cli.home.exists()
 
@@ -48,7 +48,7 @@ def test_a_model_without_binary_layers_is_told_so(cli: Cli) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert (
         ended.stdout
-        == "Nothing to advise: there are no binary layers, which the rules are about.\n"
+        == "Nothing to improve: the rules concern binary layers, and this model has none.\n"
     )
 
 
@@ -68,7 +68,9 @@ def test_a_sweeps_networks_are_each_told_once(cli: Cli, tmp_path: Path) -> None:
         f"mlp layers=2 units={units} {precision}, 8×8×1 in, 10 out" for units, precision in ORDER
     ]
     (narrow, quantised), (wide, _) = zip(*[iter(networks.values())] * 2, strict=True)
-    assert quantised == "Nothing to advise: there are no binary layers, which the rules are about."
+    assert (
+        quantised == "Nothing to improve: the rules concern binary layers, and this model has none."
+    )
     assert (narrow.count("kernel_depth"), wide.count("kernel_depth")) == (2, 0)
     assert (narrow.count("output_channels"), wide.count("output_channels")) == (1, 0)
     assert wide.endswith(" (1 of its advice is the same as above.)")

@@ -4,7 +4,6 @@ import logging
 import math
 import os
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -14,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from harness.config.search import corners
 from harness.core.errors import HarnessError, Reason, RequestError, first_line
@@ -22,6 +20,7 @@ from harness.core.search import Search
 from harness.core.sweep import Failure, Resources, Trial
 from harness.data import Dataset
 from harness.models.custom import modules_of
+from harness.training import ray_private
 from harness.training.events import (
     ClusterReady,
     Event,
@@ -32,6 +31,7 @@ from harness.training.events import (
     Stopped,
     UnitEvent,
 )
+from harness.training.ray_address import check_listening
 from harness.training.search import FixedUnits, UnitSource, scheduler
 from harness.training.unit import Conditions, group_trials
 from harness.training.worker_input import WorkerInput
@@ -45,7 +45,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has no accuracy to tell
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about a default that is to change
 }
-_KNOCK_S = 10.0
+_ANSWER_S = 10.0
 _LOST = Failure(Reason.LOST, "Ray ended without a word about this trial; submit again to go on.")
 
 
@@ -119,12 +119,12 @@ def _ray(address: str | None, code: Sequence[str]) -> Iterator[Any]:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if address is not None:
-        _knock(address)
+        _check_cluster(address)
     import ray
 
     # What Ray logs and prints of a trial is an event of ours.
     logging.disable(logging.CRITICAL)
-    ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
+    ray_private.silence_worker_errors()
     polite = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
@@ -150,18 +150,16 @@ def _ray(address: str | None, code: Sequence[str]) -> Iterator[Any]:
         logging.disable(logging.NOTSET)
 
 
-def _knock(address: str) -> None:
-    """Raises RequestError where nobody answers: Ray itself would try for a quarter of an hour."""
-    place = urlsplit(address if "://" in address else f"//{address}")
+def _check_cluster(address: str) -> None:
+    """Raise RequestError unless a cluster listens at the address: Ray retries for 15 minutes."""
+    if address == "auto":
+        return
     try:
-        if address == "auto":
-            return
-        if not place.hostname or not place.port:
-            raise RequestError(f"--address {address!r}: has to look like HOST:PORT, or be auto.")
-        socket.create_connection((place.hostname, place.port), _KNOCK_S).close()
+        check_listening(address, _ANSWER_S)
     except (OSError, ValueError) as error:
         raise RequestError(
-            f"--address {address}: nobody answers there ({error}); is the Ray cluster up?"
+            f"--address {address}: no Ray cluster answers there: {first_line(error)}; "
+            "give HOST:PORT of a running cluster, or auto."
         ) from error
 
 

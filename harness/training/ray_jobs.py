@@ -1,174 +1,197 @@
-"""The door to Ray Jobs: a command that a Ray cluster on this machine runs, when its shell may be gone.
+"""Ray Jobs: commands that a Ray cluster on this machine runs after their shell may have ended.
 
-Without an address that is a cluster of the user's own, started here for jobs (`ray start --head`), and ended by the
-last of them, so that measurements have the machine for themselves again.
+Without an address, jobs run on a cluster of the user's own that is started here (`ray start --head`).
+The last job ends that cluster, so that measurements have the machine to themselves again.
 """
 
 import logging
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from harness.core.errors import HarnessError, RequestError, first_line
+from harness.training import ray_private
+from harness.training.ray_address import check_listening
 
-_ASKING_S = 5.0
-_HANDING_OVER_S = 120.0  # the job's first process starts meanwhile
-_GRACE_S = "60"  # Ray's own is 3 s: what is told to stop has to end Tune and its trials
+_ANSWER_S = 5.0
+_SUBMIT_S = 120.0  # the job's first process starts within this time
+_GRACE_S = "60"  # Ray's default of 3 s is too short for Tune and its trials to end
 _POLL_S = 0.1
-_STATES = {"succeeded": "done"}  # Ray's words that are not ours
-_UNDER_WAY = ("pending", "running")
-_RAY = (sys.executable, "-m", "ray.scripts.scripts")
-_PORTS = ("port", "dashboard-port", "dashboard-agent-listen-port")  # any that are free
-_ADDRESSES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+_STATES = {"succeeded": "done"}  # Ray's states that have another name here
+_UNFINISHED = ("pending", "running")
+_PORT_OPTIONS = ("port", "dashboard-port", "dashboard-agent-listen-port")
+_ADDRESS_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+
+
+@dataclass(frozen=True)
+class RayJob:
+    """A job as Ray reports it: `pending`, `running`, `done`, `failed` or `stopped`.
+
+    `message` is Ray's explanation once the job is over.
+    """
+
+    state: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class JobList:
+    """The jobs of a cluster by id, or the `problem` that kept Ray from listing them."""
+
+    jobs: Mapping[str, RayJob] = field(default_factory=dict)
+    problem: str = ""
 
 
 @contextmanager
-def one_at_a_time(patience_s: float = -1) -> Iterator[None]:
-    """So that no job is handed to a cluster that is about to end, and none is asked for that is being handed over.
+def lock_cluster(timeout_s: float = -1) -> Iterator[None]:
+    """Hold the lock on this user's jobs cluster; within one process it may be taken repeatedly.
 
-    Raises Timeout; within one process it lets everything through.
+    No job is submitted to a cluster that is about to end, and no list misses a job that is being
+    submitted. Raises Timeout.
     """
-    with FileLock(_folder() / "lock", is_singleton=True).acquire(timeout=patience_s):
+    with FileLock(_folder() / "lock", is_singleton=True).acquire(timeout=timeout_s):
         yield
 
 
-def cluster(address: str | None) -> str:
-    """The URL of the jobs server of the cluster at `address`, or of the one for jobs, which is started if need be.
+def ensure_cluster(address: str | None) -> str:
+    """Return the URL of the jobs server of the cluster at `address`.
 
-    Raises RequestError where there is none, or its head runs on another machine.
+    Without an address, use this user's jobs cluster and start it if it is not running.
+    Raises RequestError if no cluster answers, or its head runs on another machine.
     """
-    joined = (_started() or _start()) if address is None else _resolved(address)
+    if address is None:
+        cluster_address = _running_cluster() or _start_cluster()
+    else:
+        cluster_address = _resolve(address)
+    _prepare_client()
     try:
-        return _server(joined)
+        with _without_address_variables():
+            return ray_private.resolve_jobs_server(cluster_address)
     except (OSError, RuntimeError, ValueError) as error:
         raise RequestError(
-            f"The Ray cluster at {joined} has no jobs server: {first_line(error)}; "
-            "start its head by `ray start --head`, with the dashboard."
+            f"The Ray cluster at {cluster_address} has no jobs server: {first_line(error)}; "
+            "start its head with `ray start --head`, including the dashboard."
         ) from error
 
 
-def submit(server: str, job_id: str, script: str) -> None:
-    """Hands a shell script over. Raises RequestError where the server takes none."""
+def submit_job(server: str, job_id: str, script: str) -> None:
+    """Submit a shell script as a job. Raises RequestError if the server refuses it."""
     try:
-        _client(server, _HANDING_OVER_S).submit_job(entrypoint=script, submission_id=job_id)
+        _connect(server, _SUBMIT_S).submit_job(entrypoint=script, submission_id=job_id)
     except Exception as error:  # whatever Ray's client and its HTTP library raise
         raise RequestError(
-            f"The Ray cluster at {server} took no job: {first_line(error)}; see its own log."
+            f"The Ray cluster at {server} did not accept the job: {first_line(error)}; "
+            "see the cluster's log."
         ) from error
 
 
-def ask(server: str) -> dict[str, tuple[str, str]] | None:
-    """The state of each job and, where it is over, what Ray says of that, by id.
-
-    States are `pending`, `running`, `done`, `failed` and `stopped`. There are none where nobody answers any more, and
-    no answer where it can't be had now.
-    """
+def list_jobs(server: str) -> JobList:
+    """Return the jobs that the server knows; none if nothing listens there any more."""
     try:
-        with one_at_a_time(patience_s=0):
-            jobs = _client(server, _ASKING_S).list_jobs()
+        with lock_cluster(timeout_s=0):
+            jobs = _connect(server, _ANSWER_S).list_jobs()
     except ConnectionError:
-        return {}
-    except Exception:  # noqa: BLE001  (something is being handed over; too slow; another cluster's token)
-        return None
-    return {job.submission_id or job.job_id: _told(job) for job in jobs}
+        return JobList()
+    except Timeout:
+        return JobList(problem="another command is submitting or ending a job")
+    except Exception as error:  # noqa: BLE001  (whatever Ray's client and its HTTP library raise)
+        return JobList(problem=f"{type(error).__name__}: {first_line(error)}")
+    return JobList({job.submission_id or job.job_id: _read_job(job) for job in jobs})
 
 
-def _told(job: Any) -> tuple[str, str]:
+def _read_job(job: Any) -> RayJob:
     state = job.status.value.lower()
-    return _STATES.get(state, state), first_line(job.message) if job.status.is_terminal() else ""
+    message = first_line(job.message) if job.status.is_terminal() else ""
+    return RayJob(_STATES.get(state, state), message)
 
 
-def leave(server: str, job_id: str) -> None:
-    """Called at the end of a job, in one of its processes: ends the cluster that was started for jobs after its last.
+def leave_cluster(server: str, job_id: str) -> None:
+    """End this user's jobs cluster if `job_id` is its last job; a job calls this at its end.
 
-    What the cluster's own end takes with it has to be done before.
+    The end of the cluster kills the calling process, so everything else must be finished.
     """
-    jobs = ask(server)
-    under_way = (
-        None if jobs is None else {one for one, (state, _) in jobs.items() if state in _UNDER_WAY}
-    )
-    if under_way == {job_id} and (ray := _root()):
-        _address_file().unlink(missing_ok=True)  # from here on nobody joins it
-        ray.terminate()
+    jobs = list_jobs(server).jobs
+    unfinished = {listed_id for listed_id, job in jobs.items() if job.state in _UNFINISHED}
+    if unfinished == {job_id} and (head := _head_process()):
+        _address_file().unlink(missing_ok=True)  # from now on no command joins the cluster
+        head.terminate()
 
 
 def _folder() -> Path:
-    """Short, as Ray has sockets in it."""
+    """Return the cluster's folder; its path is short because Ray creates sockets in it."""
     folder = Path(tempfile.gettempdir()) / f"ray-jobs-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise HarnessError(
-            f"{folder}: belongs to someone else; remove it, or set TMPDIR to another folder."
+            f"{folder}: belongs to another user; remove it, or set TMPDIR to another folder."
         )
     return folder
 
 
 def _address_file() -> Path:
-    """Where `ray start` writes it."""
+    """Return the file to which `ray start` writes the cluster's address."""
     return _folder() / "ray_current_cluster"
 
 
-def _started() -> str | None:
+def _running_cluster() -> str | None:
     try:
         address = _address_file().read_text().strip()
-        _knock(address)
+        check_listening(address, _ANSWER_S)
     except (OSError, ValueError):
         return None
     return address
 
 
-def _knock(address: str) -> None:
-    """Raises OSError where nobody answers: Ray's own client would go on asking."""
-    host, _, port = address.rpartition(":")
-    socket.create_connection((host, int(port)), _ASKING_S).close()
-
-
-def _start() -> str:
-    """The address of a new cluster, which lives on when this process ends. Raises HarnessError."""
-    subprocess.run(
-        [*_RAY, "get-auth-token", "--generate"], capture_output=True, check=False
-    )  # the user's own
+def _start_cluster() -> str:
+    """Start a cluster that outlives this process and return its address. Raises HarnessError."""
+    # The token is the user's own: Ray keeps it in the home folder.
+    generate_token = [*ray_private.RAY_COMMAND, "get-auth-token", "--generate"]
+    subprocess.run(generate_token, capture_output=True, check=False)
     _address_file().unlink(missing_ok=True)
-    starting = _ray_head()
+    head = _spawn_head()
     try:
-        return _address_of(starting)
+        return _wait_for_address(head)
     except BaseException:
-        starting.terminate()
+        head.terminate()
         raise
 
 
-def _address_of(starting: "subprocess.Popen[bytes]") -> str:
+def _wait_for_address(head: "subprocess.Popen[bytes]") -> str:
     while not _address_file().exists():
-        if starting.poll() is not None:
+        if head.poll() is not None:
             raise HarnessError(
-                f"Can't start Ray on this machine: see {_log()}, and `harness doctor`."
+                f"Cannot start Ray on this machine: see {_log_file()}, and run `harness doctor`."
             )
         time.sleep(_POLL_S)
     return _address_file().read_text().strip()
 
 
-def _ray_head() -> "subprocess.Popen[bytes]":
-    """In a session of its own, which the shell's end does not reach; no job gets another one's settings from it."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in _ADDRESSES and not key.startswith("HARNESS_")
+def _spawn_head() -> "subprocess.Popen[bytes]":
+    """Start the head node in a session of its own, so that it outlives the shell.
+
+    It does not inherit the harness's settings, which each job sets for itself.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _ADDRESS_VARIABLES and not name.startswith("HARNESS_")
     }
-    where = (*(f"--{port}=0" for port in _PORTS), f"--temp-dir={_folder()}")
-    with _log().open("wb") as log:
+    any_free_port = [f"--{option}=0" for option in _PORT_OPTIONS]
+    options = ["--block", "--disable-usage-stats", *any_free_port, f"--temp-dir={_folder()}"]
+    with _log_file().open("wb") as log:
         return subprocess.Popen(
-            [*_RAY, "start", "--head", "--block", "--disable-usage-stats", *where],
+            [*ray_private.RAY_COMMAND, "start", "--head", *options],
             cwd=_folder(),
-            env={"RAY_AUTH_MODE": "token", **kept, "RAY_JOB_STOP_WAIT_TIME_S": _GRACE_S},
+            env={"RAY_AUTH_MODE": "token", **inherited, "RAY_JOB_STOP_WAIT_TIME_S": _GRACE_S},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -176,88 +199,71 @@ def _ray_head() -> "subprocess.Popen[bytes]":
         )
 
 
-def _log() -> Path:
+def _log_file() -> Path:
     return _folder() / "ray.log"
 
 
-def _resolved(address: str) -> str:
-    """HOST:PORT. Raises RequestError where nobody answers there, or not from this machine."""
-    _quiet()
-    from ray._private.services import canonicalize_bootstrap_address_or_die
+def _resolve(address: str) -> str:
+    """Return HOST:PORT of a cluster of this machine.
 
+    Raises RequestError if no cluster answers, or the address is another machine's.
+    """
+    _prepare_client()
     try:
-        resolved = (
-            str(canonicalize_bootstrap_address_or_die(address)) if address == "auto" else address
-        )
-        _refuse_elsewhere(resolved)
-        _knock(resolved)
+        resolved = ray_private.find_cluster() if address == "auto" else address
+        _refuse_other_machines(resolved)
+        check_listening(resolved, _ANSWER_S)
     except (OSError, ValueError) as error:
         raise RequestError(
-            f"--address {address}: no Ray cluster answers there: {first_line(error)}; it has to be HOST:PORT, or auto."
+            f"--address {address}: no Ray cluster answers there: {first_line(error)}; "
+            "give HOST:PORT of a running cluster, or auto."
         ) from error
     return resolved
 
 
-def _refuse_elsewhere(address: str) -> None:
-    """Only an address of this machine can be listened on."""
+def _refuse_other_machines(address: str) -> None:
+    """Raise RequestError unless a socket can listen on the host: only a machine's own can."""
     host = socket.gethostbyname(address.rpartition(":")[0])
     try:
         socket.create_server((host, 0)).close()
     except OSError as error:
         raise RequestError(
             f"--address {address}: is not on this machine, and a job runs where its workspace is; "
-            "log in there and submit with --detach, or submit from here without."
+            "log in there and submit with --detach, or submit from here without it."
         ) from error
 
 
-def _quiet() -> None:
-    """Before anything else of Ray's: its token, where there is one, and not its log."""
-    import ray  # noqa: F401  (its logger is made by it)
-    from ray._private.authentication.authentication_token_setup import (
-        maybe_enable_token_auth_if_token_available,
-    )
+def _prepare_client() -> None:
+    """Silence Ray's log and load the user's token; must precede every other use of Ray here."""
+    import ray  # noqa: F401  (its import creates the logger)
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    ray_private.use_token_if_available()
 
 
-def _server(address: str) -> str:
-    _quiet()
-    from ray.dashboard.utils import ray_address_to_api_server_url
-
-    with _settled_environment():
-        return str(ray_address_to_api_server_url(address))
-
-
-def _client(server: str, patience_s: float) -> Any:
-    _quiet()
-    from ray.job_submission import JobSubmissionClient
-
-    class Client(JobSubmissionClient):  # type: ignore[misc]  # Ray ships no types for it
-        def _do_request(self, *arguments: Any, **named: Any) -> Any:
-            """Ray's own would wait for ever."""
-            return super()._do_request(*arguments, **named, timeout=patience_s)
-
-    with _settled_environment():
-        return Client(server)
+def _connect(server: str, timeout_s: float) -> Any:
+    _prepare_client()
+    with _without_address_variables():
+        return ray_private.connect_to_jobs_server(server, timeout_s)
 
 
 @contextmanager
-def _settled_environment() -> Iterator[None]:
-    """Ray would take its variables before the address that it is given."""
-    kept = {name: os.environ.pop(name) for name in _ADDRESSES if name in os.environ}
+def _without_address_variables() -> Iterator[None]:
+    """Unset the variables that Ray prefers to the address that it is given."""
+    removed = {name: os.environ.pop(name) for name in _ADDRESS_VARIABLES if name in os.environ}
     try:
         yield
     finally:
-        os.environ.update(kept)
+        os.environ.update(removed)
 
 
-def _root() -> Any:
-    """The process that this one descends from, if that is the cluster for jobs."""
-    _quiet()
-    import psutil  # Ray brings its own
+def _head_process() -> Any:
+    """Return the head of this user's jobs cluster if this process descends from it."""
+    _prepare_client()
+    import psutil  # the copy that Ray bundles, unless it is installed
 
-    told = f"--temp-dir={_folder()}"
-    return next(
-        (one for one in psutil.Process().parents() if {"--head", told} <= set(one.cmdline())), None
-    )
+    arguments = {"--head", f"--temp-dir={_folder()}"}
+    for process in psutil.Process().parents():
+        if arguments <= set(process.cmdline()):
+            return process
+    return None

@@ -135,7 +135,7 @@ def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_w
         (["--set", "train.epoch=1"], {}, "train.epoch is not a key"),
         (["--address", "192.0.2.77:6379"], {}, "--address 192.0.2.77:6379: is not on this machine"),
         (["--address", "127.0.0.1:1"], {}, "--address 127.0.0.1:1: no Ray cluster answers there"),
-        (["--address", "nonsense"], {}, "it has to be HOST:PORT, or auto"),
+        (["--address", "nonsense"], {}, "give HOST:PORT of a running cluster, or auto"),
         (
             [],
             {"HARNESS_DATABASE_URL": "postgresql+psycopg://me:secret@db/harness"},

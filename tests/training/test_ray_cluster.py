@@ -85,6 +85,6 @@ def test_a_worker_that_ray_ends_for_memory_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:many"])
-def test_an_address_where_nobody_answers_is_one_sentence(address: str) -> None:
-    with pytest.raises(RequestError, match=f"--address {address}: nobody answers there"):
+def test_an_address_without_a_cluster_is_refused_in_one_sentence(address: str) -> None:
+    with pytest.raises(RequestError, match=f"--address {address}: no Ray cluster answers there"):
         list(train(listed([trial(8)]), {}, resources=Resources(), address=address))

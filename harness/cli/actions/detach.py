@@ -84,9 +84,9 @@ def _refuse_secret(name: str, address: str, elsewhere: str) -> None:
 def _hand_over(
     session: Session, sweep: str, file: Path, command: Sequence[str], address: str | None
 ) -> JobRow:
-    with ray_jobs.one_at_a_time():
+    with ray_jobs.lock_cluster():
         refuse_second(session, sweep)
-        server = ray_jobs.cluster(address)
+        server = ray_jobs.ensure_cluster(address)
         job = JobRow(
             f"job-{secrets.token_hex(4)}",
             sweep,
@@ -99,7 +99,7 @@ def _hand_over(
         log_of(session, job.id).touch()
         session.jobs.add(job)  # before: its end is noted there
         try:
-            ray_jobs.submit(server, job.id, script=_script(session, job.id, command=command))
+            ray_jobs.submit_job(server, job.id, script=_script(session, job.id, command=command))
         except RequestError:
             session.jobs.delete(job.id)
             raise

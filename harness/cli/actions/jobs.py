@@ -35,19 +35,34 @@ def end_job(job_id: str, code: int) -> None:
     state = _STATES.get(code, FAILED)
     said = log_of(session, job_id).read_text(errors="replace").strip().splitlines()
     session.jobs.update_state(job_id, state, message=said[-1] if said and state == FAILED else "")
-    with ray_jobs.one_at_a_time():
-        ray_jobs.leave(job.server, job_id)
+    with ray_jobs.lock_cluster():
+        ray_jobs.leave_cluster(job.server, job_id)
 
 
-def refresh(session: Session) -> None:
-    """Asks Ray for the jobs on this machine that are not over, as far as is known."""
-    here = _of_this_machine(session.jobs.list_active())
-    said = {server: ray_jobs.ask(server) for server in {job.server for job in here}}
-    for job in here:
-        told = said[job.server]
-        if told is not None:
-            state, message = told.get(job.id, (LOST, _LOST))
-            session.jobs.update_state(job.id, state, message=message)
+def refresh(session: Session) -> list[str]:
+    """Ask Ray about this machine's unfinished jobs and store what became of them.
+
+    Return a sentence for each cluster that did not answer; its jobs keep their last known states.
+    """
+    active = _of_this_machine(session.jobs.list_active())
+    problems = []
+    for server in sorted({job.server for job in active}):
+        listing = ray_jobs.list_jobs(server)
+        if listing.problem:
+            problems.append(_describe_problem(server, listing.problem))
+            continue
+        for job in active:
+            if job.server == server:
+                current = listing.jobs.get(job.id, ray_jobs.RayJob(LOST, _LOST))
+                session.jobs.update_state(job.id, current.state, message=current.message)
+    return problems
+
+
+def _describe_problem(server: str, reason: str) -> str:
+    return (
+        f"Job states unknown: the Ray cluster at {server} did not answer ({reason}); "
+        "the table shows their last known states."
+    )
 
 
 def _of_this_machine(jobs: Sequence[JobRow]) -> list[JobRow]:
@@ -55,7 +70,7 @@ def _of_this_machine(jobs: Sequence[JobRow]) -> list[JobRow]:
 
 
 def print_jobs(out: Console, session: Session) -> None:
-    refresh(session)
+    problems = refresh(session)
     counts = {
         row["sweep"]: row
         for row in run_query(session.reader, load_named_queries()["sweeps"].sql).records()
@@ -74,6 +89,8 @@ def print_jobs(out: Console, session: Session) -> None:
     if rows:
         out.print("\nJobs:")
         out.print(tabulate(("job", "sweep", "submitted", "state", *_NUMBERS, "message"), rows))
+    for problem in problems:
+        out.print(problem, soft_wrap=True, markup=False)
 
 
 def _counts(sweep: dict[str, object] | None) -> tuple[object, ...]:

@@ -22,7 +22,7 @@ from harness.bench import CANARIES
 from harness.bench.tools import RUNNER_FILE, arguments, read
 from harness.cli.actions.bench import stores
 from harness.cli.actions.session import Session
-from harness.config.protocol import protocol_from
+from harness.config.protocol import parse_protocol
 from harness.conversion.anatomy import read_anatomy
 from harness.core.bench import Protocol
 from harness.core.device import LocalDevice
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--protocol", default="quick")
     options = parser.parse_args()
-    protocol = protocol_from(options.protocol)
+    protocol = parse_protocol(options.protocol)
     print(
         f"{options.times} times each, protocol {protocol.name}; load {os.getloadavg()[0]:.1f}",
         flush=True,

@@ -20,7 +20,7 @@ _CLOCKS_ALIKE = (
 )
 
 
-def differences(pair: Pair, was: Evidence, is_now: Evidence) -> tuple[str, ...]:
+def describe_differences(pair: Pair, was: Evidence, is_now: Evidence) -> tuple[str, ...]:
     """Tool, protocol, cores, governor, system, clock, version and time: each in a few words where it differs."""
     old, new = pair.baseline, pair.candidate
     told = (

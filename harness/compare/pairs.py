@@ -24,7 +24,7 @@ from harness.store.reading import read_correct_images, read_evidence
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-from harness.compare.conditions import differences
+from harness.compare.conditions import describe_differences
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -34,22 +34,22 @@ _SHORTEST_PREFIX = 4
 _PRECISIONS = frozenset(precision.value for precision in Precision)
 
 
-def comparisons(
+def compare_rows(
     reader: "Engine", rows: Sequence[Row], baseline: str, candidate: str
 ) -> list[Comparison]:
     """Compare each pair of these rows of `results`.
 
     Raises RequestError where a word selects nothing, or nothing matches.
     """
-    chosen = [row for word in (baseline, candidate) for row in selected(rows, word)]
+    chosen = [row for word in (baseline, candidate) for row in select_rows(rows, word)]
     behind = read_evidence(reader, {row["measurement_id"] for row in chosen})
-    held = pairs(rows, baseline, candidate=candidate, evidence=behind)
-    return compared(
+    held = pair_rows(rows, baseline, candidate=candidate, evidence=behind)
+    return compare_pairs(
         held, behind, correct=read_correct_images(reader, {row["artifact"] for row in chosen})
     )
 
 
-def selected(rows: Sequence[Row], word: str) -> list[Row]:
+def select_rows(rows: Sequence[Row], word: str) -> list[Row]:
     """Those of a precision, trial, artifact or model file. Raises RequestError where there are none."""
     found = list(filter(_selects(word), rows))
     if not found:
@@ -72,7 +72,7 @@ def _selects(word: str) -> Callable[[Row], bool]:
     )
 
 
-def pairs(
+def pair_rows(
     rows: Sequence[Row], baseline: str, candidate: str, evidence: Mapping[int, Evidence]
 ) -> tuple[Pair, ...]:
     """Every baseline row with its candidate row, on the same device and threads; of two precisions only twins.
@@ -82,7 +82,7 @@ def pairs(
     """
     twins = ("twin", "format") if baseline in _PRECISIONS and candidate in _PRECISIONS else ()
     old, new = (
-        _by_key(selected(rows, word), word, keys=(*_ALIKE, *twins))
+        _by_key(select_rows(rows, word), word, keys=(*_ALIKE, *twins))
         for word in (baseline, candidate)
     )
     found = tuple(
@@ -121,7 +121,8 @@ def _most_alike(old: Sequence[Row], new: Sequence[Row], evidence: Mapping[int, E
 
     possible = (Pair(*both) for both in product(old, new))
     told = (
-        replace(pair, differences=differences(pair, *_behind(pair, evidence))) for pair in possible
+        replace(pair, differences=describe_differences(pair, *_behind(pair, evidence)))
+        for pair in possible
     )
     return max(told, key=alike)
 
@@ -130,7 +131,7 @@ def _behind(pair: Pair, evidence: Mapping[int, Evidence]) -> tuple[Evidence, Evi
     return evidence[pair.baseline["measurement_id"]], evidence[pair.candidate["measurement_id"]]
 
 
-def compared(
+def compare_pairs(
     held: Sequence[Pair], evidence: Mapping[int, Evidence], correct: Correct
 ) -> list[Comparison]:
     """What each pair says. One that is faster by chance is the likelier the more there are: all are judged together.

@@ -5,7 +5,7 @@ from harness.core.comparison import METRICS, Comparison, Verdict
 _SIGNIFICANT = 0.05
 
 
-def regression(one: Comparison, metric: str, limit: float) -> float | None:
+def find_regression(one: Comparison, metric: str, limit: float) -> float | None:
     """How much worse the candidate is, as a share of the baseline, where that is over `limit` and not by chance.
 
     0.05 is 5 % slower, larger, or less accurate.
@@ -32,9 +32,9 @@ def _is_no_chance(one: Comparison, metric: str) -> bool:
     return True
 
 
-def is_unseen(one: Comparison, limit: float) -> bool:
+def is_undetectable(one: Comparison, limit: float) -> bool:
     """Whether the latency passes `limit` only because its data could not have shown a change so small."""
     least = one.latency.smallest_change
     if one.verdict is Verdict.FASTER:
         return False
-    return regression(one, "latency", limit=limit) is None and (least is None or least > limit)
+    return find_regression(one, "latency", limit=limit) is None and (least is None or least > limit)

@@ -8,12 +8,11 @@ from typing import Annotated
 from annotated_types import MinLen
 from pydantic import Field
 
-from harness.config.document import Document, check, read_document
+from harness.config.document import Document, read_document, validate
 from harness.core.bench import STRICT
-from harness.core.device import Device, LocalDevice, SshDevice
+from harness.core.device import DEVICES_FILE, Device, LocalDevice, SshDevice
 from harness.core.errors import ConfigError
 
-DEVICES_FILE = Path("devices.yaml")
 THIS_MACHINE = LocalDevice(id="here")
 
 
@@ -26,7 +25,7 @@ class _Registry:
 def read_devices(path: Path) -> tuple[Device, ...]:
     """Every device of the registry, the disabled ones too. Raises ConfigError."""
     document = read_document(path)
-    devices = check(document, _Registry, value=document.content).devices
+    devices = validate(document, _Registry, value=document.content).devices
     _each_once(document, devices)
     hubs = {device.id: device for device in devices}
     for index, device in enumerate(devices):
@@ -54,7 +53,7 @@ def _each_once(document: Document, devices: Sequence[Device]) -> None:
         seen.add(device.id)
 
 
-def this_machine(path: Path) -> Device:
+def find_local_device(path: Path) -> Device:
     """The registry's enabled local device, or one called `here` where there is none."""
     if path == DEVICES_FILE and not path.exists():
         return THIS_MACHINE
@@ -62,7 +61,7 @@ def this_machine(path: Path) -> Device:
     return local[0] if local else THIS_MACHINE
 
 
-def named(devices: Sequence[Device], ids: Sequence[str]) -> tuple[Device, ...]:
+def select_devices(devices: Sequence[Device], ids: Sequence[str]) -> tuple[Device, ...]:
     """Raises ConfigError for an id that is not registered."""
     known: Mapping[str, Device] = {device.id: device for device in devices}
     for wanted in ids:

@@ -45,7 +45,7 @@ class Document:
     lines: Mapping[KeyPath, int]
     origins: Mapping[KeyPath, str]
 
-    def where(self, path: KeyPath) -> str:
+    def locate(self, path: KeyPath) -> str:
         """The file and line of a key, or of the nearest key above it that stands in the file."""
         for length in range(len(path), -1, -1):
             if (origin := self.origins.get(path[:length])) is not None:
@@ -71,14 +71,14 @@ class Document:
         return path in self.lines or path in self.origins
 
     def error(self, path: KeyPath, problem: str) -> ConfigError:
-        return ConfigError(f"{self.where(path)}: {dotted(path)} {problem}")
+        return ConfigError(f"{self.locate(path)}: {join_key(path)} {problem}")
 
 
 def _outside(places: Mapping[KeyPath, T], path: KeyPath) -> dict[KeyPath, T]:
     return {key: place for key, place in places.items() if key[: len(path)] != path}
 
 
-def dotted(path: KeyPath) -> str:
+def join_key(path: KeyPath) -> str:
     return ".".join(str(part) for part in path) or "the file"
 
 
@@ -103,7 +103,7 @@ def read_document(path: Path) -> Document:
     return Document(str(path), plain, lines=dict(_lines(content, ())), origins={})
 
 
-def check(document: Document, kind: type[T], value: object, prefix: KeyPath = ()) -> T:
+def validate(document: Document, kind: type[T], value: object, prefix: KeyPath = ()) -> T:
     """`value` as a `kind`, strictly: no number from a string. Raises ConfigError naming the first wrong key."""
     try:
         checked: T = _adapter(kind).validate_json(json.dumps(value, default=str), strict=True)
@@ -123,7 +123,7 @@ def _spec_error(document: Document, prefix: KeyPath, error: ValidationError) -> 
     path = max((where for where, _ in problems), key=len)
     here = _meant([problem for where, problem in problems if where == path])
     others = {other for other, _ in problems if other != path[: len(other)]}
-    more = f" (wrong too: {', '.join(sorted(map(dotted, others)))})" if others else ""
+    more = f" (wrong too: {', '.join(sorted(map(join_key, others)))})" if others else ""
     return document.error(path, f"{_words(here)}{more}.")
 
 

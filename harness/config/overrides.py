@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from harness.config.document import Document, KeyPath, dotted
+from harness.config.document import Document, KeyPath, join_key
 from harness.core.errors import ConfigError
 
 _FLAT = ("grid",)  # sections whose keys have dots of their own
@@ -21,12 +21,12 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
             f"--set {text}: has to look like key=value, for example --set train.epochs=1."
         )
     try:
-        return key_path(key.strip()), YAML(typ="safe", pure=True).load(value)
+        return split_key(key.strip()), YAML(typ="safe", pure=True).load(value)
     except (YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {text}: the value is no YAML that can be read.") from error
 
 
-def key_path(dotted_key: str) -> KeyPath:
+def split_key(dotted_key: str) -> KeyPath:
     first, dot, rest = dotted_key.partition(".")
     if dot and first in _FLAT:
         return (first, rest)
@@ -39,7 +39,7 @@ def override(document: Document, path: KeyPath, value: Any, origin: str) -> Docu
     return replace(document.with_origin(path, origin), content=content)
 
 
-def set_by_hand(document: Document, text: str) -> Document:
+def apply_override(document: Document, text: str) -> Document:
     """One `--set`: it replaces the swept values of the same key too."""
     path, value = parse_override(text)
     content = {
@@ -85,6 +85,6 @@ def _with(node: Any, path: KeyPath, value: Any, told: tuple[KeyPath, str]) -> An
         ]
     if not isinstance(node, Mapping):
         whole, origin = told
-        above = dotted(whole[: len(whole) - len(path)])
-        raise ConfigError(f"{origin}: {above} holds no keys, so {dotted(whole)} can't be set.")
+        above = join_key(whole[: len(whole) - len(path)])
+        raise ConfigError(f"{origin}: {above} holds no keys, so {join_key(whole)} can't be set.")
     return {**node, path[0]: _with(node.get(path[0], {}), path[1:], value=value, told=told)}

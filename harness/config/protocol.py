@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from harness.config.document import Document, KeyPath, check
-from harness.config.overrides import key_path, override, parse_override
+from harness.config.document import Document, KeyPath, validate
+from harness.config.overrides import override, parse_override, split_key
 from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.errors import ConfigError
 from harness.core.ids import to_plain
@@ -13,7 +13,9 @@ _CUSTOM = "custom"
 _SWITCH = {"on": True, "off": False}
 
 
-def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPath = ()) -> Protocol:
+def resolve_protocol(
+    document: Document, words: str | Mapping[str, Any], path: KeyPath = ()
+) -> Protocol:
     """A named protocol, or one that is spelled out: what it does not say is as in its `base`. Raises ConfigError."""
     if isinstance(words, str):
         return _named(document, words, path=path)
@@ -29,7 +31,7 @@ def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPat
             (*path, "threads"), "is no part of a protocol; say `threads` beside it."
         )
     gates = _gates(given.pop("gates", {}), base["gates"])
-    made = check(
+    made = validate(
         document, Protocol, value={**base, "name": _CUSTOM, "gates": gates, **given}, prefix=path
     )
     if "max_processes" in given and made.max_processes < made.processes:
@@ -43,7 +45,7 @@ def protocol_of(document: Document, words: str | Mapping[str, Any], path: KeyPat
     return made
 
 
-def protocol_from(text: str) -> Protocol:
+def parse_protocol(text: str) -> Protocol:
     """`quick`, or `quick,processes=20,target=1%,gates=off`. Raises ConfigError."""
     base, *settings = text.split(",")
     if "=" in base:
@@ -63,9 +65,9 @@ def protocol_from(text: str) -> Protocol:
             )
         path, value = parse_override(setting)
         document = override(
-            document, key_path(".".join(map(str, path))), value=value, origin=document.name
+            document, split_key(".".join(map(str, path))), value=value, origin=document.name
         )
-    return protocol_of(document, document.content)
+    return resolve_protocol(document, document.content)
 
 
 def _named(document: Document, name: Any, path: KeyPath) -> Protocol:

@@ -11,7 +11,7 @@ from harness.core.errors import ConfigError
 from harness.core.published import PublishedLatency
 
 COLUMNS = tuple(field.name for field in fields(PublishedLatency))
-NEEDED = tuple(name for name in COLUMNS if name not in ("accuracy", "size_bytes"))
+REQUIRED = tuple(name for name in COLUMNS if name not in ("accuracy", "size_bytes"))
 _NUMBERS = TypeAdapter(PublishedLatency)
 
 
@@ -49,9 +49,9 @@ def _check_heading(file: Path, heading: Sequence[str]) -> None:
             )
         if heading.count(name) > 1:
             raise ConfigError(f"{file}:1: {name} is there twice.")
-    for name in NEEDED:
+    for name in REQUIRED:
         if name not in heading:
-            raise ConfigError(f"{file}:1: {name} is missing; needed: {', '.join(NEEDED)}.")
+            raise ConfigError(f"{file}:1: {name} is missing; needed: {', '.join(REQUIRED)}.")
 
 
 def _published(where: str, heading: Sequence[str], cells: Sequence[str]) -> PublishedLatency:

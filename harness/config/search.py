@@ -12,14 +12,14 @@ from harness.core.search import Range, Search
 Space = Mapping[str, Sequence[Any] | Range]
 
 
-def drawn(search: Search) -> Iterator[dict[str, Any]]:
+def draw_points(search: Search) -> Iterator[dict[str, Any]]:
     """`search.trials` points of its space by chance, the same ones for the same seed."""
     chance = np.random.default_rng(search.seed)
     for _ in range(search.trials or 0):
         yield {key: _draw(chance, values) for key, values in _space(search).items()}
 
 
-def corners(search: Search) -> Iterator[dict[str, Any]]:
+def list_corners(search: Search) -> Iterator[dict[str, Any]]:
     """Points that together hold every two choices, or ends of ranges, of two keys.
 
     What is wrong, by itself or beside another value, is wrong in one of them.
@@ -44,8 +44,8 @@ def _draw(chance: np.random.Generator, values: Sequence[Any] | Range) -> Any:
         return values[chance.integers(len(values))]
     whole = isinstance(values.low, int) and isinstance(values.high, int)
     if values.step or (whole and not values.log):
-        return values.point(int(chance.integers(values.points())))
+        return values.point_at(int(chance.integers(values.count_points())))
     if not values.log:
         return float(chance.uniform(values.low, values.high))
-    drawn = math.exp(chance.uniform(math.log(values.low), math.log(values.high)))
-    return round(drawn) if whole else drawn
+    draw_points = math.exp(chance.uniform(math.log(values.low), math.log(values.high)))
+    return round(draw_points) if whole else draw_points

@@ -6,9 +6,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from harness.config.document import Document, KeyPath, check, read_document
-from harness.config.overrides import key_path, override, set_by_hand
-from harness.config.search import corners, drawn
+from harness.config.document import Document, KeyPath, read_document, validate
+from harness.config.overrides import apply_override, override, split_key
+from harness.config.search import draw_points, list_corners
 from harness.core.sweep import SweepPoint
 
 _NOT_SWEPT = ("name", "grid", "points", "search", "resources", "bench")
@@ -32,16 +32,20 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
     """
     document = read_document(path)
     for text in overrides:
-        document = set_by_hand(document, text)
-    head = check(document, SweepPoint, value=document.content)
-    corner = [_point(document, settings) for settings in _searched(document, corners(head.search))]
+        document = apply_override(document, text)
+    head = validate(document, SweepPoint, value=document.content)
+    corner = [
+        _point(document, settings) for settings in _searched(document, list_corners(head.search))
+    ]
     if head.search.method == "optuna":
         return tuple(corner)
-    settings = _searched(document, drawn(head.search)) if corner else _settings(document, head)
+    settings = (
+        _searched(document, draw_points(head.search)) if corner else _settings(document, head)
+    )
     return tuple(_point(document, one) for one in settings)
 
 
-def point_at(document: Document, values: Mapping[str, Any]) -> Point:
+def build_point(document: Document, values: Mapping[str, Any]) -> Point:
     """The point of a search at these values of its space. Raises ConfigError."""
     (settings,) = _searched(document, [values])
     return _point(document, settings)
@@ -87,11 +91,11 @@ def _sweepable(document: Document, where: KeyPath, key: str) -> str:
 
 def _point(document: Document, settings: Settings) -> Point:
     for where, (key, value) in settings.items():
-        path = key_path(key)
+        path = split_key(key)
         document = override(
-            document, path, value=_listed(path, value), origin=document.where(where)
+            document, path, value=_listed(path, value), origin=document.locate(where)
         )
-    return Point(document, check(document, SweepPoint, value=document.content))
+    return Point(document, validate(document, SweepPoint, value=document.content))
 
 
 def _listed(path: KeyPath, value: Any) -> Any:

@@ -1,12 +1,15 @@
 """What a device is, as its entry in `devices.yaml` says. How one talks to it is its transport's business."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, MinLen
 
 from harness.core.bench import MAX_THREADS, STRICT
 
+DEVICES_FILE = Path("devices.yaml")
+"""The registry that is read unless another is named."""
 MAX_CPUS = 1024
 ABI: TypeAlias = Literal["aarch64", "aarch32", "android-arm64", "x86_64"]
 Threads: TypeAlias = Annotated[int, Ge(1), Le(MAX_THREADS)]

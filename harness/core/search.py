@@ -41,11 +41,11 @@ class Range:
         ):
             raise ValueError("step has to be whole where low and high are")
 
-    def points(self) -> int:
+    def count_points(self) -> int:
         """How many its steps make, which go by 1 where there is no step."""
         return int((_written(self.high) - _written(self.low)) / _written(self.step or 1)) + 1
 
-    def point(self, number: int) -> Number:
+    def point_at(self, number: int) -> Number:
         """As people would write it: 0.3, and not 0.30000000000000004."""
         step = self.step or 1
         exact = _written(self.low) + number * _written(step)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.compare.pairs import comparisons
+from harness.compare.pairs import compare_rows
 from harness.core.comparison import Comparison, Estimate
 from harness.core.errors import RequestError, first_line
 from harness.report.variants import label_rows
@@ -97,7 +97,9 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
     """
     with reading(workspace) as reader:
         return of_comparisons(
-            comparisons(reader, stored.read_results(reader), baseline=baseline, candidate=candidate)
+            compare_rows(
+                reader, stored.read_results(reader), baseline=baseline, candidate=candidate
+            )
         )
 
 
@@ -119,7 +121,7 @@ def twins_among(reader: "Engine", rows: pd.DataFrame) -> pd.DataFrame:
     told = once.assign(measured_at=[at.isoformat() for at in once["measured_at"]])
     try:
         return of_comparisons(
-            comparisons(
+            compare_rows(
                 reader, records(told, list(told.columns)), baseline="float32", candidate="binary"
             )
         )

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.compare.regression import is_unseen, regression
+from harness.compare.regression import find_regression, is_undetectable
 from harness.core.comparison import Comparison, Estimate, Verdict
 from harness.core.units import count_noun, format_percent
 from harness.report.terminal.tables import show_ratio
@@ -43,7 +43,7 @@ def describe_regressions(comparison: Comparison, request: ComparisonRequest) -> 
     if request.limit is None:
         return
     for metric in request.metrics:
-        change = regression(comparison, metric, limit=request.limit)
+        change = find_regression(comparison, metric, limit=request.limit)
         if change is not None:
             artifact = comparison.pair.candidate["artifact"][:12]
             location = describe_location(comparison)
@@ -63,7 +63,7 @@ def describe_undetectable(
     if request.limit is None or "latency" not in request.metrics:
         return
     undetectable = [
-        comparison for comparison in comparisons if is_unseen(comparison, request.limit)
+        comparison for comparison in comparisons if is_undetectable(comparison, request.limit)
     ]
     if undetectable:
         locations = dict.fromkeys(map(describe_location, undetectable))

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import data
-from harness.config.document import Document, check
-from harness.config.protocol import protocol_of
-from harness.config.sweep_file import Point, point_at
+from harness.config.document import Document, validate
+from harness.config.protocol import resolve_protocol
+from harness.config.sweep_file import Point, build_point
 from harness.core.bench import with_threads
 from harness.core.errors import DataUnavailable, RequestError
 from harness.core.ids import omit_defaults, to_plain
@@ -22,7 +22,7 @@ def build_sweep(points: Sequence[Point]) -> Sweep:
     sources = {_dataset(point): point.values.dataset for point in points}
     trials = {trial.id: trial for point in points for trial in build_trials(point)}
     document, first = points[0].document, points[0].values
-    protocol = protocol_of(document, first.bench.protocol, path=("bench", "protocol"))
+    protocol = resolve_protocol(document, first.bench.protocol, path=("bench", "protocol"))
     protocols = with_threads(protocol, first.bench.threads)
     found = () if first.search.method == "optuna" else tuple(trials.values())
     return Sweep(
@@ -37,7 +37,7 @@ def build_sweep(points: Sequence[Point]) -> Sweep:
 
 def build_trials_at(base: Point, values: Mapping[str, Any]) -> tuple[Trial, ...]:
     """Of the point of a search that has these values; `base` is any point of it. Raises ConfigError."""
-    return tuple(build_trials(point_at(base.document, values)))
+    return tuple(build_trials(build_point(base.document, values)))
 
 
 def build_trials(point: Point) -> list[Trial]:
@@ -80,7 +80,7 @@ def _model(
     if name is None:
         raise document.error(("model", "name"), f"is missing; {known}.")
     if isinstance(name, str) and name in ARCHITECTURES:
-        return name, check(document, ARCHITECTURES[name], value=parameters, prefix=("model",))
+        return name, validate(document, ARCHITECTURES[name], value=parameters, prefix=("model",))
     if not isinstance(name, str) or not custom.is_custom(name):
         raise document.error(("model", "name"), f"is {name!r}; {known}.")
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.config.search import corners
+from harness.config.search import list_corners
 from harness.core.errors import HarnessError, Reason, RequestError, first_line
 from harness.core.search import Search
 from harness.core.sweep import Failure, Resources, Trial
@@ -170,7 +170,7 @@ def _code(work: UnitSource, search: Search) -> list[str]:
     if isinstance(work, FixedUnits):
         units = work.units
     else:
-        units = tuple(unit for corner in corners(search) for unit in work.units_at(corner))
+        units = tuple(unit for corner in list_corners(search) for unit in work.units_at(corner))
     modules = [harness, *modules_of(trial for unit in units for trial in unit.trials)]
     return [next(iter(getattr(module, "__path__", ())), str(module.__file__)) for module in modules]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.compare.conditions import differences
+from harness.compare.conditions import describe_differences
 from harness.core.bench import Protocol
 from harness.core.comparison import Evidence, Pair
 from harness.core.ids import to_plain
@@ -29,7 +29,7 @@ def told(
 ) -> tuple[str, ...]:
     """What differs between rows of one block."""
     pair = Pair({**ROW, **(old or {})}, {**ROW, **new})
-    return differences(
+    return describe_differences(
         pair, Evidence((1.0,), BLOCK), is_now=Evidence((1.0,), BLOCK, facts=facts or {})
     )
 
@@ -88,7 +88,7 @@ def test_a_device_that_has_changed_is_told(
     before: dict[str, str], after: dict[str, str], expected: str | None
 ) -> None:
     pair = Pair(ROW, ROW)
-    found = differences(
+    found = describe_differences(
         pair, Evidence((1.0,), BLOCK, facts=before), is_now=Evidence((1.0,), BLOCK, facts=after)
     )
     assert found == (() if expected is None else (expected,))
@@ -109,7 +109,7 @@ def test_a_clock_that_ran_otherwise_is_told(
 
 
 def test_another_version_of_the_harness_is_told() -> None:
-    found = differences(
+    found = describe_differences(
         Pair(ROW, ROW),
         Evidence((), BLOCK, facts={}, harness_version="1.0"),
         is_now=Evidence((), BLOCK, facts={}, harness_version="1.1"),
@@ -130,7 +130,7 @@ def test_what_shares_no_block_is_told_with_how_long_it_was_apart(
     measured_at: str, apart: str
 ) -> None:
     for block in ({}, {("b2", 0): 1.0}, {("b1", 1): 1.0}):
-        found = differences(
+        found = describe_differences(
             Pair(ROW, {**ROW, "measured_at": measured_at}),
             Evidence((1.0,), BLOCK),
             is_now=Evidence((1.0,), block),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness.compare import pairs as compare
-from harness.compare.pairs import compared
+from harness.compare.pairs import compare_pairs
 from harness.conversion.evaluate import pack_correct, unpack_correct
 from harness.core.comparison import Comparison, Estimate, Evidence, Pair, Verdict
 from harness.core.errors import RequestError
@@ -32,7 +32,7 @@ OWN = own_model_row()
 def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tuple[Pair, ...]:
     """Of measurements that were all made alike."""
     evidence = Evidence((100.0,), {("b1", 0): 100.0})
-    return compare.pairs(
+    return compare.pair_rows(
         rows,
         baseline,
         candidate=candidate,
@@ -166,7 +166,7 @@ def test_of_several_measurements_the_most_alike_are_compared(
         {**BINARY, "measurement_id": 3, **second},
     ]
     evidence = {number: in_batch(batch, 1.0) for number, batch in enumerate(batches.split(), 1)}
-    (pair,) = compare.pairs(rows, "float32", candidate="binary", evidence=evidence)
+    (pair,) = compare.pair_rows(rows, "float32", candidate="binary", evidence=evidence)
     assert pair.candidate["measurement_id"] == chosen
 
 
@@ -182,7 +182,7 @@ def held_against(
     old: Evidence, new: Evidence, correct: compare.Correct | None = None, **changed: Any
 ) -> Comparison:
     pair = Pair(FLOAT, {**BINARY, "measurement_id": 2, **changed})
-    (one,) = compared([pair], {1: old, 2: new}, correct=correct or {})
+    (one,) = compare_pairs([pair], {1: old, 2: new}, correct=correct or {})
     return one
 
 
@@ -243,7 +243,10 @@ def test_one_finding_among_many_comparisons_weighs_less() -> None:
         range(3, 12), in_batch("b1", *reversed(STEADY))
     )
     held = [Pair(FLOAT, {**BINARY, "measurement_id": number}) for number in range(2, 12)]
-    (alone,), among = compared(held[:1], evidence, correct={}), compared(held, evidence, correct={})
+    (alone,), among = (
+        compare_pairs(held[:1], evidence, correct={}),
+        compare_pairs(held, evidence, correct={}),
+    )
     assert (alone.latency.low, alone.latency.high) == (among[0].latency.low, among[0].latency.high)
     assert alone.latency.smallest_change is not None
     assert among[0].latency.smallest_change is not None

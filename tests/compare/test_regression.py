@@ -1,6 +1,6 @@
 import pytest
 
-from harness.compare.regression import is_unseen, regression
+from harness.compare.regression import find_regression, is_undetectable
 from harness.core.comparison import Comparison, Estimate, Pair, Verdict
 from tests.rows import result_row
 
@@ -32,7 +32,7 @@ def test_a_regression_is_what_is_worse_by_more_than_the_limit(
     expected: float | None,
 ) -> None:
     pair = Pair(result_row(**{column: old}), result_row(**{column: new}))
-    found = regression(
+    found = find_regression(
         Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=None), metric, limit=limit
     )
     assert found == (expected if expected is None else pytest.approx(expected))
@@ -53,7 +53,7 @@ def test_a_latency_regresses_only_where_the_data_say_slower(
     ratio: float, verdict: Verdict, expected: float | None
 ) -> None:
     one = Comparison(ALIKE, Estimate(ratio), size=Estimate(1.0), accuracy=None, verdict=verdict)
-    found = regression(one, "latency", limit=0.05)
+    found = find_regression(one, "latency", limit=0.05)
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
@@ -63,7 +63,7 @@ def test_an_accuracy_that_may_be_lower_by_chance_is_no_regression(
 ) -> None:
     pair = Pair(result_row(accuracy=0.9), result_row(accuracy=0.8))
     one = Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=Estimate(-0.1, p=p))
-    assert (regression(one, "accuracy", limit=0.05) is not None) == fails
+    assert (find_regression(one, "accuracy", limit=0.05) is not None) == fails
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_could_not_have_shown_passes_unseen(
 ) -> None:
     latency = Estimate(ratio, smallest_change=smallest_change)
     assert (
-        is_unseen(
+        is_undetectable(
             Comparison(ALIKE, latency, size=Estimate(1.0), accuracy=None, verdict=verdict), 0.05
         )
         == unseen

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config.device_file import THIS_MACHINE, named, read_devices, this_machine
+from harness.config.device_file import THIS_MACHINE, find_local_device, read_devices, select_devices
 from harness.core.device import LocalDevice
 from harness.core.errors import ConfigError
 
@@ -79,34 +79,34 @@ def test_this_machine_is_called_here_without_a_registry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert this_machine(Path("devices.yaml")) == THIS_MACHINE == LocalDevice(id="here")
+    assert find_local_device(Path("devices.yaml")) == THIS_MACHINE == LocalDevice(id="here")
 
 
 def test_a_registry_that_was_named_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
-        this_machine(tmp_path / "devices.yaml")
+        find_local_device(tmp_path / "devices.yaml")
 
 
 def test_this_machine_is_the_registrys_enabled_local_device(tmp_path: Path) -> None:
     text = "devices:\n  - {id: old, kind: local, enabled: false}\n  - {id: desk, kind: local, tags: [x86]}\n"
-    assert this_machine(registry(tmp_path, text)) == LocalDevice(id="desk", tags=("x86",))
+    assert find_local_device(registry(tmp_path, text)) == LocalDevice(id="desk", tags=("x86",))
 
 
 def test_a_disabled_local_device_is_not_this_machine(tmp_path: Path) -> None:
     text = "devices:\n  - {id: old, kind: local, enabled: false}\n"
-    assert this_machine(registry(tmp_path, text)) == THIS_MACHINE
+    assert find_local_device(registry(tmp_path, text)) == THIS_MACHINE
 
 
 def test_a_wrong_registry_is_not_passed_over_for_this_machine(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        this_machine(registry(tmp_path, "devices: []\n"))
+        find_local_device(registry(tmp_path, "devices: []\n"))
 
 
 def test_devices_are_chosen_by_id_in_the_order_asked(tmp_path: Path) -> None:
     devices = read_devices(registry(tmp_path, TWO))
-    assert [device.id for device in named(devices, ["there", "here"])] == ["there", "here"]
+    assert [device.id for device in select_devices(devices, ["there", "here"])] == ["there", "here"]
 
 
 def test_an_unknown_device_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'pi9' is not registered; known: here, there"):
-        named(read_devices(registry(tmp_path, TWO)), ["here", "pi9"])
+        select_devices(read_devices(registry(tmp_path, TWO)), ["here", "pi9"])

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from harness.config.document import Document
-from harness.config.protocol import protocol_from, protocol_of
+from harness.config.protocol import parse_protocol, resolve_protocol
 from harness.core.bench import PROTOCOLS, Gates, Protocol
 from harness.core.errors import ConfigError
 
@@ -25,7 +25,7 @@ QUICK, STANDARD = PROTOCOLS["quick"], PROTOCOLS["standard"]
     ],
 )
 def test_a_protocol_is_named_or_spelled_out(text: str, meant: Protocol) -> None:
-    assert protocol_from(text) == meant
+    assert parse_protocol(text) == meant
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_a_protocol_is_named_or_spelled_out(text: str, meant: Protocol) -> None:
 )
 def test_what_is_no_protocol_is_told(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match="--protocol") as refused:
-        protocol_from(text)
+        parse_protocol(text)
     assert words in str(refused.value)
 
 
 def test_a_file_spells_one_out() -> None:
     words: dict[str, Any] = {"base": "quick", "processes": 8, "gates": {"max_temperature_c": 50}}
-    made = protocol_of(Document("jobs/x.yaml", {}, lines={}, origins={}), words)
+    made = resolve_protocol(Document("jobs/x.yaml", {}, lines={}, origins={}), words)
     assert made == replace(
         QUICK, name="custom", processes=8, gates=Gates(max_wait_s=5.0, max_temperature_c=50)
     )

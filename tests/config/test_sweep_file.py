@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.config.search import drawn
-from harness.config.sweep_file import point_at, read_sweep
+from harness.config.search import draw_points
+from harness.config.sweep_file import build_point, read_sweep
 from harness.core.errors import ConfigError
 from harness.core.recipe import Schedule
 from harness.core.search import Range, Search
@@ -520,7 +520,7 @@ def test_a_search_that_finds_its_points_as_it_goes_starts_with_those_that_stand_
     point = points[0]
     assert {one.values.model["units"] for one in points} == {32, 128}
     assert {one.values.precision for one in points} == {(Precision.BINARY,), (Precision.FLOAT32,)}
-    found = point_at(
+    found = build_point(
         point.document, {"model.units": 64, "train.learning_rate": 0.02, "precision": "float32"}
     )
     assert found.values.model["units"] == 64
@@ -680,11 +680,11 @@ def test_random_text_gives_a_sentence(tmp_path_factory: pytest.TempPathFactory, 
     ],
 )
 def test_a_range_in_steps_has_both_its_ends(steps: Range, points: list[float]) -> None:
-    drawn_once = {point["x"] for point in drawn(Search("random", 200, space={"x": steps}))}
+    drawn_once = {point["x"] for point in draw_points(Search("random", 200, space={"x": steps}))}
     assert sorted(drawn_once) == points
     assert all(type(one) is type(points[0]) for one in drawn_once)
 
 
 def test_a_range_of_a_thousand_million_is_drawn_from_without_being_listed() -> None:
-    (point,) = drawn(Search("random", 1, space={"x": Range(0, 10**9)}))
+    (point,) = draw_points(Search("random", 1, space={"x": Range(0, 10**9)}))
     assert 0 <= point["x"] <= 10**9

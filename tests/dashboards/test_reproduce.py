@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config.protocol import protocol_from
+from harness.config.protocol import parse_protocol
 from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, Gates, Protocol
 from harness.core.ids import to_plain
@@ -53,7 +53,7 @@ def test_the_bench_command_is_of_the_artifact_the_device_and_the_protocol(shown:
         assert words[2].endswith(f"/artifacts/{row['artifact'][:2]}/{row['artifact']}.tflite")
         said = dict(zip(words[3:-1:2], words[4:-1:2], strict=True))
         assert said["--device"] == row["device"]
-        again = protocol_from(said["--protocol"])
+        again = parse_protocol(said["--protocol"])
         measured = json.loads(row["protocol_settings"])
         assert (
             to_plain(replace(again, name=measured["name"], threads=int(said["--threads"])))
@@ -99,7 +99,7 @@ protocols = st.builds(
 
 @given(protocols)
 def test_a_protocol_in_words_is_read_as_what_it_was(protocol: Protocol) -> None:
-    again = protocol_from(protocol_words(to_plain(protocol)))
+    again = parse_protocol(protocol_words(to_plain(protocol)))
     assert replace(again, name=protocol.name) == protocol
 
 

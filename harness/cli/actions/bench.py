@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli.actions.session import Session, console
-from harness.config.device_file import named, read_devices, this_machine
-from harness.config.protocol import protocol_from
+from harness.config.device_file import find_local_device, read_devices, select_devices
+from harness.config.protocol import parse_protocol
 from harness.conversion.anatomy import read_anatomy
 from harness.core.bench import MAX_THREADS, Case, Protocol, Run, with_threads
 from harness.core.device import Device
@@ -84,11 +84,11 @@ def bench(models: Sequence[Path], sweep: str | None, chosen: Chosen, way: Way) -
 def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str]) -> Chosen:
     """Raises RequestError where that is none."""
     if not fleet and not ids and not tags:
-        here = this_machine(registry)
+        here = find_local_device(registry)
         return Chosen((here,), {here.id: here})
     devices = read_devices(registry)
     enabled = [one for one in devices if one.enabled and (fleet or set(tags) & set(one.tags))]
-    chosen = tuple(dict.fromkeys([*named(devices, ids), *enabled]))
+    chosen = tuple(dict.fromkeys([*select_devices(devices, ids), *enabled]))
     if not chosen:
         raise RequestError(
             f"{registry}: no enabled device"
@@ -99,7 +99,7 @@ def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str])
 
 def protocols_asked(words: str, threads: str) -> tuple[Protocol, ...]:
     """Raises RequestError for a protocol or thread counts that are none."""
-    protocol = protocol_from(words)
+    protocol = parse_protocol(words)
     counts = [
         int(count) if re.fullmatch(r"\s*[0-9]{1,4}\s*", count) else 0
         for count in threads.split(",")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.cli.actions.ask import save
 from harness.cli.actions.session import Session, console
-from harness.compare.pairs import comparisons
+from harness.compare.pairs import compare_rows
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
 from harness.report.export.junit import as_junit
@@ -46,7 +46,7 @@ def compare(
     limit = _share(fail_on_regression) if fail_on_regression is not None else None
     asked = ComparisonRequest(baseline, candidate, metrics=tuple(metrics), limit=limit)
     reader = Session.here().reader
-    found = comparisons(reader, read_results(reader), baseline=baseline, candidate=candidate)
+    found = compare_rows(reader, read_results(reader), baseline=baseline, candidate=candidate)
     _write(found, asked, format=format, out=out)
     return _judge(found, asked)
 

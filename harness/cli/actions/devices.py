@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.cli.actions.session import Session, console
 from harness.config.device_edit import add_entry, set_key
-from harness.config.device_file import THIS_MACHINE, named, read_devices
+from harness.config.device_file import THIS_MACHINE, read_devices, select_devices
 from harness.core.device import AdbDevice, Device, SshDevice
 from harness.core.errors import CaseFailed, RequestError
 from harness.core.units import format_bytes
@@ -54,7 +54,7 @@ def _where(device: Device) -> str:
 def chosen_for(path: Path, ids: Sequence[str]) -> tuple[list[Device], DeviceAccess]:
     """Those that are named, or all that are enabled; without a registry, this machine."""
     devices = read_devices(path) if path.exists() or ids else (THIS_MACHINE,)
-    chosen = list(named(devices, ids)) or [device for device in devices if device.enabled]
+    chosen = list(select_devices(devices, ids)) or [device for device in devices if device.enabled]
     session = Session.here()
     return chosen, DeviceAccess(
         {device.id: device for device in devices},
@@ -171,7 +171,7 @@ def discover(path: Path, via: str | None, register: bool) -> None:
     """Phones on this machine, or on a hub; with `register`, those that are new get an entry."""
     devices = read_devices(path) if path.exists() else ()
     registry = {device.id: device for device in devices}
-    link = LocalLink() if via is None else make_link(named(devices, [via])[0], registry)
+    link = LocalLink() if via is None else make_link(select_devices(devices, [via])[0], registry)
     known = {one.serial: one.id for one in devices if isinstance(one, AdbDevice) and one.via == via}
     found = list_phones(link)
     rows = [(serial, model, known.get(serial, "no")) for serial, model in found]
@@ -196,7 +196,7 @@ def trust(path: Path, id: str, sure: Callable[[str], bool]) -> None:
     from harness.devices.ssh import describe_key, fetch_host_key
 
     devices = read_devices(path)
-    device = named(devices, [id])[0]
+    device = select_devices(devices, [id])[0]
     if not isinstance(device, SshDevice):
         raise RequestError(
             f"device {id!r} is of kind {device.kind}: only ssh devices have a host key."

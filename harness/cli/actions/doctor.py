@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.cli.actions.session import Session, console
-from harness.config.device_file import read_devices, this_machine
+from harness.config.device_file import find_local_device, read_devices
 from harness.core.errors import HarnessError
 from harness.core.units import format_bytes
 from harness.data import PUBLISHED, folders
@@ -125,7 +125,7 @@ def _devices(registry: Path) -> Finding:
 
 def _tool(workspace: Workspace, registry: Path) -> Finding:
     try:
-        device = this_machine(registry)
+        device = find_local_device(registry)
         found = check_device(
             device,
             DeviceAccess(

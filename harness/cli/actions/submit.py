@@ -7,7 +7,7 @@ from time import monotonic
 from harness.cli.actions.bench import Chosen, Way, bench_artifacts, chosen_devices
 from harness.cli.actions.detach import refuse_second
 from harness.cli.actions.session import Session, console
-from harness.config.search import corners
+from harness.config.search import list_corners
 from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import count_noun, format_bytes, format_percent, format_seconds
@@ -110,7 +110,9 @@ def _to_bench(
     if search is None:
         there = [sha256 for plan in plans if not plan.reason for sha256 in plan.artifacts.values()]
         return there, _formats(plan.trial for plan in plans if plan.reason)
-    point = search.build_trials(next(corners(planned.search)))  # every other one has as many trials
+    point = search.build_trials(
+        next(list_corners(planned.search))
+    )  # every other one has as many trials
     return _made(session, search.tried_trials()), search.count_remaining(planned.search) * _formats(
         point
     )

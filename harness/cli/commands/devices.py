@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.commands.options import DEVICES_FILE, DevicesFile, end
+from harness.cli.commands.options import DevicesFile, end
+from harness.core.device import DEVICES_FILE
 
 devices_app = typer.Typer(
     help="The registry of devices, and the devices themselves.", no_args_is_help=True

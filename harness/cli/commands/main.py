@@ -10,11 +10,12 @@ import typer
 
 from harness import __version__
 from harness.cli.commands.devices import devices_app, tools_app
-from harness.cli.commands.options import DEVICES_FILE, DevicesFile, DryRun, end
+from harness.cli.commands.options import DevicesFile, DryRun, end
 from harness.cli.commands.report import report_app
 from harness.cli.commands.share import transfer_app
 from harness.core.bench import PROTOCOLS
 from harness.core.comparison import METRICS
+from harness.core.device import DEVICES_FILE
 from harness.report.export.files import FORMATS
 
 app = typer.Typer(

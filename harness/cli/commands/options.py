@@ -11,7 +11,6 @@ DevicesFile = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be done; train and measure nothing.")
 ]
-DEVICES_FILE = Path("devices.yaml")
 
 
 def end(failed: int) -> None:

@@ -6,7 +6,7 @@ from statistics import median
 from types import MappingProxyType
 
 from harness.bench.schedule import is_wide
-from harness.bench.statistics import is_bimodal, median_interval, outliers, trend
+from harness.bench.statistics import find_outliers, find_trend, is_bimodal, median_interval
 from harness.core.bench import Case, Gates, Protocol, Run, Watched
 from harness.core.quality import Warning
 
@@ -188,12 +188,12 @@ def _describe_spread(averages: Sequence[float]) -> str:
 
 
 def _describe_outliers(runs: Sequence[Run], averages: Sequence[float]) -> str:
-    numbers = [str(runs[index].process.number) for index in outliers(averages)]
+    numbers = [str(runs[index].process.number) for index in find_outliers(averages)]
     return f"{'run' if len(numbers) == 1 else 'runs'} {', '.join(numbers)}" if numbers else ""
 
 
 def _describe_drift(averages: Sequence[float]) -> str:
-    change = trend(averages)
+    change = find_trend(averages)
     if not change or abs(change) <= MAX_DRIFT:
         return ""
     return f"{change:+.1%} from the first process to the last"

@@ -1,4 +1,7 @@
-"""Which process is next, and when a case has enough of them. Pure functions, so that a killed bench goes on alike."""
+"""Decisions on which process runs next, and on when a case has enough of them.
+
+The functions are pure, so that a killed bench continues exactly as it would have.
+"""
 
 from collections.abc import Sequence
 from statistics import median
@@ -8,31 +11,33 @@ from harness.bench.statistics import median_interval
 from harness.core.bench import Protocol
 from harness.core.ids import content_id
 
-MOST_TRIES = (
-    1.5  # times the most that may count: a device that is disturbed without end is given up
-)
+MAX_TRIES = 1.5
+"""Processes at most, as a multiple of `process_limit`: an endlessly disturbed device is given up."""
 
 
-def in_order(
+def order_block(
     batch: str, block: int, cases: Sequence[str], ordering: Literal["interleaved", "sequential"]
 ) -> list[str]:
-    """The ids of the cases that run in this block, of those that still want a process.
+    """Return the ids of the cases to run in this block, out of those that need another process.
 
-    Interleaved, it is each once. Their order is as good as random, but follows from what they are: a case that has
-    enough leaves the others as they were. Sequential, it is the first alone, until it has enough.
+    Interleaved, each case runs once. The order looks random but is a function of the ids, so a case
+    that has enough leaves the order of the others unchanged. Sequential, the first case runs alone
+    until it has enough.
     """
     if ordering == "sequential":
         return list(cases[:1])
     return sorted(cases, key=lambda case: content_id([batch, block, case]))
 
 
-def wants_another(protocol: Protocol, counted: Sequence[float], disturbed: int) -> bool:
-    """Whether a case is to run once more. `counted`: averages of the processes that count; `disturbed` did not.
+def needs_another_process(protocol: Protocol, counted: Sequence[float], disturbed: int) -> bool:
+    """Return True if a case must run once more.
 
-    At least `processes` count. Where there is a target, measuring goes on until the 95 % interval of the median is
-    narrower than it, or `process_limit` count. Together with the disturbed ones there are at most 1.5 times as many.
+    `counted` are the averages of the processes that count; `disturbed` is the number of those that
+    do not. At least `processes` must count. With a target, measuring continues until the 95 %
+    interval of the median is narrower than it, or until `process_limit` count. The disturbed ones
+    included, there are at most 1.5 times as many.
     """
-    if len(counted) + disturbed >= MOST_TRIES * protocol.process_limit:
+    if len(counted) + disturbed >= MAX_TRIES * protocol.process_limit:
         return False
     if len(counted) < protocol.processes:
         return True
@@ -40,11 +45,11 @@ def wants_another(protocol: Protocol, counted: Sequence[float], disturbed: int) 
 
 
 def is_wide(protocol: Protocol, counted: Sequence[float]) -> bool:
-    """Whether there is a target, and the 95 % interval of the median is not narrower than it."""
+    """Return True if there is a target and the 95 % interval of the median is not narrower."""
     return protocol.target > 0 and not is_precise(counted, protocol.target)
 
 
 def is_precise(values: Sequence[float], target: float) -> bool:
-    """Whether the 95 % interval of the median is narrower, as a share of the median, than the target."""
+    """Return True if the median's 95 % interval, as a share of the median, is below the target."""
     interval = median_interval(values)
     return interval is not None and interval[1] - interval[0] < target * median(values)

@@ -1,6 +1,7 @@
-"""What numbers of one measurement, or of two, say. Pure functions over latencies, which are positive, in any one unit.
+"""Statistics of one measurement, or of two: pure functions over positive latencies in any one unit.
 
-Each number is the average of one process of the tool. Latencies are compared as ratios, so on the log scale.
+Each number is the average of one process of the tool. Latencies are compared as ratios, that is on
+the log scale.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from statistics import NormalDist, median
 from typing import TypeAlias
 
 import numpy as np
-import scipy  # its parts, of which `stats` takes seconds, come when they are first used
+import scipy  # its parts load when first used; `stats` takes seconds
 from numpy.typing import NDArray
 
 from harness.core.comparison import Estimate, Verdict
@@ -19,36 +20,43 @@ from harness.core.comparison import Estimate, Verdict
 Floats: TypeAlias = NDArray[np.float64]
 
 ALPHA = 0.04
-"""Of a comparison, so that the same artifact is called different in under 5 of 100. A test at 5 % is exact for a number
-of blocks that is fixed; where that follows from what the blocks said, it was fooled in up to 5.6 of 100 (two modes, 40
-blocks; `tests/bench/test_proofs.py`)."""
+"""The level of a comparison, so that an artifact is called different from itself in under 5 of 100.
+
+A test at 5 % is exact for a fixed number of blocks. If the blocks' own values decide that number, it
+was fooled in up to 5.6 of 100 (two modes, 40 blocks; `tests/bench/test_proofs.py`)."""
 POWER = 0.90
 NOMINAL = 0.965
-"""Of the interval that is called the 95 % interval of the median. Where its own width decides when measuring ends
-(`schedule.wants_another`), an interval of 95 % holds the median in only 91 to 95 % of measurements, since one that is
-narrow by luck ends it early (Chow and Robbins 1965). One of 96.5 % holds it in 94 to 97 %; `tests/bench/test_proofs.py`
-shows it."""
-FEWEST_PAIRS = 6  # fewer can't reject: 2 * 0.5**5 = 6.3 %
-OUTLYING = 3.5
-LEAST_OUTLYING = 0.05  # 3.5 alone flags one value of ten in 13 of 100 clean samples
+"""The confidence of the interval that is called the 95 % interval of the median.
+
+If its own width decides when measuring ends (`schedule.needs_another_process`), an interval of 95 %
+holds the median in only 91 to 95 % of measurements: one that is narrow by luck ends it early (Chow
+and Robbins 1965). An interval of 96.5 % holds it in 94 to 97 %, as `tests/bench/test_proofs.py`
+shows."""
+MIN_PAIRS = 6  # fewer can't reject: 2 * 0.5**5 = 6.3 %
+OUTLIER_Z_SCORE = 3.5
+MIN_OUTLIER_DEVIATION = 0.05  # 3.5 alone flags one value of ten in 13 of 100 clean samples
 TREND_ALPHA = 0.01
-FEWEST_FOR_MODES = 8
-LEAST_MODE = 0.2
+MIN_VALUES_FOR_MODES = 8
+MIN_MODE_SHARE = 0.2
 
 
 def median_interval(
     values: Sequence[float], confidence: float = NOMINAL
 ) -> tuple[float, float] | None:
-    """An interval of the median of whatever distribution the values come from, in any order of theirs.
+    """Return a confidence interval of the median, whatever distribution the values come from.
 
-    It lies between neighbouring order statistics, which alone would hold the median too often (97.9 % for 10 values).
-    None where even all of them, from least to most, don't reach the confidence: under 6 values at 95 or 96.5 %.
-    Hettmansperger and Sheather, "Confidence intervals based on interpolated order statistics" (1986).
+    The order of the values does not matter. Each end lies between neighbouring order statistics,
+    which alone would hold the median too often (97.9 % for 10 values). The result is None if even
+    the range from the least to the greatest value does not reach the confidence: under 6 values at
+    95 or 96.5 %.
+
+    Hettmansperger and Sheather, "Confidence intervals based on interpolated order statistics"
+    (1986).
     """
-    ends = _interpolation(len(values), confidence)
-    if ends is None:
+    interpolation = _interpolate_rank(len(values), confidence)
+    if interpolation is None:
         return None
-    rank, weight = ends
+    rank, weight = interpolation
     ordered = sorted(values)
     # Written so that equal neighbours give exactly their value.
     low, inner_low = ordered[rank - 1], ordered[rank]
@@ -57,192 +65,245 @@ def median_interval(
 
 
 @lru_cache(maxsize=1024)
-def _interpolation(count: int, confidence: float) -> tuple[int, float] | None:
-    """The rank of the outer order statistic, from 1, and the weight of its inner neighbour."""
-    held = [
-        1 - 2 * sum(comb(count, i) for i in range(rank)) / 2**count
-        for rank in range(1, count // 2 + 2)
+def _interpolate_rank(count: int, confidence: float) -> tuple[int, float] | None:
+    """Return the rank of the outer order statistic, from 1, and the weight of its inner neighbour."""
+    coverages = [
+        1 - 2 * _lower_tail_ways(count, rank) / 2**count for rank in range(1, count // 2 + 2)
     ]
-    rank = sum(confidence <= one for one in held)
+    rank = sum(confidence <= coverage for coverage in coverages)
     if rank == 0:
         return None
-    excess = (held[rank - 1] - confidence) / (held[rank - 1] - held[rank])
+    outer, inner = coverages[rank - 1], coverages[rank]
+    excess = (outer - confidence) / (outer - inner)
     return rank, (count - rank) * excess / (rank + (count - 2 * rank) * excess)
 
 
-def outliers(values: Sequence[float]) -> tuple[int, ...]:
-    """Indices of the values over 5 % off the median whose modified z-score on the log scale is over 3.5.
+def _lower_tail_ways(count: int, rank: int) -> int:
+    """Return in how many ways fewer than `rank` of `count` values lie below the median."""
+    return sum(comb(count, below) for below in range(rank))
 
-    Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), section 3.3. Where over half of the values are
-    equal, so that their median absolute deviation is 0, the mean one takes its place, as they advise.
+
+def find_outliers(values: Sequence[float]) -> tuple[int, ...]:
+    """Return the indices of the outliers.
+
+    An outlier is over 5 % off the median, and its modified z-score on the log scale is over 3.5:
+    Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), section 3.3. If over half of
+    the values are equal, their median absolute deviation is 0, and the mean absolute deviation
+    takes its place, as they advise.
     """
     with np.errstate(divide="ignore", invalid="ignore"):  # a clock that shows 0 is no error here
         logs = np.log(np.asarray(values, dtype=float))
-        away = np.abs(logs - np.median(logs))
-        sigma = 1.4826 * np.median(away) or 1.2533 * np.mean(away)
-        return tuple(
-            int(index)
-            for index in np.flatnonzero((away > OUTLYING * sigma) & (away > LEAST_OUTLYING))
-        )
+        deviations = np.abs(logs - np.median(logs))
+        sigma = 1.4826 * np.median(deviations) or 1.2533 * np.mean(deviations)
+        is_outlier = (deviations > OUTLIER_Z_SCORE * sigma) & (deviations > MIN_OUTLIER_DEVIATION)
+        return tuple(int(index) for index in np.flatnonzero(is_outlier))
 
 
-def trend(values: Sequence[float]) -> float | None:
-    """The relative change from the first value to the last, where the Mann-Kendall test finds one at 1 %; else None.
+def find_trend(values: Sequence[float]) -> float | None:
+    """Return the relative change from the first value to the last, or None without a trend.
 
-    The change is along the Theil-Sen line (Sen 1968), as a share of the median. `values` stand in the order of time.
+    `values` are in the order of time. A trend is significant at 1 % in the Mann-Kendall test. The
+    change is along the Theil-Sen line (Sen 1968), as a share of the median.
     """
     p = scipy.stats.kendalltau(range(len(values)), values).pvalue if len(values) > 1 else 1.0
-    if not p < TREND_ALPHA:  # not a number where all are equal
+    if not p < TREND_ALPHA:  # NaN if all values are equal
         return None
     return float(scipy.stats.theilslopes(values).slope) * (len(values) - 1) / median(values)
 
 
 def is_bimodal(values: Sequence[float]) -> bool:
-    """Whether the values fall into two groups apart, each of at least a fifth of them; under 8 values can't tell.
+    """Return True if the values fall into two separate groups, each at least a fifth of them.
 
-    They are split at the largest gap that leaves such groups. It counts where it is over 1, and over 45 / n, standard
-    deviations within the groups: the largest gap of one group falls with n as the distance of neighbours does. By
-    simulation, one lognormal group is taken for two in under 1 of 100 samples.
+    The values are split at the largest gap that leaves such groups. With s the standard deviation
+    within the groups, the gap must exceed both s and 45 s / n. The factor 1 / n is there because
+    the largest gap of a single group shrinks with n, as the distance between neighbours does. By
+    simulation, one lognormal group is taken for two in under 1 of 100 samples. Under 8 values are
+    too few to tell.
     """
     count = len(values)
-    if count < FEWEST_FOR_MODES:
+    if count < MIN_VALUES_FOR_MODES:
         return False
     ordered = np.sort(np.asarray(values, dtype=float))
-    least = max(2, int(np.ceil(LEAST_MODE * count)))
-    gaps = np.diff(ordered)[least - 1 : count - least]
-    groups = np.split(ordered, [least + int(np.argmax(gaps))])
-    within = sqrt(sum(float(np.sum((group - group.mean()) ** 2)) for group in groups) / (count - 2))
-    return float(np.max(gaps)) > max(1.0, 45 / count) * within
+    min_size = max(2, int(np.ceil(MIN_MODE_SHARE * count)))
+    gaps = np.diff(ordered)[min_size - 1 : count - min_size]
+    groups = np.split(ordered, [min_size + int(np.argmax(gaps))])
+    squares = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups)
+    deviation = sqrt(squares / (count - 2))
+    return float(np.max(gaps)) > max(1.0, 45 / count) * deviation
 
 
-def ratio_in_blocks(baseline: Sequence[float], candidate: Sequence[float]) -> Estimate:
-    """How many times as long the candidate takes, where the i-th of both come from the same block.
+def estimate_paired_ratio(baseline: Sequence[float], candidate: Sequence[float]) -> Estimate:
+    """Estimate how many times as long the candidate takes, from pairs measured in the same block.
 
-    On the logs of the ratios: the Hodges-Lehmann estimate, and the interval of all ratios that Wilcoxon's signed-rank
-    test does not reject. The order in a block is shuffled, so if both take equally long, each log ratio is as likely as
-    its negative, whatever the noise, drift or modes of the device: that test is exact (Fisher's randomisation;
-    Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 3.1 to 3.3). Few blocks can't give it a small p,
-    though (2 / 64 for 6), and among many devices it takes one: so `p` is the paired t-test's where that is less.
-    Under 6 blocks say nothing but the ratio. Raises ValueError where the lengths differ.
+    The i-th values of both come from the same block. The estimate is the Hodges-Lehmann estimate of
+    the log ratios. The interval holds all ratios that Wilcoxon's signed-rank test does not reject.
+
+    The order in a block is shuffled. So if both take equally long, each log ratio is as likely as
+    its negative, whatever the noise, drift or modes of the device, and the test is exact (Fisher's
+    randomisation; Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 3.1 to 3.3).
+    A rank test on few blocks has no small p, however (2 / 64 for 6), and a comparison among many
+    devices needs one. So `p` is the paired t-test's if that is smaller.
+
+    Under 6 blocks give the ratio alone. Raises ValueError if the lengths differ.
     """
     if len(baseline) != len(candidate):
         raise ValueError(
-            f"{len(baseline)} and {len(candidate)} values are no pairs; give both of each block"
+            f"{len(baseline)} and {len(candidate)} values cannot be paired; give one of each per block."
         )
     ratios = np.log(candidate) - np.log(baseline)
-    above, below = np.triu_indices(len(ratios))
-    walsh = np.sort((ratios[above] + ratios[below]) / 2)
-    if len(ratios) < FEWEST_PAIRS:
-        return Estimate(exp(np.median(walsh)), samples=len(ratios))
+    first, second = np.triu_indices(len(ratios))
+    walsh_averages = np.sort((ratios[first] + ratios[second]) / 2)
+    if len(ratios) < MIN_PAIRS:
+        return Estimate(exp(np.median(walsh_averages)), samples=len(ratios))
     error = float(np.std(ratios, ddof=1)) / sqrt(len(ratios))
-    by_t = _t_test(ratios.mean(), error, samples=len(ratios))
-    return _ratio(
-        walsh, _signed_rank_chances(len(ratios)), by_t=by_t, error=error, samples=len(ratios)
+    return _estimate_ratio(
+        walsh_averages,
+        _signed_rank_probabilities(len(ratios)),
+        t_test_p=_t_test_p(ratios.mean(), error, samples=len(ratios)),
+        error=error,
+        samples=len(ratios),
     )
 
 
-def ratio_of_samples(baseline: Sequence[float], candidate: Sequence[float]) -> Estimate:
-    """How many times as long the candidate takes, where the two were not measured in the same blocks.
+def estimate_unpaired_ratio(baseline: Sequence[float], candidate: Sequence[float]) -> Estimate:
+    """Estimate how many times as long the candidate takes, from samples that share no blocks.
 
-    The Hodges-Lehmann shift of the logs, and the interval of all ratios that the Mann-Whitney test does not reject
-    (Hollander, Wolfe and Chicken, 4.1 to 4.3); `p` is its, or Welch's where that is less. It takes the values of each
-    for independent: what changes between the two measurements, such as a drift of the device, it can't tell from a
-    difference. `samples`: of the smaller one.
+    The estimate is the Hodges-Lehmann shift of the logs. The interval holds all ratios that the
+    Mann-Whitney test does not reject (Hollander, Wolfe and Chicken, 4.1 to 4.3). `p` is that
+    test's, or Welch's if that is smaller. `samples` is the size of the smaller sample.
+
+    The values of each sample are assumed to be independent. A change between the two measurements,
+    such as a drift of the device, cannot be told from a difference.
     """
-    logs = np.log(baseline), np.log(candidate)
-    shifts = np.sort(np.subtract.outer(logs[1], logs[0]).ravel())
-    fewest, most = sorted((len(baseline), len(candidate)))
-    if fewest < FEWEST_PAIRS:
-        return Estimate(exp(np.median(shifts)), samples=fewest)
-    error = sqrt(sum(float(np.var(one, ddof=1)) / len(one) for one in logs))
-    by_t = _t_test(logs[1].mean() - logs[0].mean(), error, samples=fewest)
-    return _ratio(shifts, _rank_sum_chances(fewest, most), by_t=by_t, error=error, samples=fewest)
+    log_baseline, log_candidate = np.log(baseline), np.log(candidate)
+    shifts = np.sort(np.subtract.outer(log_candidate, log_baseline).ravel())
+    smaller, larger = sorted((len(baseline), len(candidate)))
+    if smaller < MIN_PAIRS:
+        return Estimate(exp(np.median(shifts)), samples=smaller)
+    variances = (float(np.var(logs, ddof=1)) / len(logs) for logs in (log_baseline, log_candidate))
+    error = sqrt(sum(variances))
+    return _estimate_ratio(
+        shifts,
+        _rank_sum_probabilities(smaller, larger),
+        t_test_p=_t_test_p(log_candidate.mean() - log_baseline.mean(), error, samples=smaller),
+        error=error,
+        samples=smaller,
+    )
 
 
-def _t_test(change: float, error: float, samples: int) -> float:
-    """Two-sided p. Values that don't vary at all leave no doubt."""
+def _t_test_p(change: float, error: float, samples: int) -> float:
+    """Return the two-sided p of Student's t. Values that do not vary at all leave no doubt."""
     if error == 0:
         return 1.0 if change == 0 else 0.0
-    return float(2 * scipy.special.stdtr(samples - 1, -abs(change) / error))  # of Student's t
+    return float(2 * scipy.special.stdtr(samples - 1, -abs(change) / error))
 
 
-def _ratio(contrasts: Floats, chances: Floats, by_t: float, error: float, samples: int) -> Estimate:
-    """`contrasts`: the sorted log ratios of all pairs, whose counts on either side of a shift are what is tested."""
-    up_to = np.cumsum(chances)
-    outside = int(np.searchsorted(up_to, ALPHA / 2, side="right"))
-    low, high = exp(contrasts[outside - 1]), exp(contrasts[-outside])
-    p = min(_two_sided(contrasts, up_to), by_t)
+def _estimate_ratio(
+    contrasts: Floats, probabilities: Floats, t_test_p: float, error: float, samples: int
+) -> Estimate:
+    """Return the estimate of a ratio from the sorted log ratios of all pairs.
+
+    The exact test counts the `contrasts` on either side of a shift; `probabilities` are those of
+    each count if nothing differs.
+    """
+    cumulative = np.cumsum(probabilities)
+    outside = int(np.searchsorted(cumulative, ALPHA / 2, side="right"))
     estimate = Estimate(
-        exp(np.median(contrasts)), low, high=high, p=p, samples=samples, error=error
+        exp(np.median(contrasts)),
+        exp(contrasts[outside - 1]),
+        high=exp(contrasts[-outside]),
+        p=min(_exact_p(contrasts, cumulative), t_test_p),
+        samples=samples,
+        error=error,
     )
-    return replace(estimate, smallest_change=smallest_change(estimate, 1))
+    return replace(estimate, smallest_change=estimate_smallest_change(estimate, 1))
 
 
-def _two_sided(contrasts: Floats, up_to: Floats) -> float:
-    """The exact test's p, by how many lie on the rarer side of no change; one that shows none lies half on each.
+def _exact_p(contrasts: Floats, cumulative: Floats) -> float:
+    """Return the exact two-sided p from the number of contrasts on the rarer side of no change.
 
-    `up_to`: the chance of each count or fewer.
+    A contrast of exactly 0 counts half on each side. `cumulative` holds the probability of each
+    count or fewer.
     """
     below, not_above = (
         int(np.searchsorted(contrasts, 0.0, side=side)) for side in ("left", "right")
     )
-    even = (not_above - below) / 2
-    return min(1.0, 2 * float(up_to[ceil(min(below, len(contrasts) - not_above) + even)]))
+    half_ties = (not_above - below) / 2
+    rarer = ceil(min(below, len(contrasts) - not_above) + half_ties)
+    return min(1.0, 2 * float(cumulative[rarer]))
 
 
-def smallest_change(estimate: Estimate, comparisons: int) -> float | None:
-    """The share by which a ratio would have to change to be found 9 times in 10, among so many comparisons at once.
+def estimate_smallest_change(estimate: Estimate, comparisons: int) -> float | None:
+    """Return the share by which a ratio must change to be detected 9 times in 10.
 
-    It is found where it is over half the interval's width, for the exact test, and, if it alone differs among
-    `comparisons`, over t(alpha / (2 comparisons)) standard errors; 9 in 10 estimates are over the change less t(0.9)
-    of them. A slowdown by that share is as large on the log scale; a speed-up by it is larger there.
+    `comparisons` is the number of comparisons made at once. The exact test detects a change over
+    half the interval's width. If this ratio alone differs among all `comparisons`, the change must
+    also exceed t(alpha / (2 comparisons)) standard errors. 9 in 10 estimates exceed the true change
+    less t(0.9) standard errors.
+
+    A slowdown by the returned share is exactly as large on the log scale; a speed-up by that share
+    is larger there.
     """
     if estimate.error is None or estimate.low is None or estimate.high is None:
         return None
-    alone, found = scipy.special.stdtrit(
+    alpha_quantile, power_quantile = scipy.special.stdtrit(
         estimate.samples - 1, [ALPHA / (2 * comparisons), POWER]
     )  # of Student's t
-    reach = max(log(estimate.high / estimate.low) / 2, -float(alone) * estimate.error)
-    return expm1(reach + float(found) * estimate.error)
+    half_width = log(estimate.high / estimate.low) / 2
+    threshold = max(half_width, -float(alpha_quantile) * estimate.error)
+    return expm1(threshold + float(power_quantile) * estimate.error)
 
 
 @lru_cache(maxsize=256)
-def _signed_rank_chances(count: int) -> Floats:
-    """Of each sum of the positive ranks where every sign is as likely as the other (Hollander et al., 3.1)."""
-    chances = np.zeros(count * (count + 1) // 2 + 1)
-    chances[0] = 1.0
-    for rank in range(1, count + 1):
-        chances[rank:] += chances[:-rank].copy()
-        chances /= 2
-    return chances
+def _signed_rank_probabilities(count: int) -> Floats:
+    """Return the probability of each sum of positive ranks if both signs are equally likely.
 
-
-@lru_cache(maxsize=256)
-def _rank_sum_chances(fewest: int, most: int) -> Floats:
-    """Of each Mann-Whitney count, from 0 to `fewest * most`, where every order is as likely (Hollander et al., 4.1)."""
-    least = fewest * (fewest + 1) // 2
-    ways = np.zeros((fewest + 1, least + fewest * most + 1))  # how many ranks, their sum
-    ways[0, 0] = 1.0
-    for rank in range(1, fewest + most + 1):
-        ways[1:, rank:] += ways[:-1, :-rank].copy()
-    chances: Floats = ways[fewest, least:] / comb(fewest + most, fewest)
-    return chances
-
-
-def adjusted(ps: Sequence[float | None]) -> list[float | None]:
-    """Each p for how many comparisons were made at once (Benjamini and Hochberg 1995); None stays None.
-
-    Where nothing differs at all, a false alarm anywhere is as rare as under Holm's method; where something does, at
-    most 5 % of the findings are false. And it finds more: 10 blocks can't give less than p = 2 / 1024, which Holm would
-    never let pass among 50 devices (50 * 2 / 1024 > 5 %), and this does as soon as two of them show it.
+    Hollander, Wolfe and Chicken, 3.1.
     """
-    known = [p for p in ps if p is not None]
-    found = iter(scipy.stats.false_discovery_control(known).tolist() if known else [])
-    return [None if p is None else next(found) for p in ps]
+    probabilities = np.zeros(count * (count + 1) // 2 + 1)
+    probabilities[0] = 1.0
+    for rank in range(1, count + 1):
+        probabilities[rank:] += probabilities[:-rank].copy()
+        probabilities /= 2
+    return probabilities
 
 
-def verdict(estimate: Estimate, adjusted_p: float | None, alpha: float = ALPHA) -> Verdict:
-    """Of a ratio of latencies: a change has to pass the exact test by itself, as its interval tells, and among all."""
+@lru_cache(maxsize=256)
+def _rank_sum_probabilities(smaller: int, larger: int) -> Floats:
+    """Return the probability of each Mann-Whitney count if all orders are equally likely.
+
+    The counts run from 0 to `smaller * larger`. Hollander, Wolfe and Chicken, 4.1.
+    """
+    min_sum = smaller * (smaller + 1) // 2
+    ways = np.zeros((smaller + 1, min_sum + smaller * larger + 1))  # number of ranks, their sum
+    ways[0, 0] = 1.0
+    for rank in range(1, smaller + larger + 1):
+        ways[1:, rank:] += ways[:-1, :-rank].copy()
+    probabilities: Floats = ways[smaller, min_sum:] / comb(smaller + larger, smaller)
+    return probabilities
+
+
+def adjust_p_values(ps: Sequence[float | None]) -> list[float | None]:
+    """Adjust p-values for the number of comparisons made at once; None stays None.
+
+    Benjamini and Hochberg (1995). If nothing differs at all, a false alarm anywhere is as rare as
+    under Holm's method. If something does, at most 5 % of the findings are false.
+
+    The method also detects more. 10 blocks cannot give less than p = 2 / 1024, which Holm would
+    never let pass among 50 devices (50 * 2 / 1024 > 5 %). This method does as soon as two of them
+    show it.
+    """
+    known_ps = [p for p in ps if p is not None]
+    adjusted_ps = iter(scipy.stats.false_discovery_control(known_ps).tolist() if known_ps else [])
+    return [None if p is None else next(adjusted_ps) for p in ps]
+
+
+def decide_verdict(estimate: Estimate, adjusted_p: float | None, alpha: float = ALPHA) -> Verdict:
+    """Return the verdict on a ratio of latencies.
+
+    A change must pass the exact test by itself, that is its interval excludes 1, and the test among
+    all comparisons.
+    """
     if adjusted_p is None or estimate.low is None or estimate.high is None:
         return Verdict.UNKNOWN
     if adjusted_p > alpha or estimate.low <= 1 <= estimate.high:
@@ -250,26 +311,33 @@ def verdict(estimate: Estimate, adjusted_p: float | None, alpha: float = ALPHA) 
     return Verdict.FASTER if estimate.value < 1 else Verdict.SLOWER
 
 
-def accuracy_difference(baseline: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> Estimate:
-    """Candidate minus baseline, in shares of 1; the i-th of each says whether it got the same i-th image right.
+def estimate_accuracy_difference(
+    baseline: NDArray[np.bool_], candidate: NDArray[np.bool_]
+) -> Estimate:
+    """Estimate the candidate's accuracy minus the baseline's, as a share of 1.
 
-    p is McNemar's, exact. The interval is the adjusted Wald one of Bonett and Price, "Adjusted Wald confidence interval
-    for a difference of binomial proportions based on paired data" (2012). Raises ValueError for different lengths.
+    The i-th values say whether each classified the same i-th image correctly. `p` is McNemar's,
+    exact. The interval is the adjusted Wald interval of Bonett and Price, "Adjusted Wald confidence
+    interval for a difference of binomial proportions based on paired data" (2012).
+
+    Raises ValueError if the lengths differ or are 0.
     """
     if len(baseline) != len(candidate) or len(baseline) == 0:
         raise ValueError(
-            f"{len(baseline)} and {len(candidate)} images are no pairs; give both of the same test set"
+            f"{len(baseline)} and {len(candidate)} images cannot be paired; "
+            "give both of the same test set."
         )
     lost, won = int(np.sum(baseline & ~candidate)), int(np.sum(~baseline & candidate))
     images = len(baseline)
-    worse, better = (lost + 1) / (images + 2), (won + 1) / (images + 2)
-    error = sqrt((worse + better - (better - worse) ** 2) / (images + 2))
-    reach = NormalDist().inv_cdf(0.975) * error
+    share_lost, share_won = (lost + 1) / (images + 2), (won + 1) / (images + 2)
+    center = share_won - share_lost
+    error = sqrt((share_lost + share_won - center**2) / (images + 2))
+    half_width = NormalDist().inv_cdf(0.975) * error
     return Estimate(
         value=(won - lost) / images,
-        low=better - worse - reach,
-        high=better - worse + reach,
+        low=center - half_width,
+        high=center + half_width,
         p=float(scipy.stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0,
-        smallest_change=reach + NormalDist().inv_cdf(POWER) * error,
+        smallest_change=half_width + NormalDist().inv_cdf(POWER) * error,
         samples=images,
     )

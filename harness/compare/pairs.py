@@ -8,13 +8,13 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from harness.bench.statistics import (
-    FEWEST_PAIRS,
-    accuracy_difference,
-    adjusted,
-    ratio_in_blocks,
-    ratio_of_samples,
-    smallest_change,
-    verdict,
+    MIN_PAIRS,
+    adjust_p_values,
+    decide_verdict,
+    estimate_accuracy_difference,
+    estimate_paired_ratio,
+    estimate_smallest_change,
+    estimate_unpaired_ratio,
 )
 from harness.conversion.evaluate import unpack_correct
 from harness.core.comparison import Comparison, Estimate, Evidence, Pair
@@ -140,15 +140,17 @@ def compare_pairs(
     """
     found = [_latency_ratio(*_behind(pair, evidence)) for pair in held]
     known = sum(one.error is not None for one in found)
-    latencies = [replace(one, smallest_change=smallest_change(one, known)) for one in found]
-    chances = adjusted([latency.p for latency in latencies])
+    latencies = [
+        replace(one, smallest_change=estimate_smallest_change(one, known)) for one in found
+    ]
+    chances = adjust_p_values([latency.p for latency in latencies])
     return [
         Comparison(
             pair,
             latency,
             size=_size_ratio(pair),
             accuracy=_accuracy_difference(pair, correct),
-            verdict=verdict(latency, p),
+            verdict=decide_verdict(latency, p),
             p=p,
         )
         for pair, latency, p in zip(held, latencies, chances, strict=True)
@@ -160,9 +162,9 @@ def _latency_ratio(old: Evidence, new: Evidence) -> Estimate:
     if not all((*old.averages_us, *new.averages_us)):
         return Estimate(nan)  # under the resolution of the tool's clock
     shared = sorted(old.by_block.keys() & new.by_block.keys())
-    if len(shared) < FEWEST_PAIRS:
-        return ratio_of_samples(old.averages_us, new.averages_us)
-    return ratio_in_blocks(
+    if len(shared) < MIN_PAIRS:
+        return estimate_unpaired_ratio(old.averages_us, new.averages_us)
+    return estimate_paired_ratio(
         [old.by_block[block] for block in shared], [new.by_block[block] for block in shared]
     )
 
@@ -185,5 +187,5 @@ def _accuracy_difference(pair: Pair, correct: Correct) -> Estimate | None:
         if (key := (row["trial"], row["artifact"])) in correct
     ]
     if len(bits) == 2 and old["dataset"] == new["dataset"] and len(bits[0]) == len(bits[1]):
-        return accuracy_difference(*bits)
+        return estimate_accuracy_difference(*bits)
     return Estimate(new["accuracy"] - old["accuracy"])

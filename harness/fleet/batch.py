@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import uuid4
 
 from harness.bench.quality import check_canary, make_warning
-from harness.bench.schedule import in_order, wants_another
+from harness.bench.schedule import needs_another_process, order_block
 from harness.core.bench import BatchSlot, Case, Process, Protocol, Run
 from harness.core.errors import CaseFailed, DeviceLost, Reason
 from harness.core.ids import ID_LENGTH
@@ -56,7 +56,7 @@ def batches_of(cases: Sequence[Case]) -> list[list[Case]]:
 def wants_more(protocol: Protocol, runs: Sequence[Run]) -> bool:
     """Whether a case needs another process."""
     undisturbed = [run.log.inference.avg_us for run in runs if not run.disturbed]
-    return wants_another(protocol, undisturbed, disturbed=len(runs) - len(undisturbed))
+    return needs_another_process(protocol, undisturbed, disturbed=len(runs) - len(undisturbed))
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class BatchRunner:
         active = {case.id: case for case in self._active()}
         self._queue = [
             active[id]
-            for id in in_order(
+            for id in order_block(
                 self.batch.id, self._block, cases=list(active), ordering=self.batch.ordering
             )
         ]

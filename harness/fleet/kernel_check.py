@@ -4,7 +4,7 @@ A binary that was built without Ruy, or for another chip, runs the slow referenc
 """
 
 from harness.bench import CANARIES
-from harness.bench.statistics import ratio_in_blocks
+from harness.bench.statistics import estimate_paired_ratio
 from harness.core.comparison import Estimate
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, DeviceLost
@@ -44,7 +44,7 @@ def _compare(station: DeviceSession) -> Kernels:
         return _unknown(station, f"it can't run the binary canary: {failure}")
     if min(*optimised, *reference) <= 0:
         return _unknown(station, "its clock shows 0 for the binary canary.")
-    return _kernels(station, ratio_in_blocks(optimised, reference))
+    return _kernels(station, estimate_paired_ratio(optimised, reference))
 
 
 def _unknown(station: DeviceSession, why: str) -> Kernels:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from harness.bench.schedule import MOST_TRIES, in_order, wants_another
+from harness.bench.schedule import MAX_TRIES, needs_another_process, order_block
 from harness.core.bench import Protocol
 
 Floats = NDArray[np.float64]
@@ -116,7 +116,7 @@ def session(
     device: SimulatedDevice, protocol: Protocol, factors: Mapping[str, float], rng: Generator
 ) -> dict[str, Counted]:
     """A batch of cases on one device, each so many times as slow as `TYPICAL_US`: what counts of each, by block."""
-    times_s = STEP_S * np.arange(len(factors) * (MOST_TRIES * protocol.process_limit + 1))
+    times_s = STEP_S * np.arange(len(factors) * (MAX_TRIES * protocol.process_limit + 1))
     told = zip(
         device.averages_us(rng, times_s).tolist(), device.throttled(times_s).tolist(), strict=True
     )
@@ -127,9 +127,9 @@ def session(
         wanting = [
             case
             for case in factors
-            if wants_another(protocol, [*counted[case].values()], disturbed=disturbed[case])
+            if needs_another_process(protocol, [*counted[case].values()], disturbed=disturbed[case])
         ]
-        for case in in_order(batch, block, cases=wanting, ordering=protocol.order):
+        for case in order_block(batch, block, cases=wanting, ordering=protocol.order):
             average, throttled = next(told)
             if throttled:
                 disturbed[case] += 1

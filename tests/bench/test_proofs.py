@@ -13,13 +13,13 @@ import pytest
 from numpy.random import Generator
 
 from harness.bench.statistics import (
-    accuracy_difference,
-    adjusted,
+    adjust_p_values,
+    decide_verdict,
+    estimate_accuracy_difference,
+    estimate_paired_ratio,
+    estimate_unpaired_ratio,
+    find_trend,
     median_interval,
-    ratio_in_blocks,
-    ratio_of_samples,
-    trend,
-    verdict,
 )
 from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.comparison import Estimate, Verdict
@@ -65,13 +65,13 @@ def holds(device: SimulatedDevice, protocol: Protocol, rng: Generator) -> bool:
 def compared(
     device: SimulatedDevice, protocol: Protocol, factor: float, rng: Generator
 ) -> Estimate:
-    return ratio_in_blocks(
+    return estimate_paired_ratio(
         *paired(session(device, protocol, factors={"old": 1.0, "new": factor}, rng=rng))
     )
 
 
 def differs(estimate: Estimate) -> bool:
-    return verdict(estimate, estimate.p) in (Verdict.FASTER, Verdict.SLOWER)
+    return decide_verdict(estimate, estimate.p) in (Verdict.FASTER, Verdict.SLOWER)
 
 
 def smallest_change(estimate: Estimate) -> float:
@@ -115,7 +115,9 @@ def test_the_comparison_of_ten_blocks_is_exact(device: SimulatedDevice) -> None:
         )
     ]
     ways = product(*((pair, pair[::-1]) for pair in blocks))
-    assert share(differs(ratio_in_blocks(*zip(*way, strict=True))) for way in ways) == 38 / 1024
+    assert (
+        share(differs(estimate_paired_ratio(*zip(*way, strict=True))) for way in ways) == 38 / 1024
+    )
 
 
 @each_device
@@ -161,9 +163,9 @@ def test_a_fleet_of_50_shows_a_slowdown_on_however_many(slow: int) -> None:
 
 
 def differs_anywhere(fleet: Sequence[Estimate]) -> bool:
-    ps = adjusted([estimate.p for estimate in fleet])
+    ps = adjust_p_values([estimate.p for estimate in fleet])
     return any(
-        verdict(estimate, p) is not Verdict.NO_DIFFERENCE
+        decide_verdict(estimate, p) is not Verdict.NO_DIFFERENCE
         for estimate, p in zip(fleet, ps, strict=True)
     )
 
@@ -199,7 +201,8 @@ def test_a_drift_fools_cases_that_are_measured_one_after_the_other() -> None:
     sessions = [session(DRIFTING, one_by_one, factors=SAME, rng=rng).values() for _ in range(300)]
     assert (
         share(
-            differs(ratio_of_samples(*([*case.values()] for case in cases))) for cases in sessions
+            differs(estimate_unpaired_ratio(*([*case.values()] for case in cases)))
+            for cases in sessions
         )
         > 0.5
     )
@@ -220,7 +223,7 @@ def test_a_drift_of_one_case_is_told() -> None:
     device = drifting("strong drift", 0.15, over_s=10 * STEP_S)
     rng = seeded("trend")
     trends = [
-        trend([*session(device, TEN_BLOCKS, factors={"case": 1.0}, rng=rng)["case"].values()])
+        find_trend([*session(device, TEN_BLOCKS, factors={"case": 1.0}, rng=rng)["case"].values()])
         for _ in range(200)
     ]
     assert share(change is not None and change > 0.05 for change in trends) >= 0.9
@@ -238,7 +241,7 @@ def test_the_95_interval_of_accuracy_holds_the_true_difference(
         draws = rng.random(images)
         only_old, only_new = draws < lost, (lost <= draws) & (draws < lost + won)
         both = draws > 1 - 0.9 * (1 - lost - won)
-        estimate = accuracy_difference(only_old | both, only_new | both)
+        estimate = estimate_accuracy_difference(only_old | both, only_new | both)
         assert estimate.low is not None
         assert estimate.high is not None
         held.append(estimate.low <= won - lost <= estimate.high)

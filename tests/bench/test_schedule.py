@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bench.schedule import MOST_TRIES, in_order, is_precise, is_wide, wants_another
+from harness.bench.schedule import (
+    MAX_TRIES,
+    is_precise,
+    is_wide,
+    needs_another_process,
+    order_block,
+)
 from harness.core.bench import PROTOCOLS, Protocol
 
 STANDARD = PROTOCOLS["standard"]
@@ -20,9 +26,9 @@ NOISY = [100.0, 150.0] * 100
 def test_each_case_has_its_turn_whatever_the_order_it_is_given_in(
     batch: str, block: int, cases: set[str]
 ) -> None:
-    order = in_order(batch, block, cases=sorted(cases), ordering="interleaved")
+    order = order_block(batch, block, cases=sorted(cases), ordering="interleaved")
     assert sorted(order) == sorted(cases)
-    assert order == in_order(
+    assert order == order_block(
         batch, block, cases=sorted(cases, reverse=True), ordering="interleaved"
     )
 
@@ -32,16 +38,18 @@ def test_a_case_that_has_enough_leaves_the_others_as_they_were(
     batch: str, block: int, done: str
 ) -> None:
     rest = [
-        case for case in in_order(batch, block, cases=CASES, ordering="interleaved") if case != done
+        case
+        for case in order_block(batch, block, cases=CASES, ordering="interleaved")
+        if case != done
     ]
-    assert rest == in_order(
+    assert rest == order_block(
         batch, block, cases=[case for case in CASES if case != done], ordering="interleaved"
     )
 
 
 def test_every_order_is_as_likely() -> None:
     orders = [
-        tuple(in_order("batch", block, cases=CASES[:3], ordering="interleaved"))
+        tuple(order_block("batch", block, cases=CASES[:3], ordering="interleaved"))
         for block in range(6000)
     ]
     assert [round(orders.count(order), -3) for order in permutations(CASES[:3])] == [1000] * 6
@@ -49,7 +57,7 @@ def test_every_order_is_as_likely() -> None:
 
 @pytest.mark.parametrize(("cases", "order"), [(["b", "a"], ["b"]), (["a"], ["a"]), ([], [])])
 def test_one_after_the_other_only_the_first_runs(cases: list[str], order: list[str]) -> None:
-    assert in_order("batch", 0, cases=cases, ordering="sequential") == order
+    assert order_block("batch", 0, cases=cases, ordering="sequential") == order
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,7 @@ def test_one_after_the_other_only_the_first_runs(cases: list[str], order: list[s
 def test_a_case_wants_another_process_until_it_has_enough(
     protocol: Protocol, counted: Sequence[float], disturbed: int, wants: bool
 ) -> None:
-    assert wants_another(protocol, counted, disturbed=disturbed) is wants
+    assert needs_another_process(protocol, counted, disturbed=disturbed) is wants
 
 
 @given(
@@ -86,19 +94,19 @@ def test_measuring_ends_where_the_protocol_says(
     counted: list[float] = []
     disturbed = 0
     for average, is_disturbed in told:
-        if not wants_another(protocol, counted, disturbed=disturbed):
+        if not needs_another_process(protocol, counted, disturbed=disturbed):
             break
         disturbed += is_disturbed
         counted += [] if is_disturbed else [average]
-    most_tries = MOST_TRIES * protocol.process_limit
+    max_tries = MAX_TRIES * protocol.process_limit
     assert (
         protocol.processes <= len(counted) <= protocol.process_limit
-        or len(counted) + disturbed == most_tries
+        or len(counted) + disturbed == max_tries
     )
     assert (
         not is_wide(protocol, counted)
         or len(counted) == protocol.process_limit
-        or len(counted) + disturbed == most_tries
+        or len(counted) + disturbed == max_tries
     )
 
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from harness.bench.statistics import (
     ALPHA,
-    accuracy_difference,
-    adjusted,
+    adjust_p_values,
+    decide_verdict,
+    estimate_accuracy_difference,
+    estimate_paired_ratio,
+    estimate_unpaired_ratio,
+    find_outliers,
+    find_trend,
     is_bimodal,
     median_interval,
-    outliers,
-    ratio_in_blocks,
-    ratio_of_samples,
-    trend,
-    verdict,
 )
 from harness.core.comparison import Estimate, Verdict
 
@@ -93,7 +93,7 @@ def test_equal_values_have_an_interval_without_width(value: float, count: int) -
     ],
 )
 def test_outliers_are_told_by_index(values: list[float], found: tuple[int, ...]) -> None:
-    assert outliers(values) == found
+    assert find_outliers(values) == found
 
 
 @untimed
@@ -102,7 +102,7 @@ def test_outliers_know_no_unit(values: list[float], factor: float) -> None:
     assume(
         np.median(np.abs(np.log(values) - np.median(np.log(values)))) > 1e-6
     )  # else it is rounding that decides
-    assert len(outliers(values)) == len(outliers([factor * value for value in values]))
+    assert len(find_outliers(values)) == len(find_outliers([factor * value for value in values]))
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_outliers_know_no_unit(values: list[float], factor: float) -> None:
 def test_a_trend_is_the_change_from_first_to_last(
     values: list[float], change: float | None
 ) -> None:
-    assert trend(values) == (None if change is None else pytest.approx(change, rel=0.05))
+    assert find_trend(values) == (None if change is None else pytest.approx(change, rel=0.05))
 
 
 def test_noise_seldom_has_a_trend() -> None:
     rng = np.random.default_rng(1)
     assert (
-        np.mean([trend(rng.lognormal(7, 0.02, 15).tolist()) is not None for _ in range(1000)])
+        np.mean([find_trend(rng.lognormal(7, 0.02, 15).tolist()) is not None for _ in range(1000)])
         <= 0.02
     )
 
@@ -173,7 +173,7 @@ def test_hollander_and_wolfe_s_depression_scores() -> None:
     """Their table 3.1, p = 0.039; the estimate is theirs too, but of the differences of logs here."""
     before = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
     after = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
-    estimate = ratio_in_blocks(np.exp(before), np.exp(after))  # type: ignore[arg-type]
+    estimate = estimate_paired_ratio(np.exp(before), np.exp(after))  # type: ignore[arg-type]
     assert estimate.p is not None
     assert estimate.p <= 0.0391, "the t-test's, 0.017"
     assert log(estimate.value) == pytest.approx(-0.46)
@@ -194,7 +194,7 @@ def test_an_interval_leaves_out_1_exactly_where_the_test_rejects(
     )  # ties have no exact test
     old, new = zip(*pairs, strict=True)
     check_interval(
-        ratio_in_blocks(old, new), scipy.stats.wilcoxon(np.log(new) - np.log(old)).pvalue
+        estimate_paired_ratio(old, new), scipy.stats.wilcoxon(np.log(new) - np.log(old)).pvalue
     )
 
 
@@ -206,7 +206,7 @@ def test_so_does_that_of_two_samples(baseline: list[float], candidate: list[floa
     )  # ties have no exact test
     assume(min(len(baseline), len(candidate)) <= 8)  # scipy's exact p
     exact = scipy.stats.mannwhitneyu(np.log(baseline), np.log(candidate)).pvalue
-    check_interval(ratio_of_samples(baseline, candidate), exact)
+    check_interval(estimate_unpaired_ratio(baseline, candidate), exact)
 
 
 def check_interval(estimate: Estimate, exact: float) -> None:
@@ -218,7 +218,7 @@ def check_interval(estimate: Estimate, exact: float) -> None:
     assert estimate.p <= exact
 
 
-@pytest.mark.parametrize("compare", [ratio_in_blocks, ratio_of_samples])
+@pytest.mark.parametrize("compare", [estimate_paired_ratio, estimate_unpaired_ratio])
 @pytest.mark.parametrize("count", [6, 10, 40, 100])
 def test_the_same_numbers_have_the_ratio_1(compare: Compare, count: int) -> None:
     estimate = compare([7.0] * count, [7.0] * count)
@@ -226,7 +226,7 @@ def test_the_same_numbers_have_the_ratio_1(compare: Compare, count: int) -> None
     assert (estimate.p, estimate.smallest_change, estimate.error) == pytest.approx((1.0, 0.0, 0.0))
 
 
-@pytest.mark.parametrize("compare", [ratio_in_blocks, ratio_of_samples])
+@pytest.mark.parametrize("compare", [estimate_paired_ratio, estimate_unpaired_ratio])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_under_six_say_the_ratio_alone(compare: Compare, count: int) -> None:
     estimate = compare([10.0] * count, [12.0] * count)
@@ -236,7 +236,7 @@ def test_under_six_say_the_ratio_alone(compare: Compare, count: int) -> None:
 
 def test_samples_apart_are_held_against_each_other_whatever_their_lengths() -> None:
     old, new = [100.0, 101, 102, 103, 104, 105], [110.0, 111, 112, 113, 114, 115, 116]
-    estimate = ratio_of_samples(old, new)
+    estimate = estimate_unpaired_ratio(old, new)
     assert estimate.samples == 6
     assert estimate.p is not None
     assert estimate.p <= 2 / comb(13, 6)
@@ -247,19 +247,19 @@ def test_samples_apart_are_held_against_each_other_whatever_their_lengths() -> N
 @given(SAMPLE, st.floats(0.5, 2))
 def test_a_common_factor_is_the_ratio(values: list[float], factor: float) -> None:
     slower = [factor * value for value in values]
-    assert ratio_in_blocks(values, slower).value == pytest.approx(factor)
-    assert ratio_of_samples(values, slower).value == pytest.approx(factor)
+    assert estimate_paired_ratio(values, slower).value == pytest.approx(factor)
+    assert estimate_unpaired_ratio(values, slower).value == pytest.approx(factor)
 
 
 def test_blocks_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="7 and 6 values are no pairs"):
-        ratio_in_blocks([1.0] * 7, [1.0] * 6)
+    with pytest.raises(ValueError, match="7 and 6 values cannot be paired"):
+        estimate_paired_ratio([1.0] * 7, [1.0] * 6)
 
 
 @untimed
 @given(st.lists(st.none() | st.floats(0, 1)))
 def test_unknown_chances_stay_unknown_and_the_rest_are_adjusted(ps: list[float | None]) -> None:
-    found = adjusted(ps)
+    found = adjust_p_values(ps)
     assert [p is None for p in found] == [p is None for p in ps]
     assert all(
         new >= old
@@ -287,7 +287,7 @@ def test_the_adjustment_is_the_published_one() -> None:
         0.759,
         1,
     ]
-    assert sum(p <= 0.05 for p in adjusted(ps) if p is not None) == 4
+    assert sum(p <= 0.05 for p in adjust_p_values(ps) if p is not None) == 4
 
 
 @pytest.mark.parametrize(
@@ -300,19 +300,21 @@ def test_the_adjustment_is_the_published_one() -> None:
     ],
 )
 def test_a_verdict(value: float, p: float | None, expected: Verdict) -> None:
-    assert verdict(Estimate(value, value - 0.05, high=value + 0.05), p) is expected
+    assert decide_verdict(Estimate(value, value - 0.05, high=value + 0.05), p) is expected
 
 
 def test_a_verdict_wants_the_exact_test_too() -> None:
-    assert verdict(Estimate(1.1, 0.99, high=1.2), 0.0001) is Verdict.NO_DIFFERENCE
-    assert verdict(Estimate(1.1), 0.0001) is Verdict.UNKNOWN, "with too few blocks for an interval"
+    assert decide_verdict(Estimate(1.1, 0.99, high=1.2), 0.0001) is Verdict.NO_DIFFERENCE
+    assert decide_verdict(Estimate(1.1), 0.0001) is Verdict.UNKNOWN, (
+        "with too few blocks for an interval"
+    )
 
 
 def test_accuracy_is_compared_image_by_image() -> None:
     """Of 100 images, both get 60 right, the baseline alone 12, the candidate alone 3."""
     baseline = np.array([True] * 72 + [False] * 28)
     candidate = np.array([True] * 60 + [False] * 12 + [True] * 3 + [False] * 25)
-    estimate = accuracy_difference(baseline, candidate)
+    estimate = estimate_accuracy_difference(baseline, candidate)
     error = ((13 + 4) / 102 - (9 / 102) ** 2) ** 0.5 / 102**0.5
     assert estimate.value == pytest.approx(-0.09)
     assert (estimate.low, estimate.high) == pytest.approx(
@@ -325,7 +327,7 @@ def test_accuracy_is_compared_image_by_image() -> None:
 
 def test_the_same_answers_are_no_difference_but_leave_doubt() -> None:
     right = np.array([True, False] * 50)
-    estimate = accuracy_difference(right, right)
+    estimate = estimate_accuracy_difference(right, right)
     assert (estimate.value, estimate.p) == (0, 1)
     assert estimate.low is not None
     assert estimate.low < 0
@@ -333,5 +335,5 @@ def test_the_same_answers_are_no_difference_but_leave_doubt() -> None:
 
 @pytest.mark.parametrize(("old", "new"), [(3, 2), (0, 0)])
 def test_images_that_are_no_pairs_are_refused(old: int, new: int) -> None:
-    with pytest.raises(ValueError, match=f"{old} and {new} images are no pairs"):
-        accuracy_difference(np.ones(old, dtype=bool), np.ones(new, dtype=bool))
+    with pytest.raises(ValueError, match=f"{old} and {new} images cannot be paired"):
+        estimate_accuracy_difference(np.ones(old, dtype=bool), np.ones(new, dtype=bool))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from harness.bench.schedule import in_order
+from harness.bench.schedule import order_block
 from tests import tools
 from tests.harness_cli import Cli
 from tests.sysfs import Sysfs
@@ -101,7 +101,7 @@ def test_cases_are_measured_in_shuffled_blocks_each_once_a_block(board: Bench) -
     for block in range(16):
         here = [row for row in ran if row["block"] == block]
         assert [row["position"] for row in here] == [0, 1]
-        assert [row["case_id"] for row in here] == in_order(
+        assert [row["case_id"] for row in here] == order_block(
             batch, block, cases=sorted(cases), ordering="interleaved"
         )
         assert {row["number"] for row in here} == {block + 1}

@@ -32,7 +32,7 @@ from harness.core.ids import sha256_of, sha256_of_file
 from harness.core.sweep import Artifact
 from harness.devices import open_transport
 from harness.fleet.events import DeviceSetAside, LaneEnded
-from harness.fleet.lane import BenchRequest
+from harness.fleet.lane import FleetRequest
 from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import HOME_VARIABLE
 from tests import tools
@@ -187,9 +187,9 @@ def bench(folder: Path, sleep_s: float, *, force: bool, threads: Sequence[int]) 
     devices = [with_tool(device) for device in read_devices(folder / "devices.yaml")]
     artifacts = tuple(store_model(session, model) for model in MODELS)
     protocols = tuple(replace(PROTOCOL, threads=count) for count in threads)
-    request = BenchRequest(artifacts, {device.id: protocols for device in devices}, force=force)
+    request = FleetRequest(artifacts, {device.id: protocols for device in devices}, force=force)
     started = time.perf_counter()
-    events = list(bench_fleet(devices, {}, order=request, stores=stores(session)))
+    events = list(bench_fleet(devices, {}, request=request, stores=stores(session)))
     seconds = time.perf_counter() - started
     usage = resource.getrusage(resource.RUSAGE_SELF)
     pushed = sum(event.pushed_bytes for event in events if isinstance(event, LaneEnded))

@@ -30,7 +30,7 @@ from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import format_us
 from harness.fleet.events import CaseMeasured
-from harness.fleet.lane import BenchRequest
+from harness.fleet.lane import FleetRequest
 from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import Workspace
 
@@ -80,9 +80,9 @@ def spread(values: Sequence[float]) -> float:
 def measure(session: Session, protocol: Protocol) -> list[float]:
     """Return the microseconds that a complete bench reports for each model."""
     artifacts = [store_model(session, model) for model in MODELS]
-    request = BenchRequest(tuple(artifacts), {THIS_MACHINE.id: (protocol,)}, force=True)
+    request = FleetRequest(tuple(artifacts), {THIS_MACHINE.id: (protocol,)}, force=True)
     registry = {THIS_MACHINE.id: THIS_MACHINE}
-    events = bench_fleet([THIS_MACHINE], registry, order=request, stores=stores(session))
+    events = bench_fleet([THIS_MACHINE], registry, request=request, stores=stores(session))
     latencies_us = {
         event.case.artifact: event.measurement.summary.latency_us
         for event in events

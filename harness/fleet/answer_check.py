@@ -103,19 +103,19 @@ class AnswerChecker:
         known = self.known.get((case.artifact, case.device, case.tool), False)
         return self.again or (case.protocol.answers and known is False)
 
-    def check(self, case: Case, station: DeviceSession, file: Callable[[str], Path]) -> AnswerCheck:
+    def check(self, case: Case, session: DeviceSession, file: Callable[[str], Path]) -> AnswerCheck:
         """Where the tool or this machine can't tell, the answer says so. Raises CaseFailed where the device is gone."""
-        answer = self._check(case, station, file=file)
+        answer = self._check(case, session, file=file)
         self._asked.add(case.artifact)
         return answer
 
     def _check(
-        self, case: Case, station: DeviceSession, file: Callable[[str], Path]
+        self, case: Case, session: DeviceSession, file: Callable[[str], Path]
     ) -> AnswerCheck:
         about = (case.artifact, case.device, case.tool)
         try:
             probe = self.references.of(case.artifact)
-            found = _answers_there(case, station, file=file(case.artifact), probe=probe)
+            found = _answers_there(case, session, file=file(case.artifact), probe=probe)
         except DeviceLost:
             raise
         except CaseFailed as why:
@@ -151,10 +151,10 @@ def _wrong(case: Case, agreement: answers.Agreement) -> str:
 
 
 def _answers_there(
-    case: Case, station: DeviceSession, file: Path, probe: Probe
+    case: Case, session: DeviceSession, file: Path, probe: Probe
 ) -> answers.Values | None:
     """(images, classes); None where the tool can't write them. Raises CaseFailed."""
-    transport = station.transport
+    transport = session.transport
     tensor = input_of(file.read_bytes())
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
         images = Path(folder) / "images"
@@ -165,7 +165,7 @@ def _answers_there(
     at_once = case.tool.name == PYTHON_RUNNER
     folder_there = f"{there.rpartition('/')[0]}/answers-{uuid4().hex[:8]}"
     argv = answers.script(
-        station.ready.argv,
+        session.device_tool.argv,
         model.path,
         input=tensor,
         images=there,
@@ -174,9 +174,9 @@ def _answers_there(
         at_once=at_once,
     )
     completed = run_watched(
-        station,
+        session,
         argv,
-        timeout_s=station.device.timeout_s or _TIMEOUT_S,
+        timeout_s=session.device.timeout_s or _TIMEOUT_S,
         model=model,
         file=file,
         cpus=case.cpus,

@@ -15,7 +15,7 @@ from harness.core.ids import ID_LENGTH
 from harness.core.observations import Batch, Canary, KernelVerdict
 from harness.core.quality import Warning
 from harness.fleet.answer_check import AnswerChecker
-from harness.fleet.canary import sing
+from harness.fleet.canary import measure_canary
 from harness.fleet.events import (
     AnswerChecked,
     BatchEnded,
@@ -30,10 +30,10 @@ from harness.fleet.events import (
 from harness.fleet.gates import BatchGates
 from harness.fleet.process import (
     DeviceSession,
-    idle_power,
-    measured,
+    build_measurement,
+    measure_idle_power,
     read_run,
-    readable,
+    read_usable_runs,
     run_process,
 )
 from harness.store.database import now
@@ -41,7 +41,7 @@ from harness.store.database import now
 MOST_CASES = 12  # a multiple of 2, 3, 4 and 6: twins that follow each other are measured together
 
 
-def batches_of(cases: Sequence[Case]) -> list[list[Case]]:
+def group_into_batches(cases: Sequence[Case]) -> list[list[Case]]:
     """Cases of one protocol, whatever their thread counts, in their order."""
     kinds: dict[Protocol, list[Case]] = {}
     for case in cases:
@@ -53,7 +53,7 @@ def batches_of(cases: Sequence[Case]) -> list[list[Case]]:
     ]
 
 
-def wants_more(protocol: Protocol, runs: Sequence[Run]) -> bool:
+def needs_another_process(protocol: Protocol, runs: Sequence[Run]) -> bool:
     """Whether a case needs another process."""
     undisturbed = [run.log.inference.avg_us for run in runs if not run.disturbed]
     return needs_another_process(protocol, undisturbed, disturbed=len(runs) - len(undisturbed))
@@ -68,7 +68,7 @@ class BatchContext:
     canaries: Sequence[Canary]
     kernels: KernelVerdict
     is_binary: Callable[[str], bool]
-    answering: AnswerChecker
+    answer_checker: AnswerChecker
 
 
 @dataclass
@@ -76,10 +76,10 @@ class BatchRunner:
     """`step` does the next thing there is to do; each can be done again where the device was lost in between."""
 
     cases: Sequence[Case]
-    station: DeviceSession
-    around: BatchContext
+    session: DeviceSession
+    context: BatchContext
     stop: Event
-    tell: Callable[[FleetEvent], None]
+    emit: Callable[[FleetEvent], None]
     others_waiting: int = 0
     batch: Batch = field(init=False)
     runs: dict[str, list[Run]] = field(init=False)
@@ -92,7 +92,7 @@ class BatchRunner:
     _last: Run | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        device, protocol = self.station.device, self.cases[0].protocol
+        device, protocol = self.session.device, self.cases[0].protocol
         self.batch = Batch(
             uuid4().hex[:ID_LENGTH],
             device.id,
@@ -101,15 +101,16 @@ class BatchRunner:
             cases=len(self.cases),
         )
         self.runs = {
-            case.id: readable(case, self.around.pending.get(case.id, ())) for case in self.cases
+            case.id: read_usable_runs(case, self.context.pending.get(case.id, ()))
+            for case in self.cases
         }
-        self._settling = BatchGates(self.station, protocol.gates, stop=self.stop, say=self._say)
+        self._settling = BatchGates(self.session, protocol.gates, stop=self.stop, say=self._report)
 
-    def _say(self, text: str) -> None:
-        self.tell(LaneMessage(self.station.device, text))
+    def _report(self, text: str) -> None:
+        self.emit(LaneMessage(self.session.device, text))
 
     @property
-    def left(self) -> int:
+    def cases_left(self) -> int:
         """How many cases have not ended."""
         return len(self.cases) - len(self._failed)
 
@@ -137,17 +138,17 @@ class BatchRunner:
 
     def _active(self) -> list[Case]:
         going = (case for case in self.cases if case.id not in self._failed)
-        return [case for case in going if wants_more(case.protocol, self.runs[case.id])]
+        return [case for case in going if needs_another_process(case.protocol, self.runs[case.id])]
 
     def _begin(self) -> None:
         self._settling.settle(None)
         if self.stop.is_set():
             return
-        self.batch = replace(self.batch, idle_power_uw=idle_power(self.station))
-        self.tell(BatchStarted(self.station.device, self.batch))
-        self._sing("before")
+        self.batch = replace(self.batch, idle_power_uw=measure_idle_power(self.session))
+        self.emit(BatchStarted(self.session.device, self.batch))
+        self._measure_canary("before")
         for case in {case.artifact: case for case in self._active()}.values():
-            if self.around.answering.is_due(case):
+            if self.context.answer_checker.is_due(case):
                 self._check_answer(case)
 
     def _next_block(self) -> None:
@@ -170,8 +171,8 @@ class BatchRunner:
         try:
             ended = run_process(
                 case,
-                self.station,
-                file=self.around.file(case.artifact),
+                self.session,
+                file=self.context.file(case.artifact),
                 number=len(runs) + 1,
                 slot=slot,
             )
@@ -188,9 +189,9 @@ class BatchRunner:
             self.runs[case.id].append(run)
             self._last = run
         finally:
-            self.tell(
+            self.emit(
                 RunEnded(
-                    self.station.device, case, process=process, run=run, progress=self._progress()
+                    self.session.device, case, process=process, run=run, progress=self._progress()
                 )
             )
 
@@ -206,32 +207,32 @@ class BatchRunner:
         if isinstance(failure, DeviceLost):
             raise failure
         self._failed.add(case.id)
-        self.tell(CaseGivenUp(self.station.device, case, failure=failure))
+        self.emit(CaseGivenUp(self.session.device, case, failure=failure))
 
     def _check_answer(self, case: Case) -> None:
         """A fast wrong answer is a failure, of all the artifact's cases."""
-        answer = self.around.answering.check(case, self.station, file=self.around.file)
-        self.tell(AnswerChecked(self.station.device, answer))
+        answer = self.context.answer_checker.check(case, self.session, file=self.context.file)
+        self.emit(AnswerChecked(self.session.device, answer))
         if answer.classes_agree is False:
             for wrong in (one for one in self.cases if one.artifact == case.artifact):
                 self._give_up(wrong, CaseFailed(Reason.WRONG_ANSWER, answer.message))
 
-    def _sing(self, moment: Literal["before", "after"]) -> None:
+    def _measure_canary(self, moment: Literal["before", "after"]) -> None:
         if self.cases[0].protocol.canary:
-            canary = sing(
-                self.station, self.batch.id, moment=moment, gates=self.cases[0].protocol.gates
+            canary = measure_canary(
+                self.session, self.batch.id, moment=moment, gates=self.cases[0].protocol.gates
             )
             self.canaries.append(canary)
-            self.tell(CanaryMeasured(self.station.device, canary))
+            self.emit(CanaryMeasured(self.session.device, canary))
 
     def _finish(self) -> None:
         if self._block >= 0:
-            self._sing("after")
+            self._measure_canary("after")
             waited_s = round(self._settling.waited_s, 3)
             self.batch = replace(
                 self.batch, waited_s=waited_s, waited_for=self._settling.waited_for
             )
-            self.tell(BatchEnded(self.station.device, self.batch))
+            self.emit(BatchEnded(self.session.device, self.batch))
         for case in self.cases:
             if case.id not in self._failed:
                 self._end(case)
@@ -239,14 +240,14 @@ class BatchRunner:
     def _end(self, case: Case) -> None:
         idle_uw = {self.batch.id: power} if (power := self.batch.idle_power_uw) is not None else {}
         try:
-            found = measured(
+            found = build_measurement(
                 case,
                 self.runs[case.id],
-                facts=self.station.facts,
+                facts=self.session.facts,
                 idle_uw=idle_uw,
                 circumstances=self._circumstances(case),
             )
-            self.tell(CaseMeasured(self.station.device, case, measurement=found))
+            self.emit(CaseMeasured(self.session.device, case, measurement=found))
         except CaseFailed as failure:
             self._give_up(case, failure)
 
@@ -255,13 +256,15 @@ class BatchRunner:
         values = {}
         if self._settling.closed:
             values["not_settled"] = self._settling.closed
-        if self.around.kernels is KernelVerdict.REFERENCE and self.around.is_binary(case.artifact):
+        if self.context.kernels is KernelVerdict.REFERENCE and self.context.is_binary(
+            case.artifact
+        ):
             values["reference_kernels"] = "its binary layers run the reference kernels"
         warnings = [make_warning(name, value, device=case.device) for name, value in values.items()]
         return [*warnings, *self._canary_warnings()]
 
     def _canary_warnings(self) -> list[Warning]:
-        history = [one.latency_us for one in self.around.canaries if one.latency_us is not None]
+        history = [one.latency_us for one in self.context.canaries if one.latency_us is not None]
         latencies = [
             canary.latency_us
             for canary in self.canaries
@@ -275,7 +278,7 @@ class BatchRunner:
 
 def _share(protocol: Protocol, runs: Sequence[Run]) -> float:
     """Of a case's processes that are done; how many there will be is not known before they are."""
-    if not wants_more(protocol, runs):
+    if not needs_another_process(protocol, runs):
         return 1.0
     counted = sum(not run.disturbed for run in runs)
     return min(counted / protocol.processes, 0.9)

@@ -27,26 +27,26 @@ def artifact_of(file: Path) -> str:
     return sha256_of_file(file)
 
 
-def canary_case(station: DeviceSession, file: Path, gates: Gates | None = None) -> Case:
+def canary_case(session: DeviceSession, file: Path, gates: Gates | None = None) -> Case:
     """`gates` decide what disturbs it."""
     protocol = replace(_PROTOCOL, gates=gates)
     return Case(
         artifact_of(file),
-        station.device.id,
-        tool=station.ready.tool,
+        session.device.id,
+        tool=session.device_tool.tool,
         protocol=protocol,
-        cpus=station.cpus(protocol.threads),
+        cpus=session.cpus(protocol.threads),
     )
 
 
-def sing(
-    station: DeviceSession, batch: str, moment: Literal["before", "after"], gates: Gates | None
+def measure_canary(
+    session: DeviceSession, batch: str, moment: Literal["before", "after"], gates: Gates | None
 ) -> Canary:
     """One process; where that fails, a canary without a number. Raises CaseFailed where the device is gone."""
-    case = canary_case(station, FLOAT, gates=gates)
+    case = canary_case(session, FLOAT, gates=gates)
     silent = Canary(
         batch,
-        station.device.id,
+        session.device.id,
         moment=moment,
         measured_at=now(),
         artifact=case.artifact,
@@ -54,7 +54,7 @@ def sing(
         cpus=case.cpus,
     )
     try:
-        process = run_process(case, station, file=FLOAT, number=1).process
+        process = run_process(case, session, file=FLOAT, number=1).process
         run = read_run(case, process)
     except DeviceLost:
         raise
@@ -71,7 +71,7 @@ def sing(
     )
 
 
-def is_alike(canary: Canary, case: Case) -> bool:
+def is_comparable(canary: Canary, case: Case) -> bool:
     """Whether it may be compared with what this case measures."""
     return (canary.device, canary.artifact, canary.tool, canary.cpus) == (
         case.device,

@@ -41,7 +41,7 @@ class DeviceAccess:
     workspace: Workspace
     tools: Mapping[str, ToolFile]
 
-    def to(self, device: Device) -> Transport:
+    def open_transport(self, device: Device) -> Transport:
         """With little patience, as who asks sits there: enough for adb to notice that a phone was started anew."""
         folder = self.workspace.device_folder(device.id)
         return open_transport(
@@ -55,12 +55,12 @@ def map_devices(devices: Sequence[Device], work: Callable[[Device], T]) -> Itera
         yield from pool.map(work, devices)
 
 
-def check_device(device: Device, reach: DeviceAccess, with_tool: bool = True) -> DeviceCheck:
-    transport = reach.to(device)
+def check_device(device: Device, access: DeviceAccess, with_tool: bool = True) -> DeviceCheck:
+    transport = access.open_transport(device)
     facts: dict[str, str] = {}
     try:
         facts = collect_facts(transport)
-        tool = _tool(device, transport, facts=facts, reach=reach) if with_tool else None
+        tool = _tool(device, transport, facts=facts, access=access) if with_tool else None
     except CaseFailed as failure:
         return DeviceCheck(device, facts, failure=failure)
     finally:
@@ -69,24 +69,24 @@ def check_device(device: Device, reach: DeviceAccess, with_tool: bool = True) ->
 
 
 def _tool(
-    device: Device, transport: Transport, facts: Mapping[str, str], reach: DeviceAccess
+    device: Device, transport: Transport, facts: Mapping[str, str], access: DeviceAccess
 ) -> Tool:
     """The tool that a bench would use, once it was seen to start. Raises CaseFailed."""
-    ready = install_tool(device, transport, facts=facts, tools=reach.tools)
-    if ready.tool.name != PYTHON_RUNNER:
-        started = transport.run([*ready.argv, "--help"], _TOOL_TIMEOUT_S)
+    device_tool = install_tool(device, transport, facts=facts, tools=access.tools)
+    if device_tool.tool.name != PYTHON_RUNNER:
+        started = transport.run([*device_tool.argv, "--help"], _TOOL_TIMEOUT_S)
         if started.exit_code in (126, 127) or started.exit_code > 128:
             said = (started.stderr.strip().splitlines() or [f"exit code {started.exit_code}"])[-1]
-            message = f"device {device.id}: its tool {ready.tool.name} does not start ({said}): add another build of it."
+            message = f"device {device.id}: its tool {device_tool.tool.name} does not start ({said}): add another build of it."
             raise CaseFailed(Reason.CRASHED, message, log=started.stderr)
-    return ready.tool
+    return device_tool.tool
 
 
 def clean_device(
-    device: Device, reach: DeviceAccess, limit_bytes: int
+    device: Device, access: DeviceAccess, limit_bytes: int
 ) -> tuple[Device, int, CaseFailed | None]:
     """Bytes freed on a device that nobody is using."""
-    transport = reach.to(device)
+    transport = access.open_transport(device)
     try:
         with hold_device(device, transport):
             return device, sum(transport.clean(limit_bytes).values()), None

@@ -1,4 +1,4 @@
-"""What happens in a bench of many devices, as its lanes tell it."""
+"""What happens in a bench of many devices, as its lanes emit it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ _LONGEST_PAUSE_S = 10.0
 class BatchGates:
     """The gates of one batch: `waited_s` so far, and what it `waited_for` last; `closed` is what was given up on."""
 
-    station: DeviceSession
+    session: DeviceSession
     gates: Gates | None
     stop: Event
     say: Callable[[str], None]
@@ -50,13 +50,13 @@ class BatchGates:
 
     def _why_not(self) -> str:
         assert self.gates is not None
-        station = self.station
-        said = station.transport.run_script(reading_script(station.sensors(), station.facts)).stdout
+        session = self.session
+        said = session.transport.run_script(reading_script(session.sensors(), session.facts)).stdout
         return why_not(read_reading(said), self.gates)
 
     def _keep_turn(self) -> None:
-        if (holder := self.station.transport.take_turn(self.station.turn)) is not None:
-            message = f"device {self.station.device.id} is used by {holder} now."
+        if (holder := self.session.transport.take_turn(self.session.turn)) is not None:
+            message = f"device {self.session.device.id} is used by {holder} now."
             raise DeviceBusy(message)
 
 

@@ -21,36 +21,38 @@ _LEAST_RATIO = 1.1  # the optimised kernels are several times faster on ARM; und
 _MODES = ("false", "true")
 
 
-def check_kernels(device: Device, reach: DeviceAccess) -> Kernels | CaseFailed:
+def check_kernels(device: Device, access: DeviceAccess) -> Kernels | CaseFailed:
     """The failure is of the device, or of its tool."""
-    transport = reach.to(device)
+    transport = access.open_transport(device)
     try:
         with hold_device(device, transport) as turn:
             facts = collect_facts(transport)
-            ready = install_tool(device, transport, facts=facts, tools=reach.tools)
-            return _compare(DeviceSession(device, transport, ready=ready, facts=facts, turn=turn))
+            device_tool = install_tool(device, transport, facts=facts, tools=access.tools)
+            return _compare(
+                DeviceSession(device, transport, device_tool=device_tool, facts=facts, turn=turn)
+            )
     except CaseFailed as failure:
         return failure
     finally:
         transport.close()
 
 
-def _compare(station: DeviceSession) -> Kernels:
+def _compare(session: DeviceSession) -> Kernels:
     try:
-        optimised, reference = zip(*(_pair(station) for _ in range(_PAIRS)), strict=True)
+        optimised, reference = zip(*(_pair(session) for _ in range(_PAIRS)), strict=True)
     except DeviceLost:
         raise
     except CaseFailed as failure:
-        return _unknown(station, f"it can't run the binary canary: {failure}")
+        return _unknown(session, f"it can't run the binary canary: {failure}")
     if min(*optimised, *reference) <= 0:
-        return _unknown(station, "its clock shows 0 for the binary canary.")
-    return _kernels(station, estimate_paired_ratio(optimised, reference))
+        return _unknown(session, "its clock shows 0 for the binary canary.")
+    return _kernels(session, estimate_paired_ratio(optimised, reference))
 
 
-def _unknown(station: DeviceSession, why: str) -> Kernels:
+def _unknown(session: DeviceSession, why: str) -> Kernels:
     return Kernels(
-        station.device.id,
-        station.ready.tool,
+        session.device.id,
+        session.device_tool.tool,
         ratio=None,
         ratio_low=None,
         ratio_high=None,
@@ -60,20 +62,20 @@ def _unknown(station: DeviceSession, why: str) -> Kernels:
     )
 
 
-def _pair(station: DeviceSession) -> tuple[float, ...]:
+def _pair(session: DeviceSession) -> tuple[float, ...]:
     """Microseconds with the optimised kernels and with the reference ones, one right after the other."""
-    case = canary_case(station, BINARY)
+    case = canary_case(session, BINARY)
     ended = [
-        run_process(case, station, file=BINARY, number=1, extra=[f"--use_reference_bconv={mode}"])
+        run_process(case, session, file=BINARY, number=1, extra=[f"--use_reference_bconv={mode}"])
         for mode in _MODES
     ]
     return tuple(read_run(case, one.process).log.inference.avg_us for one in ended)
 
 
-def _kernels(station: DeviceSession, ratio: Estimate) -> Kernels:
+def _kernels(session: DeviceSession, ratio: Estimate) -> Kernels:
     verdict = _verdict(ratio)
-    about = (station.device.id, station.ready.tool, ratio.value, ratio.low, ratio.high)
-    return Kernels(*about, verdict, _message(station, ratio, verdict=verdict), now())
+    about = (session.device.id, session.device_tool.tool, ratio.value, ratio.low, ratio.high)
+    return Kernels(*about, verdict, _message(session, ratio, verdict=verdict), now())
 
 
 def _verdict(ratio: Estimate) -> KernelVerdict:
@@ -84,10 +86,10 @@ def _verdict(ratio: Estimate) -> KernelVerdict:
     return KernelVerdict.UNKNOWN
 
 
-def _message(station: DeviceSession, ratio: Estimate, verdict: KernelVerdict) -> str:
+def _message(session: DeviceSession, ratio: Estimate, verdict: KernelVerdict) -> str:
     times = f"the binary canary takes × {ratio.value:.2f} ({ratio.low:.2f} … {ratio.high:.2f}) with the reference kernels"
     if verdict is KernelVerdict.OPTIMISED:
         return f"{times}: the optimised ones are in use."
     if verdict is KernelVerdict.REFERENCE:
         return f"{times}: no gain, so its optimised kernels are missing or not made for this chip; add another build."
-    return f"{times}: too noisy to tell; see `harness devices check {station.device.id}`, and check again."
+    return f"{times}: too noisy to tell; see `harness devices check {session.device.id}`, and check again."

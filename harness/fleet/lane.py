@@ -14,8 +14,8 @@ from harness.core.errors import CaseFailed, DeviceBusy, DeviceLost, Reason
 from harness.core.observations import Canary, KernelVerdict
 from harness.devices import Patience, Transport, Turn, open_transport
 from harness.fleet.answer_check import AnswerChecker, ReferenceAnswers
-from harness.fleet.batch import BatchContext, BatchRunner, batches_of
-from harness.fleet.canary import FLOAT, canary_case, is_alike
+from harness.fleet.batch import BatchContext, BatchRunner, group_into_batches
+from harness.fleet.canary import FLOAT, canary_case, is_comparable
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.events import (
     AnswerChecked,
@@ -30,7 +30,7 @@ from harness.fleet.events import (
 )
 from harness.fleet.lease_keeper import LeaseKeeper
 from harness.fleet.plan import plan_cases, split_cases
-from harness.fleet.process import DeviceSession, profile
+from harness.fleet.process import DeviceSession, profile_operators
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import describe_owner
@@ -39,7 +39,7 @@ _ASK_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True)
-class BenchRequest:
+class FleetRequest:
     """What is wanted: these artifacts, under each device's own protocols. `wait_s`: how long for a busy device.
 
     `profile` asks for operator profiles too, `check_answers` for answers that were checked before.
@@ -88,27 +88,27 @@ class Lane:
 
     device: Device
     registry: Mapping[str, Device]
-    order: BenchRequest
-    known: BenchSnapshot
+    request: FleetRequest
+    snapshot: BenchSnapshot
     keeper: LeaseKeeper
-    tell: Callable[[FleetEvent], None]
+    emit: Callable[[FleetEvent], None]
     stop: Event
-    left: int | None = None
-    sung: list[Canary] = field(init=False, default_factory=list)
+    cases_left: int | None = None
+    canaries: list[Canary] = field(init=False, default_factory=list)
     transport: Transport = field(init=False)
     turn: Turn = field(init=False)
-    answering: AnswerChecker = field(init=False)
+    answer_checker: AnswerChecker = field(init=False)
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
         patience = Patience(self.device.patience_s, self.stop, on_retry=self._lost)
-        folder = self.known.workspace.device_folder(self.device.id)
+        folder = self.snapshot.workspace.device_folder(self.device.id)
         self.transport = open_transport(
             self.device, self.registry, local_folder=folder, patience=patience
         )
-        self.turn = Turn(self.known.identity, describe_owner())
-        self.answering = AnswerChecker(
-            self.known.references, self.known.answers, again=self.order.check_answers
+        self.turn = Turn(self.snapshot.identity, describe_owner())
+        self.answer_checker = AnswerChecker(
+            self.snapshot.references, self.snapshot.answers, again=self.request.check_answers
         )
         self.thread = Thread(target=self._work, name=f"lane {self.device.id}", daemon=True)
 
@@ -119,31 +119,31 @@ class Lane:
         """From another thread: what waits for the link gives up."""
         self.transport.interrupt()
 
-    def _say(self, text: str) -> None:
-        self.tell(LaneMessage(self.device, text))
+    def _report(self, text: str) -> None:
+        self.emit(LaneMessage(self.device, text))
 
     def _lost(self, why: str, pause_s: float) -> None:
-        self._say(f"{why}: trying again in {pause_s:.0f} s")
+        self._report(f"{why}: trying again in {pause_s:.0f} s")
 
     def _work(self) -> None:
         try:
             self._bench()
         except CaseFailed as failure:
             if not self.stop.is_set():
-                self.tell(DeviceSetAside(self.device, failure, cases_left=self.left))
+                self.emit(DeviceSetAside(self.device, failure, cases_left=self.cases_left))
         except Exception as error:  # noqa: BLE001 - a bug on one lane is told, and the others go on
             message = f"device {self.device.id}: a bug of the harness ({error!r}); please report it with --verbose."
-            self.tell(
+            self.emit(
                 DeviceSetAside(
                     self.device,
                     CaseFailed(Reason.BUG, message, log=traceback.format_exc()),
-                    cases_left=self.left,
+                    cases_left=self.cases_left,
                 )
             )
         finally:
             pushed = self.transport.bytes_pushed
             self._leave()
-            self.tell(LaneEnded(self.device, pushed))
+            self.emit(LaneEnded(self.device, pushed))
 
     def _leave(self) -> None:
         try:
@@ -158,59 +158,63 @@ class Lane:
         if not self._get_device():
             return
         facts = collect_facts(self.transport)
-        ready = install_tool(self.device, self.transport, facts=facts, tools=self.known.tools)
-        station = DeviceSession(
-            self.device, self.transport, ready=ready, facts=facts, turn=self.turn
+        device_tool = install_tool(
+            self.device, self.transport, facts=facts, tools=self.snapshot.tools
         )
-        protocols = self.order.protocols[self.device.id]
+        session = DeviceSession(
+            self.device, self.transport, device_tool=device_tool, facts=facts, turn=self.turn
+        )
+        protocols = self.request.protocols[self.device.id]
         cases = plan_cases(
-            self.order.artifacts,
+            self.request.artifacts,
             self.device.id,
-            tool=ready.tool,
+            tool=device_tool.tool,
             protocols=protocols,
-            cpus=station.cpus,
+            cpus=session.cpus,
         )
-        plan = split_cases(cases, self.known.measured, force=self.order.force)
-        self.tell(
+        plan = split_cases(cases, self.snapshot.measured, force=self.request.force)
+        self.emit(
             DevicePlanned(self.device, facts, to_measure=plan.to_measure, measured=plan.measured)
         )
-        if self.order.dry_run:
+        if self.request.dry_run:
             return
-        batches = batches_of(plan.to_measure)
+        batches = group_into_batches(plan.to_measure)
         for number, batch in enumerate(batches):
-            self._measure(batch, station, sum(map(len, batches[number + 1 :])))
-        if self.order.check_answers:
-            self._check_answers(plan.measured, station)
-        if self.order.profile:
-            self._profile(cases, station)
+            self._measure(batch, session, sum(map(len, batches[number + 1 :])))
+        if self.request.check_answers:
+            self._check_answers(plan.measured, session)
+        if self.request.profile:
+            self._profile(cases, session)
 
-    def _measure(self, cases: Sequence[Case], station: DeviceSession, later: int) -> None:
+    def _measure(self, cases: Sequence[Case], session: DeviceSession, later: int) -> None:
         work = BatchRunner(
-            cases, station, around=self._surroundings(station), stop=self.stop, tell=self.tell
+            cases, session, context=self._make_context(session), stop=self.stop, emit=self.emit
         )
         more = True
         while more and not self.stop.is_set():
-            self.left = work.left + later
+            self.cases_left = work.cases_left + later
             more = self._held_on(work.step)
             if more and work.is_between_blocks and self._let_others(work.others_waiting):
                 work.look_again()
-        self.left = later if not more else self.left
-        self.sung += work.canaries
+        self.cases_left = later if not more else self.cases_left
+        self.canaries += work.canaries
 
-    def _surroundings(self, station: DeviceSession) -> BatchContext:
-        pending = {} if self.order.force else self.known.pending
-        kernels = self.known.kernels.get(
-            (self.device.id, station.ready.tool), KernelVerdict.UNKNOWN
+    def _make_context(self, session: DeviceSession) -> BatchContext:
+        pending = {} if self.request.force else self.snapshot.pending
+        kernels = self.snapshot.kernels.get(
+            (self.device.id, session.device_tool.tool), KernelVerdict.UNKNOWN
         )
-        alike = canary_case(station, FLOAT)
-        history = [one for one in (*self.known.canaries, *self.sung) if is_alike(one, alike)]
+        alike = canary_case(session, FLOAT)
+        history = [
+            one for one in (*self.snapshot.canaries, *self.canaries) if is_comparable(one, alike)
+        ]
         return BatchContext(
-            self.known.file,
+            self.snapshot.file,
             pending,
             canaries=history,
             kernels=kernels,
-            is_binary=self.known.binary.__contains__,
-            answering=self.answering,
+            is_binary=self.snapshot.binary.__contains__,
+            answer_checker=self.answer_checker,
         )
 
     def _held_on(self, step: Callable[[], bool]) -> bool:
@@ -236,36 +240,36 @@ class Lane:
         while remaining and not self.stop.is_set():
             self._held_on(work_on_next)
 
-    def _check_answers(self, measured: Sequence[Case], station: DeviceSession) -> None:
+    def _check_answers(self, measured: Sequence[Case], session: DeviceSession) -> None:
         """Of cases that are not measured again."""
-        self._for_each(measured, partial(self._check_answer, station=station))
+        self._for_each(measured, partial(self._check_answer, session=session))
 
-    def _check_answer(self, case: Case, station: DeviceSession) -> None:
-        if not self.answering.is_due(case):
+    def _check_answer(self, case: Case, session: DeviceSession) -> None:
+        if not self.answer_checker.is_due(case):
             return
-        answer = self.answering.check(case, station, file=self.known.file)
-        self.tell(AnswerChecked(self.device, answer))
+        answer = self.answer_checker.check(case, session, file=self.snapshot.file)
+        self.emit(AnswerChecked(self.device, answer))
         if answer.classes_agree is False:
             failure = CaseFailed(Reason.WRONG_ANSWER, answer.message)
-            self.tell(CaseGivenUp(self.device, case, failure=failure))
+            self.emit(CaseGivenUp(self.device, case, failure=failure))
 
-    def _profile(self, cases: Sequence[Case], station: DeviceSession) -> None:
+    def _profile(self, cases: Sequence[Case], session: DeviceSession) -> None:
         """One that can't be taken is told; the measurement stands."""
-        if station.ready.tool.name == PYTHON_RUNNER:
+        if session.device_tool.tool.name == PYTHON_RUNNER:
             message = f"device {self.device.id}: the Python runner can't tell operators apart; add lce_benchmark_model there."
-            self.tell(ProfileFailed(self.device, CaseFailed(Reason.NOT_PROFILED, message)))
+            self.emit(ProfileFailed(self.device, CaseFailed(Reason.NOT_PROFILED, message)))
             return
-        self._for_each(cases, partial(self._profile_case, station=station))
+        self._for_each(cases, partial(self._profile_case, session=session))
 
-    def _profile_case(self, case: Case, station: DeviceSession) -> None:
+    def _profile_case(self, case: Case, session: DeviceSession) -> None:
         try:
-            operators = profile(case, station, self.known.file(case.artifact))
+            operators = profile_operators(case, session, self.snapshot.file(case.artifact))
         except DeviceLost:
             raise
         except CaseFailed as failure:
-            self.tell(ProfileFailed(self.device, failure))
+            self.emit(ProfileFailed(self.device, failure))
         else:
-            self.tell(CaseProfiled(self.device, case, operators=operators))
+            self.emit(CaseProfiled(self.device, case, operators=operators))
 
     def _let_others(self, waiting_there: int) -> bool:
         """Between two blocks, whoever waits is let go first: others of this database, or on the device itself."""
@@ -280,21 +284,21 @@ class Lane:
     def _get_device(self) -> bool:
         """Waits for the lease, then for the turn on the device itself. Raises DeviceBusy."""
         return (
-            self.keeper.wait_for(self.device.id, self._held, patience_s=self.order.wait_s)
+            self.keeper.wait_for(self.device.id, self._held, patience_s=self.request.wait_s)
             and self._take_turn()
         )
 
     def _held(self, holder: str) -> None:
-        self._say(f"waiting: {holder} has it")
+        self._report(f"waiting: {holder} has it")
 
     def _take_turn(self) -> bool:
-        self._say("connecting")
+        self._report("connecting")
         heard = ""
         waited_s = 0.0
         while (holder := self._ask_for_turn()) is not None:
             if holder != heard:
                 self._held(heard := holder)
-            if waited_s >= self.order.wait_s:
+            if waited_s >= self.request.wait_s:
                 message = f"device {self.device.id}: used by {holder} for {waited_s:.0f} s; bench it later."
                 raise DeviceBusy(message)
             if self.stop.wait(_ASK_AGAIN_S):

@@ -39,7 +39,7 @@ class DeviceSession:
 
     device: Device
     transport: Transport
-    ready: DeviceTool
+    device_tool: DeviceTool
     facts: Mapping[str, str]
     turn: Turn
 
@@ -62,7 +62,7 @@ class FinishedProcess:
 
 def run_process(
     case: Case,
-    station: DeviceSession,
+    session: DeviceSession,
     file: Path,
     number: int,
     slot: BatchSlot | None = None,
@@ -71,14 +71,14 @@ def run_process(
     """`file` is the artifact here; `extra` are further flags. Raises CaseFailed."""
     started_at = now()
     model = ModelFile(
-        case.artifact, station.transport.path_of(case.artifact, f"{case.artifact}.tflite")
+        case.artifact, session.transport.path_of(case.artifact, f"{case.artifact}.tflite")
     )
-    argv = [*station.ready.argv, *arguments(case.protocol, model.path), *extra]
-    sensors = station.sensors(case.cpus)
+    argv = [*session.device_tool.argv, *arguments(case.protocol, model.path), *extra]
+    sensors = session.sensors(case.cpus)
     completed = run_watched(
-        station,
+        session,
         argv,
-        timeout_s=_timeout_s(case, station),
+        timeout_s=_timeout_s(case, session),
         model=model,
         file=file,
         cpus=case.cpus,
@@ -98,22 +98,22 @@ def run_process(
     return FinishedProcess(process, completed.others_waiting)
 
 
-def profile(case: Case, station: DeviceSession, file: Path) -> tuple[OperatorTime, ...]:
+def profile_operators(case: Case, session: DeviceSession, file: Path) -> tuple[OperatorTime, ...]:
     """Measure where an artifact's time goes: one process of the tool that times each operator.
 
     Raises CaseFailed where the tool fails, or prints no profile.
     """
-    process = run_process(case, station, file=file, number=1, extra=profile_arguments()).process
+    process = run_process(case, session, file=file, number=1, extra=profile_arguments()).process
     read(case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr)
     return read_profile(process.stdout)
 
 
-def _timeout_s(case: Case, station: DeviceSession) -> float:
-    return station.device.timeout_s or case.protocol.timeout_s
+def _timeout_s(case: Case, session: DeviceSession) -> float:
+    return session.device.timeout_s or case.protocol.timeout_s
 
 
 def run_watched(
-    station: DeviceSession,
+    session: DeviceSession,
     argv: Sequence[str],
     timeout_s: float,
     model: ModelFile,
@@ -123,13 +123,13 @@ def run_watched(
 ) -> RunResult:
     """`model` is sent where the device misses it, or has another under its name: once. Raises CaseFailed."""
     turn = replace(
-        station.turn, seconds=station.turn.seconds + file.stat().st_size // SLOWEST_BYTES_PER_S
+        session.turn, seconds=session.turn.seconds + file.stat().st_size // SLOWEST_BYTES_PER_S
     )
     interval_s = _WATCH_POWER_S if power_sensors(sensors or ()) else WATCH_INTERVAL_S
     sources = None if sensors is None else [sensor.source for sensor in sensors]
     for _ in range(2):
         try:
-            return station.transport.run(
+            return session.transport.run(
                 argv,
                 timeout_s,
                 model=model,
@@ -139,25 +139,25 @@ def run_watched(
                 interval_s=interval_s,
             )
         except FileAbsent:
-            _send(station, file, sha256=model.sha256)
+            _send(session, file, sha256=model.sha256)
     message = (
-        f"{model.sha256[:12]}… does not stay on {station.device.id}: something there changes it; "
+        f"{model.sha256[:12]}… does not stay on {session.device.id}: something there changes it; "
         "see what fills its disk."
     )
     raise CaseFailed(Reason.HASH_MISMATCH, message)
 
 
-def _send(station: DeviceSession, file: Path, sha256: str) -> None:
+def _send(session: DeviceSession, file: Path, sha256: str) -> None:
     """Room is made once where there is none."""
-    transport = station.transport
-    for limit_bytes in (station.device.cache_mb * 1_000_000, 0):
+    transport = session.transport
+    for limit_bytes in (session.device.cache_mb * 1_000_000, 0):
         try:
             transport.send(
                 file,
                 sha256,
                 name=f"{sha256}.tflite",
                 limit_bytes=limit_bytes,
-                keep=(station.ready.tool.sha256,),
+                keep=(session.device_tool.tool.sha256,),
             )
             return
         except CaseFailed as failure:
@@ -165,16 +165,16 @@ def _send(station: DeviceSession, file: Path, sha256: str) -> None:
                 raise
 
 
-def idle_power(station: DeviceSession) -> float | None:
+def measure_idle_power(session: DeviceSession) -> float | None:
     """Microwatts of the device while nothing runs; None where it can't tell."""
-    if not (sensors := power_sensors(station.sensors())):
+    if not (sensors := power_sensors(session.sensors())):
         return None
     sources = [sensor.source for sensor in sensors]
     idle = ["sleep", f"{_IDLE_S}"]
-    completed = station.transport.run(
+    completed = session.transport.run(
         idle,
         _IDLE_TIMEOUT_S,
-        turn=station.turn,
+        turn=session.turn,
         watch=sources,
         interval_s=_WATCH_POWER_S,
     )
@@ -204,7 +204,7 @@ def read_runs(case: Case, processes: Sequence[Process]) -> list[Run]:
     return runs
 
 
-def readable(case: Case, processes: Sequence[Process]) -> list[Run]:
+def read_usable_runs(case: Case, processes: Sequence[Process]) -> list[Run]:
     """The first of them, up to one that is missing or tells no numbers."""
     runs: list[Run] = []
     for process in processes:
@@ -217,7 +217,7 @@ def readable(case: Case, processes: Sequence[Process]) -> list[Run]:
     return runs
 
 
-def measured(
+def build_measurement(
     case: Case,
     runs: Sequence[Run],
     facts: Mapping[str, str],

@@ -8,8 +8,8 @@ from uuid import uuid4
 from harness.bench.quality import select_circumstances
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed
-from harness.fleet.batch import wants_more
-from harness.fleet.process import measured, read_runs, readable
+from harness.fleet.batch import needs_another_process
+from harness.fleet.process import build_measurement, read_runs, read_usable_runs
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.history import History, PendingCase, StoredMeasurement
 from harness.store.rows.leases import Leases
@@ -57,7 +57,7 @@ def _again(kept: StoredMeasurement, history: History) -> ReparsedCase:
     before_us = kept.summary.latency_us if kept.valid else None
     try:
         runs = read_runs(kept.case, kept.processes)
-        now = measured(
+        now = build_measurement(
             kept.case,
             runs,
             facts=kept.facts,
@@ -78,10 +78,10 @@ def _again(kept: StoredMeasurement, history: History) -> ReparsedCase:
 
 def _ended(begun: PendingCase, cases: CaseRows) -> ReparsedCase:
     """A case whose processes can all be read is measured: nothing is left to run."""
-    runs = readable(begun.case, begun.processes)
-    if wants_more(begun.case.protocol, runs):
+    runs = read_usable_runs(begun.case, begun.processes)
+    if needs_another_process(begun.case.protocol, runs):
         return ReparsedCase(begun.case, ReparseOutcome.OPEN, runs=len(runs))
-    now = measured(begun.case, runs, facts=begun.facts, idle_uw=begun.idle_uw)
+    now = build_measurement(begun.case, runs, facts=begun.facts, idle_uw=begun.idle_uw)
     cases.finish(begun.device_kind, now)
     return ReparsedCase(
         begun.case, ReparseOutcome.FINISHED, runs=len(runs), after_us=now.summary.latency_us

@@ -22,7 +22,7 @@ from harness.fleet.events import (
     LaneEnded,
     RunEnded,
 )
-from harness.fleet.lane import BenchRequest, BenchSnapshot, Lane
+from harness.fleet.lane import BenchSnapshot, FleetRequest, Lane
 from harness.fleet.lease_keeper import LeaseKeeper
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.files.tools import ToolFile
@@ -51,12 +51,12 @@ class FleetStores:
 def bench_fleet(
     devices: Sequence[Device],
     registry: Mapping[str, Device],
-    order: BenchRequest,
+    request: FleetRequest,
     stores: FleetStores,
 ) -> Iterator[FleetEvent]:
     """Yields every event after it is stored. Where the caller stops early, what runs on the devices is ended."""
     ids = [device.id for device in devices]
-    known = BenchSnapshot(
+    snapshot = BenchSnapshot(
         stores.cases.get_measured_ids(ids),
         stores.cases.get_pending_processes(ids),
         file=cache(stores.files.verify),
@@ -67,7 +67,7 @@ def bench_fleet(
         kernels=stores.observations.get_kernel_verdicts(ids),
         answers=stores.observations.get_answers(ids),
         references=ReferenceAnswers(stores.files),
-        binary=stores.cases.filter_binary(order.artifacts),
+        binary=stores.cases.filter_binary(request.artifacts),
     )
     events: SimpleQueue[FleetEvent] = SimpleQueue()
     stop = Event()
@@ -76,10 +76,10 @@ def bench_fleet(
             Lane(
                 device,
                 registry,
-                order=order,
-                known=known,
+                request=request,
+                snapshot=snapshot,
                 keeper=keeper,
-                tell=events.put,
+                emit=events.put,
                 stop=stop,
             )
             for device in devices
@@ -90,20 +90,20 @@ def bench_fleet(
             running = len(lanes)
             while running:
                 event = events.get()
-                if not order.dry_run:
-                    _store(event, order, stores=stores)
+                if not request.dry_run:
+                    _store(event, request, stores=stores)
                 running -= isinstance(event, LaneEnded)
                 yield event
         finally:
             _stop(lanes, stop)
 
 
-def _store(event: FleetEvent, order: BenchRequest, stores: FleetStores) -> None:
+def _store(event: FleetEvent, request: FleetRequest, stores: FleetStores) -> None:
     match event:
         case DevicePlanned(device=device):
             stores.devices.mark_ready(device, event.facts)
             stores.cases.plan(event.to_measure, device.kind)
-            if order.force:
+            if request.force:
                 stores.cases.drop_pending_runs(event.to_measure)
             stores.devices.enqueue(
                 {device.id: [(case.artifact, case.protocol) for case in event.to_measure]}
@@ -130,7 +130,7 @@ def _store(event: FleetEvent, order: BenchRequest, stores: FleetStores) -> None:
         case DeviceSetAside():
             stores.devices.set_aside(event.device, event.failure)
             if event.cases_left is None:
-                stores.devices.enqueue({event.device.id: order.pairs(event.device.id)})
+                stores.devices.enqueue({event.device.id: request.pairs(event.device.id)})
 
 
 def _stop(lanes: Sequence[Lane], stop: Event) -> None:

@@ -51,16 +51,16 @@ def transport(sysfs: Sysfs, tmp_path: Path) -> Iterator[CountedTransport]:
 def settling(
     transport: CountedTransport, said: list[str], gates: Gates | None = GATES
 ) -> BatchGates:
-    ready = DeviceTool(Tool(PYTHON_RUNNER, "a" * 64), ("true",))
-    station = DeviceSession(
+    device_tool = DeviceTool(Tool(PYTHON_RUNNER, "a" * 64), ("true",))
+    session = DeviceSession(
         LocalDevice(id="here"),
         transport,
-        ready=ready,
+        device_tool=device_tool,
         facts=collect_facts(transport),
         turn=Turn("ours", "us"),
     )
     transport.asked = 0
-    return BatchGates(station, gates, stop=Event(), say=said.append)
+    return BatchGates(session, gates, stop=Event(), say=said.append)
 
 
 def test_a_cool_and_idle_device_is_asked_once(transport: CountedTransport) -> None:

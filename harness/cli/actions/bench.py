@@ -33,7 +33,7 @@ from harness.fleet.events import (
     ProfileFailed,
     RunEnded,
 )
-from harness.fleet.lane import BenchRequest
+from harness.fleet.lane import FleetRequest
 from harness.fleet.run import FleetStores, bench_fleet
 from harness.report.terminal.fleet import FleetProgress, show_fleet_progress
 from harness.report.terminal.tables import (
@@ -156,7 +156,7 @@ def bench_artifacts(
     """
     out = console()
     protocols = {device.id: way.of(device) for device in chosen.devices}
-    order = BenchRequest(
+    request = FleetRequest(
         tuple(artifacts),
         protocols,
         force=way.force,
@@ -173,7 +173,7 @@ def bench_artifacts(
     )
     with show_fleet_progress(out, [device.id for device in chosen.devices]) as shown:
         for event in bench_fleet(
-            chosen.devices, chosen.registry, order=order, stores=stores(session)
+            chosen.devices, chosen.registry, request=request, stores=stores(session)
         ):
             told.hear(event, shown)
     for line in told.set_aside:

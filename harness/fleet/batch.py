@@ -53,7 +53,7 @@ def group_into_batches(cases: Sequence[Case]) -> list[list[Case]]:
     ]
 
 
-def needs_another_process(protocol: Protocol, runs: Sequence[Run]) -> bool:
+def needs_more_runs(protocol: Protocol, runs: Sequence[Run]) -> bool:
     """Whether a case needs another process."""
     undisturbed = [run.log.inference.avg_us for run in runs if not run.disturbed]
     return needs_another_process(protocol, undisturbed, disturbed=len(runs) - len(undisturbed))
@@ -138,7 +138,7 @@ class BatchRunner:
 
     def _active(self) -> list[Case]:
         going = (case for case in self.cases if case.id not in self._failed)
-        return [case for case in going if needs_another_process(case.protocol, self.runs[case.id])]
+        return [case for case in going if needs_more_runs(case.protocol, self.runs[case.id])]
 
     def _begin(self) -> None:
         self._settling.settle(None)
@@ -278,7 +278,7 @@ class BatchRunner:
 
 def _share(protocol: Protocol, runs: Sequence[Run]) -> float:
     """Of a case's processes that are done; how many there will be is not known before they are."""
-    if not needs_another_process(protocol, runs):
+    if not needs_more_runs(protocol, runs):
         return 1.0
     counted = sum(not run.disturbed for run in runs)
     return min(counted / protocol.processes, 0.9)

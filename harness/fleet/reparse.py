@@ -8,7 +8,7 @@ from uuid import uuid4
 from harness.bench.quality import select_circumstances
 from harness.core.bench import Case
 from harness.core.errors import CaseFailed
-from harness.fleet.batch import needs_another_process
+from harness.fleet.batch import needs_more_runs
 from harness.fleet.process import build_measurement, read_runs, read_usable_runs
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.history import History, PendingCase, StoredMeasurement
@@ -79,7 +79,7 @@ def _again(kept: StoredMeasurement, history: History) -> ReparsedCase:
 def _ended(begun: PendingCase, cases: CaseRows) -> ReparsedCase:
     """A case whose processes can all be read is measured: nothing is left to run."""
     runs = read_usable_runs(begun.case, begun.processes)
-    if needs_another_process(begun.case.protocol, runs):
+    if needs_more_runs(begun.case.protocol, runs):
         return ReparsedCase(begun.case, ReparseOutcome.OPEN, runs=len(runs))
     now = build_measurement(begun.case, runs, facts=begun.facts, idle_uw=begun.idle_uw)
     cases.finish(begun.device_kind, now)

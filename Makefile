@@ -1,8 +1,9 @@
 # Everything by itself: each target sets up .venv first, once. HARNESS_HOME and HARNESS_DATABASE_URL are honoured.
-.PHONY: demo test check lab lab-up lab-down setup lock clean help
+.PHONY: demo test check docs lab lab-up lab-down setup lock clean help
 
 BIN := .venv/bin
 READY := .venv/.ready
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 SOURCES := harness tests benchmarks db/migrations tools
 
 help:
@@ -11,6 +12,7 @@ help:
 	@echo "make lab     root: emulated ARM64 boards and an adb phone, and the tests that use them"
 	@echo "make lab-up  leave them running, for .lab/devices.yaml; make lab-down ends them"
 	@echo "make check   format, lint, types, architecture, docs"
+	@echo "make docs    the documents as a website: site/index.html"
 	@echo "make lock    solve constraints.txt anew"
 
 demo: $(READY)
@@ -38,6 +40,11 @@ check: $(READY)
 	$(BIN)/lint-imports
 	@if command -v shellcheck >/dev/null; then shellcheck harness/devices/agent.sh; else echo "agent.sh was not looked at: shellcheck is not installed"; fi
 	$(BIN)/python -m tests.check_docs
+	$(MKDOCS) build --strict --quiet
+
+docs: $(READY)
+	$(BIN)/python -m tools.reference
+	$(MKDOCS) build --strict
 
 setup: $(READY)
 

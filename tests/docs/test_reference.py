@@ -4,7 +4,8 @@ import pytest
 
 from harness.store.tables import metadata
 from tools.reference import schema
-from tools.reference.__main__ import PAGES, ROOT, render
+from tools.reference.__main__ import PAGES, render
+from tools.reference.project import ROOT
 
 
 @pytest.mark.parametrize("page", PAGES)

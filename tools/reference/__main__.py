@@ -1,14 +1,18 @@
-"""Write the reference pages: `python -m tools.reference`; a test compares them with the code."""
+"""Write the reference pages and pictures: `python -m tools.reference`; a test compares them with the code."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 
+from tools.reference.diagrams import draw_flow, draw_rooms
 from tools.reference.outcomes import describe_warnings
+from tools.reference.project import ROOT
 from tools.reference.schema import describe_schema
 
-ROOT = Path(__file__).parents[2]
 NOTE = "<!-- Made by `python -m tools.reference`: change the code, not this page. -->\n\n"
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/images/flow.svg": partial(draw_flow, 4),
+    "docs/images/flow_narrow.svg": partial(draw_flow, 2),
+    "docs/images/rooms.svg": draw_rooms,
     "docs/reference/schema.md": describe_schema,
     "docs/reference/warnings.md": describe_warnings,
 }

@@ -1,0 +1,100 @@
+"""The website builds without a warning, and works from disk without a network."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser import open_browser
+
+LOADED = {"script": "src", "img": "src", "source": "srcset", "iframe": "src", "link": "href"}
+PAGES = (
+    "index.html",
+    "start/first_sweep.html",
+    "guides/measuring.html",
+    "reference/schema.html",
+)
+NARROW = {"width": 375, "height": 800}
+
+
+class _LoadedFiles(HTMLParser):
+    """The addresses that a browser loads by itself when it shows a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        if tag in LOADED and values.get("rel") not in ("canonical", "next", "prev"):
+            self.addresses.append(values.get(LOADED[tag]) or "")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    build = ["mkdocs", "build", "--strict", "--quiet"]
+    argv = [sys.executable, "-m", *build, "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(
+        argv, cwd=repository, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+def test_every_document_has_a_page(site: Path, repository: Path) -> None:
+    documents = (repository / "docs").rglob("*.md")
+    pages = [file.relative_to(repository / "docs").with_suffix(".html") for file in documents]
+    assert [
+        str(page) for page in [*pages, Path("changelog.html")] if not (site / page).exists()
+    ] == []
+
+
+def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        loaded = _LoadedFiles()
+        loaded.feed(page.read_text(encoding="utf-8"))
+        foreign = [address for address in loaded.addresses if re.match(r"(https?:)?//", address)]
+        assert foreign == [], page
+    for style in site.rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(https?:)?//", style.read_text(encoding="utf-8")), style
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_a_phone_and_request_nothing(browser: Browser, site: Path, scheme: str) -> None:
+    dark = scheme == "dark"
+    with browser.new_context(viewport=NARROW, color_scheme="dark" if dark else "light") as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        for name in PAGES:
+            page.goto((site / name).as_uri())
+            expect(page.locator("body")).to_have_attribute(
+                "data-md-color-scheme", "slate" if dark else "default"
+            )
+            assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
+        assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+
+
+def test_search_works_from_disk(browser: Browser, site: Path) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto((site / "index.html").as_uri())
+        page.locator("input.md-search__input").click()
+        page.keyboard.type("canary")
+        results = page.locator(".md-search-result__item")
+        expect(results.first).to_be_visible(timeout=20_000)
+        expect(results.filter(has_text="How a number is measured").first).to_be_visible()

@@ -1,1 +1,1 @@
-"""Artifacts → measurements: one lane for each device, and what happens on it."""
+"""The benchmarks of a fleet: from artifacts to measurements, with a lane for each device."""

@@ -83,7 +83,7 @@ class BatchRunner:
     others_waiting: int = 0
     batch: Batch = field(init=False)
     runs: dict[str, list[Run]] = field(init=False)
-    _settling: BatchGates = field(init=False)
+    _gates: BatchGates = field(init=False)
     canaries: list[Canary] = field(init=False, default_factory=list)
     _failed: set[str] = field(init=False, default_factory=set)
     _block: int = field(init=False, default=-1)
@@ -104,7 +104,7 @@ class BatchRunner:
             case.id: read_usable_runs(case, self.context.pending.get(case.id, ()))
             for case in self.cases
         }
-        self._settling = BatchGates(self.session, protocol.gates, stop=self.stop, say=self._report)
+        self._gates = BatchGates(self.session, protocol.gates, stop=self.stop, report=self._report)
 
     def _report(self, text: str) -> None:
         self.emit(LaneMessage(self.session.device, text))
@@ -141,7 +141,7 @@ class BatchRunner:
         return [case for case in going if needs_more_runs(case.protocol, self.runs[case.id])]
 
     def _begin(self) -> None:
-        self._settling.settle(None)
+        self._gates.wait_until_settled(None)
         if self.stop.is_set():
             return
         self.batch = replace(self.batch, idle_power_uw=measure_idle_power(self.session))
@@ -163,7 +163,7 @@ class BatchRunner:
         self._block_size = len(self._queue)
 
     def _measure(self, case: Case) -> None:
-        self._settling.settle(self._last.watched if self._last else None)
+        self._gates.wait_until_settled(self._last.watched if self._last else None)
         if self.stop.is_set():
             return
         slot = BatchSlot(self.batch.id, self._block, position=self._block_size - len(self._queue))
@@ -185,7 +185,7 @@ class BatchRunner:
         """Raises CaseFailed where it tells no numbers; it is told all the same."""
         run = None
         try:
-            run = read_run(case, process, before=self.runs[case.id])
+            run = read_run(case, process, earlier=self.runs[case.id])
             self.runs[case.id].append(run)
             self._last = run
         finally:
@@ -228,10 +228,8 @@ class BatchRunner:
     def _finish(self) -> None:
         if self._block >= 0:
             self._measure_canary("after")
-            waited_s = round(self._settling.waited_s, 3)
-            self.batch = replace(
-                self.batch, waited_s=waited_s, waited_for=self._settling.waited_for
-            )
+            waited_s = round(self._gates.waited_s, 3)
+            self.batch = replace(self.batch, waited_s=waited_s, waited_for=self._gates.waited_for)
             self.emit(BatchEnded(self.session.device, self.batch))
         for case in self.cases:
             if case.id not in self._failed:
@@ -254,8 +252,8 @@ class BatchRunner:
     def _circumstances(self, case: Case) -> list[Warning]:
         """Return the warnings that the case's own processes do not give rise to."""
         values = {}
-        if self._settling.closed:
-            values["not_settled"] = self._settling.closed
+        if self._gates.unmet:
+            values["not_settled"] = self._gates.unmet
         if self.context.kernels is KernelVerdict.REFERENCE and self.context.is_binary(
             case.artifact
         ):

@@ -1,4 +1,4 @@
-"""A small fixed model, measured before and after each batch: how the device itself is doing."""
+"""The canary: a small fixed model that shows the device's state before and after each batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,20 +18,20 @@ from harness.core.units import format_us
 from harness.fleet.process import DeviceSession, read_run, run_process
 from harness.store.database import now
 
-FLOAT = CANARIES / "float.tflite"
+FLOAT_CANARY = CANARIES / "float.tflite"
 _PROTOCOL = Protocol("canary", warmup_min_secs=0.1, num_runs=20, min_secs=0.3, processes=1)
 
 
 @cache
-def artifact_of(file: Path) -> str:
+def _artifact_of(file: Path) -> str:
     return sha256_of_file(file)
 
 
-def canary_case(session: DeviceSession, file: Path, gates: Gates | None = None) -> Case:
-    """`gates` decide what disturbs it."""
+def make_canary_case(session: DeviceSession, file: Path, gates: Gates | None = None) -> Case:
+    """Return the case of a canary's file; `gates` decide which runs count as disturbed."""
     protocol = replace(_PROTOCOL, gates=gates)
     return Case(
-        artifact_of(file),
+        _artifact_of(file),
         session.device.id,
         tool=session.device_tool.tool,
         protocol=protocol,
@@ -42,9 +42,12 @@ def canary_case(session: DeviceSession, file: Path, gates: Gates | None = None) 
 def measure_canary(
     session: DeviceSession, batch: str, moment: Literal["before", "after"], gates: Gates | None
 ) -> Canary:
-    """One process; where that fails, a canary without a number. Raises CaseFailed where the device is gone."""
-    case = canary_case(session, FLOAT, gates=gates)
-    silent = Canary(
+    """Measure the float canary with one process of the tool.
+
+    The canary has no latency if the process fails. Raises DeviceLost.
+    """
+    case = make_canary_case(session, FLOAT_CANARY, gates=gates)
+    unmeasured = Canary(
         batch,
         session.device.id,
         moment=moment,
@@ -54,15 +57,15 @@ def measure_canary(
         cpus=case.cpus,
     )
     try:
-        process = run_process(case, session, file=FLOAT, number=1).process
+        process = run_process(case, session, file=FLOAT_CANARY, number=1).process
         run = read_run(case, process)
     except DeviceLost:
         raise
     except CaseFailed as failure:
-        return replace(silent, message=str(failure), stdout=failure.log)
+        return replace(unmeasured, message=str(failure), stdout=failure.log)
     return replace(
-        silent,
-        latency_us=run.log.inference.avg_us or None,  # a clock that shows 0 tells nothing
+        unmeasured,
+        latency_us=run.log.inference.avg_us or None,  # 0 means that the clock is too coarse
         temperature_c=run.watched.temperature_c,
         frequency_khz=run.watched.frequency_khz,
         disturbed=run.disturbed,
@@ -72,7 +75,7 @@ def measure_canary(
 
 
 def is_comparable(canary: Canary, case: Case) -> bool:
-    """Whether it may be compared with what this case measures."""
+    """Return whether a canary was measured as this case measures it."""
     return (canary.device, canary.artifact, canary.tool, canary.cpus) == (
         case.device,
         case.artifact,
@@ -83,27 +86,32 @@ def is_comparable(canary: Canary, case: Case) -> bool:
 
 @dataclass(frozen=True)
 class CanaryTrend:
-    """A device's newest canary against its earlier ones of the same tool and cores; `warning` where it is off."""
+    """A device's newest canary, compared with its earlier ones of the same tool and cores.
+
+    `text` is for people; `warning` is set if the canary differs too much.
+    """
 
     text: str = "–"
     warning: Warning | None = None
 
 
 def trend_of(canaries: Sequence[Canary]) -> CanaryTrend:
-    """`canaries` are one device's, the oldest first."""
+    """Return the trend of one device's canaries, which are sorted from oldest to newest."""
     if not canaries:
         return CanaryTrend()
     newest = canaries[-1]
-    alike = [
-        one
-        for one in canaries
-        if (one.artifact, one.tool, one.cpus) == (newest.artifact, newest.tool, newest.cpus)
+    conditions = (newest.artifact, newest.tool, newest.cpus)
+    latencies_us = [
+        canary.latency_us
+        for canary in canaries
+        if (canary.artifact, canary.tool, canary.cpus) == conditions
+        and canary.latency_us is not None
     ]
-    *earlier, latest = [one.latency_us for one in alike if one.latency_us is not None]
-    if not earlier:
-        return CanaryTrend(format_us(latest))
-    change = latest / median(earlier) - 1
+    *history_us, latest_us = latencies_us
+    if not history_us:
+        return CanaryTrend(format_us(latest_us))
+    change = latest_us / median(history_us) - 1
     return CanaryTrend(
-        f"{format_us(latest)}, {change:+.1%} against {len(earlier)} earlier",
-        check_canary(newest.device, latest, history_us=earlier),
+        f"{format_us(latest_us)}, {change:+.1%} against {len(history_us)} earlier",
+        check_canary(newest.device, latest_us, history_us=history_us),
     )

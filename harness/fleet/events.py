@@ -1,4 +1,4 @@
-"""What happens in a bench of many devices, as its lanes emit it."""
+"""The events that the lanes of a bench emit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from harness.core.observations import AnswerCheck, Batch, Canary, OperatorTime
 
 @dataclass(frozen=True)
 class LaneMessage:
-    """A device's lane says what it does, or waits for."""
+    """A sentence for people about what a lane does or waits for."""
 
     device: Device
     text: str
@@ -20,7 +20,7 @@ class LaneMessage:
 
 @dataclass(frozen=True)
 class DevicePlanned:
-    """The device answered: `new` cases are measured now, `done` have been. `pushed_bytes` so far: its tool."""
+    """A device is ready: which cases will be measured now, and which have been."""
 
     device: Device
     facts: Mapping[str, str]
@@ -30,9 +30,9 @@ class DevicePlanned:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """A process of a case has ended; `run` is None where its output could not be read.
+    """A process of a case has ended; `run` is None if its output could not be parsed.
 
-    `progress` is how many cases' worth of its batch are done.
+    `progress` is the number of finished cases of its batch, with fractions for unfinished ones.
     """
 
     device: Device
@@ -89,7 +89,7 @@ class CaseGivenUp:
 
 @dataclass(frozen=True)
 class ProfileFailed:
-    """The profile that was asked for can't be had; what was measured stands."""
+    """A requested profile could not be taken; the measurement stays valid."""
 
     device: Device
     failure: CaseFailed
@@ -97,7 +97,10 @@ class ProfileFailed:
 
 @dataclass(frozen=True)
 class DeviceSetAside:
-    """The device can't be used now; `left` cases wait for a later bench (None where it never told which)."""
+    """A device can't be used now, and `cases_left` wait for a later bench.
+
+    `cases_left` is None if the device was lost before its cases were planned.
+    """
 
     device: Device
     failure: CaseFailed

@@ -1,4 +1,4 @@
-"""Waiting until a device is cool and idle enough to be measured; not for ever."""
+"""The wait until a device is cool and idle enough to be measured, up to a time limit."""
 
 import time
 from collections.abc import Callable
@@ -16,52 +16,58 @@ _LONGEST_PAUSE_S = 10.0
 
 @dataclass
 class BatchGates:
-    """The gates of one batch: `waited_s` so far, and what it `waited_for` last; `closed` is what was given up on."""
+    """The gates of one batch.
+
+    `waited_s` is the time waited so far, and `waited_for` the latest reason. `unmet` is the reason
+    why the device was measured although it had not settled.
+    """
 
     session: DeviceSession
     gates: Gates | None
     stop: Event
-    say: Callable[[str], None]
+    report: Callable[[str], None]
     waited_s: float = 0.0
     waited_for: str = ""
-    closed: str = ""
+    unmet: str = ""
 
-    def settle(self, last: Watched | None) -> None:
-        """Returns at once where the process that has just ended shows a device that is cool and idle.
+    def wait_until_settled(self, latest: Watched | None) -> None:
+        """Wait until the device is cool and idle, or the batch's waiting time is used up.
 
-        Raises DeviceBusy where the turn was lost meanwhile.
+        Return at once if `latest`, from the process that has just ended, shows a calm device.
+        Raises DeviceBusy if the turn is lost meanwhile.
         """
-        if self.gates is None or (last is not None and _is_calm(last, self.gates)):
+        if self.gates is None or (latest is not None and _is_calm(latest, self.gates)):
             return
         pause_s = _FIRST_PAUSE_S
         while (
-            (why := self._why_not())
+            (reason := self._find_reason())
             and self.waited_s < self.gates.max_wait_s
             and not self.stop.is_set()
         ):
-            self.waited_for = why
-            self.say(f"waiting until it has settled: {why}")
-            began = time.monotonic()
+            self.waited_for = reason
+            self.report(f"waiting until it has settled: {reason}")
+            started = time.monotonic()
             self.stop.wait(min(pause_s, self.gates.max_wait_s - self.waited_s))
-            self.waited_s += time.monotonic() - began
-            self._keep_turn()
+            self.waited_s += time.monotonic() - started
+            self._renew_turn()
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        self.closed = why or self.closed
+        self.unmet = reason or self.unmet
 
-    def _why_not(self) -> str:
+    def _find_reason(self) -> str:
+        """Return why no tool may start now, or an empty text."""
         assert self.gates is not None
         session = self.session
-        said = session.transport.run_script(reading_script(session.sensors(), session.facts)).stdout
-        return why_not(read_reading(said), self.gates)
+        script = reading_script(session.sensors(), session.facts)
+        reading = read_reading(session.transport.run_script(script).stdout)
+        return why_not(reading, self.gates)
 
-    def _keep_turn(self) -> None:
+    def _renew_turn(self) -> None:
         if (holder := self.session.transport.take_turn(self.session.turn)) is not None:
-            message = f"device {self.session.device.id} is used by {holder} now."
-            raise DeviceBusy(message)
+            raise DeviceBusy(f"device {self.session.device.id} is in use by {holder}.")
 
 
-def _is_calm(last: Watched, gates: Gates) -> bool:
-    """What it can't tell is no reason to look again."""
-    hot = last.temperature_c is not None and last.temperature_c > gates.max_temperature_c
-    busy = last.busy is not None and last.busy > gates.max_busy
-    return not (hot or busy or last.throttled)
+def _is_calm(latest: Watched, gates: Gates) -> bool:
+    """Return whether no reading exceeds a gate; a missing reading does not."""
+    hot = latest.temperature_c is not None and latest.temperature_c > gates.max_temperature_c
+    busy = latest.busy is not None and latest.busy > gates.max_busy
+    return not (hot or busy or latest.throttled)

@@ -9,7 +9,7 @@ from harness.core.comparison import Estimate
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, DeviceLost
 from harness.core.observations import Kernels, KernelVerdict
-from harness.fleet.canary import canary_case
+from harness.fleet.canary import make_canary_case
 from harness.fleet.device_check import DeviceAccess, hold_device
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.process import DeviceSession, read_run, run_process
@@ -64,7 +64,7 @@ def _unknown(session: DeviceSession, why: str) -> Kernels:
 
 def _pair(session: DeviceSession) -> tuple[float, ...]:
     """Microseconds with the optimised kernels and with the reference ones, one right after the other."""
-    case = canary_case(session, BINARY)
+    case = make_canary_case(session, BINARY)
     ended = [
         run_process(case, session, file=BINARY, number=1, extra=[f"--use_reference_bconv={mode}"])
         for mode in _MODES

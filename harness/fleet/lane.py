@@ -15,7 +15,7 @@ from harness.core.observations import Canary, KernelVerdict
 from harness.devices import Patience, Transport, Turn, open_transport
 from harness.fleet.answer_check import AnswerChecker, ReferenceAnswers
 from harness.fleet.batch import BatchContext, BatchRunner, group_into_batches
-from harness.fleet.canary import FLOAT, canary_case, is_comparable
+from harness.fleet.canary import FLOAT_CANARY, is_comparable, make_canary_case
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.events import (
     AnswerChecked,
@@ -204,7 +204,7 @@ class Lane:
         kernels = self.snapshot.kernels.get(
             (self.device.id, session.device_tool.tool), KernelVerdict.UNKNOWN
         )
-        alike = canary_case(session, FLOAT)
+        alike = make_canary_case(session, FLOAT_CANARY)
         history = [
             one for one in (*self.snapshot.canaries, *self.canaries) if is_comparable(one, alike)
         ]

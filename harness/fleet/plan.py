@@ -1,14 +1,15 @@
-"""Which cases of a device are measured, and which are left to measure: pure functions."""
+"""The plan of a device's cases: pure functions."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from harness.core.bench import Case, Protocol, Tool
 
 
 @dataclass(frozen=True)
 class CasePlan:
-    """Cases of known artifacts, and how many more there will be once the new trials are done."""
+    """The cases of a device, divided by whether they have been measured."""
 
     to_measure: tuple[Case, ...]
     measured: tuple[Case, ...]
@@ -21,16 +22,24 @@ def plan_cases(
     protocols: Sequence[Protocol],
     cpus: Callable[[int], tuple[int, ...]] = lambda _threads: (),
 ) -> tuple[Case, ...]:
-    """A device's: each artifact under each protocol, once. `cpus` tells the affinity of a thread count."""
-    cases = (
-        Case(artifact, device, tool=tool, protocol=protocol, cpus=cpus(protocol.threads))
-        for protocol in protocols
-        for artifact in artifacts
+    """Return the cases of a device: each artifact under each protocol, once.
+
+    `cpus` maps a number of threads to the cores that the tool is pinned to.
+    """
+    cases: dict[str, Case] = {}
+    for protocol, artifact in product(protocols, artifacts):
+        case = Case(artifact, device, tool=tool, protocol=protocol, cpus=cpus(protocol.threads))
+        cases[case.id] = case
+    return tuple(cases.values())
+
+
+def split_cases(
+    cases: Sequence[Case], measured_ids: Collection[str], *, force: bool = False
+) -> CasePlan:
+    """Divide the cases by whether they have been measured; `force` plans all of them again."""
+    if force:
+        return CasePlan(tuple(cases), ())
+    return CasePlan(
+        to_measure=tuple(case for case in cases if case.id not in measured_ids),
+        measured=tuple(case for case in cases if case.id in measured_ids),
     )
-    return tuple({case.id: case for case in cases}.values())
-
-
-def split_cases(cases: Sequence[Case], measured: Collection[str], force: bool = False) -> CasePlan:
-    """`force` measures again what has been measured."""
-    new = tuple(case for case in cases if force or case.id not in measured)
-    return CasePlan(new, tuple(case for case in cases if not force and case.id in measured))

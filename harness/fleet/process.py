@@ -1,4 +1,4 @@
-"""One process of the tool on a device: its artifact there, its output, its numbers."""
+"""One process of the tool on a device, from its model file to its numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,12 +30,12 @@ from harness.store.database import now
 _LOG_CHARACTERS = 1_000_000
 _IDLE_S = 5
 _IDLE_TIMEOUT_S = 60.0
-_WATCH_POWER_S = 0.25  # an average of power needs some samples in a run of a second
+_POWER_INTERVAL_S = 0.25  # a run of a second still gives a few samples of power
 
 
 @dataclass(frozen=True)
 class DeviceSession:
-    """A device that is ours for now, with its tool on it."""
+    """A device while it is ours, with its tool installed."""
 
     device: Device
     transport: Transport
@@ -44,17 +44,17 @@ class DeviceSession:
     turn: Turn
 
     def cpus(self, threads: int) -> tuple[int, ...]:
-        """The cores that a tool with so many threads is kept on; none: wherever the system puts it."""
+        """Return the cores to pin a tool with so many threads to; none means any core."""
         return affinity(self.device.cpus, self.facts, threads=threads)
 
     def sensors(self, cpus: tuple[int, ...] = ()) -> tuple[Sensor, ...]:
-        """What tells of the device while a tool runs on those cores."""
+        """Return the sensors to watch while a tool runs on these cores."""
         return sensors_of(self.facts, cpus, power_command=self.device.power)
 
 
 @dataclass(frozen=True)
 class FinishedProcess:
-    """A process that has ended, and how many others want the device."""
+    """A process that has ended, and the number of others who want the device."""
 
     process: Process
     others_waiting: int
@@ -68,14 +68,17 @@ def run_process(
     slot: BatchSlot | None = None,
     extra: Sequence[str] = (),
 ) -> FinishedProcess:
-    """`file` is the artifact here; `extra` are further flags. Raises CaseFailed."""
+    """Run one process of the tool for a case.
+
+    `file` is the artifact on this machine; `extra` are further flags. Raises CaseFailed.
+    """
     started_at = now()
     model = ModelFile(
         case.artifact, session.transport.path_of(case.artifact, f"{case.artifact}.tflite")
     )
     argv = [*session.device_tool.argv, *arguments(case.protocol, model.path), *extra]
     sensors = session.sensors(case.cpus)
-    completed = run_watched(
+    result = run_watched(
         session,
         argv,
         timeout_s=_timeout_s(case, session),
@@ -87,21 +90,21 @@ def run_process(
     process = Process(
         number,
         started_at,
-        seconds=completed.seconds,
-        exit_code=completed.exit_code,
-        stdout=_shortened(completed.stdout),
-        stderr=_shortened(completed.stderr),
-        watch=header(sensors) + completed.watch,
-        artifact_sha256=completed.model_sha256,
+        seconds=result.seconds,
+        exit_code=result.exit_code,
+        stdout=_shorten(result.stdout),
+        stderr=_shorten(result.stderr),
+        watch=header(sensors) + result.watch,
+        artifact_sha256=result.model_sha256,
         slot=slot,
     )
-    return FinishedProcess(process, completed.others_waiting)
+    return FinishedProcess(process, result.others_waiting)
 
 
 def profile_operators(case: Case, session: DeviceSession, file: Path) -> tuple[OperatorTime, ...]:
     """Measure where an artifact's time goes: one process of the tool that times each operator.
 
-    Raises CaseFailed where the tool fails, or prints no profile.
+    Raises CaseFailed if the tool fails or prints no profile.
     """
     process = run_process(case, session, file=file, number=1, extra=profile_arguments()).process
     read(case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr)
@@ -121,11 +124,14 @@ def run_watched(
     cpus: Sequence[int] = (),
     sensors: Sequence[Sensor] | None = None,
 ) -> RunResult:
-    """`model` is sent where the device misses it, or has another under its name: once. Raises CaseFailed."""
+    """Run a command, and watch the sensors.
+
+    `file` is sent once if the device lacks the model or has a damaged one. Raises CaseFailed.
+    """
     turn = replace(
         session.turn, seconds=session.turn.seconds + file.stat().st_size // SLOWEST_BYTES_PER_S
     )
-    interval_s = _WATCH_POWER_S if power_sensors(sensors or ()) else WATCH_INTERVAL_S
+    interval_s = _POWER_INTERVAL_S if power_sensors(sensors or ()) else WATCH_INTERVAL_S
     sources = None if sensors is None else [sensor.source for sensor in sensors]
     for _ in range(2):
         try:
@@ -139,16 +145,16 @@ def run_watched(
                 interval_s=interval_s,
             )
         except FileAbsent:
-            _send(session, file, sha256=model.sha256)
+            _send_model(session, file, sha256=model.sha256)
     message = (
-        f"{model.sha256[:12]}… does not stay on {session.device.id}: something there changes it; "
-        "see what fills its disk."
+        f"artifact {model.sha256[:12]}… does not stay intact on {session.device.id}: "
+        "check whether another program changes its files or fills its disk."
     )
     raise CaseFailed(Reason.HASH_MISMATCH, message)
 
 
-def _send(session: DeviceSession, file: Path, sha256: str) -> None:
-    """Room is made once where there is none."""
+def _send_model(session: DeviceSession, file: Path, sha256: str) -> None:
+    """Send a model file; if no space is left, remove all other models and send it again."""
     transport = session.transport
     for limit_bytes in (session.device.cache_mb * 1_000_000, 0):
         try:
@@ -166,52 +172,56 @@ def _send(session: DeviceSession, file: Path, sha256: str) -> None:
 
 
 def measure_idle_power(session: DeviceSession) -> float | None:
-    """Microwatts of the device while nothing runs; None where it can't tell."""
+    """Return the device's power in microwatts while nothing runs, or None without a sensor."""
     if not (sensors := power_sensors(session.sensors())):
         return None
     sources = [sensor.source for sensor in sensors]
-    idle = ["sleep", f"{_IDLE_S}"]
-    completed = session.transport.run(
-        idle,
+    result = session.transport.run(
+        ["sleep", f"{_IDLE_S}"],
         _IDLE_TIMEOUT_S,
         turn=session.turn,
         watch=sources,
-        interval_s=_WATCH_POWER_S,
+        interval_s=_POWER_INTERVAL_S,
     )
-    return idle_power_uw(header(sensors) + completed.watch)
+    return idle_power_uw(header(sensors) + result.watch)
 
 
-def read_run(case: Case, process: Process, before: Sequence[Run] = ()) -> Run:
-    """`before` are the case's earlier runs, whose clock is the usual one. Raises CaseFailed where it tells nothing."""
+def read_run(case: Case, process: Process, earlier: Sequence[Run] = ()) -> Run:
+    """Parse the output of a process.
+
+    The `earlier` runs of the case show the usual clock. Raises CaseFailed if there are no numbers.
+    """
     log = read(case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr)
-    seen = watched(process.watch, log.inference.count * log.inference.avg_us / 1e6)
-    clocks = [run.watched.frequency_khz for run in before if run.watched.frequency_khz is not None]
+    readings = watched(process.watch, log.inference.count * log.inference.avg_us / 1e6)
+    clocks_khz = [
+        run.watched.frequency_khz for run in earlier if run.watched.frequency_khz is not None
+    ]
     return Run(
         process,
         log,
-        watched=seen,
+        watched=readings,
         disturbed=describe_disturbance(
-            seen, case.protocol.gates, usual_khz=max(clocks, default=None)
+            readings, case.protocol.gates, usual_khz=max(clocks_khz, default=None)
         ),
     )
 
 
 def read_runs(case: Case, processes: Sequence[Process]) -> list[Run]:
-    """Raises CaseFailed where one of them tells no numbers."""
+    """Parse the outputs of processes. Raises CaseFailed if one has no numbers."""
     runs: list[Run] = []
     for process in processes:
-        runs.append(read_run(case, process, before=runs))
+        runs.append(read_run(case, process, earlier=runs))
     return runs
 
 
 def read_usable_runs(case: Case, processes: Sequence[Process]) -> list[Run]:
-    """The first of them, up to one that is missing or tells no numbers."""
+    """Parse the outputs of processes up to one that is missing or has no numbers."""
     runs: list[Run] = []
     for process in processes:
         if process.number != len(runs) + 1:
             break
         try:
-            runs.append(read_run(case, process, before=runs))
+            runs.append(read_run(case, process, earlier=runs))
         except CaseFailed:
             break
     return runs
@@ -224,21 +234,22 @@ def build_measurement(
     idle_uw: Mapping[str, float],
     circumstances: Sequence[Warning] = (),
 ) -> Measurement:
-    """A measurement of all of a case's runs. Raises CaseFailed where not all ran the artifact itself."""
-    strange = {run.process.artifact_sha256 for run in runs} - {case.artifact}
-    if strange:
-        raise CaseFailed(
-            Reason.HASH_MISMATCH, f"{case.device} ran {strange.pop()[:12]}… instead; bench again."
+    """Summarise all runs of a case. Raises CaseFailed if a run used another file."""
+    if others := {run.process.artifact_sha256 for run in runs} - {case.artifact}:
+        message = (
+            f"{case.device} ran the file {others.pop()[:12]}… "
+            f"instead of artifact {case.artifact[:12]}…; run the bench again."
         )
+        raise CaseFailed(Reason.HASH_MISMATCH, message)
     summary = summarise(case, runs, idle_uw=idle_uw, circumstances=circumstances)
     return Measurement(
         case, case.artifact, runs=tuple(runs), summary=summary, facts=dict(facts), measured_at=now()
     )
 
 
-def _shortened(printed: str) -> str:
-    """Both ends of what was printed: a tool gone wrong prints without end."""
-    if len(printed) <= _LOG_CHARACTERS:
-        return printed
+def _shorten(log: str) -> str:
+    """Keep both ends of a log: a broken tool may print without end."""
+    if len(log) <= _LOG_CHARACTERS:
+        return log
     half = _LOG_CHARACTERS // 2
-    return f"{printed[:half]}\n… {len(printed) - 2 * half} characters left out …\n{printed[-half:]}"
+    return f"{log[:half]}\n… {len(log) - 2 * half} characters left out …\n{log[-half:]}"

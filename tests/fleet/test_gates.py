@@ -1,4 +1,4 @@
-"""What the gates cost a device that is cool and idle: one reading a batch."""
+"""The gates of a batch: what they cost a cool and idle device, and how long they wait."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,32 +24,32 @@ CALM, HOT, THROTTLED = (
 )
 
 
-class CountedTransport(Transport):
-    """Counts the questions."""
+class CountingTransport(Transport):
+    """A transport that counts its scripts."""
 
-    asked = 0
+    scripts = 0
 
     def run_script(self, script: str) -> RunResult:
-        self.asked += 1
+        self.scripts += 1
         return super().run_script(script)
 
 
 @pytest.fixture
 def sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sysfs:
-    made = Sysfs.make(tmp_path / "sys")
-    monkeypatch.setenv("HARNESS_SYSFS", str(made.root))
-    return made
+    sysfs = Sysfs.make(tmp_path / "sys")
+    monkeypatch.setenv("HARNESS_SYSFS", str(sysfs.root))
+    return sysfs
 
 
 @pytest.fixture
-def transport(sysfs: Sysfs, tmp_path: Path) -> Iterator[CountedTransport]:
-    made = CountedTransport("here", LocalLink(), str(tmp_path / "device"))
-    yield made
-    made.close()
+def transport(sysfs: Sysfs, tmp_path: Path) -> Iterator[CountingTransport]:
+    transport = CountingTransport("here", LocalLink(), str(tmp_path / "device"))
+    yield transport
+    transport.close()
 
 
-def settling(
-    transport: CountedTransport, said: list[str], gates: Gates | None = GATES
+def make_gates(
+    transport: CountingTransport, messages: list[str], gates: Gates | None = GATES
 ) -> BatchGates:
     device_tool = DeviceTool(Tool(PYTHON_RUNNER, "a" * 64), ("true",))
     session = DeviceSession(
@@ -59,59 +59,59 @@ def settling(
         facts=collect_facts(transport),
         turn=Turn("ours", "us"),
     )
-    transport.asked = 0
-    return BatchGates(session, gates, stop=Event(), say=said.append)
+    transport.scripts = 0
+    return BatchGates(session, gates, stop=Event(), report=messages.append)
 
 
-def test_a_cool_and_idle_device_is_asked_once(transport: CountedTransport) -> None:
-    said: list[str] = []
-    gates = settling(transport, said)
-    gates.settle(None)
+def test_a_cool_and_idle_device_is_read_once(transport: CountingTransport) -> None:
+    messages: list[str] = []
+    gates = make_gates(transport, messages)
+    gates.wait_until_settled(None)
     for _ in range(10):
-        gates.settle(CALM)
-    assert (transport.asked, gates.waited_s, gates.closed, said) == (1, 0.0, "", [])
+        gates.wait_until_settled(CALM)
+    assert (transport.scripts, gates.waited_s, gates.unmet, messages) == (1, 0.0, "", [])
 
 
-def test_without_gates_nothing_is_asked(transport: CountedTransport) -> None:
-    gates = settling(transport, [], gates=None)
-    gates.settle(None)
-    gates.settle(HOT)
-    assert transport.asked == 0
+def test_without_gates_the_device_is_never_read(transport: CountingTransport) -> None:
+    gates = make_gates(transport, [], gates=None)
+    gates.wait_until_settled(None)
+    gates.wait_until_settled(HOT)
+    assert transport.scripts == 0
 
 
-@pytest.mark.parametrize("last", [HOT, THROTTLED, Watched(busy=1.1)])
-def test_what_a_process_showed_is_looked_at_again(
-    transport: CountedTransport, last: Watched
+@pytest.mark.parametrize("latest", [HOT, THROTTLED, Watched(busy=1.1)])
+def test_a_process_that_showed_a_stressed_device_leads_to_a_new_reading(
+    transport: CountingTransport, latest: Watched
 ) -> None:
-    gates = settling(transport, [])
-    gates.settle(last)
-    assert (transport.asked, gates.waited_s) == (1, 0.0), "it has settled by now"
+    gates = make_gates(transport, [])
+    gates.wait_until_settled(latest)
+    assert (transport.scripts, gates.waited_s) == (1, 0.0), "it has settled by now"
 
 
-def test_a_device_cools_down_while_it_is_waited_for(
-    transport: CountedTransport, sysfs: Sysfs
-) -> None:
+def test_a_hot_device_is_waited_for(transport: CountingTransport, sysfs: Sysfs) -> None:
     sysfs.write(sysfs.temperature, 75_000)
-    said: list[str] = []
-    gates = settling(transport, said)
+    messages: list[str] = []
+    gates = make_gates(transport, messages)
 
-    def hear(text: str) -> None:
-        said.append(text)
+    def cool_down(message: str) -> None:
+        messages.append(message)
         sysfs.write(sysfs.temperature, 50_000)
 
-    gates.say = hear
-    gates.settle(None)
-    assert said == ["waiting until it has settled: 75 °C, over 60 °C"]
+    gates.report = cool_down
+    gates.wait_until_settled(None)
+    assert messages == ["waiting until it has settled: 75 °C, over 60 °C"]
     assert gates.waited_for == "75 °C, over 60 °C"
-    assert (transport.asked, gates.closed) == (2, "")
+    assert (transport.scripts, gates.unmet) == (2, "")
     assert gates.waited_s > 0
 
 
-def test_the_longest_wait_is_for_the_whole_batch(transport: CountedTransport, sysfs: Sysfs) -> None:
+def test_the_longest_wait_is_for_the_whole_batch(
+    transport: CountingTransport, sysfs: Sysfs
+) -> None:
     sysfs.write(sysfs.temperature, 75_000)
-    gates = settling(transport, [], gates=Gates(max_wait_s=0.1, max_busy=1))
-    gates.settle(None)
+    gates = make_gates(transport, [], gates=Gates(max_wait_s=0.1, max_busy=1))
+    gates.wait_until_settled(None)
     waited_s = gates.waited_s
-    gates.settle(HOT)
-    assert gates.waited_s == waited_s, "it is looked at, and measured as it is"
-    assert gates.closed == "75 °C, over 60 °C"
+    gates.wait_until_settled(HOT)
+    assert gates.waited_s == waited_s, "the device is read, and measured as it is"
+    assert gates.unmet == "75 °C, over 60 °C"

@@ -1,6 +1,8 @@
 """What can go wrong, as a small tree; every message is one sentence that says what to do."""
 
+from collections.abc import Mapping
 from enum import Enum
+from typing import Final, NamedTuple
 
 
 class HarnessError(Exception):
@@ -59,6 +61,116 @@ class Reason(str, Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+class FailureHelp(NamedTuple):
+    """A reason's meaning and remedy, for the manual; the message of a failure is more exact."""
+
+    meaning: str
+    remedy: str
+
+
+FAILURE_HELP: Final[Mapping[Reason, FailureHelp]] = {
+    Reason.DIVERGED: FailureHelp(
+        "The loss became infinite or not a number.", "Lower `train.learning_rate`."
+    ),
+    Reason.OUT_OF_MEMORY: FailureHelp(
+        "The network or its batches did not fit into memory, even in a second try alone.",
+        "Lower `train.batch_size`, make the network smaller, or raise `resources.cpu`.",
+    ),
+    Reason.KILLED: FailureHelp(
+        "Something killed the worker or the tool; often memory ran out.",
+        "Free some memory, and run the same command again.",
+    ),
+    Reason.NO_DATA: FailureHelp(
+        "The data set can't be fetched or read, or has too few images for one batch.",
+        "Follow the message; `HARNESS_DATA` names a folder of data sets.",
+    ),
+    Reason.NO_TEACHER: FailureHelp(
+        "The float twin that a distilled network learns from failed.",
+        "Fix the twin's failure first.",
+    ),
+    Reason.CONVERSION: FailureHelp(
+        "The converter can't convert the trained network.",
+        "Replace the layer that the message names.",
+    ),
+    Reason.DISAGREEMENT: FailureHelp(
+        "The artifact and the trained network name different classes for too many test images.",
+        "Compare the deployed graph with the trained one: the conversion changed the network.",
+    ),
+    Reason.LOST: FailureHelp(
+        "Ray ended without reporting this trial.", "Run the same command again."
+    ),
+    Reason.OUTCLASSED: FailureHelp(
+        "Successive halving (`search.asha`) ended the trial because others did better.",
+        "Nothing, or raise `search.asha.grace_epochs`.",
+    ),
+    Reason.BUDGET: FailureHelp(
+        "The search's `budget_s` was used up.", "Raise `search.budget_s`, and submit again."
+    ),
+    Reason.TIMEOUT: FailureHelp(
+        "A run exceeded its time limit and was ended.",
+        "Raise `timeout_s` in the device's entry, or measure with fewer runs.",
+    ),
+    Reason.CRASHED: FailureHelp(
+        "The tool or the device's shell ended with an error.",
+        "Read the log in `failures`; check the model and the tool.",
+    ),
+    Reason.MISSING_OPERATOR: FailureHelp(
+        "The tool lacks one of the model's operators.",
+        "For binary layers, add `lce_benchmark_model`; on x86-64 Linux, install larq-compute-engine.",
+    ),
+    Reason.NO_INTERPRETER: FailureHelp(
+        "The device has neither a benchmark binary nor a Python interpreter for the model.",
+        "Run `harness tools add`, or `pip install ai-edge-litert` on the device.",
+    ),
+    Reason.UNPARSABLE: FailureHelp(
+        "The tool printed something that the harness can't read.",
+        "Use a released tool; a newer harness may read it with `harness bench --reparse`.",
+    ),
+    Reason.NOTHING_RAN: FailureHelp(
+        "The tool ended without a timed inference.", "Raise `num_runs` or `min_secs`."
+    ),
+    Reason.ECHO_MISMATCH: FailureHelp(
+        "The tool ran with other settings than it was given.",
+        "Use a tool that takes these settings, such as the released one.",
+    ),
+    Reason.HASH_MISMATCH: FailureHelp(
+        "A file's content is not what its SHA-256 says, in the workspace or on the device.",
+        "Run the same command again; if it repeats, check the disk.",
+    ),
+    Reason.UNREACHABLE: FailureHelp(
+        "The connection to the device failed and did not recover.",
+        "Run `harness devices check`, then the same bench again.",
+    ),
+    Reason.NO_SPACE: FailureHelp(
+        "The device has no space for the artifact or the tool.",
+        "Run `harness devices clean`, or name another `folder` in its entry.",
+    ),
+    Reason.NOT_WRITABLE: FailureHelp(
+        "The working folder on the device can't be written.",
+        "Name another `folder` in its entry, or change its permissions.",
+    ),
+    Reason.WRONG_ABI: FailureHelp(
+        "The tool is built for another kind of processor than the device has.",
+        "Correct `abi` or `tool` in the device's entry, or add the tool that fits.",
+    ),
+    Reason.DEVICE_BUSY: FailureHelp(
+        "Someone else used the device for longer than `--wait`.", "Try again later."
+    ),
+    Reason.WRONG_ANSWER: FailureHelp(
+        "The device's tool gives other classes than the interpreter on this machine.",
+        "Use another tool; then repeat the check with `harness bench --check-answers`.",
+    ),
+    Reason.NOT_PROFILED: FailureHelp(
+        "The operators could not be profiled; the measurement itself stands.",
+        "Use a benchmark binary: the Python runner can't profile.",
+    ),
+    Reason.BUG: FailureHelp(
+        "An error in the harness, or in a model function of your own.",
+        "Run with `--verbose`; correct your function, or report the traceback.",
+    ),
+}
 
 
 class TrialFailed(HarnessError):

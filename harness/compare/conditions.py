@@ -1,116 +1,141 @@
-"""How two rows of `results` were measured unlike each other, in words. Pure functions."""
+"""Differences between the conditions of two measurements, in words. Pure functions."""
 
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from harness.bench.sensors import policies
 from harness.core.bench import Protocol
-from harness.core.comparison import Evidence, Pair
+from harness.core.comparison import Evidence, Pair, ResultRow
 from harness.core.ids import to_plain
 from harness.core.units import count_noun
 
-Row = Mapping[str, Any]
-_SYSTEM = ("os_image", "kernel", "android", "glibc", "machine", "userland_bits", "model", "cpu")
-# Of a protocol: what is told or matched elsewhere, and what is measured beside the runs.
-_BESIDE = ("name", "threads", "canary", "answers")
-_CLOCKS_ALIKE = (
-    1.05  # an idle governor's steps are farther apart, the noise of sampling a steady clock is less
+_SYSTEM_FACTS = (
+    "os_image",
+    "kernel",
+    "android",
+    "glibc",
+    "machine",
+    "userland_bits",
+    "model",
+    "cpu",
+)
+# Settings that are compared elsewhere, or that leave the runs themselves unchanged.
+_IGNORED_SETTINGS = ("name", "threads", "canary", "answers")
+# The steps of an idle governor lie farther apart than this; samples of a steady clock lie closer.
+_EQUAL_CLOCK_RATIO = 1.05
+_TIME_STEPS = (
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
 )
 
 
-def describe_differences(pair: Pair, was: Evidence, is_now: Evidence) -> tuple[str, ...]:
-    """Tool, protocol, cores, governor, system, clock, version and time: each in a few words where it differs."""
-    old, new = pair.baseline, pair.candidate
-    told = (
-        _tool(old, new),
-        _change("interpreter", old["interpreter"], new=new["interpreter"], nothing="none"),
-        _protocol(old, new),
-        _change("cores", old["cpus"], new=new["cpus"], nothing="any"),
-        _fact("governor", was, is_now=is_now),
-        _system(was, is_now),
-        _clock(old, new, was=was, is_now=is_now),
-        _change("harness", was.harness_version, new=is_now.harness_version),
-        _apart(old, new, was=was, is_now=is_now),
+def list_differences(pair: Pair, baseline: Evidence, candidate: Evidence) -> tuple[str, ...]:
+    """Return a few words on each difference between the conditions of a pair's measurements.
+
+    They cover tool, protocol, cores, governor, system, clock, harness version and time.
+    """
+    differences = (
+        _compare_tools(pair),
+        _compare_column(pair, "interpreter", name="interpreter", missing="none"),
+        _compare_protocols(pair),
+        _compare_column(pair, "cpus", name="cores", missing="any"),
+        _compare_fact("governor", baseline, candidate),
+        _compare_systems(baseline, candidate),
+        _compare_clocks(pair, baseline, candidate),
+        _describe_change("harness", baseline.harness_version, candidate.harness_version),
+        _compare_times(pair, baseline, candidate),
     )
-    return tuple(filter(None, told))
+    return tuple(filter(None, differences))
 
 
-def _change(name: str, old: object, new: object, nothing: str = "unknown") -> str:
-    if old == new:
+def _describe_change(name: str, before: object, after: object, missing: str = "unknown") -> str:
+    """Return `name before → after`; empty if nothing changed."""
+    if before == after:
         return ""
-    before, after = (nothing if value in (None, "") else value for value in (old, new))
+    before, after = (missing if value in (None, "") else value for value in (before, after))
     return f"{name} {before} → {after}"
 
 
-def _fact(name: str, was: Evidence, is_now: Evidence) -> str:
-    return _change(name, was.facts.get(name), new=is_now.facts.get(name))
+def _compare_column(pair: Pair, column: str, name: str, missing: str) -> str:
+    return _describe_change(name, pair.baseline[column], pair.candidate[column], missing=missing)
 
 
-def _tool(old: Row, new: Row) -> str:
-    if old["tool"] != new["tool"]:
-        return _change("tool", old["tool"], new=new["tool"])
-    return _change(f"tool {new['tool']}:", *(f"{row['tool_sha256'][:6]}…" for row in (old, new)))
+def _compare_fact(name: str, baseline: Evidence, candidate: Evidence) -> str:
+    return _describe_change(name, baseline.facts.get(name), candidate.facts.get(name))
 
 
-def _protocol(old: Row, new: Row) -> str:
-    """By name; under one name, by each setting, as what `custom` or an older version's `quick` means is in those."""
-    if old["protocol"] != new["protocol"]:
-        return _change("protocol", old["protocol"], new=new["protocol"])
-    before, after = (dict(_settings(row)) for row in (old, new))
+def _compare_tools(pair: Pair) -> str:
+    baseline, candidate = pair.baseline, pair.candidate
+    if baseline["tool"] != candidate["tool"]:
+        return _describe_change("tool", baseline["tool"], candidate["tool"])
+    before, after = (f"{row['tool_sha256'][:6]}…" for row in (baseline, candidate))
+    return _describe_change(f"tool {candidate['tool']}:", before, after)
+
+
+def _compare_protocols(pair: Pair) -> str:
+    """Compare the names, or under one name each setting.
+
+    The settings of `custom`, and of another version's `quick`, may differ.
+    """
+    baseline, candidate = pair.baseline, pair.candidate
+    if baseline["protocol"] != candidate["protocol"]:
+        return _describe_change("protocol", baseline["protocol"], candidate["protocol"])
+    before, after = dict(_protocol_settings(baseline)), dict(_protocol_settings(candidate))
     changes = (
-        _change(name, before.get(name), new=after.get(name), nothing="none")
+        _describe_change(name, before.get(name), after.get(name), missing="none")
         for name in {**before, **after}
     )
-    told = ", ".join(filter(None, changes))
-    return f"protocol {new['protocol']}: {told}" if told else ""
+    text = ", ".join(filter(None, changes))
+    return f"protocol {candidate['protocol']}: {text}" if text else ""
 
 
-def _settings(row: Row) -> Iterator[tuple[str, object]]:
-    """Flat, and whole: what a version did not know yet is at its default."""
+def _protocol_settings(row: ResultRow) -> Iterator[tuple[str, object]]:
+    """Yield every setting, those of the gates too; one that an old version lacked has its default."""
     for name, value in to_plain(Protocol(**json.loads(row["protocol_settings"]))).items():
         if isinstance(value, Mapping):
             yield from value.items()
-        elif name not in _BESIDE:
+        elif name not in _IGNORED_SETTINGS:
             yield name, value
 
 
-def _system(was: Evidence, is_now: Evidence) -> str:
-    told = ", ".join(filter(None, (_fact(name, was, is_now=is_now) for name in _SYSTEM)))
-    return f"system: {told}" if told else ""
+def _compare_systems(baseline: Evidence, candidate: Evidence) -> str:
+    changes = (_compare_fact(name, baseline, candidate) for name in _SYSTEM_FACTS)
+    text = ", ".join(filter(None, changes))
+    return f"system: {text}" if text else ""
 
 
-def _clock(old: Row, new: Row, was: Evidence, is_now: Evidence) -> str:
-    """By what was sampled during the runs; where that is not known of both, by the most that the cores may do."""
-    before, after = old["frequency_khz"], new["frequency_khz"]
+def _compare_clocks(pair: Pair, baseline: Evidence, candidate: Evidence) -> str:
+    """Compare the clocks sampled during the runs, or the cores' limits if either has no sample."""
+    before, after = pair.baseline["frequency_khz"], pair.candidate["frequency_khz"]
     if not before or not after:
-        before, after = _most_khz(was), _most_khz(is_now)
-    if not before or not after or max(before, after) / min(before, after) <= _CLOCKS_ALIKE:
+        before, after = _max_khz(baseline), _max_khz(candidate)
+    if not before or not after or max(before, after) / min(before, after) <= _EQUAL_CLOCK_RATIO:
         return ""
-    return _change("clock", *(f"{khz / 1e6:.2f} GHz" for khz in (before, after)))
+    return _describe_change("clock", f"{before / 1e6:.2f} GHz", f"{after / 1e6:.2f} GHz")
 
 
-def _most_khz(evidence: Evidence) -> int:
+def _max_khz(evidence: Evidence) -> int:
     return max((policy.max_khz for policy in policies(evidence.facts)), default=0)
 
 
-def _apart(old: Row, new: Row, was: Evidence, is_now: Evidence) -> str:
-    """Where no block of a batch holds a run of both: what else the device did meanwhile is in the ratio too."""
-    if was.by_block.keys() & is_now.by_block.keys():
+def _compare_times(pair: Pair, baseline: Evidence, candidate: Evidence) -> str:
+    """Return the time between two measurements that share no block of a batch.
+
+    Whatever else the device did in between is in their ratio, too.
+    """
+    if baseline.by_block.keys() & candidate.by_block.keys():
         return ""
     before, after = (
-        datetime.fromisoformat(row["measured_at"].replace("Z", "+00:00")) for row in (old, new)
+        datetime.fromisoformat(row["measured_at"].replace("Z", "+00:00"))
+        for row in (pair.baseline, pair.candidate)
     )
-    return f"measured apart: {_roughly(abs(after - before))}"
+    return f"measured {_format_span(abs(after - before))} apart"
 
 
-def _roughly(span: timedelta) -> str:
-    for step, noun in (
-        (timedelta(days=1), "day"),
-        (timedelta(hours=1), "hour"),
-        (timedelta(minutes=1), "minute"),
-    ):
+def _format_span(span: timedelta) -> str:
+    for step, noun in _TIME_STEPS:
         if span >= step:
             return count_noun(round(span / step), noun)
     return "under a minute"

@@ -1,4 +1,4 @@
-"""Pair the rows of a baseline and a candidate, and say what each pair's numbers show."""
+"""Pair the rows of a baseline and a candidate, and compare each pair."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,176 +16,207 @@ from harness.bench.statistics import (
     estimate_smallest_change,
     estimate_unpaired_ratio,
 )
+from harness.compare.conditions import list_differences
 from harness.conversion.evaluate import unpack_correct
-from harness.core.comparison import Comparison, Estimate, Evidence, Pair
+from harness.core.comparison import Comparison, Estimate, Evidence, Pair, ResultRow
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
 from harness.store.reading import read_correct_images, read_evidence
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-from harness.compare.conditions import describe_differences
 
-Row = dict[str, Any]
 Key = tuple[Any, ...]
-Correct = Mapping[tuple[str, str], bytes]
-_ALIKE = ("device", "threads")
-_SHORTEST_PREFIX = 4
+CorrectImages = Mapping[tuple[str, str], bytes]
+"""`Artifact.correct` by trial and artifact, where it is known."""
+
+_MATCHED_COLUMNS = ("device", "threads")
+_TWIN_COLUMNS = ("twin", "format")
+_MIN_PREFIX_LENGTH = 4
 _PRECISIONS = frozenset(precision.value for precision in Precision)
 
 
 def compare_rows(
-    reader: "Engine", rows: Sequence[Row], baseline: str, candidate: str
+    reader: "Engine", rows: Sequence[ResultRow], baseline: str, candidate: str
 ) -> list[Comparison]:
-    """Compare each pair of these rows of `results`.
+    """Compare each pair that `baseline` and `candidate` select from rows of `results`.
 
-    Raises RequestError where a word selects nothing, or nothing matches.
+    The database holds the runs and the correct images behind the rows. Raises RequestError if
+    either selects nothing, or if no rows match.
     """
-    chosen = [row for word in (baseline, candidate) for row in select_rows(rows, word)]
-    behind = read_evidence(reader, {row["measurement_id"] for row in chosen})
-    held = pair_rows(rows, baseline, candidate=candidate, evidence=behind)
-    return compare_pairs(
-        held, behind, correct=read_correct_images(reader, {row["artifact"] for row in chosen})
-    )
+    selection = [*select_rows(rows, baseline), *select_rows(rows, candidate)]
+    evidence = read_evidence(reader, {row["measurement_id"] for row in selection})
+    pairs = pair_rows(rows, baseline, candidate=candidate, evidence=evidence)
+    correct_images = read_correct_images(reader, {row["artifact"] for row in selection})
+    return compare_pairs(pairs, evidence, correct_images=correct_images)
 
 
-def select_rows(rows: Sequence[Row], word: str) -> list[Row]:
-    """Those of a precision, trial, artifact or model file. Raises RequestError where there are none."""
-    found = list(filter(_selects(word), rows))
-    if not found:
+def select_rows(rows: Sequence[ResultRow], selector: str) -> list[ResultRow]:
+    """Return the rows of a precision, trial, artifact or model file.
+
+    Trials and artifacts may be given by the first four characters or more. Raises RequestError
+    if there are none.
+    """
+    selection = list(filter(_make_filter(selector), rows))
+    if not selection:
         raise RequestError(
-            f"{word!r} is no precision, trial, artifact or model file that has been measured; "
-            "`harness query leaderboard` lists them."
+            f"{selector!r} selects no measured precision, trial, artifact or model file; "
+            "see what there is with `harness query leaderboard`."
         )
-    return found
+    return selection
 
 
-def _selects(word: str) -> Callable[[Row], bool]:
-    if word in _PRECISIONS:
-        return lambda row: row["precision"] == word
-    if len(word) < _SHORTEST_PREFIX:
-        return lambda row: row["file"] == word
+def _make_filter(selector: str) -> Callable[[ResultRow], bool]:
+    if selector in _PRECISIONS:
+        return lambda row: bool(row["precision"] == selector)
+    if len(selector) < _MIN_PREFIX_LENGTH:
+        return lambda row: bool(row["file"] == selector)
     return lambda row: (
-        str(row["trial"] or "").startswith(word)
-        or row["artifact"].startswith(word)
-        or row["file"] == word
+        str(row["trial"] or "").startswith(selector)
+        or row["artifact"].startswith(selector)
+        or row["file"] == selector
     )
 
 
 def pair_rows(
-    rows: Sequence[Row], baseline: str, candidate: str, evidence: Mapping[int, Evidence]
+    rows: Sequence[ResultRow], baseline: str, candidate: str, evidence: Mapping[int, Evidence]
 ) -> tuple[Pair, ...]:
-    """Every baseline row with its candidate row, on the same device and threads; of two precisions only twins.
+    """Pair every baseline row with its candidate row on the same device and thread count.
 
-    Of several measurements of one artifact, the two that were made most alike. `evidence` is that of the selected rows.
-    Raises RequestError where a word selects nothing or more than one artifact a device, or nothing matches.
+    Two precisions pair only twins. Of several measurements of one artifact, the two under the
+    most similar conditions make the pair. `evidence`, by `measurement_id`, covers the selected
+    rows. Raises RequestError if either selects nothing or several artifacts for one pair, or if
+    no rows match.
     """
-    twins = ("twin", "format") if baseline in _PRECISIONS and candidate in _PRECISIONS else ()
-    old, new = (
-        _by_key(select_rows(rows, word), word, keys=(*_ALIKE, *twins))
-        for word in (baseline, candidate)
+    twins_only = baseline in _PRECISIONS and candidate in _PRECISIONS
+    columns = (*_MATCHED_COLUMNS, *(_TWIN_COLUMNS if twins_only else ()))
+    baseline_groups = _group_rows(select_rows(rows, baseline), columns, selector=baseline)
+    candidate_groups = _group_rows(select_rows(rows, candidate), columns, selector=candidate)
+    pairs = tuple(
+        _choose_pair(baseline_rows, candidate_groups[key], evidence=evidence)
+        for key, baseline_rows in baseline_groups.items()
+        if key in candidate_groups
     )
-    found = tuple(
-        _most_alike(held, new[key], evidence=evidence) for key, held in old.items() if key in new
-    )
-    if not found:
+    if not pairs:
+        subject = "No twins of" if twins_only else "No measurements of"
         raise RequestError(
-            f"{baseline} and {candidate} were never measured alike "
-            "(same device and threads; of two precisions, twins); bench both."
+            f"{subject} {baseline} and {candidate} share a device and a thread count; "
+            "measure both with `harness bench`."
         )
-    return found
+    return pairs
 
 
-def _by_key(chosen: Sequence[Row], word: str, keys: Sequence[str]) -> dict[Key, list[Row]]:
-    found: dict[Key, list[Row]] = defaultdict(list)
-    for row in chosen:
-        found[tuple(row[key] for key in keys)].append(row)
-    for first, *others in found.values():
+def _group_rows(
+    rows: Sequence[ResultRow], columns: Sequence[str], selector: str
+) -> dict[Key, list[ResultRow]]:
+    groups: dict[Key, list[ResultRow]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[column] for column in columns)].append(row)
+    for first, *others in groups.values():
         if other := next((row for row in others if row["artifact"] != first["artifact"]), None):
             raise RequestError(
-                f"{word!r} selects several artifacts on {first['device']} "
+                f"{selector!r} selects several artifacts on {first['device']} "
                 f"({first['artifact'][:12]} and {other['artifact'][:12]}); name one of them."
             )
-    return dict(found)
+    return dict(groups)
 
 
-def _most_alike(old: Sequence[Row], new: Sequence[Row], evidence: Mapping[int, Evidence]) -> Pair:
-    """The fewest differences; of several such, those of one batch; of several such, the newest."""
+def _choose_pair(
+    baseline_rows: Sequence[ResultRow],
+    candidate_rows: Sequence[ResultRow],
+    evidence: Mapping[int, Evidence],
+) -> Pair:
+    """Return the pair with the fewest differences.
 
-    def alike(pair: Pair) -> tuple[Any, ...]:
-        old_batches, new_batches = (
-            {batch for batch, _ in one.by_block} for one in _behind(pair, evidence)
-        )
-        newest = pair.candidate["measured_at"], pair.baseline["measured_at"]
-        return -len(pair.differences), not old_batches.isdisjoint(new_batches), *newest
+    Among equals, one measured in a common batch comes first, then the newest.
+    """
 
-    possible = (Pair(*both) for both in product(old, new))
-    told = (
-        replace(pair, differences=describe_differences(pair, *_behind(pair, evidence)))
-        for pair in possible
-    )
-    return max(told, key=alike)
+    def similarity(pair: Pair) -> tuple[Any, ...]:
+        baseline, candidate = _evidence_of(pair, evidence)
+        in_one_batch = not _batches_of(baseline).isdisjoint(_batches_of(candidate))
+        dates = pair.candidate["measured_at"], pair.baseline["measured_at"]
+        return -len(pair.differences), in_one_batch, *dates
+
+    pairs = []
+    for baseline_row, candidate_row in product(baseline_rows, candidate_rows):
+        pair = Pair(baseline_row, candidate_row)
+        differences = list_differences(pair, *_evidence_of(pair, evidence))
+        pairs.append(replace(pair, differences=differences))
+    return max(pairs, key=similarity)
 
 
-def _behind(pair: Pair, evidence: Mapping[int, Evidence]) -> tuple[Evidence, Evidence]:
+def _evidence_of(pair: Pair, evidence: Mapping[int, Evidence]) -> tuple[Evidence, Evidence]:
     return evidence[pair.baseline["measurement_id"]], evidence[pair.candidate["measurement_id"]]
 
 
-def compare_pairs(
-    held: Sequence[Pair], evidence: Mapping[int, Evidence], correct: Correct
-) -> list[Comparison]:
-    """What each pair says. One that is faster by chance is the likelier the more there are: all are judged together.
+def _batches_of(evidence: Evidence) -> set[str]:
+    return {batch for batch, _ in evidence.by_block}
 
-    `correct` holds `Artifact.correct` by trial and artifact, where it is known.
+
+def compare_pairs(
+    pairs: Sequence[Pair], evidence: Mapping[int, Evidence], correct_images: CorrectImages
+) -> list[Comparison]:
+    """Compare the two sides of each pair.
+
+    All latencies are judged together: the more comparisons, the likelier a chance difference.
     """
-    found = [_latency_ratio(*_behind(pair, evidence)) for pair in held]
-    known = sum(one.error is not None for one in found)
+    latencies = [_compare_latencies(*_evidence_of(pair, evidence)) for pair in pairs]
+    total = sum(latency.error is not None for latency in latencies)
     latencies = [
-        replace(one, smallest_change=estimate_smallest_change(one, known)) for one in found
+        replace(latency, smallest_change=estimate_smallest_change(latency, total))
+        for latency in latencies
     ]
-    chances = adjust_p_values([latency.p for latency in latencies])
+    p_values = adjust_p_values([latency.p for latency in latencies])
     return [
         Comparison(
             pair,
             latency,
-            size=_size_ratio(pair),
-            accuracy=_accuracy_difference(pair, correct),
+            size=_compare_sizes(pair),
+            accuracy=_compare_accuracies(pair, correct_images),
             verdict=decide_verdict(latency, p),
             p=p,
         )
-        for pair, latency, p in zip(held, latencies, chances, strict=True)
+        for pair, latency, p in zip(pairs, latencies, p_values, strict=True)
     ]
 
 
-def _latency_ratio(old: Evidence, new: Evidence) -> Estimate:
-    """Block by block where both were measured side by side often enough: what slows both cancels out there."""
-    if not all((*old.averages_us, *new.averages_us)):
-        return Estimate(nan)  # under the resolution of the tool's clock
-    shared = sorted(old.by_block.keys() & new.by_block.keys())
+def _compare_latencies(baseline: Evidence, candidate: Evidence) -> Estimate:
+    """Compare block by block if both were measured side by side in enough blocks.
+
+    A slowdown of the device in a block affects both, and cancels out.
+    """
+    if not all((*baseline.averages_us, *candidate.averages_us)):
+        return Estimate(nan)  # a time was below the resolution of the tool's clock
+    shared = sorted(baseline.by_block.keys() & candidate.by_block.keys())
     if len(shared) < MIN_PAIRS:
-        return estimate_unpaired_ratio(old.averages_us, new.averages_us)
+        return estimate_unpaired_ratio(baseline.averages_us, candidate.averages_us)
     return estimate_paired_ratio(
-        [old.by_block[block] for block in shared], [new.by_block[block] for block in shared]
+        [baseline.by_block[block] for block in shared],
+        [candidate.by_block[block] for block in shared],
     )
 
 
-def _size_ratio(pair: Pair) -> Estimate:
+def _compare_sizes(pair: Pair) -> Estimate:
     return Estimate(pair.candidate["size_bytes"] / pair.baseline["size_bytes"])
 
 
-def _accuracy_difference(pair: Pair, correct: Correct) -> Estimate | None:
-    """Candidate minus baseline, in shares of 1; image by image where both say which of the same images they got right.
+def _compare_accuracies(pair: Pair, correct_images: CorrectImages) -> Estimate | None:
+    """Return candidate minus baseline, in shares of 1; None if either has no accuracy.
 
-    None where either has no accuracy.
+    The comparison is image by image if the correct ones of both are known for the same images.
     """
-    old, new = pair.baseline, pair.candidate
-    if old["accuracy"] is None or new["accuracy"] is None:
+    baseline, candidate = pair.baseline, pair.candidate
+    if baseline["accuracy"] is None or candidate["accuracy"] is None:
         return None
-    bits = [
-        unpack_correct(correct[key])
-        for row in (old, new)
-        if (key := (row["trial"], row["artifact"])) in correct
+    flags = [
+        unpack_correct(correct_images[key])
+        for row in (baseline, candidate)
+        if (key := (row["trial"], row["artifact"])) in correct_images
     ]
-    if len(bits) == 2 and old["dataset"] == new["dataset"] and len(bits[0]) == len(bits[1]):
-        return estimate_accuracy_difference(*bits)
-    return Estimate(new["accuracy"] - old["accuracy"])
+    if (
+        len(flags) == 2
+        and baseline["dataset"] == candidate["dataset"]
+        and len(flags[0]) == len(flags[1])
+    ):
+        return estimate_accuracy_difference(*flags)
+    return Estimate(candidate["accuracy"] - baseline["accuracy"])

@@ -1,40 +1,53 @@
-"""Whether a candidate is worse than it may be, and whether the data could have shown it. Pure functions."""
+"""Decide whether a candidate is worse than allowed, and whether the data could show it.
+
+Pure functions.
+"""
 
 from harness.core.comparison import METRICS, Comparison, Verdict
 
 _SIGNIFICANT = 0.05
 
 
-def find_regression(one: Comparison, metric: str, limit: float) -> float | None:
-    """How much worse the candidate is, as a share of the baseline, where that is over `limit` and not by chance.
+def find_regression(comparison: Comparison, metric: str, limit: float) -> float | None:
+    """Return how much worse the candidate is, as a share of the baseline: 0.05 is 5 %.
 
-    0.05 is 5 % slower, larger, or less accurate.
+    Worse is slower, larger or less accurate. None if the change is within `limit`, or may be
+    due to chance.
     """
-    change = _worse_by(one, metric)
-    return change if change is not None and change > limit and _is_no_chance(one, metric) else None
-
-
-def _worse_by(one: Comparison, metric: str) -> float | None:
-    if metric == "latency":
-        return one.latency.value - 1
-    old, new = one.pair.baseline[METRICS[metric]], one.pair.candidate[METRICS[metric]]
-    if old is None or new is None or old == 0:
+    change = _measure_worsening(comparison, metric)
+    if change is None or change <= limit or not _is_significant(comparison, metric):
         return None
-    return float((old - new) / old if metric == "accuracy" else (new - old) / old)
+    return change
 
 
-def _is_no_chance(one: Comparison, metric: str) -> bool:
-    """What is not a sample, as a size, is taken as it is; so is an accuracy of which the images are not known."""
+def _measure_worsening(comparison: Comparison, metric: str) -> float | None:
     if metric == "latency":
-        return one.verdict is Verdict.SLOWER
-    if metric == "accuracy" and one.accuracy is not None and one.accuracy.p is not None:
-        return one.accuracy.p < _SIGNIFICANT
+        return comparison.latency.value - 1
+    column = METRICS[metric]
+    before, after = comparison.pair.baseline[column], comparison.pair.candidate[column]
+    if before is None or after is None or before == 0:
+        return None
+    return float((before - after) / before if metric == "accuracy" else (after - before) / before)
+
+
+def _is_significant(comparison: Comparison, metric: str) -> bool:
+    """Return whether chance alone is an unlikely cause of the change.
+
+    A size is exact, so any change counts. So does one of an accuracy without known images.
+    """
+    if metric == "latency":
+        return comparison.verdict is Verdict.SLOWER
+    accuracy = comparison.accuracy
+    if metric == "accuracy" and accuracy is not None and accuracy.p is not None:
+        return accuracy.p < _SIGNIFICANT
     return True
 
 
-def is_undetectable(one: Comparison, limit: float) -> bool:
-    """Whether the latency passes `limit` only because its data could not have shown a change so small."""
-    least = one.latency.smallest_change
-    if one.verdict is Verdict.FASTER:
+def is_undetectable(comparison: Comparison, limit: float) -> bool:
+    """Return whether the latency passes only because its data could not show such a small change."""
+    if comparison.verdict is Verdict.FASTER:
         return False
-    return find_regression(one, "latency", limit=limit) is None and (least is None or least > limit)
+    if find_regression(comparison, "latency", limit=limit) is not None:
+        return False
+    smallest_change = comparison.latency.smallest_change
+    return smallest_change is None or smallest_change > limit

@@ -1,9 +1,12 @@
-"""Two artifacts measured alike, side by side."""
+"""A comparison of two artifacts that were measured alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
+
+ResultRow: TypeAlias = Mapping[str, Any]
+"""A row of the view `results`: its values by column name."""
 
 METRICS = {
     "latency": "latency_us",
@@ -11,16 +14,17 @@ METRICS = {
     "accuracy": "accuracy",
     "memory": "peak_memory_bytes",
 }
-"""What can be compared, and the column of `results` that holds it."""
+"""The metrics that can be compared, and the column of `results` that holds each."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A ratio (candidate over baseline) or a difference (candidate minus baseline), with its 95 % interval.
+    """A ratio (candidate over baseline) or a difference (candidate minus baseline).
 
-    `p` is two-sided, for no change at all. `smallest_change`, a share of 1, is the least change in either direction
-    that these data would have shown with 90 % probability. `error` is the standard error, of a ratio that of its log.
-    What the data can't tell is None.
+    `low` and `high` bound its 95 % interval; `p` is two-sided, for no change at all.
+    `smallest_change`, a share of 1, is the smallest change in either direction that these data
+    would have shown with 90 % probability. `error` is the standard error, of a ratio that of its
+    logarithm. A value that the data do not determine is None.
     """
 
     value: float
@@ -34,9 +38,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What stands behind a measurement: each counted run's average, in microseconds, and how the device was then.
+    """The data behind a measurement: the average of each counted run, and the device's facts.
 
-    `by_block` holds those of the averages that have a place in the order of a batch, by batch and block.
+    `by_block` holds the averages of runs that have a slot in a batch, by batch and block.
     """
 
     averages_us: tuple[float, ...]
@@ -46,7 +50,7 @@ class Evidence:
 
 
 class Verdict(str, Enum):
-    """What the data say of a change, once it is accounted for how many comparisons were made."""
+    """A judgement of a change in latency, which allows for the number of comparisons made."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -59,18 +63,22 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows of `results` of one device and thread count, and in words what else differs between them."""
+    """Two rows of `results` for one device and thread count.
 
-    baseline: dict[str, Any]
-    candidate: dict[str, Any]
+    `differences` names, in words, whatever else differs between them.
+    """
+
+    baseline: ResultRow
+    candidate: ResultRow
     differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a pair says: ratios of latency and size, and the difference of accuracy in shares of 1.
+    """The estimates for a pair: ratios of latency and size, and the difference of accuracy.
 
-    `p` is that of the latency's ratio, adjusted for the number of comparisons made at once.
+    The accuracy's difference is in shares of 1. `p` is that of the latency's ratio, adjusted
+    for the number of comparisons made at once.
     """
 
     pair: Pair

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.core.bench import PROTOCOLS
+from harness.core.comparison import ResultRow
 from harness.core.ids import to_plain
 from harness.core.recipe import Recipe
 from harness.data import DATASETS
 
-Row = Mapping[str, Any]
 _SWITCHES = {True: "on", False: "off"}
 _USUAL = to_plain(Recipe(epochs=1))
 
 
-def submit_command(row: Row) -> str | None:
+def submit_command(row: ResultRow) -> str | None:
     """Trains the trial of a row of `results`, and no other of its sweep; None for a model file of the user's own.
 
     The database knows a sweep by its name: its file is taken to have the same. The settings replace what it sweeps.
@@ -41,7 +41,7 @@ def submit_command(row: Row) -> str | None:
     return shlex.join(["harness", "submit", "sweep", f"jobs/{row['sweep']}.yaml", *said])
 
 
-def bench_command(row: Row) -> str:
+def bench_command(row: ResultRow) -> str:
     """Measures a row of `results` again, from the workspace's own file of the artifact, in the same way."""
     file = f'"${{HARNESS_HOME:-.harness}}"/artifacts/{row["artifact"][:2]}/{row["artifact"]}.tflite'
     way = ["--device", row["device"], "--threads", str(row["threads"])]

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Row = Mapping[str, Any]
+from harness.core.comparison import ResultRow
 
 
-def label_rows(rows: Sequence[Row]) -> list[str]:
+def label_rows(rows: Sequence[ResultRow]) -> list[str]:
     """Return a label for each row: the model, and the settings that differ between these rows.
 
     An example is `mlp units=128 seed=1`. A model file of the user's own is labelled by its name.
@@ -28,14 +28,14 @@ def _differs(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
     return len(values) > 1
 
 
-def _label(row: Row, settings: Mapping[str, Any], names: Sequence[str]) -> str:
+def _label(row: ResultRow, settings: Mapping[str, Any], names: Sequence[str]) -> str:
     if row["model"] is None:
         return str(row["file"] or row["artifact"][:12])
     parts = [f"{name}={_shorten(settings[name])}" for name in names if name in settings]
     return " ".join([row["model"], *parts])
 
 
-def _flatten_settings(row: Row) -> dict[str, Any]:
+def _flatten_settings(row: ResultRow) -> dict[str, Any]:
     """Return the model's parameters, the recipe, the seed and the data set in one dictionary.
 
     It is empty for a model file of the user's own.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.compare.conditions import describe_differences
+from harness.compare.conditions import list_differences
 from harness.core.bench import Protocol
 from harness.core.comparison import Evidence, Pair
 from harness.core.ids import to_plain
@@ -17,29 +17,39 @@ BLOCK = {("b1", 0): 1.0}
 def clocks(*khz: int) -> dict[str, str]:
     return {
         "cpufreq": ";".join(
-            ["/cpufreq", *(f"policy{cpu} {cpu} {most} ondemand" for cpu, most in enumerate(khz))]
+            [
+                "/cpufreq",
+                *(f"policy{cpu} {cpu} {max_khz} ondemand" for cpu, max_khz in enumerate(khz)),
+            ]
         )
     }
 
 
-def told(
-    new: Mapping[str, Any],
-    facts: Mapping[str, str] | None = None,
-    old: Mapping[str, Any] | None = None,
+def differences_of(
+    candidate: Mapping[str, Any], baseline: Mapping[str, Any] | None = None
 ) -> tuple[str, ...]:
-    """What differs between rows of one block."""
-    pair = Pair({**ROW, **(old or {})}, {**ROW, **new})
-    return describe_differences(
-        pair, Evidence((1.0,), BLOCK), is_now=Evidence((1.0,), BLOCK, facts=facts or {})
+    """Compare two rows of one block, which differ from `ROW` in these columns."""
+    pair = Pair({**ROW, **(baseline or {})}, {**ROW, **candidate})
+    evidence = Evidence((1.0,), BLOCK)
+    return list_differences(pair, evidence, evidence)
+
+
+def differences_of_facts(
+    baseline: Mapping[str, str], candidate: Mapping[str, str]
+) -> tuple[str, ...]:
+    return list_differences(
+        Pair(ROW, ROW),
+        Evidence((1.0,), BLOCK, facts=baseline),
+        Evidence((1.0,), BLOCK, facts=candidate),
     )
 
 
-def test_what_was_measured_alike_differs_in_nothing() -> None:
-    assert told({}) == ()
+def test_equal_conditions_have_no_differences() -> None:
+    assert differences_of({}) == ()
 
 
 @pytest.mark.parametrize(
-    ("new", "expected"),
+    ("candidate", "expected"),
     [
         ({"tool_sha256": "4d5e6f" + "0" * 58}, "tool python_runner: 111111… → 4d5e6f…"),
         ({"tool": "lce_benchmark_model", "tool_sha256": "2" * 64}, "tool python_runner → lce_benchmark_model"),
@@ -53,19 +63,24 @@ def test_what_was_measured_alike_differs_in_nothing() -> None:
         ({"cpus": "2,3"}, "cores any → 2,3"),
     ],
 )  # fmt: skip
-def test_a_row_says_how_it_was_measured(new: dict[str, Any], expected: str) -> None:
-    assert told(new) == (expected,)
+def test_each_difference_between_rows_is_named(candidate: dict[str, Any], expected: str) -> None:
+    assert differences_of(candidate) == (expected,)
 
 
-def test_settings_of_before_there_were_more_are_those_of_then() -> None:
-    """The columns of the first version; what it did not know yet has the value that it had in effect."""
-    first = '{"name": "quick", "threads": 1, "num_runs": 20, "processes": 6}'
-    now = json.dumps(to_plain(Protocol("quick", num_runs=20, processes=6, canary=True)))
-    assert told({"protocol_settings": now}, old={"protocol_settings": first}) == ()
+def test_settings_that_an_old_version_lacked_have_their_defaults() -> None:
+    """The first version stored only these; a default is what it did in effect."""
+    first_version = '{"name": "quick", "threads": 1, "num_runs": 20, "processes": 6}'
+    current = json.dumps(to_plain(Protocol("quick", num_runs=20, processes=6, canary=True)))
+    assert (
+        differences_of(
+            {"protocol_settings": current}, baseline={"protocol_settings": first_version}
+        )
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "expected"),
+    ("baseline", "candidate", "expected"),
     [
         ({"governor": "ondemand"}, {"governor": "performance"}, "governor ondemand → performance"),
         ({}, {"governor": "performance"}, "governor unknown → performance"),
@@ -84,41 +99,39 @@ def test_settings_of_before_there_were_more_are_those_of_then() -> None:
         (clocks(1_800_000), {}, None),
     ],
 )
-def test_a_device_that_has_changed_is_told(
-    before: dict[str, str], after: dict[str, str], expected: str | None
+def test_a_change_of_the_device_is_named(
+    baseline: dict[str, str], candidate: dict[str, str], expected: str | None
 ) -> None:
-    pair = Pair(ROW, ROW)
-    found = describe_differences(
-        pair, Evidence((1.0,), BLOCK, facts=before), is_now=Evidence((1.0,), BLOCK, facts=after)
-    )
-    assert found == (() if expected is None else (expected,))
+    differences = differences_of_facts(baseline, candidate)
+    assert differences == (() if expected is None else (expected,))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "expected"),
+    ("baseline", "candidate", "expected"),
     [
         (1.8e6, 0.6e6, ("clock 1.80 GHz → 0.60 GHz",)),
         (1.8e6, 1.75e6, ()),
         (1.8e6, None, ()),
     ],
 )
-def test_a_clock_that_ran_otherwise_is_told(
-    old: float | None, new: float | None, expected: tuple[str, ...]
+def test_a_different_clock_during_the_runs_is_named(
+    baseline: float | None, candidate: float | None, expected: tuple[str, ...]
 ) -> None:
-    assert told({"frequency_khz": new}, old={"frequency_khz": old}) == expected
+    differences = differences_of({"frequency_khz": candidate}, baseline={"frequency_khz": baseline})
+    assert differences == expected
 
 
-def test_another_version_of_the_harness_is_told() -> None:
-    found = describe_differences(
+def test_a_different_version_of_the_harness_is_named() -> None:
+    differences = list_differences(
         Pair(ROW, ROW),
         Evidence((), BLOCK, facts={}, harness_version="1.0"),
-        is_now=Evidence((), BLOCK, facts={}, harness_version="1.1"),
+        Evidence((), BLOCK, facts={}, harness_version="1.1"),
     )
-    assert found == ("harness 1.0 → 1.1",)
+    assert differences == ("harness 1.0 → 1.1",)
 
 
 @pytest.mark.parametrize(
-    ("measured_at", "apart"),
+    ("measured_at", "span"),
     [
         ("2024-01-01T00:00:20.123Z", "under a minute"),
         ("2024-01-01T00:01:20.123Z", "1 minute"),
@@ -126,13 +139,13 @@ def test_another_version_of_the_harness_is_told() -> None:
         ("2023-12-29T00:10:00Z", "3 days"),
     ],
 )
-def test_what_shares_no_block_is_told_with_how_long_it_was_apart(
-    measured_at: str, apart: str
+@pytest.mark.parametrize("block", [{}, {("b2", 0): 1.0}, {("b1", 1): 1.0}], ids=str)
+def test_the_time_between_runs_that_share_no_block_is_named(
+    block: dict[tuple[str, int], float], measured_at: str, span: str
 ) -> None:
-    for block in ({}, {("b2", 0): 1.0}, {("b1", 1): 1.0}):
-        found = describe_differences(
-            Pair(ROW, {**ROW, "measured_at": measured_at}),
-            Evidence((1.0,), BLOCK),
-            is_now=Evidence((1.0,), block),
-        )
-        assert found == (f"measured apart: {apart}",)
+    differences = list_differences(
+        Pair(ROW, {**ROW, "measured_at": measured_at}),
+        Evidence((1.0,), BLOCK),
+        Evidence((1.0,), block),
+    )
+    assert differences == (f"measured {span} apart",)

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.compare import pairs as compare
-from harness.compare.pairs import compare_pairs
+from harness.compare.pairs import CorrectImages, compare_pairs, pair_rows
 from harness.conversion.evaluate import pack_correct, unpack_correct
 from harness.core.comparison import Comparison, Estimate, Evidence, Pair, Verdict
 from harness.core.errors import RequestError
@@ -29,10 +28,10 @@ FLOAT = result_row(
 OWN = own_model_row()
 
 
-def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tuple[Pair, ...]:
-    """Of measurements that were all made alike."""
+def pair_similar(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tuple[Pair, ...]:
+    """Pair rows that were all measured under the same conditions."""
     evidence = Evidence((100.0,), {("b1", 0): 100.0})
-    return compare.pair_rows(
+    return pair_rows(
         rows,
         baseline,
         candidate=candidate,
@@ -41,7 +40,7 @@ def pairs(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tupl
 
 
 def other_twin(row: dict[str, Any], number: int) -> dict[str, Any]:
-    """The same precision of another set of hyperparameters."""
+    """Return a row of the same precision with other hyperparameters."""
     return {
         **row,
         "trial": f"{number}{row['trial'][1:]}",
@@ -53,7 +52,7 @@ def other_twin(row: dict[str, Any], number: int) -> dict[str, Any]:
 def test_precisions_are_compared_twin_by_twin() -> None:
     binary, floats = other_twin(BINARY, 1), other_twin(FLOAT, 1)
     lonely = other_twin(BINARY, 2)
-    assert pairs([BINARY, floats, lonely, FLOAT, binary], "float32", candidate="binary") == (
+    assert pair_similar([BINARY, floats, lonely, FLOAT, binary], "float32", candidate="binary") == (
         Pair(floats, binary),
         Pair(FLOAT, BINARY),
     )
@@ -69,14 +68,16 @@ def test_precisions_are_compared_twin_by_twin() -> None:
         pytest.param("float32", BINARY["trial"], id="precision and trial"),
     ],
 )
-def test_what_is_compared_is_named_by_trial_or_artifact(baseline: str, candidate: str) -> None:
-    assert pairs([BINARY, FLOAT, OWN], baseline, candidate=candidate) == (Pair(FLOAT, BINARY),)
+def test_rows_are_selected_by_trial_or_artifact(baseline: str, candidate: str) -> None:
+    assert pair_similar([BINARY, FLOAT, OWN], baseline, candidate=candidate) == (
+        Pair(FLOAT, BINARY),
+    )
 
 
 @pytest.mark.parametrize("name", ["own.tflite", "m"])
-def test_a_model_of_ones_own_is_named_by_its_file(name: str) -> None:
+def test_a_model_file_is_selected_by_its_name(name: str) -> None:
     own = {**OWN, "file": name}
-    assert pairs([BINARY, FLOAT, own], name, candidate="binary") == (Pair(own, BINARY),)
+    assert pair_similar([BINARY, FLOAT, own], name, candidate="binary") == (Pair(own, BINARY),)
 
 
 def test_every_device_and_thread_count_is_a_pair() -> None:
@@ -86,51 +87,59 @@ def test_every_device_and_thread_count_is_a_pair() -> None:
         for threads in (1, 4)
         for row in (BINARY, FLOAT)
     ]
-    found = pairs(rows, "float32", candidate="binary")
-    assert [(pair.candidate["device"], pair.candidate["threads"]) for pair in found] == [
+    pairs = pair_similar(rows, "float32", candidate="binary")
+    assert [(pair.candidate["device"], pair.candidate["threads"]) for pair in pairs] == [
         ("pi4", 1),
         ("pi4", 4),
         ("pi5", 1),
         ("pi5", 4),
     ]
-    assert all(pair.baseline["device"] == pair.candidate["device"] for pair in found)
+    assert all(pair.baseline["device"] == pair.candidate["device"] for pair in pairs)
 
 
-@pytest.mark.parametrize("word", ["binary", "aaaa", "model"])
-def test_a_word_for_several_artifacts_on_one_device_is_refused(word: str) -> None:
+@pytest.mark.parametrize("selector", ["binary", "aaaa", "model"])
+def test_a_selector_of_several_artifacts_on_one_device_is_refused(selector: str) -> None:
     rows = [
         FLOAT,
         {**BINARY, "file": "model", "trial": "aaaa1"},
         {**BINARY, "file": "model", "trial": "aaaa2", "artifact": "c" * 64},
     ]
     with pytest.raises(
-        RequestError, match=f"'{word}' selects several artifacts on pi4.*name one of them"
+        RequestError,
+        match=f"'{selector}' selects several artifacts on pi4.*name one of them",
     ):
-        pairs(rows, FLOAT["trial"], candidate=word)
-
-
-@pytest.mark.parametrize("word", ["", "int8", "aaa", "99999999", "nowhere.tflite", "b" * 63 + "c"])
-def test_a_word_for_nothing_is_refused(word: str) -> None:
-    with pytest.raises(
-        RequestError, match="is no precision, trial, artifact or model file"
-    ) as caught:
-        pairs([BINARY, FLOAT, OWN], "float32", candidate=word)
-    assert repr(word) in str(caught.value)
+        pair_similar(rows, FLOAT["trial"], candidate=selector)
 
 
 @pytest.mark.parametrize(
-    "unlike",
+    "selector", ["", "int8", "aaa", "99999999", "nowhere.tflite", "b" * 63 + "c"]
+)
+def test_a_selector_of_nothing_is_refused(selector: str) -> None:
+    message = f"^'{selector}' selects no measured precision, trial, artifact or model file"
+    with pytest.raises(RequestError, match=message):
+        pair_similar([BINARY, FLOAT, OWN], "float32", candidate=selector)
+
+
+@pytest.mark.parametrize(
+    "columns",
     [{"device": "pi5"}, {"threads": 4}, {"twin": "another"}, {"format": "another"}],
     ids=str,
 )
-def test_what_was_never_measured_alike_is_refused(unlike: dict[str, Any]) -> None:
-    with pytest.raises(RequestError, match="never measured alike"):
-        pairs([FLOAT, {**BINARY, **unlike}], "float32", candidate="binary")
+def test_rows_without_a_match_are_refused(columns: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=r"^No twins of float32 and binary share a device"):
+        pair_similar([FLOAT, {**BINARY, **columns}], "float32", candidate="binary")
+
+
+def test_trials_on_different_devices_are_refused() -> None:
+    with pytest.raises(
+        RequestError, match=r"^No measurements of float32 and aaaa0.* share a device"
+    ):
+        pair_similar([FLOAT, {**BINARY, "device": "pi5"}], "float32", candidate=BINARY["trial"])
 
 
 def test_precisions_without_twins_are_refused() -> None:
-    with pytest.raises(RequestError, match="never measured alike"):
-        pairs([FLOAT, other_twin(BINARY, 1)], "float32", candidate="binary")
+    with pytest.raises(RequestError, match=r"^No twins of float32 and binary"):
+        pair_similar([FLOAT, other_twin(BINARY, 1)], "float32", candidate="binary")
 
 
 def blocks(batch: str, averages: Sequence[float]) -> dict[tuple[str, int], float]:
@@ -146,19 +155,17 @@ LATER = {"measured_at": "2024-01-02T00:00:00Z"}
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "batches", "chosen"),
+    ("first", "second", "batches", "expected"),
     [
-        pytest.param(TOOL, LATER, "b1 b1 b1", 3, id="what was measured alike, not what came first"),
-        pytest.param({}, TOOL | LATER, "b1 b1 b1", 2, id="nor what is newer"),
-        pytest.param({}, LATER, "b1 b1 b1", 3, id="of equals the newer"),
-        pytest.param({}, LATER, "b1 b1 b2", 2, id="before it what was measured together"),
-        pytest.param(
-            TOOL, TOOL | LATER, "b1 b1 b1", 3, id="and where nothing was measured alike, still one"
-        ),
+        pytest.param(TOOL, LATER, "b1 b1 b1", 3, id="same conditions before the oldest"),
+        pytest.param({}, TOOL | LATER, "b1 b1 b1", 2, id="same conditions before the newest"),
+        pytest.param({}, LATER, "b1 b1 b1", 3, id="the newest of equals"),
+        pytest.param({}, LATER, "b1 b1 b2", 2, id="a common batch before the newest"),
+        pytest.param(TOOL, TOOL | LATER, "b1 b1 b1", 3, id="one even without the same conditions"),
     ],
 )
-def test_of_several_measurements_the_most_alike_are_compared(
-    first: dict[str, Any], second: dict[str, Any], batches: str, chosen: int
+def test_the_most_similar_of_several_measurements_are_paired(
+    first: dict[str, Any], second: dict[str, Any], batches: str, expected: int
 ) -> None:
     rows = [
         FLOAT,
@@ -166,147 +173,169 @@ def test_of_several_measurements_the_most_alike_are_compared(
         {**BINARY, "measurement_id": 3, **second},
     ]
     evidence = {number: in_batch(batch, 1.0) for number, batch in enumerate(batches.split(), 1)}
-    (pair,) = compare.pair_rows(rows, "float32", candidate="binary", evidence=evidence)
-    assert pair.candidate["measurement_id"] == chosen
+    (pair,) = pair_rows(rows, "float32", candidate="binary", evidence=evidence)
+    assert pair.candidate["measurement_id"] == expected
 
 
-def test_a_pair_says_what_differs() -> None:
-    (pair,) = pairs([FLOAT, {**BINARY, **TOOL}], "float32", candidate="binary")
+def test_a_pair_lists_its_differences() -> None:
+    (pair,) = pair_similar([FLOAT, {**BINARY, **TOOL}], "float32", candidate="binary")
     assert pair.differences == (
         "tool python_runner → lce_benchmark_model",
         "interpreter an interpreter 1.0 → none",
     )
 
 
-def held_against(
-    old: Evidence, new: Evidence, correct: compare.Correct | None = None, **changed: Any
+def compare(
+    baseline: Evidence,
+    candidate: Evidence,
+    correct_images: CorrectImages | None = None,
+    **changed: Any,
 ) -> Comparison:
+    """Compare float with binary; `changed` are columns of the binary row."""
     pair = Pair(FLOAT, {**BINARY, "measurement_id": 2, **changed})
-    (one,) = compare_pairs([pair], {1: old, 2: new}, correct=correct or {})
-    return one
+    evidence = {1: baseline, 2: candidate}
+    (comparison,) = compare_pairs([pair], evidence, correct_images=correct_images or {})
+    return comparison
 
 
 STEADY = (100.0, 101.0, 99.0, 100.5, 99.5, 100.2, 99.8)
 
 
-def test_runs_of_the_same_blocks_are_held_against_each_other() -> None:
-    """The device slows down by half from block to block, and the candidate takes 2 % longer in each."""
+def test_runs_of_the_same_blocks_are_compared_in_pairs() -> None:
+    """Each block takes half as long again as the last; the candidate takes 2 % longer in each."""
     drifting = [100.0 * 1.5**number for number in range(7)]
     slower = [1.02 * average * noise / 100 for average, noise in zip(drifting, STEADY, strict=True)]
-    together = held_against(in_batch("b1", *drifting), in_batch("b1", *slower))
+    together = compare(in_batch("b1", *drifting), in_batch("b1", *slower))
     assert together.latency.value == pytest.approx(1.02, rel=0.01)
     assert together.verdict is Verdict.SLOWER
-    apart = held_against(in_batch("b1", *drifting), in_batch("b2", *slower))
+    apart = compare(in_batch("b1", *drifting), in_batch("b2", *slower))
     assert apart.verdict is Verdict.NO_DIFFERENCE
 
 
 @pytest.mark.parametrize(
-    "old",
+    "baseline",
     [in_batch("b2", *STEADY), in_batch("b1", *STEADY[:5]), Evidence(STEADY)],
-    ids=["other", "too few", "before"],
+    ids=["another batch", "too few blocks", "no blocks"],
 )
-def test_runs_that_share_too_few_blocks_are_compared_as_samples(old: Evidence) -> None:
-    """A fifth block would pair 100 with 50; all averages say half as well."""
-    one = held_against(old, in_batch("b1", *(average / 2 for average in STEADY)))
-    assert one.latency.value == pytest.approx(0.5, rel=0.02)
+def test_runs_that_share_too_few_blocks_are_compared_as_samples(baseline: Evidence) -> None:
+    """The ratio over all averages is 0.5, as that of single blocks would be."""
+    comparison = compare(baseline, in_batch("b1", *(average / 2 for average in STEADY)))
+    assert comparison.latency.value == pytest.approx(0.5, rel=0.02)
 
 
-def test_only_the_blocks_of_both_are_paired_and_each_with_its_own() -> None:
-    old = Evidence(STEADY, blocks("b1", STEADY))
-    shuffled = dict(reversed(blocks("b1", [average / 4 for average in (*STEADY, 1e6)]).items()))
-    one = held_against(old, Evidence(tuple(shuffled.values()), shuffled))
-    assert one.latency.value == pytest.approx(0.25)
-    assert one.verdict is Verdict.FASTER
+def test_only_common_blocks_are_paired_whatever_their_order() -> None:
+    baseline = Evidence(STEADY, blocks("b1", STEADY))
+    averages = [average / 4 for average in (*STEADY, 1e6)]
+    reordered = dict(reversed(blocks("b1", averages).items()))
+    comparison = compare(baseline, Evidence(tuple(reordered.values()), reordered))
+    assert comparison.latency.value == pytest.approx(0.25)
+    assert comparison.verdict is Verdict.FASTER
 
 
 def test_too_few_runs_have_a_ratio_and_no_verdict() -> None:
-    one = held_against(Evidence((100.0, 101.0)), Evidence((50.0, 51.0)))
-    assert one.latency.value == pytest.approx(0.5, rel=0.02)
-    assert (one.verdict, one.p) == (Verdict.UNKNOWN, None)
+    comparison = compare(Evidence((100.0, 101.0)), Evidence((50.0, 51.0)))
+    assert comparison.latency.value == pytest.approx(0.5, rel=0.02)
+    assert (comparison.verdict, comparison.p) == (Verdict.UNKNOWN, None)
 
 
 @pytest.mark.parametrize("averages", [(0.0,) * 7, (0.0, *STEADY[1:])])
 def test_a_time_under_the_clocks_resolution_has_no_ratio(averages: tuple[float, ...]) -> None:
     for old, new in ((averages, STEADY), (STEADY, averages)):
-        one = held_against(Evidence(old), Evidence(new))
-        assert isnan(one.latency.value)
-        assert one.verdict is Verdict.UNKNOWN
+        comparison = compare(Evidence(old), Evidence(new))
+        assert isnan(comparison.latency.value)
+        assert comparison.verdict is Verdict.UNKNOWN
 
 
-def test_one_finding_among_many_comparisons_weighs_less() -> None:
-    """By chance, one of many shows a difference."""
+def test_a_difference_among_several_comparisons_weighs_less() -> None:
+    """Chance alone makes a difference likelier the more comparisons there are."""
     by_chance = (1.002, 1.03, 1.004, 1.001, 1.028, 1.006, 1.009)
-    odd = in_batch(
+    outlier = in_batch(
         "b1", *(average * factor for average, factor in zip(STEADY, by_chance, strict=True))
     )
-    evidence = {1: in_batch("b1", *STEADY), 2: odd} | dict.fromkeys(
+    evidence = {1: in_batch("b1", *STEADY), 2: outlier} | dict.fromkeys(
         range(3, 12), in_batch("b1", *reversed(STEADY))
     )
-    held = [Pair(FLOAT, {**BINARY, "measurement_id": number}) for number in range(2, 12)]
-    (alone,), among = (
-        compare_pairs(held[:1], evidence, correct={}),
-        compare_pairs(held, evidence, correct={}),
-    )
-    assert (alone.latency.low, alone.latency.high) == (among[0].latency.low, among[0].latency.high)
+    pairs = [Pair(FLOAT, {**BINARY, "measurement_id": number}) for number in range(2, 12)]
+    (alone,) = compare_pairs(pairs[:1], evidence, correct_images={})
+    among, *_ = compare_pairs(pairs, evidence, correct_images={})
+    assert (alone.latency.low, alone.latency.high) == (among.latency.low, among.latency.high)
     assert alone.latency.smallest_change is not None
-    assert among[0].latency.smallest_change is not None
-    assert alone.latency.smallest_change < among[0].latency.smallest_change
+    assert among.latency.smallest_change is not None
+    assert alone.latency.smallest_change < among.latency.smallest_change
     assert alone.p is not None
-    assert among[0].p is not None
-    assert alone.p < 0.05 < among[0].p
-    assert (alone.verdict, among[0].verdict) == (Verdict.SLOWER, Verdict.NO_DIFFERENCE)
+    assert among.p is not None
+    assert alone.p < 0.05 < among.p
+    assert (alone.verdict, among.verdict) == (Verdict.SLOWER, Verdict.NO_DIFFERENCE)
 
 
 def test_a_size_is_exact() -> None:
-    assert held_against(Evidence(STEADY), Evidence(STEADY)).size == Estimate(0.25)
+    assert compare(Evidence(STEADY), Evidence(STEADY)).size == Estimate(0.25)
 
 
 IMAGES = np.arange(1000)
-FLOAT_RIGHT, BINARY_RIGHT = IMAGES < 950, (IMAGES >= 10) & (IMAGES < 910)
+FLOAT_CORRECT, BINARY_CORRECT = IMAGES < 950, (IMAGES >= 10) & (IMAGES < 910)
 
 
-def of_both(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> dict[tuple[str, str], bytes]:
-    keys = ((row["trial"], row["artifact"]) for row in (FLOAT, BINARY))
-    return {key: pack_correct(right) for key, right in zip(keys, (old, new), strict=True)}
+def pack_both(
+    float_correct: NDArray[np.bool_], binary_correct: NDArray[np.bool_]
+) -> dict[tuple[str, str], bytes]:
+    return {
+        (FLOAT["trial"], FLOAT["artifact"]): pack_correct(float_correct),
+        (BINARY["trial"], BINARY["artifact"]): pack_correct(binary_correct),
+    }
 
 
 def test_accuracies_are_compared_image_by_image() -> None:
-    one = held_against(
-        Evidence(STEADY), Evidence(STEADY), correct=of_both(FLOAT_RIGHT, BINARY_RIGHT)
+    comparison = compare(
+        Evidence(STEADY), Evidence(STEADY), correct_images=pack_both(FLOAT_CORRECT, BINARY_CORRECT)
     )
-    assert one.accuracy is not None
-    assert one.accuracy.value == pytest.approx(-0.05)
-    assert one.accuracy.low is not None
-    assert one.accuracy.high is not None
-    assert -0.08 < one.accuracy.low < -0.05 < one.accuracy.high < -0.02
-    assert one.accuracy.p is not None
-    assert one.accuracy.p < 0.001
+    assert comparison.accuracy is not None
+    assert comparison.accuracy.value == pytest.approx(-0.05)
+    assert comparison.accuracy.low is not None
+    assert comparison.accuracy.high is not None
+    assert -0.08 < comparison.accuracy.low < -0.05 < comparison.accuracy.high < -0.02
+    assert comparison.accuracy.p is not None
+    assert comparison.accuracy.p < 0.001
 
 
 @pytest.mark.parametrize(
-    ("correct", "changed"),
+    ("correct_images", "changed"),
     [
-        pytest.param({}, {}, id="none"),
-        pytest.param(dict([next(iter(of_both(FLOAT_RIGHT, BINARY_RIGHT).items()))]), {}, id="one"),
-        pytest.param(of_both(FLOAT_RIGHT, BINARY_RIGHT[:-1]), {}, id="another number"),
+        pytest.param({}, {}, id="no images"),
         pytest.param(
-            of_both(FLOAT_RIGHT, BINARY_RIGHT), {"dataset": "fashion_mnist"}, id="another data set"
+            dict([next(iter(pack_both(FLOAT_CORRECT, BINARY_CORRECT).items()))]),
+            {},
+            id="images of one",
+        ),
+        pytest.param(
+            pack_both(FLOAT_CORRECT, BINARY_CORRECT[:-1]), {}, id="another number of images"
+        ),
+        pytest.param(
+            pack_both(FLOAT_CORRECT, BINARY_CORRECT),
+            {"dataset": "fashion_mnist"},
+            id="another data set",
         ),
     ],
 )
 def test_without_the_same_images_a_difference_has_no_interval(
-    correct: dict[tuple[str, str], bytes], changed: dict[str, Any]
+    correct_images: dict[tuple[str, str], bytes], changed: dict[str, Any]
 ) -> None:
-    one = held_against(Evidence(STEADY), Evidence(STEADY), correct=correct, **changed)
-    assert one.accuracy is not None
-    assert (one.accuracy.low, one.accuracy.high, one.accuracy.p) == (None, None, None)
-    assert one.accuracy.value == pytest.approx(-0.05)
+    comparison = compare(
+        Evidence(STEADY), Evidence(STEADY), correct_images=correct_images, **changed
+    )
+    assert comparison.accuracy is not None
+    assert (comparison.accuracy.low, comparison.accuracy.high, comparison.accuracy.p) == (
+        None,
+        None,
+        None,
+    )
+    assert comparison.accuracy.value == pytest.approx(-0.05)
 
 
-def test_accuracy_is_unknown_where_either_has_none() -> None:
-    assert held_against(Evidence(STEADY), Evidence(STEADY), accuracy=None).accuracy is None
+def test_accuracy_is_unknown_if_either_has_none() -> None:
+    assert compare(Evidence(STEADY), Evidence(STEADY), accuracy=None).accuracy is None
 
 
 @given(st.lists(st.booleans()))
-def test_which_images_were_right_survives_its_packing(right: list[bool]) -> None:
-    assert unpack_correct(pack_correct(np.array(right, bool))).tolist() == right
+def test_correct_images_survive_packing(correct: list[bool]) -> None:
+    assert unpack_correct(pack_correct(np.array(correct, bool))).tolist() == correct

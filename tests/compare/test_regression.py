@@ -5,11 +5,11 @@ from harness.core.comparison import Comparison, Estimate, Pair, Verdict
 from tests.rows import result_row
 
 SLOWER, NO_DIFFERENCE = Verdict.SLOWER, Verdict.NO_DIFFERENCE
-ALIKE = Pair(result_row(), result_row())
+EQUAL = Pair(result_row(), result_row())
 
 
 @pytest.mark.parametrize(
-    ("metric", "column", "old", "new", "limit", "expected"),
+    ("metric", "column", "baseline", "candidate", "limit", "expected"),
     [
         ("size", "size_bytes", 1000, 1500, 0.1, 0.5),
         ("size", "size_bytes", 1000, 1500, 0.5, None),
@@ -23,19 +23,18 @@ ALIKE = Pair(result_row(), result_row())
         ("memory", "peak_memory_bytes", 300, None, 0.1, None),
     ],
 )
-def test_a_regression_is_what_is_worse_by_more_than_the_limit(
+def test_a_change_for_the_worse_over_the_limit_is_a_regression(
     metric: str,
     column: str,
-    old: float | None,
-    new: float | None,
+    baseline: float | None,
+    candidate: float | None,
     limit: float,
     expected: float | None,
 ) -> None:
-    pair = Pair(result_row(**{column: old}), result_row(**{column: new}))
-    found = find_regression(
-        Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=None), metric, limit=limit
-    )
-    assert found == (expected if expected is None else pytest.approx(expected))
+    pair = Pair(result_row(**{column: baseline}), result_row(**{column: candidate}))
+    comparison = Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=None)
+    regression = find_regression(comparison, metric, limit=limit)
+    assert regression == (expected if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize(
@@ -49,25 +48,27 @@ def test_a_regression_is_what_is_worse_by_more_than_the_limit(
         (float("nan"), Verdict.UNKNOWN, None),
     ],
 )
-def test_a_latency_regresses_only_where_the_data_say_slower(
+def test_a_latency_regresses_only_if_the_verdict_is_slower(
     ratio: float, verdict: Verdict, expected: float | None
 ) -> None:
-    one = Comparison(ALIKE, Estimate(ratio), size=Estimate(1.0), accuracy=None, verdict=verdict)
-    found = find_regression(one, "latency", limit=0.05)
-    assert found == (expected if expected is None else pytest.approx(expected))
+    comparison = Comparison(
+        EQUAL, Estimate(ratio), size=Estimate(1.0), accuracy=None, verdict=verdict
+    )
+    regression = find_regression(comparison, "latency", limit=0.05)
+    assert regression == (expected if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize(("p", "fails"), [(0.001, True), (0.2, False), (None, True)])
-def test_an_accuracy_that_may_be_lower_by_chance_is_no_regression(
+def test_an_accuracy_that_may_be_lower_by_chance_does_not_regress(
     p: float | None, fails: bool
 ) -> None:
     pair = Pair(result_row(accuracy=0.9), result_row(accuracy=0.8))
-    one = Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=Estimate(-0.1, p=p))
-    assert (find_regression(one, "accuracy", limit=0.05) is not None) == fails
+    comparison = Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=Estimate(-0.1, p=p))
+    assert (find_regression(comparison, "accuracy", limit=0.05) is not None) == fails
 
 
 @pytest.mark.parametrize(
-    ("ratio", "verdict", "smallest_change", "unseen"),
+    ("ratio", "verdict", "smallest_change", "undetectable"),
     [
         (1.0, NO_DIFFERENCE, 0.08, True),
         (1.0, NO_DIFFERENCE, 0.03, False),
@@ -76,13 +77,9 @@ def test_an_accuracy_that_may_be_lower_by_chance_is_no_regression(
         (1.04, SLOWER, 0.03, False),
     ],
 )
-def test_what_could_not_have_shown_passes_unseen(
-    ratio: float, verdict: Verdict, smallest_change: float | None, unseen: bool
+def test_a_change_below_the_smallest_detectable_one_is_undetectable(
+    ratio: float, verdict: Verdict, smallest_change: float | None, undetectable: bool
 ) -> None:
     latency = Estimate(ratio, smallest_change=smallest_change)
-    assert (
-        is_undetectable(
-            Comparison(ALIKE, latency, size=Estimate(1.0), accuracy=None, verdict=verdict), 0.05
-        )
-        == unseen
-    )
+    comparison = Comparison(EQUAL, latency, size=Estimate(1.0), accuracy=None, verdict=verdict)
+    assert is_undetectable(comparison, limit=0.05) == undetectable

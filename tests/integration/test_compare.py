@@ -103,7 +103,7 @@ def test_faster_slower_and_no_difference_found(cli: Cli, engine: Engine) -> None
     )
     assert "% would have been detected)." in sentences[0]
     assert sentences[1] == "pi5, 1 thread: binary is faster in 1 of 1 variant (× 0.8)."
-    assert "measured apart" not in compared.stdout
+    assert " apart" not in compared.stdout
 
 
 def test_a_drift_that_both_were_in_hides_no_small_change(cli: Cli, engine: Engine) -> None:
@@ -124,7 +124,7 @@ def test_a_drift_that_both_were_in_hides_no_small_change(cli: Cli, engine: Engin
     )
     assert apart.returncode == 0
     assert "no difference found" in apart.stdout
-    assert "pi4: measured apart: under a minute" in apart.stdout
+    assert "pi4: measured under a minute apart" in apart.stdout
     (told,) = apart.stderr.splitlines()
     assert told.startswith(
         "latency on pi4, 1 thread: "

@@ -7,11 +7,11 @@ from tests.rows import result_row
 
 
 def make_comparison(
-    ratio: float, verdict: Verdict, smallest_change: float, seed: int = 0, **columns: Any
+    ratio: float, verdict: Verdict, smallest_change: float, seed: int = 0, **candidate_columns: Any
 ) -> Comparison:
     """Return a pair whose binary side takes `ratio` times as long as the float side's 1 ms."""
-    baseline = result_row(precision="float32", latency_us=1000.0, seed=seed, **columns)
-    candidate = result_row(latency_us=1000.0 * ratio, seed=seed, **columns)
+    baseline = result_row(precision="float32", latency_us=1000.0, seed=seed)
+    candidate = result_row(latency_us=1000.0 * ratio, seed=seed) | candidate_columns
     latency = Estimate(
         ratio, 0.99 * ratio, high=1.01 * ratio, p=0.01, smallest_change=smallest_change
     )

@@ -1,6 +1,6 @@
 """Tables for a terminal, and sentences about them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import isnan
 from typing import Any
@@ -10,12 +10,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from harness.core.comparison import Comparison, Estimate
+from harness.core.comparison import Comparison, Estimate, ResultRow
 from harness.core.quality import Warning, name_warnings, parse_quality
 from harness.core.units import count_noun, format_bytes, format_count, format_percent, format_us
 from harness.report.variants import label_rows
 
-Row = Mapping[str, Any]
 BEST = "★"
 
 
@@ -56,7 +55,7 @@ _DISPENSABLE_OF_COMPARISON = (
 )
 
 
-def print_leaderboard(out: Console, rows: Sequence[Row]) -> None:
+def print_leaderboard(out: Console, rows: Sequence[ResultRow]) -> None:
     """Print as many columns as the terminal has room for; a last line names the hidden ones."""
     _print_fitting(
         out,
@@ -84,7 +83,7 @@ def _print_fitting(
         out.print(f"(The terminal is too narrow for: {', '.join(hidden)}. {alternative})")
 
 
-def make_leaderboard(rows: Sequence[Row], hidden: Sequence[str] = ()) -> Table:
+def make_leaderboard(rows: Sequence[ResultRow], hidden: Sequence[str] = ()) -> Table:
     """Return a table of all measured variants.
 
     A star marks the best value of each column for one device, thread count, protocol and data set.
@@ -118,7 +117,7 @@ def make_leaderboard(rows: Sequence[Row], hidden: Sequence[str] = ()) -> Table:
     return table
 
 
-def explained(rows: Sequence[Row]) -> list[str]:
+def explained(rows: Sequence[ResultRow]) -> list[str]:
     """Each warning of these rows once, in full, and how many rows have it."""
     by_name: dict[str, list[Warning]] = {}
     for row in rows:
@@ -130,14 +129,14 @@ def explained(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _group_rows(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
-    groups: dict[tuple[Any, ...], list[Row]] = {}
+def _group_rows(rows: Sequence[ResultRow]) -> dict[tuple[Any, ...], list[ResultRow]]:
+    groups: dict[tuple[Any, ...], list[ResultRow]] = {}
     for row in rows:
         groups.setdefault(_group_of(row), []).append(row)
     return groups
 
 
-def _group_of(row: Row) -> tuple[Any, ...]:
+def _group_of(row: ResultRow) -> tuple[Any, ...]:
     return row["device"], row["threads"], row["protocol"], row["dataset"]
 
 
@@ -148,35 +147,35 @@ _BEST: dict[str, Callable[[Iterable[Any]], Any]] = {
 }
 
 
-def _best_values(group: Sequence[Row]) -> dict[str, Any]:
+def _best_values(group: Sequence[ResultRow]) -> dict[str, Any]:
     return {column: _best_value(group, column) for column in _BEST}
 
 
-def _best_value(group: Sequence[Row], column: str) -> Any:
+def _best_value(group: Sequence[ResultRow], column: str) -> Any:
     """Return the best value, or one that equals nothing if the column has no two to compare."""
     values = [row[column] for row in group if row[column] is not None]
     return _BEST[column](values) if len(values) > 1 else object()
 
 
-def show_interval(row: Row) -> str:
+def show_interval(row: ResultRow) -> str:
     """Return the 95 % interval of the row's latency, or an en dash without one."""
     if row["latency_low_us"] is None:
         return "–"
     return f"{format_us(row['latency_low_us'])} … {format_us(row['latency_high_us'])}"
 
 
-def describe_best(rows: Sequence[Row]) -> list[str]:
+def describe_best(rows: Sequence[ResultRow]) -> list[str]:
     """Return a sentence for each device, thread count, protocol and data set.
 
     It names the most accurate, the smallest and the fastest variant.
     """
-    groups: dict[tuple[Any, ...], list[tuple[Row, str]]] = {}
+    groups: dict[tuple[Any, ...], list[tuple[ResultRow, str]]] = {}
     for row, label in zip(rows, label_rows(rows), strict=True):
         groups.setdefault(_group_of(row), []).append((row, label))
     return [_describe_best_of(group) for group in groups.values()]
 
 
-def _describe_best_of(labelled: Sequence[tuple[Row, str]]) -> str:
+def _describe_best_of(labelled: Sequence[tuple[ResultRow, str]]) -> str:
     row, _ = labelled[0]
     threads = count_noun(row["threads"], "thread")
     winners = (
@@ -189,7 +188,7 @@ def _describe_best_of(labelled: Sequence[tuple[Row, str]]) -> str:
 
 
 def _describe_winner(
-    labelled: Sequence[tuple[Row, str]], column: str, title: str, show: Callable[[Any], str]
+    labelled: Sequence[tuple[ResultRow, str]], column: str, title: str, show: Callable[[Any], str]
 ) -> str:
     values = [row[column] for row, _ in labelled if row[column] is not None]
     if not values:

@@ -49,15 +49,15 @@ def test_a_pair_with_data_too_noisy_for_the_limit_is_skipped_and_not_passed() ->
 
 
 def test_each_metric_that_is_worse_is_a_separate_failure() -> None:
-    worse = make_comparison(1.2, Verdict.SLOWER, smallest_change=0.02)
-    worse.pair.candidate.update(size_bytes=2000, accuracy=0.5)
+    worse = make_comparison(
+        1.2, Verdict.SLOWER, smallest_change=0.02, size_bytes=2000, accuracy=0.5
+    )
     (case,) = read_cases([worse], REQUEST)
     assert [result.message.split()[0] for result in case.result] == ["latency", "size", "accuracy"]
 
 
 def test_a_failed_case_is_not_skipped_as_well() -> None:
-    larger = make_comparison(1.0, Verdict.NO_DIFFERENCE, smallest_change=0.08)
-    larger.pair.candidate.update(size_bytes=2000)
+    larger = make_comparison(1.0, Verdict.NO_DIFFERENCE, smallest_change=0.08, size_bytes=2000)
     (case,) = read_cases([larger], REQUEST)
     assert [type(result) for result in case.result] == [Failure]
 
@@ -78,8 +78,8 @@ def test_the_output_has_the_numbers_and_the_other_differences() -> None:
 @given(ANY_TEXT, ANY_TEXT)
 def test_it_is_xml_whatever_the_names(device: str, file: str) -> None:
     """The name of a model file may have characters that XML cannot represent."""
-    comparison = make_comparison(1.2, Verdict.SLOWER, smallest_change=0.02)
-    comparison.pair.candidate.update(own_model_row(device=device, file=file))
+    own_model = own_model_row(device=device, file=file)
+    comparison = make_comparison(1.2, Verdict.SLOWER, smallest_change=0.02, **own_model)
     request = ComparisonRequest(file, device, metrics=("latency",), limit=0.05)
     root = ET.fromstring(as_junit([comparison], request))
     assert len(root.findall(".//testcase/failure")) == 1

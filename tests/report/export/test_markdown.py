@@ -81,8 +81,8 @@ def test_regressions_come_before_the_other_sentences() -> None:
 
 @given(NAMES, NAMES)
 def test_names_are_shown_as_they_are(device: str, file: str) -> None:
-    comparison = make_comparison(0.5, Verdict.FASTER, smallest_change=0.02)
-    comparison.pair.candidate.update(own_model_row(device=device, file=file))
+    own_model = own_model_row(device=device, file=file)
+    comparison = make_comparison(0.5, Verdict.FASTER, smallest_change=0.02, **own_model)
     request = ComparisonRequest("float32", file, metrics=("latency",))
     token_types: set[str] = set()
     for block in parse_blocks([comparison], request):

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.bench.tools import arguments
+from harness.bench.tools import make_arguments
 from harness.cli.actions.bench import stores
 from harness.cli.actions.session import Session
 from harness.config.device_file import read_devices
@@ -248,7 +248,7 @@ def run_over_ssh(device: SshDevice, folder: Path) -> None:
     for model in MODELS:
         for _ in range(PROTOCOL.processes):
             subprocess.run(
-                [*ssh, f"sh {tool} {' '.join(arguments(PROTOCOL, model.name))}"],
+                [*ssh, f"sh {tool} {' '.join(make_arguments(PROTOCOL, model.name))}"],
                 check=True,
                 **QUIET,
             )

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from harness.bench import CANARIES
-from harness.bench.tools import RUNNER_FILE, arguments, read
+from harness.bench.tools import RUNNER_FILE, make_arguments, read_output
 from harness.cli.actions.bench import stores
 from harness.cli.actions.session import Session
 from harness.config.protocol import parse_protocol
@@ -114,9 +114,11 @@ def mean_latency_us(protocol: Protocol, model: Path) -> float:
 
 
 def run_tool(protocol: Protocol, model: Path) -> float:
-    argv = [sys.executable, str(RUNNER_FILE), *arguments(protocol, str(model))]
+    argv = [sys.executable, str(RUNNER_FILE), *make_arguments(protocol, str(model))]
     completed = subprocess.run(argv, capture_output=True, text=True, check=True)
-    return read(protocol, 0, stdout=completed.stdout, stderr=completed.stderr).inference.avg_us
+    return read_output(
+        protocol, 0, stdout=completed.stdout, stderr=completed.stderr
+    ).inference.avg_us
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from harness.core.bench import Protocol
 from harness.core.ids import content_id
 
 MAX_TRIES = 1.5
-"""Processes at most, as a multiple of `process_limit`: an endlessly disturbed device is given up."""
+"""The most processes, as a multiple of `process_limit`: a device may be disturbed endlessly."""
 
 
 def order_block(

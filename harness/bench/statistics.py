@@ -20,10 +20,10 @@ from harness.core.comparison import Estimate, Verdict
 Floats: TypeAlias = NDArray[np.float64]
 
 ALPHA = 0.04
-"""The level of a comparison, so that an artifact is called different from itself in under 5 of 100.
+"""The level of a comparison: an artifact is called different from itself in under 5 of 100.
 
-A test at 5 % is exact for a fixed number of blocks. If the blocks' own values decide that number, it
-was fooled in up to 5.6 of 100 (two modes, 40 blocks; `tests/bench/test_proofs.py`)."""
+A test at 5 % is exact for a fixed number of blocks. If the blocks' own values decide that number,
+it was fooled in up to 5.6 of 100 (two modes, 40 blocks; `tests/bench/test_proofs.py`)."""
 POWER = 0.90
 NOMINAL = 0.965
 """The confidence of the interval that is called the 95 % interval of the median.
@@ -47,8 +47,8 @@ def median_interval(
 
     The order of the values does not matter. Each end lies between neighbouring order statistics,
     which alone would hold the median too often (97.9 % for 10 values). The result is None if even
-    the range from the least to the greatest value does not reach the confidence: under 6 values at
-    95 or 96.5 %.
+    the range of all values does not reach the confidence. That is so for under 6 values at 95 or
+    96.5 %.
 
     Hettmansperger and Sheather, "Confidence intervals based on interpolated order statistics"
     (1986).
@@ -66,7 +66,7 @@ def median_interval(
 
 @lru_cache(maxsize=1024)
 def _interpolate_rank(count: int, confidence: float) -> tuple[int, float] | None:
-    """Return the rank of the outer order statistic, from 1, and the weight of its inner neighbour."""
+    """Return the outer order statistic's rank, from 1, and the weight of its inner neighbour."""
     coverages = [
         1 - 2 * _lower_tail_ways(count, rank) / 2**count for rank in range(1, count // 2 + 2)
     ]
@@ -86,10 +86,11 @@ def _lower_tail_ways(count: int, rank: int) -> int:
 def find_outliers(values: Sequence[float]) -> tuple[int, ...]:
     """Return the indices of the outliers.
 
-    An outlier is over 5 % off the median, and its modified z-score on the log scale is over 3.5:
-    Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), section 3.3. If over half of
-    the values are equal, their median absolute deviation is 0, and the mean absolute deviation
-    takes its place, as they advise.
+    An outlier is over 5 % off the median, and its modified z-score on the log scale is over 3.5.
+    The median absolute deviation is 0 if over half of the values are equal. Then the mean absolute
+    deviation takes its place.
+
+    Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), section 3.3.
     """
     with np.errstate(divide="ignore", invalid="ignore"):  # a clock that shows 0 is no error here
         logs = np.log(np.asarray(values, dtype=float))
@@ -139,8 +140,10 @@ def estimate_paired_ratio(baseline: Sequence[float], candidate: Sequence[float])
     the log ratios. The interval holds all ratios that Wilcoxon's signed-rank test does not reject.
 
     The order in a block is shuffled. So if both take equally long, each log ratio is as likely as
-    its negative, whatever the noise, drift or modes of the device, and the test is exact (Fisher's
-    randomisation; Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 3.1 to 3.3).
+    its negative, whatever the noise, drift or modes of the device. The test is therefore exact by
+    Fisher's randomisation. See Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods",
+    3.1 to 3.3.
+
     A rank test on few blocks has no small p, however (2 / 64 for 6), and a comparison among many
     devices needs one. So `p` is the paired t-test's if that is smaller.
 
@@ -148,7 +151,8 @@ def estimate_paired_ratio(baseline: Sequence[float], candidate: Sequence[float])
     """
     if len(baseline) != len(candidate):
         raise ValueError(
-            f"{len(baseline)} and {len(candidate)} values cannot be paired; give one of each per block."
+            f"{len(baseline)} and {len(candidate)} values cannot be paired; "
+            "give one of each per block."
         )
     ratios = np.log(candidate) - np.log(baseline)
     first, second = np.triu_indices(len(ratios))
@@ -317,8 +321,10 @@ def estimate_accuracy_difference(
     """Estimate the candidate's accuracy minus the baseline's, as a share of 1.
 
     The i-th values say whether each classified the same i-th image correctly. `p` is McNemar's,
-    exact. The interval is the adjusted Wald interval of Bonett and Price, "Adjusted Wald confidence
-    interval for a difference of binomial proportions based on paired data" (2012).
+    exact. The interval is the adjusted Wald interval.
+
+    Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions
+    based on paired data" (2012).
 
     Raises ValueError if the lengths differ or are 0.
     """

@@ -1,8 +1,9 @@
-"""What lce_benchmark_model and the Python runner print, of any version → numbers.
+"""Parser of what lce_benchmark_model, of any version, and the Python runner print.
 
-Nothing half-parsed passes: a number that was not printed is None, a line that contradicts another is an error. The
-lines are those of `OnBenchmarkEnd` and `Stat::OutputToStream` in TensorFlow Lite's `tools/benchmark` and
-`util/stats_calculator.h`, from 1.13 on, and of LiteRT's `tools/benchmark_litert_model.h`.
+Nothing half-parsed passes: a number that was not printed is None, and a line that contradicts
+another is an error. The lines are those of `OnBenchmarkEnd` and `Stat::OutputToStream` in
+TensorFlow Lite's `tools/benchmark` and `util/stats_calculator.h`, from 1.13 on, and of LiteRT's
+`tools/benchmark_litert_model.h`.
 """
 
 import re
@@ -14,47 +15,46 @@ from math import inf, isclose
 from harness.core.bench import Timing, ToolLog
 from harness.core.errors import CaseFailed, Reason
 
-MIB = 1024 * 1024  # what the tool calls MB where it speaks of memory
+MIB = 1024 * 1024  # the tool's MB where it reports memory
 _PRINTED_PRECISION = 1e-4  # the tool prints six digits
-_TWO_DECIMALS_US = 10.0  # by how much milliseconds with two decimals may differ from microseconds
+_TWO_DECIMALS_US = 10.0  # the rounding error of milliseconds with two decimals
 
-_N = r"[^\s,]+"  # what stands where a number belongs: half a number is none
-_BY = (
-    r"(?:.*(?:INFO|\btflite *): )?"  # the tool's own word, or what Android's log puts before a line
-)
-_COUNT = re.compile(
-    rf"^{_BY}count=(?P<count>\S*)(?P<rest>.*)"
-)  # a profile's count lines start otherwise
+_VALUE = r"[^\s,]+"  # a whole token: half of a number must not pass for a number
+_PREFIX = r"(?:.*(?:INFO|\btflite *): )?"  # the tool's own, or that of Android's log
+_COUNT = re.compile(rf"^{_PREFIX}count=(?P<count>\S*)(?P<rest>.*)")  # not those of a profile
 _FIELD = re.compile(r"(?:^|\s)(?P<name>first|curr|min|max|avg|std|p5|median|p95)=(?P<value>\S*)")
-_ALL_SAME = "(all same)"  # behind the time of runs that all took as long
+_ALL_SAME = "(all same)"  # follows the time if all runs took equally long
 _STARTED = re.compile(r"\bRunning benchmark for at least \d+ iterations")
 _PEAK = re.compile(
     r"(?:\bOverall peak memory footprint \(MB\) via periodic monitoring: |\bPeak memory: +|"
     r"\[Overall\] - Memory usage: max resident set size = )(?P<mb>\S+)"
 )
 _RESIDENT = re.compile(r"- VmRSS +: (?P<mb>\S+) MB")
-_ECHO = re.compile(rf"^{_BY}(?P<name>[A-Z#][^:\[\]]*?): \[(?P<value>.*)\]$")
+_ECHO = re.compile(rf"^{_PREFIX}(?P<name>[A-Z#][^:\[\]]*?): \[(?P<value>.*)\]$")
 _UNCONSUMED = re.compile(r"\bUnconsumed cmdline flags: (?P<flags>.+)")
 
-# Lines that tell again what others told: the microseconds of their unit, and by how many they round. Most exact last.
-_TELLERS = (
-    (re.compile(rf"\bModel initialization: +(?P<init>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
-    (re.compile(rf"\bWarmup \(first\): +(?P<first>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
-    (re.compile(rf"\bWarmup \(avg\): +(?P<warmup>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
-    (re.compile(rf"\bInference \(avg\): +(?P<average>{_N}) ms"), 1e3, _TWO_DECIMALS_US),
+# Lines that repeat numbers of other lines: the pattern, the microseconds of its unit, and its
+# rounding error. The most exact come last.
+_SUMMARY_LINES = (
+    (re.compile(rf"\bModel initialization: +(?P<init>{_VALUE}) ms"), 1e3, _TWO_DECIMALS_US),
+    (re.compile(rf"\bWarmup \(first\): +(?P<first>{_VALUE}) ms"), 1e3, _TWO_DECIMALS_US),
+    (re.compile(rf"\bWarmup \(avg\): +(?P<warmup>{_VALUE}) ms"), 1e3, _TWO_DECIMALS_US),
+    (re.compile(rf"\bInference \(avg\): +(?P<average>{_VALUE}) ms"), 1e3, _TWO_DECIMALS_US),
     (re.compile(r"\bInitialized session in (?P<init>\S*?)ms"), 1e3, 0.0),
     (
         re.compile(
-            rf"\bAverage inference timings in us: Warmup: (?P<warmup>{_N}), Init: (?P<init>{_N}), "
-            rf"(?:no stats|Inference): (?P<average>{_N})"
+            rf"\bAverage inference timings in us: Warmup: (?P<warmup>{_VALUE}), "
+            rf"Init: (?P<init>{_VALUE}), (?:no stats|Inference): (?P<average>{_VALUE})"
         ),
         1.0,
         0.0,
     ),
     (
         re.compile(
-            rf"\bInference timings in us: Init: (?P<init>{_N})(?:, First inference: (?P<first>{_N}))?"
-            rf"(?:, Warmup \(avg\): (?P<warmup>{_N}))?.*, Inference \(avg\): (?P<average>{_N})"
+            rf"\bInference timings in us: Init: (?P<init>{_VALUE})"
+            rf"(?:, First inference: (?P<first>{_VALUE}))?"
+            rf"(?:, Warmup \(avg\): (?P<warmup>{_VALUE}))?.*"
+            rf", Inference \(avg\): (?P<average>{_VALUE})"
         ),
         1.0,
         0.0,
@@ -62,144 +62,163 @@ _TELLERS = (
 )
 
 
-def parse(text: str) -> ToolLog:
-    """The numbers of one process.
+def parse_log(text: str) -> ToolLog:
+    """Return the numbers that one process of the tool printed.
 
-    Raises CaseFailed: unparsable, nothing_ran, or echo_mismatch for a flag it did not know.
+    Raises CaseFailed with the reason unparsable, nothing_ran, or, for a flag that the tool does not
+    know, echo_mismatch.
     """
-    lines = text[
-        : text.rfind("\n") + 1
-    ].splitlines()  # a line without its end may lack half of its number
-    if unknown := _first(_UNCONSUMED, lines):
-        message = f"The tool does not know {unknown['flags']}: take a tool of another version."
+    # A last line without its end may lack half of its number.
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    if unknown := _search_lines(_UNCONSUMED, lines):
+        message = f"The tool does not know {unknown['flags']}; use another version of the tool."
         raise CaseFailed(Reason.ECHO_MISMATCH, message, log=text)
-    told = _told(lines, text)
-    warmup, inference = _series(lines, "average" in told, text=text)
-    expected = {name: times[-1][0] for name, times in told.items()} | {"average": inference.avg_us}
+    repeats = _read_summary_lines(lines, text)
+    warmup, inference = _read_timings(lines, text=text, has_average="average" in repeats)
+    expected = {name: times[-1][0] for name, times in repeats.items()}
+    expected["average"] = inference.avg_us
     if warmup:
         expected |= {"first": warmup.first_us, "warmup": warmup.avg_us}
-    _hold_against(expected, told, text=text)
+    _check_repeats(repeats, expected, text=text)
     return ToolLog(
         inference,
         warmup,
         init_us=expected.get("init"),
-        peak_memory_bytes=_bytes(_PEAK, lines, text=text),
-        resident_memory_bytes=_bytes(_RESIDENT, lines, text=text),
-        echo=_echoes(lines, text),
+        peak_memory_bytes=_read_memory(_PEAK, lines, text=text),
+        resident_memory_bytes=_read_memory(_RESIDENT, lines, text=text),
+        echo=_read_echoes(lines, text),
     )
 
 
-def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | None:
-    return next((found for line in lines if (found := pattern.search(line))), None)
+def _search_lines(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | None:
+    return next((match for line in lines if (match := pattern.search(line))), None)
 
 
 def _unparsable(message: str, text: str) -> CaseFailed:
     return CaseFailed(Reason.UNPARSABLE, message, log=text)
 
 
-def _told(lines: Sequence[str], text: str) -> dict[str, list[tuple[float, float]]]:
-    """By name, each time that a line tells it: microseconds, and by how many they are rounded."""
-    told: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for pattern, unit_us, rounded_us in _TELLERS:
-        for found in filter(None, map(pattern.search, lines)):
-            for name, printed in found.groupdict().items():
+def _read_summary_lines(lines: Sequence[str], text: str) -> dict[str, list[tuple[float, float]]]:
+    """Return, by name, the microseconds and the rounding error of each time that a line repeats."""
+    repeats: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for pattern, unit_us, rounding_us in _SUMMARY_LINES:
+        for match in filter(None, map(pattern.search, lines)):
+            for name, printed in match.groupdict().items():
                 if printed is not None:
-                    told[name].append((_number(printed, text) * unit_us, rounded_us))
-    return dict(told)
+                    repeats[name].append((_parse_number(printed, text) * unit_us, rounding_us))
+    return dict(repeats)
 
 
-def _hold_against(
-    expected: dict[str, float], told: dict[str, list[tuple[float, float]]], text: str
+def _check_repeats(
+    repeats: dict[str, list[tuple[float, float]]], expected: dict[str, float], text: str
 ) -> None:
-    for name, times in told.items():
-        for us, rounded_us in times:
-            if not isclose(us, expected[name], rel_tol=_PRINTED_PRECISION, abs_tol=rounded_us):
+    for name, times in repeats.items():
+        for us, rounding_us in times:
+            if not isclose(us, expected[name], rel_tol=_PRINTED_PRECISION, abs_tol=rounding_us):
                 raise _unparsable(
-                    f"The tool contradicts itself: {name} {expected[name]:g}, and again {us:g} µs.",
+                    f"The tool contradicts itself: it prints {expected[name]:g} µs "
+                    f"and {us:g} µs for {name!r}.",
                     text,
                 )
 
 
-def _series(lines: Sequence[str], ended: bool, text: str) -> tuple[Timing | None, Timing]:
-    """The warm-up's line where there is one, and the runs' line, which is the last."""
-    counts = [found for line in lines if (found := _COUNT.search(line.strip()))]
-    if not 1 <= len(counts) <= 2 or (_first(_STARTED, lines) and not ended):
+def _read_timings(
+    lines: Sequence[str], text: str, *, has_average: bool
+) -> tuple[Timing | None, Timing]:
+    """Return the timings of the warm-up, if it has a line, and of the runs, whose line is the last.
+
+    `has_average` says whether a line repeated the average, as it does when the runs have ended.
+    """
+    counts = [match for line in lines if (match := _COUNT.search(line.strip()))]
+    if not 1 <= len(counts) <= 2 or (_search_lines(_STARTED, lines) and not has_average):
         raise _unparsable(
-            "The tool's output ends before the result of its runs, or it is no such tool.", text
+            "The tool's output lacks the result of its runs: "
+            "it was cut off, or another program printed it.",
+            text,
         )
-    timings = [_timing(found, text) for found in counts]
+    timings = [_read_timing(match, text) for match in counts]
     if timings[-1] is None:
-        message = "The tool ran the model not once, and still called that a success; ask for at least one run."
+        message = "The tool ended well without running the model; ask for at least one run."
         raise CaseFailed(Reason.NOTHING_RAN, message, log=text)
     return (timings[0] if len(timings) == 2 else None), timings[-1]
 
 
-def _timing(found: re.Match[str], text: str) -> Timing | None:
-    """None where nothing ran. One run, or runs that all took the same, print their time as `curr` alone."""
-    if not re.fullmatch(r"\d{1,12}", found["count"]):
-        raise _unparsable(f"The tool printed {found['count']!r} where a count belongs.", text)
-    count = int(found["count"])
+def _read_timing(match: re.Match[str], text: str) -> Timing | None:
+    """Return the timing of one line, or None if nothing ran.
+
+    One run, or runs that all took equally long, print their time as `curr` alone.
+    """
+    if not re.fullmatch(r"\d{1,12}", match["count"]):
+        raise _unparsable(f"The tool printed {match['count']!r} instead of a count.", text)
+    count = int(match["count"])
     if count == 0:
         return None
-    printed = _FIELD.findall(found["rest"].replace(_ALL_SAME, ""))
-    fields = {name: _number(value, text) for name, value in printed}
+    printed = _FIELD.findall(match["rest"].replace(_ALL_SAME, ""))
+    fields = {name: _parse_number(value, text) for name, value in printed}
     if len(fields) < len(printed):
         raise _unparsable(
-            f"The tool contradicts itself: a number stands twice in {found[0]!r}.", text
+            f"The tool contradicts itself: a number appears twice in {match[0]!r}.", text
         )
     if fields.keys() - {"p5", "median", "p95"} == {"curr"}:
         fields |= dict.fromkeys(("first", "min", "max", "avg"), fields["curr"])
         fields |= {"std": 0.0} if count > 1 else {}
     if not {"first", "min", "max", "avg"} <= fields.keys():
-        raise _unparsable(f"The tool's line {found[0]!r} lacks a number.", text)
-    if not _in_order(fields) or (count == 1 and fields["min"] < fields["max"]):
+        raise _unparsable(f"The tool's line {match[0]!r} lacks a number.", text)
+    if not _is_ordered(fields) or (count == 1 and fields["min"] < fields["max"]):
         raise _unparsable(
-            f"The tool contradicts itself: a number is out of order in {found[0]!r}.", text
+            f"The tool contradicts itself: a number is out of order in {match[0]!r}.", text
         )
     required = (fields[name] for name in ("first", "min", "max", "avg"))
     return Timing(count, *required, *map(fields.get, ("std", "p5", "median", "p95")))
 
 
-def _in_order(fields: dict[str, float]) -> bool:
-    spread = fields["max"] - fields["min"]
-    if fields.get("std", 0.0) > spread + 1:  # it is whole microseconds
+def _is_ordered(fields: dict[str, float]) -> bool:
+    if fields.get("std", 0.0) > fields["max"] - fields["min"] + 1:  # std is in whole microseconds
         return False
     chains = (
         ("min", "p5", "median", "p95", "max"),
-        *(("min", name, "max") for name in ("first", "curr", "avg")),
+        ("min", "first", "max"),
+        ("min", "curr", "max"),
+        ("min", "avg", "max"),
     )
-    printed = ([fields[name] for name in chain if name in fields] for chain in chains)
-    return all(
-        low <= high * (1 + _PRINTED_PRECISION) for chain in printed for low, high in pairwise(chain)
-    )
+    return all(_is_ascending(fields, chain) for chain in chains)
 
 
-def _bytes(pattern: re.Pattern[str], lines: Sequence[str], text: str) -> int | None:
-    told = {_number(found["mb"], text) for found in filter(None, map(pattern.search, lines))}
-    if len(told) > 1:
+def _is_ascending(fields: dict[str, float], chain: Sequence[str]) -> bool:
+    printed = [fields[name] for name in chain if name in fields]
+    return all(low <= high * (1 + _PRINTED_PRECISION) for low, high in pairwise(printed))
+
+
+def _read_memory(pattern: re.Pattern[str], lines: Sequence[str], text: str) -> int | None:
+    matches = filter(None, map(pattern.search, lines))
+    sizes_mb = {_parse_number(match["mb"], text) for match in matches}
+    if len(sizes_mb) > 1:
         raise _unparsable(
-            f"The tool contradicts itself: {min(told):g} MB of memory, and {max(told):g}.", text
+            "The tool contradicts itself: "
+            f"it prints {min(sizes_mb):g} MB and {max(sizes_mb):g} MB of memory.",
+            text,
         )
-    return round(told.pop() * MIB) if told else None
+    return round(sizes_mb.pop() * MIB) if sizes_mb else None
 
 
-def _echoes(lines: Sequence[str], text: str) -> dict[str, str]:
-    told: dict[str, str] = {}
-    for found in filter(None, (_ECHO.search(line.strip()) for line in lines)):
-        if told.setdefault(found["name"], found["value"]) != found["value"]:
+def _read_echoes(lines: Sequence[str], text: str) -> dict[str, str]:
+    echoes: dict[str, str] = {}
+    for match in filter(None, (_ECHO.search(line.strip()) for line in lines)):
+        name, value = match["name"], match["value"]
+        if echoes.setdefault(name, value) != value:
             raise _unparsable(
-                f"The tool contradicts itself: {found['name']} [{told[found['name']]}], and {found[0]}.",
+                f"The tool contradicts itself: it prints {name} [{echoes[name]}] and {match[0]}.",
                 text,
             )
-    return told
+    return echoes
 
 
-def _number(printed: str, text: str) -> float:
-    """Of a time or a size: finite, and not under 0."""
+def _parse_number(printed: str, text: str) -> float:
+    """Return a time or a size: finite, and not negative."""
     try:
         number = float(printed)
     except ValueError as error:
-        raise _unparsable(f"The tool printed {printed!r} where a number belongs.", text) from error
+        raise _unparsable(f"The tool printed {printed!r} instead of a number.", text) from error
     if not 0 <= number < inf:
-        raise _unparsable(f"The tool printed {printed!r} where a time or a size belongs.", text)
+        raise _unparsable(f"The tool printed {printed!r} instead of a time or a size.", text)
     return number

@@ -1,22 +1,21 @@
-"""Tools: their argv, and what their exit and output mean."""
+"""The tools' argv, and the meaning of their exit codes and output."""
 
 import re
 import signal
-from collections.abc import Sequence
 from math import isclose
 from pathlib import Path
 
-from harness.bench.toollog import parse
+from harness.bench.toollog import parse_log
 from harness.core.bench import Protocol, ToolLog
 from harness.core.errors import CaseFailed, Reason
 
 PYTHON_RUNNER = "python_runner"
-RUNNER_FILE = Path(__file__).with_name(
-    "runner.py"
-)  # not imported: it is a program, and needs numpy
-NO_INTERPRETER = 3  # its exit code where the device has none
+RUNNER_FILE = Path(__file__).with_name("runner.py")
+"""Never imported: it is a program for the device's Python."""
+NO_INTERPRETER = 3
+"""The Python runner's exit code if the device has no interpreter."""
 
-# What the tool echoes of what it was asked; lines that older versions do not print are not held against them.
+# The flags that the tool echoes. Older versions do not print all of these lines.
 _ECHOED = {
     "Num threads": "threads",
     "Min num runs": "num_runs",
@@ -27,8 +26,8 @@ _ECHOED = {
 }
 
 
-def arguments(protocol: Protocol, graph: str) -> list[str]:
-    """The tool's flags for one process; lce_benchmark_model and the Python runner take the same."""
+def make_arguments(protocol: Protocol, graph: str) -> list[str]:
+    """Return the flags for one process of lce_benchmark_model or of the Python runner."""
     return [
         f"--graph={graph}",
         f"--num_threads={protocol.threads}",
@@ -41,72 +40,73 @@ def arguments(protocol: Protocol, graph: str) -> list[str]:
     ]
 
 
-def read(protocol: Protocol, exit_code: int, stdout: str, stderr: str) -> ToolLog:
-    """The numbers of one process that ended by itself. Raises CaseFailed with a typed reason."""
-    log = f"{stdout}\n{stderr}"
+def read_output(protocol: Protocol, exit_code: int, stdout: str, stderr: str) -> ToolLog:
+    """Return the numbers of one process that ended by itself.
+
+    Raises CaseFailed with a typed reason if it failed, or did not run as the protocol says.
+    """
+    output = f"{stdout}\n{stderr}"
     if exit_code != 0:
-        raise failure(exit_code, stderr, log=log)
-    numbers = parse(log)
-    _hold_against(protocol, numbers, log=log)
-    return numbers
+        raise diagnose_failure(exit_code, stderr, log=output)
+    log = parse_log(output)
+    _check_echoes(protocol, log, output=output)
+    return log
 
 
-def failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
-    """What a process that ended with another code than 0 died of, as far as it said."""
-    errors = [
-        line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")
-    ]
-    words = errors[0].strip().rstrip(".") if errors else f"exit code {exit_code}"
+def diagnose_failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
+    """Return the failure of a process that ended with a non-zero exit code."""
     if "unresolved custom op" in stderr or "Didn't find op for builtin opcode" in stderr:
-        named = re.search(r"custom op: (\w+)", stderr)
+        match = re.search(r"custom op: (\w+)", stderr)
         message = (
-            f"The tool lacks the model's operator {named[1] if named else 'of its version'}: binary layers need "
-            "lce_benchmark_model there, or on x86-64 Linux larq-compute-engine."
+            f"The tool lacks the model's operator {match[1] if match else 'of its version'}: "
+            "binary layers need lce_benchmark_model there, or on x86-64 Linux larq-compute-engine."
         )
         return CaseFailed(Reason.MISSING_OPERATOR, message, log=log)
+    cause = _find_cause(stderr) or f"exit code {exit_code}"
     if exit_code == NO_INTERPRETER:
         return CaseFailed(
-            Reason.NO_INTERPRETER, f"The device has no interpreter: {words}.", log=log
+            Reason.NO_INTERPRETER, f"The device has no interpreter: {cause}.", log=log
         )
     if exit_code < 0 or exit_code > 128:
-        return _signalled(-exit_code if exit_code < 0 else exit_code - 128, log)
-    return CaseFailed(Reason.CRASHED, f"The tool failed: {words}.", log=log)
+        return _diagnose_signal(-exit_code if exit_code < 0 else exit_code - 128, log)
+    return CaseFailed(Reason.CRASHED, f"The tool failed: {cause}.", log=log)
 
 
-def _signalled(number: int, log: str) -> CaseFailed:
+def _find_cause(stderr: str) -> str:
+    errors = (line for line in stderr.splitlines() if line.startswith("ERROR: "))
+    return next(errors, "").removeprefix("ERROR: ").strip().rstrip(".")
+
+
+def _diagnose_signal(number: int, log: str) -> CaseFailed:
     name = signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
     if name == "SIGKILL":
         return CaseFailed(
             Reason.KILLED,
-            "The tool was killed, perhaps as memory ran out; free some and bench again.",
+            "The tool was killed, perhaps because memory ran out; free some and bench again.",
             log=log,
         )
     return CaseFailed(
         Reason.CRASHED,
-        f"The tool crashed ({name}); the model may be broken, or not made for this tool.",
+        f"The tool crashed ({name}); the model may be broken or made for another tool.",
         log=log,
     )
 
 
-def _hold_against(protocol: Protocol, numbers: ToolLog, log: str) -> None:
-    """The tool only warns of flags that it does not take: what it echoes has to be what was asked."""
-    for words, name in _ECHOED.items():
-        asked, echoed = getattr(protocol, name), numbers.echo.get(words)
-        if echoed is not None and not _same(echoed, asked):
+def _check_echoes(protocol: Protocol, log: ToolLog, output: str) -> None:
+    """Compare the echoed flags with the protocol: the tool only warns of flags that it ignores."""
+    for label, field in _ECHOED.items():
+        expected, echoed = getattr(protocol, field), log.echo.get(label)
+        if echoed is not None and not _is_equal(echoed, expected):
             raise CaseFailed(
                 Reason.ECHO_MISMATCH,
-                f"The tool was asked for {name}={asked:g} and ran with {echoed}.",
-                log=log,
+                f"The tool ran with {field}={echoed} instead of {expected:g}; "
+                "use another version of the tool.",
+                log=output,
             )
 
 
-def _same(echoed: str, asked: float) -> bool:
+def _is_equal(echoed: str, expected: float) -> bool:
     try:
-        return isclose(float(echoed), asked, rel_tol=1e-5)
+        return isclose(float(echoed), expected, rel_tol=1e-5)
     except ValueError:
         return False
-
-
-def command(interpreter: Sequence[str], program: str, protocol: Protocol, graph: str) -> list[str]:
-    """The argv of one process: `interpreter` is empty for a program that runs by itself."""
-    return [*interpreter, program, *arguments(protocol, graph)]

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.bench import answers
 from harness.bench.answers import Probe
-from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE, failure
+from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE, diagnose_failure
 from harness.conversion.anatomy import Tensor, read_inputs, read_outputs
 from harness.core.bench import Case, Tool
 from harness.core.errors import CaseFailed, DeviceLost, Reason
@@ -182,5 +182,5 @@ def _answers_there(
         cpus=case.cpus,
     )
     if completed.exit_code != 0:
-        raise failure(completed.exit_code, completed.stderr, log=completed.stderr)
+        raise diagnose_failure(completed.exit_code, completed.stderr, log=completed.stderr)
     return answers.read_outputs(completed.stdout, count, classes=classes)

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.bench.profile import profile_arguments, read_profile
+from harness.bench.profile import PROFILE_FLAGS, read_profile
 from harness.bench.quality import describe_disturbance
 from harness.bench.sensors import Sensor, affinity, power_sensors, sensors_of
 from harness.bench.summary import summarise
-from harness.bench.tools import arguments, read
+from harness.bench.tools import make_arguments, read_output
 from harness.bench.watch import header, idle_power_uw, watched
 from harness.core.bench import BatchSlot, Case, Measurement, Process, Run
 from harness.core.device import Device
@@ -76,7 +76,7 @@ def run_process(
     model = ModelFile(
         case.artifact, session.transport.path_of(case.artifact, f"{case.artifact}.tflite")
     )
-    argv = [*session.device_tool.argv, *arguments(case.protocol, model.path), *extra]
+    argv = [*session.device_tool.argv, *make_arguments(case.protocol, model.path), *extra]
     sensors = session.sensors(case.cpus)
     result = run_watched(
         session,
@@ -106,8 +106,8 @@ def profile_operators(case: Case, session: DeviceSession, file: Path) -> tuple[O
 
     Raises CaseFailed if the tool fails or prints no profile.
     """
-    process = run_process(case, session, file=file, number=1, extra=profile_arguments()).process
-    read(case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr)
+    process = run_process(case, session, file=file, number=1, extra=PROFILE_FLAGS).process
+    read_output(case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr)
     return read_profile(process.stdout)
 
 
@@ -191,7 +191,9 @@ def read_run(case: Case, process: Process, earlier: Sequence[Run] = ()) -> Run:
 
     The `earlier` runs of the case show the usual clock. Raises CaseFailed if there are no numbers.
     """
-    log = read(case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr)
+    log = read_output(
+        case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr
+    )
     readings = watched(process.watch, log.inference.count * log.inference.avg_us / 1e6)
     clocks_khz = [
         run.watched.frequency_khz for run in earlier if run.watched.frequency_khz is not None

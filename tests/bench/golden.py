@@ -1,9 +1,13 @@
-"""Whole logs of lce_benchmark_model, recorded: `cmd`, `stdout`, `stderr` and `rc` (the exit code) a folder."""
+"""Recorded logs of lce_benchmark_model.
+
+A folder for each holds `cmd`, `stdout`, `stderr` and `rc`, the exit code.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+PUBLISHED_LOGS = GOLDEN.with_name("published_logs")
 NAMES = tuple(sorted(folder.name for folder in GOLDEN.iterdir()))
 
 
@@ -19,7 +23,7 @@ class Recording:
         return f"{self.stdout}\n{self.stderr}"
 
 
-def recording(name: str) -> Recording:
+def load_recording(name: str) -> Recording:
     folder = GOLDEN / name
     return Recording(
         name,
@@ -27,3 +31,8 @@ def recording(name: str) -> Recording:
         stdout=(folder / "stdout").read_text(),
         stderr=(folder / "stderr").read_text(),
     )
+
+
+def load_published_log(name: str) -> str:
+    """Return a log that documentation or a public thread quotes."""
+    return (PUBLISHED_LOGS / f"{name}.txt").read_text()

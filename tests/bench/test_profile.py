@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.bench.profile import profile_arguments, read_profile, role
+from harness.bench.profile import PROFILE_FLAGS, read_profile, role_of
 from harness.core.errors import CaseFailed, Reason
 from harness.core.observations import OperatorTime, Role
-from tests.bench.golden import GOLDEN, recording
+from tests.bench.golden import GOLDEN, load_published_log, load_recording
 
-TABLE = recording("profile_bnn").stdout
+TABLE = load_recording("profile_bnn").stdout
 CSV = (GOLDEN / "profile_csv_bnn" / "profile.csv").read_text()
 FIRST, SECOND, THIRD, SIGN = (
     "[sequential/quant_conv2d_2/ste_sign_4/Sign_1;sequen]:3",
@@ -72,31 +72,13 @@ OPERATORS = (
         role=Role.OTHER,
     ),
 )
-# Of LiteRT's newest tool: no heading, and a row that took no part in the inferences.
-LITERT = """\
-INFO: [./litert/tools/benchmark_litert_model.h:179]
-============================== Run Order ==============================
-\t                             [node type]\t  [first]\t [avg ms]\t     [%]\t  [cdf%]\t  [mem KB]\t[times called]\t[Name]
-\t        LiteRT::Run[buffer registration]\t    0.020\t    0.014\t  3.309%\t  3.309%\t     0.000\t        1\tLiteRT::Run[buffer registration]/0
-\t                         AllocateTensors\t    0.291\t    0.291\t  0.022%\t  3.331%\t   452.000\t        0\tAllocateTensors/0
-\t                     Static Reshape (NC)\t    0.085\t    0.003\t  0.739%\t  4.070%\t     0.000\t        1\tDelegate/Static Reshape (NC):0
-\t         Fully Connected (NC, PF32) GEMM\t    0.538\t    0.382\t 92.948%\t 97.018%\t     0.000\t        1\tDelegate/Fully Connected (NC, PF32) GEMM:1
-\t                LiteRT::Run[Buffer sync]\t    0.013\t    0.012\t  2.982%\t100.000%\t     0.000\t        1\tLiteRT::Run[Buffer sync]/0
-
-Number of nodes executed: 5
-"""
-# Before TensorFlow 2.2: a column more.
-OLD = """\
-============================== Run Order ==============================
-\t             [node type]\t  [start]\t  [first]\t [avg ms]\t     [%]\t  [cdf%]\t  [mem KB]\t[times called]\t[Name]
-\t                 CONV_2D\t    0.000\t    9.132\t    9.132\t 73.571%\t 73.571%\t     0.000\t        0\t[MobilenetV1/MobilenetV1/Conv2d_0/Relu6]
-\t       DEPTHWISE_CONV_2D\t    9.135\t    3.280\t    3.280\t 26.429%\t100.000%\t     0.000\t        0\t[MobilenetV1/MobilenetV1/Conv2d_1_depthwise/Relu6]
-
-Number of nodes executed: 2
-"""
+# LiteRT's newest tool prints no heading, and a row that took no part in the inferences.
+LITERT = load_published_log("litert_profile")
+# TensorFlow before 2.2 printed one column more.
+OLD = load_published_log("tensorflow_2_1_profile")
 
 
-def refusal(text: str) -> str:
+def refuse(text: str) -> str:
     with pytest.raises(CaseFailed) as caught:
         read_profile(text)
     assert caught.value.reason is Reason.UNPARSABLE
@@ -104,38 +86,40 @@ def refusal(text: str) -> str:
     return str(caught.value)
 
 
-def profiled(text: str) -> tuple[OperatorTime, ...] | Reason:
+def try_profile(text: str) -> tuple[OperatorTime, ...] | Reason:
     try:
         return read_profile(text)
-    except CaseFailed as refused:
-        return refused.reason
+    except CaseFailed as failure:
+        return failure.reason
 
 
-def shown(operators: Sequence[OperatorTime]) -> list[tuple[object, ...]]:
-    return [(one.number, one.type, one.name, one.calls, one.role) for one in operators]
+def without_times(operators: Sequence[OperatorTime]) -> list[OperatorTime]:
+    return [replace(operator, avg_us=0, share=0) for operator in operators]
 
 
 def test_the_table_is_read() -> None:
-    found = read_profile(TABLE)
-    assert [
-        replace(one, avg_us=round(one.avg_us, 3), share=round(one.share, 6)) for one in found
-    ] == list(OPERATORS)
+    rounded = [
+        replace(operator, avg_us=round(operator.avg_us, 3), share=round(operator.share, 6))
+        for operator in read_profile(TABLE)
+    ]
+    assert rounded == list(OPERATORS)
 
 
-def test_the_csv_file_tells_the_same_operators() -> None:
-    found = read_profile(CSV)
-    assert shown(found) == shown(OPERATORS)
-    for one, other in zip(found, OPERATORS, strict=True):
-        assert one.share == pytest.approx(other.share, abs=0.01)
-    assert found[1].avg_us == pytest.approx(4501.48)
+def test_the_csv_file_holds_the_same_operators() -> None:
+    operators = read_profile(CSV)
+    assert without_times(operators) == without_times(OPERATORS)
+    for operator, expected in zip(operators, OPERATORS, strict=True):
+        assert operator.share == pytest.approx(expected.share, abs=0.01)
+    assert operators[1].avg_us == pytest.approx(4501.48)
 
 
 @pytest.mark.parametrize("text", [TABLE, CSV], ids=["table", "csv"])
-def test_a_share_is_of_all_calls_together(text: str) -> None:
-    found = read_profile(text)
-    whole_us = sum(one.avg_us * one.calls for one in found)
-    for one in found:
-        assert one.avg_us * one.calls == pytest.approx(one.share * whole_us, abs=2)
+def test_a_share_covers_all_calls_together(text: str) -> None:
+    operators = read_profile(text)
+    total_us = sum(operator.avg_us * operator.calls for operator in operators)
+    for operator in operators:
+        time_us = operator.avg_us * operator.calls
+        assert time_us == pytest.approx(operator.share * total_us, abs=2)
 
 
 @pytest.mark.parametrize("text", [TABLE, CSV], ids=["table", "csv"])
@@ -145,14 +129,16 @@ def test_line_ends_make_no_difference(text: str, line_end: str) -> None:
 
 
 def test_litert_and_old_versions_print_other_columns() -> None:
-    assert [(one.type, one.calls, round(one.share, 5)) for one in read_profile(LITERT)] == [
+    litert = read_profile(LITERT)
+    assert [(operator.type, operator.calls, round(operator.share, 5)) for operator in litert] == [
         ("LiteRT::Run[buffer registration]", 1, 0.03309),
         ("AllocateTensors", 0, 0.00022),
         ("Static Reshape (NC)", 1, 0.00739),
         ("Fully Connected (NC, PF32) GEMM", 1, 0.92948),
         ("LiteRT::Run[Buffer sync]", 1, 0.02982),
     ]
-    assert [(one.type, one.avg_us, one.role) for one in read_profile(OLD)] == [
+    old = read_profile(OLD)
+    assert [(operator.type, operator.avg_us, operator.role) for operator in old] == [
         ("CONV_2D", 9132, Role.FLOAT_LAYER),
         ("DEPTHWISE_CONV_2D", 3280, Role.FLOAT_LAYER),
     ]
@@ -162,45 +148,45 @@ def test_litert_and_old_versions_print_other_columns() -> None:
     "text",
     [
         pytest.param("", id="nothing"),
-        pytest.param(recording("base_bnn").stdout, id="a log without a profile"),
+        pytest.param(load_recording("base_bnn").stdout, id="a log without a profile"),
         pytest.param(TABLE.partition("INFO: Operator-wise")[0], id="only the initialisation's"),
         pytest.param("=== Run Order ===", id="no header"),
         pytest.param("=== Run Order ===\n\nNumber of nodes executed: 0\n", id="nothing ran"),
     ],
 )
-def test_where_there_is_no_table_of_the_runs_it_is_refused(text: str) -> None:
-    assert "profile" in refusal(text)
+def test_output_without_a_table_of_the_runs_is_refused(text: str) -> None:
+    assert "profile" in refuse(text)
 
 
 @pytest.mark.parametrize("text", [TABLE, CSV, LITERT, OLD], ids=["table", "csv", "LiteRT", "old"])
 @given(data=st.data())
 @settings(max_examples=100)
-def test_a_profile_that_is_cut_is_refused_or_whole(text: str, data: st.DataObject) -> None:
+def test_a_profile_that_is_cut_off_is_refused_or_complete(text: str, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(text)) | st.integers(text.rindex("Run Order"), len(text)))
-    assert profiled(text[:end]) in (read_profile(text), Reason.UNPARSABLE)
+    assert try_profile(text[:end]) in (read_profile(text), Reason.UNPARSABLE)
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("text", "replacement"),
     [
         pytest.param("91.911%", "81.911%", id="shares under 100 %"),
         pytest.param("91.911%", "99.911%", id="shares over 100 %"),
-        pytest.param("91.911%", "nan%", id="share that is no number"),
+        pytest.param("91.911%", "nan%", id="share is not a number"),
         pytest.param("91.911%", "%", id="no share"),
-        pytest.param("    4.121\t", "    -4.121\t", id="time under 0"),
-        pytest.param("    4.121\t", "    inf\t", id="time without end"),
-        pytest.param("    4.121\t", "", id="a column less"),
+        pytest.param("    4.121\t", "    -4.121\t", id="negative time"),
+        pytest.param("    4.121\t", "    inf\t", id="infinite time"),
+        pytest.param("    4.121\t", "", id="missing column"),
         pytest.param("     0.000\t        2\t", "     0.000\t        2.5\t", id="half a call"),
         pytest.param(
             "Number of nodes executed: 7",
             "Number of nodes executed: 8",
-            id="a row less than it says",
+            id="missing row",
         ),
     ],
 )
-def test_a_table_of_wrong_numbers_is_refused(old: str, new: str) -> None:
-    assert old in TABLE
-    refusal(TABLE.replace(old, new))
+def test_a_table_of_wrong_numbers_is_refused(text: str, replacement: str) -> None:
+    assert text in TABLE
+    refuse(TABLE.replace(text, replacement))
 
 
 @pytest.mark.parametrize(
@@ -223,28 +209,35 @@ def test_a_table_of_wrong_numbers_is_refused(old: str, new: str) -> None:
     ],
     ids=str,
 )
-def test_an_operators_role(expected: Role, types: Sequence[str]) -> None:
-    assert {type: role(type) for type in types} == dict.fromkeys(types, expected)
+def test_the_role_of_an_operator_follows_from_its_type(
+    expected: Role, types: Sequence[str]
+) -> None:
+    assert {type: role_of(type) for type in types} == dict.fromkeys(types, expected)
 
 
-def test_a_role_is_its_word() -> None:
-    assert [str(one) for one in Role] == ["binary convolution", "quantise", "float layer", "other"]
+def test_a_role_prints_as_plain_words() -> None:
+    assert [str(role) for role in Role] == [
+        "binary convolution",
+        "quantise",
+        "float layer",
+        "other",
+    ]
 
 
-def test_the_tool_is_asked_for_a_profile() -> None:
-    assert profile_arguments()[0] in (GOLDEN / "profile_bnn" / "cmd").read_text()
+def test_the_recorded_profile_was_made_with_the_same_flag() -> None:
+    assert PROFILE_FLAGS[0] in (GOLDEN / "profile_bnn" / "cmd").read_text()
 
 
-WORDS = st.from_regex(
+LABELS = st.from_regex(
     r"[A-Za-z][A-Za-z0-9_/;:()\[\].]{0,12}((, |,| )[A-Z0-9]{1,4}){0,3}", fullmatch=True
 )
 ROWS = st.lists(
-    st.tuples(WORDS, WORDS, st.floats(0.001, 1e4), st.integers(0, 9)), min_size=1, max_size=12
+    st.tuples(LABELS, LABELS, st.floats(0.001, 1e4), st.integers(0, 9)), min_size=1, max_size=12
 )
 
 
-def rendered(rows: Sequence[tuple[str, str, float, int]], csv: bool) -> str:
-    """As the tool's two formatters print it; each row has the same share."""
+def format_profile(rows: Sequence[tuple[str, str, float, int]], *, csv: bool) -> str:
+    """Return the rows as one of the tool's two formatters prints them, all with equal shares."""
     columns = ("first", "avg_ms", "%", "cdf%", "mem KB", "times called", "name")
     lines = [
         ", ".join(("node type", *columns)) if csv else "\t".join(("", "[node type]", *columns))
@@ -252,9 +245,12 @@ def rendered(rows: Sequence[tuple[str, str, float, int]], csv: bool) -> str:
     for type, name, avg_ms, calls in rows:
         share = 100 / len(rows)
         if csv:
-            row = f"{type}, 1, {avg_ms:g}, {share:g}%, {share:g}%, 0, {calls}, {name.replace(',', chr(9))}"
+            shares = f"{share:g}%, {share:g}%"
+            escaped = name.replace(",", "\t")
+            row = f"{type}, 1, {avg_ms:g}, {shares}, 0, {calls}, {escaped}"
         else:
-            row = f"\t{type:>40}\t{1:9.3f}\t{avg_ms:9.3f}\t{share:7.3f}%\t{share:7.3f}%\t{0:10.3f}\t{calls:9}\t{name}"
+            shares = f"{share:7.3f}%\t{share:7.3f}%"
+            row = f"\t{type:>40}\t{1:9.3f}\t{avg_ms:9.3f}\t{shares}\t{0:10.3f}\t{calls:9}\t{name}"
         lines.append(row)
     heading = "Operator-wise Profiling Info for Regular Benchmark Runs:"
     table = [
@@ -268,17 +264,18 @@ def rendered(rows: Sequence[tuple[str, str, float, int]], csv: bool) -> str:
     return "\n".join(table)
 
 
-@given(ROWS, st.booleans())
-def test_a_printed_profile_reads_back(rows: list[tuple[str, str, float, int]], csv: bool) -> None:
-    found = read_profile(rendered(rows, csv))
-    assert [(one.number, one.type, one.name, one.calls) for one in found] == [
-        (number, type, name, calls) for number, (type, name, _, calls) in enumerate(rows)
-    ]
-    for one, (_, _, avg_ms, _) in zip(found, rows, strict=True):
-        assert one.avg_us == pytest.approx(avg_ms * 1e3, rel=1e-4, abs=0.6)
-        assert one.share == pytest.approx(1 / len(rows), abs=1e-4)
+@given(rows=ROWS, csv=st.booleans())
+def test_a_printed_profile_reads_back(
+    rows: list[tuple[str, str, float, int]], *, csv: bool
+) -> None:
+    operators = read_profile(format_profile(rows, csv=csv))
+    assert [operator.number for operator in operators] == [*range(len(rows))]
+    for operator, (type, name, avg_ms, calls) in zip(operators, rows, strict=True):
+        assert (operator.type, operator.name, operator.calls) == (type, name, calls)
+        assert operator.avg_us == pytest.approx(avg_ms * 1e3, rel=1e-4, abs=0.6)
+        assert operator.share == pytest.approx(1 / len(rows), abs=1e-4)
 
 
 @given(st.text() | st.text("=\t, %0123456789.\n").map(lambda noise: f"=== Run Order ===\n{noise}"))
 def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
-    assert profiled(text)
+    assert try_profile(text)

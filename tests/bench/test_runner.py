@@ -10,12 +10,12 @@ import numpy
 import pytest
 from numpy.typing import NDArray
 
-from harness.bench.toollog import parse
-from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, arguments, read
+from harness.bench.toollog import parse_log
+from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, make_arguments, read_output
 from harness.conversion.evaluate import predict
 from harness.core.bench import Protocol
 from harness.core.errors import CaseFailed, Reason
-from tests.bench.golden import recording
+from tests.bench.golden import load_recording
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
 BINARY, FLOAT = MODELS / "binary_64.tflite", MODELS / "float_64.tflite"
@@ -43,7 +43,7 @@ def test_its_output_is_the_tools(model: Path) -> None:
     ended = bench(model, "--report_peak_memory_footprint=true")
     assert ended.returncode == 0
     assert "ERROR" not in ended.stderr
-    log = parse(f"{ended.stdout}\n{ended.stderr}")
+    log = parse_log(f"{ended.stdout}\n{ended.stderr}")
     assert log.inference.count == 3
     assert log.warmup is not None
     assert log.warmup.count == 2
@@ -62,11 +62,11 @@ def test_the_summary_says_what_the_series_said() -> None:
     assert "INFO: The input model file size (MB): 0.021712\n" in ended.stdout
     (summary,) = (line for line in ended.stdout.splitlines() if "Inference timings in us" in line)
     average = float(summary.rpartition("Inference (avg): ")[2])
-    assert isclose(average, parse(ended.stdout).inference.avg_us, rel_tol=1e-4)
+    assert isclose(average, parse_log(ended.stdout).inference.avg_us, rel_tol=1e-4)
 
 
 def test_peak_memory_is_told_only_where_it_was_asked_for() -> None:
-    assert parse(bench(BINARY).stdout).peak_memory_bytes is None
+    assert parse_log(bench(BINARY).stdout).peak_memory_bytes is None
 
 
 def test_the_flags_that_were_given_are_echoed_and_no_others() -> None:
@@ -78,7 +78,7 @@ def test_the_flags_that_were_given_are_echoed_and_no_others() -> None:
         "--max_secs=20",
     )
     ended = run(*flags, "--warmup_runs=1", "--warmup_min_secs=0", "--use_reference_bconv=true")
-    assert parse(ended.stdout).echo == {
+    assert parse_log(ended.stdout).echo == {
         "Graph": str(BINARY),
         "Num threads": "2",
         "Min num runs": "4",
@@ -92,15 +92,15 @@ def test_the_flags_that_were_given_are_echoed_and_no_others() -> None:
 
 def test_it_takes_what_the_harness_passes() -> None:
     protocol = Protocol("tiny", threads=2, warmup_min_secs=0.01, num_runs=5, min_secs=0.01)
-    ended = run(*arguments(protocol, str(BINARY)))
-    log = read(protocol, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+    ended = run(*make_arguments(protocol, str(BINARY)))
+    log = read_output(protocol, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert log.inference.count >= 5
 
 
 def test_a_flag_and_its_value_may_stand_apart() -> None:
     ended = run("--graph", str(BINARY), *FEW, "--num_threads", "2")
     assert ended.returncode == 0
-    assert parse(ended.stdout).echo["Num threads"] == "2"
+    assert parse_log(ended.stdout).echo["Num threads"] == "2"
 
 
 @pytest.mark.parametrize("flag", ["--enable_op_profiling=true", "--num_run=7", "stray"])
@@ -109,7 +109,7 @@ def test_an_unknown_flag_is_a_warning_that_the_parser_refuses(flag: str) -> None
     assert ended.returncode == 0
     assert f"WARN: Unconsumed cmdline flags: {flag}\n" in ended.stdout
     with pytest.raises(CaseFailed) as failed:
-        parse(ended.stdout)
+        parse_log(ended.stdout)
     assert failed.value.reason is Reason.ECHO_MISMATCH
 
 
@@ -126,20 +126,20 @@ def test_no_runs_at_all_print_a_count_of_0_and_succeed_as_the_tool_does() -> Non
     assert ended.returncode == 0
     assert ended.stdout.count("INFO: count=0\n") == 2
     with pytest.raises(CaseFailed) as failed:
-        parse(ended.stdout)
+        parse_log(ended.stdout)
     assert failed.value.reason is Reason.NOTHING_RAN
 
 
 def test_a_single_run_prints_its_time_alone() -> None:
     ended = bench(BINARY, "--num_runs=1")
     assert "INFO: count=1 curr=" in ended.stdout
-    timing = parse(ended.stdout).inference
+    timing = parse_log(ended.stdout).inference
     assert timing.count == 1
     assert timing.first_us == timing.min_us == timing.max_us == timing.avg_us > 0
 
 
 def test_min_secs_asks_for_more_than_num_runs() -> None:
-    timing = parse(bench(BINARY, "--num_runs=1", "--min_secs=0.2").stdout).inference
+    timing = parse_log(bench(BINARY, "--num_runs=1", "--min_secs=0.2").stdout).inference
     assert timing.count > 1
     assert timing.count * timing.avg_us < 1e6
 
@@ -147,7 +147,7 @@ def test_min_secs_asks_for_more_than_num_runs() -> None:
 def test_max_secs_ends_it() -> None:
     ended = bench(BINARY, "--num_runs=100000000", "--max_secs=0.2")
     assert ended.returncode == 0
-    timing = parse(ended.stdout).inference
+    timing = parse_log(ended.stdout).inference
     assert 1 < timing.count < 100_000_000
     assert timing.count * timing.avg_us < 1e6
 
@@ -176,7 +176,7 @@ def answer(folder: Path, model: Path, images: NDArray[numpy.float32], *flags: st
 def test_what_it_is_asked_it_answers(tmp_path: Path, model: Path, flag: str) -> None:
     ended = answer(tmp_path, model, IMAGES, *filter(None, [flag]))
     assert ended.returncode == 0
-    assert parse(ended.stdout).inference.count == 3
+    assert parse_log(ended.stdout).inference.count == 3
     found = numpy.frombuffer((tmp_path / "out.bin").read_bytes(), "<f4").reshape(3, 10)
     assert numpy.abs(found - predict(model.read_bytes(), IMAGES)).max() < 1e-5
     assert len(numpy.unique(found, axis=0)) == 3
@@ -188,7 +188,7 @@ def test_a_single_input_is_what_the_tool_takes_too(tmp_path: Path) -> None:
 
 
 def test_inputs_and_outputs_are_echoed_as_the_tool_does(tmp_path: Path) -> None:
-    echo = parse(answer(tmp_path, BINARY, images=IMAGES[:1]).stdout).echo
+    echo = parse_log(answer(tmp_path, BINARY, images=IMAGES[:1]).stdout).echo
     words = [
         "Graph",
         "Input layers",
@@ -202,7 +202,7 @@ def test_inputs_and_outputs_are_echoed_as_the_tool_does(tmp_path: Path) -> None:
         f"{ESCAPED}:{tmp_path}/in.bin",
         f"{tmp_path}/out.bin",
     ]
-    for printed in (echo, parse(recording("io_True_0_xnnfalse").stdout).echo):
+    for printed in (echo, parse_log(load_recording("io_True_0_xnnfalse").stdout).echo):
         assert [one for one in printed if one in words] == words
 
 
@@ -249,7 +249,7 @@ def test_a_file_that_can_not_be_read_is_an_error_in_words(flags: tuple[str, ...]
     assert ended.stderr.startswith("ERROR: ")
     assert "Traceback" not in ended.stderr
     with pytest.raises(CaseFailed, match="graph") as failed:
-        read(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+        read_output(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert failed.value.reason is Reason.CRASHED
 
 
@@ -268,7 +268,7 @@ def test_a_model_that_is_cut_short_is_a_crash_with_a_reason(tmp_path: Path, leng
     (tmp_path / "model.tflite").write_bytes(FLOAT.read_bytes()[:length])
     ended = bench(tmp_path / "model.tflite")
     with pytest.raises(CaseFailed) as failed:
-        read(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+        read_output(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert failed.value.reason is Reason.CRASHED
 
 
@@ -300,7 +300,7 @@ def test_a_python_without_an_interpreter_says_so_with_an_exit_code_of_its_own(
     assert ended.stderr.startswith("ERROR: ")
     assert "Traceback" not in ended.stderr
     with pytest.raises(CaseFailed) as failed:
-        read(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+        read_output(Protocol("tiny"), ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert failed.value.reason is Reason.NO_INTERPRETER
 
 

@@ -17,7 +17,7 @@ from textwrap import dedent
 import numpy
 import pytest
 
-from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, arguments, read
+from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, make_arguments, read_output
 from harness.conversion.evaluate import predict
 from harness.core.bench import Protocol
 from harness.core.errors import CaseFailed, Reason
@@ -48,7 +48,7 @@ class Board:
         )
 
     def bench(self, model: Path, *flags: str) -> Ended:
-        return self.run(*arguments(QUICK, str(model)), *flags)
+        return self.run(*make_arguments(QUICK, str(model)), *flags)
 
 
 def folders(python: str) -> dict[str, Path]:
@@ -110,7 +110,7 @@ def lite(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
 def failure(ended: Ended) -> CaseFailed:
     assert ended.returncode != 0
     with pytest.raises(CaseFailed) as failed:
-        read(QUICK, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+        read_output(QUICK, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     return failed.value
 
 
@@ -141,7 +141,7 @@ def test_a_float_model_runs_on_each(board: Board, flags: tuple[str, ...]) -> Non
         min_secs=0,
         threads=2 if "threads" in "".join(flags) else 1,
     )
-    log = read(protocol, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+    log = read_output(protocol, ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
     assert log.inference.count == 3
     assert log.inference.min_us > 0
     assert log.peak_memory_bytes is not None
@@ -207,7 +207,7 @@ def test_it_imports_little(lite: Board) -> None:
         "-X",
         "importtime",
         str(RUNNER_FILE),
-        *arguments(QUICK, str(FLOAT)),
+        *make_arguments(QUICK, str(FLOAT)),
     ]
     env = {**os.environ, "PYTHONPATH": str(lite.packages)}
     ended = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120, env=env)
@@ -360,7 +360,7 @@ def test_a_dynamic_dimension_is_1_and_each_run_copies_in_and_out(bare: Board, ad
 def test_the_initialization_is_the_models_alone(bare: Board, add: Maker) -> None:
     """Importing numpy alone may take seconds on a board, and the C++ tool has nothing like it."""
     add("tflite_runtime", f"import time\ntime.sleep(1)\n{dedent(DOUBLE)}")
-    init_us = read(QUICK, 0, stdout=bare.bench(FLOAT).stdout, stderr="").init_us
+    init_us = read_output(QUICK, 0, stdout=bare.bench(FLOAT).stdout, stderr="").init_us
     assert init_us is not None
     assert 0 < init_us < 900_000
 

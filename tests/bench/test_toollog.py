@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.bench.toollog import MIB, parse
+from harness.bench.toollog import MIB, parse_log
 from harness.core.bench import Timing, ToolLog
 from harness.core.errors import CaseFailed, Reason
-from tests.bench.golden import NAMES, recording
+from tests.bench.golden import NAMES, load_published_log, load_recording
 
 # warm-up, runs, initialisation, peak
 NUMBERS: dict[str, tuple[Timing, Timing, float, int | None]] = {
@@ -70,57 +70,14 @@ REFUSED = {
     "num_runs0_minsecs0": Reason.NOTHING_RAN,
 }
 
-TENSORFLOW_2_1 = """\
-[Init Phase] - Memory usage: max resident set size = 3.12109 MB, total malloc-ed size = 14.6232 MB
-count=50 first=136997 curr=137191 min=136834 max=138724 avg=137144 std=264
-[Overall] - Memory usage: max resident set size = 71.4961 MB, total malloc-ed size = 31.4656 MB
-"""
-LCE_DOCS = """\
-Loaded model quicknet.tflite
-The input model file size (MB): 3.3512
-Initialized session in 1.471ms.
-Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
-count=16 first=41707 curr=31870 min=31722 max=41707 avg=32491.4 std=2395
-Running benchmark for at least 50 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
-count=50 first=31929 curr=31278 min=31138 max=31929 avg=31420.6 std=260
-Inference timings in us: Init: 1471, First inference: 41707, Warmup (avg): 32491.4, Inference (avg): 31420.6
-"""
-TENSORFLOW_2_13 = """\
-INFO: count=50 first=121183 curr=115199 min=111222 max=121324 avg=116066 std=1906
-INFO: Inference timings in us: Init: 530, First inference: 124020, Warmup (avg): 117225, Inference (avg): 116066
-INFO: Memory footprint delta from the start of the tool (MB): init=3.75 overall=12.1914
-"""
-TENSORFLOW_1_14 = """\
-Initialized session in 0.896ms
-Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
-count=215 first=12231 curr=2106 min=2065 max=12231 avg=2331.42 std=746
-
-Running benchmark for at least 100 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
-count=459 first=2143 curr=2101 min=2056 max=2656 avg=2177.1 std=124
-
-Average inference timings in us: Warmup: 2331.42, Init: 896, no stats: 2177.1
-"""
-LITERT = """\
-INFO: [litert/runtime/accelerators/auto_registration.cc:148] CPU accelerator registered.
-INFO: Initialized session in 4.478ms.
-INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
-INFO: count=1055 first=1033 curr=473 min=443 max=1033 avg=465.319 std=18 p5=459 median=463 p95=478
-
-INFO: Running benchmark for at least 1000 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
-INFO: count=2112 first=463 curr=459 min=442 max=979 avg=464.545 std=13 p5=460 median=462 p95=478
-
-INFO: [./litert/tools/benchmark_litert_model.h:81]
-========== BENCHMARK RESULTS ==========
-INFO: [./litert/tools/benchmark_litert_model.h:82] Model initialization: 4.48 ms
-INFO: [./litert/tools/benchmark_litert_model.h:84] Warmup (first):       1.03 ms
-INFO: [./litert/tools/benchmark_litert_model.h:86] Warmup (avg):         0.47 ms (1055 runs)
-INFO: [./litert/tools/benchmark_litert_model.h:88] Inference (avg):      0.46 ms (2112 runs)
-INFO: [./litert/tools/benchmark_litert_model.h:92] Inference (min):      0.44 ms
-INFO: [./litert/tools/benchmark_litert_model.h:116] Overall footprint:    11.51 MB
-INFO: [./litert/tools/benchmark_litert_model.h:118] Peak memory:          12.25 MB
-"""
+TENSORFLOW_2_1 = load_published_log("tensorflow_2_1")
+LCE_DOCS = load_published_log("lce_docs")
+TENSORFLOW_2_13 = load_published_log("tensorflow_2_13")
+TENSORFLOW_1_14 = load_published_log("tensorflow_1_14")
+LITERT = load_published_log("litert")
 LITERT_SUMMARY = LITERT.partition("INFO: [./litert")[0] + (
-    "INFO: Inference timings in us: Init: 4478, First inference: 1033, Warmup (avg): 465.319, Inference (avg): 464.545\n"
+    "INFO: Inference timings in us: Init: 4478, First inference: 1033, Warmup (avg): 465.319, "
+    "Inference (avg): 464.545\n"
 )
 LITERT_ALL_SAME = """\
 INFO: count=50 curr=7(all same) p5=7 median=7 p95=7
@@ -131,19 +88,20 @@ LOGCAT = "".join(
     for line in TENSORFLOW_2_13.splitlines()
 )
 
-# Lines of the runtime's own, as they stand in public threads and in the recordings' standard error.
-OF_THE_RUNTIME = (
+# Lines of the runtime, copied from public threads and from the recordings' standard error.
+RUNTIME_LINES = (
     "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
     "INFO: Applying 1 TensorFlow Lite delegate(s) lazily.",
-    "VERBOSE: Replacing 5 out of 12 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 3 partitions.",
+    "VERBOSE: Replacing 5 out of 12 node(s) with delegate (TfLiteXNNPackDelegate) node, "
+    "yielding 3 partitions.",
     "WARNING: linker: Warning: unable to normalize library path",
     "",
 )
 
 
-def failure(text: str) -> CaseFailed:
+def fail(text: str) -> CaseFailed:
     with pytest.raises(CaseFailed) as caught:
-        parse(text)
+        parse_log(text)
     return caught.value
 
 
@@ -151,31 +109,31 @@ def numbers(log: ToolLog) -> tuple[Timing | None, Timing]:
     return log.warmup, log.inference
 
 
-def test_every_recording_is_read_or_refused() -> None:
+def test_every_recording_is_either_read_or_refused() -> None:
     assert set(NAMES) == {*NUMBERS, *REFUSED}
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_recordings_numbers_are_read(name: str) -> None:
+def test_the_numbers_of_a_recording_are_read(name: str) -> None:
     warmup, inference, init_us, peak = NUMBERS[name]
-    log = parse(recording(name).merged)
+    log = parse_log(load_recording(name).merged)
     assert numbers(log) == (warmup, inference)
     assert (log.init_us, log.peak_memory_bytes) == (init_us, peak)
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_recording_without_a_result_is_refused_with_its_reason(name: str) -> None:
-    found = failure(recording(name).merged)
-    assert found.reason is REFUSED[name]
-    assert found.log == recording(name).merged
+    failure = fail(load_recording(name).merged)
+    assert failure.reason is REFUSED[name]
+    assert failure.log == load_recording(name).merged
 
 
-def test_a_flag_that_the_tool_did_not_know_is_named() -> None:
-    assert "--no_such_flag=1 --another" in str(failure(recording("err_unknown_flag").merged))
+def test_a_flag_unknown_to_the_tool_is_named() -> None:
+    assert "--no_such_flag=1 --another" in str(fail(load_recording("err_unknown_flag").merged))
 
 
-def test_what_the_tool_echoes_is_kept() -> None:
-    echo = parse(recording("io_True_0_xnnfalse").merged).echo
+def test_the_echoed_flags_are_kept() -> None:
+    echo = parse_log(load_recording("io_True_0_xnnfalse").merged).echo
     assert echo["Num threads"] == "1"
     assert echo["Min runs duration (seconds)"] == "0"
     assert echo["Graph"] == "m_True.tflite"
@@ -320,7 +278,7 @@ def test_what_the_tool_echoes_is_kept() -> None:
 def test_what_other_versions_print_is_read(
     text: str, warmup: Timing | None, inference: Timing, init_us: float | None, peak: int | None
 ) -> None:
-    log = parse(text)
+    log = parse_log(text)
     assert numbers(log) == (warmup, inference)
     assert (log.init_us, log.peak_memory_bytes) == (init_us, peak)
 
@@ -330,7 +288,7 @@ def test_what_other_versions_print_is_read(
 )
 @pytest.mark.parametrize("line_end", ["\r\n", "\n\n", " \n"], ids=repr)
 def test_line_ends_make_no_difference(text: str, line_end: str) -> None:
-    assert parse(text.replace("\n", line_end)) == parse(text)
+    assert parse_log(text.replace("\n", line_end)) == parse_log(text)
 
 
 @pytest.mark.parametrize(
@@ -352,11 +310,11 @@ def test_line_ends_make_no_difference(text: str, line_end: str) -> None:
     ],
 )
 def test_a_tool_that_ran_nothing_is_no_success(text: str) -> None:
-    assert failure(text).reason is Reason.NOTHING_RAN
+    assert fail(text).reason is Reason.NOTHING_RAN
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("text", "replacement"),
     [
         pytest.param(
             "Inference (avg): 31420.6", "Inference (avg): 31520.6", id="summary is another average"
@@ -388,20 +346,24 @@ def test_a_tool_that_ran_nothing_is_no_success(text: str) -> None:
             "Warmup (avg): 32491.4", "Warmup (avg): 32591.4", id="summary has another warm-up"
         ),
         pytest.param("Init: 1471", "Init: 1571", id="summary has another initialisation"),
-        pytest.param("std=260", "std=260 p5=31130 median=31400 p95=31500", id="p5 under the least"),
+        pytest.param(
+            "std=260", "std=260 p5=31130 median=31400 p95=31500", id="p5 under the minimum"
+        ),
         pytest.param("std=260", "std=260 p5=31450 median=31400 p95=31500", id="p5 over the median"),
         pytest.param("std=260", "std=260 p5=31200 median=31600 p95=31500", id="median over p95"),
-        pytest.param("std=260", "std=260 median=32000", id="median over the most"),
-        pytest.param("std=260", "std=260 p5=31200 median=31400 p95=32000", id="p95 over the most"),
+        pytest.param("std=260", "std=260 median=32000", id="median over the maximum"),
+        pytest.param(
+            "std=260", "std=260 p5=31200 median=31400 p95=32000", id="p95 over the maximum"
+        ),
     ],
 )
-def test_a_log_that_contradicts_itself_is_refused(old: str, new: str) -> None:
-    assert old in LCE_DOCS
-    assert failure(LCE_DOCS.replace(old, new)).reason is Reason.UNPARSABLE
+def test_a_log_that_contradicts_itself_is_refused(text: str, replacement: str) -> None:
+    assert text in LCE_DOCS
+    assert fail(LCE_DOCS.replace(text, replacement)).reason is Reason.UNPARSABLE
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("text", "replacement"),
     [
         ("Model initialization: 4.48", "Model initialization: 4.58"),
         ("Warmup (first):       1.03", "Warmup (first):       1.13"),
@@ -409,9 +371,9 @@ def test_a_log_that_contradicts_itself_is_refused(old: str, new: str) -> None:
         ("Inference (avg):      0.46", "Inference (avg):      0.56"),
     ],
 )
-def test_litert_must_not_contradict_itself_either(old: str, new: str) -> None:
-    assert old in LITERT
-    assert failure(LITERT.replace(old, new)).reason is Reason.UNPARSABLE
+def test_a_litert_log_that_contradicts_itself_is_refused(text: str, replacement: str) -> None:
+    assert text in LITERT
+    assert fail(LITERT.replace(text, replacement)).reason is Reason.UNPARSABLE
 
 
 @pytest.mark.parametrize(
@@ -422,99 +384,102 @@ def test_litert_must_not_contradict_itself_either(old: str, new: str) -> None:
         "count=5 first=1 curr=1 min=1 max=1e999 avg=1e999 std=1",
     ],
 )
-def test_times_that_can_not_be_are_refused(line: str) -> None:
-    assert failure(line + "\n").reason is Reason.UNPARSABLE
+def test_impossible_times_are_refused(line: str) -> None:
+    assert fail(line + "\n").reason is Reason.UNPARSABLE
 
 
 @pytest.mark.parametrize(
     "text", ["", "\n", "command not found", "INFO: STARTING!", "count=", "INFO: count=x first=3"]
 )
-def test_what_is_no_tools_log_is_refused(text: str) -> None:
-    assert failure(text).reason is Reason.UNPARSABLE
+def test_output_of_another_program_is_refused(text: str) -> None:
+    assert fail(text).reason is Reason.UNPARSABLE
 
 
-def prefixes(text: str) -> list[str]:
+def split_prefixes(text: str) -> list[str]:
     lines = text.splitlines(keepends=True)
     return ["".join(lines[:end]) for end in range(len(lines))]
 
 
-def parsed(text: str) -> ToolLog | Reason:
+def try_parse(text: str) -> ToolLog | Reason:
     try:
-        return parse(text)
-    except CaseFailed as found:
-        return found.reason
+        return parse_log(text)
+    except CaseFailed as failure:
+        return failure.reason
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_killed_tools_log_is_refused_or_gives_the_same_numbers(name: str) -> None:
-    whole = parse(recording(name).merged)
-    results = [parsed(prefix) for prefix in prefixes(recording(name).stdout)]
-    read = [log for log in results if isinstance(log, ToolLog)]
+def test_the_log_of_a_killed_tool_is_refused_or_gives_the_same_numbers(name: str) -> None:
+    whole = parse_log(load_recording(name).merged)
+    results = [try_parse(prefix) for prefix in split_prefixes(load_recording(name).stdout)]
+    logs = [log for log in results if isinstance(log, ToolLog)]
     assert {reason for reason in results if isinstance(reason, Reason)} == {Reason.UNPARSABLE}
-    assert {numbers(log) for log in read} == {numbers(whole)}
-    assert {round(log.init_us or 0) for log in read} == {whole.init_us}
-    assert {log.peak_memory_bytes for log in read} <= {None, whole.peak_memory_bytes}
+    assert {numbers(log) for log in logs} == {numbers(whole)}
+    assert {round(log.init_us or 0) for log in logs} == {whole.init_us}
+    assert {log.peak_memory_bytes for log in logs} <= {None, whole.peak_memory_bytes}
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_tool_that_was_killed_before_its_summary_has_no_result(name: str) -> None:
-    """It prints the `Inference timings` at its very end: without them it did not come there."""
-    cut = [
-        prefix for prefix in prefixes(recording(name).stdout) if "Inference timings" not in prefix
+    """The tool prints the `Inference timings` last: without them it did not finish."""
+    unfinished = [
+        prefix
+        for prefix in split_prefixes(load_recording(name).stdout)
+        if "Inference timings" not in prefix
     ]
-    assert len(cut) > 10
-    assert {failure(prefix).reason for prefix in cut} == {Reason.UNPARSABLE}
+    assert len(unfinished) > 10
+    assert {fail(prefix).reason for prefix in unfinished} == {Reason.UNPARSABLE}
 
 
-def told_by(log: ToolLog) -> tuple[object, ...]:
+def all_numbers(log: ToolLog) -> tuple[object, ...]:
     return log.warmup, log.inference, log.init_us, log.peak_memory_bytes, log.resident_memory_bytes
 
 
 @given(
     st.sampled_from(
-        [*(recording(name).stdout for name in NUMBERS), LITERT, LCE_DOCS, TENSORFLOW_2_1]
+        [*(load_recording(name).stdout for name in NUMBERS), LITERT, LCE_DOCS, TENSORFLOW_2_1]
     ),
     st.data(),
 )
 @settings(max_examples=300)
-def test_a_log_cut_anywhere_never_gives_other_numbers(whole: str, data: st.DataObject) -> None:
+def test_a_log_cut_off_anywhere_never_gives_other_numbers(whole: str, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(whole)) | st.integers(whole.rindex("count="), len(whole)))
-    log = parsed(whole[:end])
+    log = try_parse(whole[:end])
     if isinstance(log, ToolLog):
-        expected = told_by(parse(whole))
+        expected = all_numbers(parse_log(whole))
         assert all(
-            found in (None, number) for found, number in zip(told_by(log), expected, strict=True)
+            number in (None, complete)
+            for number, complete in zip(all_numbers(log), expected, strict=True)
         )
-        assert log.inference == parse(whole).inference
+        assert log.inference == parse_log(whole).inference
     else:
         assert log is Reason.UNPARSABLE
 
 
-OF_OTHERS = st.sampled_from(OF_THE_RUNTIME) | st.text(
+FOREIGN_LINES = st.sampled_from(RUNTIME_LINES) | st.text(
     st.characters(categories=["L", "P", "Zs"], exclude_characters="=[]"), max_size=40
 )
 
 
 @given(st.sampled_from(sorted(NUMBERS)), st.data())
-def test_lines_of_others_in_between_change_nothing(name: str, data: st.DataObject) -> None:
-    """As standard error comes in where both go through one stream: line by line."""
-    lines = recording(name).stdout.splitlines()
-    for line in data.draw(st.lists(OF_OTHERS, max_size=20)):
+def test_foreign_lines_in_between_change_nothing(name: str, data: st.DataObject) -> None:
+    """Standard error mixes with standard output line by line if both share one stream."""
+    lines = load_recording(name).stdout.splitlines()
+    for line in data.draw(st.lists(FOREIGN_LINES, max_size=20)):
         lines.insert(data.draw(st.integers(0, len(lines))), line)
-    assert parse("\n".join(lines) + "\n") == parse(recording(name).merged)
+    assert parse_log("\n".join(lines) + "\n") == parse_log(load_recording(name).merged)
 
 
-def test_the_memory_that_it_held_at_its_end_is_read_beside_the_peak() -> None:
-    log = parse(recording("peakmem_bnn").merged)
+def test_the_memory_held_at_the_end_is_read_as_well_as_the_peak() -> None:
+    log = parse_log(load_recording("peakmem_bnn").merged)
     assert (log.peak_memory_bytes, log.resident_memory_bytes) == (round(21.9805 * MIB), 23 * MIB)
-    assert parse(recording("base_bnn").merged).resident_memory_bytes is None
+    assert parse_log(load_recording("base_bnn").merged).resident_memory_bytes is None
 
 
-def timing(times: Sequence[float], percentiles: bool) -> Timing:
+def make_timing(times: Sequence[float], *, percentiles: bool) -> Timing:
     ordered = sorted(times)
     p5, median, p95 = (ordered[int(share * (len(times) - 1))] for share in (0.05, 0.5, 0.95))
     average = sum(times) / len(times)
-    deviation = int((sum((one - average) ** 2 for one in times) / len(times)) ** 0.5)
+    deviation = int((sum((time - average) ** 2 for time in times) / len(times)) ** 0.5)
     shape = Timing(
         len(times),
         times[0],
@@ -526,33 +491,49 @@ def timing(times: Sequence[float], percentiles: bool) -> Timing:
     return replace(shape, p5_us=p5, median_us=median, p95_us=p95) if percentiles else shape
 
 
-def count_line(times: Sequence[float], percentiles: bool) -> str:
-    """As the tool prints it: six digits, and one run alone as `curr`."""
-    of = timing(times, percentiles)
-    fields = f"first={of.first_us:g} curr={times[-1]:g} min={of.min_us:g} max={of.max_us:g} avg={of.avg_us:g}"
-    printed = f"curr={times[0]:g}" if of.count == 1 else f"{fields} std={of.std_us}"
-    more = f" p5={of.p5_us:g} median={of.median_us:g} p95={of.p95_us:g}" if percentiles else ""
-    return f"INFO: count={of.count} {printed}{more}\n"
+def format_timing(times: Sequence[float], *, percentiles: bool) -> str:
+    """Return the tool's line: numbers of six digits, and the time of a single run as `curr`."""
+    timing = make_timing(times, percentiles=percentiles)
+    line = f"INFO: count={timing.count}"
+    if timing.count == 1:
+        line += f" curr={times[0]:g}"
+    else:
+        line += f" first={timing.first_us:g} curr={times[-1]:g} min={timing.min_us:g}"
+        line += f" max={timing.max_us:g} avg={timing.avg_us:g} std={timing.std_us}"
+    if percentiles:
+        line += f" p5={timing.p5_us:g} median={timing.median_us:g} p95={timing.p95_us:g}"
+    return f"{line}\n"
 
 
-def near(found: Timing, expected: Timing) -> bool:
-    pairs = zip(astuple(found), astuple(expected), strict=True)
-    return all(one == other or isclose(one, other, rel_tol=1e-5) for one, other in pairs)
+def is_close(timing: Timing, expected: Timing) -> bool:
+    pairs = zip(astuple(timing), astuple(expected), strict=True)
+    return all(a == b or isclose(a, b, rel_tol=1e-5) for a, b in pairs)
 
 
 TIMES = st.lists(st.floats(0.5, 1e9), min_size=1, max_size=20)
 
 
-@given(TIMES, TIMES, st.floats(1, 1e9), st.none() | st.floats(0.1, 1e5), st.booleans())
+@given(
+    warmup=TIMES,
+    times=TIMES,
+    init_us=st.floats(1, 1e9),
+    peak=st.none() | st.floats(0.1, 1e5),
+    percentiles=st.booleans(),
+)
 def test_a_printed_log_parses_back(
-    warmup: list[float], times: list[float], init_us: float, peak: float | None, percentiles: bool
+    warmup: list[float],
+    times: list[float],
+    init_us: float,
+    peak: float | None,
+    *,
+    percentiles: bool,
 ) -> None:
     average = sum(times) / len(times)
     text = (
         "INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds\n"
-        + count_line(warmup, percentiles)
+        + format_timing(warmup, percentiles=percentiles)
         + "\nINFO: Running benchmark for at least 50 iterations and at least 1 seconds\n"
-        + count_line(times, percentiles)
+        + format_timing(times, percentiles=percentiles)
         + f"\nINFO: Inference timings in us: Init: {init_us:g}, First inference: {warmup[0]:g}, "
         + f"Warmup (avg): {sum(warmup) / len(warmup):g}, Inference (avg): {average:g}\n"
         + (
@@ -561,10 +542,10 @@ def test_a_printed_log_parses_back(
             else ""
         )
     )
-    log = parse(text)
+    log = parse_log(text)
     assert log.warmup is not None
-    assert near(log.warmup, timing(warmup, percentiles))
-    assert near(log.inference, timing(times, percentiles))
+    assert is_close(log.warmup, make_timing(warmup, percentiles=percentiles))
+    assert is_close(log.inference, make_timing(times, percentiles=percentiles))
     assert log.init_us == pytest.approx(init_us, rel=1e-5)
     assert log.peak_memory_bytes == (None if peak is None else pytest.approx(peak * MIB, rel=1e-5))
 
@@ -620,30 +601,30 @@ SNIPPETS = st.sampled_from(
 )
 
 
-def raises_nothing_else(text: str) -> None:
-    log = parsed(text)
+def check_outcome(text: str) -> None:
+    log = try_parse(text)
     assert isinstance(log, Reason) or log.inference.count > 0
 
 
 @given(st.text())
 def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
-    raises_nothing_else(text)
+    check_outcome(text)
 
 
-@given(st.lists(SNIPPETS, max_size=12).map(lambda words: "".join(words) + "\n"))
+@given(st.lists(SNIPPETS, max_size=12).map(lambda snippets: "".join(snippets) + "\n"))
 @example("count=1 curr=3\nInference timings in us: Init: ., Inference (avg): 3\n")
 @example("count=1 curr=3\nInitialized session in -ms\n")
 @example("count=1 curr=3\nOverall peak memory footprint (MB) via periodic monitoring: 1e999\n")
 @example("count=1 curr=3\n[Overall] - Memory usage: max resident set size = e MB\n")
-def test_random_words_of_the_tools_raise_nothing_but_a_failed_case(text: str) -> None:
-    raises_nothing_else(text)
+def test_random_snippets_of_logs_raise_nothing_but_a_failed_case(text: str) -> None:
+    check_outcome(text)
 
 
 LINE = "count=50 first=100 curr=95 min=90 max=120 avg=100 std=5"
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("text", "replacement"),
     [
         ("avg=100", "avg=100,345"),
         ("avg=100", "avg=10.x5"),
@@ -657,10 +638,12 @@ LINE = "count=50 first=100 curr=95 min=90 max=120 avg=100 std=5"
         ("count=50", "count=1"),
     ],
 )
-def test_half_a_number_and_a_contradiction_in_one_line_are_errors(old: str, new: str) -> None:
-    assert parse(f"{LINE}\n").inference.avg_us == 100
+def test_a_broken_number_or_a_contradiction_within_a_line_is_refused(
+    text: str, replacement: str
+) -> None:
+    assert parse_log(f"{LINE}\n").inference.avg_us == 100
     with pytest.raises(CaseFailed) as failed:
-        parse(LINE.replace(old, new) + "\n")
+        parse_log(LINE.replace(text, replacement) + "\n")
     assert failed.value.reason is Reason.UNPARSABLE
 
 
@@ -672,10 +655,11 @@ def test_half_a_number_and_a_contradiction_in_one_line_are_errors(old: str, new:
         "Overall peak memory footprint (MB) via periodic monitoring: 23",
         "INFO: - VmRSS              : 23 MB\nINFO: - VmRSS              : 24 MB",
         "INFO: Num threads: [1]\nINFO: Num threads: [4]",
-        "Inference timings in us: Init: 14x71, First inference: 41, Warmup (avg): 32, Inference (avg): 100",
+        "Inference timings in us: Init: 14x71, First inference: 41, Warmup (avg): 32, "
+        "Inference (avg): 100",
     ],
 )
-def test_other_lines_are_whole_and_of_one_mind_too(others: str) -> None:
+def test_a_broken_number_or_a_contradiction_across_lines_is_refused(others: str) -> None:
     with pytest.raises(CaseFailed) as failed:
-        parse(f"{LINE}\n{others}\n")
+        parse_log(f"{LINE}\n{others}\n")
     assert failed.value.reason is Reason.UNPARSABLE

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, arguments, command, read
+from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, make_arguments, read_output
 from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.errors import CaseFailed, Reason
-from tests.bench.golden import recording
+from tests.bench.golden import load_recording
 
-PROTOCOL = Protocol("asked", threads=1, warmup_runs=3, num_runs=20)  # as `base_bnn` was asked
+PROTOCOL = Protocol("recorded", threads=1, warmup_runs=3, num_runs=20)  # the one of `base_bnn`
 ECHOES = {
     "threads": "Num threads",
     "num_runs": "Min num runs",
@@ -20,16 +20,16 @@ ECHOES = {
 }
 
 
-def failure(
+def fail(
     exit_code: int, stdout: str = "", stderr: str = "", protocol: Protocol = PROTOCOL
 ) -> CaseFailed:
     with pytest.raises(CaseFailed) as caught:
-        read(protocol, exit_code, stdout=stdout, stderr=stderr)
+        read_output(protocol, exit_code, stdout=stdout, stderr=stderr)
     return caught.value
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "average"),
+    ("name", "settings", "average"),
     [
         ("base_bnn", {}, 5011.87),
         ("base_float", {}, 8133.77),
@@ -39,11 +39,11 @@ def failure(
     ],
 )
 def test_a_process_that_ended_well_is_read(
-    name: str, asked: dict[str, Any], average: float
+    name: str, settings: dict[str, Any], average: float
 ) -> None:
-    recorded = recording(name)
-    log = read(
-        replace(PROTOCOL, **asked),
+    recorded = load_recording(name)
+    log = read_output(
+        replace(PROTOCOL, **settings),
         recorded.exit_code,
         stdout=recorded.stdout,
         stderr=recorded.stderr,
@@ -63,20 +63,20 @@ def test_a_process_that_ended_well_is_read(
     ],
 )
 def test_a_recorded_failure_has_its_reason_and_its_whole_log(name: str, reason: Reason) -> None:
-    recorded = recording(name)
-    found = failure(recorded.exit_code, recorded.stdout, stderr=recorded.stderr)
-    assert found.reason is reason
-    assert recorded.stdout in found.log
-    assert recorded.stderr in found.log
+    recorded = load_recording(name)
+    failure = fail(recorded.exit_code, recorded.stdout, stderr=recorded.stderr)
+    assert failure.reason is reason
+    assert recorded.stdout in failure.log
+    assert recorded.stderr in failure.log
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "cause"),
     [("nolce_bnn", "LceQuantize"), ("err_graph_missing", "/nonexistent/m.tflite")],
 )
-def test_a_failure_says_what_the_tool_said(name: str, words: str) -> None:
-    recorded = recording(name)
-    assert words in str(failure(recorded.exit_code, recorded.stdout, stderr=recorded.stderr))
+def test_a_failure_repeats_the_cause_that_the_tool_reported(name: str, cause: str) -> None:
+    recorded = load_recording(name)
+    assert cause in str(fail(recorded.exit_code, recorded.stdout, stderr=recorded.stderr))
 
 
 @pytest.mark.parametrize(
@@ -96,52 +96,48 @@ def test_a_failure_says_what_the_tool_said(name: str, words: str) -> None:
     ],
 )
 def test_an_exit_code_has_its_reason_even_after_a_whole_log(exit_code: int, reason: Reason) -> None:
-    found = failure(exit_code, recording("base_bnn").stdout)
-    assert found.reason is reason
-    assert "\n" not in str(found)
+    failure = fail(exit_code, load_recording("base_bnn").stdout)
+    assert failure.reason is reason
+    assert "\n" not in str(failure)
 
 
 @pytest.mark.parametrize(
     ("exit_code", "name"), [(139, "SIGSEGV"), (-11, "SIGSEGV"), (134, "SIGABRT"), (-4, "SIGILL")]
 )
 def test_a_crash_names_its_signal(exit_code: int, name: str) -> None:
-    assert name in str(failure(exit_code))
+    assert name in str(fail(exit_code))
 
 
 @pytest.mark.parametrize("exit_code", [1, 3, 137])
-def test_a_failure_ends_as_a_sentence(exit_code: int) -> None:
-    assert str(failure(exit_code, stderr="ERROR: Could not open the graph\n")).endswith(".")
+def test_a_failure_is_a_whole_sentence(exit_code: int) -> None:
+    assert str(fail(exit_code, stderr="ERROR: Could not open the graph\n")).endswith(".")
 
 
 @pytest.mark.parametrize("name", ECHOES)
 @pytest.mark.parametrize("echoed", ["7", "0.07", "many", ""])
-def test_an_echo_that_differs_from_what_was_asked_is_refused(name: str, echoed: str) -> None:
-    found = failure(0, f"INFO: {ECHOES[name]}: [{echoed}]\ncount=1 curr=3\n")
-    assert found.reason is Reason.ECHO_MISMATCH
-    assert name in str(found)
-    assert echoed in str(found)
+def test_an_echo_that_differs_from_the_protocol_is_refused(name: str, echoed: str) -> None:
+    failure = fail(0, f"INFO: {ECHOES[name]}: [{echoed}]\ncount=1 curr=3\n")
+    assert failure.reason is Reason.ECHO_MISMATCH
+    assert name in str(failure)
+    assert echoed in str(failure)
 
 
 @pytest.mark.parametrize("name", ECHOES)
-def test_an_echo_of_what_was_asked_is_taken(name: str) -> None:
+def test_an_echo_that_equals_the_protocol_is_accepted(name: str) -> None:
     value = getattr(PROTOCOL, name)
-    assert (
-        read(
-            PROTOCOL, 0, stdout=f"INFO: {ECHOES[name]}: [{value:g}]\ncount=1 curr=3\n", stderr=""
-        ).inference.avg_us
-        == 3
-    )
+    stdout = f"INFO: {ECHOES[name]}: [{value:g}]\ncount=1 curr=3\n"
+    assert read_output(PROTOCOL, 0, stdout=stdout, stderr="").inference.avg_us == 3
 
 
-def test_an_echo_that_is_not_printed_is_not_held_against_the_tool() -> None:
-    assert read(PROTOCOL, 0, stdout="count=1 curr=3\n", stderr="").echo == {}
+def test_a_tool_may_print_no_echo_at_all() -> None:
+    assert read_output(PROTOCOL, 0, stdout="count=1 curr=3\n", stderr="").echo == {}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
-def test_the_flags_say_the_whole_protocol(protocol: Protocol) -> None:
+def test_the_flags_express_the_whole_protocol(protocol: Protocol) -> None:
     flags = dict(
         argument.removeprefix("--").split("=", 1)
-        for argument in arguments(protocol, "a b=c.tflite")
+        for argument in make_arguments(protocol, "a b=c.tflite")
     )
     assert flags.pop("graph") == "a b=c.tflite"
     assert flags.pop("report_peak_memory_footprint") == "true"
@@ -155,29 +151,29 @@ def test_the_flags_say_the_whole_protocol(protocol: Protocol) -> None:
     }
 
 
-@pytest.mark.parametrize("interpreter", [[], ["python3", "-I"]], ids=str)
-def test_a_command_is_its_interpreter_its_program_and_its_flags(interpreter: list[str]) -> None:
-    assert command(interpreter, "tool", protocol=PROTOCOL, graph="m.tflite") == [
-        *interpreter,
-        "tool",
-        *arguments(PROTOCOL, "m.tflite"),
-    ]
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+def test_every_argument_is_a_flag_with_its_value_and_fits_behind_any_program(
+    protocol: Protocol,
+) -> None:
+    for argument in make_arguments(protocol, "m.tflite"):
+        flag, separator, value = argument.partition("=")
+        assert flag.startswith("--")
+        assert separator
+        assert value
 
 
 def test_the_runner_has_the_same_exit_code_for_no_interpreter() -> None:
-    """It is a program of its own, and is read here as one."""
+    """The runner is a program of its own, so it is parsed here instead of imported."""
     tree = ast.parse(RUNNER_FILE.read_text())
-    constants = {
-        target.id: ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    constants = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=value)):
+                constants[name] = value
     assert constants["NO_INTERPRETER"] == NO_INTERPRETER
 
 
-def test_the_runner_echoes_in_the_words_that_are_held_against_it() -> None:
+def test_the_runner_echoes_with_the_labels_that_are_compared() -> None:
     tree = ast.parse(RUNNER_FILE.read_text())
     strings = {
         node.value

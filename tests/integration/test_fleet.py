@@ -118,7 +118,7 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
         ("sleep 1000", "timeout", "still running"),
         ("kill -SEGV $$", "crashed", "SIGSEGV"),
         ("kill -KILL $$", "killed", "memory"),
-        ("echo what a day", "unparsable", "no such tool"),
+        ("echo what a day", "unparsable", "another program"),
         ("head -c 1000 /dev/urandom", "unparsable", ""),
         (":", "unparsable", ""),
         ("yes | head -c 100000000", "crashed", ""),

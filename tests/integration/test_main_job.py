@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from harness.bench.toollog import parse
+from harness.bench.toollog import parse_log
 from tests.harness_cli import Cli
 
 SWEEP = """
@@ -105,7 +105,7 @@ def test_raw_logs_are_kept_and_read_again_to_the_same_numbers(done: Done) -> Non
     (told,) = done[0].rows("SELECT sum(runs + disturbed_runs) AS runs FROM measurements")
     assert len(kept) == told["runs"]
     for blob, average in kept:
-        assert parse(zstandard.decompress(blob).decode()).inference.avg_us == average
+        assert parse_log(zstandard.decompress(blob).decode()).inference.avg_us == average
 
 
 def test_a_second_submission_trains_and_measures_nothing(done: Done) -> None:

@@ -9,12 +9,16 @@ The binary canary has convolutions whose optimised and reference kernels differ.
 
 from pathlib import Path
 
-from harness.conversion.convert import to_tflite
+import numpy as np
+
+from harness.conversion.convert import convert
+from harness.core.sweep import Precision
 from harness.models.keras import keras
 
 import larq  # isort: skip  # harness.models.keras chooses the Keras version first
 
 FOLDER = Path(__file__).parents[1] / "harness" / "bench" / "canaries"
+NO_SAMPLES = np.zeros(0, np.float32)  # only int8 quantisation needs some
 
 
 def float_canary() -> keras.Model:
@@ -56,7 +60,7 @@ def binary_canary() -> keras.Model:
 def main() -> None:
     keras.utils.set_random_seed(1)
     for name, model in (("float", float_canary()), ("binary", binary_canary())):
-        content = to_tflite(model)
+        content = convert(model, Precision.FLOAT32, samples=NO_SAMPLES)
         (FOLDER / f"{name}.tflite").write_bytes(content)
         print(f"{name}: {len(content)} bytes")
 

@@ -167,7 +167,7 @@ def train(setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset
         )
     )
     recipe = setup.recipe
-    training, validation = dataset.held_out(recipe.validation)
+    training, validation = dataset.split_validation(recipe.validation)
     steps = len(training) // BATCH
     keras_optimizer = optimizer(recipe)
     keras_optimizer.learning_rate.assign(rate)

@@ -1,4 +1,4 @@
-"""The form that every data set has."""
+"""The form that all data sets have in memory."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 Images: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.int64]
 
-_SPLIT_SEED = 20160208  # one split for every trial, whatever its own seed, so that trials are compared on the same images
+# All trials share one split, whatever their own seeds: they are compared on the same images.
+_SPLIT_SEED = 20160208
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """`images` (n, height, width, channels) in -1 to 1, `labels` (n,)."""
+    """Images (n, height, width, channels) with values from -1 to 1, and labels (n,)."""
 
     images: Images
     labels: Labels
@@ -25,7 +26,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images to learn from, and those that are looked at once, at the end."""
+    """A training set, and a test set that is used only once, at the end."""
 
     name: str
     classes: int
@@ -37,8 +38,11 @@ class Dataset:
         _, height, width, channels = self.train.images.shape
         return height, width, channels
 
-    def held_out(self, share: float) -> tuple[Split, Split]:
-        """The training images in two: to fit, and the `share` of them to validate on; the same ones every time."""
+    def split_validation(self, share: float) -> tuple[Split, Split]:
+        """Split the training images in two: to fit, and the `share` of them for validation.
+
+        The same images are chosen every time.
+        """
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(self.train))
         cut = len(order) - round(share * len(order))
         return self._pick(order[:cut]), self._pick(order[cut:])
@@ -47,14 +51,14 @@ class Dataset:
         return Split(self.train.images[indices], self.train.labels[indices])
 
 
-def split_of(pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> Split:
-    """From images (n, height, width, channels) of 0 to 255, and labels (n,)."""
-    return Split(scaled(pixels, 255), labels.astype(np.int64))
+def make_split(pixels: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> Split:
+    """Make a split of images (n, height, width, channels) from 0 to 255, and labels (n,)."""
+    return Split(scale_pixels(pixels, 255), labels.astype(np.int64))
 
 
-def scaled(pixels: NDArray[np.uint8] | NDArray[np.float64], top: float) -> Images:
-    """Pixels of 0 to `top` as float32 of -1 to 1."""
+def scale_pixels(pixels: NDArray[np.uint8] | NDArray[np.float64], maximum: float) -> Images:
+    """Scale pixels from 0 to `maximum` to float32 from -1 to 1."""
     images = pixels.astype(np.float32, order="C")
-    images /= np.float32(top / 2)  # in place: a whole set as floats is large
+    images /= np.float32(maximum / 2)  # in place: a data set as floats is large
     images -= 1
     return images

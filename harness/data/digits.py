@@ -5,7 +5,7 @@ They are from UCI (Alpaydin and Kaynak 1998).
 
 import numpy as np
 
-from harness.data.dataset import Dataset, Split, scaled
+from harness.data.dataset import Dataset, Split, scale_pixels
 
 _TEST_IMAGES = 360  # a fifth
 
@@ -13,10 +13,10 @@ _TEST_IMAGES = 360  # a fifth
 def load() -> Dataset:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = scaled(found.images[..., np.newaxis], 16)
-    labels = found.target.astype(np.int64)
-    # Neighbouring images are by the same writer: a fixed shuffle spreads the writers over both parts.
+    digits = load_digits()
+    images = scale_pixels(digits.images[..., np.newaxis], 16)
+    labels = digits.target.astype(np.int64)
+    # Neighbouring images are by the same writer; a fixed shuffle spreads writers over both splits.
     order = np.random.default_rng(0).permutation(len(labels))
     train, test = order[_TEST_IMAGES:], order[:_TEST_IMAGES]
     return Dataset(

@@ -1,4 +1,4 @@
-"""Published data sets: where their files are looked for, how they are checked, and how they get into the cache."""
+"""Files of published data sets: how they are found, checked, downloaded and cached."""
 
 import shutil
 import zlib
@@ -12,45 +12,49 @@ from harness.core.ids import sha256_of
 from harness.data import downloader, folders
 from harness.data.dataset import Dataset, Split
 
-Splits = tuple[Split, Split]  # to train on, to test on
+Splits = tuple[Split, Split]  # training set, test set
 
 
 @dataclass(frozen=True)
 class Edition:
     """One form in which a data set was published.
 
-    `files` gives the SHA-256 of each file's content, which `unpack` makes of its bytes; `decode` gets the contents in
-    the order of `files`, checked.
+    `files` maps each file's name to the SHA-256 of its content after `unpack`.
+    `decode` receives the verified contents in the order of `files`.
     """
 
     files: Mapping[str, str]
     decode: Callable[[Sequence[bytes]], Splits]
     unpack: Callable[[bytes], bytes] = bytes
 
-    def lies_in(self, folder: Path) -> bool:
+    def is_in(self, folder: Path) -> bool:
         return all((folder / name).is_file() for name in self.files)
 
     def read(self, folder: Path) -> Splits:
-        """Raises DataUnavailable, naming the first file that is not what was published."""
+        """Read the files. Raises DataUnavailable, naming the first that is not as published."""
         return self.decode(
-            [self._content(folder / name, sha256) for name, sha256 in self.files.items()]
+            [self._read_file(folder / name, sha256) for name, sha256 in self.files.items()]
         )
 
-    def _content(self, path: Path, sha256: str) -> bytes:
+    def _read_file(self, path: Path, sha256: str) -> bytes:
         try:
             content = self.unpack(path.read_bytes())
         except (OSError, EOFError, zlib.error) as error:
             raise DataUnavailable(f"{path} can't be read: {first_line(error)}") from error
-        if (found := sha256_of(content)) != sha256:
+        if (actual := sha256_of(content)) != sha256:
             raise DataUnavailable(
-                f"{path} is not what was published (SHA-256 {found[:12]}…, not {sha256[:12]}…)"
+                f"{path} is not the published file "
+                f"(its SHA-256 is {actual[:12]}…, not {sha256[:12]}…)"
             )
         return content
 
 
 @dataclass(frozen=True)
-class Published:
-    """A data set, the folder that its files lie in, and its editions; the last one's files are fetched from `url`."""
+class PublishedDataset:
+    """A published data set, the name of its folder, and its editions.
+
+    The files of the last edition are downloaded from `url`.
+    """
 
     name: str
     classes: int
@@ -59,70 +63,77 @@ class Published:
     url: str
 
     def load(self) -> Dataset:
-        """From the user's folder alone where one is set; else from this machine, or fetched. Raises DataUnavailable."""
+        """Read the data set from the user's folder, from this machine, or from the internet.
+
+        If the user has set a folder, only that is read. Raises DataUnavailable if nothing works.
+        """
         try:
-            train, test = self._offline() if folders.offline() else self._anywhere()
+            train, test = self._read_offline() if folders.is_offline() else self._read_anywhere()
         except (DataUnavailable, OSError) as error:
             raise DataUnavailable(f"{self.name}: {first_line(error)}; {self._remedy}.") from error
         return Dataset(self.name, self.classes, train=train, test=test)
 
-    def place(self) -> Path | None:
-        """The folder on this machine that has its files, whole or not; None where they would have to be fetched."""
-        places = (
-            (folders.folder_of(self.folder),)
-            if folders.offline()
-            else folders.places_of(self.folder)
+    def find_folder(self) -> Path | None:
+        """Return the folder that has all files, damaged or not; None if they need a download."""
+        candidates = (
+            [folders.folder_of(self.folder)]
+            if folders.is_offline()
+            else folders.list_candidates(self.folder)
         )
-        return next(
-            (place for place in places if any(edition.lies_in(place) for edition in self.editions)),
-            None,
-        )
+        return next(filter(self._is_in, candidates), None)
 
-    def _offline(self) -> Splits:
-        place = folders.folder_of(self.folder)
+    def _is_in(self, folder: Path) -> bool:
+        return any(edition.is_in(folder) for edition in self.editions)
+
+    def _read_offline(self) -> Splits:
+        folder = folders.folder_of(self.folder)
         for edition in self.editions:
-            if edition.lies_in(place):
-                return edition.read(place)
+            if edition.is_in(folder):
+                return edition.read(folder)
         raise DataUnavailable(
-            f"is not in {place}, and nothing is fetched while {folders.DATA_VARIABLE} is set"
+            f"{folder} lacks its files, and nothing is downloaded while "
+            f"{folders.DATA_VARIABLE} is set"
         )
 
-    def _anywhere(self) -> Splits:
-        for place in folders.places_of(self.folder):
-            if (found := self._whole(place)) is not None:
-                return found
-        return self._fetched(folders.cache() / self.folder)
+    def _read_anywhere(self) -> Splits:
+        for folder in folders.list_candidates(self.folder):
+            if (splits := self._read_undamaged(folder)) is not None:
+                return splits
+        return self._download_once(folders.cache_folder() / self.folder)
 
-    def _whole(self, place: Path) -> Splits | None:
-        """What lies there, or None where it is damaged: then there are other places, or it is fetched again."""
+    def _read_undamaged(self, folder: Path) -> Splits | None:
+        """Return None if the folder has no edition, or only damaged files.
+
+        Other folders or a new download can then replace them.
+        """
         for edition in self.editions:
             with suppress(DataUnavailable):
-                if edition.lies_in(place):
-                    return edition.read(place)
+                if edition.is_in(folder):
+                    return edition.read(folder)
         return None
 
-    def _fetched(self, place: Path) -> Splits:
-        """Fetched into the cache by one process, while others wait for it."""
+    def _download_once(self, folder: Path) -> Splits:
+        """Let one process download into the cache, while others wait for it."""
         from filelock import FileLock
 
-        place.mkdir(parents=True, exist_ok=True)
-        with FileLock(place / ".lock"):
-            found = self._whole(place)
-            return found if found is not None else self._fetch(place)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            splits = self._read_undamaged(folder)
+            return splits if splits is not None else self._download(folder)
 
-    def _fetch(self, place: Path) -> Splits:
-        edition, partial = self.editions[-1], place / ".partial"
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    def _download(self, folder: Path) -> Splits:
+        edition, partial = self.editions[-1], folder / ".partial"
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         partial.mkdir()
         for name in edition.files:
-            downloader.fetch(f"{self.url}/{name}", partial / name)
+            downloader.download(f"{self.url}/{name}", partial / name)
         splits = edition.read(partial)
         for name in edition.files:
-            (partial / name).replace(place / name)
+            (partial / name).replace(folder / name)
         partial.rmdir()
         return splits
 
     @property
     def _remedy(self) -> str:
-        wanted = ", or ".join(", ".join(edition.files) for edition in self.editions)
-        return f"put {wanted} into ${folders.DATA_VARIABLE}/{self.folder}"
+        files = ", or ".join(map(", ".join, (edition.files for edition in self.editions)))
+        return f"put {files} into ${folders.DATA_VARIABLE}/{self.folder}"

@@ -1,10 +1,10 @@
 """Fashion-MNIST: 70,000 real 28x28 images of clothes (Xiao, Rasul and Vollgraf 2017)."""
 
 from harness.data import idx
-from harness.data.downloads import Published
+from harness.data.downloads import PublishedDataset
 
-# Hashes: those of the files in Debian's dataset-fashion-mnist.
-PUBLISHED = Published(
+# The hashes are those of the files in Debian's dataset-fashion-mnist.
+PUBLISHED = PublishedDataset(
     "fashion_mnist",
     10,
     folder="fashion-mnist",

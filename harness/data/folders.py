@@ -1,4 +1,4 @@
-"""Where data sets lie on this machine: in each place, a data set's files in a folder of its own."""
+"""Folders of data sets on this machine, each with one subfolder per data set."""
 
 import os
 from collections.abc import Iterator
@@ -10,24 +10,24 @@ DATA_VARIABLE = "HARNESS_DATA"
 _DEBIAN_DATASETS = Path("/usr/share/datasets")
 
 
-def offline() -> bool:
-    """Whether the user has named a folder: then data come from there, and nothing is fetched."""
+def is_offline() -> bool:
+    """Tell if the user has set a folder: only that is read then, and nothing is downloaded."""
     return bool(os.environ.get(DATA_VARIABLE))
 
 
 def folder_of(dataset: str) -> Path:
-    """Where a data set's files are looked for: the user's folder, or else that of Debian's packages."""
+    """Return a data set's folder: in the user's folder if set, else where Debian installs it."""
     return Path(os.environ.get(DATA_VARIABLE) or _DEBIAN_DATASETS) / dataset
 
 
-def cache() -> Path:
+def cache_folder() -> Path:
     return user_cache_path("harness") / "datasets"
 
 
-def places_of(dataset: str) -> Iterator[Path]:
-    """Where a data set's files may lie already where the user has named no folder, in this order."""
+def list_candidates(dataset: str) -> Iterator[Path]:
+    """Yield the folders to search if the user has set none, in this order."""
     keras = Path.home() / ".keras" / "datasets"
     yield folder_of(dataset)
-    yield cache() / dataset
+    yield cache_folder() / dataset
     yield keras / dataset
-    yield keras  # where Keras puts a data set of one file
+    yield keras  # Keras keeps data sets of a single file here

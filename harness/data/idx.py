@@ -1,7 +1,7 @@
 """The IDX format, in which MNIST and Fashion-MNIST were published.
 
-Two zero bytes, the type, the number of dimensions, each size as four bytes big-endian, the values
-(LeCun, Cortes and Burges, "The MNIST database").
+A file consists of two zero bytes, the type, the number of dimensions, the sizes and the values.
+Each size has four bytes, big-endian (LeCun, Cortes and Burges, "The MNIST database").
 """
 
 import gzip
@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.dataset import Split, split_of
+from harness.data.dataset import Split, make_split
 from harness.data.downloads import Edition
 
 FILES = (
@@ -21,28 +21,31 @@ FILES = (
     "t10k-labels-idx1-ubyte.gz",
 )
 _MAGIC = bytes((0, 0, 8))  # 8: unsigned bytes
-_MOST_DIMENSIONS = 32  # of a numpy array
+_MAX_DIMENSIONS = 32  # of a numpy array
 
 
 def edition(*sha256s: str) -> Edition:
-    """The four FILES, by their SHA-256 without gzip: however they were packed, they are the same."""
+    """Return the edition of the four FILES, by the SHA-256 of each without gzip.
+
+    So the compression level does not matter.
+    """
     return Edition(dict(zip(FILES, sha256s, strict=True)), _decode, unpack=gzip.decompress)
 
 
 def _decode(contents: Sequence[bytes]) -> tuple[Split, Split]:
     train_images, train_labels, test_images, test_labels = map(parse, contents)
-    return split_of(train_images[..., np.newaxis], train_labels), split_of(
+    return make_split(train_images[..., np.newaxis], train_labels), make_split(
         test_images[..., np.newaxis], test_labels
     )
 
 
 def parse(content: bytes) -> NDArray[np.uint8]:
-    """An IDX file of unsigned bytes as an array of its own shape. Raises ValueError where it is none."""
+    """Parse an IDX file of unsigned bytes. Raises ValueError if the content is anything else."""
     rank = content[3] if len(content) > 3 else 0
     start = 4 + 4 * rank
-    if content[:3] != _MAGIC or rank > _MOST_DIMENSIONS or len(content) < start:
-        raise ValueError("is no IDX file of bytes")
+    if content[:3] != _MAGIC or rank > _MAX_DIMENSIONS or len(content) < start:
+        raise ValueError("not an IDX file of unsigned bytes")
     sizes = [int(size) for size in np.frombuffer(content, ">u4", rank, 4)]
     if len(content) - start != prod(sizes):
-        raise ValueError(f"holds {len(content)} bytes, not what its header says")
+        raise ValueError(f"its {len(content)} bytes do not match its header")
     return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)

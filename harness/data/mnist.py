@@ -1,4 +1,4 @@
-"""MNIST: 70,000 real 28x28 images of handwritten digits (LeCun, Bottou, Bengio and Haffner 1998)."""
+"""MNIST: 70,000 real 28x28 images of handwritten digits (LeCun, Bottou, Bengio, Haffner 1998)."""
 
 import io
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.data import idx
-from harness.data.dataset import Split, split_of
-from harness.data.downloads import Edition, Published
+from harness.data.dataset import Split, make_split
+from harness.data.downloads import Edition, PublishedDataset
 from harness.data.npz import KEYS
 
 
@@ -15,14 +15,14 @@ def decode_npz(contents: Sequence[bytes]) -> tuple[Split, Split]:
     (content,) = contents
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         train_images, train_labels, test_images, test_labels = (file[key] for key in KEYS)
-    return split_of(train_images[..., np.newaxis], train_labels), split_of(
+    return make_split(train_images[..., np.newaxis], train_labels), make_split(
         test_images[..., np.newaxis], test_labels
     )
 
 
-# Hashes: of the IDX files unpacked, as several projects that pin them give them; of the .npz, Keras's
-# (tf_keras/src/datasets/mnist.py).
-PUBLISHED = Published(
+# The hashes of the unpacked IDX files are those that several other projects pin.
+# The hash of the .npz file is the one in Keras (tf_keras/src/datasets/mnist.py).
+PUBLISHED = PublishedDataset(
     "mnist",
     10,
     folder="mnist",

@@ -40,7 +40,7 @@ class Fit:
         Raises TrialFailed where the images fill no batch.
         """
         self._recipe, self._seed, self._batch = trial.recipe, trial.seed, trial.recipe.batch_size
-        self._training, self._validation = dataset.held_out(trial.recipe.validation)
+        self._training, self._validation = dataset.split_validation(trial.recipe.validation)
         if self._batch > (images := len(self._training)):
             raise TrialFailed(
                 Reason.NO_DATA,

@@ -1,4 +1,4 @@
-"""Small data sets, written in the formats in which large ones are published."""
+"""Small data sets, written in the formats of large published ones."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ from PIL import Image
 
 from harness.core.ids import sha256_of
 from harness.data import cifar10, idx
-from harness.data.downloads import Edition, Published
+from harness.data.downloads import Edition, PublishedDataset
 
 Bytes = NDArray[np.uint8]
 
@@ -27,7 +27,7 @@ def idx_bytes(shape: tuple[int, ...], values: bytes, magic: bytes = b"\0\0\x08")
 
 
 def tiny_idx() -> dict[str, bytes]:
-    """The four files, unpacked: five images of 2x3 to train on, four to test on."""
+    """Return the four unpacked files: five training images of 2x3 pixels, and four test images."""
     train, test = bytes(range(30)), bytes(range(100, 124))
     contents = (
         idx_bytes((5, 2, 3), train),
@@ -38,9 +38,9 @@ def tiny_idx() -> dict[str, bytes]:
     return dict(zip(idx.FILES, contents, strict=True))
 
 
-def tiny(url: str) -> Published:
-    """A data set of them, as MNIST is one."""
-    return Published(
+def tiny_dataset(url: str) -> PublishedDataset:
+    """Return a data set of these files, published in the same form as MNIST."""
+    return PublishedDataset(
         "tiny",
         3,
         folder="tiny",
@@ -56,7 +56,7 @@ def publish(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 class _Python2Pickler(pickle._Pickler):
-    """Writes bytes as Python 2 wrote its strings, as CIFAR-10's batches have them."""
+    """A pickler that writes bytes like strings of Python 2, as in CIFAR-10's batches."""
 
     def _save_string(self: Any, value: bytes) -> None:
         self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
@@ -72,7 +72,7 @@ def python2_pickle(value: Any) -> bytes:
 
 
 def cifar_batch(images: Bytes, labels: list[int]) -> bytes:
-    """A batch of CIFAR-10's python version, of images (n, 32, 32, 3)."""
+    """Encode images (n, 32, 32, 3) as a batch of CIFAR-10's python version."""
     rows = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(len(images), -1)
     names = [b"image_%d.png" % number for number in range(len(images))]
     return python2_pickle(
@@ -90,19 +90,21 @@ def cifar_archive(batches: Mapping[str, bytes]) -> bytes:
     return gzip.compress(file.getvalue(), mtime=0)
 
 
-def tiny_cifar10(batches: Mapping[str, bytes]) -> Published:
-    """CIFAR-10 with other hashes: those of these batches and of their archive."""
+def tiny_cifar10(batches: Mapping[str, bytes]) -> PublishedDataset:
+    """Return CIFAR-10 with the hashes of these batches and of their archive."""
     hashes = {name: sha256_of(content) for name, content in batches.items()}
     archive = {"cifar-10-python.tar.gz": sha256_of(cifar_archive(batches))}
     editions = (Edition(hashes, cifar10.decode_batches), Edition(archive, cifar10.decode_archive))
-    return Published("cifar10", 10, folder="cifar10", editions=editions, url=cifar10.PUBLISHED.url)
+    return PublishedDataset(
+        "cifar10", 10, folder="cifar10", editions=editions, url=cifar10.PUBLISHED.url
+    )
 
 
-def image_folder(folder: Path, size: tuple[int, int] = (4, 3), mode: str = "RGB") -> Path:
-    """train/ and test/ of two classes; every pixel of an image is its own number."""
+def save_image_folder(folder: Path, size: tuple[int, int] = (4, 3), mode: str = "RGB") -> Path:
+    """Save train/ and test/ with two classes; all pixels of an image have its number."""
     for part in ("train", "test"):
-        for number, where in enumerate(("b/1.png", "b/0.bmp", "a/x.png", "a/y.png")):
-            save_image(folder / part / where, number + 10 * (part == "test"), size=size, mode=mode)
+        for number, name in enumerate(("b/1.png", "b/0.bmp", "a/x.png", "a/y.png")):
+            save_image(folder / part / name, number + 10 * (part == "test"), size=size, mode=mode)
     return folder
 
 
@@ -111,8 +113,8 @@ def save_image(file: Path, value: int, size: tuple[int, int] = (4, 3), mode: str
     Image.new(mode, size, value if len(mode) == 1 else (value, value + 100, value + 200)).save(file)
 
 
-def own_arrays(images: int = 6, **changed: Any) -> dict[str, Any]:
-    """What a .npz file holds: three classes of images 4x5."""
+def npz_arrays(images: int = 6, **changes: Any) -> dict[str, Any]:
+    """Return the arrays of a .npz file: 4x5 images of three classes."""
     pixels = np.arange(images * 20, dtype=np.uint8).reshape(images, 4, 5)
     labels = np.arange(images) % 3
     return {
@@ -120,12 +122,12 @@ def own_arrays(images: int = 6, **changed: Any) -> dict[str, Any]:
         "y_train": labels,
         "x_test": pixels[:3] + 1,
         "y_test": labels[:3],
-        **changed,
+        **changes,
     }
 
 
-def own_npz(file: Path, **changed: Any) -> Path:
-    np.savez(
-        file, **{key: value for key, value in own_arrays(**changed).items() if value is not None}
-    )
+def save_npz(file: Path, **changes: Any) -> Path:
+    """Save a .npz file; a change to None leaves an array out."""
+    arrays = npz_arrays(**changes)
+    np.savez(file, **{key: array for key, array in arrays.items() if array is not None})
     return file

@@ -22,7 +22,7 @@ BATCHES = {
 }
 
 
-def put(folder: Path, files: dict[str, bytes]) -> None:
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -33,41 +33,43 @@ def put(folder: Path, files: dict[str, bytes]) -> None:
     [BATCHES, {"cifar-10-python.tar.gz": cifar_archive(BATCHES)}],
     ids=["batches", "archive"],
 )
-def test_images_and_labels_are_what_the_batches_hold_in_their_order(
-    own_folder: Path, files: dict[str, bytes]
+def test_images_and_labels_keep_the_order_of_the_batches(
+    data_folder: Path, files: dict[str, bytes]
 ) -> None:
-    put(own_folder / "cifar10", files)
-    found = tiny_cifar10(BATCHES).load()
-    assert (found.name, found.classes, found.shape) == ("cifar10", 10, (32, 32, 3))
-    assert np.array_equal(np.rint((found.train.images + 1) * 127.5), IMAGES[:10])
-    assert np.array_equal(np.rint((found.test.images + 1) * 127.5), IMAGES[10:])
-    assert [*found.train.labels, *found.test.labels] == LABELS
-    assert found.train.images.flags.c_contiguous
+    write_files(data_folder / "cifar10", files)
+    dataset = tiny_cifar10(BATCHES).load()
+    assert (dataset.name, dataset.classes, dataset.shape) == ("cifar10", 10, (32, 32, 3))
+    assert np.array_equal(np.rint((dataset.train.images + 1) * 127.5), IMAGES[:10])
+    assert np.array_equal(np.rint((dataset.test.images + 1) * 127.5), IMAGES[10:])
+    assert [*dataset.train.labels, *dataset.test.labels] == LABELS
+    assert dataset.train.images.flags.c_contiguous
 
 
 @pytest.mark.parametrize(
-    ("files", "named"),
+    ("files", "file_name"),
     [
         (BATCHES, "data_batch_1"),
         ({"cifar-10-python.tar.gz": cifar_archive(BATCHES)}, "cifar-10-python.tar.gz"),
     ],
     ids=["batches", "archive"],
 )
-def test_batches_that_were_not_published_are_refused_before_they_are_read(
-    own_folder: Path, files: dict[str, bytes], named: str
+def test_batches_with_other_hashes_are_refused_before_decoding(
+    data_folder: Path, files: dict[str, bytes], file_name: str
 ) -> None:
-    put(own_folder / "cifar10", files)
-    with pytest.raises(DataUnavailable, match=rf"^cifar10: .*{named} is not what was published"):
+    write_files(data_folder / "cifar10", files)
+    with pytest.raises(
+        DataUnavailable, match=rf"^cifar10: .*{file_name} is not the published file"
+    ):
         cifar10.PUBLISHED.load()
 
 
-def test_what_keras_has_unpacked_is_found(home: Path) -> None:
-    put(home / ".keras" / "datasets", BATCHES)
+def test_batches_that_keras_has_unpacked_are_used(home: Path) -> None:
+    write_files(home / ".keras" / "datasets", BATCHES)
     assert tiny_cifar10(BATCHES).load().test.labels.tolist() == LABELS[10:]
 
 
-class Called:
-    """Unpickled by a call of any function."""
+class CallWhenUnpickled:
+    """An object whose unpickling calls a function."""
 
     def __init__(self, *call: Any) -> None:
         self._call = call
@@ -77,7 +79,7 @@ class Called:
 
 
 def test_a_batch_that_would_call_a_function_is_refused_and_calls_nothing(tmp_path: Path) -> None:
-    trap = python2_pickle({b"data": Called(os.mkdir, str(tmp_path / "called"))})
-    with pytest.raises(pickle.UnpicklingError, match="mkdir is none of what a batch"):
+    trap = python2_pickle({b"data": CallWhenUnpickled(os.mkdir, str(tmp_path / "called"))})
+    with pytest.raises(pickle.UnpicklingError, match="mkdir does not belong in a batch"):
         cifar10.decode_batches([trap, trap])
     assert not (tmp_path / "called").exists()

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from harness.core.errors import DataUnavailable
 from harness.data import DATASETS, identify, load
-from harness.data.dataset import Dataset, Split, scaled
+from harness.data.dataset import Dataset, Split, scale_pixels
 
 
-def images_of(count: int) -> Dataset:
-    """Each image is its own number, so that one can tell which is where."""
+def numbered_images(count: int) -> Dataset:
+    """Return a data set in which each image's value is its number."""
     images = np.arange(count, dtype=np.float32).reshape(count, 1, 1, 1)
     split = Split(images, np.arange(count, dtype=np.int64))
     return Dataset("numbers", count, train=split, test=split)
@@ -20,30 +20,28 @@ def images_of(count: int) -> Dataset:
 
 @given(st.integers(1, 300), st.floats(0, 0.99))
 @settings(deadline=None, max_examples=50)
-def test_held_out_images_are_disjoint_complete_and_the_same_every_time(
-    count: int, share: float
-) -> None:
-    fitted, held = images_of(count).held_out(share)
-    assert len(held) == round(share * count)
-    assert sorted([*fitted.labels, *held.labels]) == list(range(count))
-    again, held_again = images_of(count).held_out(share)
-    assert list(again.labels) == list(fitted.labels)
-    assert list(held_again.labels) == list(held.labels)
+def test_a_validation_split_is_disjoint_complete_and_repeatable(count: int, share: float) -> None:
+    training, validation = numbered_images(count).split_validation(share)
+    assert len(validation) == round(share * count)
+    assert sorted([*training.labels, *validation.labels]) == list(range(count))
+    training_again, validation_again = numbered_images(count).split_validation(share)
+    assert list(training_again.labels) == list(training.labels)
+    assert list(validation_again.labels) == list(validation.labels)
 
 
-def test_held_out_images_keep_their_labels_and_are_no_run_of_neighbours() -> None:
-    for part in images_of(200).held_out(0.25):
+def test_a_validation_split_keeps_labels_and_shuffles() -> None:
+    for part in numbered_images(200).split_validation(0.25):
         assert list(part.images.ravel()) == list(part.labels)
         assert list(part.labels) != sorted(part.labels)
 
 
 def test_pixels_are_scaled_to_minus_one_to_one() -> None:
-    found = scaled(np.array([0, 51, 255], np.uint8), 255)
-    assert found.dtype == np.float32
-    assert found.tolist() == pytest.approx([-1, -0.6, 1])
+    images = scale_pixels(np.array([0, 51, 255], np.uint8), 255)
+    assert images.dtype == np.float32
+    assert images.tolist() == pytest.approx([-1, -0.6, 1])
 
 
-def test_digits_are_whole() -> None:
+def test_digits_are_complete() -> None:
     digits = load("digits")
     assert (digits.name, digits.classes, digits.shape) == ("digits", 10, (8, 8, 1))
     assert digits.train.images.shape == (1437, 8, 8, 1)
@@ -67,22 +65,28 @@ def test_digits_are_the_same_every_time_and_no_test_image_is_trained_on() -> Non
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_built_in_data_set_is_known_by_its_name_whether_it_is_here_or_not(name: str) -> None:
+def test_a_built_in_data_set_keeps_its_name_even_if_it_is_not_downloaded(name: str) -> None:
     assert identify(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "mnits", "MNIST", "flowers"])
-def test_a_name_that_is_not_known_is_refused_with_those_that_are(name: str) -> None:
-    words = (
-        rf"is '{name}'; known: digits, mnist, fashion_mnist, cifar10, or the path of a \.npz file"
+def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
+    message = (
+        f"is '{name}', which is unknown; use digits, mnist, fashion_mnist, cifar10, "
+        r"or the path of a \.npz file"
     )
-    with pytest.raises(DataUnavailable, match=f"^{words}"):
+    with pytest.raises(DataUnavailable, match=f"^{message}"):
         identify(name)
-    with pytest.raises(DataUnavailable, match=f"^The data set {words}"):
+    with pytest.raises(DataUnavailable, match=f"^The data set {message}"):
         load(name)
 
 
 def test_naming_a_data_set_imports_no_tensorflow_and_no_pillow() -> None:
-    code = "import sys; from harness import data; data.identify('mnist'); print({'tensorflow', 'PIL'} & {*sys.modules})"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "set()\n"
+    code = (
+        "import sys; from harness import data; data.identify('mnist'); "
+        "print({'tensorflow', 'PIL'} & {*sys.modules})"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert completed.stdout == "set()\n"

@@ -1,4 +1,4 @@
-"""By what the user's own data are known: their content, wherever it lies."""
+"""Names of the user's own data sets, which come from their content."""
 
 import re
 import shutil
@@ -8,105 +8,106 @@ import pytest
 
 from harness import data
 from harness.core.errors import DataUnavailable
-from tests.datasets.files import image_folder, own_arrays, own_npz, save_image
+from tests.datasets.files import npz_arrays, save_image, save_image_folder, save_npz
 
 
 def identify(dataset: str) -> str:
-    """As another process would, that has not seen it before."""
+    """Identify the data set as a new process would, without the cached result."""
     data.identify.cache_clear()
     return data.identify(dataset)
 
 
-def digits_of(path: Path) -> str:
+def hash_digits(path: Path) -> str:
     return identify(str(path)).split("@")[1]
 
 
 @pytest.fixture(params=["folder", "npz"])
-def own(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def user_data(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return (
-        own_npz(tmp_path / "leaves.npz")
+        save_npz(tmp_path / "leaves.npz")
         if request.param == "npz"
-        else image_folder(tmp_path / "leaves")
+        else save_image_folder(tmp_path / "leaves")
     )
 
 
-def test_it_is_the_stem_and_twelve_digits(own: Path) -> None:
-    assert re.fullmatch("leaves@[0-9a-f]{12}", identify(str(own)))
+def test_a_name_is_the_stem_and_twelve_digits(user_data: Path) -> None:
+    assert re.fullmatch("leaves@[0-9a-f]{12}", identify(str(user_data)))
 
 
-def test_a_copy_elsewhere_is_the_same(own: Path, tmp_path: Path) -> None:
+def test_a_copy_elsewhere_has_the_same_name(user_data: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    copy = tmp_path / "elsewhere" / own.name
-    if own.is_dir():
-        shutil.copytree(own, copy)
+    copy = tmp_path / "elsewhere" / user_data.name
+    if user_data.is_dir():
+        shutil.copytree(user_data, copy)
     else:
-        shutil.copy(own, copy)
-    assert identify(str(copy)) == identify(str(own))
+        shutil.copy(user_data, copy)
+    assert identify(str(copy)) == identify(str(user_data))
 
 
-def test_under_another_name_the_digits_are_the_same(own: Path, tmp_path: Path) -> None:
-    before = digits_of(own)
-    renamed = own.rename(tmp_path / f"foliage{own.suffix}")
-    assert identify(str(renamed)) == f"foliage@{before}"
+def test_a_renamed_file_keeps_its_digits(user_data: Path, tmp_path: Path) -> None:
+    digits = hash_digits(user_data)
+    renamed = user_data.rename(tmp_path / f"foliage{user_data.suffix}")
+    assert identify(str(renamed)) == f"foliage@{digits}"
 
 
-def test_how_the_path_is_written_does_not_matter(
-    own: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_spelling_of_the_path_does_not_matter(
+    user_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = identify(str(own))
-    monkeypatch.chdir(own.parent)
-    monkeypatch.setenv("HOME", str(own.parent))
-    for written in (f"./{own.name}", f"../{own.parent.name}/{own.name}", f"~/{own.name}"):
-        assert identify(written) == before
-    if own.is_dir():
-        monkeypatch.chdir(own)
-        assert identify("./") == before
+    name = identify(str(user_data))
+    monkeypatch.chdir(user_data.parent)
+    monkeypatch.setenv("HOME", str(user_data.parent))
+    file = user_data.name
+    for path in (f"./{file}", f"../{user_data.parent.name}/{file}", f"~/{file}"):
+        assert identify(path) == name
+    if user_data.is_dir():
+        monkeypatch.chdir(user_data)
+        assert identify("./") == name
 
 
 def test_one_pixel_makes_another_data_set_of_a_file(tmp_path: Path) -> None:
-    before = digits_of(own_npz(tmp_path / "leaves.npz"))
-    images = own_arrays()["x_train"]
+    digits = hash_digits(save_npz(tmp_path / "leaves.npz"))
+    images = npz_arrays()["x_train"]
     images[5, 3, 4] ^= 1
-    assert digits_of(own_npz(tmp_path / "leaves.npz", x_train=images)) != before
+    assert hash_digits(save_npz(tmp_path / "leaves.npz", x_train=images)) != digits
 
 
 def test_one_image_makes_another_data_set_of_a_folder(tmp_path: Path) -> None:
-    folder = image_folder(tmp_path / "leaves")
-    found = {digits_of(folder)}
+    folder = save_image_folder(tmp_path / "leaves")
+    digits = {hash_digits(folder)}
     save_image(folder / "test" / "b" / "1.png", 99)
-    found.add(digits_of(folder))
+    digits.add(hash_digits(folder))
     (folder / "test" / "b" / "1.png").rename(folder / "test" / "a" / "1.png")
-    found.add(digits_of(folder))
+    digits.add(hash_digits(folder))
     save_image(folder / "train" / "a" / "new.png", 1)
-    found.add(digits_of(folder))
-    assert len(found) == 4
+    digits.add(hash_digits(folder))
+    assert len(digits) == 4
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "message"),
     [
-        ("leaves.npz", "is 'leaves.npz': leaves.npz: is not there, seen from "),
-        ("./leaves", "is './leaves': leaves: is not there, seen from "),
-        ("~nobody-of-this-name/leaves", "is '~nobody-of-this-name/leaves': .* is not there"),
+        ("leaves.npz", r"is 'leaves.npz': leaves.npz: does not exist \(working directory "),
+        ("./leaves", r"is './leaves': leaves: does not exist \(working directory "),
+        ("~nobody-of-this-name/leaves", "is '~nobody-of-this-name/leaves': .* does not exist"),
         (
             "./notes.txt",
-            "is './notes.txt': notes.txt: is neither a folder nor a .npz file; give the path",
+            "is './notes.txt': notes.txt: neither a folder nor a .npz file; give the path",
         ),
     ],
 )
-def test_what_is_not_there_or_no_data_set_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: str
+def test_a_path_without_a_data_set_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("none")
-    with pytest.raises(DataUnavailable, match=f"^{words}"):
+    with pytest.raises(DataUnavailable, match=f"^{message}"):
         identify(path)
 
 
-def test_what_was_loaded_keeps_its_name_whatever_becomes_of_the_file(tmp_path: Path) -> None:
-    file = own_npz(tmp_path / "leaves.npz")
-    before = data.identify(str(file))
+def test_a_loaded_data_set_keeps_its_name_when_the_file_changes(tmp_path: Path) -> None:
+    file = save_npz(tmp_path / "leaves.npz")
+    name = data.identify(str(file))
     loaded = data.load(str(file))
-    own_npz(file, x_test=own_arrays()["x_test"] + 1)
-    assert data.identify(str(file)) == data.load(str(file)).name == loaded.name == before
-    assert identify(str(file)) != before
+    save_npz(file, x_test=npz_arrays()["x_test"] + 1)
+    assert data.identify(str(file)) == data.load(str(file)).name == loaded.name == name
+    assert identify(str(file)) != name

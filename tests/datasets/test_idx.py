@@ -12,29 +12,31 @@ from tests.datasets.files import idx_bytes
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=7)))
-def test_what_was_written_as_idx_is_read_back(array: NDArray[np.uint8]) -> None:
-    found = parse(idx_bytes(array.shape, array.tobytes()))
-    assert found.dtype == np.uint8
-    assert found.shape == array.shape
-    assert np.array_equal(found, array)
+def test_an_array_written_as_idx_is_read_back(array: NDArray[np.uint8]) -> None:
+    parsed = parse(idx_bytes(array.shape, array.tobytes()))
+    assert parsed.dtype == np.uint8
+    assert parsed.shape == array.shape
+    assert np.array_equal(parsed, array)
 
 
 @given(st.data())
-def test_content_that_is_cut_short_or_too_long_is_refused(data: st.DataObject) -> None:
+def test_content_of_the_wrong_length_is_refused(data: st.DataObject) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=3)))
-    whole = idx_bytes(shape, bytes(prod(shape)))
-    length = data.draw(st.integers(0, len(whole) + 3).filter(lambda length: length != len(whole)))
+    content = idx_bytes(shape, bytes(prod(shape)))
+    length = data.draw(
+        st.integers(0, len(content) + 3).filter(lambda length: length != len(content))
+    )
     with pytest.raises(ValueError, match=r"IDX|header"):
-        parse(whole[:length].ljust(length, b"\0"))
+        parse(content[:length].ljust(length, b"\0"))
 
 
 @given(st.binary(max_size=40).map(lambda rest: b"\0\0\x08" + rest))
-def test_no_content_is_read_as_another_size_than_its_own(content: bytes) -> None:
+def test_parsed_content_has_the_size_of_the_file(content: bytes) -> None:
     try:
-        found = parse(content)
+        parsed = parse(content)
     except ValueError:
         return
-    assert found.nbytes + 4 + 4 * found.ndim == len(content)
+    assert parsed.nbytes + 4 + 4 * parsed.ndim == len(content)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,6 @@ def test_no_content_is_read_as_another_size_than_its_own(content: bytes) -> None
         "255_dimensions",
     ],
 )
-def test_a_header_that_can_not_be_true_is_refused(content: bytes) -> None:
+def test_an_impossible_header_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"IDX|header"):
         parse(content)

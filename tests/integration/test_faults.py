@@ -139,7 +139,7 @@ def _finished(cli: Cli) -> set[str]:
     ("change", "words"),
     [
         ("train.epoch=1", "train.epoch is not a key"),
-        ("dataset=cifar", "dataset is 'cifar'; known: digits"),
+        ("dataset=cifar", "dataset is 'cifar', which is unknown; use digits"),
         ("model.name=resnet", "model.name is 'resnet'; known: binarynet"),
         ("model.units=many", 'model.units is "many"'),
         ("train.loss=hinge", "train.loss is"),

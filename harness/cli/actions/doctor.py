@@ -141,7 +141,7 @@ def _tool(workspace: Workspace, registry: Path) -> Finding:
 
 
 def _data_sets() -> Finding:
-    here = {one.name: place for one in PUBLISHED if (place := one.place())}
+    here = {one.name: place for one in PUBLISHED if (place := one.find_folder())}
     missing = ", ".join(one.name for one in PUBLISHED if one.name not in here)
     found = (
         "; ".join(f"{name} in {place}" for name, place in here.items()) or "none on this machine"
@@ -150,7 +150,7 @@ def _data_sets() -> Finding:
         return Finding("data sets", True, text=found)
     offline = (
         f"put its files into {folders.folder_of('…')}"
-        if folders.offline()
+        if folders.is_offline()
         else "fetched when it is needed"
     )
     return Finding("data sets", False, text=f"{found}; {missing}: {offline}", needed=False)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from tools.reference.commands import describe_commands
 from tools.reference.diagrams import draw_flow, draw_rooms
 from tools.reference.outcomes import describe_failures, describe_warnings
 from tools.reference.project import ROOT
@@ -13,6 +14,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/images/flow.svg": partial(draw_flow, 4),
     "docs/images/flow_narrow.svg": partial(draw_flow, 2),
     "docs/images/rooms.svg": draw_rooms,
+    "docs/reference/commands.md": describe_commands,
     "docs/reference/failures.md": describe_failures,
     "docs/reference/schema.md": describe_schema,
     "docs/reference/warnings.md": describe_warnings,

@@ -92,7 +92,7 @@ def _compare_protocols(pair: Pair) -> str:
 
 
 def _protocol_settings(row: ResultRow) -> Iterator[tuple[str, object]]:
-    """Yield every setting, those of the gates too; one that an old version lacked has its default."""
+    """Yield every setting, the gates' too; one that an old version lacked has its default."""
     for name, value in to_plain(Protocol(**json.loads(row["protocol_settings"]))).items():
         if isinstance(value, Mapping):
             yield from value.items()

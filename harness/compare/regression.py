@@ -44,7 +44,7 @@ def _is_significant(comparison: Comparison, metric: str) -> bool:
 
 
 def is_undetectable(comparison: Comparison, limit: float) -> bool:
-    """Return whether the latency passes only because its data could not show such a small change."""
+    """Return whether the latency passes only because its data could not show a small change."""
     if comparison.verdict is Verdict.FASTER:
         return False
     if find_regression(comparison, "latency", limit=limit) is not None:

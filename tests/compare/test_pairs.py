@@ -76,24 +76,17 @@ def test_rows_are_selected_by_trial_or_artifact(baseline: str, candidate: str) -
 
 @pytest.mark.parametrize("name", ["own.tflite", "m"])
 def test_a_model_file_is_selected_by_its_name(name: str) -> None:
-    own = {**OWN, "file": name}
-    assert pair_similar([BINARY, FLOAT, own], name, candidate="binary") == (Pair(own, BINARY),)
+    model = {**OWN, "file": name}
+    assert pair_similar([BINARY, FLOAT, model], name, candidate="binary") == (Pair(model, BINARY),)
 
 
 def test_every_device_and_thread_count_is_a_pair() -> None:
-    rows = [
-        {**row, "device": device, "threads": threads}
-        for device in ("pi4", "pi5")
-        for threads in (1, 4)
-        for row in (BINARY, FLOAT)
-    ]
+    conditions = [("pi4", 1), ("pi4", 4), ("pi5", 1), ("pi5", 4)]
+    rows = []
+    for device, threads in conditions:
+        rows += [{**row, "device": device, "threads": threads} for row in (BINARY, FLOAT)]
     pairs = pair_similar(rows, "float32", candidate="binary")
-    assert [(pair.candidate["device"], pair.candidate["threads"]) for pair in pairs] == [
-        ("pi4", 1),
-        ("pi4", 4),
-        ("pi5", 1),
-        ("pi5", 4),
-    ]
+    assert [(pair.candidate["device"], pair.candidate["threads"]) for pair in pairs] == conditions
     assert all(pair.baseline["device"] == pair.candidate["device"] for pair in pairs)
 
 
@@ -205,11 +198,11 @@ def test_runs_of_the_same_blocks_are_compared_in_pairs() -> None:
     """Each block takes half as long again as the last; the candidate takes 2 % longer in each."""
     drifting = [100.0 * 1.5**number for number in range(7)]
     slower = [1.02 * average * noise / 100 for average, noise in zip(drifting, STEADY, strict=True)]
-    together = compare(in_batch("b1", *drifting), in_batch("b1", *slower))
-    assert together.latency.value == pytest.approx(1.02, rel=0.01)
-    assert together.verdict is Verdict.SLOWER
-    apart = compare(in_batch("b1", *drifting), in_batch("b2", *slower))
-    assert apart.verdict is Verdict.NO_DIFFERENCE
+    one_batch = compare(in_batch("b1", *drifting), in_batch("b1", *slower))
+    assert one_batch.latency.value == pytest.approx(1.02, rel=0.01)
+    assert one_batch.verdict is Verdict.SLOWER
+    two_batches = compare(in_batch("b1", *drifting), in_batch("b2", *slower))
+    assert two_batches.verdict is Verdict.NO_DIFFERENCE
 
 
 @pytest.mark.parametrize(
@@ -218,7 +211,6 @@ def test_runs_of_the_same_blocks_are_compared_in_pairs() -> None:
     ids=["another batch", "too few blocks", "no blocks"],
 )
 def test_runs_that_share_too_few_blocks_are_compared_as_samples(baseline: Evidence) -> None:
-    """The ratio over all averages is 0.5, as that of single blocks would be."""
     comparison = compare(baseline, in_batch("b1", *(average / 2 for average in STEADY)))
     assert comparison.latency.value == pytest.approx(0.5, rel=0.02)
 
@@ -240,8 +232,8 @@ def test_too_few_runs_have_a_ratio_and_no_verdict() -> None:
 
 @pytest.mark.parametrize("averages", [(0.0,) * 7, (0.0, *STEADY[1:])])
 def test_a_time_under_the_clocks_resolution_has_no_ratio(averages: tuple[float, ...]) -> None:
-    for old, new in ((averages, STEADY), (STEADY, averages)):
-        comparison = compare(Evidence(old), Evidence(new))
+    for baseline, candidate in ((averages, STEADY), (STEADY, averages)):
+        comparison = compare(Evidence(baseline), Evidence(candidate))
         assert isnan(comparison.latency.value)
         assert comparison.verdict is Verdict.UNKNOWN
 

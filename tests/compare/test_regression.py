@@ -60,7 +60,7 @@ def test_a_latency_regresses_only_if_the_verdict_is_slower(
 
 @pytest.mark.parametrize(("p", "fails"), [(0.001, True), (0.2, False), (None, True)])
 def test_an_accuracy_that_may_be_lower_by_chance_does_not_regress(
-    p: float | None, fails: bool
+    p: float | None, *, fails: bool
 ) -> None:
     pair = Pair(result_row(accuracy=0.9), result_row(accuracy=0.8))
     comparison = Comparison(pair, Estimate(1.0), size=Estimate(1.0), accuracy=Estimate(-0.1, p=p))
@@ -78,7 +78,7 @@ def test_an_accuracy_that_may_be_lower_by_chance_does_not_regress(
     ],
 )
 def test_a_change_below_the_smallest_detectable_one_is_undetectable(
-    ratio: float, verdict: Verdict, smallest_change: float | None, undetectable: bool
+    ratio: float, verdict: Verdict, smallest_change: float | None, *, undetectable: bool
 ) -> None:
     latency = Estimate(ratio, smallest_change=smallest_change)
     comparison = Comparison(EQUAL, latency, size=Estimate(1.0), accuracy=None, verdict=verdict)

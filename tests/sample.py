@@ -23,10 +23,10 @@ from harness.core.bench import (
     Process,
     Protocol,
     Run,
+    SensorSummary,
     Timing,
     Tool,
     ToolLog,
-    Watched,
 )
 from harness.core.device import AdbDevice, Device, LocalDevice, SshDevice
 from harness.core.errors import CaseFailed, Reason, Unreachable
@@ -329,7 +329,7 @@ def _run(
     return Run(
         process,
         log,
-        watched=Watched(
+        sensors=SensorSummary(
             warm,
             1.8e6 if warm else None,
             throttled=False if warm else None,

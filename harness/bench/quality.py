@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from harness.bench.schedule import is_wide
 from harness.bench.statistics import find_outliers, find_trend, is_bimodal, median_interval
-from harness.core.bench import Case, Gates, Protocol, Run, Watched
+from harness.core.bench import Case, Gates, Protocol, Run, SensorSummary
 from harness.core.quality import Warning
 
 
@@ -118,23 +118,25 @@ def select_circumstances(warnings: Iterable[Warning]) -> list[Warning]:
     return [warning for warning in warnings if warning.name in _CIRCUMSTANCES]
 
 
-def describe_disturbance(watched: Watched, gates: Gates | None, usual_khz: float | None) -> str:
+def describe_disturbance(
+    sensors: SensorSummary, gates: Gates | None, usual_khz: float | None
+) -> str:
     """Return the reason why a process does not count, or an empty string if it does.
 
     `usual_khz` is the clock of the batch's other processes.
     """
     if gates is None:
         return ""
-    if watched.throttled:
+    if sensors.throttled:
         return "throttled"
-    if watched.busy is not None and watched.busy > gates.max_busy:
-        return f"others used {watched.busy:.0%} of its CPU time"
+    if sensors.busy is not None and sensors.busy > gates.max_busy:
+        return f"others used {sensors.busy:.0%} of its CPU time"
     if (
         usual_khz is not None
-        and watched.frequency_khz is not None
-        and watched.frequency_khz < SLOWED_CLOCK * usual_khz
+        and sensors.frequency_khz is not None
+        and sensors.frequency_khz < SLOWED_CLOCK * usual_khz
     ):
-        return f"slowed down to {watched.frequency_khz / usual_khz:.0%} of its clock"
+        return f"slowed down to {sensors.frequency_khz / usual_khz:.0%} of its clock"
     return ""
 
 
@@ -200,7 +202,7 @@ def _describe_drift(averages: Sequence[float]) -> str:
 
 
 def _describe_clock(runs: Sequence[Run]) -> str:
-    clocks = [run.watched.frequency_khz for run in runs if run.watched.frequency_khz is not None]
+    clocks = [run.sensors.frequency_khz for run in runs if run.sensors.frequency_khz is not None]
     if not clocks or min(clocks) >= STEADY_CLOCK * max(clocks):
         return ""
     return f"{min(clocks) / 1e6:.2f} to {max(clocks) / 1e6:.2f} GHz"

@@ -36,8 +36,8 @@ def summarise(
         peak_memory_bytes=_max_known(run.log.peak_memory_bytes for run in counted),
         warnings=(*find_warnings(case, runs), *circumstances),
         disturbed_runs=len(runs) - len(counted),
-        temperature_c=_max_known(run.watched.temperature_c for run in counted),
-        frequency_khz=_median_known(run.watched.frequency_khz for run in counted),
+        temperature_c=_max_known(run.sensors.temperature_c for run in counted),
+        frequency_khz=_median_known(run.sensors.frequency_khz for run in counted),
         energy_uj=median(energies) if energies else None,
         energy_low_uj=energy_interval[0],
         energy_high_uj=energy_interval[1],
@@ -50,9 +50,9 @@ def _energy_uj(run: Run, idle_uw: Mapping[str, float]) -> float | None:
     µW × µs are 1e-12 J, a millionth of a µJ.
     """
     idle = idle_uw.get(run.process.slot.batch) if run.process.slot else None
-    if run.watched.power_uw is None or idle is None:
+    if run.sensors.power_uw is None or idle is None:
         return None
-    return (run.watched.power_uw - idle) * run.log.inference.avg_us / 1e6
+    return (run.sensors.power_uw - idle) * run.log.inference.avg_us / 1e6
 
 
 def _max_known(values: Iterable[T | None]) -> T | None:

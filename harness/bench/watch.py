@@ -14,7 +14,7 @@ from statistics import fmean
 
 from harness.bench.facts import battery_percent, battery_state, screen
 from harness.bench.sensors import Sensor
-from harness.core.bench import Gates, Watched
+from harness.core.bench import Gates, SensorSummary
 from harness.core.units import parse_degrees_c
 
 _JIFFIES_PER_S = 100  # USER_HZ: the kernel's word to programs, whatever its own clock is (time(7))
@@ -75,7 +75,7 @@ class Count:
     own_s: float
 
 
-def watched(text: str, runs_s: float | None = None) -> Watched:
+def watched(text: str, runs_s: float | None = None) -> SensorSummary:
     """What the sensors say of one process, whose inferences ran in the last `runs_s` seconds before it ended."""
     samples, times = _samples(text), counts(text)
     during = [
@@ -87,7 +87,7 @@ def watched(text: str, runs_s: float | None = None) -> Watched:
     temperatures = [
         degrees for sample in samples for degrees in parse_degrees_c(sample.of("temperature"))
     ]
-    return Watched(
+    return SensorSummary(
         temperature_c=max(temperatures, default=None),
         frequency_khz=_mean([_frequency_khz(sample) for sample in during]),
         throttled=_throttled(samples),

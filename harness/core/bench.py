@@ -197,7 +197,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Watched:
+class SensorSummary:
     """What the device's sensors said during a process. What it can't tell is None.
 
     `temperature_c`: the hottest; `frequency_khz`: the average over the samples of the slowest core used; `throttled`:
@@ -221,7 +221,7 @@ class Run:
 
     process: Process
     log: ToolLog
-    watched: Watched = Watched()
+    sensors: SensorSummary = SensorSummary()
     disturbed: str = ""
 
 

@@ -163,7 +163,7 @@ class BatchRunner:
         self._block_size = len(self._queue)
 
     def _measure(self, case: Case) -> None:
-        self._gates.wait_until_settled(self._last.watched if self._last else None)
+        self._gates.wait_until_settled(self._last.sensors if self._last else None)
         if self.stop.is_set():
             return
         slot = BatchSlot(self.batch.id, self._block, position=self._block_size - len(self._queue))

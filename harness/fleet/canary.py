@@ -66,8 +66,8 @@ def measure_canary(
     return replace(
         unmeasured,
         latency_us=run.log.inference.avg_us or None,  # 0 means that the clock is too coarse
-        temperature_c=run.watched.temperature_c,
-        frequency_khz=run.watched.frequency_khz,
+        temperature_c=run.sensors.temperature_c,
+        frequency_khz=run.sensors.frequency_khz,
         disturbed=run.disturbed,
         stdout=process.stdout,
         stderr=process.stderr,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from harness.bench.watch import read_reading, reading_script, why_not
-from harness.core.bench import Gates, Watched
+from harness.core.bench import Gates, SensorSummary
 from harness.core.errors import DeviceBusy
 from harness.fleet.process import DeviceSession
 
@@ -30,7 +30,7 @@ class BatchGates:
     waited_for: str = ""
     unmet: str = ""
 
-    def wait_until_settled(self, latest: Watched | None) -> None:
+    def wait_until_settled(self, latest: SensorSummary | None) -> None:
         """Wait until the device is cool and idle, or the batch's waiting time is used up.
 
         Return at once if `latest`, from the process that has just ended, shows a calm device.
@@ -66,7 +66,7 @@ class BatchGates:
             raise DeviceBusy(f"device {self.session.device.id} is in use by {holder}.")
 
 
-def _is_calm(latest: Watched, gates: Gates) -> bool:
+def _is_calm(latest: SensorSummary, gates: Gates) -> bool:
     """Return whether no reading exceeds a gate; a missing reading does not."""
     hot = latest.temperature_c is not None and latest.temperature_c > gates.max_temperature_c
     busy = latest.busy is not None and latest.busy > gates.max_busy

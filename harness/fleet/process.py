@@ -196,12 +196,12 @@ def read_run(case: Case, process: Process, earlier: Sequence[Run] = ()) -> Run:
     )
     readings = watched(process.watch, log.inference.count * log.inference.avg_us / 1e6)
     clocks_khz = [
-        run.watched.frequency_khz for run in earlier if run.watched.frequency_khz is not None
+        run.sensors.frequency_khz for run in earlier if run.sensors.frequency_khz is not None
     ]
     return Run(
         process,
         log,
-        watched=readings,
+        sensors=readings,
         disturbed=describe_disturbance(
             readings, case.protocol.gates, usual_khz=max(clocks_khz, default=None)
         ),

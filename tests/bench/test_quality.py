@@ -23,10 +23,10 @@ from harness.core.bench import (
     Process,
     Protocol,
     Run,
+    SensorSummary,
     Timing,
     Tool,
     ToolLog,
-    Watched,
 )
 from harness.core.quality import Warning, format_quality, parse_quality
 
@@ -34,12 +34,17 @@ QUICK = PROTOCOLS["quick"]
 GATES = Gates()
 
 
-def run(average: float, number: int = 1, watched: Watched = Watched(), disturbed: str = "") -> Run:  # noqa: B008 (frozen)
+NO_SENSORS = SensorSummary()
+
+
+def run(
+    average: float, number: int = 1, sensors: SensorSummary = NO_SENSORS, disturbed: str = ""
+) -> Run:
     timing = Timing(50, average, min_us=average, max_us=average, avg_us=average, std_us=0)
     return Run(
         Process(number, "", seconds=1.0, exit_code=0, stdout="", stderr=""),
         ToolLog(timing),
-        watched=watched,
+        sensors=sensors,
         disturbed=disturbed,
     )
 
@@ -86,21 +91,21 @@ def test_a_warning_says_what_was_seen_and_what_to_do_about_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("watched", "usual_khz", "disturbance"),
+    ("sensors", "usual_khz", "disturbance"),
     [
-        (Watched(), None, ""),
-        (Watched(throttled=False, busy=0.1, frequency_khz=900.0), 1000.0, ""),
-        (Watched(throttled=True), None, "throttled"),
-        (Watched(busy=0.11), None, "others used 11% of its CPU time"),
-        (Watched(frequency_khz=899.0), 1000.0, "slowed down to 90% of its clock"),
-        (Watched(frequency_khz=899.0), None, ""),
+        (SensorSummary(), None, ""),
+        (SensorSummary(throttled=False, busy=0.1, frequency_khz=900.0), 1000.0, ""),
+        (SensorSummary(throttled=True), None, "throttled"),
+        (SensorSummary(busy=0.11), None, "others used 11% of its CPU time"),
+        (SensorSummary(frequency_khz=899.0), 1000.0, "slowed down to 90% of its clock"),
+        (SensorSummary(frequency_khz=899.0), None, ""),
     ],
 )
 def test_a_disturbance_of_a_process_is_described(
-    watched: Watched, usual_khz: float | None, disturbance: str
+    sensors: SensorSummary, usual_khz: float | None, disturbance: str
 ) -> None:
-    assert describe_disturbance(watched, GATES, usual_khz=usual_khz) == disturbance
-    assert describe_disturbance(watched, None, usual_khz=usual_khz) == "", "no gates: all count"
+    assert describe_disturbance(sensors, GATES, usual_khz=usual_khz) == disturbance
+    assert describe_disturbance(sensors, None, usual_khz=usual_khz) == "", "no gates: all count"
 
 
 def test_disturbed_processes_do_not_count_unless_too_few_others_remain() -> None:
@@ -120,7 +125,7 @@ def values(name: str, of_runs: Sequence[Run]) -> list[str]:
 
 def test_an_unsteady_clock_between_processes_that_count_gives_a_warning() -> None:
     clocks = [
-        run(100, number, watched=Watched(frequency_khz=khz))
+        run(100, number, sensors=SensorSummary(frequency_khz=khz))
         for number, khz in enumerate([1e6] * 5 + [0.94e6])
     ]
     assert values("unsteady_clock", clocks) == ["0.94 to 1.00 GHz"]

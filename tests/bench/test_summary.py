@@ -11,10 +11,10 @@ from harness.core.bench import (
     Case,
     Process,
     Run,
+    SensorSummary,
     Timing,
     Tool,
     ToolLog,
-    Watched,
 )
 
 CASE = Case("a" * 64, "pi4", tool=Tool("tool", "b" * 64), protocol=PROTOCOLS["quick"])
@@ -33,7 +33,9 @@ def run(
         stderr="",
         slot=BatchSlot(batch, 0, position=0),
     )
-    return Run(process, ToolLog(timing, peak_memory_bytes=peak), watched=Watched(power_uw=power_uw))
+    return Run(
+        process, ToolLog(timing, peak_memory_bytes=peak), sensors=SensorSummary(power_uw=power_uw)
+    )
 
 
 def runs(averages: Sequence[float]) -> list[Run]:

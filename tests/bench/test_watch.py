@@ -12,7 +12,7 @@ from harness.bench.watch import (
     watched,
     why_not,
 )
-from harness.core.bench import Gates, Watched
+from harness.core.bench import Gates, SensorSummary
 
 KINDS: list[Kind] = [
     "temperature",
@@ -160,7 +160,7 @@ def test_cpu_time_of_our_own_is_not_others() -> None:
     ["", "\n", "sensors\n", "sensors temperature\n", RUN.partition("\n")[0], "at 1.0\ncpu 1\n"],
 )
 def test_nothing_seen_is_nothing_known(text: str) -> None:
-    assert watched(text, 1.0) == Watched()
+    assert watched(text, 1.0) == SensorSummary()
 
 
 @given(st.integers(0, len(WHOLE)), st.floats(0, 10))

@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from harness.bench.tools import PYTHON_RUNNER
-from harness.core.bench import Gates, Tool, Watched
+from harness.core.bench import Gates, SensorSummary, Tool
 from harness.core.device import LocalDevice
 from harness.devices import RunResult, Transport, Turn
 from harness.devices.local import LocalLink
@@ -18,9 +18,9 @@ from tests.sysfs import Sysfs
 
 GATES = Gates(max_wait_s=600, max_busy=1)  # whatever else this machine does
 CALM, HOT, THROTTLED = (
-    Watched(temperature_c=45.0, busy=0.0, throttled=False),
-    Watched(70.0),
-    Watched(throttled=True),
+    SensorSummary(temperature_c=45.0, busy=0.0, throttled=False),
+    SensorSummary(70.0),
+    SensorSummary(throttled=True),
 )
 
 
@@ -79,9 +79,9 @@ def test_without_gates_the_device_is_never_read(transport: CountingTransport) ->
     assert transport.scripts == 0
 
 
-@pytest.mark.parametrize("latest", [HOT, THROTTLED, Watched(busy=1.1)])
+@pytest.mark.parametrize("latest", [HOT, THROTTLED, SensorSummary(busy=1.1)])
 def test_a_process_that_showed_a_stressed_device_leads_to_a_new_reading(
-    transport: CountingTransport, latest: Watched
+    transport: CountingTransport, latest: SensorSummary
 ) -> None:
     gates = make_gates(transport, [])
     gates.wait_until_settled(latest)

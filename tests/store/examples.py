@@ -18,11 +18,11 @@ from harness.core.bench import (
     Measurement,
     Process,
     Run,
+    SensorSummary,
     Summary,
     Timing,
     Tool,
     ToolLog,
-    Watched,
 )
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
@@ -186,7 +186,7 @@ def _run(number: int, latency_us: float, batch: str | None, disturbed: str) -> R
         stderr="",
         slot=slot,
     )
-    return Run(process, log, watched=Watched(temperature_c=41.5), disturbed=disturbed)
+    return Run(process, log, sensors=SensorSummary(temperature_c=41.5), disturbed=disturbed)
 
 
 def stored_trial(

@@ -221,7 +221,7 @@ class _Told:
                     id,
                     _doing(event.case, run),
                     progress=event.progress,
-                    temperature_c=run.watched.temperature_c,
+                    temperature_c=run.sensors.temperature_c,
                 )
             case CaseMeasured():
                 summary = event.measurement.summary

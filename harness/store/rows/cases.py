@@ -187,7 +187,7 @@ def run_columns(run: Run) -> dict[str, Any]:
     """What was read of a run, as columns."""
     return {
         **to_plain(run.log.inference),
-        **to_plain(run.watched),
+        **to_plain(run.sensors),
         "init_us": run.log.init_us,
         "warmup_avg_us": run.log.warmup.avg_us if run.log.warmup else None,
         "peak_memory_bytes": run.log.peak_memory_bytes,

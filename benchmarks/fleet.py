@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks import parse_options
 from harness.bench.tools import make_arguments
 from harness.cli.actions.bench import stores
 from harness.cli.actions.session import Session
@@ -46,7 +47,6 @@ MODELS = [
 PROTOCOL: Protocol = replace(
     PROTOCOLS["quick"], gates=None, canary=False, answers=False
 )  # the loop has none of these either
-BIG_BYTES = 150_000_000
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,12 @@ def main() -> None:
     parser.add_argument(
         "--run", nargs=4, metavar=("FOLDER", "SLEEP", "FORCE", "THREADS"), help=argparse.SUPPRESS
     )
-    options = parser.parse_args()
+    parser.add_argument("--busy-devices", type=int, default=16, help="devices of the makespan")
+    parser.add_argument(
+        "--busy-s", type=float, default=2.0, help="seconds that a process takes there"
+    )
+    parser.add_argument("--push-mb", type=int, default=150, help="megabytes of the file to push")
+    options = parse_options(parser, devices="1,2", busy_devices=2, busy_s=0.1, push_mb=5)
     if options.run:
         folder, sleep_s, force, threads = options.run
         cost = bench(Path(folder), float(sleep_s), force=force == "1", threads=json.loads(threads))
@@ -74,8 +79,8 @@ def main() -> None:
         return
     for count in map(int, options.devices.split(",")):
         measure_overhead(count)
-    measure_makespan(16, 2.0)
-    measure_push()
+    measure_makespan(options.busy_devices, options.busy_s)
+    measure_push(options.push_mb * 1_000_000)
 
 
 def measure_overhead(count: int) -> None:
@@ -121,13 +126,13 @@ def busiest_device_s(folder: Path) -> float:
     return float(seconds)
 
 
-def measure_push() -> None:
+def measure_push(size_bytes: int) -> None:
     """Push incompressible bytes to a real sshd, and compare with `scp`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sshd = Sshd.start(folder)
         big = folder / "big"
-        big.write_bytes(os.urandom(BIG_BYTES))
+        big.write_bytes(os.urandom(size_bytes))
         transport = open_transport(
             sshd.device(folder=str(folder / "work")), {}, local_folder=folder
         )
@@ -145,7 +150,7 @@ def measure_push() -> None:
         scp_s = time.perf_counter() - started
         sshd.stop()
     print(
-        f"push of {BIG_BYTES / 1e6:.0f} MB: {push_s:.2f} s with the checksum verified; "
+        f"push of {size_bytes / 1e6:.0f} MB: {push_s:.2f} s with the checksum verified; "
         f"scp {scp_s:.2f} s; ratio {push_s / scp_s:.2f}"
     )
 

@@ -30,6 +30,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks import parse_options
 from benchmarks.rows import fill
 from benchmarks.train_mlp import machine
 from harness.core.bench import (
@@ -56,7 +57,7 @@ TOOL = Tool("lce_benchmark_model", "1" * 64, interpreter="")
 
 
 def main() -> None:
-    options = parse_options()
+    options = read_options()
     print(
         f"{options.measurements:,} measurements of 10 runs, {options.devices} devices, {machine()}"
     )
@@ -65,14 +66,14 @@ def main() -> None:
             measure(url, options)
 
 
-def parse_options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, default in (("measurements", 100_000), ("devices", 200), ("seconds", 60)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--sqlite-only", action="store_true")
-    return parser.parse_args()
+    return parse_options(parser, measurements=1000, devices=20, seconds=1)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, median
 
+from benchmarks import parse_options
 from harness.bench import CANARIES
 from harness.bench.tools import RUNNER_FILE, make_arguments, read_output
 from harness.cli.actions.bench import stores
@@ -37,13 +38,14 @@ from harness.store.files.workspace import Workspace
 MODELS = tuple(CANARIES / f"{name}.tflite" for name in ("float", "binary"))
 THIS_MACHINE = LocalDevice(id="here")
 NOISE_SEED = 7
+QUICK_PROTOCOL = "quick,processes=2,max_processes=2,target=0,gates=off,canary=off,answers=off"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--protocol", default="quick")
-    options = parser.parse_args()
+    options = parse_options(parser, times=1, protocol=QUICK_PROTOCOL)
     protocol = parse_protocol(options.protocol)
     print(
         f"{options.times} times each, protocol {protocol.name}; load {os.getloadavg()[0]:.1f}",

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import parse_options
 from benchmarks.train_mlp import machine
 
 SWEEP = """\
@@ -62,7 +63,7 @@ def main() -> None:
     )
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=20)
-    options = parser.parse_args()
+    options = parse_options(parser, trials=2, epochs=1)
     print(f"{options.trials} trials of {options.epochs} epochs, {machine()}")
     with tempfile.TemporaryDirectory() as folder:
         sweep_s = run_sweep(Path(folder), options)

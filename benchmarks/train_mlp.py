@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import parse_options
 from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
 from harness.data import Dataset
@@ -34,7 +35,7 @@ EPOCH_STEPS = 600  # 60,000 images of Fashion-MNIST
 
 
 def main() -> None:
-    options = parse_options()
+    options = read_options()
     warm_up(os.cpu_count() or 1)
     variants = {
         "dense + XLA, our loop": harness_loop(options),
@@ -52,13 +53,13 @@ def main() -> None:
     print_times(options, {name: median(seconds) for name, seconds in times.items()})
 
 
-def parse_options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, default in (("layers", 3), ("units", 512), ("steps", 60), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    return parser.parse_args()
+    return parse_options(parser, layers=1, units=16, steps=2, rounds=1)
 
 
 def images(options: argparse.Namespace) -> Split:

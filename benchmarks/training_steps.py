@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import parse_options
 from benchmarks.train_mlp import machine
 from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="architectures to measure (default: all)")
     for name, default in (("steps", 20), ("rounds", 3), ("batch", 100), ("threads", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
+    options = parse_options(parser, names=["mlp"], steps=2, rounds=1)
     warm_up(options.threads)
     print(f"ms a step of batch {options.batch}, {options.threads} threads, {machine()}")
     print(f"{'':14}", *(f"{column:>13}" for column in (*COLUMNS, "binary/Keras", "compiled in")))

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks import parse_options
 from harness.bench.watch import counts
 from harness.config.device_file import read_devices
 from harness.core.device import Device, LocalDevice
 from harness.devices import Transport, open_transport
 
-TOOL_S = 30
-PAIRS = 3
 FILES = 10  # as many temperatures and clocks as a typical board offers
 DOCUMENTED_SHARE = 0.01
 
@@ -30,23 +29,28 @@ def main() -> None:
         action="append",
         help="a device's id, may repeat (default: every enabled device)",
     )
-    options = parser.parse_args()
+    parser.add_argument("--seconds", type=int, default=30, help="how long the tool runs")
+    parser.add_argument("--pairs", type=int, default=3, help="runs with and without watching")
+    options = parse_options(parser, seconds=1, pairs=1)
     devices = read_devices(options.devices) if options.devices else [LocalDevice(id="here")]
     registry: dict[str, Device] = {device.id: device for device in devices}
     enabled = [device.id for device in devices if device.enabled]
     for device_id in options.device or enabled:
-        measure(registry[device_id], registry)
+        measure(registry[device_id], registry, options)
 
 
-def measure(device: Device, registry: Mapping[str, Device]) -> None:
+def measure(device: Device, registry: Mapping[str, Device], options: argparse.Namespace) -> None:
     """Print the share of one core that watching takes on a device."""
     transport = open_transport(device, registry, local_folder=Path(".harness") / "watching")
     try:
         sources = write_sensor_files(transport)
-        pairs = [(run(transport, []), run(transport, sources)) for _ in range(PAIRS)]
+        pairs = [
+            (run(transport, [], options.seconds), run(transport, sources, options.seconds))
+            for _ in range(options.pairs)
+        ]
     finally:
         transport.close()
-    shares = [(watched_s - unwatched_s) / TOOL_S for unwatched_s, watched_s in pairs]
+    shares = [(watched_s - unwatched_s) / options.seconds for unwatched_s, watched_s in pairs]
     verdict = "under" if fmean(shares) < DOCUMENTED_SHARE else "over"
     details = ", ".join(f"{share:.2%}" for share in shares)
     print(
@@ -67,9 +71,11 @@ def write_sensor_files(transport: Transport) -> list[str]:
     return [f"{folder}/{number}" for number in numbers]
 
 
-def run(transport: Transport, sources: list[str]) -> float:
+def run(transport: Transport, sources: list[str], tool_s: int) -> float:
     """Return the CPU time of the tool and its watcher, in seconds."""
-    before, after = counts(transport.run(["sleep", str(TOOL_S)], 2 * TOOL_S, watch=sources).watch)
+    before, after = counts(
+        transport.run(["sleep", str(tool_s)], 2 * tool_s + 60, watch=sources).watch
+    )
     return after.own_s - before.own_s
 
 

@@ -1,4 +1,7 @@
-"""Whether a device gives the answers that the interpreter gives here: once for each artifact, device and tool."""
+"""The check of a device's answers against those of the interpreter on this machine.
+
+Each combination of artifact, device and tool is checked once.
+"""
 
 import subprocess
 import sys
@@ -25,24 +28,27 @@ from harness.store.database import now
 from harness.store.files.artifacts import ArtifactFiles
 
 _TIMEOUT_S = 600.0
-_CANDIDATES = 64  # of which the eight are taken that the model is surest of
+_CANDIDATES = 64  # of which those images are used that the model is surest of
 
 
 class ReferenceAnswers:
-    """What the interpreter here answers, worked out once an artifact, and kept beside it."""
+    """The answers of this machine's interpreter, computed once and kept beside the artifacts."""
 
     def __init__(self, files: ArtifactFiles) -> None:
         self._files = files
-        self._one_at_a_time = Lock()  # two hundred devices may ask for the same one at once
+        self._lock = Lock()  # hundreds of devices may request the same answers at once
 
-    def of(self, artifact: str) -> Probe:
-        """Test images that the trial left, or random ones. Raises CaseFailed where the interpreter here can't tell."""
-        with self._one_at_a_time:
-            if (kept := self._files.probe(artifact)) is None:
-                kept = answers.save_probe(_probe_here(self._files.verify(artifact)))
-                self._files.save_probe(artifact, kept)
+    def load_probe(self, artifact: str) -> Probe:
+        """Return test images that the trial kept, or random ones, with the artifact's answers.
+
+        Raises CaseFailed if the interpreter on this machine can't run the artifact.
+        """
+        with self._lock:
+            if (content := self._files.probe(artifact)) is None:
+                content = answers.save_probe(_make_probe(self._files.verify(artifact)))
+                self._files.save_probe(artifact, content)
         try:
-            return answers.load_probe(kept)
+            return answers.load_probe(content)
         except ValueError as error:
             raise CaseFailed(
                 Reason.NO_INTERPRETER, f"its probe {error}; submit its sweep again."
@@ -50,11 +56,11 @@ class ReferenceAnswers:
 
 
 def input_of(content: bytes) -> Tensor:
-    """Raises CaseFailed for a model that is not asked with one image alone."""
+    """Return the model's only input. Raises CaseFailed if there are others, or no float32 outputs."""
     tensors = read_inputs(content)
     if len(tensors) != 1:
         raise CaseFailed(
-            Reason.NO_INTERPRETER, f"it has {len(tensors)} inputs, and images are one."
+            Reason.NO_INTERPRETER, f"it has {len(tensors)} inputs, but the check needs one."
         )
     if (dtypes := {tensor.dtype for tensor in read_outputs(content)}) != {"float32"}:
         raise CaseFailed(
@@ -63,117 +69,131 @@ def input_of(content: bytes) -> Tensor:
     return tensors[0]
 
 
-def _probe_here(file: Path) -> Probe:
-    """By the Python runner on this machine, which needs no TensorFlow."""
+def _make_probe(file: Path) -> Probe:
+    """Answer random images with the Python runner on this machine, which needs no TensorFlow."""
     tensor = input_of(file.read_bytes())
     images = answers.random_inputs(tensor, _CANDIDATES)
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
-        images_file, found_file = Path(folder) / "images", Path(folder) / "outputs"
+        images_file, outputs_file = Path(folder) / "images", Path(folder) / "outputs"
         images_file.write_bytes(images.tobytes())
-        flags = answers.flags(tensor, str(images_file), output_file=str(found_file))
+        flags = answers.flags(tensor, str(images_file), output_file=str(outputs_file))
         argv = [sys.executable, str(RUNNER_FILE), f"--graph={file}", *flags]
-        ended = subprocess.run(
+        process = subprocess.run(
             argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
         )
-        if ended.returncode != 0 or not found_file.is_file():
-            said = (ended.stderr.strip() or "it said nothing").splitlines()[-1]
+        if process.returncode != 0 or not outputs_file.is_file():
+            last_line = (process.stderr.strip() or "no error message").splitlines()[-1]
             raise CaseFailed(
                 Reason.NO_INTERPRETER,
-                f"the interpreter here can't tell ({said}).",
-                log=ended.stderr,
+                f"the interpreter on this machine failed ({last_line}).",
+                log=process.stderr,
             )
-        found = np.fromfile(found_file, "<f4").reshape(_CANDIDATES, -1)
-    chosen = answers.surest(found)
-    return Probe(images[chosen], found[chosen])
+        outputs = np.fromfile(outputs_file, "<f4").reshape(_CANDIDATES, -1)
+    rows = answers.surest(outputs)
+    return Probe(images[rows], outputs[rows])
 
 
 @dataclass
 class AnswerChecker:
-    """One device's answers in one bench; `known` are those of earlier ones, which `again` asks for anew."""
+    """The answer checks of one device in one bench.
+
+    `verdicts` are those of earlier benches: whether the classes agreed, or None if that is unknown.
+    `recheck` checks every artifact again.
+    """
 
     references: ReferenceAnswers
-    known: Mapping[tuple[str, str, Tool], bool | None]
-    again: bool = False
-    _asked: set[str] = field(init=False, default_factory=set)
+    verdicts: Mapping[tuple[str, str, Tool], bool | None]
+    recheck: bool = False
+    _checked: set[str] = field(init=False, default_factory=set)
 
     def is_due(self, case: Case) -> bool:
-        """A wrong answer is asked for anew: the device may have been mended."""
-        if case.artifact in self._asked:
+        """Return whether to check a case; wrong answers are, as the device may have been fixed."""
+        if case.artifact in self._checked:
             return False
-        known = self.known.get((case.artifact, case.device, case.tool), False)
-        return self.again or (case.protocol.answers and known is False)
+        verdict = self.verdicts.get((case.artifact, case.device, case.tool), False)
+        return self.recheck or (case.protocol.answers and verdict is False)
 
     def check(self, case: Case, session: DeviceSession, file: Callable[[str], Path]) -> AnswerCheck:
-        """Where the tool or this machine can't tell, the answer says so. Raises CaseFailed where the device is gone."""
-        answer = self._check(case, session, file=file)
-        self._asked.add(case.artifact)
-        return answer
+        """Compare the device's answers; `file` returns the file of an artifact.
+
+        The result says so if the tool or this machine can't answer. Raises DeviceLost.
+        """
+        result = self._check(case, session, file=file)
+        self._checked.add(case.artifact)
+        return result
 
     def _check(
         self, case: Case, session: DeviceSession, file: Callable[[str], Path]
     ) -> AnswerCheck:
-        about = (case.artifact, case.device, case.tool)
         try:
-            probe = self.references.of(case.artifact)
-            found = _answers_there(case, session, file=file(case.artifact), probe=probe)
+            probe = self.references.load_probe(case.artifact)
+            outputs = _run_probe(case, session, file=file(case.artifact), probe=probe)
         except DeviceLost:
             raise
-        except CaseFailed as why:
-            return AnswerCheck(
-                *about,
-                0,
-                None,
-                None,
-                f"answers of {case.artifact[:12]}… were not checked: {why}",
-                now(),
+        except CaseFailed as failure:
+            return _make_check(
+                case, f"answers of artifact {case.artifact[:12]}… were not checked: {failure}"
             )
-        if found is None:
-            said = f"{case.tool.name} on {case.device} can't write its outputs: answers were not checked."
-            return AnswerCheck(*about, 0, None, None, said, now())
-        agreement = answers.compare(probe.outputs, found)
-        said = "" if agreement.classes_agree else _wrong(case, agreement)
-        return AnswerCheck(
-            *about,
-            agreement.images,
-            agreement.largest_difference,
-            agreement.classes_agree,
-            said,
-            now(),
-        )
+        if outputs is None:
+            return _make_check(
+                case,
+                f"{case.tool.name} on {case.device} can't write its outputs: "
+                "answers were not checked.",
+            )
+        agreement = answers.compare(probe.outputs, outputs)
+        message = "" if agreement.classes_agree else _describe_difference(case, agreement)
+        return _make_check(case, message, agreement=agreement)
 
 
-def _wrong(case: Case, agreement: answers.Agreement) -> str:
-    return (
-        f"{case.tool.name} on {case.device} names other classes than the interpreter here for some of "
-        f"{agreement.images} images (outputs differ by up to {agreement.largest_difference:.3g}): "
-        "its kernels are wrong there; take another build of the tool."
+def _make_check(
+    case: Case, message: str, agreement: answers.Agreement | None = None
+) -> AnswerCheck:
+    return AnswerCheck(
+        case.artifact,
+        case.device,
+        tool=case.tool,
+        images=agreement.images if agreement else 0,
+        largest_difference=agreement.largest_difference if agreement else None,
+        classes_agree=agreement.classes_agree if agreement else None,
+        message=message,
+        checked_at=now(),
     )
 
 
-def _answers_there(
+def _describe_difference(case: Case, agreement: answers.Agreement) -> str:
+    return (
+        f"{case.tool.name} on {case.device} predicts other classes than the interpreter "
+        f"on this machine for some of {agreement.images} images (outputs differ by up to "
+        f"{agreement.largest_difference:.3g}): its kernels are wrong; "
+        "use another build of the tool."
+    )
+
+
+def _run_probe(
     case: Case, session: DeviceSession, file: Path, probe: Probe
 ) -> answers.Values | None:
-    """(images, classes); None where the tool can't write them. Raises CaseFailed."""
+    """Return the device's outputs, of shape (images, classes). Raises CaseFailed.
+
+    They are None if the tool can't write them.
+    """
     transport = session.transport
     tensor = input_of(file.read_bytes())
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
-        images = Path(folder) / "images"
-        images.write_bytes(probe.inputs.tobytes())
-        there = transport.push(images, sha256_of_file(images), name="images")
+        images_file = Path(folder) / "images"
+        images_file.write_bytes(probe.inputs.tobytes())
+        images = transport.push(images_file, sha256_of_file(images_file), name="images")
     model = ModelFile(case.artifact, transport.path_of(case.artifact, f"{case.artifact}.tflite"))
     count, classes = probe.outputs.shape
-    at_once = case.tool.name == PYTHON_RUNNER
-    folder_there = f"{there.rpartition('/')[0]}/answers-{uuid4().hex[:8]}"
     argv = answers.script(
         session.device_tool.argv,
         model.path,
         input=tensor,
-        images=there,
+        images=images,
         count=count,
-        folder=folder_there,
-        at_once=at_once,
+        folder=f"{images.rpartition('/')[0]}/answers-{uuid4().hex[:8]}",
+        at_once=case.tool.name == PYTHON_RUNNER,
     )
-    completed = run_watched(
+    result = run_watched(
         session,
         argv,
         timeout_s=session.device.timeout_s or _TIMEOUT_S,
@@ -181,6 +201,6 @@ def _answers_there(
         file=file,
         cpus=case.cpus,
     )
-    if completed.exit_code != 0:
-        raise diagnose_failure(completed.exit_code, completed.stderr, log=completed.stderr)
-    return answers.read_outputs(completed.stdout, count, classes=classes)
+    if result.exit_code != 0:
+        raise diagnose_failure(result.exit_code, result.stderr, log=result.stderr)
+    return answers.read_outputs(result.stdout, count, classes=classes)

@@ -1,4 +1,7 @@
-"""Cases of one device, measured together: block after block in shuffled order, a canary before and after."""
+"""A batch: cases of one device that are measured together, with a canary before and after.
+
+Each block measures every unfinished case once, in shuffled order.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,30 +41,33 @@ from harness.fleet.process import (
 )
 from harness.store.database import now
 
-MOST_CASES = 12  # a multiple of 2, 3, 4 and 6: twins that follow each other are measured together
+MAX_CASES = 12  # a multiple of 2, 3, 4 and 6, so that adjacent twins are measured together
 
 
 def group_into_batches(cases: Sequence[Case]) -> list[list[Case]]:
-    """Cases of one protocol, whatever their thread counts, in their order."""
-    kinds: dict[Protocol, list[Case]] = {}
+    """Group cases whose protocols differ only in the number of threads, and keep their order."""
+    groups: dict[Protocol, list[Case]] = {}
     for case in cases:
-        kinds.setdefault(replace(case.protocol, threads=1), []).append(case)
-    return [
-        alike[at : at + MOST_CASES]
-        for alike in kinds.values()
-        for at in range(0, len(alike), MOST_CASES)
-    ]
+        groups.setdefault(replace(case.protocol, threads=1), []).append(case)
+    batches = []
+    for group in groups.values():
+        starts = range(0, len(group), MAX_CASES)
+        batches += [group[start : start + MAX_CASES] for start in starts]
+    return batches
 
 
 def needs_more_runs(protocol: Protocol, runs: Sequence[Run]) -> bool:
-    """Whether a case needs another process."""
+    """Return whether a case needs another process."""
     undisturbed = [run.log.inference.avg_us for run in runs if not run.disturbed]
     return needs_another_process(protocol, undisturbed, disturbed=len(runs) - len(undisturbed))
 
 
 @dataclass(frozen=True)
 class BatchContext:
-    """What a batch needs to know beyond its device: files, what ended before, the device's own past."""
+    """The data that a batch needs beyond its device.
+
+    `pending` has the processes of unfinished cases by case id, and `canaries` are earlier ones.
+    """
 
     file: Callable[[str], Path]
     pending: Mapping[str, Sequence[Process]]
@@ -73,7 +79,10 @@ class BatchContext:
 
 @dataclass
 class BatchRunner:
-    """`step` does the next thing there is to do; each can be done again where the device was lost in between."""
+    """The progress of one batch. `step` does the next piece of work.
+
+    A step during which the device was lost can be repeated.
+    """
 
     cases: Sequence[Case]
     session: DeviceSession
@@ -89,7 +98,7 @@ class BatchRunner:
     _block: int = field(init=False, default=-1)
     _queue: list[Case] = field(init=False, default_factory=list)
     _block_size: int = field(init=False, default=0)
-    _last: Run | None = field(init=False, default=None)
+    _latest_run: Run | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         device, protocol = self.session.device, self.cases[0].protocol
@@ -111,34 +120,37 @@ class BatchRunner:
 
     @property
     def cases_left(self) -> int:
-        """How many cases have not ended."""
+        """The number of cases that have not failed; all of them end with the batch."""
         return len(self.cases) - len(self._failed)
 
-    def look_again(self) -> None:
-        """Others had the device meanwhile: what the last process showed is no longer so."""
-        self._last = None
+    def forget_latest_run(self) -> None:
+        """Read the sensors before the next run, as others have used the device since the last."""
+        self._latest_run = None
 
     @property
     def is_between_blocks(self) -> bool:
         return not self._queue
 
     def step(self) -> bool:
-        """Whether there is more to do. Raises CaseFailed where the device is gone, or someone else's."""
+        """Do the next piece of work, and return whether there is more. Raises CaseFailed."""
         if self._queue:
             self._measure(self._queue[0])
             self._queue.pop(0)
-        elif self._active():
+        elif self._unfinished_cases():
             if self._block < 0:
                 self._begin()
-            self._next_block()
+            self._start_block()
         else:
             self._finish()
             return False
         return True
 
-    def _active(self) -> list[Case]:
-        going = (case for case in self.cases if case.id not in self._failed)
-        return [case for case in going if needs_more_runs(case.protocol, self.runs[case.id])]
+    def _unfinished_cases(self) -> list[Case]:
+        return [
+            case
+            for case in self.cases
+            if case.id not in self._failed and needs_more_runs(case.protocol, self.runs[case.id])
+        ]
 
     def _begin(self) -> None:
         self._gates.wait_until_settled(None)
@@ -147,47 +159,45 @@ class BatchRunner:
         self.batch = replace(self.batch, idle_power_uw=measure_idle_power(self.session))
         self.emit(BatchStarted(self.session.device, self.batch))
         self._measure_canary("before")
-        for case in {case.artifact: case for case in self._active()}.values():
+        case_by_artifact = {case.artifact: case for case in self._unfinished_cases()}
+        for case in case_by_artifact.values():
             if self.context.answer_checker.is_due(case):
                 self._check_answer(case)
 
-    def _next_block(self) -> None:
+    def _start_block(self) -> None:
         self._block += 1
-        active = {case.id: case for case in self._active()}
-        self._queue = [
-            active[id]
-            for id in order_block(
-                self.batch.id, self._block, cases=list(active), ordering=self.batch.ordering
-            )
-        ]
+        cases = {case.id: case for case in self._unfinished_cases()}
+        order = order_block(
+            self.batch.id, self._block, cases=list(cases), ordering=self.batch.ordering
+        )
+        self._queue = [cases[id] for id in order]
         self._block_size = len(self._queue)
 
     def _measure(self, case: Case) -> None:
-        self._gates.wait_until_settled(self._last.sensors if self._last else None)
+        self._gates.wait_until_settled(self._latest_run.sensors if self._latest_run else None)
         if self.stop.is_set():
             return
         slot = BatchSlot(self.batch.id, self._block, position=self._block_size - len(self._queue))
-        runs = self.runs[case.id]
         try:
-            ended = run_process(
+            finished = run_process(
                 case,
                 self.session,
                 file=self.context.file(case.artifact),
-                number=len(runs) + 1,
+                number=len(self.runs[case.id]) + 1,
                 slot=slot,
             )
-            self.others_waiting = ended.others_waiting
-            self._keep(case, ended.process)
+            self.others_waiting = finished.others_waiting
+            self._add_run(case, finished.process)
         except CaseFailed as failure:
             self._give_up(case, failure)
 
-    def _keep(self, case: Case, process: Process) -> None:
-        """Raises CaseFailed where it tells no numbers; it is told all the same."""
+    def _add_run(self, case: Case, process: Process) -> None:
+        """Add the run of a process. Raises CaseFailed, after its event, if it has no numbers."""
         run = None
         try:
             run = read_run(case, process, earlier=self.runs[case.id])
             self.runs[case.id].append(run)
-            self._last = run
+            self._latest_run = run
         finally:
             self.emit(
                 RunEnded(
@@ -196,9 +206,9 @@ class BatchRunner:
             )
 
     def _progress(self) -> float:
-        """Of all its cases, those that have ended counted whole."""
+        """Return the number of finished cases, with fractions for unfinished ones."""
         return sum(
-            _share(case.protocol, self.runs[case.id])
+            _progress_of(case.protocol, self.runs[case.id])
             for case in self.cases
             if case.id not in self._failed
         )
@@ -210,17 +220,19 @@ class BatchRunner:
         self.emit(CaseGivenUp(self.session.device, case, failure=failure))
 
     def _check_answer(self, case: Case) -> None:
-        """A fast wrong answer is a failure, of all the artifact's cases."""
+        """Check an artifact's answers; wrong ones make all its cases fail, however fast."""
         answer = self.context.answer_checker.check(case, self.session, file=self.context.file)
         self.emit(AnswerChecked(self.session.device, answer))
         if answer.classes_agree is False:
-            for wrong in (one for one in self.cases if one.artifact == case.artifact):
-                self._give_up(wrong, CaseFailed(Reason.WRONG_ANSWER, answer.message))
+            for other in self.cases:
+                if other.artifact == case.artifact:
+                    self._give_up(other, CaseFailed(Reason.WRONG_ANSWER, answer.message))
 
     def _measure_canary(self, moment: Literal["before", "after"]) -> None:
-        if self.cases[0].protocol.canary:
+        protocol = self.cases[0].protocol
+        if protocol.canary:
             canary = measure_canary(
-                self.session, self.batch.id, moment=moment, gates=self.cases[0].protocol.gates
+                self.session, self.batch.id, moment=moment, gates=protocol.gates
             )
             self.canaries.append(canary)
             self.emit(CanaryMeasured(self.session.device, canary))
@@ -233,50 +245,51 @@ class BatchRunner:
             self.emit(BatchEnded(self.session.device, self.batch))
         for case in self.cases:
             if case.id not in self._failed:
-                self._end(case)
+                self._end_case(case)
 
-    def _end(self, case: Case) -> None:
-        idle_uw = {self.batch.id: power} if (power := self.batch.idle_power_uw) is not None else {}
+    def _end_case(self, case: Case) -> None:
+        idle_power_uw = self.batch.idle_power_uw
         try:
-            found = build_measurement(
+            measurement = build_measurement(
                 case,
                 self.runs[case.id],
                 facts=self.session.facts,
-                idle_uw=idle_uw,
-                circumstances=self._circumstances(case),
+                idle_uw={} if idle_power_uw is None else {self.batch.id: idle_power_uw},
+                circumstances=self._find_circumstances(case),
             )
-            self.emit(CaseMeasured(self.session.device, case, measurement=found))
+            self.emit(CaseMeasured(self.session.device, case, measurement=measurement))
         except CaseFailed as failure:
             self._give_up(case, failure)
 
-    def _circumstances(self, case: Case) -> list[Warning]:
+    def _find_circumstances(self, case: Case) -> list[Warning]:
         """Return the warnings that the case's own processes do not give rise to."""
         values = {}
         if self._gates.unmet:
             values["not_settled"] = self._gates.unmet
-        if self.context.kernels is KernelVerdict.REFERENCE and self.context.is_binary(
-            case.artifact
-        ):
+        runs_reference_kernels = self.context.kernels is KernelVerdict.REFERENCE
+        if runs_reference_kernels and self.context.is_binary(case.artifact):
             values["reference_kernels"] = "its binary layers run the reference kernels"
         warnings = [make_warning(name, value, device=case.device) for name, value in values.items()]
-        return [*warnings, *self._canary_warnings()]
+        return [*warnings, *self._find_canary_warnings()]
 
-    def _canary_warnings(self) -> list[Warning]:
-        history = [one.latency_us for one in self.context.canaries if one.latency_us is not None]
-        latencies = [
+    def _find_canary_warnings(self) -> list[Warning]:
+        history_us = [
+            canary.latency_us for canary in self.context.canaries if canary.latency_us is not None
+        ]
+        latencies_us = [
             canary.latency_us
             for canary in self.canaries
             if canary.latency_us is not None and not canary.disturbed
         ]
-        if not latencies:
+        if not latencies_us:
             return []
-        warning = check_canary(self.batch.device, latencies[-1], history_us=history)
+        warning = check_canary(self.batch.device, latencies_us[-1], history_us=history_us)
         return [warning] if warning else []
 
 
-def _share(protocol: Protocol, runs: Sequence[Run]) -> float:
-    """Of a case's processes that are done; how many there will be is not known before they are."""
+def _progress_of(protocol: Protocol, runs: Sequence[Run]) -> float:
+    """Return a case's progress, 0 to 1; the number of its processes is only known at the end."""
     if not needs_more_runs(protocol, runs):
         return 1.0
-    counted = sum(not run.disturbed for run in runs)
-    return min(counted / protocol.processes, 0.9)
+    undisturbed = sum(not run.disturbed for run in runs)
+    return min(undisturbed / protocol.processes, 0.9)

@@ -1,4 +1,4 @@
-"""What is true of devices now: whether each answers, what it is, whether its tool runs there."""
+"""The check of devices: whether each can be reached, its facts, and whether its tool runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +18,14 @@ from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import describe_owner
 
 T = TypeVar("T")
-_AT_ONCE = 32
+_MAX_PARALLEL = 32
 _TOOL_TIMEOUT_S = 60.0
 _PATIENCE_S = 3.0
 
 
 @dataclass(frozen=True)
 class DeviceCheck:
-    """`failure` is why it can't be benched now; what was found out before stays."""
+    """A device's facts and tool, as far as they were found before a `failure`."""
 
     device: Device
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -35,14 +35,17 @@ class DeviceCheck:
 
 @dataclass(frozen=True)
 class DeviceAccess:
-    """How devices are reached: over which hubs, from which workspace, with which tools."""
+    """The means to reach devices: the registry with their hubs, the workspace and the tools."""
 
     registry: Mapping[str, Device]
     workspace: Workspace
     tools: Mapping[str, ToolFile]
 
     def open_transport(self, device: Device) -> Transport:
-        """With little patience, as who asks sits there: enough for adb to notice that a phone was started anew."""
+        """Return a transport with little patience, as its user waits for the answer.
+
+        It suffices for adb to notice that a phone was restarted.
+        """
         folder = self.workspace.device_folder(device.id)
         return open_transport(
             device, self.registry, local_folder=folder, patience=Patience(seconds=_PATIENCE_S)
@@ -50,17 +53,18 @@ class DeviceAccess:
 
 
 def map_devices(devices: Sequence[Device], work: Callable[[Device], T]) -> Iterator[T]:
-    """All at once, each answer as its turn comes."""
-    with ThreadPoolExecutor(min(_AT_ONCE, len(devices) or 1)) as pool:
+    """Call `work` for all devices in parallel, and yield the results in the devices' order."""
+    with ThreadPoolExecutor(min(_MAX_PARALLEL, len(devices) or 1)) as pool:
         yield from pool.map(work, devices)
 
 
-def check_device(device: Device, access: DeviceAccess, with_tool: bool = True) -> DeviceCheck:
+def check_device(device: Device, access: DeviceAccess, *, with_tool: bool = True) -> DeviceCheck:
+    """Collect a device's facts, and install and start its tool."""
     transport = access.open_transport(device)
     facts: dict[str, str] = {}
     try:
         facts = collect_facts(transport)
-        tool = _tool(device, transport, facts=facts, access=access) if with_tool else None
+        tool = _try_tool(device, transport, facts=facts, access=access) if with_tool else None
     except CaseFailed as failure:
         return DeviceCheck(device, facts, failure=failure)
     finally:
@@ -68,16 +72,19 @@ def check_device(device: Device, access: DeviceAccess, with_tool: bool = True) -
     return DeviceCheck(device, facts, tool=tool)
 
 
-def _tool(
+def _try_tool(
     device: Device, transport: Transport, facts: Mapping[str, str], access: DeviceAccess
 ) -> Tool:
-    """The tool that a bench would use, once it was seen to start. Raises CaseFailed."""
+    """Install the tool that a bench would use, and start it once. Raises CaseFailed."""
     device_tool = install_tool(device, transport, facts=facts, tools=access.tools)
     if device_tool.tool.name != PYTHON_RUNNER:
         started = transport.run([*device_tool.argv, "--help"], _TOOL_TIMEOUT_S)
         if started.exit_code in (126, 127) or started.exit_code > 128:
-            said = (started.stderr.strip().splitlines() or [f"exit code {started.exit_code}"])[-1]
-            message = f"device {device.id}: its tool {device_tool.tool.name} does not start ({said}): add another build of it."
+            lines = started.stderr.strip().splitlines() or [f"exit code {started.exit_code}"]
+            message = (
+                f"device {device.id}: its tool {device_tool.tool.name} does not start "
+                f"({lines[-1]}): add another build of it."
+            )
             raise CaseFailed(Reason.CRASHED, message, log=started.stderr)
     return device_tool.tool
 
@@ -85,7 +92,7 @@ def _tool(
 def clean_device(
     device: Device, access: DeviceAccess, limit_bytes: int
 ) -> tuple[Device, int, CaseFailed | None]:
-    """Bytes freed on a device that nobody is using."""
+    """Remove the least recently used files of a device, and return how many bytes that freed."""
     transport = access.open_transport(device)
     try:
         with hold_device(device, transport):
@@ -98,11 +105,11 @@ def clean_device(
 
 @contextmanager
 def hold_device(device: Device, transport: Transport) -> Iterator[Turn]:
-    """The device is ours meanwhile. Raises DeviceBusy where it is someone else's."""
+    """Hold a device's turn. Raises DeviceBusy if someone else is using the device."""
     turn = Turn(uuid4().hex, describe_owner())
     try:
         if (holder := transport.take_turn(turn)) is not None:
-            raise DeviceBusy(f"device {device.id}: used by {holder}; try again later.")
+            raise DeviceBusy(f"device {device.id}: in use by {holder}; try again later.")
         yield turn
     finally:
         with suppress(CaseFailed):

@@ -1,124 +1,127 @@
-"""Which tool a device runs: the one that its entry names, one that fits its ABI, or the Python runner."""
+"""The tool of a device: the one that its entry names, one for its ABI, or the Python runner."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.bench.elf import abis_of
-from harness.bench.facts import abi, read_facts, script
+from harness.bench.facts import abi as detect_abi
+from harness.bench.facts import read_facts, script
 from harness.bench.tools import NO_INTERPRETER, PYTHON_RUNNER, RUNNER_FILE
 from harness.core.bench import Tool
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of_file
-from harness.devices import Transport
+from harness.devices import RunResult, Transport
 from harness.store.files.tools import ToolFile
 
-_QUESTION_TIMEOUT_S = 120.0  # a small board takes its time to import numpy
+_DESCRIBE_TIMEOUT_S = 120.0  # small boards need long to import numpy
 
 
 @dataclass(frozen=True)
 class DeviceTool:
-    """A tool that is on the device: `argv` starts it there."""
+    """A tool that is installed on a device; `argv` starts it."""
 
     tool: Tool
     argv: tuple[str, ...]
 
 
 def collect_facts(transport: Transport) -> dict[str, str]:
+    """Collect the device's facts, such as its CPU, system and sensors."""
     return read_facts(transport.run_script(script()).stdout)
 
 
 def install_tool(
     device: Device, transport: Transport, facts: Mapping[str, str], tools: Mapping[str, ToolFile]
 ) -> DeviceTool:
-    """Pushes the device's tool, if it is not there. Raises CaseFailed: wrong_abi, no_interpreter."""
-    there = resolve_abi(device, facts)
-    chosen = _chosen(device, there, tools=tools)
-    return (
-        _python_runner(device, transport)
-        if chosen is None
-        else _binary(device, transport, there=there, chosen=chosen)
-    )
+    """Send the device its tool, unless it has it. Raises CaseFailed: wrong_abi, no_interpreter."""
+    abi = resolve_abi(device, facts)
+    tool_file = _choose_tool_file(device, abi, tools=tools)
+    if tool_file is None:
+        return _install_python_runner(device, transport)
+    return _install_binary(device, transport, abi=abi, tool_file=tool_file)
 
 
 def resolve_abi(device: Device, facts: Mapping[str, str]) -> str | None:
-    """What its programs are; None where that is not known. Raises CaseFailed: wrong_abi.
+    """Return the ABI of the device's programs, or None if unknown. Raises CaseFailed: wrong_abi.
 
-    Its entry's word counts, unless the device contradicts it. Of one thing a phone knows nothing: whether there is a
-    Linux userland on it (Termux, a chroot), which runs aarch64 programs.
+    The registry entry counts, unless the facts contradict it. Phones can't report a Linux userland
+    (Termux, a chroot), which runs aarch64 programs.
     """
-    found = abi(dict(facts))
-    if device.abi is not None and found is not None and _chip(device.abi) != _chip(found):
+    detected = detect_abi(dict(facts))
+    if device.abi is not None and detected is not None and _chip(device.abi) != _chip(detected):
         bits = f" and a {facts['userland_bits']}-bit userland" if "userland_bits" in facts else ""
-        hint = "install a 64-bit system, or say" if found == "aarch32" else "say"
+        hint = "install a 64-bit system, or set" if detected == "aarch32" else "set"
         message = (
-            f"device {device.id}: its entry says abi {device.abi}, but it has {facts.get('machine', '?')}{bits}: "
-            f"{hint} `abi: {found}`."
+            f"device {device.id}: its entry says abi {device.abi}, "
+            f"but it has {facts.get('machine', '?')}{bits}: {hint} `abi: {detected}`."
         )
         raise CaseFailed(Reason.WRONG_ABI, message)
-    return device.abi or found
+    return device.abi or detected
 
 
 def _chip(abi: str) -> str:
     return "aarch64" if abi == "android-arm64" else abi
 
 
-def _chosen(device: Device, there: str | None, tools: Mapping[str, ToolFile]) -> ToolFile | None:
-    """None means the Python runner."""
+def _choose_tool_file(
+    device: Device, abi: str | None, tools: Mapping[str, ToolFile]
+) -> ToolFile | None:
+    """Return the file of the device's tool, or None for the Python runner. Raises CaseFailed."""
     if device.tool == PYTHON_RUNNER:
         return None
     if device.tool is not None:
         if device.tool not in tools:
-            known = ", ".join((*tools, PYTHON_RUNNER))
             message = (
-                f"device {device.id}: its tool {device.tool!r} is not here (here are: {known}); "
-                f"`harness tools add {device.tool} --file …`."
+                f"device {device.id}: its tool {device.tool!r} was not found "
+                f"(available: {', '.join((*tools, PYTHON_RUNNER))}); "
+                f"add it with `harness tools add {device.tool} --file …`."
             )
             raise CaseFailed(Reason.NO_INTERPRETER, message)
         return tools[device.tool]
-    return tools.get(f"lce_benchmark_model_{there.replace('-', '_')}") if there else None
+    return tools.get(f"lce_benchmark_model_{abi.replace('-', '_')}") if abi else None
 
 
-def _binary(
-    device: Device, transport: Transport, there: str | None, chosen: ToolFile
+def _install_binary(
+    device: Device, transport: Transport, abi: str | None, tool_file: ToolFile
 ) -> DeviceTool:
     try:
-        fits = abis_of(chosen.path)
+        tool_abis = abis_of(tool_file.path)
     except (OSError, ValueError) as error:
         raise CaseFailed(
-            Reason.WRONG_ABI, f"tool {chosen.name}: its file {error}; add it again."
+            Reason.WRONG_ABI, f"tool {tool_file.name}: its file {error}; add it again."
         ) from error
-    if there is not None and there not in fits:
+    if abi is not None and abi not in tool_abis:
         message = (
-            f"device {device.id} runs {there} programs, and its tool {chosen.name} is for "
-            f"{' or '.join(sorted(fits))}: add one for {there}."
+            f"device {device.id} runs {abi} programs, but its tool {tool_file.name} is for "
+            f"{' or '.join(sorted(tool_abis))}: add one for {abi}."
         )
         raise CaseFailed(Reason.WRONG_ABI, message)
-    program = transport.push(chosen.path, chosen.sha256, name=chosen.name)
-    return DeviceTool(Tool(chosen.name, chosen.sha256), (program,))
+    program = transport.push(tool_file.path, tool_file.sha256, name=tool_file.name)
+    return DeviceTool(Tool(tool_file.name, tool_file.sha256), (program,))
 
 
-def _python_runner(device: Device, transport: Transport) -> DeviceTool:
+def _install_python_runner(device: Device, transport: Transport) -> DeviceTool:
     sha256 = sha256_of_file(RUNNER_FILE)
-    argv = (
-        *transport.python_argv,
-        transport.push(Path(RUNNER_FILE), sha256, name=RUNNER_FILE.name),
+    program = transport.push(Path(RUNNER_FILE), sha256, name=RUNNER_FILE.name)
+    argv = (*transport.python_argv, program)
+    description = transport.run([*argv, "--describe"], _DESCRIBE_TIMEOUT_S)
+    if description.exit_code != 0:
+        raise _explain_missing_interpreter(device, description)
+    tool = Tool(PYTHON_RUNNER, sha256, interpreter=description.stdout.strip())
+    return DeviceTool(tool, argv)
+
+
+def _explain_missing_interpreter(device: Device, description: RunResult) -> CaseFailed:
+    if description.exit_code == NO_INTERPRETER:
+        reason = "its Python has no interpreter"
+    else:
+        output = description.stderr.strip() or description.stdout.strip()
+        lines = output.splitlines() or [f"exit code {description.exit_code}"]
+        reason = f"its Python does not run ({lines[-1]})"
+    message = (
+        f"device {device.id}: no tool was added for its ABI, and {reason}. "
+        "Add lce_benchmark_model with `harness tools add`. For models without binary layers, "
+        "`pip install ai-edge-litert` on the device, and set `python` in its entry to that Python."
     )
-    answer = transport.run([*argv, "--describe"], _QUESTION_TIMEOUT_S)
-    if answer.exit_code != 0:
-        said = (answer.stderr.strip() or answer.stdout.strip()).splitlines() or [
-            f"exit code {answer.exit_code}"
-        ]
-        why = (
-            "its Python has no interpreter"
-            if answer.exit_code == NO_INTERPRETER
-            else f"no Python there ({said[-1]})"
-        )
-        message = (
-            f"device {device.id}: it has no tool for its ABI, and {why}: add lce_benchmark_model for it "
-            "(`harness tools add`), or pip install ai-edge-litert there for models without binary layers, "
-            "and say with `python` which Python has it."
-        )
-        raise CaseFailed(Reason.NO_INTERPRETER, message, log=answer.stdout + answer.stderr)
-    return DeviceTool(Tool(PYTHON_RUNNER, sha256, interpreter=answer.stdout.strip()), argv)
+    return CaseFailed(Reason.NO_INTERPRETER, message, log=description.stdout + description.stderr)

@@ -1,6 +1,7 @@
-"""Whether a device's tool runs LCE's optimised kernels: the binary canary with and without them, in turn.
+"""The check whether a device's tool runs LCE's optimised kernels.
 
-A binary that was built without Ruy, or for another chip, runs the slow reference kernels without a word.
+It times the binary canary with and without them, in turn. A tool that was built without Ruy, or for
+another chip, silently runs the slow reference kernels.
 """
 
 from harness.bench import CANARIES
@@ -15,20 +16,20 @@ from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.process import DeviceSession, read_run, run_process
 from harness.store.database import now
 
-BINARY = CANARIES / "binary.tflite"
+_BINARY_CANARY = CANARIES / "binary.tflite"
 _PAIRS = 6
-_LEAST_RATIO = 1.1  # the optimised kernels are several times faster on ARM; under this it is noise, or none are there
-_MODES = ("false", "true")
+# On ARM, optimised kernels are several times faster; a smaller ratio is noise, or there are none.
+_MIN_RATIO = 1.1
 
 
 def check_kernels(device: Device, access: DeviceAccess) -> Kernels | CaseFailed:
-    """The failure is of the device, or of its tool."""
+    """Check a device's kernels; a failure that is returned is the device's or its tool's."""
     transport = access.open_transport(device)
     try:
         with hold_device(device, transport) as turn:
             facts = collect_facts(transport)
             device_tool = install_tool(device, transport, facts=facts, tools=access.tools)
-            return _compare(
+            return _compare_kernels(
                 DeviceSession(device, transport, device_tool=device_tool, facts=facts, turn=turn)
             )
     except CaseFailed as failure:
@@ -37,19 +38,22 @@ def check_kernels(device: Device, access: DeviceAccess) -> Kernels | CaseFailed:
         transport.close()
 
 
-def _compare(session: DeviceSession) -> Kernels:
+def _compare_kernels(session: DeviceSession) -> Kernels:
+    optimised_us, reference_us = [], []
     try:
-        optimised, reference = zip(*(_pair(session) for _ in range(_PAIRS)), strict=True)
+        for _ in range(_PAIRS):
+            optimised_us.append(_measure_latency_us(session, use_reference=False))
+            reference_us.append(_measure_latency_us(session, use_reference=True))
     except DeviceLost:
         raise
     except CaseFailed as failure:
-        return _unknown(session, f"it can't run the binary canary: {failure}")
-    if min(*optimised, *reference) <= 0:
-        return _unknown(session, "its clock shows 0 for the binary canary.")
-    return _kernels(session, estimate_paired_ratio(optimised, reference))
+        return _make_unknown(session, f"it can't run the binary canary: {failure}")
+    if min(*optimised_us, *reference_us) <= 0:
+        return _make_unknown(session, "its clock shows 0 for the binary canary.")
+    return _judge_kernels(session, estimate_paired_ratio(optimised_us, reference_us))
 
 
-def _unknown(session: DeviceSession, why: str) -> Kernels:
+def _make_unknown(session: DeviceSession, message: str) -> Kernels:
     return Kernels(
         session.device.id,
         session.device_tool.tool,
@@ -57,39 +61,54 @@ def _unknown(session: DeviceSession, why: str) -> Kernels:
         ratio_low=None,
         ratio_high=None,
         verdict=KernelVerdict.UNKNOWN,
-        message=why,
+        message=message,
         checked_at=now(),
     )
 
 
-def _pair(session: DeviceSession) -> tuple[float, ...]:
-    """Microseconds with the optimised kernels and with the reference ones, one right after the other."""
-    case = make_canary_case(session, BINARY)
-    ended = [
-        run_process(case, session, file=BINARY, number=1, extra=[f"--use_reference_bconv={mode}"])
-        for mode in _MODES
-    ]
-    return tuple(read_run(case, one.process).log.inference.avg_us for one in ended)
+def _measure_latency_us(session: DeviceSession, *, use_reference: bool) -> float:
+    """Return the average latency of the binary canary in microseconds."""
+    case = make_canary_case(session, _BINARY_CANARY)
+    flag = f"--use_reference_bconv={str(use_reference).lower()}"
+    finished = run_process(case, session, file=_BINARY_CANARY, number=1, extra=[flag])
+    return read_run(case, finished.process).log.inference.avg_us
 
 
-def _kernels(session: DeviceSession, ratio: Estimate) -> Kernels:
-    verdict = _verdict(ratio)
-    about = (session.device.id, session.device_tool.tool, ratio.value, ratio.low, ratio.high)
-    return Kernels(*about, verdict, _message(session, ratio, verdict=verdict), now())
+def _judge_kernels(session: DeviceSession, ratio: Estimate) -> Kernels:
+    verdict = _judge_ratio(ratio)
+    return Kernels(
+        session.device.id,
+        session.device_tool.tool,
+        ratio=ratio.value,
+        ratio_low=ratio.low,
+        ratio_high=ratio.high,
+        verdict=verdict,
+        message=_describe_verdict(session, ratio, verdict=verdict),
+        checked_at=now(),
+    )
 
 
-def _verdict(ratio: Estimate) -> KernelVerdict:
-    if ratio.low is not None and ratio.low > _LEAST_RATIO:
+def _judge_ratio(ratio: Estimate) -> KernelVerdict:
+    if ratio.low is not None and ratio.low > _MIN_RATIO:
         return KernelVerdict.OPTIMISED
-    if ratio.high is not None and ratio.high < _LEAST_RATIO:
+    if ratio.high is not None and ratio.high < _MIN_RATIO:
         return KernelVerdict.REFERENCE
     return KernelVerdict.UNKNOWN
 
 
-def _message(session: DeviceSession, ratio: Estimate, verdict: KernelVerdict) -> str:
-    times = f"the binary canary takes × {ratio.value:.2f} ({ratio.low:.2f} … {ratio.high:.2f}) with the reference kernels"
+def _describe_verdict(session: DeviceSession, ratio: Estimate, verdict: KernelVerdict) -> str:
+    interval = f"{ratio.low:.2f} … {ratio.high:.2f}"
+    comparison = (
+        f"the binary canary takes × {ratio.value:.2f} ({interval}) with the reference kernels"
+    )
     if verdict is KernelVerdict.OPTIMISED:
-        return f"{times}: the optimised ones are in use."
+        return f"{comparison}: the optimised ones are in use."
     if verdict is KernelVerdict.REFERENCE:
-        return f"{times}: no gain, so its optimised kernels are missing or not made for this chip; add another build."
-    return f"{times}: too noisy to tell; see `harness devices check {session.device.id}`, and check again."
+        return (
+            f"{comparison}: no gain, so its optimised kernels are missing or not made for this "
+            "chip; add another build of the tool."
+        )
+    return (
+        f"{comparison}: too noisy to tell; see `harness devices check {session.device.id}`, "
+        "and check again."
+    )

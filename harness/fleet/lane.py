@@ -1,9 +1,13 @@
-"""One device's part of a bench: a thread that gets it, measures its cases batch by batch, and lets others in."""
+"""A lane: the thread that measures one device's cases in a bench.
+
+It waits for the device, measures batch by batch, and lets others use the device in between.
+"""
 
 import traceback
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from threading import Event, Thread
 
@@ -35,14 +39,15 @@ from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import describe_owner
 
-_ASK_AGAIN_S = 2.0
+_POLL_INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True)
 class FleetRequest:
-    """What is wanted: these artifacts, under each device's own protocols. `wait_s`: how long for a busy device.
+    """The artifacts to measure, and the protocols of each device.
 
-    `profile` asks for operator profiles too, `check_answers` for answers that were checked before.
+    `wait_s` limits the wait for a busy device. `profile` adds operator profiles. `check_answers`
+    checks answers again even if they have been checked before.
     """
 
     artifacts: tuple[str, ...]
@@ -54,16 +59,18 @@ class FleetRequest:
     check_answers: bool = False
 
     def pairs(self, device: str) -> list[tuple[str, Protocol]]:
-        return [
-            (artifact, protocol)
-            for protocol in self.protocols[device]
-            for artifact in self.artifacts
-        ]
+        """Return the artifacts and protocols to measure on a device."""
+        pairs = product(self.protocols[device], self.artifacts)
+        return [(artifact, protocol) for protocol, artifact in pairs]
 
 
 @dataclass(frozen=True)
 class BenchSnapshot:
-    """What was there as the bench began: in the database, and in the workspace."""
+    """The contents of the database and the workspace when the bench began.
+
+    `measured` has the ids of measured cases, `pending` the processes of unfinished ones by case id,
+    and `binary` the artifacts with binary layers.
+    """
 
     measured: frozenset[str]
     pending: Mapping[str, Sequence[Process]]
@@ -82,8 +89,9 @@ class BenchSnapshot:
 class Lane:
     """One device's thread.
 
-    The lease keeps other harnesses of this database off the device, and the turn there those of other databases: a
-    harness that was killed is followed at once by another with the same turn.
+    The lease keeps other harnesses with this database off the device, and the turn on the device
+    keeps off those with other databases. All harnesses with one database share its token, so that
+    one can follow a killed one at once.
     """
 
     device: Device
@@ -101,58 +109,56 @@ class Lane:
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        patience = Patience(self.device.patience_s, self.stop, on_retry=self._lost)
+        patience = Patience(self.device.patience_s, self.stop, on_retry=self._report_retry)
         folder = self.snapshot.workspace.device_folder(self.device.id)
         self.transport = open_transport(
             self.device, self.registry, local_folder=folder, patience=patience
         )
         self.turn = Turn(self.snapshot.identity, describe_owner())
         self.answer_checker = AnswerChecker(
-            self.snapshot.references, self.snapshot.answers, again=self.request.check_answers
+            self.snapshot.references, self.snapshot.answers, recheck=self.request.check_answers
         )
-        self.thread = Thread(target=self._work, name=f"lane {self.device.id}", daemon=True)
+        self.thread = Thread(target=self._run, name=f"lane {self.device.id}", daemon=True)
 
     def start(self) -> None:
         self.thread.start()
 
     def end(self) -> None:
-        """From another thread: what waits for the link gives up."""
+        """Make everything that waits for the link fail; for calls from another thread."""
         self.transport.interrupt()
 
     def _report(self, text: str) -> None:
         self.emit(LaneMessage(self.device, text))
 
-    def _lost(self, why: str, pause_s: float) -> None:
-        self._report(f"{why}: trying again in {pause_s:.0f} s")
+    def _report_retry(self, reason: str, pause_s: float) -> None:
+        self._report(f"{reason}: trying again in {pause_s:.0f} s")
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
             self._bench()
         except CaseFailed as failure:
             if not self.stop.is_set():
                 self.emit(DeviceSetAside(self.device, failure, cases_left=self.cases_left))
-        except Exception as error:  # noqa: BLE001 - a bug on one lane is told, and the others go on
-            message = f"device {self.device.id}: a bug of the harness ({error!r}); please report it with --verbose."
-            self.emit(
-                DeviceSetAside(
-                    self.device,
-                    CaseFailed(Reason.BUG, message, log=traceback.format_exc()),
-                    cases_left=self.cases_left,
-                )
+        except Exception as error:  # noqa: BLE001 - a bug in one lane does not stop the others
+            message = (
+                f"device {self.device.id}: a bug in the harness ({error!r}); "
+                "run again with --verbose and report the traceback."
             )
+            bug = CaseFailed(Reason.BUG, message, log=traceback.format_exc())
+            self.emit(DeviceSetAside(self.device, bug, cases_left=self.cases_left))
         finally:
-            pushed = self.transport.bytes_pushed
-            self._leave()
-            self.emit(LaneEnded(self.device, pushed))
+            pushed_bytes = self.transport.bytes_pushed
+            self._release_device()
+            self.emit(LaneEnded(self.device, pushed_bytes))
 
-    def _leave(self) -> None:
+    def _release_device(self) -> None:
         try:
             self.transport.release_turn(self.turn)
         except CaseFailed:
-            pass  # it can't be told now: the turn expires there by itself
+            pass  # the device can't be reached: the turn expires by itself
         finally:
             self.transport.close()
-            self.keeper.leave(self.device.id)
+            self.keeper.release(self.device.id)
 
     def _bench(self) -> None:
         if not self._get_device():
@@ -179,46 +185,50 @@ class Lane:
         if self.request.dry_run:
             return
         batches = group_into_batches(plan.to_measure)
-        for number, batch in enumerate(batches):
-            self._measure(batch, session, sum(map(len, batches[number + 1 :])))
+        later_cases = len(plan.to_measure)
+        for batch in batches:
+            later_cases -= len(batch)
+            self._measure(batch, session, later_cases=later_cases)
         if self.request.check_answers:
             self._check_answers(plan.measured, session)
         if self.request.profile:
             self._profile(cases, session)
 
-    def _measure(self, cases: Sequence[Case], session: DeviceSession, later: int) -> None:
-        work = BatchRunner(
+    def _measure(self, cases: Sequence[Case], session: DeviceSession, later_cases: int) -> None:
+        runner = BatchRunner(
             cases, session, context=self._make_context(session), stop=self.stop, emit=self.emit
         )
         more = True
         while more and not self.stop.is_set():
-            self.cases_left = work.cases_left + later
-            more = self._held_on(work.step)
-            if more and work.is_between_blocks and self._let_others(work.others_waiting):
-                work.look_again()
-        self.cases_left = later if not more else self.cases_left
-        self.canaries += work.canaries
+            self.cases_left = runner.cases_left + later_cases
+            more = self._try_step(runner.step)
+            if more and runner.is_between_blocks and self._yield_device(runner.others_waiting):
+                runner.forget_latest_run()
+        if not more:
+            self.cases_left = later_cases
+        self.canaries += runner.canaries
 
     def _make_context(self, session: DeviceSession) -> BatchContext:
         pending = {} if self.request.force else self.snapshot.pending
         kernels = self.snapshot.kernels.get(
             (self.device.id, session.device_tool.tool), KernelVerdict.UNKNOWN
         )
-        alike = make_canary_case(session, FLOAT_CANARY)
-        history = [
-            one for one in (*self.snapshot.canaries, *self.canaries) if is_comparable(one, alike)
-        ]
+        canary_case = make_canary_case(session, FLOAT_CANARY)
+        canaries = (*self.snapshot.canaries, *self.canaries)
         return BatchContext(
             self.snapshot.file,
             pending,
-            canaries=history,
+            canaries=[canary for canary in canaries if is_comparable(canary, canary_case)],
             kernels=kernels,
             is_binary=self.snapshot.binary.__contains__,
             answer_checker=self.answer_checker,
         )
 
-    def _held_on(self, step: Callable[[], bool]) -> bool:
-        """Does a step; where the device was lost to someone else, waits for it, and says that there is more to do."""
+    def _try_step(self, step: Callable[[], bool]) -> bool:
+        """Do a step, and return whether there is more to do.
+
+        If the device was lost to someone else, wait for it; there is more to do then.
+        """
         try:
             more = step()
             if not more or self.keeper.is_ours(self.device.id):
@@ -229,19 +239,19 @@ class Lane:
         return True
 
     def _for_each(self, cases: Sequence[Case], work: Callable[[Case], None]) -> None:
-        """Do `work` for each case; one during which the device was lost to someone else is repeated."""
+        """Call `work` for each case, again if the device was lost to someone else meanwhile."""
         remaining = list(cases)
 
-        def work_on_next() -> bool:
+        def process_next() -> bool:
             work(remaining[0])
             remaining.pop(0)
             return bool(remaining)
 
         while remaining and not self.stop.is_set():
-            self._held_on(work_on_next)
+            self._try_step(process_next)
 
     def _check_answers(self, measured: Sequence[Case], session: DeviceSession) -> None:
-        """Of cases that are not measured again."""
+        """Check the answers of cases that are not measured again."""
         self._for_each(measured, partial(self._check_answer, session=session))
 
     def _check_answer(self, case: Case, session: DeviceSession) -> None:
@@ -254,9 +264,12 @@ class Lane:
             self.emit(CaseGivenUp(self.device, case, failure=failure))
 
     def _profile(self, cases: Sequence[Case], session: DeviceSession) -> None:
-        """One that can't be taken is told; the measurement stands."""
+        """Take the operator profiles; a failure is reported and leaves the measurement valid."""
         if session.device_tool.tool.name == PYTHON_RUNNER:
-            message = f"device {self.device.id}: the Python runner can't tell operators apart; add lce_benchmark_model there."
+            message = (
+                f"device {self.device.id}: the Python runner can't time single operators; "
+                "add lce_benchmark_model for this device with `harness tools add`."
+            )
             self.emit(ProfileFailed(self.device, CaseFailed(Reason.NOT_PROFILED, message)))
             return
         self._for_each(cases, partial(self._profile_case, session=session))
@@ -271,43 +284,55 @@ class Lane:
         else:
             self.emit(CaseProfiled(self.device, case, operators=operators))
 
-    def _let_others(self, waiting_there: int) -> bool:
-        """Between two blocks, whoever waits is let go first: others of this database, or on the device itself."""
-        in_line = self.keeper.others_waiting(self.device.id)
-        if in_line or waiting_there:
+    def _yield_device(self, waiting_for_turn: int) -> bool:
+        """Let others use the device first, and return whether there were any.
+
+        They wait for the lease in this database, or for the turn on the device.
+        """
+        waiting_for_lease = self.keeper.count_waiting(self.device.id)
+        if waiting_for_lease or waiting_for_turn:
             self.transport.release_turn(self.turn)
-            if in_line:
-                self.keeper.leave(self.device.id)
+            if waiting_for_lease:
+                self.keeper.release(self.device.id)
             self._get_device()
-        return bool(in_line or waiting_there)
+        return bool(waiting_for_lease or waiting_for_turn)
 
     def _get_device(self) -> bool:
-        """Waits for the lease, then for the turn on the device itself. Raises DeviceBusy."""
+        """Wait for the lease, then for the turn on the device.
+
+        Return False if the bench was stopped. Raises DeviceBusy.
+        """
         return (
-            self.keeper.wait_for(self.device.id, self._held, patience_s=self.request.wait_s)
+            self.keeper.wait_for(
+                self.device.id, self._report_holder, patience_s=self.request.wait_s
+            )
             and self._take_turn()
         )
 
-    def _held(self, holder: str) -> None:
-        self._report(f"waiting: {holder} has it")
+    def _report_holder(self, holder: str) -> None:
+        self._report(f"waiting: in use by {holder}")
 
     def _take_turn(self) -> bool:
         self._report("connecting")
-        heard = ""
+        reported = ""
         waited_s = 0.0
-        while (holder := self._ask_for_turn()) is not None:
-            if holder != heard:
-                self._held(heard := holder)
+        while (holder := self._request_turn()) is not None:
+            if holder != reported:
+                self._report_holder(holder)
+                reported = holder
             if waited_s >= self.request.wait_s:
-                message = f"device {self.device.id}: used by {holder} for {waited_s:.0f} s; bench it later."
+                message = (
+                    f"device {self.device.id}: in use by {holder} for {waited_s:.0f} s; "
+                    "bench it later."
+                )
                 raise DeviceBusy(message)
-            if self.stop.wait(_ASK_AGAIN_S):
+            if self.stop.wait(_POLL_INTERVAL_S):
                 return False
-            waited_s += _ASK_AGAIN_S
+            waited_s += _POLL_INTERVAL_S
         return True
 
-    def _ask_for_turn(self) -> str | None:
-        """Who has the device, or None where it is ours, with its governor set."""
+    def _request_turn(self) -> str | None:
+        """Return who has the device, or None if it is ours, with its governor set."""
         if self.device.governor is None:
             return self.transport.take_turn(self.turn)
         return self.transport.set_governor(self.turn, self.device.governor)

@@ -1,4 +1,4 @@
-"""The leases of one bench: one thread keeps them all alive, and says whose turn it is."""
+"""The leases of one bench: a thread that renews them all and knows who has each device."""
 
 import time
 from collections.abc import Callable
@@ -9,23 +9,26 @@ from uuid import uuid4
 from harness.core.errors import DatabaseBusy, DeviceBusy
 from harness.store.rows.leases import LeasePosition, Leases
 
-_RENEW_S = 10.0
-_WAITING_S = 1.0
+_RENEWAL_INTERVAL_S = 10.0
+_POLL_INTERVAL_S = 1.0  # while a device is waited for
 
 
 class LeaseKeeper:
-    """Used as a context; a place is taken by `wait_for`, and kept until `leave` unless this process stalls too long."""
+    """A context in which leases are taken by `wait_for`, and kept until `release`.
+
+    A lease is lost if this process stalls for too long.
+    """
 
     def __init__(self, leases: Leases, stop: Event) -> None:
         self._leases = leases
         self._stop = stop
-        self._wanted: dict[str, str] = {}
-        self._places: dict[str, LeasePosition] = {}
+        self._tokens: dict[str, str] = {}
+        self._positions: dict[str, LeasePosition] = {}
         self._changed = Condition()
-        self._asked = Event()
+        self._wake_up = Event()
         self._ended = False
         self._error: BaseException | None = None
-        self._thread = Thread(target=self._keep, name="leases", daemon=True)
+        self._thread = Thread(target=self._renew_until_ended, name="leases", daemon=True)
 
     def __enter__(self) -> "LeaseKeeper":
         self._thread.start()
@@ -33,56 +36,61 @@ class LeaseKeeper:
 
     def __exit__(self, *_: object) -> None:
         self._ended = True
-        self._asked.set()
+        self._wake_up.set()
         self._thread.join()
-        self._leases.release(list(self._wanted.values()))
+        self._leases.release(list(self._tokens.values()))
 
-    def wait_for(self, device: str, told: Callable[[str], None], patience_s: float) -> bool:
-        """Whether we got the device; False where the bench was stopped. `told` hears who has it meanwhile.
+    def wait_for(self, device: str, on_wait: Callable[[str], None], patience_s: float) -> bool:
+        """Wait for a device; return True once it is ours, or False if the bench was stopped.
 
-        Raises DeviceBusy.
+        `on_wait` is called with its holder meanwhile. Raises DeviceBusy.
         """
         deadline = time.monotonic() + patience_s
         with self._changed:
-            self._wanted.setdefault(device, uuid4().hex)
-        self._asked.set()
-        heard = ""
+            self._tokens.setdefault(device, uuid4().hex)
+        self._wake_up.set()
+        holder = ""
         while not self._stop.is_set():
             with self._changed:
-                self._changed.wait_for(partial(self._heard_of, device, heard), 1.0)
+                self._changed.wait_for(partial(self._has_news, device, holder), _POLL_INTERVAL_S)
                 self._raise_error()
-                place = self._places.get(device)
-            if place is not None and place.is_first:
+                position = self._positions.get(device)
+            if position is not None and position.is_first:
                 return True
-            if place is not None and place.holder != heard:
-                heard = place.holder
-                told(heard)
+            if position is not None and position.holder != holder:
+                holder = position.holder
+                on_wait(holder)
             if time.monotonic() > deadline:
-                message = f"device {device}: used by {heard} for more than {patience_s:.0f} s; bench it later."
+                message = (
+                    f"device {device}: in use by {holder} for more than {patience_s:.0f} s; "
+                    "bench it later."
+                )
                 raise DeviceBusy(message)
         return False
 
-    def _heard_of(self, device: str, heard: str) -> bool:
-        place = self._places.get(device)
+    def _has_news(self, device: str, holder: str) -> bool:
+        position = self._positions.get(device)
         return self._error is not None or (
-            place is not None and (place.is_first or place.holder != heard)
+            position is not None and (position.is_first or position.holder != holder)
         )
 
-    def others_waiting(self, device: str) -> int:
+    def count_waiting(self, device: str) -> int:
+        """Return how many others wait for a device of ours."""
         with self._changed:
-            place = self._places.get(device)
-            return place.waiting if place is not None else 0
+            position = self._positions.get(device)
+            return position.waiting if position is not None else 0
 
     def is_ours(self, device: str) -> bool:
-        """Whether the place was not lost."""
+        """Return whether we still have the device."""
         with self._changed:
-            place = self._places.get(device)
-            return place is not None and place.is_first
+            position = self._positions.get(device)
+            return position is not None and position.is_first
 
-    def leave(self, device: str) -> None:
+    def release(self, device: str) -> None:
+        """Give up a device, or the wait for it."""
         with self._changed:
-            token = self._wanted.pop(device, None)
-            self._places.pop(device, None)
+            token = self._tokens.pop(device, None)
+            self._positions.pop(device, None)
         if token is not None:
             self._leases.release([token])
 
@@ -90,25 +98,24 @@ class LeaseKeeper:
         if self._error is not None:
             raise self._error
 
-    def _keep(self) -> None:
+    def _renew_until_ended(self) -> None:
         while not self._ended:
-            self._asked.clear()
+            self._wake_up.clear()
             with self._changed:
-                wanted = dict(self._wanted)
+                tokens = dict(self._tokens)
             try:
-                places = self._leases.renew(wanted) if wanted else {}
+                positions = self._leases.renew(tokens) if tokens else {}
             except DatabaseBusy:
-                continue  # a place outlives a database that is locked for a while
+                continue  # leases outlive a database that is locked for a while
             except Exception as error:  # noqa: BLE001 - raised again in every thread that waits
                 self._fail(error)
                 return
             with self._changed:
-                self._places.update(
-                    {device: place for device, place in places.items() if device in self._wanted}
-                )
-                waits = any(not place.is_first for place in self._places.values())
+                for device in positions.keys() & self._tokens.keys():
+                    self._positions[device] = positions[device]
+                is_waiting = any(not position.is_first for position in self._positions.values())
                 self._changed.notify_all()
-            self._asked.wait(_WAITING_S if waits else _RENEW_S)
+            self._wake_up.wait(_POLL_INTERVAL_S if is_waiting else _RENEWAL_INTERVAL_S)
 
     def _fail(self, error: Exception) -> None:
         with self._changed:

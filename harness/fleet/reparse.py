@@ -1,4 +1,4 @@
-"""All that tools ever printed here, read again by the parser of now: no device is asked."""
+"""All stored tool outputs, parsed again by the current parser; no device is used."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from harness.store.rows.leases import Leases
 
 
 class ReparseOutcome(Enum):
+    """The effect of parsing a case again; an `open` case still needs runs."""
+
     SAME = "same"
     CHANGED = "changed"
     WITHDRAWN = "withdrawn"
@@ -25,9 +27,10 @@ class ReparseOutcome(Enum):
 
 @dataclass(frozen=True)
 class ReparsedCase:
-    """What came of a measurement, or of a case that has not ended.
+    """A measurement, or an unfinished case, that was parsed again.
 
-    `runs` could be read; the latencies are in microseconds, None where there is none.
+    `runs` counts those that could be parsed. The latencies are in microseconds, or None if there is
+    none.
     """
 
     case: Case
@@ -39,50 +42,59 @@ class ReparsedCase:
 
 
 def reparse(history: History, cases: CaseRows, leases: Leases) -> Iterator[ReparsedCase]:
-    """Yields each once it is stored."""
-    for kept in history.iter_measurements():
-        yield _again(kept, history)
-    begun = history.list_pending_cases()
-    tokens = {one.case.device: uuid4().hex for one in begun}
-    places = leases.renew(tokens) if tokens else {}
+    """Parse all stored outputs again, and yield each case once it is stored."""
+    for measurement in history.iter_measurements():
+        yield _reparse_measurement(measurement, history)
+    pending_cases = history.list_pending_cases()
+    tokens = {pending.case.device: uuid4().hex for pending in pending_cases}
+    positions = leases.renew(tokens) if tokens else {}
     try:
-        for one in begun:
-            if places[one.case.device].is_first:  # or else a bench goes on with it right now
-                yield _ended(one, cases)
+        for pending in pending_cases:
+            if positions[pending.case.device].is_first:  # otherwise a bench is measuring it
+                yield _reparse_pending_case(pending, cases)
     finally:
         leases.release(list(tokens.values()))
 
 
-def _again(kept: StoredMeasurement, history: History) -> ReparsedCase:
-    before_us = kept.summary.latency_us if kept.valid else None
+def _reparse_measurement(measurement: StoredMeasurement, history: History) -> ReparsedCase:
+    case = measurement.case
+    before_us = measurement.summary.latency_us if measurement.valid else None
     try:
-        runs = read_runs(kept.case, kept.processes)
-        now = build_measurement(
-            kept.case,
+        runs = read_runs(case, measurement.processes)
+        reparsed = build_measurement(
+            case,
             runs,
-            facts=kept.facts,
-            idle_uw=kept.idle_uw,
-            circumstances=select_circumstances(kept.summary.warnings),
+            facts=measurement.facts,
+            idle_uw=measurement.idle_uw,
+            circumstances=select_circumstances(measurement.summary.warnings),
         )
     except CaseFailed as failure:
-        if kept.valid:
-            history.withdraw(kept, failure)
-        outcome = ReparseOutcome.WITHDRAWN if kept.valid else ReparseOutcome.SAME
-        return ReparsedCase(kept.case, outcome, runs=0, before_us=before_us, reason=str(failure))
-    changed = history.correct(kept, runs, summary=now.summary)
-    outcome = ReparseOutcome.CHANGED if changed else ReparseOutcome.SAME
+        if measurement.valid:
+            history.withdraw(measurement, failure)
+        outcome = ReparseOutcome.WITHDRAWN if measurement.valid else ReparseOutcome.SAME
+        return ReparsedCase(case, outcome, runs=0, before_us=before_us, reason=str(failure))
+    changed = history.correct(measurement, runs, summary=reparsed.summary)
     return ReparsedCase(
-        kept.case, outcome, runs=len(runs), before_us=before_us, after_us=now.summary.latency_us
+        case,
+        ReparseOutcome.CHANGED if changed else ReparseOutcome.SAME,
+        runs=len(runs),
+        before_us=before_us,
+        after_us=reparsed.summary.latency_us,
     )
 
 
-def _ended(begun: PendingCase, cases: CaseRows) -> ReparsedCase:
-    """A case whose processes can all be read is measured: nothing is left to run."""
-    runs = read_usable_runs(begun.case, begun.processes)
-    if needs_more_runs(begun.case.protocol, runs):
-        return ReparsedCase(begun.case, ReparseOutcome.OPEN, runs=len(runs))
-    now = build_measurement(begun.case, runs, facts=begun.facts, idle_uw=begun.idle_uw)
-    cases.finish(begun.device_kind, now)
+def _reparse_pending_case(pending: PendingCase, cases: CaseRows) -> ReparsedCase:
+    """Finish a case if all its processes can be parsed now and no run is missing."""
+    runs = read_usable_runs(pending.case, pending.processes)
+    if needs_more_runs(pending.case.protocol, runs):
+        return ReparsedCase(pending.case, ReparseOutcome.OPEN, runs=len(runs))
+    measurement = build_measurement(
+        pending.case, runs, facts=pending.facts, idle_uw=pending.idle_uw
+    )
+    cases.finish(pending.device_kind, measurement)
     return ReparsedCase(
-        begun.case, ReparseOutcome.FINISHED, runs=len(runs), after_us=now.summary.latency_us
+        pending.case,
+        ReparseOutcome.FINISHED,
+        runs=len(runs),
+        after_us=measurement.summary.latency_us,
     )

@@ -1,4 +1,4 @@
-"""All devices at once, one case at a time on each: a lane for each device, and one place where rows are written."""
+"""A bench of all devices at once, with a lane for each; only one thread writes rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from functools import cache
 from queue import SimpleQueue
 from threading import Event
 
+from harness.core.bench import Case, Protocol
 from harness.core.device import Device
 from harness.fleet.answer_check import ReferenceAnswers
 from harness.fleet.events import (
@@ -32,12 +33,12 @@ from harness.store.rows.devices import DeviceRows
 from harness.store.rows.leases import Leases
 from harness.store.rows.observations import ObservationRows
 
-_GOODBYE_S = 15.0
+_JOIN_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True)
 class FleetStores:
-    """What a bench reads and writes; only the thread that takes the events writes rows."""
+    """The stores that a bench reads and writes; only the thread that handles events writes rows."""
 
     workspace: Workspace
     files: ArtifactFiles
@@ -54,7 +55,10 @@ def bench_fleet(
     request: FleetRequest,
     stores: FleetStores,
 ) -> Iterator[FleetEvent]:
-    """Yields every event after it is stored. Where the caller stops early, what runs on the devices is ended."""
+    """Measure a request's cases, and yield every event after it is stored.
+
+    If the caller stops early, the processes on the devices are ended.
+    """
     ids = [device.id for device in devices]
     snapshot = BenchSnapshot(
         stores.cases.get_measured_ids(ids),
@@ -105,12 +109,8 @@ def _store(event: FleetEvent, request: FleetRequest, stores: FleetStores) -> Non
             stores.cases.plan(event.to_measure, device.kind)
             if request.force:
                 stores.cases.drop_pending_runs(event.to_measure)
-            stores.devices.enqueue(
-                {device.id: [(case.artifact, case.protocol) for case in event.to_measure]}
-            )
-            stores.devices.dequeue(
-                device.id, [(case.artifact, case.protocol) for case in event.measured]
-            )
+            stores.devices.enqueue({device.id: _pairs_of(event.to_measure)})
+            stores.devices.dequeue(device.id, _pairs_of(event.measured))
         case BatchStarted():
             stores.observations.begin_batch(event.batch)
         case BatchEnded():
@@ -133,9 +133,13 @@ def _store(event: FleetEvent, request: FleetRequest, stores: FleetStores) -> Non
                 stores.devices.enqueue({event.device.id: request.pairs(event.device.id)})
 
 
+def _pairs_of(cases: Sequence[Case]) -> list[tuple[str, Protocol]]:
+    return [(case.artifact, case.protocol) for case in cases]
+
+
 def _stop(lanes: Sequence[Lane], stop: Event) -> None:
     stop.set()
     for lane in lanes:
         lane.end()
     for lane in lanes:
-        lane.thread.join(_GOODBYE_S)
+        lane.thread.join(_JOIN_TIMEOUT_S)

@@ -375,7 +375,7 @@ def test_two_harnesses_share_a_board_without_ever_meeting(
     benches = [cli.start(*shelf.command, *(["--force"] if same_database else [])) for cli in clis]
     said = [bench.communicate() for bench in benches]
     assert [bench.returncode for bench in benches] == [0, 0], said
-    assert any("has it" in out for out, _ in said), "who waits is told who has the board"
+    assert any("in use by" in out for out, _ in said), "who waits is told who has the board"
     assert tools.count_lines(notes / "starts") == 2 * 2 * PROCESSES
     assert tools.count_lines(notes / "overlaps") == 0
 

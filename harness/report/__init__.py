@@ -1,4 +1,7 @@
-"""Rows → what people read: tables, sentences, files, and data frames: `from harness.report import results`."""
+"""Tables, sentences, files, figures and data frames of what was measured.
+
+Notebooks import the data frames from here: `from harness.report import results`.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +12,7 @@ __all__ = ["compare", "expanded", "query", "results", "twins"]
 
 
 def __getattr__(name: str) -> Any:
-    """The frames bring pandas and the database's library, for which no table waits."""
+    """Import the frames on first use: tables need neither pandas nor the database's library."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from harness.report import frames

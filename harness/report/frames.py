@@ -1,8 +1,8 @@
-"""The database as pandas data frames, for notebooks: neither TensorFlow nor Ray is imported.
+"""The database as pandas data frames, for notebooks, without importing TensorFlow or Ray.
 
-A `workspace` is a folder (as HARNESS_HOME), its SQLite file, a database's URL, or None for the one that the environment
-names. It is only read, but for a database of an older version, which is upgraded first. Raises WorkspaceError where
-there is none.
+A `workspace` is a folder (such as HARNESS_HOME), its SQLite file or a database's URL.
+None stands for the workspace that the environment names.
+A workspace is only read, except that a database of an older version is upgraded first.
 """
 
 import json
@@ -24,20 +24,21 @@ from harness.store.queries import ParameterValue, load_named_queries
 try:
     import pandas as pd
 except ModuleNotFoundError as error:
-    raise RequestError("Data frames need pandas; pip install 'bnn-harness[frames]'.") from error
+    raise RequestError("Data frames need pandas; run pip install 'bnn-harness[frames]'.") from error
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _BOOLEANS = frozenset({"classes_agree", "throttled", "valid"})
-# By pandas's words for what a column's values are.
-_KINDS = {
+# The dtype of a column by what pandas infers from its values.
+_DTYPES = {
     "integer": "Int64",
     "boolean": "boolean",
     "string": "string",
     **dict.fromkeys(("floating", "mixed-integer-float"), "float64"),
 }
-_NUMBERS = {
+# The dtype of a column without a value, by its name; any other is text.
+_DTYPES_BY_NAME = {
     "Int64": re.compile(r".*_(bytes|macs|runs)|measurement_id|seed|params|threads|runs"),
     "float64": re.compile(
         r".*_(us|uj|uw|c|khz|s|ratio|low|high|difference|change)|ratio|p|accuracy|agreement"
@@ -52,177 +53,267 @@ def results(
     device: str | None = None,
     model: str | None = None,
 ) -> pd.DataFrame:
-    """The view `results`, or its rows of a sweep, device and model; a trial of several sweeps has a row for each.
+    """Return the view `results`: the newest valid measurement of each case.
 
-    Times are datetimes in UTC, whole numbers `Int64`, text is `string`; `parameters` and `recipe` are JSON, which
-    `expanded` takes apart.
+    A trial that belongs to several sweeps has a row for each of them.
+
+    Args:
+        workspace: Folder, SQLite file or URL of the database. By default the environment names it.
+        sweep: Name of the only sweep to return.
+        device: Id of the only device to return.
+        model: Name of the only model to return.
+
+    Returns:
+        The rows by device, threads and size, with all columns of the view (see `docs/schema.md`).
+        Among them are `accuracy` (0 to 1), `latency_us`, `latency_low_us` and `latency_high_us`
+        (µs), `size_bytes` (bytes), `energy_uj` (µJ) and `measured_at` (a datetime in UTC).
+        Integers have the dtype `Int64`, texts `string`.
+        `parameters` and `recipe` are JSON; `expanded` turns them into columns.
+
+    Raises:
+        WorkspaceError: There is no database, or it cannot be opened.
+        RequestError: A time in the database is not a time.
     """
-    with reading(workspace) as reader:
-        return results_of(reader, sweep=sweep, device=device, model=model)
+    with open_reader(workspace) as reader:
+        return read_results(reader, sweep=sweep, device=device, model=model)
 
 
-def results_of(reader: "Engine", **given: str | None) -> pd.DataFrame:
-    """As `results`, of a database that is open."""
-    wanted = {column: value for column, value in given.items() if value is not None}
-    where = f"WHERE {' AND '.join(f'{column} = :{column}' for column in wanted)}" if wanted else ""
+def read_results(reader: "Engine", **filters: str | None) -> pd.DataFrame:
+    """Return `results` from an open database; a filter is a column and its only value."""
+    values = {column: value for column, value in filters.items() if value is not None}
+    conditions = " AND ".join(f"{column} = :{column}" for column in values)
+    condition = f"WHERE {conditions}" if conditions else ""
     order = "ORDER BY device, threads, size_bytes, artifact, sweep"
-    return answer(reader, f"SELECT * FROM results {where} {order}", **wanted)  # noqa: S608  (names are from here)
+    sql = f"SELECT * FROM results {condition} {order}"  # noqa: S608  (the callers name the columns)
+    return run_query(reader, sql, **values)
 
 
 def query(
     question: str, workspace: Path | str | None = None, **parameters: ParameterValue
 ) -> pd.DataFrame:
-    """The answer to a named query, or to SQL of one's own, in which `:device` stands for `device="pi4"`.
+    """Return the answer to a named query or to SQL.
 
-    Raises RequestError where the database refuses it, or the query has no such parameter.
+    Args:
+        question: Name of a query, such as `pareto` (`harness query` lists them), or a SELECT.
+        workspace: Folder, SQLite file or URL of the database. By default the environment names it.
+        **parameters: Values of the query's parameters. In SQL, `:device` is replaced by the value
+            of `device="pi4"`.
+
+    Returns:
+        The rows, with the columns that the query selects. Their names end in their units.
+
+    Raises:
+        WorkspaceError: There is no database, or it cannot be opened.
+        RequestError: The database refuses the SQL, or the query has no such parameter.
     """
-    with reading(workspace) as reader:
-        return answer(reader, question, **parameters)
+    with open_reader(workspace) as reader:
+        return run_query(reader, question, **parameters)
 
 
-def answer(reader: "Engine", question: str, **parameters: ParameterValue) -> pd.DataFrame:
-    """As `query`, of a database that is open."""
+def run_query(reader: "Engine", question: str, **parameters: ParameterValue) -> pd.DataFrame:
+    """Return the answer of an open database to a named query or to SQL."""
     named = load_named_queries().get(question)
     if named is not None:
-        return _frame(stored.run_query(reader, named.sql, values=named.parse_values(parameters)))
-    return _frame(stored.run_query(reader, question, values=parameters or None))
+        values = named.parse_values(parameters)
+        return _make_frame(stored.run_query(reader, named.sql, values=values))
+    return _make_frame(stored.run_query(reader, question, values=parameters or None))
 
 
 def compare(baseline: str, candidate: str, workspace: Path | str | None = None) -> pd.DataFrame:
-    """One row a pair, as `harness compare` finds them; ratios are candidate / baseline.
+    """Return a row for each pair of measurements that `harness compare` finds.
 
-    Differences are candidate minus baseline; `p` is adjusted for how many pairs there are; `smallest_change` and the
-    accuracies are shares of 1; `differences` says in words what else differs. Raises RequestError where a word selects
-    nothing, or nothing matches.
+    Args:
+        baseline: What to compare with: a precision, trial, artifact or model file.
+        candidate: What to judge, given in the same way.
+        workspace: Folder, SQLite file or URL of the database. By default the environment names it.
+
+    Returns:
+        A row for each pair, with these columns:
+
+        - `device`, `threads`, `variant`, `model`: what was compared, and on what.
+        - `baseline_artifact`, `candidate_artifact`: SHA-256 of the model files.
+        - `baseline_latency_us`, `candidate_latency_us`: µs.
+        - `ratio`, `ratio_low`, `ratio_high`: candidate / baseline latency, and its 95 % interval.
+        - `verdict`: `faster`, `slower`, `no difference found` or `unknown`.
+        - `p`: two-sided, adjusted for the number of pairs.
+        - `smallest_change`: the smallest detectable change of the latency, as a share of 1.
+        - `size_ratio`: candidate / baseline size.
+        - `baseline_accuracy`, `candidate_accuracy`: 0 to 1.
+        - `accuracy_difference`, `accuracy_difference_low`, `accuracy_difference_high`:
+          candidate minus baseline, in shares of 1, and its 95 % interval.
+        - `differences`: what else differs between the two measurements, in words.
+
+    Raises:
+        WorkspaceError: There is no database, or it cannot be opened.
+        RequestError: `baseline` or `candidate` selects no result, or no two results match.
     """
-    with reading(workspace) as reader:
-        return of_comparisons(
-            compare_rows(
-                reader, stored.read_results(reader), baseline=baseline, candidate=candidate
-            )
-        )
+    with open_reader(workspace) as reader:
+        rows = stored.read_results(reader)
+        return frame_comparisons(compare_rows(reader, rows, baseline=baseline, candidate=candidate))
 
 
 def twins(workspace: Path | str | None = None) -> pd.DataFrame:
-    """Each binary result beside its float32 twin, as `compare("float32", "binary")` has them; no row where none is.
+    """Return each binary result beside its float32 twin, as `compare("float32", "binary")` does.
 
-    Where two people trained one trial, and its artifacts differ, the one that was measured last on a device counts.
+    Twins are networks trained in the same way at two precisions.
+    If two people trained one trial, their artifacts may differ.
+    The artifact that was measured last on a device then counts.
+
+    Args:
+        workspace: Folder, SQLite file or URL of the database. By default the environment names it.
+
+    Returns:
+        The columns of `compare`; empty if no twins were measured.
+
+    Raises:
+        WorkspaceError: There is no database, or it cannot be opened.
+        RequestError: A time in the database is not a time.
     """
-    with reading(workspace) as reader:
-        return twins_among(reader, results_of(reader))
+    with open_reader(workspace) as reader:
+        return find_twins(reader, read_results(reader))
 
 
-def twins_among(reader: "Engine", rows: pd.DataFrame) -> pd.DataFrame:
-    """Those among these rows of `results`."""
-    held = rows[rows["precision"].isin(["float32", "binary"])].drop_duplicates(["case_id", "trial"])
-    place = [held[name] for name in ("device", "threads", "twin", "format", "precision")]
-    newest = held.sort_values("measured_at").groupby(place)["artifact"].transform("last")
-    once = held[held["artifact"] == newest[held.index]]
-    told = once.assign(measured_at=[at.isoformat() for at in once["measured_at"]])
+def find_twins(reader: "Engine", rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the twins among these rows of `results`, as `twins` does."""
+    candidates = rows[rows["precision"].isin(["float32", "binary"])].drop_duplicates(
+        ["case_id", "trial"]
+    )
+    key = [candidates[name] for name in ("device", "threads", "twin", "format", "precision")]
+    newest = candidates.sort_values("measured_at").groupby(key)["artifact"].transform("last")
+    newest_rows = candidates[candidates["artifact"] == newest[candidates.index]]
+    times = [time.isoformat() for time in newest_rows["measured_at"]]
+    plain = to_records(newest_rows.assign(measured_at=times), list(newest_rows.columns))
     try:
-        return of_comparisons(
-            compare_rows(
-                reader, records(told, list(told.columns)), baseline="float32", candidate="binary"
-            )
+        return frame_comparisons(
+            compare_rows(reader, plain, baseline="float32", candidate="binary")
         )
-    except RequestError:  # nothing was measured so
+    except RequestError:  # no twins were measured
         return pd.DataFrame()
 
 
-def records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[Any, Any]]:
-    """What is missing is None."""
+def to_records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[Any, Any]]:
+    """Return the rows as dictionaries, in which a missing value is None."""
     plain = rows[list(columns)].astype(object)
     return list(plain.where(plain.notna(), None).to_dict("records"))
 
 
-def of_comparisons(found: Sequence[Comparison]) -> pd.DataFrame:
-    """A row for each of at least one."""
-    names = label_rows([one.pair.candidate for one in found])
-    rows = [_compared(one, name) for one, name in zip(found, names, strict=True)]
-    return _frame(stored.QueryResult(tuple(rows[0]), tuple(tuple(row.values()) for row in rows)))
+def frame_comparisons(compared: Sequence[Comparison]) -> pd.DataFrame:
+    """Return a row for each of one or more comparisons, with the columns of `compare`."""
+    labels = label_rows([comparison.pair.candidate for comparison in compared])
+    rows = [
+        _make_row(comparison, label) for comparison, label in zip(compared, labels, strict=True)
+    ]
+    values = tuple(tuple(row.values()) for row in rows)
+    return _make_frame(stored.QueryResult(tuple(rows[0]), values))
 
 
 def expanded(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a column more for each setting of their `parameters` and `recipe`, as `units`, `learning_rate`."""
-    columns = (rows[name].map(json.loads, na_action="ignore") for name in ("parameters", "recipe"))
-    settings = [
-        {name: value for one in both if isinstance(one, dict) for name, value in one.items()}
-        for both in zip(*columns, strict=True)
-    ]
+    """Return the rows with a column for each setting in `parameters` and `recipe`.
+
+    Args:
+        rows: Rows with the columns `parameters` and `recipe`, as `results` returns them.
+
+    Returns:
+        The rows and their columns, followed by such columns as `units` and `learning_rate`.
+        A setting with the name of another column gets the suffix `_setting`.
+        A setting that a row does not have is missing there.
+    """
+    parameters, recipes = (
+        rows[name].map(json.loads, na_action="ignore") for name in ("parameters", "recipe")
+    )
+    settings = [_merge(*pair) for pair in zip(parameters, recipes, strict=True)]
     return rows.join(pd.DataFrame(settings, index=rows.index), rsuffix="_setting")
 
 
+def _merge(*settings: Any) -> dict[str, Any]:
+    """Merge the dictionaries; a model file of the user's own has missing values instead."""
+    merged: dict[str, Any] = {}
+    for part in settings:
+        if isinstance(part, dict):
+            merged.update(part)
+    return merged
+
+
 @contextmanager
-def reading(workspace: Path | str | None) -> "Iterator[Engine]":
-    opened = open_upgraded(_url(workspace))
+def open_reader(workspace: Path | str | None) -> "Iterator[Engine]":
+    """Open a workspace's database for reading, and upgrade it first if it is older.
+
+    Raises WorkspaceError if there is none.
+    """
+    reader = open_upgraded(_url_of(workspace))
     try:
-        yield opened
+        yield reader
     finally:
-        opened.dispose()
+        reader.dispose()
 
 
-def _url(workspace: Path | str | None) -> str:
+def _url_of(workspace: Path | str | None) -> str:
     if workspace is None:
         return Workspace.from_environment().database_url
     if "://" in str(workspace):
         return str(workspace)
-    given = Path(workspace).absolute()
-    return f"sqlite:///{given if given.is_file() else given / 'harness.db'}"
+    path = Path(workspace).absolute()
+    return f"sqlite:///{path if path.is_file() else path / 'harness.db'}"
 
 
-def _frame(rows: stored.QueryResult) -> pd.DataFrame:
+def _make_frame(rows: stored.QueryResult) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows.values), columns=list(rows.columns), dtype=object)
-    return pd.DataFrame({name: _typed(frame[name]) for name in rows.columns})
+    return pd.DataFrame({name: _convert(frame[name]) for name in rows.columns})
 
 
-def _typed(column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _convert(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return the column with the dtype that suits its name and values."""
     name = str(column.name)
     if name.endswith("_at"):
-        return _times(column)
+        return _parse_times(column)
     if name in _BOOLEANS:
         return column.astype("boolean")
-    held = pd.api.types.infer_dtype(column, skipna=True)
-    return column.astype(_kind_of(name) if held == "empty" else _KINDS.get(held, "object"))
+    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    if inferred == "empty":
+        return column.astype(_guess_dtype(name))
+    return column.astype(_DTYPES.get(inferred, "object"))
 
 
-def _times(column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _parse_times(column: "pd.Series[Any]") -> "pd.Series[Any]":
     try:
         return pd.to_datetime(column, utc=True, format="ISO8601").dt.as_unit("us")
     except (ValueError, TypeError) as error:
-        words = "whoever wrote that row, it was not the harness; correct or delete it"
-        raise RequestError(f"{column.name}: {first_line(error)}; {words}.") from error
+        raise RequestError(
+            f"Column {column.name} has a value that is not a time ({first_line(error)}). "
+            "The harness did not write it; correct or delete that row."
+        ) from error
 
 
-def _kind_of(name: str) -> str:
-    """Of a column without a single value, by its name: what it would hold."""
-    return next((kind for kind, names in _NUMBERS.items() if names.fullmatch(name)), "string")
-
-
-def _compared(one: Comparison, label: str) -> dict[str, Any]:
-    old, new, accuracy = (
-        one.pair.baseline,
-        one.pair.candidate,
-        one.accuracy or Estimate(float("nan")),
+def _guess_dtype(name: str) -> str:
+    """Return the dtype that a column of this name would have if it had a value."""
+    return next(
+        (dtype for dtype, names in _DTYPES_BY_NAME.items() if names.fullmatch(name)), "string"
     )
+
+
+def _make_row(comparison: Comparison, label: str) -> dict[str, Any]:
+    baseline, candidate = comparison.pair.baseline, comparison.pair.candidate
+    accuracy = comparison.accuracy or Estimate(float("nan"))
     return {
-        **{name: new[name] for name in ("device", "threads")},
+        "device": candidate["device"],
+        "threads": candidate["threads"],
         "variant": label,
-        "model": new["model"],
-        "baseline_artifact": old["artifact"],
-        "candidate_artifact": new["artifact"],
-        "baseline_latency_us": old["latency_us"],
-        "candidate_latency_us": new["latency_us"],
-        "ratio": one.latency.value,
-        "ratio_low": one.latency.low,
-        "ratio_high": one.latency.high,
-        "verdict": str(one.verdict),
-        "p": one.p,
-        "smallest_change": one.latency.smallest_change,
-        "size_ratio": one.size.value,
-        "baseline_accuracy": old["accuracy"],
-        "candidate_accuracy": new["accuracy"],
+        "model": candidate["model"],
+        "baseline_artifact": baseline["artifact"],
+        "candidate_artifact": candidate["artifact"],
+        "baseline_latency_us": baseline["latency_us"],
+        "candidate_latency_us": candidate["latency_us"],
+        "ratio": comparison.latency.value,
+        "ratio_low": comparison.latency.low,
+        "ratio_high": comparison.latency.high,
+        "verdict": str(comparison.verdict),
+        "p": comparison.p,
+        "smallest_change": comparison.latency.smallest_change,
+        "size_ratio": comparison.size.value,
+        "baseline_accuracy": baseline["accuracy"],
+        "candidate_accuracy": candidate["accuracy"],
         "accuracy_difference": accuracy.value,
         "accuracy_difference_low": accuracy.low,
         "accuracy_difference_high": accuracy.high,
-        "differences": "; ".join(one.pair.differences),
+        "differences": "; ".join(comparison.pair.differences),
     }

@@ -1,4 +1,4 @@
-"""The very commands that train a trial again, and measure a result again."""
+"""Commands that train a trial or measure a result again."""
 
 import json
 import shlex
@@ -12,13 +12,15 @@ from harness.core.recipe import Recipe
 from harness.data import DATASETS
 
 _SWITCHES = {True: "on", False: "off"}
-_USUAL = to_plain(Recipe(epochs=1))
+_DEFAULT_RECIPE = to_plain(Recipe(epochs=1))
 
 
-def submit_command(row: ResultRow) -> str | None:
-    """Trains the trial of a row of `results`, and no other of its sweep; None for a model file of the user's own.
+def format_submit_command(row: ResultRow) -> str | None:
+    """Return the command that trains only the trial of this row of `results`.
 
-    The database knows a sweep by its name: its file is taken to have the same. The settings replace what it sweeps.
+    The database has a sweep's name but not its file, which is assumed to have the same name.
+    The settings in the command replace what the sweep varies.
+    The result is None for a model file of the user's own.
     """
     if row["trial"] is None:
         return None
@@ -28,47 +30,54 @@ def submit_command(row: ResultRow) -> str | None:
         "train": {
             key: value
             for key, value in recipe.items()
-            if key == "epochs" or value != _USUAL.get(key)
+            if key == "epochs" or value != _DEFAULT_RECIPE.get(key)
         },
         "precision": [row["precision"]],
         "seeds": [row["seed"]],
         "search": {},
         **({"dataset": row["dataset"]} if row["dataset"] in DATASETS else {}),
     }
-    said = (
-        word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")
-    )
-    return shlex.join(["harness", "submit", "sweep", f"jobs/{row['sweep']}.yaml", *said])
+    argv = ["harness", "submit", "sweep", f"jobs/{row['sweep']}.yaml"]
+    for key, value in settings.items():
+        argv += ["--set", f"{key}={json.dumps(value)}"]
+    return shlex.join(argv)
 
 
-def bench_command(row: ResultRow) -> str:
-    """Measures a row of `results` again, from the workspace's own file of the artifact, in the same way."""
-    file = f'"${{HARNESS_HOME:-.harness}}"/artifacts/{row["artifact"][:2]}/{row["artifact"]}.tflite'
-    way = ["--device", row["device"], "--threads", str(row["threads"])]
-    protocol = ["--protocol", protocol_words(json.loads(row["protocol_settings"]))]
-    return f"harness bench {file} {shlex.join([*way, *protocol, '--force'])}"
+def format_bench_command(row: ResultRow) -> str:
+    """Return the command that measures the artifact of this row of `results` in the same way.
+
+    It takes the artifact's file from the workspace.
+    """
+    sha256 = row["artifact"]
+    file = f'"${{HARNESS_HOME:-.harness}}"/artifacts/{sha256[:2]}/{sha256}.tflite'
+    options = ["--device", row["device"], "--threads", str(row["threads"])]
+    options += ["--protocol", format_protocol(json.loads(row["protocol_settings"])), "--force"]
+    return f"harness bench {file} {shlex.join(options)}"
 
 
-def protocol_words(settings: Mapping[str, Any]) -> str:
-    """A protocol as `--protocol` takes it: `quick`, or `standard,processes=20,gates.max_temperature_c=45`."""
+def format_protocol(settings: Mapping[str, Any]) -> str:
+    """Return a protocol as `--protocol` takes it.
+
+    Examples are `quick` and `standard,processes=20,gates.max_temperature_c=45`.
+    """
     base = settings["name"] if settings["name"] in PROTOCOLS else "standard"
-    usual = to_plain(PROTOCOLS[base])
-    told = {
-        key: value
+    defaults = to_plain(PROTOCOLS[base])
+    parts = [base]
+    parts += [
+        f"{key}={_format_value(value)}"
         for key, value in settings.items()
-        if value != usual[key] and key not in ("name", "threads")
-    }
-    gates = told.pop("gates", usual["gates"])
-    words = [f"{key}={_word(value)}" for key, value in told.items()]
-    if gates is None:
-        return ",".join([base, *words, "gates=off"])
-    stricter = [
-        f"gates.{key}={_word(value)}"
-        for key, value in gates.items()
-        if value != usual["gates"][key]
+        if value != defaults[key] and key not in ("name", "threads", "gates")
     ]
-    return ",".join([base, *words, *stricter])
+    gates = settings.get("gates", defaults["gates"])
+    if gates is None:
+        return ",".join([*parts, "gates=off"])
+    parts += [
+        f"gates.{key}={_format_value(value)}"
+        for key, value in gates.items()
+        if value != defaults["gates"][key]
+    ]
+    return ",".join(parts)
 
 
-def _word(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return _SWITCHES[value] if isinstance(value, bool) else f"{value}"

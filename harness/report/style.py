@@ -1,4 +1,7 @@
-"""How every figure looks: colours and markers that colour-blind people tell apart, on light pages and on dark ones."""
+"""The look of every figure, on light and on dark pages.
+
+Colour-blind people can tell its colours and markers apart.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +17,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-# Okabe and Ito, "Color Universal Design" (2008), without yellow, which a white page swallows.
+# Okabe and Ito, "Color Universal Design" (2008), without yellow, which is hard to see on white.
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
     "#0072B2",
     "#D55E00",
@@ -23,37 +26,44 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (
     "#E69F00",
     "#56B4E9",
 )
-GREY = "#7A7A7A"  # of equal contrast, 4.3 to 1, on white and on a notebook's dark #111111
+GREY = "#7A7A7A"  # the same contrast, 4.3 to 1, on white and on a notebook's dark #111111
 _FAINT = "rgba(128, 128, 128, 0.25)"
-MOST_SVG_POINTS = 2_000
-"""More points than these are drawn by WebGL, which stays quick with 100,000; but a page can have few such figures."""
+MAX_SVG_POINTS = 2_000
+"""Figures of more points are drawn by WebGL, which stays quick with 100,000.
+
+A browser draws only a few WebGL figures on one page.
+"""
 _PANEL_PX, _COLUMN_PX, _LEGEND_PX, _TITLE_PX = 330, 380, 70, 30
-_LONGEST_NAME, _LINE, _LABEL = 40, 44, 20
-_LEAST_ROOM, ROOM = log10(1.05), 0.08
-"""Left free on either side of the values: a factor of 1.05 or more, and this share of their range for the markers."""
-_APART = 0.22
-"""Of an axis of 250 px that is 55 px, in which `37.5 MB` has room."""
+_MAX_NAME, _MESSAGE_LINE, _LABEL_LINE = 40, 44, 20
+"""Lengths in characters."""
+_MIN_PADDING, PADDING_SHARE = log10(1.05), 0.08
+"""Space on either side of the values: a factor of 1.05 or more, and this share of their range."""
+_TICK_DISTANCE = 0.22
+"""A share of the axis; of 250 px it is 55 px, in which `37.5 MB` has room."""
 _PREFIXES = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9))
 
 
 @dataclass(frozen=True)
-class Look:
+class MarkerStyle:
     color: str
     symbol: str
 
 
 PRECISIONS = {
-    "binary": Look(BLUE, "circle"),
-    "float32": Look(VERMILION, "square"),
-    "int8": Look(GREEN, "diamond"),
-    "float16": Look(PURPLE, "triangle-up"),
+    "binary": MarkerStyle(BLUE, "circle"),
+    "float32": MarkerStyle(VERMILION, "square"),
+    "int8": MarkerStyle(GREEN, "diamond"),
+    "float16": MarkerStyle(PURPLE, "triangle-up"),
 }
-OWN_MODEL = Look(GREY, "x")
+OWN_MODEL = MarkerStyle(GREY, "x")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A column and how it is shown: its values times `scale` have the unit `unit`; `si`: ticks say 1 ms for 0.001 s."""
+    """A column and the way in which an axis shows it.
+
+    The values times `scale` have the unit `unit`. With `si`, a tick at 0.001 s reads `1 ms`.
+    """
 
     column: str
     title: str
@@ -63,162 +73,198 @@ class Axis:
     log: bool = False
 
     def settings(self) -> dict[str, Any]:
+        """Return the axis's title and type for plotly."""
         return {
             "title": {"text": f"{self.title} ({self.unit})"},
             "type": "log" if self.log else "linear",
         }
 
-    def around(self, values: Any) -> dict[str, Any]:
-        """Range and ticks of a log axis with these values, of which one or more are above 0.
+    def fit(self, values: Any) -> dict[str, Any]:
+        """Return the range and the ticks of a log axis for these values; some must be above 0.
 
-        Plotly's own ticks have no unit between the powers of ten, or are one alone.
+        Plotly's own ticks have no unit between the powers of ten, or there is only one tick.
         """
         powers = np.log10(values[values > 0])
-        room = max(_LEAST_ROOM, ROOM * float(np.ptp(powers)))
-        low, high = float(powers.min()) - room, float(powers.max()) + room
-        marks = _marks(10.0**low, 10.0**high)
+        padding = max(_MIN_PADDING, PADDING_SHARE * float(np.ptp(powers)))
+        low, high = float(powers.min()) - padding, float(powers.max()) + padding
+        ticks = _choose_ticks(10.0**low, 10.0**high)
         return {
             "range": [low, high],
-            "tickvals": marks,
-            "ticktext": [self._mark(mark) for mark in marks],
+            "tickvals": ticks,
+            "ticktext": [self._label_tick(tick) for tick in ticks],
         }
 
-    def _mark(self, value: float) -> str:
-        """12 ms, 1.5 kB, 0.3 ×."""
-        prefix, step = next(
-            ((name, size) for name, size in _PREFIXES if self.si and value >= 0.9999 * size),
-            ("", 1.0),
-        )
-        return f"{value / step:.3g} {prefix}{self.unit}"
+    def _label_tick(self, value: float) -> str:
+        """Return text such as `12 ms`, `1.5 kB` or `0.3 ×`."""
+        prefix, size = "", 1.0
+        if self.si:
+            fitting = (pair for pair in _PREFIXES if value >= 0.9999 * pair[1])
+            prefix, size = next(fitting, ("", 1.0))
+        return f"{value / size:.3g} {prefix}{self.unit}"
 
     def values(self, rows: pd.DataFrame) -> Any:
-        return floats(rows, self.column) * self.scale
+        """Return the column as a numpy array in the axis's unit."""
+        return to_floats(rows, self.column) * self.scale
 
 
-def _marks(low: float, high: float) -> list[float]:
-    """Of the rows of round numbers that do not crowd a log axis from `low` to `high`, the one with the most."""
-    apart = (high / low) ** _APART
-    rows = ([mark for mark in row if low <= mark <= high] for row in _round_numbers(low, high))
-    return max(
-        (row for row in rows if all(next_ >= mark * apart for mark, next_ in pairwise(row))),
-        key=len,
-    )
+def _choose_ticks(low: float, high: float) -> list[float]:
+    """Return the most round numbers that do not crowd a log axis from `low` to `high`."""
+    distance = (high / low) ** _TICK_DISTANCE
+    best: list[float] = []
+    for numbers in _round_numbers(low, high):
+        ticks = [number for number in numbers if low <= number <= high]
+        is_spaced = all(following >= tick * distance for tick, following in pairwise(ticks))
+        if is_spaced and len(ticks) > len(best):
+            best = ticks
+    return best
 
 
 def _round_numbers(low: float, high: float) -> Iterator[list[float]]:
-    """Every power of ten, every second one, …; their multiples; and steps of one size, for a short axis."""
+    """Yield series of round numbers.
+
+    They are every power of ten, every second one and so on; multiples of the powers;
+    and steps of equal size, for a short axis.
+    """
     powers = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
-    yield from (powers[::every] for every in range(1, len(powers) + 1))
-    yield from (
-        [digit * power for power in powers for digit in digits] for digits in ((1, 3), (1, 2, 5))
-    )
-    for step in (digit * 10.0 ** (floor(log10(high - low)) - 1) for digit in (1, 2, 5, 10, 20, 50)):
+    for stride in range(1, len(powers) + 1):
+        yield powers[::stride]
+    for digits in ((1, 3), (1, 2, 5)):
+        multiples: list[float] = []
+        for power in powers:
+            multiples += [digit * power for digit in digits]
+        yield multiples
+    magnitude = 10.0 ** (floor(log10(high - low)) - 1)
+    for digit in (1, 2, 5, 10, 20, 50):
+        step = digit * magnitude
         yield [step * count for count in range(ceil(low / step), floor(high / step) + 1)]
 
 
-def floats(rows: pd.DataFrame, columns: str | list[str]) -> Any:
-    """As a numpy array, of two dimensions for a list; what is missing is NaN."""
+def to_floats(rows: pd.DataFrame, columns: str | list[str]) -> Any:
+    """Return a numpy array, of two dimensions for a list of columns; missing values are NaN."""
     return rows[columns].to_numpy(dtype=float, na_value=float("nan"))
 
 
-def safe(text: object) -> str:
-    """A name as a figure's text, which otherwise takes some HTML for its own; a very long one loses its middle."""
-    return escape(_shortened(str(text)), quote=False)
+def escape_name(name: object) -> str:
+    """Return a name as text for a figure, which would interpret HTML; a long one is shortened."""
+    return escape(_shorten(str(name)), quote=False)
 
 
-def _shortened(name: str) -> str:
-    half = (_LONGEST_NAME - 1) // 2
-    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
+def _shorten(name: str) -> str:
+    """Replace the middle of a long name by an ellipsis."""
+    half = (_MAX_NAME - 1) // 2
+    return name if len(name) <= _MAX_NAME else f"{name[:half]}…{name[-half:]}"
 
 
-def names(keys: Iterable[str], texts: Iterable[str]) -> dict[str, Any]:
-    """A vertical axis with a text for each key, read downwards, whose lines leave half of a phone's screen to the plot.
+def category_axis(keys: Iterable[str], names: Iterable[str]) -> dict[str, Any]:
+    """Return a vertical axis with a name for each key, from top to bottom.
 
-    Two keys stay apart even where their texts are shortened to the same.
+    Names are so broken into lines that the plot keeps half of a phone's screen.
+    Two keys stay apart even if their names are shortened to the same text.
     """
-    labels = [
-        "<br>".join(escape(line, quote=False) for line in _two_lines(_shortened(text)))
-        for text in texts
-    ]
-    return {"type": "category", "autorange": "reversed", "tickvals": list(keys), "ticktext": labels}
+    return {
+        "type": "category",
+        "autorange": "reversed",
+        "tickvals": list(keys),
+        "ticktext": [_break_label(_shorten(name)) for name in names],
+    }
 
 
-def _two_lines(name: str) -> list[str]:
-    """Between words where these fill no third line."""
-    lines = wrap(name, _LABEL)
-    return lines if len(lines) <= 2 else [name[:_LABEL], name[_LABEL:]]
+def _break_label(name: str) -> str:
+    return "<br>".join(escape(line, quote=False) for line in _break_name(name))
 
 
-def scatter(points: int) -> Any:
-    """The class of trace for a figure of so many points."""
-    return go.Scattergl if points > MOST_SVG_POINTS else go.Scatter
+def _break_name(name: str) -> list[str]:
+    """Return one or two lines, broken between words if that does not take a third line."""
+    lines = wrap(name, _LABEL_LINE)
+    return lines if len(lines) <= 2 else [name[:_LABEL_LINE], name[_LABEL_LINE:]]
 
 
-def sentence(text: str) -> go.Figure:
-    """What stands where there is nothing to draw: why, and what to run, which is bold."""
-    lines = re.sub("`(.+?)`", r"<b>\1</b>", "<br>".join(wrap(escape(text, quote=False), _LINE)))
-    figure = _plain(go.Figure(), 150)
-    figure.add_annotation(text=lines, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+def scatter_type(points: int) -> Any:
+    """Return the class of trace for a figure of so many points."""
+    return go.Scattergl if points > MAX_SVG_POINTS else go.Scatter
+
+
+def make_message(text: str) -> go.Figure:
+    """Return a figure with a sentence instead of data; text between backticks is bold."""
+    lines = "<br>".join(wrap(escape(text, quote=False), _MESSAGE_LINE))
+    figure = _apply_style(go.Figure(), 150)
+    figure.add_annotation(
+        text=re.sub("`(.+?)`", r"<b>\1</b>", lines),
+        x=0.5,
+        y=0.5,
+        xref="paper",
+        yref="paper",
+        showarrow=False,
+    )
     return figure.update_layout(xaxis_visible=False, yaxis_visible=False, margin={"t": 10, "b": 10})
 
 
-def grid(titles: Sequence[str], columns: int = 3, row_px: int = _PANEL_PX) -> go.Figure:
-    """A panel for each title, read line by line."""
+def make_grid(titles: Sequence[str], columns: int = 3, row_px: int = _PANEL_PX) -> go.Figure:
+    """Return a figure with an empty panel for each title, line by line."""
     across = max(1, min(columns, len(titles)))
     down = -(-len(titles) // across)
     height = 90 + row_px * down
+    panels: list[dict[str, Any] | None] = [{} for _ in titles]
+    panels += [None] * (across * down - len(titles))
     figure = make_subplots(
         down,
         across,
-        specs=[
-            [{} if row * across + column < len(titles) else None for column in range(across)]
-            for row in range(down)
-        ],
-        subplot_titles=[safe(title) for title in titles],
+        specs=[panels[row * across : (row + 1) * across] for row in range(down)],
+        subplot_titles=[escape_name(title) for title in titles],
         horizontal_spacing=0.24 / across,
         vertical_spacing=min(0.9 / down, 115 / height),
     )
-    width = (
-        _COLUMN_PX * across if across > 1 else None
-    )  # one panel fits any screen; several would cut each other's labels
-    return _plain(figure, height, width=width)
+    # One panel fits any screen; several would cut each other's labels.
+    width = _COLUMN_PX * across if across > 1 else None
+    return _apply_style(figure, height, width=width)
 
 
-def place(figure: go.Figure, index: int) -> dict[str, int]:
-    """Where the panel of this number is: row and column, from 1."""
+def locate_panel(figure: go.Figure, index: int) -> dict[str, int]:
+    """Return the row and the column, both from 1, of the panel with this number."""
     across = len(figure._grid_ref[0])
     return {"row": index // across + 1, "col": index % across + 1}
 
 
-def alike(figure: go.Figure) -> go.Figure:
-    """Every panel with one and the same vertical range, so that devices can be compared at a glance."""
+def share_y_range(figure: go.Figure) -> go.Figure:
+    """Give all panels the same vertical range, so that devices can be compared at a glance."""
     return figure.update_yaxes(matches="y").update_layout(yaxis_matches=None)
 
 
-def once(figure: go.Figure) -> go.Figure:
-    """Of the traces with one name, the first alone stands in the legend; a click there is for all of them."""
-    seen: set[str] = set()
+def merge_legend(figure: go.Figure) -> go.Figure:
+    """Show each name once in the legend, where a click acts on all traces of that name."""
+    names: set[str] = set()
     for trace in figure.data:
-        trace.update(legendgroup=trace.name, showlegend=bool(trace.name) and trace.name not in seen)
-        seen.add(trace.name)
-    return figure if any(seen) else figure.update_layout(margin_t=_TITLE_PX)
+        trace.update(
+            legendgroup=trace.name, showlegend=bool(trace.name) and trace.name not in names
+        )
+        names.add(trace.name)
+    return figure if any(names) else figure.update_layout(margin_t=_TITLE_PX)
 
 
-def legend(figure: go.Figure, looks: Mapping[str, Look]) -> go.Figure:
-    """The same where markers of one trace differ, and its first one may not stand for all."""
-    names = [trace.name for trace in once(figure).data]
-    figure.update_traces(showlegend=False, selector=lambda trace: trace.name in looks)
-    for name in (name for name in looks if name in names):
-        marker = {"color": looks[name].color, "symbol": looks[name].symbol, "size": 9}
+def add_legend(figure: go.Figure, styles: Mapping[str, MarkerStyle]) -> go.Figure:
+    """Show each name once in the legend, with its style even if a trace has several markers.
+
+    The first marker of such a trace, which plotly would show, may not represent the others.
+    """
+    names = [trace.name for trace in merge_legend(figure).data]
+    figure.update_traces(showlegend=False, selector=lambda trace: trace.name in styles)
+    for name, style in styles.items():
+        if name not in names:
+            continue
         figure.add_trace(
             go.Scatter(
-                x=[None], y=[None], mode="markers", marker=marker, name=name, legendgroup=name
+                x=[None],
+                y=[None],
+                mode="markers",
+                marker={"color": style.color, "symbol": style.symbol, "size": 9},
+                name=name,
+                legendgroup=name,
             )
         )
     return figure
 
 
-def _plain(figure: go.Figure, height: int, width: int | None = None) -> go.Figure:
+def _apply_style(figure: go.Figure, height: int, width: int | None = None) -> go.Figure:
     axis = {"gridcolor": _FAINT, "zerolinecolor": _FAINT, "linecolor": _FAINT, "automargin": True}
     figure.update_xaxes(axis).update_yaxes(axis)
     figure.update_annotations(font_size=13)

@@ -1,4 +1,4 @@
-"""A sample workspace, its page, and Debian's Chromium to look at it with."""
+"""A sample workspace, its page, and a browser that opens it."""
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from harness.report.page.content import Content, content
-from harness.report.page.page import page
+from harness.report.page.content import PageContent, read_content
+from harness.report.page.page import render_page
 from tests.browser import open_browser
 from tests.sample import sample
 
@@ -17,20 +17,20 @@ MADE_AT = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample workspace: read it only."""
+    """Return the sample workspace, which tests must not change."""
     home = tmp_path_factory.mktemp("sample")
     sample(home)
     return home
 
 
 @pytest.fixture(scope="session")
-def shown(home: Path) -> Content:
-    return content(f"sqlite:///{home / 'harness.db'}")
+def content(home: Path) -> PageContent:
+    return read_content(f"sqlite:///{home / 'harness.db'}")
 
 
 @pytest.fixture(scope="session")
-def html(shown: Content) -> str:
-    return page(shown, "sample", made_at=MADE_AT)
+def html(content: PageContent) -> str:
+    return render_page(content, "sample", made_at=MADE_AT)
 
 
 @pytest.fixture(scope="module")

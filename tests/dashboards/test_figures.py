@@ -1,6 +1,6 @@
 import re
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import chain, pairwise, product
 from math import log10
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from harness.report import compare, query, results
 from harness.report.figures import (
     binary_against_float,
-    front,
+    find_pareto_front,
+    name_variants,
     smaller_for_points,
     trade_offs,
     training_curves,
-    variants,
 )
 from harness.report.health import (
     anatomy,
@@ -29,7 +29,7 @@ from harness.report.health import (
     noise,
     temperature_against_latency,
 )
-from harness.report.style import MOST_SVG_POINTS, PRECISIONS, Axis, safe
+from harness.report.style import MAX_SVG_POINTS, PRECISIONS, Axis, escape_name
 from tests.sample import EPOCHS, MODELS
 
 Frames = dict[str, pd.DataFrame]
@@ -37,10 +37,9 @@ Frames = dict[str, pd.DataFrame]
 
 @pytest.fixture(scope="module")
 def frames(home: Path) -> Frames:
-    named = ("curves", "canaries", "op_profile", "coverage")
-    asked = {name: query(name, home) for name in named}
+    queries = ("curves", "canaries", "op_profile", "coverage")
     return {
-        **asked,
+        **{name: query(name, home) for name in queries},
         "results": results(home),
         "pairs": compare("float32", "binary", workspace=home),
     }
@@ -64,40 +63,40 @@ FIGURES: dict[str, Callable[[Frames], go.Figure]] = {
 every_figure = pytest.mark.parametrize("name", FIGURES)
 
 
-def axes(figure: go.Figure) -> Iterator[Any]:
+def all_axes(figure: go.Figure) -> Iterator[Any]:
     yield from figure.select_xaxes()
     yield from figure.select_yaxes()
 
 
-def points(figure: go.Figure) -> list[Any]:
-    """The traces that hold data: no lines, and nothing that stands for the legend alone."""
+def list_point_traces(figure: go.Figure) -> list[Any]:
+    """Return the traces with data points: no lines, and no trace that only serves the legend."""
     return [trace for trace in figure.data if trace.mode == "markers" and trace.x[0] is not None]
 
 
 @every_figure
 def test_every_axis_has_a_unit_in_its_title_or_names_as_labels(name: str, frames: Frames) -> None:
-    for axis in axes(FIGURES[name](frames)):
+    for axis in all_axes(FIGURES[name](frames)):
         assert axis.type == "category" or re.search(r"\(.+\)$", axis.title.text), axis.title.text
 
 
 @every_figure
-def test_without_rows_a_sentence_says_why_and_what_to_run(name: str, frames: Frames) -> None:
+def test_without_rows_a_sentence_gives_the_reason_and_a_command(name: str, frames: Frames) -> None:
     figure = FIGURES[name]({key: frame.iloc[:0] for key, frame in frames.items()})
     assert not figure.data
-    (said,) = figure.layout.annotations
-    assert re.search(r"<b>[a-z].+</b>", said.text.replace("<br>", " ")), said.text
-    assert said.text.endswith(".")
+    (message,) = figure.layout.annotations
+    assert re.search(r"<b>[a-z].+</b>", message.text.replace("<br>", " ")), message.text
+    assert message.text.endswith(".")
 
 
 @every_figure
 def test_every_panel_has_data(name: str, frames: Frames) -> None:
     figure = FIGURES[name](frames)
-    filled = {(trace.xaxis or "x", trace.yaxis or "y") for trace in figure.data}
-    assert len(filled) == len(list(figure.select_xaxes()))
+    panels = {(trace.xaxis or "x", trace.yaxis or "y") for trace in figure.data}
+    assert len(panels) == len(list(figure.select_xaxes()))
 
 
 @every_figure
-def test_what_a_legend_names_once_has_one_look_and_no_other_has_it(
+def test_each_name_in_a_legend_has_a_colour_and_a_shape_of_its_own(
     name: str, frames: Frames
 ) -> None:
     entries = [
@@ -105,67 +104,66 @@ def test_what_a_legend_names_once_has_one_look_and_no_other_has_it(
         for trace in FIGURES[name](frames).data
         if trace.showlegend is not False and trace.name
     ]
-    looks = [(trace.marker.color or trace.line.color, _shape(trace)) for trace in entries]
+    styles = [(trace.marker.color or trace.line.color, _shape_of(trace)) for trace in entries]
     assert len({trace.name for trace in entries}) == len(entries)
-    for part in zip(*looks, strict=True):  # colour alone tells them apart, and so does shape alone
-        assert len(set(map(str, part))) == len(entries)
+    for colors_or_shapes in zip(*styles, strict=True):
+        assert len(set(map(str, colors_or_shapes))) == len(entries)
 
 
-def _shape(trace: Any) -> Any:
+def _shape_of(trace: Any) -> Any:
     if trace.type == "bar":
         return trace.marker.pattern.shape
     return (trace.mode, trace.line.dash if trace.mode == "lines" else trace.marker.symbol)
 
 
 def test_precisions_differ_in_colour_and_in_marker() -> None:
-    for part in ("color", "symbol"):
-        assert len({getattr(look, part) for look in PRECISIONS.values()}) == len(PRECISIONS)
+    for attribute in ("color", "symbol"):
+        values = {getattr(style, attribute) for style in PRECISIONS.values()}
+        assert len(values) == len(PRECISIONS)
 
 
 @pytest.mark.parametrize("against", ["latency_us", "size_bytes", "energy_uj"])
 def test_every_result_with_an_accuracy_is_a_point_with_its_interval(
     against: str, frames: Frames
 ) -> None:
-    known = frames["results"].dropna(subset=[against])
-    figure = trade_offs(frames["results"], against)
-    drawn = [x for trace in points(figure) for x in trace.x]
+    rows = frames["results"].dropna(subset=[against])
+    traces = list_point_traces(trade_offs(frames["results"], against))
+    drawn = np.concatenate([trace.x for trace in traces])
     scale = 1 if against == "size_bytes" else 1e-6
-    assert sorted(drawn) == pytest.approx(sorted(known[against].astype(float) * scale))
+    assert sorted(drawn) == pytest.approx(sorted(rows[against].astype(float) * scale))
     if against != "size_bytes":
-        bounds = (
-            known[against.replace("_uj", "_high_uj").replace("_us", "_high_us")] - known[against]
-        )
-        bars = [bar for trace in points(figure) for bar in trace.error_x.array]
-        assert sorted(bars) == pytest.approx(sorted(bounds * scale))
+        high = rows[against.replace("_uj", "_high_uj").replace("_us", "_high_us")]
+        bars = np.concatenate([trace.error_x.array for trace in traces])
+        assert sorted(bars) == pytest.approx(sorted((high - rows[against]) * scale))
 
 
 def test_a_panel_is_of_one_device_and_one_data_set(frames: Frames) -> None:
     rows = frames["results"]
     twice = pd.concat([rows, rows.assign(dataset="digits")])
-    titles = [one.text for one in trade_offs(twice).layout.annotations]
-    assert titles == [
-        f"{model}, {data}"
-        for model in sorted(set(rows["device"]))
-        for data in ("digits", "fashion_mnist")
-    ]
+    titles = [annotation.text for annotation in trade_offs(twice).layout.annotations]
+    panels = product(sorted(set(rows["device"])), ("digits", "fashion_mnist"))
+    assert titles == [f"{device}, {dataset}" for device, dataset in panels]
 
 
-def test_the_hover_tells_trial_variant_interval_and_quality(frames: Frames) -> None:
+def read_hover_texts(figure: go.Figure) -> str:
+    return "\n".join(chain.from_iterable(trace.text for trace in list_point_traces(figure)))
+
+
+def test_hovering_shows_trial_variant_interval_and_quality(frames: Frames) -> None:
     rows = frames["results"].query("device == 'pi5' and threads == 1 and precision == 'binary'")
-    told = "\n".join(text for trace in points(trade_offs(rows)) for text in trace.text)
+    texts = read_hover_texts(trade_offs(rows))
     for trial, quality in zip(rows["trial"], rows["quality"], strict=True):
-        assert trial in told
-        assert f"quality: {quality.partition(':')[0]}" in told
-    assert "<b>mlp units=4096 seed=0</b> binary" in told
-    assert re.search(r"723 µs|72\d µs \(7\d\d µs … 7\d\d µs\)", told)
+        assert trial in texts
+        assert f"quality: {quality.partition(':')[0]}" in texts
+    assert "<b>mlp units=4096 seed=0</b> binary" in texts
+    assert re.search(r"723 µs|72\d µs \(7\d\d µs … 7\d\d µs\)", texts)
 
 
-def test_a_result_with_a_warning_is_hollow_where_it_was_measured(frames: Frames) -> None:
+def test_a_measured_value_with_a_warning_has_a_hollow_marker(frames: Frames) -> None:
     rows = frames["results"]
     for against, warned in (("latency_us", (rows["quality"] != "ok").sum()), ("size_bytes", 0)):
-        symbols = [
-            symbol for trace in points(trade_offs(rows, against)) for symbol in trace.marker.symbol
-        ]
+        traces = list_point_traces(trade_offs(rows, against))
+        symbols = chain.from_iterable(trace.marker.symbol for trace in traces)
         assert sum(symbol.endswith("-open") for symbol in symbols) == warned
 
 
@@ -176,44 +174,45 @@ costs_and_gains = st.lists(
 
 
 @given(costs_and_gains)
-def test_the_front_is_what_no_other_point_beats(found: list[tuple[float, float]]) -> None:
-    costs, gains = (np.array(part) for part in zip(*found, strict=True))
-    on = {(costs[at], gains[at]) for at in front(costs, gains)}
-    beaten = {
-        one
-        for one in found
-        if any(cost <= one[0] and gain >= one[1] and (cost, gain) != one for cost, gain in found)
-    }
-    assert on == set(found) - beaten
-    assert len(front(costs, gains)) == len(on), "each once"
+def test_the_front_has_the_points_that_no_other_beats(points: list[tuple[float, float]]) -> None:
+    costs, gains = (np.array(part) for part in zip(*points, strict=True))
+    positions = find_pareto_front(costs, gains)
+    front = {(costs[position], gains[position]) for position in positions}
+    assert front == {point for point in points if not is_beaten(point, points)}
+    assert len(positions) == len(front), "each point once"
 
 
-def test_the_drawn_front_is_that_of_its_panel(frames: Frames) -> None:
+def is_beaten(point: tuple[float, float], points: list[tuple[float, float]]) -> bool:
+    cost, gain = point
+    return any(
+        other_cost <= cost and other_gain >= gain and (other_cost, other_gain) != point
+        for other_cost, other_gain in points
+    )
+
+
+def test_each_panel_shows_its_own_front(frames: Frames) -> None:
     rows = frames["results"].query("device == 'pixel6'")
     (line,) = [trace for trace in trade_offs(rows).data if trace.name == "Pareto front"]
     drawn = set(zip(line.x, line.y, strict=True))
-    on = front(rows["latency_us"].to_numpy(), rows["accuracy"].to_numpy())
-    assert drawn == {
-        (x * 1e-6, 100 * y) for x, y in rows.iloc[on][["latency_us", "accuracy"]].to_numpy()
-    }
+    front = find_pareto_front(rows["latency_us"].to_numpy(), rows["accuracy"].to_numpy())
+    points = rows.iloc[front][["latency_us", "accuracy"]].to_numpy()
+    assert drawn == {(latency_us * 1e-6, 100 * accuracy) for latency_us, accuracy in points}
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1, 1e6))
-def test_a_log_axis_has_labels_in_its_unit_within_its_range(least: float, times: float) -> None:
-    axis = Axis("x", "x", unit="s", si=True, log=True).around(
-        np.array([least, np.nan, least * times])
-    )
-    marks, (low, high) = [log10(mark) for mark in axis["tickvals"]], axis["range"]
-    assert low < log10(least) <= log10(least * times) < high
-    assert high - low <= 1.2 * log10(times) + 0.05, "it follows the data"
-    assert 1 <= len(marks) <= 5
-    assert low - 1e-9 <= marks[0]
-    assert marks[-1] <= high + 1e-9
-    assert all((other - one) / (high - low) > 0.2 for one, other in pairwise(marks)), (
-        "50 of 250 px for each label"
-    )
+def test_a_log_axis_has_labels_in_its_unit_within_its_range(lowest: float, factor: float) -> None:
+    values = np.array([lowest, np.nan, lowest * factor])
+    axis = Axis("x", "x", unit="s", si=True, log=True).fit(values)
+    ticks, (low, high) = [log10(tick) for tick in axis["tickvals"]], axis["range"]
+    assert low < log10(lowest) <= log10(lowest * factor) < high
+    assert high - low <= 1.2 * log10(factor) + 0.05, "the range follows the data"
+    assert 1 <= len(ticks) <= 5
+    assert low - 1e-9 <= ticks[0]
+    assert ticks[-1] <= high + 1e-9
+    distances = [(following - tick) / (high - low) for tick, following in pairwise(ticks)]
+    assert all(distance > 0.2 for distance in distances), "50 of 250 px for each label"
     assert all(text.endswith("s") for text in axis["ticktext"])
-    assert len(set(axis["ticktext"])) == len(marks)
+    assert len(set(axis["ticktext"])) == len(ticks)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,8 @@ def test_a_log_axis_has_labels_in_its_unit_within_its_range(least: float, times:
     ],
 )
 def test_a_log_axis_has_a_few_round_labels(sizes: list[float], labels: list[str]) -> None:
-    assert Axis("x", "x", unit="B", si=True, log=True).around(np.array(sizes))["ticktext"] == labels
+    axis = Axis("x", "x", unit="B", si=True, log=True).fit(np.array(sizes))
+    assert axis["ticktext"] == labels
 
 
 @pytest.mark.parametrize("against", ["latency_us", "energy_uj"])
@@ -239,42 +239,39 @@ def test_intervals_are_within_the_range_of_their_axis(against: str, frames: Fram
     assert low < log10(ends[0].min()) < log10(ends[1].max()) < high
 
 
-def test_a_hundred_thousand_results_are_all_there_and_drawn_by_webgl(frames: Frames) -> None:
+def test_a_hundred_thousand_results_are_all_drawn_by_webgl(frames: Frames) -> None:
     rows = frames["results"]
-    many = pd.concat([rows] * (100_000 // len(rows) + 1), ignore_index=True)
-    traces = points(trade_offs(many))
-    assert sum(len(trace.x) for trace in traces) == len(many)
+    repeated = pd.concat([rows] * (100_000 // len(rows) + 1), ignore_index=True)
+    traces = list_point_traces(trade_offs(repeated))
+    assert sum(len(trace.x) for trace in traces) == len(repeated)
     assert {trace.type for trace in traces} == {"scattergl"}
-    assert len(rows) < MOST_SVG_POINTS
-    assert {trace.type for trace in points(trade_offs(rows))} == {"scatter"}
+    assert len(rows) < MAX_SVG_POINTS
+    assert {trace.type for trace in list_point_traces(trade_offs(rows))} == {"scatter"}
 
 
-def test_speed_ups_are_the_ratios_the_other_way_round_within_their_intervals(
-    frames: Frames,
-) -> None:
+def test_speed_ups_are_inverse_ratios_within_their_intervals(frames: Frames) -> None:
     pairs = frames["pairs"]
-    traces = points(binary_against_float(pairs))
-    drawn = [
-        (y, y - less, y + more)
-        for t in traces
-        for y, less, more in zip(t.y, t.error_y.arrayminus, t.error_y.array, strict=True)
-    ]
-    assert sorted(y for y, _, _ in drawn) == pytest.approx(sorted(1 / pairs["ratio"]))
-    assert sorted(low for _, low, _ in drawn) == pytest.approx(sorted(1 / pairs["ratio_high"]))
-    assert all(low <= y <= high for y, low, high in drawn)
+    traces = list_point_traces(binary_against_float(pairs))
+    speed_ups = np.concatenate([trace.y for trace in traces])
+    low = speed_ups - np.concatenate([trace.error_y.arrayminus for trace in traces])
+    high = speed_ups + np.concatenate([trace.error_y.array for trace in traces])
+    assert sorted(speed_ups) == pytest.approx(sorted(1 / pairs["ratio"]))
+    assert sorted(low) == pytest.approx(sorted(1 / pairs["ratio_high"]))
+    assert all(low <= speed_ups)
+    assert all(speed_ups <= high)
 
 
-def test_a_pair_stands_once_where_devices_do_not_matter(frames: Frames) -> None:
+def test_each_pair_is_drawn_once_where_devices_do_not_matter(frames: Frames) -> None:
     (trace,) = smaller_for_points(frames["pairs"]).data
     assert len(trace.x) == frames["pairs"]["candidate_artifact"].nunique()
 
 
-def test_each_trial_has_a_line_of_its_own_in_the_trace_of_its_precision(frames: Frames) -> None:
+def test_each_trial_has_its_own_line_in_the_trace_of_its_precision(frames: Frames) -> None:
     curves = frames["curves"]
     for trace in training_curves(curves).data:
-        of_precision = curves[curves["precision"] == trace.name]
+        trials = curves[curves["precision"] == trace.name]["trial"].nunique()
         lines = "".join("|" if np.isnan(y) else "." for y in trace.y).split("|")
-        assert [len(line) for line in lines] == [EPOCHS] * of_precision["trial"].nunique() + [0]
+        assert [len(line) for line in lines] == [EPOCHS] * trials + [0]
 
 
 def test_coverage_counts_every_artifact_on_every_device_once(frames: Frames) -> None:
@@ -299,26 +296,30 @@ def test_a_single_day_has_whole_days_around_it(frames: Frames) -> None:
     assert rows["measured_at"].dt.floor("D").nunique() == 1
     assert last - first == pd.Timedelta(days=3)
     assert first < rows["measured_at"].min() < last
-    assert (last - first) / axis.nticks > pd.Timedelta(hours=12), "below which plotly marks hours"
+    assert (last - first) / axis.nticks > pd.Timedelta(hours=12), (
+        "plotly labels hours on a shorter axis"
+    )
 
 
 def test_a_single_canary_has_minutes_around_it(frames: Frames) -> None:
-    one = frames["canaries"].head(1)
-    first, last = (pd.Timestamp(end) for end in canary_trend(one).layout.xaxis.range)
-    assert first < one["measured_at"].iloc[0] < last
+    canary = frames["canaries"].head(1)
+    first, last = (pd.Timestamp(end) for end in canary_trend(canary).layout.xaxis.range)
+    assert first < canary["measured_at"].iloc[0] < last
     assert last - first == pd.Timedelta(hours=1)
 
 
 @pytest.mark.parametrize("name", ["coverage", "freshness", "noise"])
-def test_devices_with_long_names_stay_apart_in_short_lines(name: str, frames: Frames) -> None:
+def test_devices_with_long_names_have_distinct_rows_and_short_lines(
+    name: str, frames: Frames
+) -> None:
     ids = [f"board-{'x' * 180}-rack-7", f"board-{'x' * 90}y{'x' * 90}-rack-7"]
-    long = {
+    renamed = {
         key: frame.assign(device=frame["device"].replace(["pi4-a", "pi4-b"], ids))
         if "device" in frame
         else frame
         for key, frame in frames.items()
     }
-    axis = FIGURES[name](long).layout.yaxis
+    axis = FIGURES[name](renamed).layout.yaxis
     assert set(ids) < set(axis.tickvals)
     assert len(axis.tickvals) == len(MODELS)
     for text in axis.ticktext:
@@ -326,7 +327,7 @@ def test_devices_with_long_names_stay_apart_in_short_lines(name: str, frames: Fr
         assert all(len(line) <= 20 for line in text.split("<br>"))
 
 
-def test_noise_is_five_numbers_a_device(frames: Frames) -> None:
+def test_noise_is_shown_as_quantiles_of_each_device(frames: Frames) -> None:
     rows = frames["results"].query("device == 'pi4-b'")
     (box,) = noise(rows).data
     widths = 100 * (rows["latency_high_us"] - rows["latency_low_us"]) / rows["latency_us"]
@@ -335,37 +336,38 @@ def test_noise_is_five_numbers_a_device(frames: Frames) -> None:
     )
 
 
-def test_a_canary_is_held_against_its_own_device(frames: Frames) -> None:
+def test_a_canary_is_compared_with_its_own_device(frames: Frames) -> None:
     canaries = frames["canaries"]
     figure = canary_trend(canaries)
-    assert sum(len(trace.x) for trace in points(figure)) == len(canaries)
-    tired = canary_trend(canaries[canaries["device"] == "pi4-b"])
-    assert max(y for trace in points(tired) for y in trace.y) > 5, "it left the band"
+    assert sum(len(trace.x) for trace in list_point_traces(figure)) == len(canaries)
+    slowing = canary_trend(canaries[canaries["device"] == "pi4-b"])
+    changes = np.concatenate([trace.y for trace in list_point_traces(slowing)])
+    assert max(changes) > 5, "it left the band"
 
 
-def test_temperature_is_of_the_devices_that_tell_it(frames: Frames) -> None:
-    titles = {
-        one.text for one in temperature_against_latency(frames["canaries"]).layout.annotations
-    }
+def test_temperatures_are_shown_for_the_devices_that_report_them(frames: Frames) -> None:
+    figure = temperature_against_latency(frames["canaries"])
+    titles = {annotation.text for annotation in figure.layout.annotations}
     assert titles == {model.device.id for model in MODELS if model.rest_c is not None}
     silent = frames["canaries"].query("device == 'workstation'")
     assert "no temperature" in temperature_against_latency(silent).layout.annotations[0].text
 
 
 @pytest.mark.parametrize(
-    "named", [{}, {"model": "m" * 60, "parameters": "{}"}], ids=["names", "names cut alike"]
+    "columns", [{}, {"model": "m" * 60, "parameters": "{}"}], ids=["names", "names cut alike"]
 )
-def test_the_parts_of_an_inference_make_a_whole(named: dict[str, str], frames: Frames) -> None:
+def test_the_shares_of_an_inference_add_up_to_100_percent(
+    columns: dict[str, str], frames: Frames
+) -> None:
     profile = frames["op_profile"].query("device == 'pi5'")
-    figure = anatomy(profile, frames["results"].assign(**named))
-    whole = pd.DataFrame({trace.name: pd.Series(trace.x, trace.y) for trace in figure.data}).sum(
-        axis=1
-    )
-    assert len(whole) == profile["artifact"].nunique()
-    assert whole.to_list() == pytest.approx([100.0] * len(whole))
+    figure = anatomy(profile, frames["results"].assign(**columns))
+    parts = pd.DataFrame({trace.name: pd.Series(trace.x, trace.y) for trace in figure.data})
+    totals = parts.sum(axis=1)
+    assert len(totals) == profile["artifact"].nunique()
+    assert totals.to_list() == pytest.approx([100.0] * len(totals))
 
 
-def test_a_name_is_text_whatever_it_looks_like(frames: Frames) -> None:
+def test_a_name_is_shown_as_text_even_if_it_is_html(frames: Frames) -> None:
     rows = (
         frames["results"]
         .query("device == 'pi5'")
@@ -377,11 +379,10 @@ def test_a_name_is_text_whatever_it_looks_like(frames: Frames) -> None:
 
 
 def test_a_very_long_name_keeps_its_ends() -> None:
-    assert safe("a" * 100 + "z" * 100) == "a" * 19 + "…" + "z" * 19
+    assert escape_name("a" * 100 + "z" * 100) == "a" * 19 + "…" + "z" * 19
 
 
-def test_a_model_of_the_users_own_is_called_by_its_file(frames: Frames) -> None:
-    rows = frames["results"].head(1).assign(
-        trial=None, model=None, parameters=None, recipe=None, seed=None, dataset=None, file="mine.tflite"
-    )  # fmt: skip
-    assert list(variants(rows)) == ["mine.tflite"]
+def test_a_users_own_model_is_named_by_its_file(frames: Frames) -> None:
+    columns = ("trial", "model", "parameters", "recipe", "seed", "dataset")
+    rows = frames["results"].head(1).assign(**dict.fromkeys(columns), file="mine.tflite")
+    assert list(name_variants(rows)) == ["mine.tflite"]

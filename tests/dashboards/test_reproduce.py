@@ -11,65 +11,74 @@ from harness.config.protocol import parse_protocol
 from harness.config.sweep_file import read_sweep
 from harness.core.bench import PROTOCOLS, Gates, Protocol
 from harness.core.ids import to_plain
-from harness.report.frames import records
-from harness.report.page.content import Content
-from harness.report.reproduce import bench_command, protocol_words, submit_command
+from harness.report.frames import to_records
+from harness.report.page.content import PageContent
+from harness.report.reproduce import (
+    format_bench_command,
+    format_protocol,
+    format_submit_command,
+)
 from harness.sweep.trials import build_sweep
 from tests.rows import own_model_row
 from tests.sample import SWEEP
 
-SWEPT = f"""
+SWEEP_FILE = f"""
 name: {SWEEP}
 dataset: digits
 model: {{name: mlp, layers: 3}}
 precision: [binary, float32, int8]
 seeds: [0, 1]
-grid: {{model.units: [64, 256, 1024, 4096], train.batch_size: [50, 100], dataset: [digits, fashion_mnist]}}
+grid:
+  model.units: [64, 256, 1024, 4096]
+  train.batch_size: [50, 100]
+  dataset: [digits, fashion_mnist]
 train: {{epochs: 12, learning_rate: 0.003}}
 """
 
 
-def rows_of(shown: Content) -> list[dict[str, Any]]:
-    return records(shown.results.drop_duplicates("trial"), list(shown.results.columns))
+def read_rows(content: PageContent) -> list[dict[str, Any]]:
+    return to_records(content.results.drop_duplicates("trial"), list(content.results.columns))
 
 
-def test_the_submit_command_trains_the_very_trial(shown: Content, tmp_path: Path) -> None:
+def test_the_submit_command_trains_exactly_the_trial(content: PageContent, tmp_path: Path) -> None:
     file = tmp_path / f"{SWEEP}.yaml"
-    file.write_text(SWEPT)
-    for row in rows_of(shown):
-        command = submit_command(row)
+    file.write_text(SWEEP_FILE)
+    for row in read_rows(content):
+        command = format_submit_command(row)
         assert command is not None
-        words = shlex.split(command)
-        assert words[:4] == ["harness", "submit", "sweep", f"jobs/{SWEEP}.yaml"]
-        overrides = [word for word in words[4:] if word != "--set"]
+        argv = shlex.split(command)
+        assert argv[:4] == ["harness", "submit", "sweep", f"jobs/{SWEEP}.yaml"]
+        overrides = [argument for argument in argv[4:] if argument != "--set"]
         assert [trial.id for trial in build_sweep(read_sweep(file, overrides)).trials] == [
             row["trial"]
         ]
 
 
-def test_the_bench_command_is_of_the_artifact_the_device_and_the_protocol(shown: Content) -> None:
-    for row in rows_of(shown):
-        words = shlex.split(bench_command(row))
-        assert words[2].endswith(f"/artifacts/{row['artifact'][:2]}/{row['artifact']}.tflite")
-        said = dict(zip(words[3:-1:2], words[4:-1:2], strict=True))
-        assert said["--device"] == row["device"]
-        again = parse_protocol(said["--protocol"])
+def test_the_bench_command_has_the_artifact_the_device_and_the_protocol(
+    content: PageContent,
+) -> None:
+    for row in read_rows(content):
+        argv = shlex.split(format_bench_command(row))
+        assert argv[2].endswith(f"/artifacts/{row['artifact'][:2]}/{row['artifact']}.tflite")
+        options = dict(zip(argv[3:-1:2], argv[4:-1:2], strict=True))
+        assert options["--device"] == row["device"]
+        parsed = parse_protocol(options["--protocol"])
         measured = json.loads(row["protocol_settings"])
         assert (
-            to_plain(replace(again, name=measured["name"], threads=int(said["--threads"])))
+            to_plain(replace(parsed, name=measured["name"], threads=int(options["--threads"])))
             == measured
         )
 
 
-def test_a_model_of_the_users_own_is_not_trained_again() -> None:
-    assert submit_command(own_model_row()) is None
-    assert own_model_row()["artifact"] in bench_command(own_model_row())
+def test_a_users_own_model_has_no_submit_command() -> None:
+    assert format_submit_command(own_model_row()) is None
+    assert own_model_row()["artifact"] in format_bench_command(own_model_row())
 
 
-def test_names_with_spaces_and_quotes_stay_one_word(shown: Content) -> None:
-    row = {**rows_of(shown)[0], "device": "it's; a $(device)", "sweep": "my sweep"}
-    assert "it's; a $(device)" in shlex.split(bench_command(row))
-    assert "jobs/my sweep.yaml" in shlex.split(str(submit_command(row)))
+def test_names_with_spaces_and_quotes_stay_one_argument(content: PageContent) -> None:
+    row = {**read_rows(content)[0], "device": "it's; a $(device)", "sweep": "my sweep"}
+    assert "it's; a $(device)" in shlex.split(format_bench_command(row))
+    assert "jobs/my sweep.yaml" in shlex.split(str(format_submit_command(row)))
 
 
 gates = st.builds(
@@ -98,11 +107,11 @@ protocols = st.builds(
 
 
 @given(protocols)
-def test_a_protocol_in_words_is_read_as_what_it_was(protocol: Protocol) -> None:
-    again = parse_protocol(protocol_words(to_plain(protocol)))
-    assert replace(again, name=protocol.name) == protocol
+def test_a_formatted_protocol_is_parsed_as_the_same_protocol(protocol: Protocol) -> None:
+    parsed = parse_protocol(format_protocol(to_plain(protocol)))
+    assert replace(parsed, name=protocol.name) == protocol
 
 
-def test_a_named_protocol_is_said_by_its_name() -> None:
+def test_a_predefined_protocol_is_formatted_as_its_name() -> None:
     for name, protocol in PROTOCOLS.items():
-        assert protocol_words(to_plain(protocol)) == name
+        assert format_protocol(to_plain(protocol)) == name

@@ -21,7 +21,7 @@ from harness.store.tables import artifacts, trial_artifacts
 from tests.store.examples import make_artifact, make_case, measured, stored_trial
 
 HEAVY = ("tensorflow", "larq", "larq_compute_engine", "tf_keras", "ray")
-LIBRARY = """
+IMPORT_SCRIPT = """
 import sys
 from harness import report
 before = set(sys.modules)
@@ -31,7 +31,7 @@ compare("float32", "binary", sys.argv[1])
 print("before:", *before)
 print("after:", *sys.modules)
 """
-WITHOUT_PANDAS = """
+IMPORT_WITHOUT_PANDAS = """
 import sys
 sys.modules["pandas"] = None
 from harness.report import results
@@ -52,7 +52,10 @@ def engine(workspace: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def twins(workspace: Path, engine: Engine) -> Path:
-    """A workspace in which a binary network is four times as fast as its float twin, on two devices."""
+    """Return a workspace with a binary network that is four times as fast as its float twin.
+
+    Both were measured on two devices.
+    """
     for precision, latency_us in ((Precision.FLOAT32, 400.0), (Precision.BINARY, 100.0)):
         _, outcome = stored_trial(engine, precision=precision)
         for device in ("pi4", "pi5"):
@@ -61,35 +64,29 @@ def twins(workspace: Path, engine: Engine) -> Path:
 
 
 def measure(engine: Engine, case: Case, latency_us: float) -> None:
-    """Six runs, of which the slowest takes 2.5 % longer than the fastest."""
-    CaseRows(engine).finish(
-        "ssh", measured(case, [latency_us * (1 + number / 200) for number in range(6)])
-    )
+    """Store six runs, of which the slowest takes 2.5 % longer than the fastest."""
+    averages_us = [latency_us * (1 + number / 200) for number in range(6)]
+    CaseRows(engine).finish("ssh", measured(case, averages_us))
 
 
-def test_columns_have_the_types_of_what_they_hold(twins: Path) -> None:
+def test_columns_have_the_types_of_their_values(twins: Path) -> None:
     rows = results(twins)
     assert len(rows) == 4
-    kinds = {name: str(kind) for name, kind in rows.dtypes.items()}
-    assert {
-        kinds[name] for name in ("sweep", "model", "precision", "device", "recipe", "artifact")
-    } == {"string"}
-    assert {kinds[name] for name in ("seed", "threads", "size_bytes", "binary_macs", "runs")} == {
-        "Int64"
-    }
-    assert {kinds[name] for name in ("latency_us", "latency_low_us", "accuracy")} == {"float64"}
-    assert kinds["measured_at"] == "datetime64[us, UTC]"
-    assert (
-        rows["measured_at"]
-        .between(pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp.now("UTC"))
-        .all()
-    )
+    dtypes = {name: str(dtype) for name, dtype in rows.dtypes.items()}
+    texts = ("sweep", "model", "precision", "device", "recipe", "artifact")
+    assert {dtypes[name] for name in texts} == {"string"}
+    integers = ("seed", "threads", "size_bytes", "binary_macs", "runs")
+    assert {dtypes[name] for name in integers} == {"Int64"}
+    assert {dtypes[name] for name in ("latency_us", "latency_low_us", "accuracy")} == {"float64"}
+    assert dtypes["measured_at"] == "datetime64[us, UTC]"
+    start = pd.Timestamp("2020-01-01", tz="UTC")
+    assert rows["measured_at"].between(start, pd.Timestamp.now("UTC")).all()
 
 
 def test_a_column_without_a_value_has_the_type_that_it_would_have(
     workspace: Path, engine: Engine
 ) -> None:
-    """What no device measures yet, and a workspace without a row."""
+    """Columns are empty if no device measures them, or if the workspace has no row."""
     empty = results(workspace)
     assert empty.empty
     _, outcome = stored_trial(engine)
@@ -101,7 +98,7 @@ def test_a_column_without_a_value_has_the_type_that_it_would_have(
     assert list(empty.dtypes) == list(filled.dtypes)
 
 
-def test_results_are_those_of_a_sweep_a_device_and_a_model(twins: Path) -> None:
+def test_results_can_be_limited_to_a_sweep_a_device_and_a_model(twins: Path) -> None:
     rows = results(twins, device="pi5")
     assert set(rows["device"]) == {"pi5"}
     assert list(rows.index) == [0, 1]
@@ -120,7 +117,7 @@ def test_a_workspace_is_a_folder_a_url_or_the_environments(
     pd.testing.assert_frame_equal(results(), by_folder)
 
 
-def test_a_workspace_without_a_database_is_told(tmp_path: Path) -> None:
+def test_a_workspace_without_a_database_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="There is no database at "):
         results(tmp_path)
 
@@ -132,8 +129,8 @@ def test_a_question_is_a_named_query_or_sql(twins: Path) -> None:
 
 
 def test_a_question_takes_parameters(twins: Path) -> None:
-    asked = "SELECT precision FROM results WHERE device = :device AND latency_us > :least_us"
-    rows = query(asked, twins, device="pi4", least_us=200)
+    sql = "SELECT precision FROM results WHERE device = :device AND latency_us > :min_us"
+    rows = query(sql, twins, device="pi4", min_us=200)
     assert list(rows["precision"]) == ["float32"]
     named = query("variance", twins, device="pi5")
     assert set(named["device"]) == {"pi5"}
@@ -147,21 +144,21 @@ def test_sql_that_writes_is_refused(twins: Path) -> None:
 
 
 def test_settings_are_columns_when_expanded(twins: Path, engine: Engine) -> None:
-    own = make_artifact(b"a file of one's own", accuracy=None, agreement=None)
-    TrialRows(engine).add_artifact(own, "own.tflite")
-    measure(engine, make_case(own.sha256, "pi4"), latency_us=200.0)
+    artifact = make_artifact(b"a user's own file", accuracy=None, agreement=None)
+    TrialRows(engine).add_artifact(artifact, "own.tflite")
+    measure(engine, make_case(artifact.sha256, "pi4"), latency_us=200.0)
     rows = expanded(results(twins, device="pi4")).set_index("artifact")
-    assert rows.drop(own.sha256)[["units", "epochs"]].to_dict("list") == {
+    assert rows.drop(artifact.sha256)[["units", "epochs"]].to_dict("list") == {
         "units": [64, 64],
         "epochs": [3, 3],
     }
-    assert pd.isna(rows.loc[own.sha256, "units"])
+    assert pd.isna(rows.loc[artifact.sha256, "units"])
 
 
 def test_a_comparison_is_one_row_a_pair(twins: Path) -> None:
-    found = compare("float32", "binary", workspace=twins)
-    assert list(found["device"]) == ["pi4", "pi5"]
-    first = found.iloc[0]
+    pairs = compare("float32", "binary", workspace=twins)
+    assert list(pairs["device"]) == ["pi4", "pi5"]
+    first = pairs.iloc[0]
     assert first["ratio"] == pytest.approx(0.25)
     assert first["ratio_low"] < 0.25 < first["ratio_high"]
     assert (first["verdict"], first["model"], first["threads"]) == ("faster", "mlp", 1)
@@ -169,33 +166,31 @@ def test_a_comparison_is_one_row_a_pair(twins: Path) -> None:
     assert first["baseline_latency_us"] == pytest.approx(4 * first["candidate_latency_us"])
     assert first["accuracy_difference"] == 0
     assert re.search("measured .* apart", first["differences"])
-    assert str(found["ratio_low"].dtype) == "float64"
+    assert str(pairs["ratio_low"].dtype) == "float64"
 
 
-def test_what_can_not_be_compared_is_told(twins: Path) -> None:
+def test_a_comparison_without_results_is_an_error(twins: Path) -> None:
     with pytest.raises(RequestError, match="'int8' selects no measured precision"):
         compare("float32", "int8", workspace=twins)
 
 
 def test_the_library_needs_neither_tensorflow_nor_ray(twins: Path) -> None:
-    asked = [sys.executable, "-c", LIBRARY, str(twins)]
-    before, after = subprocess.run(
-        asked, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    argv = [sys.executable, "-c", IMPORT_SCRIPT, str(twins)]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=True)
+    before, after = ended.stdout.splitlines()
     assert not {"pandas", "sqlalchemy", "scipy"} & set(before.split())
     assert "pandas" in after.split()
     assert not {module.split(".")[0] for module in after.split()} & set(HEAVY)
 
 
 def test_without_pandas_it_says_what_to_install() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", WITHOUT_PANDAS], capture_output=True, text=True, check=False
-    )
+    argv = [sys.executable, "-c", IMPORT_WITHOUT_PANDAS]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "pip install 'bnn-harness[frames]'" in ended.stderr.splitlines()[-1]
 
 
-def test_twins_are_what_compare_finds_and_none_where_nothing_was_measured_so(
+def test_twins_are_the_pairs_that_compare_finds_if_any(
     twins: Path, engine: Engine, tmp_path: Path
 ) -> None:
     pd.testing.assert_frame_equal(
@@ -206,37 +201,33 @@ def test_twins_are_what_compare_finds_and_none_where_nothing_was_measured_so(
     assert report.twins(nothing).empty
 
 
-def test_of_two_artifacts_of_one_trial_twins_has_the_one_that_was_measured_last(
+def test_twins_has_the_artifact_of_a_trial_that_was_measured_last(
     twins: Path, engine: Engine
 ) -> None:
-    """Two people may train one trial; compare asks which of the two is meant."""
+    """Two people may train one trial; `compare` then refuses to choose between their artifacts."""
     _, outcome = stored_trial(engine, precision=Precision.BINARY)
     other = replace(make_artifact(b"another machine's"), accuracy=0.8)
     with engine.begin() as connection:
-        of_first = select(trial_artifacts).where(
-            trial_artifacts.c.artifact == outcome.artifacts[0].sha256
-        )
-        row = dict(connection.execute(of_first).mappings().one())
-        first = dict(
-            connection.execute(select(artifacts).where(artifacts.c.sha256 == row["artifact"]))
-            .mappings()
-            .one()
-        )
-        connection.execute(insert(artifacts), {**first, "sha256": other.sha256})
-        connection.execute(insert(trial_artifacts), {**row, "artifact": other.sha256})
+        first = outcome.artifacts[0].sha256
+        for table, column in ((artifacts, "sha256"), (trial_artifacts, "artifact")):
+            of_first = select(table).where(table.c[column] == first)
+            row = connection.execute(of_first).mappings().one()
+            connection.execute(insert(table), {**row, column: other.sha256})
     measure(engine, make_case(other.sha256, "pi4"), latency_us=50.0)
     with pytest.raises(RequestError, match="selects several artifacts on pi4"):
         compare("float32", "binary", workspace=twins)
-    found = report.twins(twins).set_index("device")["candidate_artifact"]
-    assert found.to_dict() == {"pi4": other.sha256, "pi5": outcome.artifacts[0].sha256}
+    candidates = report.twins(twins).set_index("device")["candidate_artifact"]
+    assert candidates.to_dict() == {"pi4": other.sha256, "pi5": outcome.artifacts[0].sha256}
 
 
 def test_a_workspace_may_be_named_by_its_database_file(twins: Path) -> None:
     assert len(results(twins / "harness.db")) == len(results(twins))
 
 
-def test_a_time_that_is_none_is_told(twins: Path, engine: Engine) -> None:
+def test_a_value_that_is_not_a_time_is_an_error(twins: Path, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE measurements SET measured_at = 'yesterday'")
-    with pytest.raises(RequestError, match=r"measured_at: .*yesterday.*it was not the harness"):
+    with pytest.raises(
+        RequestError, match=r"measured_at .*yesterday.*The harness did not write it"
+    ):
         results(twins)

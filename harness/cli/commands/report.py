@@ -24,12 +24,12 @@ def report(
     """Write one HTML page: figures, what was run on what, and how to measure each number again."""
     _need("report", "pandas", "plotly", "jinja2")
     from harness.cli.actions.ask import save
-    from harness.report.page.content import content
-    from harness.report.page.page import page
+    from harness.report.page.content import read_content
+    from harness.report.page.page import render_page
 
     workspace = Workspace.from_environment()
-    html = page(
-        content(workspace.database_url, sweep, device=device),
+    html = render_page(
+        read_content(workspace.database_url, sweep, device=device),
         name_of(workspace),
         made_at=datetime.now(timezone.utc),
     )

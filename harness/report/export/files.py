@@ -16,8 +16,8 @@ def as_csv(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> bytes:
     """Return CSV as RFC 4180 defines it, in which a spreadsheet runs no formula."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(map(_disarm, columns))
-    writer.writerows([_disarm(value) for value in row] for row in values)
+    for row in (columns, *values):
+        writer.writerow(map(_disarm, row))
     return out.getvalue().encode()
 
 

@@ -1,1 +1,1 @@
-"""One HTML page of everything that was measured."""
+"""The page of `harness report`: everything that was measured, in one HTML file."""

@@ -1,4 +1,4 @@
-"""What the page of `harness report` shows of a workspace: its frames, cut down to what can be looked at."""
+"""The content of the page of `harness report`: data frames cut down to what a page can show."""
 
 import json
 from collections.abc import Sequence
@@ -10,40 +10,41 @@ import pandas as pd
 
 from harness.core.errors import RequestError
 from harness.core.units import count_noun
-from harness.report.frames import answer, reading, results_of, twins_among
+from harness.report.frames import find_twins, open_reader, read_results, run_query
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-MOST_DEVICES, MOST_RESULTS, MOST_SWEEPS, MOST_TRIALS = 12, 300, 6, 200
-"""Devices and sweeps on a page, results a device, trials a sweep: the newest ones."""
-_KNOWN = """
-WITH wanted AS (SELECT device, measured_at FROM results WHERE :sweep = '' OR sweep = :sweep),
-known AS (SELECT id AS device FROM devices UNION SELECT device FROM cases)
-SELECT k.device, count(w.device) AS results, max(w.measured_at) AS measured_at
-FROM known AS k
-LEFT JOIN wanted AS w ON w.device = k.device
-WHERE :device = '' OR k.device = :device
-GROUP BY k.device
-ORDER BY coalesce(max(w.measured_at), '') DESC, k.device"""
-_WITH_FACTS = "SELECT id AS device, kind, state, message, facts, seen_at FROM devices ORDER BY id"
-_NOBODY = ""  # which no device is called: a frame without rows has its columns all the same
-_MADE_BY = "SELECT DISTINCT harness_version FROM measurements ORDER BY harness_version"
+MAX_DEVICES, MAX_RESULTS, MAX_SWEEPS, MAX_TRIALS = 12, 300, 6, 200
+"""Devices and sweeps per page, results per device, trials per sweep; the newest are shown."""
+_DEVICES = """
+WITH selected AS (SELECT device, measured_at FROM results WHERE :sweep = '' OR sweep = :sweep),
+all_devices AS (SELECT id AS device FROM devices UNION SELECT device FROM cases)
+SELECT a.device, count(s.device) AS results, max(s.measured_at) AS measured_at
+FROM all_devices AS a
+LEFT JOIN selected AS s ON s.device = a.device
+WHERE :device = '' OR a.device = :device
+GROUP BY a.device
+ORDER BY coalesce(max(s.measured_at), '') DESC, a.device"""
+_FACTS = "SELECT id AS device, kind, state, message, facts, seen_at FROM devices ORDER BY id"
+_NO_DEVICE = ""  # an id that no device has: a frame without rows still has its columns
+_VERSIONS = "SELECT DISTINCT harness_version FROM measurements ORDER BY harness_version"
 
 
 @dataclass(frozen=True)
-class Content:
-    """Of the devices `names`; `left_out` says what else is not here.
+class PageContent:
+    """Data of the devices `device_ids`.
 
-    `extremes` are of all their results, `results` the newest; `measured` are the artifacts that have a number on them,
-    `troubles` what the others wait for.
+    `extremes` are the best of all results of these devices, `results` the newest.
+    `measured` lists the artifacts that have a result, `coverage` the state of the others.
+    `omissions` are sentences on what is not shown.
     """
 
     extremes: pd.DataFrame
     results: pd.DataFrame
     pairs: pd.DataFrame
     measured: pd.DataFrame
-    troubles: pd.DataFrame
+    coverage: pd.DataFrame
     curves: pd.DataFrame
     canaries: pd.DataFrame
     profile: pd.DataFrame
@@ -51,127 +52,136 @@ class Content:
     failures: pd.DataFrame
     published: pd.DataFrame
     versions: tuple[str, ...]
-    left_out: tuple[str, ...]
-    names: tuple[str, ...]
+    omissions: tuple[str, ...]
+    device_ids: tuple[str, ...]
 
 
-def content(url: str, sweep: str | None = None, device: str | None = None) -> Content:
-    """Of the database at `url`, or its results of one sweep or device.
+def read_content(url: str, sweep: str | None = None, device: str | None = None) -> PageContent:
+    """Read the database at `url`, or only its results of one sweep or device.
 
-    Raises WorkspaceError where there is none, RequestError where nothing was measured for that sweep or device.
+    Raises WorkspaceError if there is no database, and RequestError if nothing was measured for
+    the sweep or device.
     """
-    with reading(url) as reader:
-        return _content(reader, sweep or "", device=device or "")
+    with open_reader(url) as reader:
+        return _read_content(reader, sweep or "", device=device or "")
 
 
-def _content(reader: "Engine", sweep: str, device: str) -> Content:
-    ask = partial(answer, reader)
-    known = ask(_KNOWN, sweep=sweep, device=device)
-    if not known["results"].sum() and (sweep or device):
-        asked = " on ".join(word for word in (sweep, device) if word)
-        raise RequestError(f"{asked}: nothing was measured; `harness status` tells more.")
-    shown = list(known["device"][:MOST_DEVICES])
-    everything = _everything(reader, sweep, devices=shown)
-    rows = newest(everything)
-    trained = ask("curves", sweep=sweep)
-    curves = newest_curves(trained, ask("sweeps"))
-    return Content(
-        extremes=extremes(everything),
-        results=rows,
-        pairs=twins_among(reader, rows),
-        measured=everything[["device", "artifact"]],
-        troubles=_of(ask("coverage", sweep=sweep, device=device), shown),
+def _read_content(reader: "Engine", sweep: str, device: str) -> PageContent:
+    ask = partial(run_query, reader)
+    devices = ask(_DEVICES, sweep=sweep, device=device)
+    if not devices["results"].sum() and (sweep or device):
+        selection = " on ".join(name for name in (sweep, device) if name)
+        raise RequestError(
+            f"Nothing was measured for {selection}. `harness status` lists sweeps and devices."
+        )
+    shown_devices = list(devices["device"][:MAX_DEVICES])
+    all_results = _read_all_results(reader, sweep, devices=shown_devices)
+    results = select_newest(all_results)
+    all_curves = ask("curves", sweep=sweep)
+    curves = select_newest_curves(all_curves, ask("sweeps"))
+    return PageContent(
+        extremes=select_extremes(all_results),
+        results=results,
+        pairs=find_twins(reader, results),
+        measured=all_results[["device", "artifact"]],
+        coverage=_select_devices(ask("coverage", sweep=sweep, device=device), shown_devices),
         curves=curves,
-        canaries=_of(ask("canaries", device=device), shown),
-        profile=_profiled(ask("op_profile", device=device), rows),
-        devices=_of(ask(_WITH_FACTS), shown),
+        canaries=_select_devices(ask("canaries", device=device), shown_devices),
+        profile=_select_profile(ask("op_profile", device=device), results),
+        devices=_select_devices(ask(_FACTS), shown_devices),
         failures=ask("failures"),
         published=ask("published"),
-        versions=tuple(ask(_MADE_BY)["harness_version"]),
-        left_out=(*_left_out(known, rows, devices=len(shown)), *_untold(trained, curves)),
-        names=tuple(shown),
+        versions=tuple(ask(_VERSIONS)["harness_version"]),
+        omissions=(
+            *_describe_hidden_results(devices, results, shown_devices=len(shown_devices)),
+            *_describe_hidden_curves(all_curves, curves),
+        ),
+        device_ids=tuple(shown_devices),
     )
 
 
-def _everything(reader: "Engine", sweep: str, devices: Sequence[str]) -> pd.DataFrame:
-    """One question a device: it goes by the index, where one question about all would read those left out, too."""
-    of_each = [results_of(reader, sweep=sweep or None, device=one) for one in devices or [_NOBODY]]
-    return pd.concat(of_each, ignore_index=True)
+def _read_all_results(reader: "Engine", sweep: str, devices: Sequence[str]) -> pd.DataFrame:
+    """Read device by device, which uses the index; a single query would also read the others."""
+    frames = [
+        read_results(reader, sweep=sweep or None, device=device)
+        for device in devices or [_NO_DEVICE]
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
-def extremes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each device and data set, the result that is the most accurate, the fastest and the newest."""
-    places = rows[rows["accuracy"].notna()].groupby(["device", "dataset"])
-    return rows.loc[
+def select_extremes(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the most accurate, the fastest and the newest result of each device and data set."""
+    groups = results[results["accuracy"].notna()].groupby(["device", "dataset"])
+    return results.loc[
         [
-            *places["accuracy"].idxmax(),
-            *places["latency_us"].idxmin(),
-            *places["measured_at"].idxmax(),
+            *groups["accuracy"].idxmax(),
+            *groups["latency_us"].idxmin(),
+            *groups["measured_at"].idxmax(),
         ]
     ]
 
 
-def newest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each device, the results that were measured last; those of twins stay together."""
-    last = rows.assign(twin=rows["twin"].fillna(rows["artifact"]))
-    last["last_at"] = last.groupby(["device", "twin"])["measured_at"].transform("max")
-    order = last.sort_values(["last_at", "twin"], ascending=[False, True], kind="stable")
-    kept = rows.loc[order.groupby("device", sort=False).head(MOST_RESULTS).index]
-    return kept.sort_values(["device", "threads", "size_bytes", "artifact"]).reset_index(drop=True)
+def select_newest(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the results of each device that were measured last; twins stay together."""
+    dated = results.assign(twin=results["twin"].fillna(results["artifact"]))
+    dated["newest_at"] = dated.groupby(["device", "twin"])["measured_at"].transform("max")
+    ordered = dated.sort_values(["newest_at", "twin"], ascending=[False, True], kind="stable")
+    newest = results.loc[ordered.groupby("device", sort=False).head(MAX_RESULTS).index]
+    order = ["device", "threads", "size_bytes", "artifact"]
+    return newest.sort_values(order).reset_index(drop=True)
 
 
-def newest_curves(curves: pd.DataFrame, sweeps: pd.DataFrame) -> pd.DataFrame:
-    """`sweeps` is the query of that name, the newest first."""
-    of_sweeps = curves[curves["sweep"].isin(list(sweeps["sweep"][:MOST_SWEEPS]))]
-    trials = of_sweeps[["sweep", "trial"]].drop_duplicates().groupby("sweep").tail(MOST_TRIALS)
-    return of_sweeps.merge(trials, on=["sweep", "trial"])
+def select_newest_curves(curves: pd.DataFrame, sweeps: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of the newest trials; `sweeps` lists the newest sweep first."""
+    newest = curves[curves["sweep"].isin(list(sweeps["sweep"][:MAX_SWEEPS]))]
+    trials = newest[["sweep", "trial"]].drop_duplicates().groupby("sweep").tail(MAX_TRIALS)
+    return newest.merge(trials, on=["sweep", "trial"])
 
 
-def _of(frame: pd.DataFrame, devices: Sequence[str]) -> pd.DataFrame:
+def _select_devices(frame: pd.DataFrame, devices: Sequence[str]) -> pd.DataFrame:
     return frame[frame["device"].isin(devices)]
 
 
-def _profiled(profile: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    return profile.merge(rows[["device", "artifact"]].drop_duplicates(), on=["device", "artifact"])
+def _select_profile(profile: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    key = ["device", "artifact"]
+    return profile.merge(results[key].drop_duplicates(), on=key)
 
 
-def _left_out(known: pd.DataFrame, rows: pd.DataFrame, devices: int) -> tuple[str, ...]:
-    of_all = sum(known["results"])
-    if len(rows) == of_all and devices == len(known):
+def _describe_hidden_results(
+    devices: pd.DataFrame, results: pd.DataFrame, shown_devices: int
+) -> tuple[str, ...]:
+    total = sum(devices["results"])
+    if len(results) == total and shown_devices == len(devices):
         return ()
     return (
-        f"This page shows {len(rows):,} of {of_all:,} results, on {devices} of "
-        f"{count_noun(len(known), 'device')}: those measured last. `harness report --device ID` and `--sweep NAME` show "
-        "others, `harness query leaderboard` all.",
+        f"This page shows the newest {len(results):,} of {total:,} results, on {shown_devices} of "
+        f"{count_noun(len(devices), 'device')}. `harness report --device ID` and "
+        "`harness report --sweep NAME` show others, `harness query leaderboard` lists all.",
     )
 
 
-def _untold(trained: pd.DataFrame, curves: pd.DataFrame) -> tuple[str, ...]:
-    trials, of_all = curves["trial"].nunique(), trained["trial"].nunique()
-    return (
-        ()
-        if trials == of_all
-        else (f"Curves of {trials} of {of_all} trials are shown, of the newest sweeps.",)
-    )
+def _describe_hidden_curves(all_curves: pd.DataFrame, curves: pd.DataFrame) -> tuple[str, ...]:
+    trials, total = curves["trial"].nunique(), all_curves["trial"].nunique()
+    if trials == total:
+        return ()
+    return (f"Training curves are shown for {trials} of {total} trials, from the newest sweeps.",)
 
 
-def facts_of(devices: pd.DataFrame) -> list[dict[str, str]]:
-    """What each device is, in a few words."""
-    return [_told(row) for row in devices.to_dict("records")]
+def describe_devices(devices: pd.DataFrame) -> list[dict[str, str]]:
+    """Return what is known of each device as text, with a key for each column of the page."""
+    return [_describe_device(row) for row in devices.to_dict("records")]
 
 
-def _told(row: dict[Any, Any]) -> dict[str, str]:
+def _describe_device(row: dict[Any, Any]) -> dict[str, str]:
     facts = json.loads(row["facts"] or "{}")
-    system = facts.get("os_image") or (
-        f"Android {facts['android']}" if "android" in facts else facts.get("kernel", "")
-    )
+    android = f"Android {facts['android']}" if "android" in facts else ""
     return {
         "device": row["device"],
         "kind": row["kind"],
         "state": row["state"] + (f": {row['message']}" if row["message"] else ""),
-        "what": facts.get("model") or facts.get("cpu") or facts.get("machine") or "unknown",
+        "hardware": facts.get("model") or facts.get("cpu") or facts.get("machine") or "unknown",
         "cores": facts.get("cpus", "unknown"),
         "memory": facts.get("memory_bytes", ""),
-        "system": system or "unknown",
+        "system": facts.get("os_image") or android or facts.get("kernel", "") or "unknown",
         "governor": facts.get("governor", "unknown"),
     }

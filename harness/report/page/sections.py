@@ -1,4 +1,4 @@
-"""The sections of the page of `harness report`: which figures it has, and how to read them."""
+"""The sections of the page of `harness report`: their figures, and how to read them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import plotly.graph_objects as go
 from plotly.io import from_json
 
 from harness.report import figures, health
-from harness.report.page.content import Content
+from harness.report.page.content import PageContent
 
-Groups = list[tuple[str, pd.DataFrame]]
+RowGroups = list[tuple[str, pd.DataFrame]]
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure and what it shows; `devices` are those that it is of, none where it is of all."""
+    """A figure with its caption, and the devices it shows; none if it concerns all devices."""
 
     caption: str
     figure: go.Figure
@@ -24,7 +24,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """`id` is the anchor; `lead` says how to read its plots."""
+    """A part of the page; `id` is its anchor, and `lead` says how to read its plots."""
 
     id: str
     title: str
@@ -32,59 +32,68 @@ class Section:
     plots: tuple[Plot, ...]
 
 
-def sections(shown: Content) -> list[Section]:
-    makers = (_trade_offs, _binary_against_float, _training, _fleet, _device_health, _anatomy)
-    return [make(shown) for make in makers]
+def build_sections(content: PageContent) -> list[Section]:
+    """Return all sections of figures, in the order of the page."""
+    return [
+        _build_trade_offs(content),
+        _build_binary_against_float(content),
+        _build_training(content),
+        _build_fleet(content),
+        _build_device_health(content),
+        _build_anatomy(content),
+    ]
 
 
-def _trade_offs(shown: Content) -> Section:
-    rows = shown.results
-    everywhere = rows.drop_duplicates(["artifact", "trial"]).assign(device="all devices")
-    sizes = _each(
-        figures.panels(everywhere),
+def _build_trade_offs(content: PageContent) -> Section:
+    by_device = figures.split_panels(content.results)
+    models = content.results.drop_duplicates(["artifact", "trial"]).assign(device="all devices")
+    sizes = _plot_groups(
+        figures.split_panels(models),
         "Accuracy against size",
-        draw=lambda same: figures.trade_offs(same, "size_bytes"),
+        draw=lambda rows: figures.trade_offs(rows, "size_bytes"),
     )
     return Section(
         "trade-offs",
         "Trade-offs",
-        lead="Up and to the left is better. The dashed line is the Pareto front: what no other variant beats in both. "
-        "Bars are 95 % intervals; hollow markers carry a warning.",
+        lead="Each marker is a trained network; the best ones are at the top left. "
+        "The dashed line is the Pareto front: "
+        "no other network is at once more accurate and cheaper. "
+        "Bars are 95 % intervals. A hollow marker stands for a result with a warning.",
         plots=(
-            *(Plot(one.caption, one.figure) for one in sizes),
-            *_each(figures.panels(rows), "Accuracy against latency", draw=figures.trade_offs),
-            *_each(
-                figures.panels(rows),
+            *(Plot(plot.caption, plot.figure) for plot in sizes),
+            *_plot_groups(by_device, "Accuracy against latency", draw=figures.trade_offs),
+            *_plot_groups(
+                by_device,
                 "Accuracy against energy",
-                draw=lambda same: figures.trade_offs(same, "energy_uj"),
+                draw=lambda rows: figures.trade_offs(rows, "energy_uj"),
             ),
         ),
     )
 
 
-def _binary_against_float(shown: Content) -> Section:
-    pairs = shown.pairs
-    cost = _plot(
-        "What binary costs in accuracy, for how much less size", figures.smaller_for_points(pairs)
-    )
+def _build_binary_against_float(content: PageContent) -> Section:
+    pairs = content.pairs
+    sizes = _make_plot("Accuracy given up for a smaller network", figures.smaller_for_points(pairs))
     return Section(
         "binary-against-float",
         "Binary against float",
-        lead="Each marker is a binary network beside its float32 twin on the same device; over 1 × binary is faster. "
-        "Bars are 95 % intervals, as `harness compare float32 binary` finds them.",
+        lead="Each marker compares a binary network with its float32 twin on the same device. "
+        "Twins are trained in the same way and differ only in precision. "
+        "Above 1 × the binary network is faster. "
+        "Bars are 95 % intervals, computed as by `harness compare float32 binary`.",
         plots=(
-            cost,
-            *_each(
-                _by_device(shown),
+            sizes,
+            *_plot_groups(
+                _group_by_device(content),
                 "Speed-up",
-                draw=lambda same: figures.binary_against_float(twins_of(pairs, same)),
+                draw=lambda rows: figures.binary_against_float(select_twins(pairs, rows)),
             ),
         ),
     )
 
 
-def twins_of(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Those whose binary one is among the rows."""
+def select_twins(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs whose binary network is among these rows of `results`."""
     if pairs.empty:
         return pairs
     return pairs[
@@ -92,100 +101,105 @@ def twins_of(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def _training(shown: Content) -> Section:
-    plots = [
-        _plot(f"{what} by epoch: {name}", figures.training_curves(same, what.lower()))
-        for name, same in shown.curves.groupby("sweep", sort=False)
-        for what in ("Accuracy", "Loss")
-    ]
+def _build_training(content: PageContent) -> Section:
+    plots = []
+    for sweep, curves in content.curves.groupby("sweep", sort=False):
+        for measure in ("accuracy", "loss"):
+            caption = f"{measure.capitalize()} by epoch: {sweep}"
+            plots.append(_make_plot(caption, figures.training_curves(curves, measure)))
     if not plots:
-        plots = [_plot("Accuracy and loss by epoch", figures.training_curves(shown.curves))]
-    return Section("training", "Training", lead="A line for each trial.", plots=tuple(plots))
+        message = figures.training_curves(content.curves)
+        plots = [_make_plot("Accuracy and loss by epoch", message)]
+    lead = "Each line is a trial: one training run."
+    return Section("training", "Training", lead=lead, plots=tuple(plots))
 
 
-def _fleet(shown: Content) -> Section:
+def _build_fleet(content: PageContent) -> Section:
     return Section(
         "fleet",
         "Fleet",
-        lead="What has been measured where, when, and how sure it is.",
+        lead="What has been measured on each device, when, and with which uncertainty.",
         plots=(
-            _plot(
-                "Coverage: artifacts on each device",
-                health.coverage(shown.troubles, shown.measured),
+            _make_plot(
+                "Coverage: which networks have a result on each device",
+                health.coverage(content.coverage, content.measured),
             ),
-            _plot(
-                "Freshness: the newest valid results, by the day of their measurement",
-                health.freshness(shown.results),
+            _make_plot(
+                "Freshness: on which days the results were measured",
+                health.freshness(content.results),
             ),
-            _plot(
-                "Noise: how wide the intervals are; the box holds half of them",
-                health.noise(shown.results),
+            _make_plot(
+                "Noise: how wide the 95 % intervals are; the box holds half of them",
+                health.noise(content.results),
             ),
         ),
     )
 
 
-def _device_health(shown: Content) -> Section:
-    over_time, warmth = health.canary_trend, health.temperature_against_latency
+def _build_device_health(content: PageContent) -> Section:
+    groups = _group_by_device(content)
+
+    def draw_trend(rows: pd.DataFrame) -> go.Figure:
+        return health.canary_trend(_select_devices(content.canaries, rows))
+
+    def draw_temperature(rows: pd.DataFrame) -> go.Figure:
+        return health.temperature_against_latency(_select_devices(content.canaries, rows))
+
     return Section(
         "device-health",
         "Device health",
-        lead="The same small model before and after each batch. It should stay in the band, ± 5 % of its own median: a "
-        "device that leaves it has changed. Hollow markers were disturbed.",
+        lead="The canary is a small network that is measured before and after each batch. "
+        "Its latency should stay in the grey band, within 5 % of the device's own median. "
+        "A device that leaves the band has changed. "
+        "A hollow marker stands for a disturbed measurement.",
         plots=(
-            *_each(
-                _by_device(shown),
-                "Canary over time",
-                draw=lambda same: over_time(_of(shown.canaries, same)),
-            ),
-            *_each(
-                _by_device(shown),
-                "Canary by temperature",
-                draw=lambda same: warmth(_of(shown.canaries, same)),
-            ),
+            *_plot_groups(groups, "Canary over time", draw=draw_trend),
+            *_plot_groups(groups, "Canary by temperature", draw=draw_temperature),
         ),
     )
 
 
-def _anatomy(shown: Content) -> Section:
+def _build_anatomy(content: PageContent) -> Section:
+    def draw(rows: pd.DataFrame) -> go.Figure:
+        return health.anatomy(_select_devices(content.profile, rows), content.results)
+
     return Section(
         "anatomy",
         "Anatomy",
-        lead="Where one inference's time goes, by what its operators are for.",
-        plots=tuple(
-            _each(
-                _by_device(shown),
-                "Time by operator",
-                draw=lambda same: health.anatomy(_of(shown.profile, same), shown.results),
-            )
-        ),
+        lead="How the time of one inference is divided among the network's operators.",
+        plots=tuple(_plot_groups(_group_by_device(content), "Time by operator", draw=draw)),
     )
 
 
-def _by_device(shown: Content) -> Groups:
-    return [(str(device), same) for device, same in shown.results.groupby("device", sort=True)]
+def _group_by_device(content: PageContent) -> RowGroups:
+    return [(str(device), rows) for device, rows in content.results.groupby("device", sort=True)]
 
 
-def _of(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def _select_devices(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["device"].isin(rows["device"])]
 
 
-def _plot(caption: str, figure: go.Figure, devices: tuple[str, ...] = ()) -> Plot:
-    """The caption has what would be the title of the figure's only panel."""
+def _make_plot(caption: str, figure: go.Figure, devices: tuple[str, ...] = ()) -> Plot:
+    """Return a plot; its caption replaces the title of the figure's only panel."""
     if figure.data:
         figure.layout.annotations = ()
     return Plot(caption, figure, devices=devices)
 
 
-def _each(groups: Groups, what: str, draw: Callable[[pd.DataFrame], go.Figure]) -> Iterator[Plot]:
-    """A plot for each group of rows, which are of one device; those without one share the sentence that says why."""
-    without: dict[str, list[tuple[str, str]]] = {}
-    for title, same in groups:
-        figure, device = draw(same), str(same["device"].iloc[0])
+def _plot_groups(
+    groups: RowGroups, title: str, draw: Callable[[pd.DataFrame], go.Figure]
+) -> Iterator[Plot]:
+    """Yield a plot for each group of rows, all of which are of one device.
+
+    Groups without data share a plot of the sentence that gives the reason.
+    """
+    without_data: dict[str, list[tuple[str, str]]] = {}
+    for name, rows in groups:
+        figure, device = draw(rows), str(rows["device"].iloc[0])
         if figure.data:
-            yield _plot(f"{what}: {title}", figure, devices=(device,))
+            yield _make_plot(f"{title}: {name}", figure, devices=(device,))
         else:
-            without.setdefault(figure.to_json(), []).append((title, device))
-    for figure, found in without.items():
-        titles, devices = zip(*found, strict=True)
-        yield Plot(f"{what}: {', '.join(titles)}", from_json(figure), devices=devices)
+            without_data.setdefault(figure.to_json(), []).append((name, device))
+    for message, members in without_data.items():
+        names, devices = zip(*members, strict=True)
+        yield Plot(f"{title}: {', '.join(names)}", from_json(message), devices=devices)

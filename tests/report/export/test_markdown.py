@@ -1,3 +1,5 @@
+from operator import attrgetter
+
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -38,7 +40,7 @@ def parse_blocks(comparisons: list[Comparison], request: ComparisonRequest) -> l
 
 def read_texts(comparisons: list[Comparison], request: ComparisonRequest) -> list[str]:
     blocks = parse_blocks(comparisons, request)
-    return ["".join(token.content for token in block) for block in blocks]
+    return ["".join(map(attrgetter("content"), block)) for block in blocks]
 
 
 def test_it_has_a_heading_a_table_and_a_sentence_per_device() -> None:

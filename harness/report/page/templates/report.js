@@ -1,24 +1,32 @@
-// A figure is drawn when it is about to be seen, in the page's own ink, and anew when the page turns dark or light.
-const ink = () => getComputedStyle(document.body).color;
+// A figure is drawn when it is about to scroll into view, in the page's text colour.
+// Its colour follows when the page turns dark or light.
+const textColor = () => getComputedStyle(document.body).color;
 const plots = [...document.querySelectorAll(".plot")];
 
-function draw(place) {
-  const { data, layout } = JSON.parse(document.getElementById(place.dataset.figure).textContent);
-  layout.font.color = ink();
-  Plotly.newPlot(place, data, layout, { responsive: true, displaylogo: false });
+function draw(plot) {
+  const { data, layout } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
+  layout.font.color = textColor();
+  Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false });
 }
 
-const near = new IntersectionObserver(
-  (found) => found.filter((one) => one.isIntersecting).forEach((one) => { near.unobserve(one.target); draw(one.target); }),
+const observer = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries.filter((entry) => entry.isIntersecting)) {
+      observer.unobserve(entry.target);
+      draw(entry.target);
+    }
+  },
   { rootMargin: "400px" },
 );
-plots.forEach((place) => near.observe(place));
-addEventListener("beforeprint", () => plots.filter((place) => !place.layout).forEach(draw));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
-  plots.filter((place) => place.layout).forEach((place) => Plotly.relayout(place, { "font.color": ink() })));
+plots.forEach((plot) => observer.observe(plot));
+addEventListener("beforeprint", () => plots.filter((plot) => !plot.layout).forEach(draw));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const plot of plots.filter((plot) => plot.layout))
+    Plotly.relayout(plot, { "font.color": textColor() });
+});
 
 document.getElementById("device").addEventListener("change", (event) => {
-  const wanted = event.target.value;
-  for (const part of document.querySelectorAll("[data-devices]"))
-    part.hidden = wanted !== "" && !JSON.parse(part.dataset.devices).includes(wanted);
+  const device = event.target.value;
+  for (const element of document.querySelectorAll("[data-devices]"))
+    element.hidden = device !== "" && !JSON.parse(element.dataset.devices).includes(device);
 });

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks import parse_options
-from harness.bench.watch import counts
+from harness.bench.watch import read_cpu_times
 from harness.config.device_file import read_devices
 from harness.core.device import Device, LocalDevice
 from harness.devices import Transport, open_transport
@@ -73,7 +73,7 @@ def write_sensor_files(transport: Transport) -> list[str]:
 
 def run(transport: Transport, sources: list[str], tool_s: int) -> float:
     """Return the CPU time of the tool and its watcher, in seconds."""
-    before, after = counts(
+    before, after = read_cpu_times(
         transport.run(["sleep", str(tool_s)], 2 * tool_s + 60, watch=sources).watch
     )
     return after.own_s - before.own_s

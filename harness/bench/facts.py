@@ -1,47 +1,56 @@
-"""Facts of a device: each a command and a pure parser of what it prints. All are asked at once, by one script."""
+"""Facts of a device: each is a command and a pure parser of its output.
+
+One script runs all the commands.
+"""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.bench.sensors import MOST_ALIKE, POWER_KINDS
+from harness.bench.sensors import MAX_SENSORS_PER_KIND, POWER_KINDS
 from harness.core.units import parse_degrees_c
 
 
 @dataclass(frozen=True)
 class Fact:
-    """`command` is POSIX shell; `parse` gives None where it said nothing of use: an unknown, not an error."""
+    """A command in POSIX shell and the parser of its output.
+
+    `parse` returns None for useless output: the fact is unknown, which is not an error.
+    """
 
     name: str
     command: str
     parse: Callable[[str], str | None]
 
 
+_POWER_GROUPS = ("battery", "total", "rails", "pmic")
 _CPU_ZONE = re.compile(
     "cpu|soc|pkg|package|bcm|big|little|gold|silver|prime|cluster|core", re.IGNORECASE
 )
+_POLICY = re.compile(r"(policy\d+) (\d{1,12}) ([\w-]+) (\d{1,4}(?: \d{1,4})*)")
 # BatteryManager.BATTERY_STATUS_*
 _BATTERY_STATES = {"2": "charging", "3": "discharging", "4": "not charging", "5": "full"}
 
 
-def _whole(text: str) -> str | None:
+def _parse_text(text: str) -> str | None:
     return text.strip() or None
 
 
-def _first_word(text: str) -> str | None:
-    return _whole(text.partition(" ")[0])
+def _parse_first_word(text: str) -> str | None:
+    return _parse_text(text.partition(" ")[0])
 
 
-def _cpu_model(text: str) -> str | None:
-    """From /proc/cpuinfo: `model name` on x86, the SoC's `Hardware` or `Model` line on ARM."""
-    found = {
-        key.strip(): value.strip()
-        for key, _, value in (line.partition(":") for line in text.splitlines())
-    }
-    return found.get("model name") or found.get("Model") or found.get("Hardware") or None
+def _parse_cpu_model(text: str) -> str | None:
+    """Parse /proc/cpuinfo: `model name` on x86, the SoC's `Hardware` or `Model` line on ARM."""
+    fields = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        fields[key.strip()] = value.strip()
+    return fields.get("model name") or fields.get("Model") or fields.get("Hardware") or None
 
 
-def _cpu_features(text: str) -> str | None:
+def _parse_cpu_features(text: str) -> str | None:
     for line in text.splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("flags", "Features"):
@@ -49,103 +58,115 @@ def _cpu_features(text: str) -> str | None:
     return None
 
 
-def _memory_bytes(text: str) -> str | None:
+def _parse_memory_bytes(text: str) -> str | None:
     for line in text.splitlines():
-        if found := re.fullmatch(r"MemTotal:\s+([0-9]{1,18}) kB", line.strip()):
-            return str(int(found[1]) * 1024)
+        if match := re.fullmatch(r"MemTotal:\s+([0-9]{1,18}) kB", line.strip()):
+            return str(int(match[1]) * 1024)
     return None
 
 
-def _userland_bits(text: str) -> str | None:
-    """From the fifth byte of an ELF program there: its class."""
+def _parse_userland_bits(text: str) -> str | None:
+    """Parse the class of an ELF program of the device, the fifth byte of its file."""
     return {"1": "32", "2": "64"}.get(text.strip())
 
 
-def _free_bytes(text: str) -> str | None:
-    """From `df -k`: the fourth number of its last line, in kilobytes."""
+def _parse_free_bytes(text: str) -> str | None:
+    """Parse the available kilobytes that `df -k` prints, the third number of its last line."""
     numbers = re.findall(r"\s([0-9]{1,18})(?=\s)", (text.strip().splitlines() or [""])[-1])
     return str(int(numbers[2]) * 1024) if len(numbers) >= 3 else None
 
 
-def _glibc(text: str) -> str | None:
-    found = re.search(r"glibc ([0-9][0-9.]*)", text)
-    return found[1] if found else None
+def _parse_glibc(text: str) -> str | None:
+    match = re.search(r"glibc ([0-9][0-9.]*)", text)
+    return match[1] if match else None
 
 
-def _hottest_c(text: str) -> str | None:
+def _parse_hottest_c(text: str) -> str | None:
     degrees = parse_degrees_c(text.split())
     return f"{max(degrees):g}" if degrees else None
 
 
-def _battery_c(text: str) -> str | None:
-    """From Android's `dumpsys battery`, in tenths of a degree."""
-    found = re.search(r"^\s*temperature: ([0-9]{1,9})$", text, re.MULTILINE)
-    return f"{int(found[1]) / 10:g}" if found else None
+def _parse_battery_c(text: str) -> str | None:
+    """Parse Android's `dumpsys battery`, which prints tenths of a degree."""
+    match = re.search(r"^\s*temperature: ([0-9]{1,9})$", text, re.MULTILINE)
+    return f"{int(match[1]) / 10:g}" if match else None
 
 
-def _model(text: str) -> str | None:
-    return _whole(text.replace("\0", ""))
+def _parse_model(text: str) -> str | None:
+    return _parse_text(text.replace("\0", ""))
 
 
-def _thermal_zones(text: str) -> str | None:
-    """From lines `TYPE=FILE`: those of the CPU by their type; where none says so, any."""
+def _parse_thermal_zones(text: str) -> str | None:
+    """Parse lines `TYPE=FILE`: the zones whose type is of a CPU, or else all zones."""
     zones = [line.strip() for line in text.splitlines() if re.fullmatch(r"\s*[^;=]+=/[^;]+", line)]
-    of_cpu = [zone for zone in zones if _CPU_ZONE.search(zone.partition("=")[0])]
-    return ";".join((of_cpu or zones)[:MOST_ALIKE]) or None
+    cpu_zones = [zone for zone in zones if _CPU_ZONE.search(zone.partition("=")[0])]
+    return ";".join((cpu_zones or zones)[:MAX_SENSORS_PER_KIND]) or None
 
 
-def _cpufreq(text: str) -> str | None:
-    """From the folder, then a line `POLICY MAX_KHZ GOVERNOR CPU CPU…` for each clock."""
+def _parse_cpufreq(text: str) -> str | None:
+    """Parse the folder, then a line `POLICY MAX_KHZ GOVERNOR CPU CPU…` for each clock."""
     folder, *lines = text.strip().splitlines() or [""]
-    found = [
-        re.fullmatch(r"(policy\d+) (\d{1,12}) ([\w-]+) (\d{1,4}(?: \d{1,4})*)", line.strip())
-        for line in lines
-    ]
-    entries = [f"{one[1]} {one[4].replace(' ', ',')} {one[2]} {one[3]}" for one in found if one]
+    entries = []
+    for line in lines:
+        if match := _POLICY.fullmatch(line.strip()):
+            name, max_khz, governor, cpus = match.groups()
+            entries.append(f"{name} {cpus.replace(' ', ',')} {max_khz} {governor}")
     return ";".join((folder, *entries)) if entries and re.fullmatch("/[^;]+", folder) else None
 
 
-def _power_sensors(text: str) -> str | None:
-    """From lines `GROUP KIND=SOURCE`: the first group alone, as one may measure what is part of another's."""
-    found = [re.fullmatch(r"(\w+) (\w+=[/!][^;]+)", line.strip()) for line in text.splitlines()]
-    known = [one for one in found if one and one[2].partition("=")[0] in POWER_KINDS]
-    for group in ("battery", "total", "rails", "pmic"):
-        if sensors := [one[2] for one in known if one[1] == group]:
-            return ";".join(sensors)
-    return None
+def _parse_power_sensors(text: str) -> str | None:
+    """Parse lines `GROUP KIND=SOURCE`, and keep the first group alone.
+
+    The groups overlap: a battery powers all rails, for one.
+    """
+    groups = defaultdict(list)
+    for line in text.splitlines():
+        match = re.fullmatch(r"(\w+) ((\w+)=[/!][^;]+)", line.strip())
+        if match and match[3] in POWER_KINDS:
+            groups[match[1]].append(match[2])
+    first = next((name for name in _POWER_GROUPS if name in groups), None)
+    return ";".join(groups[first]) if first else None
 
 
-def _source(text: str) -> str | None:
+def _parse_source(text: str) -> str | None:
     return text.strip() if re.fullmatch(r"[/!][^\n]+", text.strip()) else None
 
 
-def battery_percent(text: str) -> int | None:
-    """From Android's `dumpsys battery`."""
-    found = re.search(r"^\s*level: ([0-9]{1,3})$", text, re.MULTILINE)
-    return int(found[1]) if found else None
+def parse_battery_percent(text: str) -> int | None:
+    """Parse the battery's level in Android's `dumpsys battery`."""
+    match = re.search(r"^\s*level: ([0-9]{1,3})$", text, re.MULTILINE)
+    return int(match[1]) if match else None
 
 
-def battery_state(text: str) -> str | None:
-    """From the same, where it is one of BatteryManager's numbers, or from the kernel, in its words."""
-    found = re.search(r"^\s*status: ([\w ]{1,20})$", text, re.MULTILINE)
-    return _BATTERY_STATES.get(found[1].strip(), found[1].strip().lower()) if found else None
+def parse_battery_state(text: str) -> str | None:
+    """Parse the battery's status: one of BatteryManager's numbers, or the kernel's words."""
+    match = re.search(r"^\s*status: ([\w ]{1,20})$", text, re.MULTILINE)
+    if match is None:
+        return None
+    status = match[1].strip()
+    return _BATTERY_STATES.get(status, status.lower())
 
 
-def screen(text: str) -> str | None:
-    """`on` or `off`, from Android's PowerManagerService; one that dozes shows a clock at most."""
-    found = re.search(r"mWakefulness=(\w+)", text)
-    return None if found is None else "on" if found[1] in ("Awake", "Dreaming") else "off"
+def parse_screen(text: str) -> str | None:
+    """Return `on` or `off`, from Android's PowerManagerService.
+
+    A screen that dozes shows a clock at most, and counts as off.
+    """
+    match = re.search(r"mWakefulness=(\w+)", text)
+    if match is None:
+        return None
+    return "on" if match[1] in ("Awake", "Dreaming") else "off"
 
 
-def _battery(text: str) -> str | None:
-    percent = battery_percent(text)
+def _parse_battery(text: str) -> str | None:
+    percent = parse_battery_percent(text)
     if percent is None:
         return None
     plugged = "plugged in" if "powered: true" in text else None
-    return ", ".join(word for word in (f"{percent} %", battery_state(text), plugged) if word)
+    return ", ".join(filter(None, (f"{percent} %", parse_battery_state(text), plugged)))
 
 
-def _lines(text: str) -> str | None:
+def _parse_lines(text: str) -> str | None:
     return "; ".join(line.strip() for line in text.splitlines() if line.strip()) or None
 
 
@@ -167,7 +188,7 @@ flags={_SYSFS}/devices/platform/soc/soc:firmware/get_throttled
 if read -r _ <"$flags"; then echo "$flags"; else
     case $(vcgencmd get_throttled) in throttled=*) echo '!vcgencmd get_throttled' ;; esac
 fi"""
-# What is measured at the board's input is labelled so on NVIDIA's (VDD_IN, POM_5V_IN); other rails are parts of it.
+# NVIDIA's boards label the sensor at their input (VDD_IN, POM_5V_IN); other rails are parts of it.
 _POWER_SENSORS = f"""
 for supply in {_SYSFS}/class/power_supply/*; do
     read -r type <"$supply/type" && read -r status <"$supply/status" || continue
@@ -197,7 +218,8 @@ done
 case $(vcgencmd pmic_read_adc) in *'current('*) echo 'pmic pmic=!vcgencmd pmic_read_adc' ;; esac"""
 _BATTERY = f"""
 dumpsys battery || for supply in {_SYSFS}/class/power_supply/*; do
-    read -r type <"$supply/type" && [ "$type" = Battery ] && read -r level <"$supply/capacity" || continue
+    read -r type <"$supply/type" && [ "$type" = Battery ] || continue
+    read -r level <"$supply/capacity" || continue
     read -r status <"$supply/status"
     echo "level: $level"
     echo "status: $status"
@@ -207,58 +229,66 @@ getprop ro.build.fingerprint || (. /etc/os-release; echo "$PRETTY_NAME")
 uname -v"""
 
 FACTS = (
-    Fact("machine", "uname -m", parse=_whole),
-    Fact("kernel", "uname -r", parse=_whole),
-    Fact("userland_bits", 'od -An -tu1 -j4 -N1 "$(command -v sh)"', parse=_userland_bits),
-    Fact("model", "cat /proc/device-tree/model || getprop ro.product.model", parse=_model),
-    Fact("cpu", "cat /proc/cpuinfo", parse=_cpu_model),
-    Fact("cpu_features", "cat /proc/cpuinfo", parse=_cpu_features),
-    Fact("cpus", "nproc", parse=_whole),
-    Fact("memory_bytes", "cat /proc/meminfo", parse=_memory_bytes),
-    Fact("glibc", "getconf GNU_LIBC_VERSION", parse=_glibc),
-    Fact("android", "getprop ro.build.version.release", parse=_whole),
-    Fact("free_bytes", "df -k .", parse=_free_bytes),
+    Fact("machine", "uname -m", parse=_parse_text),
+    Fact("kernel", "uname -r", parse=_parse_text),
+    Fact("userland_bits", 'od -An -tu1 -j4 -N1 "$(command -v sh)"', parse=_parse_userland_bits),
+    Fact("model", "cat /proc/device-tree/model || getprop ro.product.model", parse=_parse_model),
+    Fact("cpu", "cat /proc/cpuinfo", parse=_parse_cpu_model),
+    Fact("cpu_features", "cat /proc/cpuinfo", parse=_parse_cpu_features),
+    Fact("cpus", "nproc", parse=_parse_text),
+    Fact("memory_bytes", "cat /proc/meminfo", parse=_parse_memory_bytes),
+    Fact("glibc", "getconf GNU_LIBC_VERSION", parse=_parse_glibc),
+    Fact("android", "getprop ro.build.version.release", parse=_parse_text),
+    Fact("free_bytes", "df -k .", parse=_parse_free_bytes),
     Fact(
-        "governor", f"cat {_SYSFS}/devices/system/cpu/cpu0/cpufreq/scaling_governor", parse=_whole
+        "governor",
+        f"cat {_SYSFS}/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+        parse=_parse_text,
     ),
-    Fact("temperature_c", f"cat {_SYSFS}/class/thermal/thermal_zone*/temp", parse=_hottest_c),
-    Fact("battery_c", "dumpsys battery", parse=_battery_c),
-    Fact("battery", _BATTERY, parse=_battery),
-    Fact("screen", "dumpsys power | grep mWakefulness=", parse=screen),
-    Fact("os_image", _OS_IMAGE, parse=_lines),
-    Fact("thermal_zones", _THERMAL_ZONES, parse=_thermal_zones),
-    Fact("cpufreq", _CPUFREQ, parse=_cpufreq),
-    Fact("throttle_source", _THROTTLE_SOURCE, parse=_source),
-    Fact("power_sensors", _POWER_SENSORS, parse=_power_sensors),
-    Fact("taskset", "command -v taskset >/dev/null && echo yes", parse=_whole),
-    Fact("timeout", "timeout 5 true && echo yes", parse=_whole),
-    Fact("load_1min", "cat /proc/loadavg", parse=_first_word),
+    Fact("temperature_c", f"cat {_SYSFS}/class/thermal/thermal_zone*/temp", parse=_parse_hottest_c),
+    Fact("battery_c", "dumpsys battery", parse=_parse_battery_c),
+    Fact("battery", _BATTERY, parse=_parse_battery),
+    Fact("screen", "dumpsys power | grep mWakefulness=", parse=parse_screen),
+    Fact("os_image", _OS_IMAGE, parse=_parse_lines),
+    Fact("thermal_zones", _THERMAL_ZONES, parse=_parse_thermal_zones),
+    Fact("cpufreq", _CPUFREQ, parse=_parse_cpufreq),
+    Fact("throttle_source", _THROTTLE_SOURCE, parse=_parse_source),
+    Fact("power_sensors", _POWER_SENSORS, parse=_parse_power_sensors),
+    Fact("taskset", "command -v taskset >/dev/null && echo yes", parse=_parse_text),
+    Fact("timeout", "timeout 5 true && echo yes", parse=_parse_text),
+    Fact("load_1min", "cat /proc/loadavg", parse=_parse_first_word),
 )
 
 _MARK = "\x1e"
 
 
-def script() -> str:
-    """Asks them all: one that fails, or has no program there, leaves its part empty."""
-    return (
-        "; ".join(
-            f"printf '{_MARK}%s\\n' {fact.name}; {{ {fact.command}; }} 2>/dev/null"
-            for fact in FACTS
-        )
-        + "; :"
+def build_facts_script() -> str:
+    """Return a script that runs every fact's command.
+
+    A command that fails, or is not installed on the device, leaves its part empty.
+    """
+    commands = (
+        f"printf '{_MARK}%s\\n' {fact.name}; {{ {fact.command}; }} 2>/dev/null" for fact in FACTS
     )
+    return "; ".join((*commands, ":"))
 
 
 def read_facts(printed: str) -> dict[str, str]:
-    """What the script's output says; a fact that the device does not tell is left out."""
+    """Parse the script's output. Facts that the device does not know are missing."""
     parsers = {fact.name: fact.parse for fact in FACTS}
-    parts = (part.partition("\n") for part in printed.split(_MARK)[1:])
-    found = {name: parsers[name](text) for name, _, text in parts if name in parsers}
-    return {name: value for name, value in found.items() if value is not None}
+    facts = {}
+    for part in printed.split(_MARK)[1:]:
+        name, _, text = part.partition("\n")
+        if name in parsers:
+            facts[name] = parsers[name](text)
+    return {name: value for name, value in facts.items() if value is not None}
 
 
-def abi(facts: dict[str, str]) -> str | None:
-    """The ABI that its programs have; a 32-bit userland on a 64-bit chip runs 32-bit programs."""
+def abi_of(facts: dict[str, str]) -> str | None:
+    """Return the ABI of the device's programs.
+
+    A 32-bit userland on a 64-bit chip runs 32-bit programs.
+    """
     machine, bits = facts.get("machine", ""), facts.get("userland_bits")
     if machine in ("x86_64", "amd64"):
         return "x86_64"

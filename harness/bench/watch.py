@@ -1,8 +1,12 @@
-"""What a device's sensors said while a tool ran, and whether one may start at all.
+"""Parser of what a device's sensors showed while a tool ran, and the check before one starts.
 
-The text is kept for ever, and can be read by itself: a line `sensors KIND KIND…`, then what devices/agent.sh tells:
-`at UPTIME VALUE VALUE…` for each look at the sensors (`-` where one said nothing, commas between a command's words),
-and around the tool `cpu UPTIME JIFFIES…`, with the numbers of /proc/stat's first line, and the two lines of `times`.
+The text is kept for ever and can be read by itself. Its first line is `sensors KIND KIND…`. The other
+lines come from devices/agent.sh:
+
+- `at UPTIME VALUE VALUE…` for each sample of the sensors. A `-` stands for a sensor that gave
+  nothing; commas join the words that a command printed.
+- `cpu UPTIME JIFFIES…` before and after the tool, with the numbers of /proc/stat's first line. The
+  two lines of the shell's `times` follow.
 """
 
 import re
@@ -12,20 +16,18 @@ from math import prod
 from shlex import quote
 from statistics import fmean
 
-from harness.bench.facts import battery_percent, battery_state, screen
+from harness.bench.facts import parse_battery_percent, parse_battery_state, parse_screen
 from harness.bench.sensors import Sensor
 from harness.core.bench import Gates, SensorSummary
 from harness.core.units import parse_degrees_c
 
-_JIFFIES_PER_S = 100  # USER_HZ: the kernel's word to programs, whatever its own clock is (time(7))
-_IDLE, _IOWAIT = (
-    3,
-    4,
-)  # of user, nice, system, idle, iowait, irq, softirq, steal (proc(5)); guests' time is in user
-_THROTTLED_NOW = (
-    0b1111  # under-voltage, clock capped, throttled, soft limit; the higher flags tell of the past
-)
-_LEAST_SAMPLES = 2
+_JIFFIES_PER_S = 100  # USER_HZ: what the kernel promises programs, whatever its clock (time(7))
+# The columns are user, nice, system, idle, iowait, irq, softirq, steal (proc(5)); user includes
+# the guests' time.
+_IDLE, _IOWAIT = 3, 4
+# Under-voltage, clock capped, throttled, soft limit. The higher flags are about the past.
+_THROTTLED_NOW = 0b1111
+_MIN_POWER_SAMPLES = 2
 _POWER_UW: tuple[tuple[tuple[str, ...], float], ...] = (
     (("power_uw",), 1.0),
     (("power_w",), 1e6),
@@ -36,38 +38,42 @@ _POWER_UW: tuple[tuple[tuple[str, ...], float], ...] = (
 _DECIMAL = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _TIMES = rf"([0-9]{{1,9}})m({_DECIMAL})s ([0-9]{{1,9}})m({_DECIMAL})s\n"
 _SAMPLE = re.compile(rf"^at ({_DECIMAL})((?: \S+)*)\n", re.MULTILINE)
-_COUNT = re.compile(
+_CPU_TIMES = re.compile(
     rf"^cpu ({_DECIMAL})((?: [0-9]{{1,15}}){{8}})(?: [0-9]+)*\n{_TIMES}{_TIMES}", re.MULTILINE
 )
 _NUMBER = re.compile(rf"(-?{_DECIMAL}(?:[eE][-+]?[0-9]{{1,2}})?)(?:,?[Ww](?:atts?)?)?")
+_THROTTLE_FLAGS = re.compile("(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})")
 _RAIL = re.compile(rf"(\w+)_([AV]),(?:current|volt)\([0-9]+\)=({_DECIMAL})[AV]")
 
 
-def header(sensors: Sequence[Sensor]) -> str:
-    """The first line, which goes in front of what the device tells."""
+def format_header(sensors: Sequence[Sensor]) -> str:
+    """Return the first line of a text, which precedes the device's own lines."""
     return " ".join(("sensors", *(sensor.kind for sensor in sensors))) + "\n"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at the sensors: each one's kind, and what it said."""
+    """The kind and the value of each sensor at one time."""
 
     uptime_s: float
-    said: tuple[tuple[str, str], ...]
+    values: tuple[tuple[str, str], ...]
 
-    def of(self, kind: str) -> list[str]:
-        return [value for name, value in self.said if name == kind]
+    def select(self, kind: str) -> list[str]:
+        """Return the values of the sensors of this kind."""
+        return [value for sensor_kind, value in self.values if sensor_kind == kind]
 
     def numbers(self, kind: str) -> list[float | None]:
-        return [
-            float(found[1]) if (found := _NUMBER.fullmatch(value)) else None
-            for value in self.of(kind)
-        ]
+        """Return the values as numbers; None if a sensor gave none."""
+        matches = map(_NUMBER.fullmatch, self.select(kind))
+        return [float(match[1]) if match else None for match in matches]
 
 
 @dataclass(frozen=True)
-class Count:
-    """CPU time since the device started, in seconds: all cores', what of it was not idle, and what of that is ours."""
+class CpuTimes:
+    """CPU time since the device started, in seconds.
+
+    `total_s` is of all cores, `busy_s` the part that was not idle, `own_s` the harness's own part.
+    """
 
     uptime_s: float
     total_s: float
@@ -75,66 +81,70 @@ class Count:
     own_s: float
 
 
-def watched(text: str, runs_s: float | None = None) -> SensorSummary:
-    """What the sensors say of one process, whose inferences ran in the last `runs_s` seconds before it ended."""
-    samples, times = _samples(text), counts(text)
-    during = [
-        one for one in samples if times and times[0].uptime_s < one.uptime_s < times[-1].uptime_s
-    ]
-    running = [
-        one for one in during if runs_s is not None and one.uptime_s >= times[-1].uptime_s - runs_s
-    ]
-    temperatures = [
-        degrees for sample in samples for degrees in parse_degrees_c(sample.of("temperature"))
-    ]
+def summarise_sensors(text: str, runs_s: float | None = None) -> SensorSummary:
+    """Return the sensors' numbers for one process.
+
+    Its inferences ran in the last `runs_s` seconds before it ended.
+    """
+    samples, times = _read_samples(text), read_cpu_times(text)
+    during: list[Sample] = []
+    running: list[Sample] = []
+    if times:
+        start_s, end_s = times[0].uptime_s, times[-1].uptime_s
+        during = [sample for sample in samples if start_s < sample.uptime_s < end_s]
+    if times and runs_s is not None:
+        running = [sample for sample in during if sample.uptime_s >= end_s - runs_s]
+    temperatures: list[float] = []
+    for sample in samples:
+        temperatures += parse_degrees_c(sample.select("temperature"))
     return SensorSummary(
         temperature_c=max(temperatures, default=None),
-        frequency_khz=_mean([_frequency_khz(sample) for sample in during]),
-        throttled=_throttled(samples),
-        busy=_busy(times),
-        power_uw=_mean([_power_uw(sample) for sample in running], _LEAST_SAMPLES),
+        frequency_khz=_mean(map(_frequency_khz, during)),
+        throttled=_is_throttled(samples),
+        busy=_busy_share(times),
+        power_uw=_mean(map(_power_uw, running), _MIN_POWER_SAMPLES),
     )
 
 
-def idle_power_uw(text: str) -> float | None:
-    """The average over all samples, for a process that did nothing."""
-    return _mean([_power_uw(sample) for sample in _samples(text)], _LEAST_SAMPLES)
+def read_idle_power_uw(text: str) -> float | None:
+    """Return the average power over all samples of a process that did nothing."""
+    return _mean(map(_power_uw, _read_samples(text)), _MIN_POWER_SAMPLES)
 
 
-def _samples(text: str) -> list[Sample]:
-    """Those that are whole: the last line of a text that was cut has no end."""
-    first, _, rest = text.partition("\n")
-    kinds = first.split()[1:] if first.startswith("sensors") else []
-    found = [(float(uptime), values.split()) for uptime, values in _SAMPLE.findall(rest)]
-    return [
-        Sample(at, tuple(zip(kinds, values, strict=True)))
-        for at, values in found
-        if len(values) == len(kinds)
-    ]
+def _read_samples(text: str) -> list[Sample]:
+    """Return the complete samples: if a text was cut off, its last line has no end."""
+    header, _, lines = text.partition("\n")
+    kinds = header.split()[1:] if header.startswith("sensors") else []
+    samples = []
+    for uptime, words in _SAMPLE.findall(lines):
+        values = words.split()
+        if len(values) == len(kinds):
+            samples.append(Sample(float(uptime), tuple(zip(kinds, values, strict=True))))
+    return samples
 
 
-def counts(text: str) -> list[Count]:
-    """The device's account of its cores' time, right before the tool and right after it."""
-    found = []
-    for uptime, jiffies, *times in _COUNT.findall(text):
-        spent_s = [int(number) / _JIFFIES_PER_S for number in jiffies.split()]
-        own_s = sum(
-            60 * int(minutes) + float(seconds)
-            for minutes, seconds in zip(times[::2], times[1::2], strict=True)
-        )
-        found.append(
-            Count(
-                float(uptime),
-                sum(spent_s),
-                busy_s=sum(spent_s) - spent_s[_IDLE] - spent_s[_IOWAIT],
-                own_s=own_s,
-            )
-        )
-    return found
+def read_cpu_times(text: str) -> list[CpuTimes]:
+    """Return the device's account of its cores' time, right before the tool and right after it."""
+    return [_read_cpu_times(*groups) for groups in _CPU_TIMES.findall(text)]
 
 
-def _busy(times: Sequence[Count]) -> float | None:
-    """The share of all cores' time that others used. Time that a hypervisor stole is not idle."""
+def _read_cpu_times(uptime: str, jiffies: str, *times: str) -> CpuTimes:
+    seconds = [int(number) / _JIFFIES_PER_S for number in jiffies.split()]
+    total_s = sum(seconds)
+    minutes_and_seconds = zip(times[::2], times[1::2], strict=True)
+    return CpuTimes(
+        float(uptime),
+        total_s,
+        busy_s=total_s - seconds[_IDLE] - seconds[_IOWAIT],
+        own_s=sum(60 * int(minutes) + float(rest) for minutes, rest in minutes_and_seconds),
+    )
+
+
+def _busy_share(times: Sequence[CpuTimes]) -> float | None:
+    """Return the share of all cores' time that others used.
+
+    Time that a hypervisor stole is not idle.
+    """
     if len(times) < 2 or (total_s := times[-1].total_s - times[0].total_s) <= 0:
         return None
     others_s = times[-1].busy_s - times[0].busy_s - (times[-1].own_s - times[0].own_s)
@@ -142,40 +152,42 @@ def _busy(times: Sequence[Count]) -> float | None:
 
 
 def _frequency_khz(sample: Sample) -> float | None:
-    """The slowest core that the tool uses; where it may be any, the fastest, as that will be the one."""
-    used, any_of = (
-        [khz for khz in sample.numbers(kind) if khz is not None]
-        for kind in ("frequency", "any_frequency")
-    )
-    return min(used, default=max(any_of, default=None))
+    """Return the clock of the slowest core that the tool uses.
+
+    If the tool may use any core, it is that of the fastest, where the tool will run.
+    """
+    used_khz = _drop_unknown(sample.numbers("frequency"))
+    possible_khz = _drop_unknown(sample.numbers("any_frequency"))
+    return min(used_khz, default=max(possible_khz, default=None))
 
 
-def _throttled(samples: Sequence[Sample]) -> bool | None:
-    """From `0x50005`, `throttled=0x50005` or, in the kernel's file, `50005`."""
-    words = [
-        re.fullmatch("(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})", one)
-        for s in samples
-        for one in s.of("throttled")
-    ]
-    flags = [int(word[1], 16) for word in words if word]
-    return any(one & _THROTTLED_NOW for one in flags) if flags else None
+def _is_throttled(samples: Sequence[Sample]) -> bool | None:
+    """Parse flags such as `0x50005`, `throttled=0x50005` or, in the kernel's file, `50005`."""
+    values: list[str] = []
+    for sample in samples:
+        values += sample.select("throttled")
+    matches = list(filter(None, map(_THROTTLE_FLAGS.fullmatch, values)))
+    return any(int(match[1], 16) & _THROTTLED_NOW for match in matches) if matches else None
 
 
 def _power_uw(sample: Sample) -> float | None:
-    """The sum over its power sensors; None where one of them said nothing."""
-    parts = [_rails_uw(said) for said in sample.of("pmic")]
+    """Return the sum over the power sensors, or None if one of them gave nothing."""
+    powers_uw = list(map(_rails_power_uw, sample.select("pmic")))
     for kinds, factor in _POWER_UW:
-        for numbers in zip(*(sample.numbers(kind) for kind in kinds), strict=False):
-            known = [number for number in numbers if number is not None]
-            parts.append(abs(prod(known)) * factor if len(known) == len(kinds) else None)
-    found = [part for part in parts if part is not None]
-    return sum(found) if found and len(found) == len(parts) else None
+        for numbers in zip(*map(sample.numbers, kinds), strict=False):
+            factors = _drop_unknown(numbers)
+            powers_uw.append(abs(prod(factors)) * factor if len(factors) == len(kinds) else None)
+    known_uw = _drop_unknown(powers_uw)
+    return sum(known_uw) if known_uw and len(known_uw) == len(powers_uw) else None
 
 
-def _rails_uw(said: str) -> float | None:
-    """From lines such as `3V3_SYS_A current(1)=0.0654A` and `3V3_SYS_V volt(9)=3.31V`, joined by commas."""
+def _rails_power_uw(printed: str) -> float | None:
+    """Parse pairs of lines, joined by commas, and sum the products.
+
+    Such a pair is `3V3_SYS_A current(1)=0.0654A` and `3V3_SYS_V volt(9)=3.31V`.
+    """
     rails: dict[str, dict[str, float]] = {"A": {}, "V": {}}
-    for rail, unit, number in _RAIL.findall(said):
+    for rail, unit, number in _RAIL.findall(printed):
         rails[unit][rail] = float(number)
     products = [
         1e6 * amperes * rails["V"][rail]
@@ -185,14 +197,21 @@ def _rails_uw(said: str) -> float | None:
     return sum(products) if products else None
 
 
-def _mean(values: Iterable[float | None], least: int = 1) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if len(known) >= least else None
+def _drop_unknown(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _mean(values: Iterable[float | None], min_count: int = 1) -> float | None:
+    known = _drop_unknown(values)
+    return fmean(known) if len(known) >= min_count else None
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a device is before a tool starts; None is unknown. `busy`: the share of its cores' time in use, 0 to 1."""
+    """The state of a device before a tool starts; None is unknown.
+
+    `busy` is the share of its cores' time in use, 0 to 1.
+    """
 
     temperature_c: float | None = None
     busy: float | None = None
@@ -202,64 +221,75 @@ class Reading:
     screen_on: bool | None = None
 
 
-def reading_script(sensors: Sequence[Sensor], facts: Mapping[str, str]) -> str:
-    """POSIX shell that tells what `read_reading` reads; it takes about a fifth of a second."""
-    looked_at = [sensor for sensor in sensors if sensor.kind in ("temperature", "throttled")]
+def build_reading_script(sensors: Sequence[Sensor], facts: Mapping[str, str]) -> str:
+    """Return POSIX shell whose output `parse_reading` parses.
+
+    It takes about a fifth of a second.
+    """
+    needed = [sensor for sensor in sensors if sensor.kind in ("temperature", "throttled")]
     lines = (
-        f"echo {quote(header(looked_at).strip())}",
-        _TELL_TIME,
+        f"echo {quote(format_header(needed).strip())}",
+        _PRINT_CPU_TIMES,
         "sleep 0.2 || sleep 1",
-        _TELL_TIME,
+        _PRINT_CPU_TIMES,
         'set -f; line="at $up"',
-        *(_look(sensor.source) for sensor in looked_at),
+        *(_build_sample_command(sensor.source) for sensor in needed),
         'unset IFS; echo "$line"',
         *(("dumpsys battery", "dumpsys power | grep mWakefulness=") if "android" in facts else ()),
     )
     return f"{{ {'; '.join(lines)}; }} 2>/dev/null"
 
 
-_TELL_TIME = (
+_PRINT_CPU_TIMES = (
     'read -r up _ </proc/uptime; read -r _ jiffies </proc/stat; echo "cpu $up $jiffies"; times'
 )
 
 
-def _look(source: str) -> str:
-    """As in devices/agent.sh."""
-    get = (
+def _build_sample_command(source: str) -> str:
+    """Return the command that devices/agent.sh has, too."""
+    read = (
         f"value=$(sh -c {quote(source[1:])})"
         if source.startswith("!")
         else f"read -r value <{quote(source)}"
     )
-    return f'unset IFS; value=; {get}; set -- ${{value:--}}; IFS=,; line="$line $*"'
+    return f'unset IFS; value=; {read}; set -- ${{value:--}}; IFS=,; line="$line $*"'
 
 
-def read_reading(text: str) -> Reading:
-    seen, state, shown = watched(text), battery_state(text), screen(text)
+def parse_reading(text: str) -> Reading:
+    summary, battery, screen = (
+        summarise_sensors(text),
+        parse_battery_state(text),
+        parse_screen(text),
+    )
     return Reading(
-        seen.temperature_c,
-        seen.busy,
-        throttled=seen.throttled,
-        battery_percent=battery_percent(text),
-        charging=None if state is None else state == "charging",
-        screen_on=None if shown is None else shown == "on",
+        summary.temperature_c,
+        summary.busy,
+        throttled=summary.throttled,
+        battery_percent=parse_battery_percent(text),
+        charging=None if battery is None else battery == "charging",
+        screen_on=None if screen is None else screen == "on",
     )
 
 
-def why_not(reading: Reading, gates: Gates) -> str:
-    """Why no tool may start now, in words for people; empty where one may. What is unknown stops nothing."""
-    words = []
+def explain_wait(reading: Reading, gates: Gates) -> str:
+    """Return, for people, why no tool may start yet, or an empty string if one may.
+
+    Unknown values stop nothing.
+    """
+    reasons = []
     if reading.temperature_c is not None and reading.temperature_c > gates.max_temperature_c:
-        words.append(f"{reading.temperature_c:.3g} °C, over {gates.max_temperature_c:g} °C")
+        reasons.append(f"{reading.temperature_c:.3g} °C, over {gates.max_temperature_c:g} °C")
     if reading.busy is not None and reading.busy > gates.max_busy:
-        words.append(
-            f"others use {100 * reading.busy:.3g} % of its CPU time, over {100 * gates.max_busy:g} %"
+        reasons.append(
+            f"others use {100 * reading.busy:.3g} % of its CPU time, "
+            f"over {100 * gates.max_busy:g} %"
         )
     if reading.battery_percent is not None and reading.battery_percent < gates.min_battery:
-        words.append(f"battery at {reading.battery_percent} %")
+        reasons.append(f"battery at {reading.battery_percent} %")
     if reading.screen_on:
-        words.append("its screen is on")
+        reasons.append("its screen is on")
     if reading.throttled:
-        words.append("it says that it is throttled")
+        reasons.append("it reports throttling")
     if reading.charging and gates.unplugged:
-        words.append("it is charging")
-    return " and ".join(words)
+        reasons.append("it is charging")
+    return " and ".join(reasons)

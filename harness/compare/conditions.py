@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from harness.bench.sensors import policies
+from harness.bench.sensors import read_policies
 from harness.core.bench import Protocol
 from harness.core.comparison import Evidence, Pair, ResultRow
 from harness.core.ids import to_plain
@@ -117,7 +117,7 @@ def _compare_clocks(pair: Pair, baseline: Evidence, candidate: Evidence) -> str:
 
 
 def _max_khz(evidence: Evidence) -> int:
-    return max((policy.max_khz for policy in policies(evidence.facts)), default=0)
+    return max((policy.max_khz for policy in read_policies(evidence.facts)), default=0)
 
 
 def _compare_times(pair: Pair, baseline: Evidence, candidate: Evidence) -> str:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.bench.elf import abis_of
-from harness.bench.facts import abi as detect_abi
-from harness.bench.facts import read_facts, script
+from harness.bench.facts import abi_of, build_facts_script, read_facts
 from harness.bench.tools import NO_INTERPRETER, PYTHON_RUNNER, RUNNER_FILE
 from harness.core.bench import Tool
 from harness.core.device import Device
@@ -28,7 +27,7 @@ class DeviceTool:
 
 def collect_facts(transport: Transport) -> dict[str, str]:
     """Collect the device's facts, such as its CPU, system and sensors."""
-    return read_facts(transport.run_script(script()).stdout)
+    return read_facts(transport.run_script(build_facts_script()).stdout)
 
 
 def install_tool(
@@ -48,7 +47,7 @@ def resolve_abi(device: Device, facts: Mapping[str, str]) -> str | None:
     The registry entry counts, unless the facts contradict it. Phones can't report a Linux userland
     (Termux, a chroot), which runs aarch64 programs.
     """
-    detected = detect_abi(dict(facts))
+    detected = abi_of(dict(facts))
     if device.abi is not None and detected is not None and _chip(device.abi) != _chip(detected):
         bits = f" and a {facts['userland_bits']}-bit userland" if "userland_bits" in facts else ""
         hint = "install a 64-bit system, or set" if detected == "aarch32" else "set"

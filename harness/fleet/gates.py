@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
-from harness.bench.watch import read_reading, reading_script, why_not
+from harness.bench.watch import build_reading_script, explain_wait, parse_reading
 from harness.core.bench import Gates, SensorSummary
 from harness.core.errors import DeviceBusy
 from harness.fleet.process import DeviceSession
@@ -57,9 +57,9 @@ class BatchGates:
         """Return why no tool may start now, or an empty text."""
         assert self.gates is not None
         session = self.session
-        script = reading_script(session.sensors(), session.facts)
-        reading = read_reading(session.transport.run_script(script).stdout)
-        return why_not(reading, self.gates)
+        script = build_reading_script(session.sensors(), session.facts)
+        reading = parse_reading(session.transport.run_script(script).stdout)
+        return explain_wait(reading, self.gates)
 
     def _renew_turn(self) -> None:
         if (holder := self.session.transport.take_turn(self.session.turn)) is not None:

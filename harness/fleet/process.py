@@ -6,10 +6,10 @@ from pathlib import Path
 
 from harness.bench.profile import PROFILE_FLAGS, read_profile
 from harness.bench.quality import describe_disturbance
-from harness.bench.sensors import Sensor, affinity, power_sensors, sensors_of
+from harness.bench.sensors import Sensor, choose_cpus, find_sensors, select_power_sensors
 from harness.bench.summary import summarise
 from harness.bench.tools import make_arguments, read_output
-from harness.bench.watch import header, idle_power_uw, watched
+from harness.bench.watch import format_header, read_idle_power_uw, summarise_sensors
 from harness.core.bench import BatchSlot, Case, Measurement, Process, Run
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, Reason
@@ -45,11 +45,11 @@ class DeviceSession:
 
     def cpus(self, threads: int) -> tuple[int, ...]:
         """Return the cores to pin a tool with so many threads to; none means any core."""
-        return affinity(self.device.cpus, self.facts, threads=threads)
+        return choose_cpus(self.device.cpus, self.facts, threads=threads)
 
     def sensors(self, cpus: tuple[int, ...] = ()) -> tuple[Sensor, ...]:
         """Return the sensors to watch while a tool runs on these cores."""
-        return sensors_of(self.facts, cpus, power_command=self.device.power)
+        return find_sensors(self.facts, cpus, power_command=self.device.power)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def run_process(
         exit_code=result.exit_code,
         stdout=_shorten(result.stdout),
         stderr=_shorten(result.stderr),
-        watch=header(sensors) + result.watch,
+        watch=format_header(sensors) + result.watch,
         artifact_sha256=result.model_sha256,
         slot=slot,
     )
@@ -131,7 +131,7 @@ def run_watched(
     turn = replace(
         session.turn, seconds=session.turn.seconds + file.stat().st_size // SLOWEST_BYTES_PER_S
     )
-    interval_s = _POWER_INTERVAL_S if power_sensors(sensors or ()) else WATCH_INTERVAL_S
+    interval_s = _POWER_INTERVAL_S if select_power_sensors(sensors or ()) else WATCH_INTERVAL_S
     sources = None if sensors is None else [sensor.source for sensor in sensors]
     for _ in range(2):
         try:
@@ -173,7 +173,7 @@ def _send_model(session: DeviceSession, file: Path, sha256: str) -> None:
 
 def measure_idle_power(session: DeviceSession) -> float | None:
     """Return the device's power in microwatts while nothing runs, or None without a sensor."""
-    if not (sensors := power_sensors(session.sensors())):
+    if not (sensors := select_power_sensors(session.sensors())):
         return None
     sources = [sensor.source for sensor in sensors]
     result = session.transport.run(
@@ -183,7 +183,7 @@ def measure_idle_power(session: DeviceSession) -> float | None:
         watch=sources,
         interval_s=_POWER_INTERVAL_S,
     )
-    return idle_power_uw(header(sensors) + result.watch)
+    return read_idle_power_uw(format_header(sensors) + result.watch)
 
 
 def read_run(case: Case, process: Process, earlier: Sequence[Run] = ()) -> Run:
@@ -194,7 +194,7 @@ def read_run(case: Case, process: Process, earlier: Sequence[Run] = ()) -> Run:
     log = read_output(
         case.protocol, process.exit_code, stdout=process.stdout, stderr=process.stderr
     )
-    readings = watched(process.watch, log.inference.count * log.inference.avg_us / 1e6)
+    readings = summarise_sensors(process.watch, log.inference.count * log.inference.avg_us / 1e6)
     clocks_khz = [
         run.sensors.frequency_khz for run in earlier if run.sensors.frequency_khz is not None
     ]

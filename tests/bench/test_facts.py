@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bench.facts import FACTS, abi, read_facts
+from harness.bench.facts import FACTS, abi_of, read_facts
 
 PARSERS = {fact.name: fact.parse for fact in FACTS}
 
@@ -224,4 +224,4 @@ def test_the_abi_is_the_userlands_not_the_chips(
     machine: str, bits: str, android: bool, expected: str | None
 ) -> None:
     facts = {"machine": machine, "userland_bits": bits, **({"android": "14"} if android else {})}
-    assert abi(facts) == expected
+    assert abi_of(facts) == expected

@@ -1,6 +1,12 @@
 import pytest
 
-from harness.bench.sensors import MOST_ALIKE, Sensor, affinity, power_sensors, sensors_of
+from harness.bench.sensors import (
+    MAX_SENSORS_PER_KIND,
+    Sensor,
+    choose_cpus,
+    find_sensors,
+    select_power_sensors,
+)
 
 FOLDER = "/sys/devices/system/cpu/cpufreq"
 PI4 = {"taskset": "yes", "cpufreq": f"{FOLDER};policy0 0,1,2,3 1800000 ondemand"}
@@ -21,7 +27,7 @@ MANY = {
 def test_big_cores_are_those_of_the_highest_clock(
     facts: dict[str, str], cores: tuple[int, ...]
 ) -> None:
-    assert affinity("big", {**facts, "taskset": "yes"}, threads=1) == cores
+    assert choose_cpus("big", {**facts, "taskset": "yes"}, threads=1) == cores
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,7 @@ def test_big_cores_are_those_of_the_highest_clock(
 def test_a_tool_is_bound_to_the_fastest_cores_that_are_enough(
     cpus: tuple[int, ...], facts: dict[str, str], threads: int, bound_to: tuple[int, ...]
 ) -> None:
-    assert affinity(cpus, facts, threads=threads) == bound_to
+    assert choose_cpus(cpus, facts, threads=threads) == bound_to
 
 
 @pytest.mark.parametrize(
@@ -59,9 +65,9 @@ def test_a_tool_is_bound_to_the_fastest_cores_that_are_enough(
 def test_the_clocks_of_the_cores_in_use_are_looked_at(
     facts: dict[str, str], cpus: tuple[int, ...], kinds: list[tuple[str, int]]
 ) -> None:
-    found = [(sensor.kind, sensor.source) for sensor in sensors_of(facts, cpus)]
+    found = [(sensor.kind, sensor.source) for sensor in find_sensors(facts, cpus)]
     assert found == [(kind, f"{FOLDER}/policy{policy}/scaling_cur_freq") for kind, policy in kinds]
-    assert len(found) <= MOST_ALIKE
+    assert len(found) <= MAX_SENSORS_PER_KIND
 
 
 def test_what_the_facts_tell_is_looked_at() -> None:
@@ -70,25 +76,25 @@ def test_what_the_facts_tell_is_looked_at() -> None:
         "throttle_source": "!vcgencmd get_throttled",
         "power_sensors": "current_ua=/sys/b/current_now;voltage_uv=/sys/b/voltage_now",
     }
-    assert sensors_of(facts) == (
+    assert find_sensors(facts) == (
         Sensor("temperature", "/sys/class/thermal/thermal_zone0/temp"),
         Sensor("temperature", "/sys/class/thermal/thermal_zone1/temp"),
         Sensor("throttled", "!vcgencmd get_throttled"),
         Sensor("current_ua", "/sys/b/current_now"),
         Sensor("voltage_uv", "/sys/b/voltage_now"),
     )
-    assert [sensor.kind for sensor in power_sensors(sensors_of(facts))] == [
+    assert [sensor.kind for sensor in select_power_sensors(find_sensors(facts))] == [
         "current_ua",
         "voltage_uv",
     ]
-    assert sensors_of({}) == ()
+    assert find_sensors({}) == ()
 
 
 def test_the_users_own_power_command_goes_first_and_is_given_little_time() -> None:
     facts = {"power_sensors": "power_uw=/sys/hwmon0/power1_input", "timeout": "yes"}
-    assert sensors_of(facts, (), power_command="read-plug | tail -1") == (
+    assert find_sensors(facts, (), power_command="read-plug | tail -1") == (
         Sensor("power_w", "!timeout 5 sh -c 'read-plug | tail -1'"),
     )
-    assert sensors_of({}, (), power_command="first\nsecond\n") == (
+    assert find_sensors({}, (), power_command="first\nsecond\n") == (
         Sensor("power_w", "!first; second"),
     )

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from harness.bench.sensors import Kind, Sensor
 from harness.bench.watch import (
     Reading,
-    header,
-    idle_power_uw,
-    read_reading,
-    reading_script,
-    watched,
-    why_not,
+    build_reading_script,
+    explain_wait,
+    format_header,
+    parse_reading,
+    read_idle_power_uw,
+    summarise_sensors,
 )
 from harness.core.bench import Gates, SensorSummary
 
@@ -43,13 +43,13 @@ cpu 104.01 1420 0 520 9350 110 0 20 10 0 0
 0m3.90s 0m0.10s
 at 104.02 50000 49000 600000 1500000
 """
-WHOLE = header(SENSORS) + RUN
+WHOLE = format_header(SENSORS) + RUN
 PMIC = "3V3_SYS_A,current(1)=0.5A,VDD_CORE_A,current(7)=2.0A,3V3_SYS_V,volt(9)=3.3V,VDD_CORE_V,volt(15)=0.8V,EXT5V_V,volt(24)=5.1V"
 DUMPSYS = "Current Battery Service state:\n  AC powered: false\n  USB powered: true\n  status: 2\n  level: 80\n"
 
 
 def test_a_run_is_read() -> None:
-    seen = watched(WHOLE, 3.0)
+    seen = summarise_sensors(WHOLE, 3.0)
     assert (seen.temperature_c, seen.frequency_khz, seen.throttled) == (55.0, 1_400_000, None)
     assert seen.busy == pytest.approx((4.6 - 4.02) / 8.2)
     assert seen.power_uw == pytest.approx(3_200_000)
@@ -59,7 +59,9 @@ def test_what_was_seen_in_the_instant_before_and_after_the_tool_is_not_its_clock
     None
 ):
     text = RUN.replace("at 100.00", "at 100.01").replace("at 104.02", "at 104.01")
-    assert watched(header(SENSORS) + text, 100.0) == watched(WHOLE, 100.0)
+    assert summarise_sensors(format_header(SENSORS) + text, 100.0) == summarise_sensors(
+        WHOLE, 100.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,13 +69,13 @@ def test_what_was_seen_in_the_instant_before_and_after_the_tool_is_not_its_clock
     [(None, None), (0.5, None), (1.5, None), (2.0, 3_300_000), (1000.0, 3_200_000)],
 )
 def test_power_is_that_of_the_inferences(runs_s: float | None, power_uw: float | None) -> None:
-    assert watched(WHOLE, runs_s).power_uw == power_uw
+    assert summarise_sensors(WHOLE, runs_s).power_uw == power_uw
 
 
 def test_idle_power_is_that_of_all_samples() -> None:
-    text = header([Sensor("power_w", "!plug")]) + "at 1.0 2.5\nat 1.5 -\nat 2.0 3.5\n"
-    assert idle_power_uw(text) == 3_000_000
-    assert idle_power_uw(text.replace("3.5", "-")) is None
+    text = format_header([Sensor("power_w", "!plug")]) + "at 1.0 2.5\nat 1.5 -\nat 2.0 3.5\n"
+    assert read_idle_power_uw(text) == 3_000_000
+    assert read_idle_power_uw(text.replace("3.5", "-")) is None
 
 
 def sample(sensor_kinds: list[Kind], *values: str) -> str:
@@ -82,7 +84,7 @@ def sample(sensor_kinds: list[Kind], *values: str) -> str:
     around = [
         f"cpu {second}.0 1 1 1 1 1 1 1 1\n0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n" for second in (1, 9)
     ]
-    return header([Sensor(kind, "/") for kind in sensor_kinds]) + around[0] + at + around[1]
+    return format_header([Sensor(kind, "/") for kind in sensor_kinds]) + around[0] + at + around[1]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def sample(sensor_kinds: list[Kind], *values: str) -> str:
 def test_power_is_the_sum_of_all_its_sensors(
     kinds: list[Kind], values: list[str], power_uw: float | None
 ) -> None:
-    assert watched(sample(kinds, *values), 100.0).power_uw == (
+    assert summarise_sensors(sample(kinds, *values), 100.0).power_uw == (
         None if power_uw is None else pytest.approx(power_uw)
     )
 
@@ -131,7 +133,7 @@ def test_power_is_the_sum_of_all_its_sensors(
     ],
 )
 def test_a_device_says_whether_it_is_throttled_now(flags: str, throttled: bool | None) -> None:
-    assert watched(sample(["throttled"], flags)).throttled is throttled
+    assert summarise_sensors(sample(["throttled"], flags)).throttled is throttled
 
 
 @pytest.mark.parametrize(
@@ -146,13 +148,16 @@ def test_a_device_says_whether_it_is_throttled_now(flags: str, throttled: bool |
 def test_the_clock_is_that_of_the_slowest_core_in_use(
     kinds: list[Kind], values: list[str], khz: float | None
 ) -> None:
-    assert watched(sample(kinds, *values)).frequency_khz == khz
+    assert summarise_sensors(sample(kinds, *values)).frequency_khz == khz
 
 
 def test_cpu_time_of_our_own_is_not_others() -> None:
     tool_alone = RUN.replace("1420 0 520", "1400 0 500").replace("20 10 0 0", "10 0 0 0")
-    assert watched(header(SENSORS) + tool_alone).busy == 0.0
-    assert watched(header(SENSORS) + tool_alone.replace("0m3.90s", "1m3.90s")).busy == 0.0
+    assert summarise_sensors(format_header(SENSORS) + tool_alone).busy == 0.0
+    assert (
+        summarise_sensors(format_header(SENSORS) + tool_alone.replace("0m3.90s", "1m3.90s")).busy
+        == 0.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,24 +165,24 @@ def test_cpu_time_of_our_own_is_not_others() -> None:
     ["", "\n", "sensors\n", "sensors temperature\n", RUN.partition("\n")[0], "at 1.0\ncpu 1\n"],
 )
 def test_nothing_seen_is_nothing_known(text: str) -> None:
-    assert watched(text, 1.0) == SensorSummary()
+    assert summarise_sensors(text, 1.0) == SensorSummary()
 
 
 @given(st.integers(0, len(WHOLE)), st.floats(0, 10))
 def test_of_a_text_that_was_cut_no_number_is_wrong(end: int, runs_s: float) -> None:
     """Each sample that is left is one of the whole text."""
-    seen = watched(WHOLE[:end], runs_s)
+    seen = summarise_sensors(WHOLE[:end], runs_s)
     assert seen.temperature_c in (None, 41.0, 52.0, 55.0)
-    assert seen.busy in (None, watched(WHOLE).busy)
+    assert seen.busy in (None, summarise_sensors(WHOLE).busy)
     assert seen.frequency_khz in (None, 1_400_000)
     assert seen.power_uw is None or 3_000_000 <= seen.power_uw <= 3_400_000
 
 
 @given(st.text(), st.floats(0, 1e6) | st.none())
 def test_whatever_stands_there_is_read(text: str, runs_s: float | None) -> None:
-    watched(text, runs_s)
-    idle_power_uw(text)
-    read_reading(text)
+    summarise_sensors(text, runs_s)
+    read_idle_power_uw(text)
+    parse_reading(text)
 
 
 words = st.one_of(
@@ -190,7 +195,9 @@ words = st.one_of(
 def test_whatever_sensors_say_is_a_number_of_sense_or_unknown(
     said: list[tuple[Kind, str]], runs_s: float
 ) -> None:
-    seen = watched(sample([kind for kind, _ in said], *(value for _, value in said)), runs_s)
+    seen = summarise_sensors(
+        sample([kind for kind, _ in said], *(value for _, value in said)), runs_s
+    )
     assert seen.temperature_c is None or seen.temperature_c > 0
     assert seen.power_uw is None or seen.power_uw >= 0
     assert seen.busy == 0 or seen.busy is None
@@ -202,14 +209,14 @@ def test_busy_is_the_share_of_all_cores_time(share: float, cores: int, jiffies: 
     used = round(share * total)
     times = "0m0.00s 0m0.00s\n0m0.00s 0m0.00s\n"
     text = f"sensors\ncpu 1.0 0 0 0 0 0 0 0 0\n{times}cpu 2.0 {used} 0 0 {total - used} 0 0 0 0\n{times}"
-    assert watched(text).busy == pytest.approx(used / total)
+    assert summarise_sensors(text).busy == pytest.approx(used / total)
 
 
 @pytest.mark.parametrize(
     ("text", "reading"),
     [
         ("", Reading()),
-        (WHOLE, Reading(55.0, watched(WHOLE).busy)),
+        (WHOLE, Reading(55.0, summarise_sensors(WHOLE).busy)),
         (DUMPSYS, Reading(battery_percent=80, charging=True)),
         (DUMPSYS.replace("status: 2", "status: 3"), Reading(battery_percent=80, charging=False)),
         ("    mWakefulness=Awake\n    mWakefulnessChanging=false\n", Reading(screen_on=True)),
@@ -218,12 +225,12 @@ def test_busy_is_the_share_of_all_cores_time(share: float, cores: int, jiffies: 
     ],
 )
 def test_a_reading_is_read(text: str, reading: Reading) -> None:
-    assert read_reading(text) == reading
+    assert parse_reading(text) == reading
 
 
 def test_only_a_phone_is_asked_for_its_battery_and_screen() -> None:
-    assert "dumpsys" in reading_script((), {"android": "14"})
-    assert "dumpsys" not in reading_script((), {})
+    assert "dumpsys" in build_reading_script((), {"android": "14"})
+    assert "dumpsys" not in build_reading_script((), {})
 
 
 @pytest.mark.parametrize(
@@ -241,18 +248,18 @@ def test_only_a_phone_is_asked_for_its_battery_and_screen() -> None:
         (Reading(busy=0.35), "others use 35 % of its CPU time, over 10 %"),
         (Reading(battery_percent=12, charging=True), "battery at 12 %"),
         (Reading(screen_on=True), "its screen is on"),
-        (Reading(throttled=True), "it says that it is throttled"),
+        (Reading(throttled=True), "it reports throttling"),
         (
             Reading(temperature_c=71.0, throttled=True),
-            "71 °C, over 60 °C and it says that it is throttled",
+            "71 °C, over 60 °C and it reports throttling",
         ),
     ],
 )
 def test_why_no_tool_may_start_is_told_in_words(reading: Reading, words: str) -> None:
-    assert why_not(reading, Gates()) == words
+    assert explain_wait(reading, Gates()) == words
 
 
 def test_a_device_that_is_charging_may_start_unless_the_gates_say_otherwise() -> None:
-    assert why_not(Reading(charging=True), Gates()) == ""
-    assert why_not(Reading(charging=True), Gates(unplugged=True)) == "it is charging"
-    assert why_not(Reading(), Gates(unplugged=True)) == "", "what is unknown stops nothing"
+    assert explain_wait(Reading(charging=True), Gates()) == ""
+    assert explain_wait(Reading(charging=True), Gates(unplugged=True)) == "it is charging"
+    assert explain_wait(Reading(), Gates(unplugged=True)) == "", "what is unknown stops nothing"

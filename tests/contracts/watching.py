@@ -10,9 +10,16 @@ from shlex import quote
 
 import pytest
 
-from harness.bench.facts import read_facts, script
-from harness.bench.sensors import Sensor, power_sensors, sensors_of
-from harness.bench.watch import counts, header, idle_power_uw, read_reading, reading_script, watched
+from harness.bench.facts import build_facts_script, read_facts
+from harness.bench.sensors import Sensor, find_sensors, select_power_sensors
+from harness.bench.watch import (
+    build_reading_script,
+    format_header,
+    parse_reading,
+    read_cpu_times,
+    read_idle_power_uw,
+    summarise_sensors,
+)
 from harness.core.errors import CaseFailed, Reason
 from harness.devices import Transport, Turn
 from harness.devices.link import CommandResult, Link
@@ -138,7 +145,7 @@ def test_sensors_are_read_before_during_and_after_a_run(transport: Transport) ->
 def test_a_run_watched_without_sensors_reports_the_time_of_the_cores(transport: Transport) -> None:
     result = transport.run(["echo", "out"], PATIENCE_S, watch=())
     assert result.stdout == "out\n"
-    assert len(counts(header(()) + result.watch)) == 2
+    assert len(read_cpu_times(format_header(()) + result.watch)) == 2
 
 
 def test_a_run_that_is_not_watched_records_nothing(transport: Transport) -> None:
@@ -167,8 +174,8 @@ def test_output_and_readings_are_separate(transport: Transport) -> None:
 
 
 def test_the_sensors_of_a_device_are_found_and_read(board: Transport) -> None:
-    facts = read_facts(board.run_script(script()).stdout)
-    sensors = sensors_of(facts, (4, 5))
+    facts = read_facts(board.run_script(build_facts_script()).stdout)
+    sensors = find_sensors(facts, (4, 5))
     assert [sensor.kind for sensor in sensors] == [
         "temperature",
         "frequency",
@@ -182,26 +189,26 @@ def test_the_sensors_of_a_device_are_found_and_read(board: Transport) -> None:
         watch=[sensor.source for sensor in sensors],
         interval_s=0.1,
     )
-    readings = watched(header(sensors) + result.watch, PATIENCE_S)
+    readings = summarise_sensors(format_header(sensors) + result.watch, PATIENCE_S)
     assert (
         readings.temperature_c,
         readings.frequency_khz,
         readings.throttled,
     ) == (61.5, 2208000, False)
     assert readings.power_uw == pytest.approx(3_500_000)
-    power = power_sensors(sensors)
+    power = select_power_sensors(sensors)
     idle = board.run(["sleep", "0.1"], PATIENCE_S, watch=[sensor.source for sensor in power])
-    assert idle_power_uw(header(power) + idle.watch) == pytest.approx(3_500_000)
+    assert read_idle_power_uw(format_header(power) + idle.watch) == pytest.approx(3_500_000)
 
 
 def test_a_reading_shows_the_state_of_the_device(board: Transport) -> None:
-    facts = read_facts(board.run_script(script()).stdout)
+    facts = read_facts(board.run_script(build_facts_script()).stdout)
     sensors = (
-        *sensors_of(facts),
+        *find_sensors(facts),
         Sensor("temperature", "/no/such file"),
         Sensor("throttled", "!echo throttled=0x50004"),
     )
-    reading = read_reading(board.run_script(reading_script(sensors, facts)).stdout)
+    reading = parse_reading(board.run_script(build_reading_script(sensors, facts)).stdout)
     assert (reading.temperature_c, reading.throttled) == (61.5, True)
     assert reading.busy is not None
 

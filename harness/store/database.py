@@ -271,6 +271,8 @@ def _read_only_sqlite(file: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     connection.execute(f"PRAGMA cache_size=-{_READ_CACHE_KB}")
     connection.execute("PRAGMA query_only=ON")
+    # SQLite sets json_each up on its first use, by a write to its schema in memory that is refused below.
+    connection.execute("SELECT value FROM json_each('[]')")
     connection.set_authorizer(_only_reading)
     return connection
 

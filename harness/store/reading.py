@@ -1,26 +1,39 @@
-"""SQL from files and from people, read-only, as columns and rows."""
+"""Read-only SQL, from files and from people, with its result as columns and rows."""
 
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf
-from typing import Any
+from typing import Any, TypeAlias
 
 import zstandard
-from sqlalchemy import Connection, CursorResult, Engine, RowMapping, select, text
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    RowMapping,
+    Select,
+    String,
+    column,
+    literal_column,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, StatementError
 
 from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError, first_line
 from harness.store.queries import ParameterValue
+from harness.store.rows.values import is_any_of
 from harness.store.tables import measurements, runs, trial_artifacts
 
-_SORTED_IN_MEMORY = "64MB"  # of each sort; what is more goes to a file, and takes twice as long
-# PostgreSQL's compiler of queries takes longer than it saves on ours, and its cursors are planned for whoever reads a
-# tenth of their rows. A superuser's question could read the server's files and change its settings: it is asked as one
-# who may only read tables (from PostgreSQL 14 on).
+_SORT_MEMORY = "64MB"  # for each sort; a larger one goes to a file and takes twice as long
+# PostgreSQL's JIT compiler costs our queries more than it saves, and its cursors are planned for
+# readers who take a tenth of the rows. A superuser's SQL could read the server's files and change
+# its settings, so it runs under a role that may only read tables (PostgreSQL 14 or newer).
 _SETTINGS = text("""
 SELECT
     set_config('jit', 'off', true),
@@ -28,15 +41,24 @@ SELECT
     set_config('work_mem', :work_mem, true),
     set_config('statement_timeout', :limit_ms, true),
     CASE WHEN current_setting('is_superuser') = 'on' THEN set_config('role', 'pg_read_all_data', true) END""")
-_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
-_ROWS_BETWEEN_LOOKS = 1_000
+_STEPS_BETWEEN_CHECKS = 100_000  # of SQLite's virtual machine: some milliseconds
+_ROWS_BETWEEN_CHECKS = 1_000
+# On PostgreSQL, a streamed result is a server-side cursor. It accepts a single SELECT: no COMMIT
+# before it, no COPY to a file. Rows over the limit are never sent.
+_STREAMED = {"stream_results": True}
+
+_RESULTS = table("results", column("artifact", String), column("device", String))
+
+_Statement: TypeAlias = Callable[[Connection], CursorResult[Any]]
 
 
 @dataclass(frozen=True)
 class QueryResult:
+    """The columns and rows of a query's result; `is_truncated` if the limit cut rows off."""
+
     columns: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
-    is_truncated: bool = False  # there would be, over the limit
+    is_truncated: bool = False
 
     def records(self) -> list[dict[str, Any]]:
         return [dict(zip(self.columns, row, strict=True)) for row in self.values]
@@ -44,7 +66,7 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class QueryLimits:
-    """What a question may cost: rows that are read, and seconds."""
+    """How many rows a query may return, and how many seconds it may take."""
 
     rows: float = inf
     seconds: float = inf
@@ -59,104 +81,114 @@ def run_query(
     values: Mapping[str, ParameterValue] | None = None,
     limits: QueryLimits = UNLIMITED,
 ) -> QueryResult:
-    """`values` are those of a named query's parameters; SQL of a person has none, and its colons are its own.
+    """Run one SELECT.
 
-    Raises RequestError where the database refuses the SQL, would have to write, or takes longer than it may.
+    `values` are those of a named query's parameters. SQL from a person has none: its colons stay as
+    they are. Raises RequestError if the database rejects the SQL, if the SQL would write, or if it
+    exceeds its time limit.
     """
+    if values is None:
+        options = {"no_parameters": True, **_STREAMED}
+        return _run(
+            engine,
+            lambda connection: connection.exec_driver_sql(sql, execution_options=options),
+            limits=limits,
+        )
+    return _run(
+        engine,
+        lambda connection: connection.execute(text(sql), dict(values), execution_options=_STREAMED),
+        limits=limits,
+    )
+
+
+def _run(engine: Engine, statement: _Statement, limits: QueryLimits) -> QueryResult:
     try:
         with engine.connect() as connection:
-            _within(connection, limits.seconds)
-            return _read(_run(connection, sql, values=values), limits)
+            _limit_time(connection, limits.seconds)
+            return _fetch(statement(connection), limits)
     except DBAPIError as error:
-        raise _told(error, limits) from error
-    except StatementError as error:  # before the database was asked: a value is missing
-        raise RequestError(
-            f"This SQL can't be asked so: {first_line(error.orig or error)}."
-        ) from error
+        raise _translate_error(error, limits) from error
+    except StatementError as error:  # raised before the database was asked: a value is missing
+        raise RequestError(f"This SQL cannot be run: {first_line(error.orig or error)}.") from error
     except ResourceClosedError as error:
         raise RequestError(
-            "This SQL answers no rows; queries are read-only, give a SELECT."
+            "This SQL returns no rows. Queries are read-only: write one SELECT."
         ) from error
 
 
-_NAMED = {
+_NAMES = {
     "device": "SELECT id FROM devices UNION SELECT device FROM cases",
     "sweep": "SELECT sweep FROM sweep_trials",
     "model": "SELECT model FROM trials",
     "dataset": "SELECT dataset FROM trials",
 }
+_MOST_NAMES = 10
 
 
 def check_names(engine: Engine, values: Mapping[str, ParameterValue]) -> None:
-    """Raises RequestError where a parameter names a device, sweep, model or data set that there is none of."""
-    for name in sorted(values.keys() & _NAMED.keys()):
-        known = {row[0] for row in run_query(engine, _NAMED[name]).values}
-        if values[name] and values[name] not in known:
-            near = get_close_matches(str(values[name]), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`harness status` tells what there is."
-            raise RequestError(
-                f"--param {name}={values[name]}: there is no {name} of that name; {hint}"
-            )
+    """Raise RequestError if a parameter names a device, sweep, model or data set that does not exist."""
+    for parameter in sorted(values.keys() & _NAMES.keys()):
+        name = values[parameter]
+        names = sorted({row[0] for row in run_query(engine, _NAMES[parameter]).values})
+        if name and name not in names:
+            hint = _suggest(str(name), names)
+            raise RequestError(f"--param {parameter}={name}: unknown {parameter}. {hint}")
 
 
-def _within(connection: Connection, seconds: float) -> None:
-    """Ends what takes longer."""
+def _suggest(name: str, names: Sequence[str]) -> str:
+    if matches := get_close_matches(name, names, n=1):
+        return f"Did you mean {matches[0]!r}?"
+    more = ", …" if len(names) > _MOST_NAMES else ""
+    return f"Known: {', '.join(names[:_MOST_NAMES]) or 'none yet'}{more}."
+
+
+def _limit_time(connection: Connection, seconds: float) -> None:
+    """Make the database interrupt statements that take longer."""
     if connection.dialect.name == "postgresql":
         limit_ms = 0 if seconds == inf else max(1, round(1000 * seconds))
-        connection.execute(_SETTINGS, {"work_mem": _SORTED_IN_MEMORY, "limit_ms": str(limit_ms)})
+        connection.execute(_SETTINGS, {"work_mem": _SORT_MEMORY, "limit_ms": str(limit_ms)})
         return
     end = time.monotonic() + seconds
     sqlite: Any = connection.connection.driver_connection
-    sqlite.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+    sqlite.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_CHECKS)
 
 
-def _run(
-    connection: Connection, sql: str, values: Mapping[str, ParameterValue] | None
-) -> CursorResult[Any]:
-    # On PostgreSQL a streamed result is a server's cursor, which takes one SELECT: no COMMIT before it, no COPY to a
-    # file; and rows over the limit are never sent.
-    options = {"stream_results": True}
-    if values is None:
-        return connection.exec_driver_sql(sql, execution_options={"no_parameters": True, **options})
-    return connection.execute(text(sql), dict(values), execution_options=options)
-
-
-def _read(result: CursorResult[Any], limits: QueryLimits) -> QueryResult:
+def _fetch(result: CursorResult[Any], limits: QueryLimits) -> QueryResult:
     end = time.monotonic() + limits.seconds
-    found: list[tuple[Any, ...]] = []
-    for some in result.partitions(_ROWS_BETWEEN_LOOKS):
-        found.extend(map(tuple, some))
+    rows: list[tuple[Any, ...]] = []
+    for partition in result.partitions(_ROWS_BETWEEN_CHECKS):
+        rows.extend(map(tuple, partition))
         if time.monotonic() > end:
-            raise _too_long(limits)
-        if len(found) > limits.rows:
-            return QueryResult(
-                _apart(list(result.keys())), tuple(found[: int(limits.rows)]), is_truncated=True
-            )
-    return QueryResult(_apart(list(result.keys())), tuple(found))
+            raise _timeout_error(limits)
+        if len(rows) > limits.rows:
+            kept = tuple(rows[: int(limits.rows)])
+            return QueryResult(_number_duplicates(list(result.keys())), kept, is_truncated=True)
+    return QueryResult(_number_duplicates(list(result.keys())), tuple(rows))
 
 
-def _too_long(limits: QueryLimits) -> RequestError:
+def _timeout_error(limits: QueryLimits) -> RequestError:
     return RequestError(
-        f"This takes longer than {limits.seconds:g} s: ask for less, or give it more with --timeout."
+        f"The query ran longer than {limits.seconds:g} s. "
+        "Narrow it down, or raise the limit with --timeout."
     )
 
 
-def _told(error: DBAPIError, limits: QueryLimits) -> WorkspaceError | RequestError:
-    words = first_line(error.orig)
-    if any(sign in words for sign in _OUT_OF_TIME):
-        return _too_long(limits)
+def _translate_error(error: DBAPIError, limits: QueryLimits) -> WorkspaceError | RequestError:
+    message = first_line(error.orig)
+    if any(sign in message for sign in _OUT_OF_TIME):
+        return _timeout_error(limits)
     if error.statement is None:
         return WorkspaceError(
-            f"The database can't be reached: {words}; check HARNESS_DATABASE_URL."
+            f"Cannot connect to the database: {message}; check HARNESS_DATABASE_URL."
         )
-    return RequestError(f"The database refuses this SQL: {words}.{_hint(error)}")
+    return RequestError(f"The database rejected this SQL: {message}.{_hint(error)}")
 
 
-def _apart(names: list[str]) -> tuple[str, ...]:
-    """Of columns with one name, as a join of tables has them, the later ones get a number."""
+def _number_duplicates(names: list[str]) -> tuple[str, ...]:
+    """Number repeated column names, as the join of two tables has them: `id`, `id_2`."""
     return tuple(
-        f"{name}_{names[:at].count(name) + 1}" if name in names[:at] else name
-        for at, name in enumerate(names)
+        f"{name}_{names[:index].count(name) + 1}" if name in names[:index] else name
+        for index, name in enumerate(names)
     )
 
 
@@ -172,45 +204,65 @@ _UNKNOWN_NAME = ("no such", "does not exist")
 
 
 def _hint(error: DBAPIError) -> str:
-    words = str(error.orig)
-    if any(sign in words for sign in _WRITING_REFUSED):
-        return " Queries are read-only: one SELECT."
-    if any(sign in words for sign in _UNKNOWN_NAME):
+    message = str(error.orig)
+    if any(sign in message for sign in _WRITING_REFUSED):
+        return " Queries are read-only: write one SELECT."
+    if any(sign in message for sign in _UNKNOWN_NAME):
         return " `harness query` lists the named queries; the view `results` has the rows."
     return ""
 
 
-def read_results(engine: Engine, artifacts: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Rows of the view `results`, of those artifacts where given; a trial of several sweeps stands in it once."""
-    rows = run_query(
-        engine, "SELECT * FROM results ORDER BY device, threads, size_bytes, artifact, sweep"
-    ).records()
-    wanted = set(artifacts) if artifacts is not None else None
-    once = {(row["case_id"], row["trial"]): row for row in reversed(rows)}
-    return [row for row in reversed(once.values()) if wanted is None or row["artifact"] in wanted]
+def read_results(
+    engine: Engine,
+    *,
+    artifacts: Collection[str] | None = None,
+    devices: Collection[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows of the view `results`, of these artifacts and devices if given.
 
-
-def read_evidence(engine: Engine, measured: Collection[int]) -> dict[int, Evidence]:
-    """What stands behind those measurements, by their `measurement_id`."""
-    about = select(
-        measurements.c.id, measurements.c.runs, measurements.c.facts, measurements.c.harness_version
+    A trial that several sweeps share appears once.
+    """
+    query: Select[Any] = (
+        select(literal_column("*"))
+        .select_from(_RESULTS)
+        .order_by(text("device, threads, size_bytes, artifact, sweep"))
     )
-    made = (
+    if artifacts is not None:
+        query = query.where(is_any_of(engine.dialect, _RESULTS.c.artifact, artifacts))
+    if devices is not None:
+        query = query.where(is_any_of(engine.dialect, _RESULTS.c.device, devices))
+    result = _run(
+        engine,
+        lambda connection: connection.execute(query, execution_options=_STREAMED),
+        limits=UNLIMITED,
+    )
+    first_rows: dict[tuple[str, str | None], dict[str, Any]] = {}
+    for row in result.records():
+        first_rows.setdefault((row["case_id"], row["trial"]), row)
+    return list(first_rows.values())
+
+
+def read_evidence(engine: Engine, measurement_ids: Collection[int]) -> dict[int, Evidence]:
+    """Return the runs and circumstances of these measurements, by `measurement_id`."""
+    summaries = select(
+        measurements.c.id, measurements.c.runs, measurements.c.facts, measurements.c.harness_version
+    ).where(is_any_of(engine.dialect, measurements.c.id, measurement_ids))
+    processes = (
         select(runs.c.measurement_id, runs.c.batch, runs.c.block, runs.c.avg_us, runs.c.disturbed)
-        .where(runs.c.measurement_id.in_(measured))
+        .where(is_any_of(engine.dialect, runs.c.measurement_id, measurement_ids))
         .order_by(runs.c.measurement_id, runs.c.number)
     )
-    processes: dict[int, list[RowMapping]] = {number: [] for number in measured}
+    runs_by_id: dict[int, list[RowMapping]] = {number: [] for number in measurement_ids}
     with engine.connect() as connection:
-        for run in connection.execute(made).mappings():
-            processes[run["measurement_id"]].append(run)
-        found = connection.execute(about.where(measurements.c.id.in_(measured))).mappings().all()
-    return {row["id"]: _evidence(row, processes[row["id"]]) for row in found}
+        for run in connection.execute(processes).mappings():
+            runs_by_id[run["measurement_id"]].append(run)
+        rows = connection.execute(summaries).mappings().all()
+    return {row["id"]: _make_evidence(row, runs_by_id[row["id"]]) for row in rows}
 
 
-def _evidence(measurement: RowMapping, made: Sequence[RowMapping]) -> Evidence:
-    undisturbed = [run for run in made if not run["disturbed"]]
-    counted = undisturbed if len(undisturbed) >= measurement["runs"] else made
+def _make_evidence(measurement: RowMapping, processes: Sequence[RowMapping]) -> Evidence:
+    undisturbed = [run for run in processes if not run["disturbed"]]
+    counted = undisturbed if len(undisturbed) >= measurement["runs"] else processes
     return Evidence(
         averages_us=tuple(run["avg_us"] for run in counted),
         by_block={
@@ -223,11 +275,16 @@ def _evidence(measurement: RowMapping, made: Sequence[RowMapping]) -> Evidence:
     )
 
 
-def read_correct_images(engine: Engine, wanted: Collection[str]) -> Mapping[tuple[str, str], bytes]:
-    """Of those artifacts, `Artifact.correct` by trial and artifact, where it is known."""
+def read_correct_images(
+    engine: Engine, artifacts: Collection[str]
+) -> Mapping[tuple[str, str], bytes]:
+    """Return `Artifact.correct` by trial and artifact, for those of the artifacts that have it."""
     query = select(
         trial_artifacts.c.trial_id, trial_artifacts.c.artifact, trial_artifacts.c.correct_zstd
-    ).where(trial_artifacts.c.artifact.in_(wanted), trial_artifacts.c.correct_zstd.is_not(None))
+    ).where(
+        is_any_of(engine.dialect, trial_artifacts.c.artifact, artifacts),
+        trial_artifacts.c.correct_zstd.is_not(None),
+    )
     with engine.connect() as connection:
         return {
             (trial, sha256): zstandard.decompress(blob)

@@ -44,7 +44,7 @@ def test_a_bench_a_query_a_comparison_and_a_status(on: Cli, repository: Path) ->
     assert on.run("status").returncode == 0
     unknown = on.run("query", "leaderboard", "--param", "device=her")
     assert (unknown.returncode, unknown.stdout) == (2, "")
-    assert "did you mean here?" in unknown.stderr
+    assert "Did you mean 'here'?" in unknown.stderr
     nothing = on.run("query", "energy", "--param", "device=here")
     assert (nothing.returncode, nothing.stderr) == (0, "No row answers this.\n")
     assert on.run("query", "DELETE FROM runs").returncode == 2

@@ -1,5 +1,6 @@
 """The named queries of db/queries, on SQLite and PostgreSQL: what each answers about rows of which it is known."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from harness.core.errors import CaseFailed, Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.sweep import Precision, Trial
 from harness.store.database import open_read_only
-from harness.store.queries import ParameterValue, load_named_queries
+from harness.store.queries import ParameterValue, find_named_query, load_named_queries
 from harness.store.reading import QueryLimits, QueryResult, check_names, run_query
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
@@ -219,48 +220,74 @@ def test_every_named_query_is_answered_and_takes_its_parameters(
     ), "values are bound, not pasted"
 
 
-def test_a_parameter_that_is_not_there_is_told() -> None:
-    with pytest.raises(RequestError, match="no such parameter; it has: min_accuracy, precision"):
-        load_named_queries()["fastest_per_device"].parse_values({"colour": "blue"})
+def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
+    query = load_named_queries()["fastest_per_device"]
+    with pytest.raises(RequestError, match=r"^--param colour: .* min_accuracy, precision\.$"):
+        query.parse_values({"colour": "blue"})
+    with pytest.raises(RequestError, match=r"^--param device: .* It has none\.$"):
+        load_named_queries()["queue"].parse_values({"device": "pi4"})
+
+
+def test_a_query_is_found_by_its_name_and_other_text_is_sql() -> None:
+    found = find_named_query("pareto")
+    assert found is not None
+    assert found.name == "pareto"
+    assert find_named_query("SELECT 1") is None
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "message"),
+    [
+        ("paretto", "Unknown query 'paretto'. Did you mean 'pareto'?"),
+        ("zzz", "Unknown query 'zzz'. Known queries: binary_vs_float, canaries, "),
+    ],
+)
+def test_an_unknown_query_is_refused_with_the_closest_name(name: str, message: str) -> None:
+    with pytest.raises(RequestError, match=f"^{re.escape(message)}"):
+        find_named_query(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
     [
         (
             "fastest_per_device",
             {"min_accuracy": "high"},
-            "min_accuracy=high: has to be a number from 0 to 1: ",
+            "min_accuracy=high: expected a number from 0 to 1 (",
         ),
         (
             "fastest_per_device",
             {"min_accuracy": "nan"},
-            "min_accuracy=nan: has to be a number from 0 to 1: ",
+            "min_accuracy=nan: expected a number from 0 to 1 (",
         ),
         (
             "fastest_per_device",
             {"min_accuracy": 88.5},
-            "min_accuracy=88.5: has to be a number from 0 to 1: ",
+            "min_accuracy=88.5: expected a number from 0 to 1 (",
         ),
         (
             "fastest_per_device",
             {"precision": "bin"},
-            "precision=bin: has to be binary, float32 or int8: ",
+            "precision=bin: expected binary, float32 or int8 (",
         ),
         (
             "speedup_by_device",
             {"baseline": "float64"},
-            "baseline=float64: has to be binary, float32 or int8: ",
+            "baseline=float64: expected binary, float32 or int8 (",
         ),
-        ("coverage", {"since": "rubbish"}, "since=rubbish: has to be a date, as 2024-12-31: "),
-        ("regressions", {"date": "yesterday"}, "date=yesterday: has to be a date, as 2024-12-31: "),
-        ("regressions", {"over": "inf"}, "over=inf: has to be a number: "),
+        ("coverage", {"since": "rubbish"}, "since=rubbish: expected a date such as 2024-12-31 ("),
+        (
+            "regressions",
+            {"date": "yesterday"},
+            "date=yesterday: expected a date such as 2024-12-31 (",
+        ),
+        ("regressions", {"over": "inf"}, "over=inf: expected a number ("),
     ],
 )
 def test_a_value_that_is_not_of_its_kind_is_told(
-    name: str, value: dict[str, ParameterValue], told: str
+    name: str, value: dict[str, ParameterValue], message: str
 ) -> None:
-    with pytest.raises(RequestError, match=f"^--param {told}"):
+    with pytest.raises(RequestError, match=f"^--param {re.escape(message)}"):
         load_named_queries()[name].parse_values(value)
 
 
@@ -277,12 +304,10 @@ def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader
     )
     with pytest.raises(
         RequestError,
-        match="--param device=pi4-kitchn: there is no device of that name; did you mean pi4-",
+        match=r"^--param device=pi4-kitchn: unknown device\. Did you mean 'pi4-kitchen'\?$",
     ):
         check_names(reader, {"device": "pi4-kitchn"})
-    with pytest.raises(
-        RequestError, match="--param model=resnet: there is no model of that name; `harness status`"
-    ):
+    with pytest.raises(RequestError, match=r"^--param model=resnet: unknown model\. Known: mlp\.$"):
         check_names(reader, {"model": "resnet"})
 
 
@@ -311,7 +336,7 @@ def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reade
 
 
 def test_a_value_that_is_missing_is_told(reader: Engine) -> None:
-    with pytest.raises(RequestError, match=r"can't be asked so.*device"):
+    with pytest.raises(RequestError, match=r"cannot be run.*device"):
         run_query(reader, "SELECT :device AS device", values={"colour": "blue"})
 
 

@@ -12,12 +12,27 @@ from harness.core.comparison import Evidence
 from harness.core.errors import RequestError, WorkspaceError
 from harness.store.database import open_database, open_read_only, write_transaction
 from harness.store.queries import load_named_queries
-from harness.store.reading import QueryResult, read_evidence, read_results, run_query
+from harness.store.reading import (
+    QueryResult,
+    read_correct_images,
+    read_evidence,
+    read_results,
+    run_query,
+)
 from harness.store.rows.cases import CaseRows
+from harness.store.rows.trials import TrialRows
 from harness.store.tables import metadata
 from tests.harness_cli import Cli
 from tests.postgres import PostgreSQL
-from tests.store.examples import fill, make_case, measured, stored_trial
+from tests.store.examples import (
+    fill,
+    make_case,
+    make_outcome,
+    make_sweep,
+    make_trial,
+    measured,
+    stored_trial,
+)
 
 ON_EVERY_DATABASE = [
     "INSERT INTO trial_artifacts SELECT trial_id, artifact, 1, 1, created_at, NULL FROM trial_artifacts",
@@ -267,7 +282,7 @@ def test_wrong_sql_is_told_in_one_sentence(reader: Engine, sql: str) -> None:
     with pytest.raises(RequestError) as refused:
         run_query(reader, sql)
     message = str(refused.value)
-    assert message.startswith("The database refuses this SQL: ")
+    assert message.startswith("The database rejected this SQL: ")
     assert message.endswith(".")
     assert "\n" not in message
     assert ".." not in message
@@ -327,6 +342,56 @@ def test_where_disturbed_runs_had_to_count_they_all_stand_behind_it(engine: Engi
         11.0,
         12.0,
     )
+
+
+def test_results_may_be_limited_to_artifacts_and_devices(engine: Engine, reader: Engine) -> None:
+    rows = CaseRows(engine)
+    artifacts = []
+    for seed, device in ((1, "pi4"), (2, "pi4"), (3, "pi5")):
+        _, outcome = stored_trial(engine, seed=seed)
+        artifacts.append(outcome.artifacts[0].sha256)
+        rows.finish("ssh", measured(make_case(artifacts[-1], device), [10.0]))
+    everything = read_results(reader)
+    assert len(everything) == 5
+    limits: dict[str, list[str]]
+    for limits in (
+        {"artifacts": artifacts},
+        {"artifacts": artifacts[:1]},
+        {"artifacts": []},
+        {"devices": ["pi4", "here"]},
+        {"devices": ["nowhere"]},
+        {"artifacts": artifacts, "devices": ["pi5"]},
+        {"artifacts": artifacts[:2], "devices": ["pi5"]},
+    ):
+        assert read_results(reader, **limits) == [
+            row
+            for row in everything
+            if row["artifact"] in limits.get("artifacts", [row["artifact"]])
+            and row["device"] in limits.get("devices", [row["device"]])
+        ]
+
+
+def test_a_trial_of_two_sweeps_appears_once_in_the_results(engine: Engine, reader: Engine) -> None:
+    trial, outcome = stored_trial(engine, seed=1)
+    TrialRows(engine).submit(make_sweep(trial, name="another"), again=[])
+    artifact = outcome.artifacts[0].sha256
+    CaseRows(engine).finish("ssh", measured(make_case(artifact), [10.0]))
+    (row,) = read_results(reader, artifacts=[artifact])
+    assert row["sweep"] == "another", "the first one by name"
+
+
+def test_any_number_of_values_can_be_asked_for(engine: Engine, reader: Engine) -> None:
+    """More than a statement of either database may have parameters."""
+    artifact = make_case(make_outcome(make_trial()).artifacts[0].sha256).artifact
+    artifacts = [artifact, *(f"{number:064}" for number in range(300_000))]
+    (row,) = read_results(reader, artifacts=artifacts, devices=[*artifacts, "here"])
+    assert row["artifact"] == artifact
+    numbers = range(1, 300_000)
+    assert read_evidence(reader, numbers).keys() == {
+        row["measurement_id"] for row in read_results(reader)
+    }
+    assert read_correct_images(reader, artifacts) == {}
+    assert CaseRows(engine).filter_binary(artifacts) == {artifact}
 
 
 def test_where_no_database_is_yet_the_answer_says_what_to_do(

@@ -14,7 +14,7 @@ from harness.core.errors import RequestError
 from harness.core.units import count_noun
 from harness.report.export.files import FORMATS, WRITERS
 from harness.report.terminal.tables import add_row, make_table, tabulate
-from harness.store.queries import NamedQuery, load_named_queries
+from harness.store.queries import NamedQuery, find_named_query, load_named_queries
 from harness.store.reading import QueryLimits, QueryResult, check_names, run_query
 
 _SHOWN_ROWS = 1_000  # of a table, where nobody says how many; a screen holds fewer
@@ -31,20 +31,14 @@ def query(
 ) -> None:
     if format not in FORMATS:
         raise RequestError(f"--format {format}: is not known; known: {', '.join(FORMATS)}.")
-    queries = load_named_queries()
     if question is None:
-        console().print(_listed(queries.values()))
+        console().print(_listed(load_named_queries().values()))
         return
-    if question not in queries and len(question.split()) == 1:
-        raise RequestError(
-            f"{question!r} is no named query; known: {', '.join(queries)}; SQL has spaces."
-        )
+    named = find_named_query(question)
     is_table = format == "table" and out is None
     rows = limit if limit is not None else _SHOWN_ROWS if is_table else _FILE_ROWS
     limits = QueryLimits(rows or inf, timeout or inf)
-    _write(
-        _answer(queries.get(question), question, settings=settings, limits=limits), format, out=out
-    )
+    _write(_answer(named, question, settings=settings, limits=limits), format, out=out)
 
 
 def _listed(queries: Iterable[NamedQuery]) -> Table:

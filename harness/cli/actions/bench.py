@@ -286,7 +286,7 @@ def case_name(case: Case) -> str:
 def show_results(
     session: Session, artifacts: Sequence[str], devices: Sequence[str], out: Console
 ) -> None:
-    rows = [row for row in read_results(session.reader, artifacts) if row["device"] in devices]
+    rows = read_results(session.reader, artifacts=artifacts, devices=devices)
     if rows:
         out.print()
         print_leaderboard(out, rows)

@@ -1,21 +1,56 @@
-"""What every table's writer needs."""
+"""Helpers that the writers and readers of all tables share."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zstandard
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Dialect, Table, any_, func, literal, select
+from sqlalchemy.types import ARRAY
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 
 def insert_missing(connection: Connection, table: Table, *rows: Mapping[str, Any]) -> None:
-    """Inserts those whose primary key is not there, and does not come there at the same moment."""
+    """Insert the rows whose primary key is new, even if another connection inserts them meanwhile.
+
+    All writers take the keys in the same order, so that no two wait for each other on PostgreSQL.
+    """
     if not rows:
         return
-    # Of its own dialect alone: to import both takes a tenth of a second, of every command.
-    insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert
-    connection.execute(insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
+    key = [column.name for column in table.primary_key]
+    in_order = sorted(map(dict, rows), key=lambda row: [str(row.get(name)) for name in key])
+    connection.execute(_insert_into(connection, table).on_conflict_do_nothing(), in_order)
+
+
+def insert_or_replace(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert a row, in place of the one with the same primary key if there is one."""
+    insert = _insert_into(connection, table).values(dict(row))
+    values = {name: insert.excluded[name] for name in row}
+    connection.execute(insert.on_conflict_do_update(index_elements=table.primary_key, set_=values))
+
+
+def _insert_into(connection: Connection, table: Table) -> "PostgresInsert | SqliteInsert":
+    # Import one dialect only: both together would delay every command by a tenth of a second.
+    dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+    insert: PostgresInsert | SqliteInsert = dialect.insert(table)
+    return insert
+
+
+def is_any_of(
+    dialect: Dialect, column: ColumnElement[Any], values: Collection[object]
+) -> ColumnElement[bool]:
+    """Return the condition that the column holds one of the values, however many they are.
+
+    The values are bound as one parameter: a statement may have 32,766 on SQLite, 65,535 on PostgreSQL.
+    """
+    if dialect.name == "postgresql":
+        return column == any_(literal(list(values), ARRAY(column.type)))
+    elements = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(elements.c.value))
 
 
 def to_json(value: object) -> str:
@@ -31,5 +66,5 @@ def decompress_text(blob: bytes) -> str:
 
 
 def replace_nul(message: str) -> str:
-    """PostgreSQL takes no NUL in a text, and a tool may print one."""
+    """Replace NUL characters, which a tool may print and PostgreSQL refuses in text."""
     return message.replace("\0", "\ufffd")

@@ -261,8 +261,8 @@ def test_results_may_be_asked_of_some_artifacts_only(
     rows.finish("local", make_measurement(case))
     rows.finish("local", make_measurement(make_case(sha256)))
     assert len(read_results(engine)) == 2
-    assert [row["artifact"] for row in read_results(engine, [sha256])] == [sha256]
-    assert read_results(engine, []) == []
+    assert [row["artifact"] for row in read_results(engine, artifacts=[sha256])] == [sha256]
+    assert read_results(engine, artifacts=[]) == []
 
 
 def test_a_message_with_a_nul_is_stored(rows: CaseRows, case: Case, engine: Engine) -> None:

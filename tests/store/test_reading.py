@@ -353,8 +353,7 @@ def test_results_may_be_limited_to_artifacts_and_devices(engine: Engine, reader:
         rows.finish("ssh", measured(make_case(artifacts[-1], device), [10.0]))
     everything = read_results(reader)
     assert len(everything) == 5
-    limits: dict[str, list[str]]
-    for limits in (
+    cases: tuple[dict[str, list[str]], ...] = (
         {"artifacts": artifacts},
         {"artifacts": artifacts[:1]},
         {"artifacts": []},
@@ -362,7 +361,8 @@ def test_results_may_be_limited_to_artifacts_and_devices(engine: Engine, reader:
         {"devices": ["nowhere"]},
         {"artifacts": artifacts, "devices": ["pi5"]},
         {"artifacts": artifacts[:2], "devices": ["pi5"]},
-    ):
+    )
+    for limits in cases:
         assert read_results(reader, **limits) == [
             row
             for row in everything

@@ -27,6 +27,7 @@ from harness.store.rows.values import (
     compress_text,
     decompress_text,
     insert_missing,
+    is_any_of,
     replace_nul,
     to_json,
 )
@@ -64,10 +65,11 @@ class CaseRows:
                 found.setdefault(row["case_id"], []).append(process_from_row(row))
         return found
 
-    def filter_binary(self, of: Collection[str]) -> frozenset[str]:
+    def filter_binary(self, candidates: Collection[str]) -> frozenset[str]:
         """Those artifacts that have binary layers."""
         query = select(artifacts.c.sha256).where(
-            artifacts.c.sha256.in_(of), artifacts.c.binary_macs > 0
+            is_any_of(self._engine.dialect, artifacts.c.sha256, candidates),
+            artifacts.c.binary_macs > 0,
         )
         with self._engine.connect() as connection:
             return frozenset(connection.scalars(query))
@@ -91,7 +93,11 @@ class CaseRows:
         """For cases that are measured anew from their first process."""
         ids = [case.id for case in planned]
         with write_transaction(self._engine) as connection:
-            connection.execute(delete(pending_runs).where(pending_runs.c.case_id.in_(ids)))
+            connection.execute(
+                delete(pending_runs).where(
+                    is_any_of(connection.dialect, pending_runs.c.case_id, ids)
+                )
+            )
 
     def finish(self, device_kind: str, measurement: Measurement) -> None:
         """A measurement and its runs, whole or not at all; earlier ones of the case stay."""

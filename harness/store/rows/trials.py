@@ -12,7 +12,7 @@ from harness.core.errors import Reason
 from harness.core.ids import to_plain
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, write_transaction
-from harness.store.rows.values import compress_text, insert_missing, replace_nul, to_json
+from harness.store.rows.values import compress_text, insert_missing, is_any_of, replace_nul, to_json
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
 
 _LONGEST_NAME = 200
@@ -46,12 +46,14 @@ class TrialRows:
         ids = {trial.id for trial in wanted}
         with self._engine.connect() as connection:
             known = connection.execute(
-                select(trials.c.id, trials.c.status, trials.c.reason).where(trials.c.id.in_(ids))
+                select(trials.c.id, trials.c.status, trials.c.reason).where(
+                    is_any_of(connection.dialect, trials.c.id, ids)
+                )
             ).all()
             made = connection.execute(
                 select(trial_artifacts.c.trial_id, artifacts.c.format, artifacts.c.sha256)
                 .join(artifacts, artifacts.c.sha256 == trial_artifacts.c.artifact)
-                .where(trial_artifacts.c.trial_id.in_(ids))
+                .where(is_any_of(connection.dialect, trial_artifacts.c.trial_id, ids))
                 .order_by(trial_artifacts.c.created_at)
             ).all()
         files: dict[str, dict[str, str]] = {}
@@ -110,7 +112,9 @@ class TrialRows:
         found: dict[str, list[Epoch]] = {}
         query = (
             select(epochs)
-            .where(epochs.c.trial_id.in_({trial.id for trial in wanted}))
+            .where(
+                is_any_of(self._engine.dialect, epochs.c.trial_id, {trial.id for trial in wanted})
+            )
             .order_by(epochs.c.number)
         )
         with self._engine.connect() as connection:
@@ -122,7 +126,7 @@ class TrialRows:
     def get_artifact_sizes(self, wanted: Iterable[str]) -> dict[str, int]:
         """In bytes, by the artifact's SHA-256."""
         query = select(artifacts.c.sha256, artifacts.c.size_bytes).where(
-            artifacts.c.sha256.in_(set(wanted))
+            is_any_of(self._engine.dialect, artifacts.c.sha256, set(wanted))
         )
         with self._engine.connect() as connection:
             return {row.sha256: row.size_bytes for row in connection.execute(query)}
@@ -202,7 +206,9 @@ def _plan(
         insert_missing(connection, sweep_trials, row)
     ids = [trial.id for trial in again]
     connection.execute(
-        update(trials).where(trials.c.id.in_(ids)).values(status=PLANNED, reason=None, message=None)
+        update(trials)
+        .where(is_any_of(connection.dialect, trials.c.id, ids))
+        .values(status=PLANNED, reason=None, message=None)
     )
 
 

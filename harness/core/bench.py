@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from harness.core.ids import content_id, omit_defaults, to_plain
+from harness.core.key_help import KeyHelp
 from harness.core.quality import Warning
 
 MAX_THREADS = 1024
@@ -20,48 +21,98 @@ STRICT: Final = {
 
 @dataclass(frozen=True)
 class Gates:
-    """When a process may start, and whether it counts. `bench/quality.py` gives each threshold's reason.
+    """Conditions under which a process starts and counts; `bench/quality.py` has the reasons.
 
-    A device is waited for that is hotter than `max_temperature_c`, of whose CPU time others use more than the share
-    `max_busy`, whose battery is under `min_battery` percent, whose screen is on, or that is throttled; with `unplugged`
-    also one that is charging, which warms a phone up. After `max_wait_s`, in all for a batch, it is measured as it is.
-    A process that was disturbed all the same is kept, marked, and repeated.
+    A device whose screen is on, or that is throttled, is waited for too. A process that was disturbed
+    nevertheless is kept, marked, and repeated.
     """
 
-    max_wait_s: Annotated[float, Ge(0)] = 120.0
-    max_temperature_c: Annotated[float, Gt(0)] = 60.0
-    max_busy: Annotated[float, Gt(0), Le(1)] = 0.1
-    min_battery: Annotated[int, Ge(0), Le(100)] = 20
-    unplugged: bool = False
+    max_wait_s: Annotated[
+        float,
+        Ge(0),
+        KeyHelp(
+            "The longest wait for the gates in a batch; then the device is measured as it is.",
+            unit="s",
+        ),
+    ] = 120.0
+    max_temperature_c: Annotated[
+        float, Gt(0), KeyHelp("A hotter device is waited for.", unit="°C")
+    ] = 60.0
+    max_busy: Annotated[
+        float,
+        Gt(0),
+        Le(1),
+        KeyHelp(
+            "A device is waited for that gives a larger share of its CPU time to others, 0 to 1."
+        ),
+    ] = 0.1
+    min_battery: Annotated[
+        int, Ge(0), Le(100), KeyHelp("A phone with less charge is waited for.", unit="%")
+    ] = 20
+    unplugged: Annotated[
+        bool, KeyHelp("A phone that is charging, which warms it up, is waited for.")
+    ] = False
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a case is measured.
+    """The way in which a case is measured.
 
-    `processes` of the tool, each `warmup_*` first, then at least `num_runs` runs and `min_secs` seconds. Where there is
-    a `target`, more of them, up to `max_processes`, until the median's 95 % interval is narrower than that share of the
-    median. `order`: the cases of a device are `interleaved` in shuffled blocks, or measured one after the other.
-    `canary`: a small model is measured before and after them; `answers`: once for each artifact and tool on a device,
-    its outputs are held against those here.
-    Defaults are what the first version did, so that its cases keep their ids.
+    Defaults are those of the first version, so that its cases keep their ids.
     """
 
-    name: Annotated[str, MinLen(1), MaxLen(32)]
-    threads: Annotated[int, Ge(1), Le(MAX_THREADS)] = 1
-    warmup_runs: Annotated[int, Ge(0)] = 1
-    warmup_min_secs: Annotated[float, Ge(0)] = 0.5
-    num_runs: Annotated[int, Ge(1)] = 50
-    min_secs: Annotated[float, Ge(0)] = 1.0
-    max_secs: Annotated[float, Gt(0)] = 150.0
-    processes: Annotated[int, Ge(1), Le(MAX_PROCESSES)] = 10
-    max_processes: Annotated[int, Ge(0), Le(MAX_PROCESSES)] = 0
-    target: Annotated[float, Ge(0), Lt(1)] = 0.0
-    order: Literal["interleaved", "sequential"] = "sequential"
-    gates: Gates | None = None
-    canary: bool = False
-    answers: bool = False
+    name: Annotated[
+        str,
+        MinLen(1),
+        MaxLen(32),
+        KeyHelp("The protocol's name, which stands in every row.", example="cool"),
+    ]
+    threads: Annotated[
+        int, Ge(1), Le(MAX_THREADS), KeyHelp("The tool's threads.", unit="threads")
+    ] = 1
+    warmup_runs: Annotated[
+        int, Ge(0), KeyHelp("The fewest inferences before those that count.", unit="runs")
+    ] = 1
+    warmup_min_secs: Annotated[float, Ge(0), KeyHelp("The shortest warm-up.", unit="s")] = 0.5
+    num_runs: Annotated[int, Ge(1), KeyHelp("The fewest inferences of a process.", unit="runs")] = (
+        50
+    )
+    min_secs: Annotated[
+        float, Ge(0), KeyHelp("The shortest time of a process's inferences.", unit="s")
+    ] = 1.0
+    max_secs: Annotated[
+        float, Gt(0), KeyHelp("The longest time of a process's inferences.", unit="s")
+    ] = 150.0
+    processes: Annotated[
+        int, Ge(1), Le(MAX_PROCESSES), KeyHelp("The fewest processes that count.", unit="processes")
+    ] = 10
+    max_processes: Annotated[
+        int,
+        Ge(0),
+        Le(MAX_PROCESSES),
+        KeyHelp(
+            "The most processes that count, while the interval is wider than `target`.",
+            unit="processes",
+        ),
+    ] = 0
+    target: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        KeyHelp(
+            "More processes run until the 95 % interval is narrower than this share of the median."
+        ),
+    ] = 0.0
+    order: Annotated[
+        Literal["interleaved", "sequential"],
+        KeyHelp("Cases in shuffled blocks (`interleaved`), or one after the other."),
+    ] = "sequential"
+    gates: Annotated[Gates | None, KeyHelp("When a device is waited for.")] = None
+    canary: Annotated[bool, KeyHelp("Measure a small model before and after each batch.")] = False
+    answers: Annotated[
+        bool, KeyHelp("Compare the device's outputs with the interpreter's on this machine.")
+    ] = False
     __pydantic_config__ = STRICT
 
     @property
@@ -105,10 +156,17 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """The part of a sweep file that says how its artifacts are measured: by a named protocol, or one spelled out."""
+    """The part of a sweep file about measuring."""
 
-    protocol: Literal["quick", "standard", "thorough"] | Mapping[str, Any] = "standard"
-    threads: Annotated[tuple[Annotated[int, Ge(1), Le(MAX_THREADS)], ...], MinLen(1)] = (1,)
+    protocol: Annotated[
+        Literal["quick", "standard", "thorough"] | Mapping[str, Any],
+        KeyHelp("A named protocol, or one spelled out."),
+    ] = "standard"
+    threads: Annotated[
+        tuple[Annotated[int, Ge(1), Le(MAX_THREADS)], ...],
+        MinLen(1),
+        KeyHelp("Thread counts to measure.", unit="threads", example=[1, 4]),
+    ] = (1,)
     __pydantic_config__ = STRICT
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from annotated_types import Ge, Gt, Le, MinLen
 
 from harness.core.bench import MAX_THREADS, STRICT
+from harness.core.key_help import KeyHelp
 
 DEVICES_FILE = Path("devices.yaml")
 """The registry that is read unless another is named."""
@@ -19,30 +20,69 @@ Text: TypeAlias = Annotated[str, MinLen(1)]
 
 @dataclass(frozen=True, kw_only=True)
 class _Device:
-    """`threads`, where given, is what is measured unless the command says otherwise.
+    """The keys that every entry may have."""
 
-    `cpus` is the tool's affinity: those cores, `all` of them, or the `big` ones where some are faster than others.
-    `governor` is set while the device is benched, and put back. `power` is a command that prints watts.
-
-    `tool` names one of `harness tools list`, or `python_runner`; without it, one that fits `abi` is taken.
-    `folder` is the device's working folder, of which artifacts may take `cache_mb` (megabytes of 1,000,000 bytes).
-    A link that is lost is tried again for `patience_s`.
-    """
-
-    id: Text
-    tags: tuple[str, ...] = ()
-    enabled: bool = True
-    abi: ABI | None = None
-    tool: Text | None = None
-    python: Text = "python3"
-    threads: Annotated[tuple[Threads, ...], MinLen(1)] | None = None
-    cpus: Literal["big", "all"] | tuple[Annotated[int, Ge(0), Le(MAX_CPUS - 1)], ...] = "big"
-    governor: Text | None = None
-    power: Text | None = None
-    folder: Text | None = None
-    cache_mb: Annotated[int, Ge(1)] = 2000
-    timeout_s: Annotated[float, Gt(0)] | None = None
-    patience_s: Annotated[float, Ge(0)] = 120.0
+    id: Annotated[Text, KeyHelp("The device's name, which every row of it has.", example="pi4")]
+    tags: Annotated[
+        tuple[str, ...], KeyHelp("Words that `--tag` selects devices by.", example=["cortex-a72"])
+    ] = ()
+    enabled: Annotated[bool, KeyHelp("Whether `--fleet` and `--tag` include the device.")] = True
+    abi: Annotated[
+        ABI | None, KeyHelp("The kind of programs it runs; without it, the device is asked.")
+    ] = None
+    tool: Annotated[
+        Text | None,
+        KeyHelp(
+            "A tool of `harness tools list`, or `python_runner`; without it, one that fits `abi`.",
+            example="python_runner",
+        ),
+    ] = None
+    python: Annotated[Text, KeyHelp("The Python on the device that has an interpreter.")] = (
+        "python3"
+    )
+    threads: Annotated[
+        Annotated[tuple[Threads, ...], MinLen(1)] | None,
+        KeyHelp(
+            "Thread counts to measure, unless the command says otherwise.",
+            unit="threads",
+            example=[1, 2],
+        ),
+    ] = None
+    cpus: Annotated[
+        Literal["big", "all"] | tuple[Annotated[int, Ge(0), Le(MAX_CPUS - 1)], ...],
+        KeyHelp(
+            "The tool's cores: a list, `all`, or the `big` ones if some are faster than others.",
+            example=[2, 3],
+        ),
+    ] = "big"
+    governor: Annotated[
+        Text | None,
+        KeyHelp(
+            "The cpufreq governor during a bench, restored afterwards; needs root.",
+            example="performance",
+        ),
+    ] = None
+    power: Annotated[
+        Text | None, KeyHelp("A command on the device that prints watts.", example="cat /tmp/watts")
+    ] = None
+    folder: Annotated[Text | None, KeyHelp("The working folder on the device.")] = None
+    cache_mb: Annotated[
+        int,
+        Ge(1),
+        KeyHelp(
+            "How much artifacts and tools may take of the working folder.",
+            unit="MB of 1,000,000 bytes",
+        ),
+    ] = 2000
+    timeout_s: Annotated[
+        Annotated[float, Gt(0)] | None,
+        KeyHelp(
+            "How long one process may take; without it, by the protocol.", unit="s", example=600
+        ),
+    ] = None
+    patience_s: Annotated[
+        float, Ge(0), KeyHelp("How long a lost connection is tried again.", unit="s")
+    ] = 120.0
     __pydantic_config__ = STRICT
 
 
@@ -50,34 +90,62 @@ class _Device:
 class LocalDevice(_Device):
     """This machine."""
 
-    kind: Literal["local"] = "local"
+    kind: Annotated[Literal["local"], KeyHelp("This machine.")] = "local"
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True, kw_only=True)
 class SshDevice(_Device):
-    """A board. What is not given, `~/.ssh/config` says. `jump` is another ssh device's id, or `[user@]host[:port]`.
+    """A board. `~/.ssh/config` supplies the connection settings that its entry lacks."""
 
-    `host_key`, as `type base64`, is the one key that is trusted; without it, `~/.ssh/known_hosts` decides.
-    """
-
-    kind: Literal["ssh"] = "ssh"
-    host: Text
-    port: Port | None = None
-    user: Text | None = None
-    key: Text | None = None
-    jump: Text | None = None
-    host_key: Text | None = None
+    kind: Annotated[Literal["ssh"], KeyHelp("A board, over SSH.")] = "ssh"
+    host: Annotated[
+        Text, KeyHelp("The host name or address, or a name of `~/.ssh/config`.", example="pi4.lab")
+    ]
+    port: Annotated[
+        Port | None, KeyHelp("The SSH port; without it, `~/.ssh/config` decides.", example=22)
+    ] = None
+    user: Annotated[
+        Text | None,
+        KeyHelp("The user to log in as; without it, `~/.ssh/config` decides.", example="pi"),
+    ] = None
+    key: Annotated[
+        Text | None,
+        KeyHelp(
+            "The file of the private key; without it, `~/.ssh/config` decides.",
+            example="~/.ssh/id_ed25519",
+        ),
+    ] = None
+    jump: Annotated[
+        Text | None,
+        KeyHelp(
+            "The host on the way: an ssh device's id, or `[user@]host[:port]`.", example="gateway"
+        ),
+    ] = None
+    host_key: Annotated[
+        Text | None,
+        KeyHelp(
+            "The only trusted host key, as `type base64`; without it, `~/.ssh/known_hosts` decides."
+        ),
+    ] = None
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdbDevice(_Device):
-    """A phone. `via` is the id of the ssh device that it hangs on; without it, it hangs on this machine."""
+    """A phone, attached to this machine or to another device."""
 
-    kind: Literal["adb"] = "adb"
-    serial: Text
-    via: Text | None = None
+    kind: Annotated[Literal["adb"], KeyHelp("A phone, over adb.")] = "adb"
+    serial: Annotated[
+        Text, KeyHelp("The phone's serial, as `adb devices` shows it.", example="1A051FDF6007")
+    ]
+    via: Annotated[
+        Text | None,
+        KeyHelp(
+            "The id of the ssh device that the phone hangs on; without it, this machine.",
+            example="hub",
+        ),
+    ] = None
     __pydantic_config__ = STRICT
 
 

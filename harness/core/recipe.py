@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from harness.core.bench import STRICT
+from harness.core.key_help import KeyHelp
 
 
 def _refuse(values: Any, key: str, chosen: str, instead: str) -> None:
@@ -19,17 +20,37 @@ def _refuse(values: Any, key: str, chosen: str, instead: str) -> None:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning rate over time, after `warmup_epochs` in which it rises evenly from 0.
+    """A learning rate over time.
 
-    It falls from `initial` to `initial * decay_rate ** (epoch / decay_epochs)`, smoothly (`exponential`) or once every
-    `decay_epochs` (`step`); or to 0 at the last epoch, along half a cosine or a line.
+    It falls from `initial` to `initial * decay_rate ** (epoch / decay_epochs)`: smoothly with
+    `exponential`, once every `decay_epochs` with `step`. With `cosine` and `linear` it falls to 0 at
+    the last epoch, along half a cosine or a line.
     """
 
-    schedule: Literal["exponential", "step", "cosine", "linear"]
-    initial: Annotated[float, Gt(0)]
-    decay_rate: Annotated[float, Gt(0), Le(1)] = 0.9
-    decay_epochs: Annotated[float, Gt(0)] = 1.0
-    warmup_epochs: Annotated[float, Ge(0)] = 0.0
+    schedule: Annotated[
+        Literal["exponential", "step", "cosine", "linear"],
+        KeyHelp("How the rate changes over time."),
+    ]
+    initial: Annotated[float, Gt(0), KeyHelp("The highest rate.", example=0.001)]
+    decay_rate: Annotated[
+        float,
+        Gt(0),
+        Le(1),
+        KeyHelp("With `exponential` and `step`: the factor of the rate after `decay_epochs`."),
+    ] = 0.9
+    decay_epochs: Annotated[
+        float,
+        Gt(0),
+        KeyHelp(
+            "With `exponential` and `step`: the time of one decay; may be a fraction.",
+            unit="epochs",
+        ),
+    ] = 1.0
+    warmup_epochs: Annotated[
+        float,
+        Ge(0),
+        KeyHelp("The time in which the rate rises evenly from 0, before it falls.", unit="epochs"),
+    ] = 0.0
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
@@ -47,61 +68,112 @@ KernelQuantizer = Literal["ste_sign", "approx_sign", "swish_sign", "dorefa"]
 
 @dataclass(frozen=True)
 class Initializer:
-    """Where kernels start: a distribution's values, times `scale`."""
+    """The kernels' first values."""
 
-    distribution: Distribution
-    scale: Annotated[float, Gt(0)] = 1.0
+    distribution: Annotated[Distribution, KeyHelp("The distribution of the kernels' first values.")]
+    scale: Annotated[float, Gt(0), KeyHelp("The factor of its values.")] = 1.0
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True)
 class Bop:
-    """Flips a binary weight once the moving average of its gradient passes `threshold` (Helwegen et al. 2019)."""
+    """The optimizer that flips binary weights by a moving average (Helwegen et al. 2019)."""
 
-    threshold: Annotated[float, Ge(0)] = 1e-8
-    gamma: Annotated[float, Gt(0), Le(1)] = 1e-4
+    threshold: Annotated[float, Ge(0), KeyHelp("The mean gradient above which a weight flips.")] = (
+        1e-8
+    )
+    gamma: Annotated[
+        float, Gt(0), Le(1), KeyHelp("How quickly that mean follows the gradient.")
+    ] = 1e-4
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Ends training after `patience` epochs without a better validation accuracy; the best epoch's weights are kept."""
+    """The end of a training that no longer improves; the best epoch's weights are kept."""
 
-    patience: Annotated[int, Ge(1)] = 10
-    min_delta: Annotated[float, Ge(0), Lt(1)] = 0.0
+    patience: Annotated[
+        int,
+        Ge(1),
+        KeyHelp("How long training continues without a better validation accuracy.", unit="epochs"),
+    ] = 10
+    min_delta: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        KeyHelp("The smallest improvement of the validation accuracy that counts, 0 to 1."),
+    ] = 0.0
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """A binary network learns from its float twin too (Hinton, Vinyals and Dean 2015).
+    """Learning from the float twin's scores (Hinton, Vinyals and Dean 2015)."""
 
-    `weight` of the loss is the twin's answers softened by `temperature`, the rest is the labels.
-    """
-
-    weight: Annotated[float, Gt(0), Le(1)] = 0.5
-    temperature: Annotated[float, Gt(0)] = 4.0
+    weight: Annotated[
+        float, Gt(0), Le(1), KeyHelp("The twin's share of the loss; the rest is the labels'.")
+    ] = 0.5
+    temperature: Annotated[
+        float, Gt(0), KeyHelp("The divisor of the scores before their softmax.")
+    ] = 4.0
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one trial is trained. Quantizers, `bop` and `distillation` are of the binary network alone."""
+    """The training of one trial.
 
-    epochs: Annotated[int, Ge(1)]
-    batch_size: Annotated[int, Ge(1)] = 100
-    optimizer: Literal["adam", "sgd", "bop"] = "adam"
-    learning_rate: Annotated[float, Gt(0)] | Schedule = 0.001
-    loss: Literal["softmax_cross_entropy", "squared_hinge"] = "softmax_cross_entropy"
-    initializer: Distribution | Initializer = "glorot_uniform"
-    validation: Annotated[float, Ge(0), Le(0.9)] = 0.1
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
-    bop: Bop = Bop()
-    input_quantizer: InputQuantizer = "ste_sign"
-    kernel_quantizer: KernelQuantizer = "ste_sign"
-    early_stopping: EarlyStopping | None = None
-    distillation: Distillation | None = None
-    augmentation: Literal["none", "flip_and_shift"] = "none"
+    Quantizers, `bop` and `distillation` affect the binary network alone.
+    """
+
+    epochs: Annotated[
+        int,
+        Ge(1),
+        KeyHelp("How often every image is used for training.", unit="epochs", example=20),
+    ]
+    batch_size: Annotated[int, Ge(1), KeyHelp("Images in one step.", unit="images")] = 100
+    optimizer: Annotated[
+        Literal["adam", "sgd", "bop"],
+        KeyHelp("The optimizer; `bop` trains binary kernels by Bop and the rest by Adam."),
+    ] = "adam"
+    learning_rate: Annotated[
+        Annotated[float, Gt(0)] | Schedule,
+        KeyHelp("A constant rate, or a schedule.", example=0.003),
+    ] = 0.001
+    loss: Annotated[
+        Literal["softmax_cross_entropy", "squared_hinge"], KeyHelp("The loss, computed on scores.")
+    ] = "softmax_cross_entropy"
+    initializer: Annotated[
+        Distribution | Initializer,
+        KeyHelp(
+            "The kernels' first values: a distribution, or one with a scale.", example="he_normal"
+        ),
+    ] = "glorot_uniform"
+    validation: Annotated[
+        float,
+        Ge(0),
+        Le(0.9),
+        KeyHelp("The share of the training images that is held out, the same for every trial."),
+    ] = 0.1
+    momentum: Annotated[float, Ge(0), Lt(1), KeyHelp("The momentum of `sgd`.", example=0.9)] = 0.0
+    bop: Annotated[Bop, KeyHelp("The settings of `bop`.")] = Bop()
+    input_quantizer: Annotated[InputQuantizer, KeyHelp("What binarizes a layer's input.")] = (
+        "ste_sign"
+    )
+    kernel_quantizer: Annotated[
+        KernelQuantizer, KeyHelp("What binarizes a layer's weights; `bop` needs none.")
+    ] = "ste_sign"
+    early_stopping: Annotated[
+        EarlyStopping | None,
+        KeyHelp("Ends a training that no longer improves.", example={"patience": 10}),
+    ] = None
+    distillation: Annotated[
+        Distillation | None,
+        KeyHelp("The binary network also learns from its float twin.", example={"weight": 0.5}),
+    ] = None
+    augmentation: Annotated[
+        Literal["none", "flip_and_shift"], KeyHelp("How training images are varied.")
+    ] = "none"
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Lt, MinLen
 
 from harness.core.bench import STRICT
+from harness.core.key_help import KeyHelp
 
 Number = int | float
 Objective = Literal["accuracy", "size"]
@@ -15,15 +16,12 @@ Objective = Literal["accuracy", "size"]
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included: whole ones where both are.
+    """Numbers to draw from; whole numbers if both ends are whole."""
 
-    By `step` where there is one; evenly in their logarithm where `log`.
-    """
-
-    low: Number
-    high: Number
-    log: bool = False
-    step: Annotated[Number, Gt(0)] | None = None
+    low: Annotated[Number, KeyHelp("The smallest value, included.")]
+    high: Annotated[Number, KeyHelp("The largest value, included.")]
+    log: Annotated[bool, KeyHelp("Draw evenly in the logarithm.")] = False
+    step: Annotated[Annotated[Number, Gt(0)] | None, KeyHelp("The distance between values.")] = None
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
@@ -61,32 +59,61 @@ def _written(number: Number) -> Fraction:
 class Asha:
     """Asynchronous successive halving (Li et al. 2020).
 
-    After `grace_epochs`, and after every `reduction` times as many, only the best in `reduction` go on.
+    After `grace_epochs`, and after each `reduction` times as many, one in `reduction` continues.
     """
 
-    grace_epochs: Annotated[int, Ge(1)] = 1
-    reduction: Annotated[Number, Gt(1)] = 3
+    grace_epochs: Annotated[
+        int, Ge(1), KeyHelp("How long every trial trains before the first cut.", unit="epochs")
+    ] = 1
+    reduction: Annotated[
+        Number,
+        Gt(1),
+        KeyHelp(
+            "Of this many trials, one survives a cut; the next comes after this many times as long."
+        ),
+    ] = 3
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True)
 class Search:
-    """How a sweep looks for its best points.
+    """The way in which a sweep looks for its best points."""
 
-    `grid` tries every point of the file. `random` and `optuna` try `trials` points of `space`, which has a list of
-    choices or a Range for each key. Objectives are means over a point's precisions and seeds: the validation accuracy,
-    as high as can be, and the artifact's size. After `budget_s` seconds nothing is begun or gone on with.
-    """
-
-    method: Literal["grid", "random", "optuna"] = "grid"
-    trials: Annotated[int, Ge(1)] | None = None
-    space: (
-        Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)] | Range], MinLen(1)] | None
-    ) = None
-    objectives: Annotated[tuple[Objective, ...], MinLen(1)] = ("accuracy",)
-    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
-    budget_s: Annotated[float, Gt(0)] | None = None
-    asha: Asha | None = None
+    method: Annotated[
+        Literal["grid", "random", "optuna"],
+        KeyHelp("`grid` tries every point of the file; the others choose points of `space`."),
+    ] = "grid"
+    trials: Annotated[
+        Annotated[int, Ge(1)] | None,
+        KeyHelp(
+            "How many points are tried; each is a trial of every precision and seed.",
+            unit="points",
+            example=24,
+        ),
+    ] = None
+    space: Annotated[
+        Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)] | Range], MinLen(1)] | None,
+        KeyHelp(
+            "For each swept key, its choices or its range.",
+            example={"model.units": {"low": 64, "high": 512, "step": 64}},
+        ),
+    ] = None
+    objectives: Annotated[
+        tuple[Objective, ...],
+        MinLen(1),
+        KeyHelp(
+            "What makes a point good, averaged over its precisions and seeds: "
+            "a high validation accuracy, a small artifact."
+        ),
+    ] = ("accuracy",)
+    seed: Annotated[int, Ge(0), Lt(2**32), KeyHelp("The seed by which points are drawn.")] = 0
+    budget_s: Annotated[
+        Annotated[float, Gt(0)] | None,
+        KeyHelp("The time after which nothing is started or continued.", unit="s", example=7200),
+    ] = None
+    asha: Annotated[
+        Asha | None, KeyHelp("Ends trials that others outperform: asynchronous successive halving.")
+    ] = None
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:

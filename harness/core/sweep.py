@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
 from harness.core.bench import STRICT, BenchRequest, Protocol
 from harness.core.errors import Reason
 from harness.core.ids import content_id, omit_defaults
+from harness.core.key_help import KeyHelp
 from harness.core.recipe import Recipe
 from harness.core.search import Search
 
@@ -36,14 +37,19 @@ class Precision(str, Enum):
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial may use of its node; `auto` is one GPU where the cluster has any, else none.
+    """The share of a node that one trial may use, and how often it leaves a checkpoint."""
 
-    A training that has gone on for `checkpoint_s` since its last checkpoint leaves another.
-    """
-
-    cpu: Annotated[float, Gt(0)] = 1.0
-    gpu: Annotated[float, Ge(0)] | Literal["auto"] = "auto"
-    checkpoint_s: Annotated[float, Gt(0)] = 300.0
+    cpu: Annotated[float, Gt(0), KeyHelp("The CPUs of one trial.", unit="cores")] = 1.0
+    gpu: Annotated[
+        Annotated[float, Ge(0)] | Literal["auto"],
+        KeyHelp(
+            "The GPUs of one trial, a fraction to share one; `auto` is one if the cluster has any.",
+            unit="GPUs",
+        ),
+    ] = "auto"
+    checkpoint_s: Annotated[
+        float, Gt(0), KeyHelp("How long a training may go without leaving a checkpoint.", unit="s")
+    ] = 300.0
     __pydantic_config__ = STRICT
 
 
@@ -54,7 +60,11 @@ class Conversion:
     `tflite` is LCE's converter's file for ARM, the same door for every precision.
     """
 
-    formats: Annotated[tuple[Literal["tflite"], ...], MinLen(1)] = ("tflite",)
+    formats: Annotated[
+        tuple[Literal["tflite"], ...],
+        MinLen(1),
+        KeyHelp("What each trained model is converted to."),
+    ] = ("tflite",)
     __pydantic_config__ = STRICT
 
 
@@ -62,20 +72,49 @@ class Conversion:
 class SweepPoint:
     """A sweep file with one set of its swept values put in."""
 
-    name: Annotated[str, MinLen(1), MaxLen(200)]
-    dataset: str
-    model: Mapping[str, Any]
-    train: Recipe
-    precision: Annotated[tuple[Precision, ...], MinLen(1)]
-    seeds: Annotated[tuple[Annotated[int, Ge(0), Lt(2**32)], ...], MinLen(1)] = (
-        0,
-    )  # numpy's range
-    grid: Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)]], MinLen(1)] | None = None
-    points: Annotated[tuple[Mapping[str, Any], ...], MinLen(1)] | None = None
-    search: Search = Search()  # noqa: RUF009  (frozen)
-    resources: Resources = Resources()
-    convert: Conversion = Conversion()
-    bench: BenchRequest = BenchRequest()  # noqa: RUF009  (frozen)
+    name: Annotated[
+        str,
+        MinLen(1),
+        MaxLen(200),
+        KeyHelp("The sweep's name; it stands in every row.", example="quickstart"),
+    ]
+    dataset: Annotated[str, KeyHelp("A known data set, or the path of your own.", example="digits")]
+    model: Annotated[
+        Mapping[str, Any],
+        KeyHelp("A network and its parameters.", example={"name": "mlp", "layers": 3}),
+    ]
+    train: Annotated[Recipe, KeyHelp("The recipe: how each trial is trained.")]
+    precision: Annotated[
+        tuple[Precision, ...],
+        MinLen(1),
+        KeyHelp(
+            "The precisions that each point is trained and deployed in.",
+            example=["binary", "float32"],
+        ),
+    ]
+    seeds: Annotated[
+        tuple[Annotated[int, Ge(0), Lt(2**32)], ...],
+        MinLen(1),
+        KeyHelp("The seeds that each point is trained with."),
+    ] = (0,)  # numpy's range
+    grid: Annotated[
+        Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)]], MinLen(1)] | None,
+        KeyHelp(
+            "For each swept key, the values to try, in every combination.",
+            example={"model.units": [64, 256]},
+        ),
+    ] = None
+    points: Annotated[
+        Annotated[tuple[Mapping[str, Any], ...], MinLen(1)] | None,
+        KeyHelp(
+            "Single points: for each, the values of its swept keys.",
+            example=[{"train.optimizer": "sgd"}],
+        ),
+    ] = None
+    search: Annotated[Search, KeyHelp("How points are chosen, instead of a grid.")] = Search()  # noqa: RUF009  (frozen)
+    resources: Annotated[Resources, KeyHelp("What one trial may use of its node.")] = Resources()
+    convert: Annotated[Conversion, KeyHelp("How trained models are converted.")] = Conversion()
+    bench: Annotated[BenchRequest, KeyHelp("How the artifacts are measured.")] = BenchRequest()  # noqa: RUF009  (frozen)
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
+from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
     activation,
@@ -33,9 +34,16 @@ class BinaryNet:
     every normalisation but the last.
     """
 
-    blocks: Annotated[int, Ge(1), Le(6)] = 3
-    filters: Annotated[int, Ge(1), Lt(2**16)] = 32
-    units: Annotated[int, Ge(1), Lt(2**31)] = 256
+    blocks: Annotated[
+        int, Ge(1), Le(6), KeyHelp("Blocks of two 3x3 convolutions and a max-pool.")
+    ] = 3
+    filters: Annotated[
+        int,
+        Ge(1),
+        Lt(2**16),
+        KeyHelp("Filters of the first block; each next one has twice as many."),
+    ] = 32
+    units: Annotated[int, Ge(1), Lt(2**31), KeyHelp("Units of each of the two dense layers.")] = 256
     __pydantic_config__ = STRICT
 
     def training_model(self, task: Task) -> "Model":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
+from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
     activation,
@@ -30,9 +31,16 @@ class BiRealNet:
     Where the binary network takes signs the float twin has ReLU.
     """
 
-    stages: Annotated[int, Ge(1), Le(6)] = 3
-    layers: Annotated[int, Ge(1), Le(100)] = 4
-    filters: Annotated[int, Ge(1), Lt(2**16)] = 32
+    stages: Annotated[
+        int, Ge(1), Le(6), KeyHelp("Stages; each but the first halves height and width.")
+    ] = 3
+    layers: Annotated[int, Ge(1), Le(100), KeyHelp("3x3 convolutions of each stage.")] = 4
+    filters: Annotated[
+        int,
+        Ge(1),
+        Lt(2**16),
+        KeyHelp("Filters of the first stage; each next one has twice as many."),
+    ] = 32
     __pydantic_config__ = STRICT
 
     def training_model(self, task: Task) -> "Model":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
+from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import classified, dense, normalisation, pointwise, real, with_weights_of
 
@@ -34,8 +35,8 @@ class Lstm:
     only on what is classified.
     """
 
-    layers: Annotated[int, Ge(1), Le(100)] = 1
-    units: Annotated[int, Ge(1), Lt(2**16)] = 128
+    layers: Annotated[int, Ge(1), Le(100), KeyHelp("Recurrent layers.")] = 1
+    units: Annotated[int, Ge(1), Lt(2**16), KeyHelp("Units of each layer.")] = 128
     __pydantic_config__ = STRICT
 
     def training_model(self, task: Task) -> "Model":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
+from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import activation, dense, normalisation, pointwise, with_weights_of
 
@@ -26,8 +27,8 @@ class Mlp:
     The binary network's first layer takes real-valued pixels: its weights are binary, its product is not.
     """
 
-    layers: Annotated[int, Ge(1), Le(1000)] = 3
-    units: Annotated[int, Ge(1), Lt(2**31)] = 256
+    layers: Annotated[int, Ge(1), Le(1000), KeyHelp("Hidden layers.")] = 3
+    units: Annotated[int, Ge(1), Lt(2**31), KeyHelp("Units of each hidden layer.")] = 256
     __pydantic_config__ = STRICT
 
     def training_model(self, task: Task) -> "Model":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Le, Lt, MultipleOf
 
 from harness.core.bench import STRICT
+from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
     blur,
@@ -31,9 +32,17 @@ class QuickNet:
     normalisation, an order that LCE fuses. The float twin has the same, where normalisation costs it two operators.
     """
 
-    stages: Annotated[int, Ge(1), Le(6)] = 3
-    blocks: Annotated[int, Ge(1), Le(100)] = 2
-    filters: Annotated[int, Ge(4), Lt(2**16), MultipleOf(4)] = 32
+    stages: Annotated[
+        int, Ge(1), Le(6), KeyHelp("Stages; height and width are halved between them.")
+    ] = 3
+    blocks: Annotated[int, Ge(1), Le(100), KeyHelp("Residual 3x3 convolutions of each stage.")] = 2
+    filters: Annotated[
+        int,
+        Ge(4),
+        Lt(2**16),
+        MultipleOf(4),
+        KeyHelp("Filters of the first stage; each next one has twice as many."),
+    ] = 32
     __pydantic_config__ = STRICT
 
     def training_model(self, task: Task) -> "Model":

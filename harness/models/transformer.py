@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
+from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
     activation,
@@ -35,10 +36,12 @@ class Transformer:
     ReLU between a block's two layers.
     """
 
-    blocks: Annotated[int, Ge(1), Le(100)] = 2
-    heads: Annotated[int, Ge(1), Lt(2**10)] = 4
-    head_units: Annotated[int, Ge(1), Lt(2**16)] = 32
-    patch: Annotated[int, Ge(2), Lt(2**16)] = 4
+    blocks: Annotated[int, Ge(1), Le(100), KeyHelp("Blocks of attention and two layers.")] = 2
+    heads: Annotated[int, Ge(1), Lt(2**10), KeyHelp("Attention heads of each block.")] = 4
+    head_units: Annotated[int, Ge(1), Lt(2**16), KeyHelp("Units of each head.")] = 32
+    patch: Annotated[
+        int, Ge(2), Lt(2**16), KeyHelp("Height and width of a patch.", unit="pixels")
+    ] = 4
     __pydantic_config__ = STRICT
 
     @property

@@ -159,10 +159,15 @@ def _docstrings(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def _docstring_blocks(docstring: str, line: int) -> Iterator[tuple[str, int]]:
-    """Yield the paragraphs that are prose: not indented examples, lists or tables."""
-    for block in re.finditer(r"(?:[^\n]+\n?)+", docstring):
-        if not re.match(r"\s{2,}|[-*|>]", block[0]):
-            yield block[0], line + docstring.count("\n", 0, block.start())
+    """Yield the paragraphs that are prose: not indented examples, lists or tables.
+
+    Each entry under a heading such as `Args:` is a paragraph.
+    """
+    entry_ends = re.sub(r"\n(?= {4}\*{0,2}\w+: )", "\n\0", docstring)
+    for block in re.finditer(r"(?:[^\n\0]+\n?)+", entry_ends):
+        is_entry = entry_ends[: block.start()].endswith("\0")
+        if is_entry or not re.match(r"\s{2,}|[-*|>]", block[0]):
+            yield block[0], line + entry_ends.count("\n", 0, block.start())
 
 
 def _comment_blocks(file: Path) -> Iterator[tuple[str, int]]:

@@ -66,6 +66,17 @@ def test_plain_code_has_no_violation(check: Callable[[str, str], tuple[int, str]
     assert check("module.py", source) == (0, "Names and prose follow the rules.\n")
 
 
+def test_parameters_of_a_docstring_are_separate_sentences(
+    check: Callable[[str, str], tuple[int, str]],
+) -> None:
+    words = "word " * 15
+    source = f'"""Do it.\n\nArgs:\n    a: {words}\n    **b: {words}\n"""\n'
+    assert check("module.py", source)[0] == 0
+    code, output = check("module.py", source.replace("**b: word", f"b: {words}"))
+    assert code == 1
+    assert "module.py:5: sentence of" in output
+
+
 def test_code_and_tables_of_a_page_are_no_long_sentences(
     check: Callable[[str, str], tuple[int, str]],
 ) -> None:

@@ -1,9 +1,11 @@
-"""How a case is measured and read: argv, logs, facts, protocol, quality.
+"""Pure functions for measuring a case: argv, logs, facts, protocol, quality.
 
-Pure but for the runner, a program of its own.
+The runner is the exception: it is a program of its own.
 """
 
 from pathlib import Path
 
 CANARIES = Path(__file__).with_name("canaries")
-"""The models of `tools/make_canaries.py`: `float.tflite`, which every tool runs, and `binary.tflite`."""
+"""The models of `tools/make_canaries.py`.
+
+`float.tflite` runs with every tool; `binary.tflite` does not."""

@@ -1,4 +1,4 @@
-"""Whether a device's tool gives the right answers: a few images, and what the interpreter here says to them.
+"""The check of a device's answers: a few images, and the outputs of this machine's interpreter.
 
 A wrong kernel, a broken compiler flag or a flipped bit can be as fast as the right one.
 """
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from harness.conversion.anatomy import Tensor
 
 Values = NDArray[np.float32]
-_ONCE = (
+_SINGLE_RUN = (
     "--num_runs=1",
     "--min_secs=0",
     "--warmup_runs=0",
     "--warmup_min_secs=0",
     "--num_threads=1",
 )
-_ONE_OUTPUT_TOLERANCE = (
-    0.01  # of the outputs' range: kernels sum in other orders, and round otherwise
-)
-_LEAST_TOLERANCE = 1e-3
-# What numpy and zipfile raise at bytes that are damaged.
-_BROKEN = (
+# A share of the outputs' range: kernels differ in the order of sums, and in rounding.
+_SINGLE_OUTPUT_TOLERANCE = 0.01
+_MIN_TOLERANCE = 1e-3
+# The errors that numpy and zipfile raise for damaged bytes.
+_DAMAGE_ERRORS = (
     BadZipFile,
     zlib.error,
     *(LookupError, OSError, EOFError, RuntimeError, MemoryError, TypeError, ValueError),
 )
 
-# sh -c SCRIPT sh FOLDER PIECES BYTES IMAGES TOOL...: the tool runs on each piece of IMAGES, BYTES long, and what it
-# wrote is printed in hexadecimal. FOLDER is made and removed. A tool that wrote nothing does not know how.
+# sh -c SCRIPT sh FOLDER PIECES BYTES IMAGES TOOL...: run the tool on each piece of IMAGES, BYTES
+# long, and print its outputs in hexadecimal. FOLDER is made and removed. A tool that writes no file
+# does not support it.
 _SCRIPT = """\
 folder=$1 pieces=$2 bytes=$3 images=$4
 shift 4
@@ -62,7 +62,10 @@ done
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """`inputs` (n, *the shape of one image), and what the interpreter here answers: `outputs` (n, k)."""
+    """Images and the outputs of this machine's interpreter.
+
+    The shape of `inputs` is (n, *the shape of one image), that of `outputs` is (n, k).
+    """
 
     inputs: Values
     outputs: Values
@@ -70,7 +73,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of a tool's answers to `images` with those from here."""
+    """The agreement of a tool's answers to `images` images with those of this machine."""
 
     images: int
     largest_difference: float
@@ -84,34 +87,41 @@ def save_probe(probe: Probe) -> bytes:
 
 
 def load_probe(content: bytes) -> Probe:
-    """Raises ValueError where the bytes are no saved probe."""
+    """Load a saved probe. Raises ValueError if the bytes are damaged."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return Probe(arrays["inputs"], arrays["outputs"])
-    except _BROKEN as error:
-        raise ValueError("is no saved probe") from error
+    except _DAMAGE_ERRORS as error:
+        raise ValueError("is damaged") from error
 
 
-def surest(outputs: NDArray[Any], count: int = 8) -> NDArray[np.intp]:
-    """Of `outputs` (n, k), the indices of the images whose two best classes are furthest apart, class by class.
+def select_surest(outputs: NDArray[Any], count: int = 8) -> NDArray[np.intp]:
+    """Return the indices of the images that the model is surest of, given `outputs` (n, k).
 
-    First the surest of each class, so that a tool that always names one class is found out, then the second, and so on.
-    Rounding flips a binarized sum next to 0 on a rare image: under 1 % of them change class though both answers are
-    right (see `conversion/evaluate.py`), and those are not among the surest. Of a single output, the first images.
+    The model is surest of an image if its two best classes are furthest apart. The surest image of
+    each class comes first, then the second of each, and so on. So a tool that always predicts one
+    class is caught. Models with a single output get the first images.
+
+    Rounding flips a binarized sum next to 0 on a rare image. Under 1 % of the images change class
+    although both answers are right (see `conversion/evaluate.py`), and the surest are not among
+    them.
     """
     if outputs.shape[1] == 1:
         return np.arange(min(count, len(outputs)))
     second, best = np.partition(outputs.astype(np.float64), -2, axis=1)[:, -2:].T
     order = np.argsort(second - best, kind="stable")
     classes = outputs.argmax(axis=1)[order]
-    rank = [int(np.sum(classes[:at] == one)) for at, one in enumerate(classes)]  # within its class
-    return order[np.argsort(rank, kind="stable")][:count]
+    ranks_in_class = [
+        int(np.sum(classes[:position] == label)) for position, label in enumerate(classes)
+    ]
+    return order[np.argsort(ranks_in_class, kind="stable")][:count]
 
 
-def random_inputs(tensor: "Tensor", count: int) -> NDArray[Any]:
-    """(count, *the shape of one) for a model that comes without test images, the same at every call.
+def make_random_inputs(tensor: "Tensor", count: int) -> NDArray[Any]:
+    """Return inputs of shape (count, *the shape of one) for a model without test images.
 
-    Floats are uniform in -1 to 1, whole numbers in 0 to 126 as the tool's own.
+    They are the same in every call. Floats are uniform from -1 to 1, integers from 0 to 126, as the
+    tool's own.
     """
     random = np.random.default_rng(0)
     shape = (count, *tensor.shape[1:])
@@ -120,72 +130,78 @@ def random_inputs(tensor: "Tensor", count: int) -> NDArray[Any]:
     return random.integers(0, 127, shape).astype(tensor.dtype)
 
 
-def flags(input: "Tensor", file: str, output_file: str) -> list[str]:
-    """The tool's flags for one inference: raw values of `input` from one file, those of the outputs to another."""
+def make_flags(tensor: "Tensor", input_file: str, output_file: str) -> list[str]:
+    """Return the tool's flags for one inference.
+
+    It reads the raw values of the input `tensor` from one file and writes its outputs to another.
+    """
     return [
-        f"--input_layer={input.name}",
-        f"--input_layer_shape={','.join(map(str, input.shape))}",
-        f"--input_layer_value_files={_escaped(input.name)}:{_escaped(file)}",
+        f"--input_layer={tensor.name}",
+        f"--input_layer_shape={','.join(map(str, tensor.shape))}",
+        f"--input_layer_value_files={_double_colons(tensor.name)}:{_double_colons(input_file)}",
         f"--output_filepath={output_file}",
-        *_ONCE,
+        *_SINGLE_RUN,
     ]
 
 
-def _escaped(name: str) -> str:
+def _double_colons(name: str) -> str:
     return name.replace(":", "::")
 
 
-def script(
+def build_argv(
     program: Sequence[str],
     graph: str,
-    input: "Tensor",
+    tensor: "Tensor",
     images: str,
     count: int,
     folder: str,
     *,
-    at_once: bool = False,
+    in_one_process: bool = False,
 ) -> list[str]:
-    """The argv that has the tool answer `count` images on a device, and prints its outputs for `read_outputs`.
+    """Return the argv with which a device's tool answers images, and prints outputs.
 
-    `images` is a file of their raw values one after the other; `folder` is made, and removed at the end, with whatever
-    was in it. Paths are as the device sees them, without commas. `at_once` gives all images to one process, which only
-    the Python runner takes. The exit code is the tool's, and what it says goes to standard error.
+    `images` is a file with the raw values of `count` images, one after the other; `read_outputs`
+    reads the output. `folder` is made, and removed at the end with everything in it. Paths are the
+    device's, without commas. `in_one_process` gives all images to one process, which only the
+    Python runner supports. The exit code is the tool's, and its own output goes to standard error.
     """
-    size = np.dtype(input.dtype).itemsize * int(np.prod(input.shape))
-    pieces, size = (1, count * size) if at_once else (count, size)
+    size = np.dtype(tensor.dtype).itemsize * int(np.prod(tensor.shape))
+    pieces, size = (1, count * size) if in_one_process else (count, size)
     argv = [
         *program,
         f"--graph={graph}",
-        *flags(input, f"{folder}/input", output_file=f"{folder}/output"),
+        *make_flags(tensor, f"{folder}/input", output_file=f"{folder}/output"),
     ]
     return ["sh", "-c", _SCRIPT, "sh", folder, str(pieces), str(size), images, *argv]
 
 
 def read_outputs(stdout: str, count: int, classes: int) -> Values | None:
-    """(count, classes) from what the script printed; None where the tool wrote no outputs, as older ones can't.
+    """Return the printed outputs, of shape (count, classes).
 
-    Raises CaseFailed: unparsable where some are missing.
+    The result is None if the tool wrote no outputs: older versions cannot. Raises CaseFailed with
+    the reason unparsable if some outputs are missing.
     """
     if not stdout.strip():
         return None
     try:
-        return (
-            np.frombuffer(bytes.fromhex(stdout), "<f4").reshape(count, classes).astype(np.float32)
-        )
+        values = np.frombuffer(bytes.fromhex(stdout), "<f4")
+        return values.reshape(count, classes).astype(np.float32)
     except ValueError as error:
-        message = (
-            f"The tool did not write {count} × {classes} outputs: check the model there again."
-        )
+        message = f"The tool did not write {count} × {classes} outputs; bench with --check-answers."
         raise CaseFailed(Reason.UNPARSABLE, message, log=stdout) from error
 
 
-def compare(expected: NDArray[Any], found: NDArray[Any]) -> Agreement:
-    """Both (n, k). Of a single output, classes agree where it is near: within 1 % of the range of those expected."""
-    if not (np.isfinite(expected).all() and np.isfinite(found).all()):
+def compare_outputs(expected: NDArray[Any], actual: NDArray[Any]) -> Agreement:
+    """Compare outputs of shape (n, k).
+
+    A single output counts as the same class if it is within 1 % of the range of those expected.
+    """
+    if not (np.isfinite(expected).all() and np.isfinite(actual).all()):
         return Agreement(len(expected), inf, classes_agree=False)
-    largest = float(np.abs(expected - found).max(initial=0.0))
+    difference = float(np.abs(expected - actual).max(initial=0.0))
     if expected.shape[1] > 1:
-        agree = bool((expected.argmax(axis=1) == found.argmax(axis=1)).all())
+        agree = bool((expected.argmax(axis=1) == actual.argmax(axis=1)).all())
     else:
-        agree = largest <= max(_ONE_OUTPUT_TOLERANCE * float(np.ptp(expected)), _LEAST_TOLERANCE)
-    return Agreement(len(expected), largest, classes_agree=agree)
+        tolerance = max(_SINGLE_OUTPUT_TOLERANCE * float(np.ptp(expected)), _MIN_TOLERANCE)
+        agree = difference <= tolerance
+    return Agreement(len(expected), difference, classes_agree=agree)

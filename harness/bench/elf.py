@@ -1,4 +1,4 @@
-"""What a tool's file says it runs on: its ELF header, read before anything is pushed."""
+"""The ABIs that a tool's file runs on, from its ELF header, before anything is pushed."""
 
 from pathlib import Path
 from typing import cast
@@ -17,9 +17,10 @@ _ANDROID_LINKER = "/system/bin/linker"
 
 
 def abis_of(path: Path) -> frozenset[str]:
-    """The ABIs that the program is for: a static one runs on Linux and Android alike, a script anywhere.
+    """Return the ABIs that a program runs on.
 
-    Raises ValueError where it is neither, or for a machine that the harness does not know.
+    A static program runs on both Linux and Android, a script anywhere. Raises ValueError if the
+    file is neither, or is for an unsupported machine.
     """
     with path.open("rb") as file:
         if file.read(2) == b"#!":
@@ -27,28 +28,22 @@ def abis_of(path: Path) -> frozenset[str]:
         file.seek(0)
         try:
             elf = ELFFile(file)
-            machine, interpreter = elf["e_machine"], _interpreter(elf)
+            machine, interpreter = elf["e_machine"], _read_interpreter(elf)
         except (ELFError, UnicodeDecodeError) as error:
-            raise ValueError("is no program: neither ELF nor a script") from error
+            raise ValueError("is neither an ELF program nor a script") from error
     if machine not in _MACHINES:
-        raise ValueError(
-            f"is a program for {str(machine).removeprefix('EM_')}, which no device here is"
-        )
-    return frozenset(abi for abi in _MACHINES[machine] if _suits(abi, interpreter))
+        name = str(machine).removeprefix("EM_")
+        raise ValueError(f"is a program for {name}, which no supported device runs")
+    return frozenset(abi for abi in _MACHINES[machine] if _is_suitable(abi, interpreter))
 
 
-def _interpreter(elf: ELFFile) -> str | None:
-    """The loader that a dynamic program asks for."""
-    return next(
-        (
-            cast("InterpSegment", segment).get_interp_name()
-            for segment in elf.iter_segments("PT_INTERP")
-        ),
-        None,
-    )
+def _read_interpreter(elf: ELFFile) -> str | None:
+    """Return the loader that a dynamic program requests."""
+    segment = next(iter(elf.iter_segments("PT_INTERP")), None)
+    return cast("InterpSegment", segment).get_interp_name() if segment is not None else None
 
 
-def _suits(abi: str, interpreter: str | None) -> bool:
+def _is_suitable(abi: str, interpreter: str | None) -> bool:
     if interpreter is None:
         return True
     return interpreter.startswith(_ANDROID_LINKER) == abi.startswith("android")

@@ -21,7 +21,8 @@ from harness.bench.sensors import Sensor
 from harness.core.bench import Gates, SensorSummary
 from harness.core.units import parse_degrees_c
 
-_JIFFIES_PER_S = 100  # USER_HZ: what the kernel promises programs, whatever its clock (time(7))
+_JIFFIES_PER_S = 100  # USER_HZ, which does not depend on the kernel's own clock (time(7))
+
 # The columns are user, nice, system, idle, iowait, irq, softirq, steal (proc(5)); user includes
 # the guests' time.
 _IDLE, _IOWAIT = 3, 4
@@ -202,8 +203,8 @@ def _drop_unknown(values: Iterable[float | None]) -> list[float]:
 
 
 def _mean(values: Iterable[float | None], min_count: int = 1) -> float | None:
-    known = _drop_unknown(values)
-    return fmean(known) if len(known) >= min_count else None
+    numbers = _drop_unknown(values)
+    return fmean(numbers) if len(numbers) >= min_count else None
 
 
 @dataclass(frozen=True)

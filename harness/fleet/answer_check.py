@@ -72,11 +72,11 @@ def input_of(content: bytes) -> Tensor:
 def _make_probe(file: Path) -> Probe:
     """Answer random images with the Python runner on this machine, which needs no TensorFlow."""
     tensor = input_of(file.read_bytes())
-    images = answers.random_inputs(tensor, _CANDIDATES)
+    images = answers.make_random_inputs(tensor, _CANDIDATES)
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
         images_file, outputs_file = Path(folder) / "images", Path(folder) / "outputs"
         images_file.write_bytes(images.tobytes())
-        flags = answers.flags(tensor, str(images_file), output_file=str(outputs_file))
+        flags = answers.make_flags(tensor, str(images_file), output_file=str(outputs_file))
         argv = [sys.executable, str(RUNNER_FILE), f"--graph={file}", *flags]
         process = subprocess.run(
             argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
@@ -89,7 +89,7 @@ def _make_probe(file: Path) -> Probe:
                 log=process.stderr,
             )
         outputs = np.fromfile(outputs_file, "<f4").reshape(_CANDIDATES, -1)
-    rows = answers.surest(outputs)
+    rows = answers.select_surest(outputs)
     return Probe(images[rows], outputs[rows])
 
 
@@ -140,7 +140,7 @@ class AnswerChecker:
                 f"{case.tool.name} on {case.device} can't write its outputs: "
                 "answers were not checked.",
             )
-        agreement = answers.compare(probe.outputs, outputs)
+        agreement = answers.compare_outputs(probe.outputs, outputs)
         message = "" if agreement.classes_agree else _describe_difference(case, agreement)
         return _make_check(case, message, agreement=agreement)
 
@@ -184,14 +184,14 @@ def _run_probe(
         images = transport.push(images_file, sha256_of_file(images_file), name="images")
     model = ModelFile(case.artifact, transport.path_of(case.artifact, f"{case.artifact}.tflite"))
     count, classes = probe.outputs.shape
-    argv = answers.script(
+    argv = answers.build_argv(
         session.device_tool.argv,
         model.path,
-        input=tensor,
+        tensor=tensor,
         images=images,
         count=count,
         folder=f"{images.rpartition('/')[0]}/answers-{uuid4().hex[:8]}",
-        at_once=case.tool.name == PYTHON_RUNNER,
+        in_one_process=case.tool.name == PYTHON_RUNNER,
     )
     result = run_watched(
         session,

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from harness.bench.answers import Probe, save_probe, surest
+from harness.bench.answers import Probe, save_probe, select_surest
 from harness.conversion.anatomy import read_anatomy
 from harness.conversion.convert import convert
 from harness.conversion.evaluate import MIN_AGREEMENT, Evaluation, evaluate, pack_correct
@@ -145,7 +145,7 @@ def _artifact(form: str, file: bytes, answer: Evaluation) -> Artifact:
 
 def _probe(dataset: Dataset, answer: Evaluation) -> bytes:
     """The test images that the artifact is surest of: where another tool names another class, it is not by rounding."""
-    chosen = surest(answer.outputs)
+    chosen = select_surest(answer.outputs)
     return save_probe(Probe(dataset.test.images[chosen], answer.outputs[chosen]))
 
 

@@ -19,31 +19,31 @@ from tests.tools import AARCH64, ARM, RISCV, X86_64, make_elf
         (b"#!/bin/sh\necho\n", ANY_ABI),
     ],
 )
-def test_a_programs_header_says_what_it_runs_on(
+def test_the_header_of_a_program_tells_its_abis(
     tmp_path: Path, content: bytes, abis: set[str]
 ) -> None:
     (tmp_path / "tool").write_bytes(content)
     assert abis_of(tmp_path / "tool") == abis
 
 
-def test_pythons_own_program_is_for_this_machine() -> None:
+def test_the_python_executable_is_for_this_machine() -> None:
     assert "x86_64" in abis_of(Path(sys.executable).resolve())
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
-        (b"", "no program"),
-        (b"TFL3", "no program"),
-        (b"\x7fELF", "no program"),
-        (b"<html>404</html>", "no program"),
+        (b"", "neither an ELF program nor a script"),
+        (b"TFL3", "neither an ELF program nor a script"),
+        (b"\x7fELF", "neither an ELF program nor a script"),
+        (b"<html>404</html>", "neither an ELF program nor a script"),
         (make_elf(RISCV, None), "RISCV"),
-        (make_elf(AARCH64, "/system/bin/linker64")[:70], "no program"),
+        (make_elf(AARCH64, "/system/bin/linker64")[:70], "neither an ELF program nor a script"),
     ],
 )
-def test_what_is_no_program_for_any_device_is_refused(
-    tmp_path: Path, content: bytes, words: str
+def test_a_file_that_no_device_can_run_is_refused(
+    tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "tool").write_bytes(content)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         abis_of(tmp_path / "tool")

@@ -229,7 +229,7 @@ def test_tools_are_kept_by_their_hash_and_refused_where_they_are_none(
     assert listed.count("in use") == 1
     (tmp_path / "text").write_text("no program")
     for arguments, words in (
-        (["x", "--file", tmp_path / "text"], "no program"),
+        (["x", "--file", tmp_path / "text"], "neither an ELF program"),
         (["x", "--file", tmp_path / "missing"], "missing"),
         (["x"], "lce_benchmark_model_aarch64"),
         (["x", "--file", script, "--sha256", "0" * 64], "SHA-256"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness import data
-from harness.bench.answers import load_probe, surest
+from harness.bench.answers import load_probe, select_surest
 from harness.conversion.evaluate import evaluate, predict, unpack_correct
 from harness.core.errors import Reason, TrialFailed
 from harness.core.recipe import Recipe
@@ -54,7 +54,9 @@ def test_its_probe_is_what_its_interpreter_answers_to_the_images_that_it_is_sure
     probe = load_probe(outcome.probes[artifact.sha256])
     file = outcome.files[artifact.sha256]
     assert probe.inputs.shape == (8, *test.images.shape[1:])
-    np.testing.assert_array_equal(probe.inputs, test.images[surest(predict(file, test.images))])
+    np.testing.assert_array_equal(
+        probe.inputs, test.images[select_surest(predict(file, test.images))]
+    )
     np.testing.assert_array_equal(probe.outputs, predict(file, probe.inputs))
 
 

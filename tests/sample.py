@@ -1,6 +1,7 @@
-"""A plausible workspace, written by the store's own writers: six devices, a sweep of 24 trials, eight weeks of benches.
+"""A plausible workspace for tests of the figures, the page and the notebooks.
 
-The figures, the page and the notebooks are tried on it. Of one seed, every number in it is the same.
+It has six devices, a sweep of 24 trials and eight weeks of benches, written by the store.
+The same seed always gives the same numbers.
 """
 
 import random
@@ -62,19 +63,22 @@ PROCESSES = 10
 WEEKS = 8
 LAST_DAY = datetime(2026, 11, 20, 9, tzinfo=timezone.utc)
 _RECIPE = Recipe(epochs=EPOCHS, learning_rate=0.003)
-Made = Sequence[tuple[Trial, Artifact]]
+TrainedTrials = Sequence[tuple[Trial, Artifact]]
 _MOMENTS: tuple[tuple[Literal["before", "after"], int], ...] = (("before", 0), ("after", 1))
 _PROTOCOL = replace(PROTOCOLS["standard"], max_processes=PROCESSES)
 
 
 @dataclass(frozen=True)
-class Model:
-    """How a made-up device behaves: `ns_a_mac` by precision at one thread, `idle_uw` where it measures power."""
+class SampleDevice:
+    """An invented device and its behaviour.
+
+    `ns_per_mac` is the time by precision at one thread. `idle_uw` is None without a power sensor.
+    """
 
     device: Device
     facts: Mapping[str, str]
     tool: Tool
-    ns_a_mac: Mapping[Precision, float]
+    ns_per_mac: Mapping[Precision, float]
     overhead_us: float
     spread: float
     threads: tuple[int, ...] = (1,)
@@ -103,63 +107,95 @@ _PI4 = {
 _BOARD = {"kernel": "6.6.51+rpt-rpi-v8", "governor": "ondemand", "glibc": "2.36"}
 _PHONE = {"machine": "aarch64", "android": "15", "cpus": "8"}
 
-MODELS = (
-    Model(
+DEVICES = (
+    SampleDevice(
         LocalDevice(id="workstation"),
-        {"machine": "x86_64", "cpu": "AMD Ryzen 7 5700G", "cpus": "16", "kernel": "6.1.0", "governor": "schedutil"},
+        {
+            "machine": "x86_64",
+            "cpu": "AMD Ryzen 7 5700G",
+            "cpus": "16",
+            "kernel": "6.1.0",
+            "governor": "schedutil",
+        },
         tool=_tool("python_runner", "larq-compute-engine 0.16.0"),
-        ns_a_mac=_speeds(0.075, 0.09, int8=0.06),
+        ns_per_mac=_speeds(0.075, 0.09, int8=0.06),
         overhead_us=1.5,
         spread=0.030,
     ),
-    Model(
-        SshDevice(id="pi4-a", host="pi4-a.lab"), {**_PI4, **_BOARD}, tool=_AARCH64, ns_a_mac=_speeds(0.021, 0.36, int8=0.16), overhead_us=4, spread=0.004,
-        threads=(1, 4), rest_c=52.0,
+    SampleDevice(
+        SshDevice(id="pi4-a", host="pi4-a.lab"),
+        {**_PI4, **_BOARD},
+        tool=_AARCH64,
+        ns_per_mac=_speeds(0.021, 0.36, int8=0.16),
+        overhead_us=4,
+        spread=0.004,
+        threads=(1, 4),
+        rest_c=52.0,
     ),
-    Model(
-        SshDevice(id="pi4-b", host="pi4-b.lab"), {**_PI4, **_BOARD}, tool=_AARCH64, ns_a_mac=_speeds(0.022, 0.37, int8=0.16), overhead_us=4, spread=0.012,
-        threads=(1, 4), rest_c=58.0,
+    SampleDevice(
+        SshDevice(id="pi4-b", host="pi4-b.lab"),
+        {**_PI4, **_BOARD},
+        tool=_AARCH64,
+        ns_per_mac=_speeds(0.022, 0.37, int8=0.16),
+        overhead_us=4,
+        spread=0.012,
+        threads=(1, 4),
+        rest_c=58.0,
     ),
-    Model(
+    SampleDevice(
         SshDevice(id="pi5", host="pi5.lab"),
         {**_PI4, **_BOARD, "model": "Raspberry Pi 5 Model B Rev 1.0", "memory_bytes": "8458534912"},
         tool=_AARCH64,
-        ns_a_mac=_speeds(0.009, 0.13, int8=0.045),
+        ns_per_mac=_speeds(0.009, 0.13, int8=0.045),
         overhead_us=2,
         spread=0.003,
         threads=(1, 4),
         rest_c=49.0,
         idle_uw=2.7e6,
     ),
-    Model(
-        AdbDevice(id="pixel6", serial="1A051FDF6007"), {**_PHONE, "model": "Pixel 6"}, tool=_ANDROID,
-        ns_a_mac=_speeds(0.007, 0.10, int8=0.028), overhead_us=2, spread=0.010, threads=(1,), rest_c=36.0, idle_uw=9.0e5,
+    SampleDevice(
+        AdbDevice(id="pixel6", serial="1A051FDF6007"),
+        {**_PHONE, "model": "Pixel 6"},
+        tool=_ANDROID,
+        ns_per_mac=_speeds(0.007, 0.10, int8=0.028),
+        overhead_us=2,
+        spread=0.010,
+        threads=(1,),
+        rest_c=36.0,
+        idle_uw=9.0e5,
     ),
-    Model(
-        AdbDevice(id="galaxy-s21", serial="R5CR10ABCDE"), {**_PHONE, "model": "SM-G991B"}, tool=_ANDROID,
-        ns_a_mac=_speeds(0.008, 0.11, int8=0.030), overhead_us=2, spread=0.045, threads=(1,), rest_c=39.0,
+    SampleDevice(
+        AdbDevice(id="galaxy-s21", serial="R5CR10ABCDE"),
+        {**_PHONE, "model": "SM-G991B"},
+        tool=_ANDROID,
+        ns_per_mac=_speeds(0.008, 0.11, int8=0.030),
+        overhead_us=2,
+        spread=0.045,
+        threads=(1,),
+        rest_c=39.0,
     ),
-)  # fmt: skip
+)
 
 
-def sample(home: Path, *, seed: int = 0) -> None:
-    """Writes it as the workspace `home`."""
+def write_sample(home: Path, *, seed: int = 0) -> None:
+    """Write the sample as the workspace `home`."""
     engine = open_database(f"sqlite:///{home / 'harness.db'}")
     rng = random.Random(seed)
-    made = list(_trials(engine, ArtifactFiles(home / "artifacts"), rng=rng))
-    for at, model in enumerate(MODELS):
-        _bench(engine, model, made=made, day=LAST_DAY - timedelta(days=5 * at), rng=rng)
-        _canaries(engine, model, rng=rng)
-    _profiles(engine, made)
-    _troubles(engine, made)
-    _settle_times(engine)
+    trained = list(_train(engine, ArtifactFiles(home / "artifacts"), rng=rng))
+    for index, sample in enumerate(DEVICES):
+        day = LAST_DAY - timedelta(days=5 * index)
+        _bench(engine, sample, trained=trained, day=day, rng=rng)
+        _measure_canaries(engine, sample, rng=rng)
+    _write_profiles(engine, trained)
+    _write_troubles(engine, trained)
+    _set_times(engine)
     engine.dispose()
 
 
-def _trials(
+def _train(
     engine: Engine, files: ArtifactFiles, rng: random.Random
 ) -> Iterator[tuple[Trial, Artifact]]:
-    """Those that came to an artifact; one diverges, as trials do."""
+    """Yield the trials that have an artifact; the last trial diverges."""
     trials = tuple(
         Trial(
             "mlp",
@@ -175,7 +211,7 @@ def _trials(
     rows = TrialRows(engine)
     rows.submit(Sweep(SWEEP, trials, resources=Resources(), protocols=(_PROTOCOL,)), [])
     for trial in trials[:-1]:
-        outcome = _outcome(trial, rng)
+        outcome = _make_outcome(trial, rng)
         for content in outcome.files.values():
             files.save(content)
         rows.finish(outcome)
@@ -188,21 +224,21 @@ def _trials(
     )
 
 
-def _outcome(trial: Trial, rng: random.Random) -> TrialOutcome:
-    units, binary = trial.parameters["units"], trial.precision is Precision.BINARY
+def _make_outcome(trial: Trial, rng: random.Random) -> TrialOutcome:
+    units, is_binary = trial.parameters["units"], trial.precision is Precision.BINARY
     best = (
         0.862
         + 0.0065 * log2(units / 64)
         + rng.gauss(0, 0.0015)
-        - (0.028 - 0.0025 * log2(units / 64)) * binary
+        - (0.028 - 0.0025 * log2(units / 64)) * is_binary
     )
     accuracy = best - 0.002 * (trial.precision is Precision.INT8)
     content = trial.id.encode()
     artifact = Artifact(
         sha256_of(content),
         "tflite",
-        size_bytes=_size(trial),
-        anatomy=_anatomy(trial),
+        size_bytes=_size_of(trial),
+        anatomy=_make_anatomy(trial),
         accuracy=accuracy,
         agreement=1.0,
     )
@@ -211,7 +247,8 @@ def _outcome(trial: Trial, rng: random.Random) -> TrialOutcome:
         accuracy=best,
         params=784 * units + 2 * units**2 + 10 * units,
         curve=tuple(
-            _epoch(number, best, binary=binary, rng=rng) for number in range(1, EPOCHS + 1)
+            _make_epoch(number, best, is_binary=is_binary, rng=rng)
+            for number in range(1, EPOCHS + 1)
         ),
         artifacts=(artifact,),
         files={artifact.sha256: content},
@@ -223,162 +260,192 @@ def _outcome(trial: Trial, rng: random.Random) -> TrialOutcome:
     )
 
 
-def _epoch(number: int, best: float, binary: bool, rng: random.Random) -> Epoch:
-    left = exp(-number / (3.5 if binary else 2.2)) * (0.35 if binary else 0.2)
-    validation = best - left + rng.gauss(0, 0.004 if binary else 0.002)
+def _make_epoch(number: int, best: float, is_binary: bool, rng: random.Random) -> Epoch:
+    gap = exp(-number / (3.5 if is_binary else 2.2)) * (0.35 if is_binary else 0.2)
+    validation = best - gap + rng.gauss(0, 0.004 if is_binary else 0.002)
     return Epoch(
         number,
-        3 * (1 - best) + 2.2 * left,
-        accuracy=best - left + 0.01 * number / EPOCHS,
-        validation_loss=3.4 * (1 - best) + 2 * left,
+        3 * (1 - best) + 2.2 * gap,
+        accuracy=best - gap + 0.01 * number / EPOCHS,
+        validation_loss=3.4 * (1 - best) + 2 * gap,
         validation_accuracy=validation,
         seconds=4.0,
     )
 
 
-def _macs(trial: Trial) -> tuple[int, int]:
-    """Binary and float: the first layer's input is real."""
+def _count_macs(trial: Trial) -> tuple[int, int]:
+    """Return binary and float multiply-accumulates; the first layer's input is never binary."""
     units = trial.parameters["units"]
-    first, rest = 784 * units, 2 * units**2 + 10 * units
-    return (rest, first) if trial.precision is Precision.BINARY else (0, first + rest)
+    first, others = 784 * units, 2 * units**2 + 10 * units
+    return (others, first) if trial.precision is Precision.BINARY else (0, first + others)
 
 
-def _anatomy(trial: Trial) -> Anatomy:
-    binary = {"CONV_2D": 1, "LceBconv2d": 3, "LceQuantize": 3}
-    operators = binary if trial.precision is Precision.BINARY else {"CONV_2D": 4}
-    return Anatomy(operators, *_macs(trial))
+def _make_anatomy(trial: Trial) -> Anatomy:
+    operators = {"CONV_2D": 4}
+    if trial.precision is Precision.BINARY:
+        operators = {"CONV_2D": 1, "LceBconv2d": 3, "LceQuantize": 3}
+    return Anatomy(operators, *_count_macs(trial))
 
 
-def _size(trial: Trial) -> int:
-    binary, full = _macs(trial)
-    bytes_a_weight = 1 if trial.precision is Precision.INT8 else 4
-    return 9_000 + binary // 8 + full * bytes_a_weight
+def _size_of(trial: Trial) -> int:
+    binary_macs, float_macs = _count_macs(trial)
+    bytes_per_weight = 1 if trial.precision is Precision.INT8 else 4
+    return 9_000 + binary_macs // 8 + float_macs * bytes_per_weight
 
 
-def _bench(engine: Engine, model: Model, made: Made, day: datetime, rng: random.Random) -> None:
-    """Every artifact at each thread count, in one batch for each: a block holds a process of each."""
-    for threads in model.threads:
+def _bench(
+    engine: Engine, sample: SampleDevice, trained: TrainedTrials, day: datetime, rng: random.Random
+) -> None:
+    """Measure every artifact at each thread count, in one interleaved batch per thread count."""
+    for threads in sample.threads:
         batch = Batch(
-            content_id([model.device.id, threads]), model.device.id, started_at=_iso(day), ordering="interleaved", cases=len(made), waited_s=4.0,
-            waited_for="too warm" if model.rest_c else "", idle_power_uw=model.idle_uw,
-        )  # fmt: skip
+            content_id([sample.device.id, threads]),
+            sample.device.id,
+            started_at=_iso(day),
+            ordering="interleaved",
+            cases=len(trained),
+            waited_s=4.0,
+            waited_for="too warm" if sample.rest_c else "",
+            idle_power_uw=sample.idle_uw,
+        )
         ObservationRows(engine).begin_batch(batch)
-        for position, (trial, artifact) in enumerate(made):
+        for position, (trial, artifact) in enumerate(trained):
             case = Case(
                 artifact.sha256,
-                model.device.id,
-                tool=model.tool,
+                sample.device.id,
+                tool=sample.tool,
                 protocol=replace(_PROTOCOL, threads=threads),
             )
-            at = day + timedelta(minutes=3 * position)
+            time = day + timedelta(minutes=3 * position)
             runs = [
-                _run(
-                    model,
+                _make_run(
+                    sample,
                     trial,
                     threads=threads,
-                    slot=BatchSlot(batch.id, n, position=position),
-                    at=at,
+                    slot=BatchSlot(batch.id, block, position=position),
+                    time=time,
                     rng=rng,
                 )
-                for n in range(PROCESSES)
+                for block in range(PROCESSES)
             ]
-            idle = {batch.id: model.idle_uw} if model.idle_uw else {}
+            idle = {batch.id: sample.idle_uw} if sample.idle_uw else {}
             summary = summarise(case, runs, idle_uw=idle)
             measurement = Measurement(
                 case,
                 artifact.sha256,
                 runs=tuple(runs),
                 summary=summary,
-                facts=dict(model.facts),
-                measured_at=_iso(at),
+                facts=dict(sample.facts),
+                measured_at=_iso(time),
             )
-            CaseRows(engine).finish(model.device.kind, measurement)
+            CaseRows(engine).finish(sample.device.kind, measurement)
 
 
-def _run(
-    model: Model, trial: Trial, threads: int, slot: BatchSlot, at: datetime, rng: random.Random
+def _make_run(
+    sample: SampleDevice,
+    trial: Trial,
+    threads: int,
+    slot: BatchSlot,
+    time: datetime,
+    rng: random.Random,
 ) -> Run:
-    binary, full = _macs(trial)
-    speeds, scaling = model.ns_a_mac, 1 / (1 + 0.55 * (threads - 1))
-    first_layer = speeds[Precision.FLOAT32 if binary else trial.precision]
-    usual_us = (
-        model.overhead_us + (binary * speeds[Precision.BINARY] + full * first_layer) / 1e3 * scaling
-    )
-    average = usual_us * (1 + abs(rng.gauss(0, model.spread)))
+    work_us = sum(_layer_times_us(sample, trial)) / (1 + 0.55 * (threads - 1))
+    average_us = (sample.overhead_us + work_us) * (1 + abs(rng.gauss(0, sample.spread)))
     process = Process(
         slot.block + 1,
-        _iso(at),
+        _iso(time),
         seconds=1.4,
         exit_code=0,
-        stdout=f"avg={average:.1f}\n",
+        stdout=f"avg={average_us:.1f}\n",
         stderr="",
         slot=slot,
     )
-    log = ToolLog(Timing(60, average * 1.2, min_us=average * 0.98, max_us=average * 1.3, avg_us=average, std_us=average * 0.02),
-                  peak_memory_bytes=5_000_000 + _size(trial))  # fmt: skip
-    warm = (
-        None
-        if model.rest_c is None
-        else model.rest_c + 6 * log2(1 + slot.block) / 4 + rng.gauss(0, 0.4)
+    timing = Timing(
+        60,
+        average_us * 1.2,
+        min_us=average_us * 0.98,
+        max_us=average_us * 1.3,
+        avg_us=average_us,
+        std_us=average_us * 0.02,
     )
-    power = (
+    log = ToolLog(timing, peak_memory_bytes=5_000_000 + _size_of(trial))
+    temperature_c = (
         None
-        if model.idle_uw is None
-        else model.idle_uw + 2.1e6 * threads**0.7 * rng.uniform(0.97, 1.03)
+        if sample.rest_c is None
+        else sample.rest_c + 6 * log2(1 + slot.block) / 4 + rng.gauss(0, 0.4)
+    )
+    power_uw = (
+        None
+        if sample.idle_uw is None
+        else sample.idle_uw + 2.1e6 * threads**0.7 * rng.uniform(0.97, 1.03)
     )
     return Run(
         process,
         log,
         sensors=SensorSummary(
-            warm,
-            1.8e6 if warm else None,
-            throttled=False if warm else None,
+            temperature_c,
+            1.8e6 if temperature_c else None,
+            throttled=False if temperature_c else None,
             busy=0.01,
-            power_uw=power,
+            power_uw=power_uw,
         ),
     )
 
 
-def _canaries(engine: Engine, model: Model, rng: random.Random) -> None:
-    """Two batches a week, with a canary before and after; one board grows slower in its last three weeks."""
+def _measure_canaries(engine: Engine, sample: SampleDevice, rng: random.Random) -> None:
+    """Write two batches a week, with a canary before and after each.
+
+    One board becomes slower in its last three weeks.
+    """
     rows = ObservationRows(engine)
     for number in range(2 * WEEKS):
-        at = LAST_DAY - timedelta(days=3.5 * (2 * WEEKS - number))
+        start = LAST_DAY - timedelta(days=3.5 * (2 * WEEKS - number))
         batch = Batch(
-            content_id([model.device.id, "week", number]),
-            model.device.id,
-            started_at=_iso(at),
+            content_id([sample.device.id, "week", number]),
+            sample.device.id,
+            started_at=_iso(start),
             ordering="interleaved",
             cases=12,
         )
         rows.begin_batch(batch)
-        tired = 0.015 * max(0, number - 10) if model.device.id == "pi4-b" else 0.0
+        ageing = 0.015 * max(0, number - 10) if sample.device.id == "pi4-b" else 0.0
         for moment, hours in _MOMENTS:
-            warm = (
-                None
-                if model.rest_c is None
-                else model.rest_c + 7 * hours + 80 * tired + rng.gauss(0, 1.5)
-            )
-            slower = tired + 0.001 * (warm - 50 if warm else 0) + abs(rng.gauss(0, model.spread))
-            latency = 400 * model.ns_a_mac[Precision.FLOAT32] * (1 + slower)
+            temperature_c, heating = None, 0.0
+            if sample.rest_c is not None:
+                temperature_c = sample.rest_c + 7 * hours + 80 * ageing + rng.gauss(0, 1.5)
+                heating = 0.001 * (temperature_c - 50)
+            slowdown = ageing + heating + abs(rng.gauss(0, sample.spread))
+            latency_us = 400 * sample.ns_per_mac[Precision.FLOAT32] * (1 + slowdown)
             disturbed = "others used 31% of its CPU time" if rng.random() < 0.04 else ""
-            rows.add_canary(
-                Canary(batch.id, model.device.id, moment=moment, measured_at=_iso(at + timedelta(hours=hours)), artifact="c" * 64, tool=model.tool, cpus=(),
-                       latency_us=latency * (1.1 if disturbed else 1), temperature_c=warm, frequency_khz=1.8e6 if warm else None, disturbed=disturbed)
-            )  # fmt: skip
+            canary = Canary(
+                batch.id,
+                sample.device.id,
+                moment=moment,
+                measured_at=_iso(start + timedelta(hours=hours)),
+                artifact="c" * 64,
+                tool=sample.tool,
+                cpus=(),
+                latency_us=latency_us * (1.1 if disturbed else 1),
+                temperature_c=temperature_c,
+                frequency_khz=1.8e6 if temperature_c else None,
+                disturbed=disturbed,
+            )
+            rows.add_canary(canary)
 
 
-def _profiles(engine: Engine, made: Made) -> None:
-    """Of the first seed's artifacts, on the boards and phones that are healthy."""
+def _write_profiles(engine: Engine, trained: TrainedTrials) -> None:
+    """Profile the first seed's artifacts on the healthy boards and phones."""
     rows = ObservationRows(engine)
-    for model in (one for one in MODELS if one.device.id in ("pi4-a", "pi5", "pixel6")):
-        for trial, artifact in made:
+    for sample in DEVICES:
+        if sample.device.id not in ("pi4-a", "pi5", "pixel6"):
+            continue
+        for trial, artifact in trained:
             if trial.seed == 0:
-                case = Case(artifact.sha256, model.device.id, tool=model.tool, protocol=_PROTOCOL)
-                rows.add_profile(case, _operators(model, trial))
-        found = Kernels(
-            model.device.id,
-            model.tool,
+                case = Case(artifact.sha256, sample.device.id, tool=sample.tool, protocol=_PROTOCOL)
+                rows.add_profile(case, _make_operators(sample, trial))
+        kernels = Kernels(
+            sample.device.id,
+            sample.tool,
             ratio=7.5,
             ratio_low=7.1,
             ratio_high=7.9,
@@ -386,45 +453,54 @@ def _profiles(engine: Engine, made: Made) -> None:
             message="",
             checked_at=_iso(LAST_DAY),
         )
-        rows.add_kernels(found)
+        rows.add_kernels(kernels)
 
 
-def _operators(model: Model, trial: Trial) -> list[OperatorTime]:
-    binary, full = _macs(trial)
-    first = model.ns_a_mac[Precision.FLOAT32 if binary else trial.precision]
-    parts = [
-        ("CONV_2D", Role.FLOAT_LAYER, full * first / 1e3),
-        ("LceBconv2d", Role.BINARY_CONVOLUTION, binary * model.ns_a_mac[Precision.BINARY] / 1e3),
-        ("LceQuantize", Role.QUANTISE, 0.004 * trial.parameters["units"] if binary else 0.0),
-        ("RESHAPE", Role.OTHER, model.overhead_us / 2),
+def _layer_times_us(sample: SampleDevice, trial: Trial) -> tuple[float, float]:
+    """Return the time of the binary layers and of the others at one thread."""
+    binary_macs, float_macs = _count_macs(trial)
+    float_precision = Precision.FLOAT32 if binary_macs else trial.precision
+    return (
+        binary_macs * sample.ns_per_mac[Precision.BINARY] / 1e3,
+        float_macs * sample.ns_per_mac[float_precision] / 1e3,
+    )
+
+
+def _make_operators(sample: SampleDevice, trial: Trial) -> list[OperatorTime]:
+    binary_us, float_us = _layer_times_us(sample, trial)
+    operators = [
+        ("CONV_2D", Role.FLOAT_LAYER, float_us),
+        ("LceBconv2d", Role.BINARY_CONVOLUTION, binary_us),
+        ("LceQuantize", Role.QUANTISE, 0.004 * trial.parameters["units"] if binary_us else 0.0),
+        ("RESHAPE", Role.OTHER, sample.overhead_us / 2),
     ]
-    whole = sum(part_us for _, _, part_us in parts)
+    total_us = sum(time_us for _, _, time_us in operators)
     return [
         OperatorTime(
             number,
             kind,
             name=f"{kind.lower()}_{number}",
-            avg_us=part_us,
-            share=part_us / whole,
+            avg_us=time_us,
+            share=time_us / total_us,
             calls=1,
             role=role,
         )
-        for number, (kind, role, part_us) in enumerate(parts)
-        if part_us
+        for number, (kind, role, time_us) in enumerate(operators)
+        if time_us
     ]
 
 
-def _troubles(engine: Engine, made: Made) -> None:
-    """Devices are seen, one is set aside with its cases waiting, and two cases failed."""
+def _write_troubles(engine: Engine, trained: TrainedTrials) -> None:
+    """Mark the devices as ready, set one aside with waiting cases, and let two cases fail."""
     devices, cases = DeviceRows(engine), CaseRows(engine)
-    for model in MODELS:
-        devices.mark_ready(model.device, model.facts)
-    lost = MODELS[-1].device
+    for sample in DEVICES:
+        devices.mark_ready(sample.device, sample.facts)
+    lost = DEVICES[-1].device
     devices.set_aside(lost, Unreachable("galaxy-s21 does not answer adb; plug it in again."))
-    four: Protocol = replace(_PROTOCOL, threads=4)
-    devices.enqueue({lost.id: [(artifact.sha256, four) for _, artifact in made[:7]]})
-    board = MODELS[2]
-    for _, artifact in made[-2:]:
+    protocol: Protocol = replace(_PROTOCOL, threads=4)
+    devices.enqueue({lost.id: [(artifact.sha256, protocol) for _, artifact in trained[:7]]})
+    board = DEVICES[2]
+    for _, artifact in trained[-2:]:
         case = Case(
             artifact.sha256,
             board.device.id,
@@ -438,8 +514,8 @@ def _troubles(engine: Engine, made: Made) -> None:
         )
 
 
-# What the writers themselves note the time of.
-_CLOCKS: Sequence[tuple[str, str]] = (
+# Columns that the store fills with the current time.
+_TIME_COLUMNS: Sequence[tuple[str, str]] = (
     ("trials", "submitted_at"),
     ("trials", "finished_at"),
     ("sweep_trials", "submitted_at"),
@@ -454,13 +530,13 @@ _CLOCKS: Sequence[tuple[str, str]] = (
 )
 
 
-def _settle_times(engine: Engine) -> None:
+def _set_times(engine: Engine) -> None:
     with engine.begin() as connection:
-        for table, column in _CLOCKS:
+        for table, column in _TIME_COLUMNS:
             connection.execute(
                 update(tables.metadata.tables[table]).values({column: _iso(LAST_DAY)})
             )
 
 
-def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

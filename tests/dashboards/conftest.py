@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from harness.report.page.content import PageContent, read_content
 from harness.report.page.page import render_page
 from tests.browser import open_browser
-from tests.sample import sample
+from tests.sample import write_sample
 
 MADE_AT = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
@@ -19,7 +19,7 @@ MADE_AT = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the sample workspace, which tests must not change."""
     home = tmp_path_factory.mktemp("sample")
-    sample(home)
+    write_sample(home)
     return home
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from harness.report.page.content import PageContent
 from harness.report.page.page import render_page
 from tests.dashboards.conftest import MADE_AT
-from tests.sample import MODELS, SWEEP
+from tests.sample import DEVICES, SWEEP
 
 WIDE, NARROW = 1600, 390
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -146,7 +146,7 @@ def test_hovering_over_a_point_shows_its_trial(open_page: OpenPage, content: Pag
     labels = figure.locator(".hoverlayer .hovertext")
     labels.first.wait_for()
     text = " ".join(labels.all_text_contents())
-    device = sorted(model.device.id for model in MODELS)[0]
+    device = sorted(sample.device.id for sample in DEVICES)[0]
     trials = content.results[content.results["device"] == device]["trial"]
     assert any(f"trial {trial}" in text for trial in trials)
     assert "quality: " in text

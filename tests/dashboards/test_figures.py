@@ -30,7 +30,7 @@ from harness.report.health import (
     temperature_against_latency,
 )
 from harness.report.style import MAX_SVG_POINTS, PRECISIONS, Axis, escape_name
-from tests.sample import EPOCHS, MODELS
+from tests.sample import DEVICES, EPOCHS
 
 Frames = dict[str, pd.DataFrame]
 
@@ -278,8 +278,8 @@ def test_coverage_counts_every_artifact_on_every_device_once(frames: Frames) -> 
     figure = coverage(frames["coverage"], frames["results"])
     bars = {trace.name: dict(zip(trace.y, trace.x, strict=True)) for trace in figure.data}
     artifacts = frames["results"]["artifact"].nunique()
-    for model in MODELS:
-        assert sum(bar[model.device.id] for bar in bars.values()) == artifacts
+    for sample in DEVICES:
+        assert sum(bar[sample.device.id] for bar in bars.values()) == artifacts
     assert bars["queued"]["galaxy-s21"] == 7
     assert bars["failed"]["pi4-b"] == 2
 
@@ -321,7 +321,7 @@ def test_devices_with_long_names_have_distinct_rows_and_short_lines(
     }
     axis = FIGURES[name](renamed).layout.yaxis
     assert set(ids) < set(axis.tickvals)
-    assert len(axis.tickvals) == len(MODELS)
+    assert len(axis.tickvals) == len(DEVICES)
     for text in axis.ticktext:
         assert len(text.split("<br>")) <= 2
         assert all(len(line) <= 20 for line in text.split("<br>"))
@@ -348,7 +348,7 @@ def test_a_canary_is_compared_with_its_own_device(frames: Frames) -> None:
 def test_temperatures_are_shown_for_the_devices_that_report_them(frames: Frames) -> None:
     figure = temperature_against_latency(frames["canaries"])
     titles = {annotation.text for annotation in figure.layout.annotations}
-    assert titles == {model.device.id for model in MODELS if model.rest_c is not None}
+    assert titles == {sample.device.id for sample in DEVICES if sample.rest_c is not None}
     silent = frames["canaries"].query("device == 'workstation'")
     assert "no temperature" in temperature_against_latency(silent).layout.annotations[0].text
 

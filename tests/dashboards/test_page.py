@@ -20,7 +20,7 @@ from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
 from tests.dashboards.conftest import MADE_AT
 from tests.harness_cli import Cli
-from tests.sample import MODELS, SWEEP
+from tests.sample import DEVICES, SWEEP
 from tests.store.examples import make_case, stored_trial
 
 
@@ -99,7 +99,7 @@ def test_every_figure_has_a_caption_and_its_data(parsed: ParsedPage) -> None:
     plots = [div["data-figure"] for div in divs if "data-figure" in div]
     assert set(ids) == set(plots)
     captions = parsed.list_attributes("figcaption")
-    assert len(captions) == len(plots) == len(set(plots)) > len(MODELS)
+    assert len(captions) == len(plots) == len(set(plots)) > len(DEVICES)
 
 
 def _list_figure_data(parsed: ParsedPage) -> list[str]:
@@ -108,10 +108,10 @@ def _list_figure_data(parsed: ParsedPage) -> list[str]:
 
 def test_every_device_has_its_facts_and_can_be_selected(parsed: ParsedPage, html: str) -> None:
     options = [option["value"] for option in parsed.list_attributes("option")]
-    assert options == ["", *sorted(model.device.id for model in MODELS)]
-    for model in MODELS:
-        assert str(model.facts.get("model") or model.facts["cpu"]) in html
-        assert model.tool.sha256 in html
+    assert options == ["", *sorted(sample.device.id for sample in DEVICES)]
+    for sample in DEVICES:
+        assert str(sample.facts.get("model") or sample.facts["cpu"]) in html
+        assert sample.tool.sha256 in html
     assert "max_processes 10" in html
 
 

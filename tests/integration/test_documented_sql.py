@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sample import sample
+from tests.sample import write_sample
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def sqlite3() -> str:
 def test_three_lines_of_sql_name_the_most_accurate_fast_binary_model_of_each_board(
     sqlite3: str, tmp_path: Path, repository: Path
 ) -> None:
-    sample(tmp_path)
+    write_sample(tmp_path)
     page = (repository / "docs" / "guides" / "results.md").read_text()
     (sql,) = re.findall(r"^```sql\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(sql.strip().splitlines()) == 3

@@ -290,7 +290,7 @@ def _describe_pair(row: dict[str, Any]) -> str:
     lines = (
         f"<b>{escape_name(row['variant'])}</b>",
         f"{escape_name(row['device'])}, threads: {row['threads']}",
-        f"{1 / row['ratio']:.3g} times as fast{_show_speed_up_interval(row)}",
+        f"{1 / row['ratio']:.3g} times as fast{_format_speed_up_interval(row)}",
         f"{format_us(baseline_us)} → {format_us(candidate_us)}",
         f"{1 / row['size_ratio']:.3g} times smaller, {points:+.1f} points of accuracy",
         f"artifacts {row['baseline_artifact'][:12]} → {row['candidate_artifact'][:12]}",
@@ -298,7 +298,7 @@ def _describe_pair(row: dict[str, Any]) -> str:
     return "<br>".join(lines)
 
 
-def _show_speed_up_interval(row: dict[str, Any]) -> str:
+def _format_speed_up_interval(row: dict[str, Any]) -> str:
     if pd.isna(row["ratio_low"]):
         return ", no interval"
     return f" ({1 / row['ratio_high']:.3g} … {1 / row['ratio_low']:.3g})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.compare.regression import find_regression, is_undetectable
 from harness.core.comparison import Comparison, Estimate, Verdict
 from harness.core.units import count_noun, format_percent
-from harness.report.terminal.tables import show_ratio
+from harness.report.terminal.tables import format_ratio
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _summarize(group: Sequence[Comparison], candidate: str) -> str:
 
 def _describe_range(ratios: Sequence[Estimate]) -> str:
     values = [ratio.value for ratio in ratios]
-    ends = dict.fromkeys(show_ratio(Estimate(end)) for end in (min(values), max(values)))
+    ends = dict.fromkeys(format_ratio(Estimate(end)) for end in (min(values), max(values)))
     return f" ({' to '.join(ends)})"
 
 

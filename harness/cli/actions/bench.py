@@ -38,7 +38,7 @@ from harness.fleet.run import FleetStores, bench_fleet
 from harness.report.terminal.fleet import FleetProgress, show_fleet_progress
 from harness.report.terminal.tables import (
     describe_best,
-    explained,
+    describe_warnings,
     print_leaderboard,
 )
 from harness.store.reading import read_results
@@ -290,5 +290,5 @@ def show_results(
     if rows:
         out.print()
         print_leaderboard(out, rows)
-        for sentence in (*describe_best(rows), *explained(rows)):
+        for sentence in (*describe_best(rows), *describe_warnings(rows)):
             out.print(sentence)

@@ -18,7 +18,7 @@ from harness.core.observations import Kernels, KernelVerdict
 from harness.core.units import format_bytes
 from harness.fleet.device_check import map_devices
 from harness.fleet.kernel_check import check_kernels
-from harness.report.terminal.tables import add_row, make_table, show_ratio, tabulate
+from harness.report.terminal.tables import add_row, format_ratio, make_table, tabulate
 from harness.store.files.tools import ToolFile
 
 # docs.larq.dev, "Benchmarking": the binaries of each release.
@@ -160,5 +160,5 @@ def _ratio(found: Kernels) -> str:
     return (
         "–"
         if found.ratio is None
-        else show_ratio(Estimate(found.ratio, found.ratio_low, high=found.ratio_high))
+        else format_ratio(Estimate(found.ratio, found.ratio_low, high=found.ratio_high))
     )

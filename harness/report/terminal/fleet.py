@@ -129,27 +129,27 @@ class _LiveTable(_FleetState):
         ordered = sorted(self.states.items(), key=lambda item: item[1].ended)
         for device, state in ordered[:room]:
             cells = (
-                _show_degrees(state.temperature_c),
-                _show_count(state),
-                _show_remaining(state.remaining_s()),
+                _format_degrees(state.temperature_c),
+                _format_count(state),
+                _format_remaining(state.remaining_s()),
                 state.text,
             )
             add_row(table, device, *cells)
         hidden = f", and {len(ordered) - room} more devices" if len(ordered) > room else ""
-        remaining = _show_remaining(self.remaining_s())
+        remaining = _format_remaining(self.remaining_s())
         summary = f"{self.finished}/{self.total} cases, {remaining} left{hidden}"
         return Group(table, Text(summary))
 
 
-def _show_degrees(temperature_c: float | None) -> str:
+def _format_degrees(temperature_c: float | None) -> str:
     return "–" if temperature_c is None else f"{temperature_c:.0f}"
 
 
-def _show_count(state: _DeviceState) -> str:
+def _format_count(state: _DeviceState) -> str:
     return "–" if state.total is None else f"{state.finished}/{state.total}"
 
 
-def _show_remaining(seconds: float | None) -> str:
+def _format_remaining(seconds: float | None) -> str:
     return "–" if seconds is None else format_seconds(seconds)
 
 

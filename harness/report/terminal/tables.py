@@ -108,7 +108,7 @@ def make_leaderboard(rows: Sequence[ResultRow], hidden: Sequence[str] = ()) -> T
             "accuracy": format_percent(row["accuracy"]) + stars["accuracy"],
             "size": format_bytes(row["size_bytes"]) + stars["size_bytes"],
             "latency": format_us(row["latency_us"]) + stars["latency_us"],
-            "95 % interval": show_interval(row),
+            "95 % interval": format_interval(row),
             "binary MACs": format_count(row["binary_macs"]),
             "float MACs": format_count(row["float_macs"]),
             "quality": name_warnings(parse_quality(row["quality"])),
@@ -117,8 +117,8 @@ def make_leaderboard(rows: Sequence[ResultRow], hidden: Sequence[str] = ()) -> T
     return table
 
 
-def explained(rows: Sequence[ResultRow]) -> list[str]:
-    """Each warning of these rows once, in full, and how many rows have it."""
+def describe_warnings(rows: Sequence[ResultRow]) -> list[str]:
+    """Return each kind of warning once, in full, with the number of rows that have it."""
     by_name: dict[str, list[Warning]] = {}
     for row in rows:
         for warning in parse_quality(row["quality"]):
@@ -157,7 +157,7 @@ def _best_value(group: Sequence[ResultRow], column: str) -> Any:
     return _BEST[column](values) if len(values) > 1 else object()
 
 
-def show_interval(row: ResultRow) -> str:
+def format_interval(row: ResultRow) -> str:
     """Return the 95 % interval of the row's latency, or an en dash without one."""
     if row["latency_low_us"] is None:
         return "–"
@@ -239,28 +239,31 @@ def _comparison_headings(metrics: Sequence[str]) -> list[str]:
     return headings
 
 
-def _show_both(comparison: Comparison, column: str, show: Callable[[Any], str]) -> str:
+def _format_both(comparison: Comparison, column: str, show: Callable[[Any], str]) -> str:
     pair = comparison.pair
     return f"{show(pair.baseline[column])} → {show(pair.candidate[column])}"
 
 
 def _make_latency_cells(comparison: Comparison) -> list[str]:
     return [
-        _show_both(comparison, "latency_us", show=format_us),
-        show_ratio(comparison.latency),
+        _format_both(comparison, "latency_us", show=format_us),
+        format_ratio(comparison.latency),
         str(comparison.verdict),
         format_percent(comparison.latency.smallest_change),
     ]
 
 
 def _make_size_cells(comparison: Comparison) -> list[str]:
-    return [_show_both(comparison, "size_bytes", show=format_bytes), show_ratio(comparison.size)]
+    return [
+        _format_both(comparison, "size_bytes", show=format_bytes),
+        format_ratio(comparison.size),
+    ]
 
 
 def _make_accuracy_cells(comparison: Comparison) -> list[str]:
     return [
-        _show_both(comparison, "accuracy", show=format_percent),
-        show_points(comparison.accuracy),
+        _format_both(comparison, "accuracy", show=format_percent),
+        format_points(comparison.accuracy),
     ]
 
 
@@ -269,8 +272,8 @@ def _make_memory_cells(comparison: Comparison) -> list[str]:
         row["peak_memory_bytes"] for row in (comparison.pair.baseline, comparison.pair.candidate)
     )
     return [
-        _show_both(comparison, "peak_memory_bytes", show=format_bytes),
-        show_ratio(Estimate(candidate / baseline)) if baseline and candidate else "–",
+        _format_both(comparison, "peak_memory_bytes", show=format_bytes),
+        format_ratio(Estimate(candidate / baseline)) if baseline and candidate else "–",
     ]
 
 
@@ -282,33 +285,33 @@ _METRIC_COLUMNS: dict[str, tuple[list[str], Callable[[Comparison], list[str]]]] 
 }
 
 
-def show_ratio(ratio: Estimate) -> str:
+def format_ratio(ratio: Estimate) -> str:
     """Return the ratio with its interval, such as `× 0.25 (0.24 … 0.26)`; NaN is an en dash."""
     return (
         "–"
         if isnan(ratio.value)
-        else f"× {_show_factor(ratio.value)}{_show_bounds(ratio, _show_factor)}"
+        else f"× {_format_factor(ratio.value)}{_format_bounds(ratio, _format_factor)}"
     )
 
 
-def _show_factor(factor: float) -> str:
+def _format_factor(factor: float) -> str:
     """Round as finely just above 1 as just below it: 0.996, 1.004."""
     return f"{factor:.3g}" if factor < 1 else f"{factor:.4g}"
 
 
-def show_points(difference: Estimate | None) -> str:
+def format_points(difference: Estimate | None) -> str:
     """Return a difference of shares of 1 in percentage points, with its interval."""
     if difference is None:
         return "–"
-    bounds = _show_bounds(difference, _show_share_in_points)
-    return f"{_show_share_in_points(difference.value)} points{bounds}"
+    bounds = _format_bounds(difference, _format_share_in_points)
+    return f"{_format_share_in_points(difference.value)} points{bounds}"
 
 
-def _show_share_in_points(share: float) -> str:
+def _format_share_in_points(share: float) -> str:
     return f"{100 * share:+.1f}"
 
 
-def _show_bounds(estimate: Estimate, show: Callable[[float], str]) -> str:
+def _format_bounds(estimate: Estimate, show: Callable[[float], str]) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     return f" ({show(estimate.low)} … {show(estimate.high)})"
@@ -318,12 +321,12 @@ def tabulate(columns: Sequence[str], values: Iterable[Sequence[Any]]) -> Table:
     """Return a table of the values as they are; of `quality` only the names of the warnings."""
     table = make_table(*columns)
     for row in values:
-        cells = (_show_value(column, value) for column, value in zip(columns, row, strict=True))
+        cells = (_format_value(column, value) for column, value in zip(columns, row, strict=True))
         add_row(table, *cells)
     return table
 
 
-def _show_value(column: str, value: Any) -> str:
+def _format_value(column: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

@@ -13,13 +13,13 @@ from harness.core.comparison import METRICS, Comparison, Estimate, Pair, Verdict
 from harness.report.terminal.tables import (
     BEST,
     describe_best,
+    format_interval,
+    format_points,
+    format_ratio,
     make_comparison_table,
     make_leaderboard,
     print_comparison,
     print_leaderboard,
-    show_interval,
-    show_points,
-    show_ratio,
     tabulate,
 )
 from tests.rows import own_model_row, result_row
@@ -161,7 +161,7 @@ def test_the_lowest_latency_is_starred(latencies: list[int]) -> None:
 def test_an_interval_is_shown_with_its_units(
     low: float | None, high: float | None, text: str
 ) -> None:
-    assert show_interval(result_row(latency_low_us=low, latency_high_us=high)) == text
+    assert format_interval(result_row(latency_low_us=low, latency_high_us=high)) == text
 
 
 def test_a_sentence_names_the_most_accurate_smallest_and_fastest_variant() -> None:
@@ -270,7 +270,7 @@ def test_an_unknown_value_is_a_dash() -> None:
     ],
 )
 def test_a_ratio_is_shown_with_its_interval(ratio: Estimate, text: str) -> None:
-    assert show_ratio(ratio) == text
+    assert format_ratio(ratio) == text
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_ratio_is_shown_with_its_interval(ratio: Estimate, text: str) -> None:
 def test_a_difference_of_accuracy_is_shown_in_points(
     difference: Estimate | None, text: str
 ) -> None:
-    assert show_points(difference) == text
+    assert format_points(difference) == text
 
 
 @pytest.mark.parametrize(

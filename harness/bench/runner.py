@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Benchmarks a .tflite model with a Python interpreter, in the words of lce_benchmark_model.
+"""Benchmark a .tflite model with a Python interpreter, printing what lce_benchmark_model prints.
 
-A program of its own: it is pushed to devices and needs only Python (3.7 and later), numpy and an interpreter there:
-the first of INTERPRETERS that loads. It takes the tool's main flags and prints its lines, so one parser reads both.
-Each run is timed around one whole call, the copies of input and output included: some microseconds more than the C++
-tool counts. Loading the interpreter's code is not part of the initialization, as it is none of the C++ tool's.
+This program is pushed to devices. There it needs only Python (3.7 or later), numpy and an
+interpreter: the first of INTERPRETERS that loads. It accepts the tool's main flags and prints the
+tool's lines, so one parser reads both.
 
-A file of input values may hold several inputs, one after the other: the first is what is benchmarked, and the outputs
-of each go to the output file. The C++ tool takes one.
+Each run is timed around one whole call, including the copies of input and output. That is some
+microseconds more than the C++ tool counts. The initialization excludes loading the interpreter's
+code, which the C++ tool has no need for.
+
+A file of input values may hold several inputs, one after the other. The first is benchmarked, and
+the outputs of all go to the output file. The C++ tool supports one input.
 """
 
 import argparse
@@ -21,8 +24,8 @@ import sys
 import time
 
 NO_INTERPRETER = 3
-MIB = 1024.0 * 1024.0  # what the tool calls MB where it speaks of memory
-OF_BINARY_MODELS = (
+MIB = 1024.0 * 1024.0  # the tool's MB where it reports memory
+BINARY_MODEL_HINT = (
     "binary models need larq-compute-engine (x86-64 Linux only) or the lce_benchmark_model program"
 )
 ECHOES = (
@@ -45,30 +48,26 @@ ECHOES = (
 
 
 def main():
-    options, unknown = flags().parse_known_args()
+    options, unknown_flags = make_parser().parse_known_args()
     if options.describe:
         return describe()
-    say("STARTING!")
-    if unknown:
-        print("WARN: Unconsumed cmdline flags: " + " ".join(unknown), flush=True)
-    for name, words in ECHOES:
-        if any(argument.partition("=")[0] == "--" + name for argument in sys.argv[1:]):
-            value = getattr(options, name)
-            say(
-                "%s: [%s]"
-                % (
-                    words,
-                    "%g" % value
-                    if isinstance(value, float)
-                    else int(value)
-                    if isinstance(value, bool)
-                    else value,
-                )
-            )
+    print_info("STARTING!")
+    if unknown_flags:
+        print("WARN: Unconsumed cmdline flags: " + " ".join(unknown_flags), flush=True)
+    passed = {argument.partition("=")[0] for argument in sys.argv[1:]}
+    for name, label in ECHOES:
+        if "--" + name in passed:
+            print_info("%s: [%s]" % (label, format_option(getattr(options, name))))
     return benchmark(options)
 
 
-def flags():
+def format_option(value):
+    if isinstance(value, float):
+        return "%g" % value
+    return int(value) if isinstance(value, bool) else value
+
+
+def make_parser():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--graph", default="")
     parser.add_argument("--input_layer", default="", help="the name of the only input")
@@ -85,39 +84,39 @@ def flags():
     parser.add_argument("--max_secs", type=float, default=150.0)
     parser.add_argument("--warmup_runs", type=int, default=1)
     parser.add_argument("--warmup_min_secs", type=float, default=0.5)
-    parser.add_argument("--use_xnnpack", type=switch, default=True)
-    parser.add_argument("--use_reference_bconv", type=switch, default=False)
-    parser.add_argument("--use_indirect_bgemm", type=switch, default=False)
-    parser.add_argument("--report_peak_memory_footprint", type=switch, default=False)
+    parser.add_argument("--use_xnnpack", type=parse_switch, default=True)
+    parser.add_argument("--use_reference_bconv", type=parse_switch, default=False)
+    parser.add_argument("--use_indirect_bgemm", type=parse_switch, default=False)
+    parser.add_argument("--report_peak_memory_footprint", type=parse_switch, default=False)
     parser.add_argument(
         "--describe", action="store_true", help="print the interpreter's name and version, and end"
     )
     return parser
 
 
-def switch(text):
+def parse_switch(text):
     if text.lower() not in ("true", "false", "1", "0"):
         raise argparse.ArgumentTypeError("has to be true or false")
     return text.lower() in ("true", "1")
 
 
 def describe():
-    """Loads it, as an interpreter that does not load is none."""
+    """Print the name and the version of the interpreter, which must load."""
     try:
-        name, package, _, _ = chosen()
+        name, package, _, _ = load_interpreter()
     except ImportError as error:
         print("none", flush=True)
-        return no_interpreter(error)
-    print("%s %s" % (name, version(name, package)))
+        return report_missing_interpreter(error)
+    print("%s %s" % (name, find_version(name, package)))
     return 0
 
 
-def version(name, package):
-    found = getattr(sys.modules.get(package), "__version__", "")
-    if found:
-        return found
+def find_version(name, package):
+    version = getattr(sys.modules.get(package), "__version__", "")
+    if version:
+        return version
     try:
-        from importlib import metadata  # slower than all else here, and not in Python 3.7
+        from importlib import metadata  # slow, and missing in Python 3.7
     except ImportError:
         return "unknown"
     try:
@@ -131,175 +130,191 @@ def benchmark(options):
         with open(options.graph, "rb") as file:
             model = file.read()
     except OSError as error:
-        return fail("Can't read the graph %s: %s" % (options.graph, error.strerror))
+        return report_failure("Can't read the graph %s: %s" % (options.graph, error.strerror))
     try:
-        _, _, module, make = chosen()
+        _, _, module, make = load_interpreter()
         measure(lambda: make(module, model, options), len(model), options)
     except ImportError as error:
-        return no_interpreter(error)
-    except (
-        Exception
-    ) as error:  # the interpreter raises what it likes at a bad model; its words are what is wanted
-        return fail(" ".join(str(error).split()) or type(error).__name__)
+        return report_missing_interpreter(error)
+    except Exception as error:  # the interpreter may raise anything for a bad model
+        return report_failure(" ".join(str(error).split()) or type(error).__name__)
     return 0
 
 
 def measure(make, size, options):
-    at_start = resident_mb()
+    start_mb = resident_mb()
     started = time.perf_counter()
     interpreter = make()
     init_us = (time.perf_counter() - started) * 1e6
-    say("Loaded model %s" % options.graph)
-    say("The input model file size (MB): %g" % (size / 1e6))
-    say("Initialized session in %gms." % (init_us / 1e3))
-    after_init = resident_mb()
+    print_info("Loaded model %s" % options.graph)
+    print_info("The input model file size (MB): %g" % (size / 1e6))
+    print_info("Initialized session in %gms." % (init_us / 1e3))
+    init_mb = resident_mb()
     batches = (
         read_inputs(interpreter, options)
         if options.input_layer_value_files
         else [random_inputs(interpreter)]
     )
     inputs = batches[0]
-    warmup = series(
-        interpreter, inputs, options.warmup_runs, options.warmup_min_secs, options.max_secs
+    warmup_us = run_series(
+        interpreter,
+        inputs,
+        min_runs=options.warmup_runs,
+        min_s=options.warmup_min_secs,
+        max_s=options.max_secs,
     )
-    timings = series(interpreter, inputs, options.num_runs, options.min_secs, options.max_secs)
-    numbers = (init_us, warmup[0] if warmup else 0, mean(warmup), mean(timings))
-    say(
-        "Inference timings in us: Init: %g, First inference: %g, Warmup (avg): %g, Inference (avg): %g"
-        % numbers
+    times_us = run_series(
+        interpreter,
+        inputs,
+        min_runs=options.num_runs,
+        min_s=options.min_secs,
+        max_s=options.max_secs,
     )
-    say(
+    numbers = (init_us, warmup_us[0] if warmup_us else 0, mean(warmup_us), mean(times_us))
+    print_info(
+        "Inference timings in us: Init: %g, First inference: %g, "
+        "Warmup (avg): %g, Inference (avg): %g" % numbers
+    )
+    print_info(
         "Memory footprint delta from the start of the tool (MB): init=%g overall=%g"
-        % (after_init - at_start, resident_mb() - at_start)
+        % (init_mb - start_mb, resident_mb() - start_mb)
     )
     if options.report_peak_memory_footprint:
-        say("Overall peak memory footprint (MB) via periodic monitoring: %g" % peak_mb())
-        say("- VmRSS              : %d MB" % resident_mb())
+        print_info("Overall peak memory footprint (MB) via periodic monitoring: %g" % peak_mb())
+        print_info("- VmRSS              : %d MB" % resident_mb())
     if options.output_filepath:
         write_outputs(interpreter, batches, options.output_filepath)
 
 
-def series(interpreter, inputs, least_runs, least_s, most_s):
-    """Microseconds of each run, until there are enough of them and they took long enough, or took too long."""
-    limits = (least_runs, least_s, most_s)
-    say(
-        "Running benchmark for at least %d iterations and at least %g seconds but terminate if exceeding %g seconds."
-        % limits
+def run_series(interpreter, inputs, min_runs, min_s, max_s):
+    """Return the microseconds of each run.
+
+    The series ends when there are enough runs and they took long enough, or when they took too
+    long.
+    """
+    print_info(
+        "Running benchmark for at least %d iterations and at least %g seconds "
+        "but terminate if exceeding %g seconds." % (min_runs, min_s, max_s)
     )
-    taken = []
-    begun = time.perf_counter()
-    elapsed = 0.0
-    while (len(taken) < least_runs or elapsed < least_s) and elapsed <= most_s:
+    times_us = []
+    series_started = time.perf_counter()
+    elapsed_s = 0.0
+    while (len(times_us) < min_runs or elapsed_s < min_s) and elapsed_s <= max_s:
         started = time.perf_counter()
         interpreter.predict(inputs)
         ended = time.perf_counter()
-        taken.append((ended - started) * 1e6)
-        elapsed = ended - begun
-    say(summary(taken))
-    return taken
+        times_us.append((ended - started) * 1e6)
+        elapsed_s = ended - series_started
+    print_info(format_series(times_us))
+    return times_us
 
 
-def summary(taken):
-    if not taken:
+def format_series(times_us):
+    if not times_us:
         return "count=0\n"
-    if len(taken) == 1:
-        return "count=1 curr=%g\n" % taken[0]
-    average = mean(taken)
-    deviation = math.sqrt(sum((one - average) ** 2 for one in taken) / len(taken))
-    numbers = (len(taken), taken[0], taken[-1], min(taken), max(taken), average, deviation)
+    if len(times_us) == 1:
+        return "count=1 curr=%g\n" % times_us[0]
+    average = mean(times_us)
+    deviation = math.sqrt(sum((time_us - average) ** 2 for time_us in times_us) / len(times_us))
+    extremes = (times_us[0], times_us[-1], min(times_us), max(times_us))
+    numbers = (len(times_us), *extremes, average, deviation)
     return "count=%d first=%g curr=%g min=%g max=%g avg=%g std=%d\n" % numbers
 
 
-def mean(taken):
-    return sum(taken) / len(taken) if taken else 0
+def mean(values):
+    return sum(values) / len(values) if values else 0
 
 
 def random_inputs(interpreter):
     return [
-        values(shape, kind)
-        for shape, kind in zip(interpreter.input_shapes, interpreter.input_types)
+        make_input(shape, dtype)
+        for shape, dtype in zip(interpreter.input_shapes, interpreter.input_types)
     ]
 
 
-def values(shape, kind):
-    """An input as the tool makes it, the same one every time.
+def make_input(shape, dtype):
+    """Return an input like the tool's, the same in every call.
 
-    Floats are of -0.5 to 0.5, whole numbers of 0 to 126.
+    Floats are from -0.5 to 0.5, integers from 0 to 126.
     """
     import numpy as np
 
-    random = np.random.RandomState(0)  # in the numpy of old systems too
-    kind = np.dtype(kind)
-    if kind.kind == "f":
-        return random.uniform(-0.5, 0.5, shape).astype(kind)
-    return random.randint(0, 127, shape).astype(kind)
+    random = np.random.RandomState(0)  # the numpy of old systems has it
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return random.uniform(-0.5, 0.5, shape).astype(dtype)
+    return random.randint(0, 127, shape).astype(dtype)
 
 
 def read_inputs(interpreter, options):
-    """What the file holds: one input or more, each as a list of the model's only input."""
+    """Return the inputs in the file, at least one, each as a list of the model's only input."""
     import numpy as np
 
     if len(interpreter.input_shapes) != 1:
         raise ValueError(
             "the model has %d inputs: values are taken for one" % len(interpreter.input_shapes)
         )
-    shape, kind = interpreter.input_shapes[0], np.dtype(interpreter.input_types[0])
-    file = value_file(options)
-    if options.input_layer_shape and options.input_layer_shape != ",".join(map(str, shape)):
-        words = "input_layer_shape=%s: the model's input is %s"
-        raise ValueError(words % (options.input_layer_shape, ",".join(map(str, shape))))
-    with open(file, "rb") as opened:
-        content = opened.read()
-    size = kind.itemsize * int(np.prod(shape))
+    shape, dtype = interpreter.input_shapes[0], np.dtype(interpreter.input_types[0])
+    path = parse_value_file(options)
+    shape_text = ",".join(map(str, shape))
+    if options.input_layer_shape and options.input_layer_shape != shape_text:
+        message = "input_layer_shape=%s: the model's input is %s"
+        raise ValueError(message % (options.input_layer_shape, shape_text))
+    with open(path, "rb") as file:
+        content = file.read()
+    size = dtype.itemsize * int(np.prod(shape))
     if not content or len(content) % size:
-        raise ValueError("%s has %d bytes: an input has %d" % (file, len(content), size))
-    read = np.frombuffer(content, kind.newbyteorder("<")).astype(kind)
-    return [[one] for one in read.reshape((-1, *shape))]
+        raise ValueError("%s has %d bytes: an input has %d" % (path, len(content), size))
+    values = np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype)
+    return [[value] for value in values.reshape((-1, *shape))]
 
 
-def value_file(options):
-    """The file of NAME:FILE, where a colon of either is doubled."""
-    found = re.match(r"((?:[^:]|::)+):((?:[^:]|::)+)$", options.input_layer_value_files)
-    name, file = [part.replace("::", ":") for part in found.groups()] if found else ("", "")
-    if not found or name != options.input_layer:
-        words = (
+def parse_value_file(options):
+    """Return the file of NAME:FILE, where colons inside either are doubled."""
+    match = re.match(r"((?:[^:]|::)+):((?:[^:]|::)+)$", options.input_layer_value_files)
+    name, path = [part.replace("::", ":") for part in match.groups()] if match else ("", "")
+    if not match or name != options.input_layer:
+        message = (
             "input_layer_value_files=%s: has to be the NAME of input_layer=%s, a colon and a file"
         )
-        raise ValueError(words % (options.input_layer_value_files, options.input_layer))
-    return file
+        raise ValueError(message % (options.input_layer_value_files, options.input_layer))
+    return path
 
 
 def write_outputs(interpreter, batches, path):
-    """Of each input, the model's outputs one after the other: raw values, little-endian."""
+    """Write the outputs for each input one after the other: raw values, little-endian."""
     with open(path, "wb") as file:
         for inputs in batches:
             for output in interpreter.predict(inputs):
                 file.write(output.astype(output.dtype.newbyteorder("<")).tobytes())
 
 
-def chosen():
-    """The first of INTERPRETERS that is installed and loads, its module loaded. Raises ImportError where none does."""
-    broken = []
+def load_interpreter():
+    """Return the first of INTERPRETERS that is installed and loads, with its module.
+
+    Raises ImportError if none does.
+    """
+    problems = []
     for name, package, load, make in INTERPRETERS:
         if importlib.util.find_spec(package) is None:
             continue
         try:
             importlib.import_module("numpy")
             module = load(package)
-        except (
-            Exception
-        ) as error:  # a half of a package, another machine's, or one for another numpy
-            broken.append("%s does not load: %s" % (name, " ".join(str(error).split())))
+        except Exception as error:  # the package is incomplete, or for another machine or numpy
+            problems.append("%s does not load: %s" % (name, " ".join(str(error).split())))
             continue
-        for words in broken:
-            print("WARN: " + words, file=sys.stderr, flush=True)
+        for problem in problems:
+            print("WARN: " + problem, file=sys.stderr, flush=True)
         return name, package, module, make
     names = "%s, %s or %s" % tuple(name for name, _, _, _ in INTERPRETERS)
-    raise ImportError("; ".join(broken) or "pip install %s there; %s" % (names, OF_BINARY_MODELS))
+    raise ImportError(
+        "; ".join(problems) or "pip install %s there; %s" % (names, BINARY_MODEL_HINT)
+    )
 
 
-def larq_module(package):
-    """The extension without its package: importing that would import TensorFlow, for many seconds."""
+def load_larq(package):
+    """Import the extension without its package, which would import TensorFlow for many seconds."""
     (folder,) = importlib.util.find_spec(package).submodule_search_locations
     folder = os.path.join(folder, "tflite", "python")
     (file,) = [
@@ -312,12 +327,12 @@ def larq_module(package):
     return module
 
 
-def lite_module(package):
-    """Through its package, which imports nothing but numpy that takes time."""
+def load_lite(package):
+    """Import the module with its package, which imports nothing slow but numpy."""
     return importlib.import_module(package + ".interpreter")
 
 
-def larq(module, model, options):
+def make_larq(module, model, options):
     return module.LiteInterpreter(
         model,
         options.num_threads,
@@ -328,14 +343,12 @@ def larq(module, model, options):
 
 
 class Lite:
-    """TensorFlow Lite's own interpreter, under either of its names, with the same three words as LCE's."""
+    """TensorFlow Lite's own interpreter, under either of its names, with the interface of LCE's."""
 
     def __init__(self, module, model, options):
-        foreign = [
-            flag for flag in ("use_reference_bconv", "use_indirect_bgemm") if getattr(options, flag)
-        ]
-        if foreign:
-            raise ValueError("%s=true: only larq-compute-engine has that" % foreign[0])
+        for flag in ("use_reference_bconv", "use_indirect_bgemm"):
+            if getattr(options, flag):
+                raise ValueError("%s=true: only larq-compute-engine has that" % flag)
         settings = {"model_content": model, "num_threads": options.num_threads}
         if not options.use_xnnpack:
             if not hasattr(module, "OpResolverType"):
@@ -346,28 +359,27 @@ class Lite:
         try:
             self.interpreter = module.Interpreter(**settings)
             self.interpreter.allocate_tensors()
-        except SystemError as error:  # all that is heard of an extension for numpy 1 beside numpy 2
-            words = "%s and numpy %s do not fit: pip install 'numpy<2'"
+        except SystemError as error:  # an extension for numpy 1 under numpy 2
+            message = "%s and numpy %s do not fit: pip install 'numpy<2'"
             name = module.__name__.partition(".")[0].replace("_", "-")
-            raise ImportError(words % (name, sys.modules["numpy"].__version__)) from error
+            raise ImportError(message % (name, sys.modules["numpy"].__version__)) from error
         self.inputs = self.interpreter.get_input_details()
-        self.outputs = [one["index"] for one in self.interpreter.get_output_details()]
-        self.input_shapes = [
-            tuple(one["shape"]) for one in self.inputs
-        ]  # 1 where a dimension is dynamic
-        self.input_types = [one["dtype"] for one in self.inputs]
+        self.outputs = [detail["index"] for detail in self.interpreter.get_output_details()]
+        # A dynamic dimension has the size 1.
+        self.input_shapes = [tuple(detail["shape"]) for detail in self.inputs]
+        self.input_types = [detail["dtype"] for detail in self.inputs]
 
     def predict(self, inputs):
-        for one, values in zip(self.inputs, inputs):
-            self.interpreter.set_tensor(one["index"], values)
+        for detail, values in zip(self.inputs, inputs):
+            self.interpreter.set_tensor(detail["index"], values)
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(index) for index in self.outputs]
 
 
 INTERPRETERS = (
-    ("larq-compute-engine", "larq_compute_engine", larq_module, larq),
-    ("ai-edge-litert", "ai_edge_litert", lite_module, Lite),
-    ("tflite-runtime", "tflite_runtime", lite_module, Lite),
+    ("larq-compute-engine", "larq_compute_engine", load_larq, make_larq),
+    ("ai-edge-litert", "ai_edge_litert", load_lite, Lite),
+    ("tflite-runtime", "tflite_runtime", load_lite, Lite),
 )
 
 
@@ -380,19 +392,19 @@ def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
 
 
-def say(text):
+def print_info(text):
     print("INFO: " + text, flush=True)
 
 
-def no_interpreter(error):
+def report_missing_interpreter(error):
     print("ERROR: %s" % error, file=sys.stderr, flush=True)
     return NO_INTERPRETER
 
 
-def fail(text):
+def report_failure(text):
     print("ERROR: %s" % text, file=sys.stderr)
     if "unresolved custom op: Lce" in text:
-        print("ERROR: " + OF_BINARY_MODELS, file=sys.stderr)
+        print("ERROR: " + BINARY_MODEL_HINT, file=sys.stderr)
     print("ERROR: Benchmarking failed.", file=sys.stderr, flush=True)
     return 1
 

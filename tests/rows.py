@@ -8,8 +8,11 @@ from harness.core.bench import PROTOCOLS
 from harness.core.ids import to_plain
 
 
-def result_row(**changed: Any) -> dict[str, Any]:
-    """A binary MLP measured on one device; `parameters` and `recipe` may be given as dictionaries."""
+def result_row(**columns: Any) -> dict[str, Any]:
+    """Return a row for a binary MLP that was measured on one device.
+
+    `parameters` and `recipe` may be given as dictionaries.
+    """
     row = {
         "sweep": "small",
         "trial": "aaaa000000000001",
@@ -54,7 +57,7 @@ def result_row(**changed: Any) -> dict[str, Any]:
         "case_id": "cccc000000000001",
         "twin": "dddd000000000001",
         "file": None,
-        **changed,
+        **columns,
     }
     return {
         **row,
@@ -70,8 +73,8 @@ def protocol_settings(name: str = "quick", **changed: Any) -> str:
     return json.dumps(to_plain(replace(PROTOCOLS[name], **changed)))
 
 
-def own_model_row(**changed: Any) -> dict[str, Any]:
-    """A model file of the user's own, that no trial made."""
+def own_model_row(**columns: Any) -> dict[str, Any]:
+    """Return a row for a model file of the user's own, which belongs to no trial."""
     trial = dict.fromkeys(
         (
             "sweep",
@@ -87,4 +90,4 @@ def own_model_row(**changed: Any) -> dict[str, Any]:
             "twin",
         )
     )
-    return result_row(**{**trial, "artifact": "e" * 64, "file": "own.tflite", **changed})
+    return result_row(**{**trial, "artifact": "e" * 64, "file": "own.tflite", **columns})

@@ -260,7 +260,7 @@ def _make_outcome(trial: Trial, rng: random.Random) -> TrialOutcome:
     )
 
 
-def _make_epoch(number: int, best: float, is_binary: bool, rng: random.Random) -> Epoch:
+def _make_epoch(number: int, best: float, *, is_binary: bool, rng: random.Random) -> Epoch:
     gap = exp(-number / (3.5 if is_binary else 2.2)) * (0.35 if is_binary else 0.2)
     validation = best - gap + rng.gauss(0, 0.004 if is_binary else 0.002)
     return Epoch(

@@ -16,7 +16,7 @@ from harness.compare.pairs import compare_rows
 from harness.core.comparison import Comparison, Estimate
 from harness.core.errors import RequestError, first_line
 from harness.report.variants import label_rows
-from harness.store import reading as stored
+from harness.store import reading
 from harness.store.database import open_upgraded
 from harness.store.files.workspace import Workspace
 from harness.store.queries import ParameterValue, load_named_queries
@@ -115,8 +115,8 @@ def run_query(reader: "Engine", question: str, **parameters: ParameterValue) -> 
     named = load_named_queries().get(question)
     if named is not None:
         values = named.parse_values(parameters)
-        return _make_frame(stored.run_query(reader, named.sql, values=values))
-    return _make_frame(stored.run_query(reader, question, values=parameters or None))
+        return _make_frame(reading.run_query(reader, named.sql, values=values))
+    return _make_frame(reading.run_query(reader, question, values=parameters or None))
 
 
 def compare(baseline: str, candidate: str, workspace: Path | str | None = None) -> pd.DataFrame:
@@ -148,7 +148,7 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
         RequestError: `baseline` or `candidate` selects no result, or no two results match.
     """
     with open_reader(workspace) as reader:
-        rows = stored.read_results(reader)
+        rows = reading.read_results(reader)
         return frame_comparisons(compare_rows(reader, rows, baseline=baseline, candidate=candidate))
 
 
@@ -204,7 +204,7 @@ def frame_comparisons(compared: Sequence[Comparison]) -> pd.DataFrame:
         _make_row(comparison, label) for comparison, label in zip(compared, labels, strict=True)
     ]
     values = tuple(tuple(row.values()) for row in rows)
-    return _make_frame(stored.QueryResult(tuple(rows[0]), values))
+    return _make_frame(reading.QueryResult(tuple(rows[0]), values))
 
 
 def expanded(rows: pd.DataFrame) -> pd.DataFrame:
@@ -256,7 +256,7 @@ def _url_of(workspace: Path | str | None) -> str:
     return f"sqlite:///{path if path.is_file() else path / 'harness.db'}"
 
 
-def _make_frame(rows: stored.QueryResult) -> pd.DataFrame:
+def _make_frame(rows: reading.QueryResult) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows.values), columns=list(rows.columns), dtype=object)
     return pd.DataFrame({name: _convert(frame[name]) for name in rows.columns})
 

@@ -118,7 +118,7 @@ def _build_fleet(content: PageContent) -> Section:
     return Section(
         "fleet",
         "Fleet",
-        lead="What has been measured on each device, when, and with which uncertainty.",
+        lead="What has been measured on each device, when, and how precisely.",
         plots=(
             _make_plot(
                 "Coverage: which networks have a result on each device",

@@ -42,7 +42,7 @@ class Sysfs:
 
     @property
     def power(self) -> Path:
-        """The file of the power, in microwatts: the board has no such sensor before it is written."""
+        """The file of the power, in microwatts. The board has no such sensor before a write."""
         return self.root / "class/hwmon/hwmon0/power1_input"
 
     def policy(self, number: int) -> Path:

@@ -12,7 +12,8 @@ from harness.devices.link import CommandResult
 WORD = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789_.:-", min_size=1, max_size=20)
 LISTED = """\
 List of devices attached
-emulator-5554          device product:sdk_gphone64_arm64 model:sdk_gphone64_arm64 device:emu64a transport_id:1
+emulator-5554          device product:sdk_gphone64_arm64 model:sdk_gphone64_arm64 \
+device:emu64a transport_id:1
 8A2X0L3HM              unauthorized usb:1-4 transport_id:2
 192.168.1.20:5555      offline product:x model:Pixel_1 transport_id:3
 R58M123ABCD            device usb:1-1 product:beyond1 model:SM_G973F device:beyond1 transport_id:4

@@ -1,4 +1,4 @@
-"""What was printed stays; what is read of it is what the parser of now reads."""
+"""Stored outputs stay, and are parsed again by the current parser."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,13 +36,14 @@ def case(engine: Engine) -> Case:
     return make_case(outcome.artifacts[0].sha256)
 
 
-def printed(average: float) -> str:
+def make_output(average_us: float) -> str:
     return (
-        f"count=20 first={average} curr={average} min={average} max={average} avg={average} std=0\n"
+        f"count=20 first={average_us} curr={average_us} min={average_us} max={average_us} "
+        f"avg={average_us} std=0\n"
     )
 
 
-def process(case: Case, number: int, stdout: str) -> Process:
+def make_process(case: Case, number: int, stdout: str) -> Process:
     return Process(
         number,
         f"2026-01-01T00:00:0{number}+00:00",
@@ -55,23 +56,23 @@ def process(case: Case, number: int, stdout: str) -> Process:
     )
 
 
-def misread(case: Case, stdout: str, latency_us: float = 100.0) -> Measurement:
-    """As a parser of the past left it: each run printed `stdout`, and was read as `latency_us`."""
+def make_misread(case: Case, stdout: str, latency_us: float = 100.0) -> Measurement:
+    """Return a measurement by an earlier parser, which read each `stdout` as `latency_us`."""
     stored = make_measurement(case, latency_us, processes=PROCESSES)
     runs = [
-        replace(run, process=process(case, run.process.number, stdout=stdout))
+        replace(run, process=make_process(case, run.process.number, stdout=stdout))
         for run in stored.runs
     ]
     return replace(stored, runs=tuple(runs))
 
 
-def again(engine: Engine) -> list[ReparsedCase]:
+def reparse_all(engine: Engine) -> list[ReparsedCase]:
     return list(reparse(History(engine), CaseRows(engine), leases=Leases(engine)))
 
 
-def test_numbers_that_are_read_otherwise_now_are_corrected_once(engine: Engine, case: Case) -> None:
-    CaseRows(engine).finish("local", misread(case, printed(250)))
-    (first,) = again(engine)
+def test_numbers_that_parse_differently_are_corrected_once(engine: Engine, case: Case) -> None:
+    CaseRows(engine).finish("local", make_misread(case, make_output(250)))
+    (first,) = reparse_all(engine)
     assert (first.outcome, first.runs, first.before_us, first.after_us) == (
         ReparseOutcome.CHANGED,
         PROCESSES,
@@ -84,32 +85,36 @@ def test_numbers_that_are_read_otherwise_now_are_corrected_once(engine: Engine, 
         rows
         == [{"avg_us": 250.0, "std_us": 0.0, "init_us": None, "temperature_c": 40.0}] * PROCESSES
     )
-    (second,) = again(engine)
+    (second,) = reparse_all(engine)
     assert second.outcome is ReparseOutcome.SAME
 
 
-def test_what_can_no_longer_be_read_counts_no_longer_and_comes_back_once_it_can(
+def test_a_measurement_that_no_longer_parses_is_withdrawn_until_it_does(
     engine: Engine, case: Case
 ) -> None:
     rows = CaseRows(engine)
-    rows.finish("local", misread(case, "what a day"))
-    (reread,) = again(engine)
-    assert reread.outcome is ReparseOutcome.WITHDRAWN
+    rows.finish("local", make_misread(case, "nonsense"))
+    (reparsed,) = reparse_all(engine)
+    assert reparsed.outcome is ReparseOutcome.WITHDRAWN
     assert read_results(engine) == []
     assert rows.get_measured_ids([case.device]) == set(), "the next bench measures it"
     (failure,) = run_query(engine, "SELECT case_id, reason FROM failures").records()
     assert failure == {"case_id": case.id, "reason": "unparsable"}
-    assert [one.outcome for one in again(engine)] == [ReparseOutcome.SAME]
+    assert [case.outcome for case in reparse_all(engine)] == [ReparseOutcome.SAME]
     assert len(run_query(engine, "SELECT * FROM failures").records()) == 1
 
-    copy_logs(engine, case, stdout=printed(300))
-    (back,) = again(engine)
-    assert (back.outcome, back.before_us, back.after_us) == (ReparseOutcome.CHANGED, None, 300.0)
+    replace_logs(engine, case, stdout=make_output(300))
+    (restored,) = reparse_all(engine)
+    assert (restored.outcome, restored.before_us, restored.after_us) == (
+        ReparseOutcome.CHANGED,
+        None,
+        300.0,
+    )
     assert [row["latency_us"] for row in read_results(engine)] == [300.0]
 
 
-def copy_logs(engine: Engine, case: Case, stdout: str) -> None:
-    """The past can't be changed, and the parser of now neither: what it would read takes the place of what it can't."""
+def replace_logs(engine: Engine, case: Case, stdout: str) -> None:
+    """Replace the stored logs with readable ones, in place of a parser that reads the old ones."""
     from harness.store.rows.values import compress_text
     from harness.store.tables import runs
 
@@ -118,7 +123,7 @@ def copy_logs(engine: Engine, case: Case, stdout: str) -> None:
 
 
 @pytest.mark.parametrize("readable", range(PROCESSES + 1))
-def test_a_case_is_finished_where_all_its_processes_can_be_read_now(
+def test_a_case_is_finished_if_all_its_processes_parse(
     engine: Engine, case: Case, readable: int
 ) -> None:
     rows, devices = CaseRows(engine), DeviceRows(engine)
@@ -127,33 +132,34 @@ def test_a_case_is_finished_where_all_its_processes_can_be_read_now(
     devices.enqueue({case.device: [(case.artifact, case.protocol)]})
     for number in range(1, PROCESSES + 1):
         rows.add_pending_run(
-            case, process(case, number, stdout=printed(100) if number <= readable else "what a day")
+            case,
+            make_process(
+                case, number, stdout=make_output(100) if number <= readable else "nonsense"
+            ),
         )
-    rows.fail(case, "local", CaseFailed(Reason.UNPARSABLE, "what a day"))
-    (reread,) = again(engine)
-    done = readable == PROCESSES
-    assert (reread.outcome, reread.runs) == (
-        ReparseOutcome.FINISHED if done else ReparseOutcome.OPEN,
+    rows.fail(case, "local", CaseFailed(Reason.UNPARSABLE, "nonsense"))
+    (reparsed,) = reparse_all(engine)
+    is_finished = readable == PROCESSES
+    assert (reparsed.outcome, reparsed.runs) == (
+        ReparseOutcome.FINISHED if is_finished else ReparseOutcome.OPEN,
         readable,
     )
-    assert [row["latency_us"] for row in read_results(engine)] == [100.0] * done
-    assert len(answer(engine, "failures").records()) == (0 if done else 1)
+    assert [row["latency_us"] for row in read_results(engine)] == [100.0] * is_finished
+    assert len(answer(engine, "failures").records()) == (0 if is_finished else 1)
     assert len(run_query(engine, "SELECT * FROM pending_runs").records()) == (
-        0 if done else PROCESSES
+        0 if is_finished else PROCESSES
     )
     assert run_query(engine, "SELECT * FROM leases").records() == []
     assert [
         row["facts"] for row in run_query(engine, "SELECT facts FROM measurements").records()
-    ] == ['{"machine": "aarch64"}'] * done
+    ] == ['{"machine": "aarch64"}'] * is_finished
 
 
-def test_a_case_that_a_bench_goes_on_with_right_now_is_left_to_it(
-    engine: Engine, case: Case
-) -> None:
+def test_a_case_that_a_bench_is_measuring_is_left_to_it(engine: Engine, case: Case) -> None:
     rows = CaseRows(engine)
     rows.plan([case], "local")
     for number in range(1, PROCESSES + 1):
-        rows.add_pending_run(case, process(case, number, stdout=printed(100)))
+        rows.add_pending_run(case, make_process(case, number, stdout=make_output(100)))
     Leases(engine).renew({case.device: "another's"})
-    assert again(engine) == []
+    assert reparse_all(engine) == []
     assert read_results(engine) == []

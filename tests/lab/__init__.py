@@ -1,1 +1,4 @@
-"""A lab without hardware: emulated ARM64 boards, an x86-64 board, phones with the real adbd. Needs root."""
+"""A lab without hardware: emulated ARM64 boards, an x86-64 board and phones with the real adbd.
+
+It needs root.
+"""

@@ -1,4 +1,4 @@
-"""The lab as a fixture."""
+"""Fixtures for the lab."""
 
 import os
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ import pytest
 from harness.config.device_file import read_devices
 from harness.core.device import Device
 from tests.harness_cli import Cli
-from tests.lab.lab import TOOL, Lab, real_tool
+from tests.lab.lab import TOOL, Lab, find_real_tool
 
 
 @pytest.fixture(scope="session")
 def lab(repository: Path) -> Iterator[Lab]:
     if os.geteuid() != 0:
         refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        refuse("The lab makes network namespaces and mounts: run `make lab` as root.")
+        refuse("The lab creates network namespaces and mounts: run `make lab` as root.")
     lab = Lab(repository / ".lab")
     with lab.in_use():
         yield lab
@@ -29,8 +29,8 @@ def registry(lab: Lab) -> dict[str, Device]:
 
 @pytest.fixture
 def cli(lab: Lab, tmp_path: Path) -> Cli:
-    """The command with a workspace of its own, on the lab's devices."""
+    """The command with its own workspace, on the lab's devices."""
     cli = Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(lab.devices_file)})
-    if (tool := real_tool()) is not None:
+    if (tool := find_real_tool()) is not None:
         assert cli.run("tools", "add", TOOL, "--file", tool).returncode == 0
     return cli

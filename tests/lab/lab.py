@@ -1,4 +1,4 @@
-"""The whole lab: machines up and down, the registry of them, and where their files are."""
+"""The lab: its machines, their files and their registry."""
 
 import os
 from collections.abc import Iterator
@@ -21,13 +21,15 @@ TOOL = "lce_benchmark_model_aarch64"
 _BENCHED = ("arm1", "arm2", "x86", "phone1", "phone2")
 
 
-def real_tool() -> Path | None:
-    """The user's own lce_benchmark_model for ARM64."""
-    named = os.environ.get(TOOL_VARIABLE)
-    return Path(named).absolute() if named else None
+def find_real_tool() -> Path | None:
+    """Return the user's lce_benchmark_model for ARM64, if there is one."""
+    path = os.environ.get(TOOL_VARIABLE)
+    return Path(path).absolute() if path else None
 
 
 class Lab:
+    """All machines, whose files are below `folder`."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
 
@@ -51,61 +53,60 @@ class Lab:
         return all(machine.is_running for machine in self.machines.values())
 
     @property
-    def _ours(self) -> Path:
-        """Is there while the lab is up for `in_use` alone."""
+    def _started_mark(self) -> Path:
+        """The file that exists while the lab is up only because of `in_use`."""
         return self.folder / "ours"
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """What is up stays up; what was booted for this, the last of several processes ends."""
+        """Boot the lab if it is down; the last of several processes shuts it down again."""
         self.folder.mkdir(exist_ok=True)
         with (self.folder / "users").open("w") as users:
             flock(users, LOCK_SH)
             if not self.is_up:
-                self._ours.touch()
+                self._started_mark.touch()
             self.up()
             try:
                 yield
             finally:
-                with suppress(BlockingIOError):  # others use it still
+                with suppress(BlockingIOError):  # other processes still use it
                     flock(users, LOCK_EX | LOCK_NB)
-                    if self._ours.exists():
+                    if self._started_mark.exists():
                         self.down()
 
     def up(self) -> None:
-        """Boots what does not run, and writes the registry."""
+        """Boot the machines that are down, and write the registry."""
         self.folder.mkdir(exist_ok=True)
         with FileLock(self.folder / "lock"):
             trees.prepare_host()
             if not self.key.exists():
                 make_key(self.key)
             make_bridge()
-            with ThreadPoolExecutor(
-                len(self.machines)
-            ) as pool:  # who needs the same tree waits for it to be built
+            with ThreadPoolExecutor(len(self.machines)) as pool:  # a shared tree is built once
                 list(pool.map(Machine.start, self.machines.values()))
-            self.write_devices()
+            self._write_devices()
 
     def down(self) -> None:
         for machine in self.machines.values():
             machine.remove()
         remove_bridge()
-        self._ours.unlink(missing_ok=True)
+        self._started_mark.unlink(missing_ok=True)
 
-    def write_devices(self) -> None:
+    def _write_devices(self) -> None:
         yaml = YAML()
         yaml.indent(mapping=2, sequence=4, offset=2)
         with self.devices_file.open("w") as file:
             yaml.dump(
-                {"devices": [self.entry(machine.kind) for machine in self.machines.values()]}, file
+                {"devices": [self.make_entry(machine.kind) for machine in self.machines.values()]},
+                file,
             )
 
-    def entry(self, kind: Kind) -> dict[str, Any]:
-        """A machine's entry in `devices.yaml`."""
-        # Below the phone's adbd there is a Debian, which runs a Linux board's program.
+    def make_entry(self, kind: Kind) -> dict[str, Any]:
+        """Return a machine's entry in `devices.yaml`."""
+        # The phones run adbd on Debian, and so the programs of a Linux board.
         tool = (
             {"tool": TOOL, "abi": "aarch64"}
-            if real_tool() is not None and kind.abi != "x86_64"
+            if find_real_tool() is not None and kind.abi != "x86_64"
             else {}
         )
         common = {
@@ -125,10 +126,10 @@ class Lab:
                 **common,
             }
         machine = self.machines[kind.name]
-        way = {
+        connection = {
             "host": kind.address,
             "user": USER,
             "key": str(self.key),
             "host_key": machine.host_key,
         }
-        return {"id": kind.name, "kind": "ssh", **way, **common}
+        return {"id": kind.name, "kind": "ssh", **connection, **common}

@@ -1,4 +1,4 @@
-"""One machine of the lab: a file system over a cached tree, namespaces of its own, and sshd or adbd in them."""
+"""A machine of the lab: files over a cached tree, and sshd or adbd in its own namespaces."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.sshd import make_key
 from tests.waiting import wait_until
 
 BRIDGE = "lab0"
-GATEWAY = "198.18.77.1"  # of the block that is set aside for benchmarks (RFC 2544)
+GATEWAY = "198.18.77.1"  # from the block for benchmarks (RFC 2544)
 USER, USER_ID = "bench", 1000
 ADB_PORT = 5555
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -30,7 +30,7 @@ AllowUsers {USER}
 AuthorizedKeysFile /etc/ssh/lab_keys
 """
 _GETPROP = """#!/bin/sh
-# The lab's own: Debian's adbd comes without Android's programs.
+# A substitute, as Debian's adbd comes without Android's programs.
 case ${1-} in
 ro.build.version.release) echo 14 ;;
 ro.product.model) echo Lab Phone ;;
@@ -47,7 +47,7 @@ echo "  temperature: 274"
 
 @dataclass(frozen=True)
 class Kind:
-    """`mounts` is shell that is run before the machine starts, with its root folder as $root."""
+    """A kind of machine. `mounts` is shell to run before it starts; $root is its root folder."""
 
     name: str
     host: int
@@ -63,7 +63,7 @@ class Kind:
         return f"198.18.77.{self.host}"
 
 
-def _fault(name: str, host: int, sshd: str = "", mounts: str = "") -> Kind:
+def _make_faulty(name: str, host: int, sshd: str = "", mounts: str = "") -> Kind:
     return Kind(
         name,
         host,
@@ -79,24 +79,26 @@ _CACHE = (
     f'cache="$root/home/{USER}/.cache"; mkdir -p "$cache"; '
     f'mount -t tmpfs -o size=2m,uid={USER_ID},gid={USER_ID} lab "$cache"'
 )
-_READ_ONLY = f'mount --bind "$root/home/{USER}" "$root/home/{USER}" && mount -o remount,ro,bind "$root/home/{USER}"'
+_READ_ONLY = (
+    f'home="$root/home/{USER}"; mount --bind "$home" "$home" && mount -o remount,ro,bind "$home"'
+)
 KINDS = (
     Kind("arm1", 11, tree=trees.BOARD_ARM64, layer=trees.LITERT_ARM64),
     Kind("arm2", 12, tree=trees.BOARD_ARM64, layer=trees.TFLITE_ARM64),
-    _fault("x86", 13),
-    _fault("hub", 21),
+    _make_faulty("x86", 13),
+    _make_faulty("hub", 21),
     Kind("phone1", 31, tree=trees.PHONE_ARM64, abi="android-arm64", phone=True),
     Kind("phone2", 32, tree=trees.PHONE_ARM64, abi="android-arm64", phone=True),
-    _fault("full", 41, mounts=_CACHE),
-    _fault("readonly", 42, mounts=_READ_ONLY),
-    _fault(
+    _make_faulty("full", 41, mounts=_CACHE),
+    _make_faulty("readonly", 42, mounts=_READ_ONLY),
+    _make_faulty(
         "oldclock", 43, sshd=f"SetEnv LD_PRELOAD={_FAKETIME} FAKETIME=-20y DONT_FAKE_MONOTONIC=1\n"
     ),
 )
 
 
 class Machine:
-    """`folder` holds what it writes, and its host key."""
+    """A machine; `folder` holds its changes to the tree, and its host key."""
 
     def __init__(self, kind: Kind, folder: Path, client_key: Path) -> None:
         self.kind = kind
@@ -113,13 +115,13 @@ class Machine:
         return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
 
     def start(self) -> None:
-        """Boots it unless it runs, and waits until it answers."""
+        """Boot it unless it runs, and wait until it accepts connections."""
         if self.is_running:
             return
         self._prepare_files()
         self._connect()
         self._boot()
-        wait_until(self._answers, f"{self.name} answers", patience_s=120)
+        wait_until(self._accepts_connections, f"{self.name} accepts connections", patience_s=120)
 
     @property
     def is_running(self) -> bool:
@@ -127,14 +129,14 @@ class Machine:
 
     @property
     def _pid(self) -> int | None:
-        """Of the process that holds its namespaces."""
+        """The id of the process that holds its namespaces, if it runs."""
         try:
             pid = int((self.folder / "pid").read_text())
             return pid if str(self.folder) in Path(f"/proc/{pid}/cmdline").read_text() else None
         except (OSError, ValueError):
             return None
 
-    def _answers(self) -> bool:
+    def _accepts_connections(self) -> bool:
         port = ADB_PORT if self.kind.phone else 22
         probe = f"exec 3<>/dev/tcp/{self.kind.address}/{port}"
         return (
@@ -145,7 +147,7 @@ class Machine:
         )
 
     def stop(self) -> None:
-        """All that runs in it ends at once, as by a power cut."""
+        """End all its processes at once, as a power cut does."""
         if (pid := self._pid) is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -154,22 +156,23 @@ class Machine:
     def reboot(self) -> None:
         self.stop()
         self._boot()
-        wait_until(self._answers, f"{self.name} answers", patience_s=120)
+        wait_until(self._accepts_connections, f"{self.name} accepts connections", patience_s=120)
 
     def cut(self) -> None:
-        """Pulls its network cable."""
+        """Unplug its network cable."""
         _do("ip", "link", "set", self._link, "down")
 
     def restore(self) -> None:
+        """Plug its network cable in again."""
         _do("ip", "link", "set", self._link, "up")
 
     def run(self, *argv: str) -> str:
-        """A command inside it, as root."""
+        """Run a command inside it as root, and return its output."""
         children = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()
         root = str(self.folder / "root")
-        inside = ["nsenter", "-t", children[0], "-m", "-p", "-n", "chroot", root, *argv]
+        command = ["nsenter", "-t", children[0], "-m", "-p", "-n", "chroot", root, *argv]
         return subprocess.run(
-            inside, capture_output=True, text=True, check=True, timeout=120
+            command, capture_output=True, text=True, check=True, timeout=120
         ).stdout
 
     def pause_adbd(self) -> None:
@@ -184,10 +187,11 @@ class Machine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @cached_property
-    def lower(self) -> list[Path]:
-        tree = trees.tree(self.kind.tree)
-        layer = trees.phone_layer(tree) if self.kind.phone else self.kind.layer
-        return [trees.layer(layer), tree] if layer else [tree]
+    def _lower_folders(self) -> list[Path]:
+        """The folders below its own changes, the topmost first."""
+        tree = trees.build_tree(self.kind.tree)
+        layer = trees.make_phone_layer(tree) if self.kind.phone else self.kind.layer
+        return [trees.build_layer(layer), tree] if layer else [tree]
 
     def _prepare_files(self) -> None:
         upper = self.folder / "upper"
@@ -217,13 +221,13 @@ class Machine:
         shutil.copy(self._client_key.with_suffix(".pub"), upper / "etc/ssh/lab_keys")
         (upper / "etc/ssh/lab_keys").chmod(0o644)
         (upper / "etc/ssh/sshd_config").write_text(_SSHD + self.kind.sshd)
-        users = (self.lower[-1] / "etc/passwd").read_text()
+        users = (self._lower_folders[-1] / "etc/passwd").read_text()
         (upper / "etc/passwd").write_text(
             f"{users}{USER}:x:{USER_ID}:{USER_ID}::/home/{USER}:/bin/bash\n"
         )
-        groups = (self.lower[-1] / "etc/group").read_text()
+        groups = (self._lower_folders[-1] / "etc/group").read_text()
         (upper / "etc/group").write_text(f"{groups}{USER}:x:{USER_ID}:\n")
-        shadow = (self.lower[-1] / "etc/shadow").read_text()
+        shadow = (self._lower_folders[-1] / "etc/shadow").read_text()
         (upper / "etc/shadow").write_text(f"{shadow}{USER}:*:19000:0:99999:7:::\n")
         os.chown(upper / "home" / USER, USER_ID, USER_ID)
 
@@ -236,7 +240,7 @@ class Machine:
         (upper / "system/bin/sh").symlink_to("/bin/sh")
 
     def _connect(self) -> None:
-        """A cable from its namespace to the lab's bridge."""
+        """Connect its namespace to the lab's bridge."""
         self._disconnect()
         _do("ip", "netns", "add", self._link)
         _do(
@@ -258,19 +262,20 @@ class Machine:
         _do("ip", "-n", self._link, "link", "set", "lo", "up")
 
     def _disconnect(self) -> None:
-        """Also of what another checkout's lab, or one that was killed, has left."""
-        listed = subprocess.run(
+        """Remove its namespace and cable, even if another checkout or a killed lab left them."""
+        processes = subprocess.run(
             ["ip", "netns", "pids", self._link], capture_output=True, text=True, check=False
         )
-        for pid in listed.stdout.split():
+        for pid in processes.stdout.split():
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
-        for words in (("netns", "del", self._link), ("link", "del", self._link)):
-            subprocess.run(["ip", *words], capture_output=True, check=False)
+        for object_type in ("netns", "link"):
+            command = ["ip", object_type, "del", self._link]
+            subprocess.run(command, capture_output=True, check=False)
 
     def _boot(self) -> None:
         (self.folder / "boot_id").write_text(f"{uuid4()}\n")
-        inside = [
+        command = [
             "unshare",
             "--pid",
             "--mount",
@@ -279,11 +284,11 @@ class Machine:
             "--kill-child",
             "sh",
             "-c",
-            self._init(),
+            self._make_init(),
         ]
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                ["ip", "netns", "exec", self._link, *inside],
+                ["ip", "netns", "exec", self._link, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -291,9 +296,9 @@ class Machine:
             )
         (self.folder / "pid").write_text(str(process.pid))
 
-    def _init(self) -> str:
-        """What its first process does: mounts that end with it, then its one service."""
-        lower = ":".join(map(str, self.lower))
+    def _make_init(self) -> str:
+        """Return the script of its first process: mounts that end with it, then its service."""
+        lower = ":".join(map(str, self._lower_folders))
         service = (
             f"env ADBD_PORT={ADB_PORT} /usr/lib/android-sdk/platform-tools/adbd"
             if self.kind.phone
@@ -305,13 +310,14 @@ class Machine:
                 f"folder={self.folder}",
                 "root=$folder/root",
                 f"hostname {self.name}",
-                f'mount -t overlay lab -o "lowerdir={lower},upperdir=$folder/upper,workdir=$folder/work" "$root"',
+                f'options="lowerdir={lower},upperdir=$folder/upper,workdir=$folder/work"',
+                'mount -t overlay lab -o "$options" "$root"',
                 'mount -t proc proc "$root/proc"',
                 'mount --bind "$folder/boot_id" "$root/proc/sys/kernel/random/boot_id"',
                 'mount -t tmpfs -o mode=755 lab "$root/dev"',
                 *(
-                    f'touch "$root/dev/{one}" && mount --bind /dev/{one} "$root/dev/{one}"'
-                    for one in _DEVICES
+                    f'touch "$root/dev/{name}" && mount --bind /dev/{name} "$root/dev/{name}"'
+                    for name in _DEVICES
                 ),
                 self.kind.mounts,
                 f'chroot "$root" {service or "/usr/sbin/sshd -D -e"} &',

@@ -1,4 +1,4 @@
-"""The contract over adb, on an emulated ARM64 phone here, and on one that hangs on a hub."""
+"""The transport contract over adb, on an emulated ARM64 phone here and on one behind a hub."""
 
 from collections.abc import Iterator
 from dataclasses import replace

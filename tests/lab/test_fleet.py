@@ -1,4 +1,4 @@
-"""The whole way on the lab's machines: boards and phones in one bench, and what only a machine of one's own can suffer."""
+"""Benches on the lab's machines: boards and phones together, and faults of whole machines."""
 
 import os
 import subprocess
@@ -12,12 +12,12 @@ from ruamel.yaml import YAML
 from harness.config.device_edit import add_entry
 from tests import tools
 from tests.harness_cli import BARE, Cli
-from tests.lab.lab import Lab, real_tool
-from tests.lab.phones import stubborn_phone
+from tests.lab.lab import Lab, find_real_tool
+from tests.lab.phones import make_stubborn_phone
 from tests.sshd import find_free_port
 from tests.waiting import wait_until
 
-PROCESSES = 6  # of the protocol
+PROCESSES = 6  # the protocol's
 NOTES = "/tmp/notes"
 
 
@@ -28,13 +28,13 @@ def model(repository: Path) -> Path:
 
 @pytest.fixture
 def own_adb(cli: Cli) -> Cli:
-    """With an adb server of its own, which a test may kill."""
+    """The command with its own adb server, which a test may kill."""
     port = str(find_free_port())
     return Cli(cli.home, {**cli.settings, "ANDROID_ADB_SERVER_PORT": port})
 
 
-def with_tool(cli: Cli, lab: Lab, folder: Path, body: str, **settings: Any) -> Cli:
-    """The lab's registry, each device with a script as its tool."""
+def use_script_tool(cli: Cli, lab: Lab, folder: Path, body: str, **settings: Any) -> Cli:
+    """Return the command with a registry in which each lab device has a script as its tool."""
     added = cli.run("tools", "add", "tool", "--file", tools.write_script(folder / "tool", body))
     assert added.returncode == 0, added.stderr
     registry = YAML().load(lab.devices_file.read_text())
@@ -45,15 +45,15 @@ def with_tool(cli: Cli, lab: Lab, folder: Path, body: str, **settings: Any) -> C
     return Cli(cli.home, {**cli.settings, "HARNESS_DEVICES": str(folder / "devices.yaml")})
 
 
-def bench(device: str, model: Path) -> list[str | Path]:
+def make_bench_command(device: str, model: Path) -> list[str | Path]:
     return ["bench", "--device", device, "--protocol", BARE, model]
 
 
-def lasting(seconds: float) -> str:
+def make_slow_tool(seconds: float) -> str:
     return f"echo started >>{NOTES}\nsleep {seconds}\n{tools.NUMBERS}"
 
 
-def starts(lab: Lab, name: str) -> int:
+def count_starts(lab: Lab, name: str) -> int:
     return int(lab.machines[name].run("sh", "-c", f"cat {NOTES} 2>/dev/null | wc -l"))
 
 
@@ -74,30 +74,31 @@ def test_boards_and_phones_in_one_bench(cli: Cli, repository: Path) -> None:
         "--protocol",
         f"{BARE},processes=2,max_processes=2",
     )  # emulated Python starts slowly
-    ended = cli.run(*command, *models)
-    binaries_fail = real_tool() is None  # no interpreter on ARM has LCE's operators
-    assert ended.returncode == int(binaries_fail), ended.stderr
+    completed = cli.run(*command, *models)
+    binaries_fail = find_real_tool() is None  # no interpreter on ARM has LCE's operators
+    assert completed.returncode == int(binaries_fail), completed.stderr
     rows = cli.rows("SELECT device, file, device_kind FROM results")
     on_arm = 1 if binaries_fail else 2
     expected = {"arm1": on_arm, "arm2": on_arm, "x86": 2, "phone1": on_arm, "phone2": on_arm}
     assert Counter(row["device"] for row in rows) == expected
     failures = cli.rows(
-        "SELECT cases.device, reason FROM failures JOIN cases ON case_id = cases.id ORDER BY cases.device"
+        "SELECT cases.device, reason FROM failures JOIN cases ON case_id = cases.id "
+        "ORDER BY cases.device"
     )
     assert [row["reason"] for row in failures] == ["missing_operator"] * (4 if binaries_fail else 0)
     facts = cli.rows("SELECT id, facts FROM devices ORDER BY id")
     assert "aarch64" in facts[0]["facts"]
-    again = cli.run(*command, models[1])
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.count("0 to measure, 1 already done") == 5
+    repeated = cli.run(*command, models[1])
+    assert repeated.returncode == 0, repeated.stderr
+    assert repeated.stdout.count("0 to measure, 1 already done") == 5
 
 
-def test_check_tells_what_each_device_is(cli: Cli) -> None:
+def test_check_shows_the_facts_of_each_device(cli: Cli) -> None:
     checked = cli.run("devices", "check")
     assert checked.returncode == 0, checked.stderr
     lines = {line.split()[0]: line for line in checked.stdout.splitlines()[1:]}
     assert "64-bit aarch64" in lines["arm1"]
-    if real_tool() is None:
+    if find_real_tool() is None:
         assert "ai-edge-litert" in lines["arm1"]
         assert "tflite-runtime" in lines["arm2"]
     assert "larq-compute-engine" in lines["x86"]
@@ -105,117 +106,120 @@ def test_check_tells_what_each_device_is(cli: Cli) -> None:
     assert "27.4" in lines["phone2"]
 
 
-def test_a_board_that_loses_power_in_the_middle_of_a_run_goes_on_after_it_is_back(
+def test_a_board_that_loses_power_during_a_run_continues_after_it(
     cli: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(cli, lab, folder=tmp_path, body=lasting(2))
+    cli = use_script_tool(cli, lab, folder=tmp_path, body=make_slow_tool(2))
     lab.machines["x86"].run("rm", "-f", NOTES)
-    running = cli.start(*bench("x86", model))
-    wait_until(lambda: starts(lab, "x86") >= 2, "the second run has started")
+    running = cli.start(*make_bench_command("x86", model))
+    wait_until(lambda: count_starts(lab, "x86") >= 2, "the second run has started")
     lab.machines["x86"].reboot()
-    said, wrong = running.communicate()
-    assert running.returncode == 0, said + wrong
+    stdout, stderr = running.communicate()
+    assert running.returncode == 0, stdout + stderr
     assert_measured_once(cli)
-    assert starts(lab, "x86") == PROCESSES + 1, "only the run that the reboot ended is repeated"
+    assert count_starts(lab, "x86") == PROCESSES + 1, (
+        "only the run that the reboot ended is repeated"
+    )
 
 
-def test_a_cable_that_is_pulled_and_plugged_in_again_costs_no_run(
+def test_no_run_is_lost_when_a_cable_is_unplugged_for_a_while(
     cli: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(cli, lab, folder=tmp_path, body=lasting(2))
+    cli = use_script_tool(cli, lab, folder=tmp_path, body=make_slow_tool(2))
     lab.machines["x86"].run("rm", "-f", NOTES)
-    running = cli.start(*bench("x86", model))
-    wait_until(lambda: starts(lab, "x86") >= 1, "a run has started")
+    running = cli.start(*make_bench_command("x86", model))
+    wait_until(lambda: count_starts(lab, "x86") >= 1, "a run has started")
     lab.machines["x86"].cut()
     wait_until(
         lambda: (
             "exit"
             in lab.machines["x86"].run("sh", "-c", "ls /home/bench/.cache/bnn-harness/runs/*")
         ),
-        "its end",
+        "the run has ended",
     )
     lab.machines["x86"].restore()
-    said, wrong = running.communicate()
-    assert running.returncode == 0, said + wrong
+    stdout, stderr = running.communicate()
+    assert running.returncode == 0, stdout + stderr
     assert_measured_once(cli)
-    assert starts(lab, "x86") == PROCESSES
+    assert count_starts(lab, "x86") == PROCESSES
 
 
 @pytest.mark.parametrize(("device", "reason"), [("full", "no_space"), ("readonly", "not_writable")])
-def test_a_board_that_can_not_be_written_says_so(
+def test_a_board_that_is_not_writable_gives_a_message(
     cli: Cli, lab: Lab, tmp_path: Path, model: Path, device: str, reason: str
 ) -> None:
-    cli = with_tool(cli, lab, folder=tmp_path, body=tools.NUMBERS)
+    cli = use_script_tool(cli, lab, folder=tmp_path, body=tools.NUMBERS)
     big = tmp_path / "big.tflite"
     big.write_bytes(model.read_bytes() + os.urandom(4_000_000))
-    ended = cli.run(*bench(device, big if device == "full" else model))
-    assert ended.returncode == 1
+    completed = cli.run(*make_bench_command(device, big if device == "full" else model))
+    assert completed.returncode == 1
     (failure,) = cli.rows("SELECT reason, message FROM failures")
     assert failure["reason"] == reason, failure
     assert "set `folder`" in failure["message"]
 
 
-def test_a_clock_that_is_wrong_by_years_does_not_matter(
+def test_a_clock_that_is_wrong_by_years_changes_no_time(
     cli: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(cli, lab, folder=tmp_path, body=tools.NUMBERS)
-    ended = cli.run(*bench("oldclock", model))
-    assert ended.returncode == 0, ended.stderr
+    cli = use_script_tool(cli, lab, folder=tmp_path, body=tools.NUMBERS)
+    completed = cli.run(*make_bench_command("oldclock", model))
+    assert completed.returncode == 0, completed.stderr
     (row,) = cli.rows(
-        "SELECT measured_at, seconds FROM measurements JOIN runs ON measurement_id = measurements.id LIMIT 1"
+        "SELECT measured_at, seconds FROM measurements "
+        "JOIN runs ON measurement_id = measurements.id LIMIT 1"
     )
     assert row["measured_at"] > "2026"
     assert 0 <= row["seconds"] < 60
 
 
-def test_an_adb_server_that_is_killed_costs_no_run(
+def test_no_run_is_lost_when_an_adb_server_is_killed(
     own_adb: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(own_adb, lab, folder=tmp_path, body=lasting(2))
+    cli = use_script_tool(own_adb, lab, folder=tmp_path, body=make_slow_tool(2))
     lab.machines["phone1"].run("rm", "-f", NOTES)
-    running = cli.start(*bench("phone1", model))
-    wait_until(lambda: starts(lab, "phone1") >= 2, "the second run has started")
+    running = cli.start(*make_bench_command("phone1", model))
+    wait_until(lambda: count_starts(lab, "phone1") >= 2, "the second run has started")
     subprocess.run(["adb", "kill-server"], env=cli.environment, check=True)
-    said, wrong = running.communicate()
-    assert running.returncode == 0, said + wrong
+    stdout, stderr = running.communicate()
+    assert running.returncode == 0, stdout + stderr
     assert_measured_once(cli)
-    assert starts(lab, "phone1") == PROCESSES
+    assert count_starts(lab, "phone1") == PROCESSES
 
 
-def test_a_phone_that_does_not_answer_is_set_aside_in_words(
+def test_a_phone_that_does_not_answer_is_set_aside_with_a_message(
     own_adb: Cli, lab: Lab, tmp_path: Path, model: Path
 ) -> None:
-    cli = with_tool(own_adb, lab, folder=tmp_path, body=tools.NUMBERS, patience_s=2)
+    cli = use_script_tool(own_adb, lab, folder=tmp_path, body=tools.NUMBERS, patience_s=2)
     lab.machines["phone1"].pause_adbd()
     try:
-        ended = cli.run(*bench("phone1", model))
+        completed = cli.run(*make_bench_command("phone1", model))
     finally:
         lab.machines["phone1"].resume_adbd()
-    assert ended.returncode == 1
+    assert completed.returncode == 1
     (failure,) = cli.rows("SELECT device, reason, message FROM failures")
     assert (failure["device"], failure["reason"]) == ("phone1", "unreachable")
-    assert cli.run(*bench("phone1", model)).returncode == 0
+    assert cli.run(*make_bench_command("phone1", model)).returncode == 0
 
 
 @pytest.mark.parametrize(
-    ("answers", "words"),
+    ("answers", "message"),
     [(True, "accept the key on its screen"), (False, "offline")],
     ids=["unauthorized", "offline"],
 )
-def test_a_phone_that_adb_can_not_use_is_set_aside_in_words_and_the_others_go_on(
-    own_adb: Cli, lab: Lab, tmp_path: Path, model: Path, answers: bool, words: str
+def test_a_phone_that_adb_cannot_use_is_set_aside_and_the_others_are_measured(
+    own_adb: Cli, lab: Lab, tmp_path: Path, model: Path, *, answers: bool, message: str
 ) -> None:
-    cli = with_tool(own_adb, lab, folder=tmp_path, body=tools.NUMBERS, patience_s=2)
-    with stubborn_phone(answers) as serial:
+    cli = use_script_tool(own_adb, lab, folder=tmp_path, body=tools.NUMBERS, patience_s=2)
+    with make_stubborn_phone(answers=answers) as serial:
         add_entry(
             tmp_path / "devices.yaml",
             {"id": "stubborn", "kind": "adb", "serial": serial, "patience_s": 2},
         )
-        ended = cli.run(*bench("stubborn", model), "--device", "phone1")
-    assert ended.returncode == 1
+        completed = cli.run(*make_bench_command("stubborn", model), "--device", "phone1")
+    assert completed.returncode == 1
     (failure,) = cli.rows("SELECT device, reason, message FROM failures")
     assert (failure["device"], failure["reason"]) == ("stubborn", "unreachable")
-    assert words in failure["message"]
+    assert message in failure["message"]
     assert [row["device"] for row in cli.rows("SELECT device FROM results")] == ["phone1"]
 
 
@@ -227,14 +231,14 @@ def test_phones_are_discovered_here_and_on_the_hub(own_adb: Cli, lab: Lab, tmp_p
         text.write("# ours\n")
         YAML().dump(registry, text)
     cli = Cli(own_adb.home, {**own_adb.settings, "HARNESS_DEVICES": str(file)})
-    serial = lab.entry(lab.machines["phone1"].kind)["serial"]
+    serial = lab.make_entry(lab.machines["phone1"].kind)["serial"]
     subprocess.run(["adb", "connect", serial], env=cli.environment, check=True, capture_output=True)
-    found = cli.run("devices", "discover", "--add")
-    assert found.returncode == 0, found.stderr
-    assert serial in found.stdout
-    text_now = file.read_text()
-    assert text_now.startswith("# ours")
-    assert serial in text_now
+    discovered = cli.run("devices", "discover", "--add")
+    assert discovered.returncode == 0, discovered.stderr
+    assert serial in discovered.stdout
+    content = file.read_text()
+    assert content.startswith("# ours")
+    assert serial in content
     assert cli.run("devices", "discover").stdout.count("no\n") == 0
     hub = cli.run("devices", "discover", "--via", "hub")
     assert hub.returncode == 0, hub.stderr

@@ -1,4 +1,4 @@
-"""Root file systems for the lab's machines: built once with mmdebstrap, kept in the user's cache by their recipes."""
+"""Root file systems for the lab's machines, built once with mmdebstrap and cached by recipe."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-_NEEDED = (
+_HOST_PACKAGES = (
     "mmdebstrap",
     "qemu-user-static",
     "binfmt-support",
@@ -27,7 +27,7 @@ _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 @dataclass(frozen=True)
 class Tree:
-    """A Debian of some architecture and its packages."""
+    """A Debian of one architecture, with its packages."""
 
     name: str
     suite: str
@@ -37,7 +37,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Layer:
-    """Python packages over a tree: one tree then serves machines with different interpreters."""
+    """Python packages over a tree, so that one tree serves machines with different interpreters."""
 
     name: str
     python: str
@@ -91,62 +91,67 @@ LCE_AMD64 = Layer(
 
 
 def prepare_host() -> None:
-    """What a fresh Debian lacks: the programs, and the kernel's ear for ARM64 programs. Needs root."""
+    """Install the programs, and let the kernel run ARM64 programs. Needs root."""
     if os.geteuid() != 0:
-        raise SystemExit("The lab makes network namespaces and mounts: run it as root.")
-    if any(not _installed(package) for package in _NEEDED):
+        raise SystemExit("The lab creates network namespaces and mounts: run it as root.")
+    if any(not _is_installed(package) for package in _HOST_PACKAGES):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        _quietly(["apt-get", "update", "-q"], environment)
-        _quietly(
-            ["apt-get", "install", "-y", "-q", "--no-install-recommends", *_NEEDED], environment
+        _run_quietly(["apt-get", "update", "-q"], environment)
+        _run_quietly(
+            ["apt-get", "install", "-y", "-q", "--no-install-recommends", *_HOST_PACKAGES],
+            environment,
         )
     if not (_BINFMT / "register").exists():
-        _quietly(["mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)])
+        _run_quietly(["mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)])
     if not (_BINFMT / "qemu-aarch64").exists():
-        _quietly(["update-binfmts", "--enable", "qemu-aarch64"])
+        _run_quietly(["update-binfmts", "--enable", "qemu-aarch64"])
 
 
-def _installed(package: str) -> bool:
-    asked = subprocess.run(["dpkg", "-s", package], capture_output=True, text=True, check=False)
-    return "Status: install ok installed" in asked.stdout
+def _is_installed(package: str) -> bool:
+    status = subprocess.run(["dpkg", "-s", package], capture_output=True, text=True, check=False)
+    return "Status: install ok installed" in status.stdout
 
 
-def phone_layer(tree: Path) -> Layer:
-    """For the Python that the phone's Debian has today."""
+def make_phone_layer(tree: Path) -> Layer:
+    """Return the layer for the Python version of the phone's Debian."""
     (python,) = (
         path.name.removeprefix("python") for path in (tree / "usr/bin").glob("python3.[0-9][0-9]")
     )
     return Layer("litert-phone", python, platforms=_ARM64, packages=_LITERT)
 
 
-def cache() -> Path:
+def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bnn-harness-lab"
 
 
-def tree(recipe: Tree) -> Path:
-    return _cached(recipe.name, astuple(recipe), build=lambda folder: _bootstrap(recipe, folder))
+def build_tree(recipe: Tree) -> Path:
+    return _build_cached(
+        recipe.name, astuple(recipe), build=lambda folder: _bootstrap(recipe, folder)
+    )
 
 
-def layer(recipe: Layer) -> Path:
-    return _cached(recipe.name, astuple(recipe), build=lambda folder: _install(recipe, folder))
+def build_layer(recipe: Layer) -> Path:
+    return _build_cached(
+        recipe.name, astuple(recipe), build=lambda folder: _install(recipe, folder)
+    )
 
 
-def _cached(name: str, recipe: tuple[object, ...], build: Callable[[Path], None]) -> Path:
+def _build_cached(name: str, recipe: tuple[object, ...], build: Callable[[Path], None]) -> Path:
     digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
-    made = cache() / f"{name}-{digest}"
-    made.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{made}.lock"):
-        if not made.is_dir():
-            began = time.monotonic()
+    folder = cache_folder() / f"{name}-{digest}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            started = time.monotonic()
             print(f"lab: building {name} …", flush=True)
-            partial = made.with_name(f".{made.name}.{uuid4().hex}")
+            partial = folder.with_name(f".{folder.name}.{uuid4().hex}")
             try:
                 build(partial)
-                partial.rename(made)
+                partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-            print(f"lab: {name} was built in {time.monotonic() - began:.0f} s", flush=True)
-    return made
+            print(f"lab: {name} was built in {time.monotonic() - started:.0f} s", flush=True)
+    return folder
 
 
 def _bootstrap(recipe: Tree, folder: Path) -> None:
@@ -155,16 +160,16 @@ def _bootstrap(recipe: Tree, folder: Path) -> None:
         "--variant=minbase",
         f"--include={','.join(recipe.packages)}",
     ]
-    # sid's Release file on a frozen mirror has expired; dpkg's syncing costs minutes under emulation.
+    # A frozen mirror's Release file of sid has expired; dpkg's syncing takes minutes in emulation.
     options += ['--aptopt=Acquire::Check-Valid-Until "false"', "--dpkgopt=force-unsafe-io"]
-    _quietly(["mmdebstrap", *options, recipe.suite, str(folder)])
+    _run_quietly(["mmdebstrap", *options, recipe.suite, str(folder)])
     folder.chmod(0o755)
 
 
 def _install(recipe: Layer, folder: Path) -> None:
-    """Wheels for another machine: pip unpacks them without running anything of theirs."""
+    """Install wheels for another machine: pip unpacks them without running their code."""
     target = folder / "usr/local/lib" / f"python{recipe.python}" / "dist-packages"
-    platforms = [f"--platform={one}" for one in recipe.platforms]
+    platforms = [f"--platform={platform}" for platform in recipe.platforms]
     wheels = [
         "--only-binary=:all:",
         "--no-deps",
@@ -180,15 +185,14 @@ def _install(recipe: Layer, folder: Path) -> None:
         "--disable-pip-version-check",
         "--no-compile",
     ]
-    _quietly([*pip, *wheels, *platforms, f"--target={target}", *recipe.packages])
-    for one in (folder, *folder.rglob("*")):
-        one.chmod(one.stat().st_mode | 0o555 if one.is_dir() else one.stat().st_mode | 0o444)
+    _run_quietly([*pip, *wheels, *platforms, f"--target={target}", *recipe.packages])
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
-def _quietly(argv: Sequence[str], environment: dict[str, str] | None = None) -> None:
-    """What it printed is shown only where it failed."""
-    ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode != 0:
-        raise SystemExit(
-            f"lab: {' '.join(argv)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
-        )
+def _run_quietly(argv: Sequence[str], environment: dict[str, str] | None = None) -> None:
+    """Run a command; exit with its output if it fails."""
+    completed = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    if completed.returncode != 0:
+        output = completed.stdout + completed.stderr
+        raise SystemExit(f"lab: {' '.join(argv)} ended with {completed.returncode}:\n{output}")

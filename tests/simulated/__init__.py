@@ -1,4 +1,7 @@
-"""A simulated fleet of SSH devices, for what needs many of them or bad lines: no root, no containers."""
+"""A simulated fleet of SSH devices, for tests with many devices or bad connections.
+
+It needs neither root nor containers.
+"""
 
 from tests.simulated.fleet import Endpoint, SimulatedFleet
 

@@ -1,7 +1,7 @@
-"""A simulated fleet as a process of its own: `python -m tests.simulated --count 64 --folder DIR`.
+"""A simulated fleet in its own process: `python -m tests.simulated --count 64 --folder DIR`.
 
-Prints `ready` when all endpoints listen and DIR/devices.yaml is written. Ends, and ends what it started,
-when standard input closes or on SIGTERM.
+It prints `ready` when all endpoints listen and DIR/devices.yaml is written. When standard input
+closes, or on SIGTERM, it ends with all the processes that it started.
 """
 
 import argparse
@@ -21,13 +21,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--delay-s", type=float, default=0.0, help="one way, for all endpoints")
     parser.add_argument(
-        "--loss", type=float, default=0.0, help="a chunk's chance to be the end of its connection"
+        "--loss", type=float, default=0.0, help="probability that a chunk ends its connection"
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    # A handler that raises could do so in the middle of the cleaning up.
-    terminated, told = os.pipe()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: os.write(told, b"."))
+    # The handler only writes to a pipe: an exception could interrupt the clean-up.
+    terminated, terminate = os.pipe()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os.write(terminate, b"."))
     with (
         suppress(KeyboardInterrupt),
         SimulatedFleet(options.count, options.folder, seed=options.seed) as fleet,

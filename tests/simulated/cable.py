@@ -1,4 +1,4 @@
-"""A wire in front of a server that is real: its faults are the cable's, not the server's."""
+"""A wire in front of a real server, to simulate faults of its cable."""
 
 import asyncio
 import socket
@@ -13,10 +13,10 @@ _START_S = 30.0
 
 @contextmanager
 def cable_to(port: int) -> Iterator[Wire]:
-    """A wire whose own `port` leads to that one of this machine."""
+    """Yield a wire whose `port` leads to `port` of this machine."""
     ready, wires, stop = Event(), list[Wire](), asyncio.Event()
 
-    async def live() -> None:
+    async def serve_until_stopped() -> None:
         wire = Wire(lambda sock: _serve(sock, port), "cable")
         await wire.listen()
         wires.append(wire)
@@ -25,7 +25,7 @@ def cable_to(port: int) -> Iterator[Wire]:
         wire.close()
 
     loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_until_complete, args=(live(),), name="cable")
+    thread = Thread(target=loop.run_until_complete, args=(serve_until_stopped(),), name="cable")
     thread.start()
     assert ready.wait(_START_S)
     try:
@@ -43,12 +43,12 @@ async def _serve(sock: socket.socket, port: int) -> None:
     from_wire, to_wire = await asyncio.open_connection(sock=sock)
     from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
     loop = asyncio.get_running_loop()
-    _KEPT.update(
+    _TASKS.update(
         loop.create_task(_copy(*ends)) for ends in ((from_wire, to_server), (from_server, to_wire))
     )
 
 
-_KEPT: set["asyncio.Task[None]"] = set()  # a task that nobody holds may vanish
+_TASKS: set["asyncio.Task[None]"] = set()  # the loop itself may lose a task without references
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -59,4 +59,4 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     target.close()
     task = asyncio.current_task()
     if task is not None:
-        _KEPT.discard(task)
+        _TASKS.discard(task)

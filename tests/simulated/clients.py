@@ -1,4 +1,4 @@
-"""Real clients of a simulated endpoint: the `ssh` command and paramiko, both strict about the host key."""
+"""Clients of a simulated endpoint: the `ssh` command and paramiko, which both check host keys."""
 
 import subprocess
 import time
@@ -12,28 +12,28 @@ import psutil
 from tests.simulated.fleet import Endpoint, SimulatedFleet
 from tests.simulated.server import USER
 
-WITHIN_S = 30.0
+TIMEOUT_S = 30.0
 
 
-def until(holds: Callable[[], object], within_s: float = WITHIN_S) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never came about"
+def wait_for(condition: Callable[[], object], timeout_s: float = TIMEOUT_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not true within {timeout_s:g} s"
         time.sleep(0.005)
 
 
-def lives(pid: int) -> bool:
-    """False also for one that is dead and only waits for its parent."""
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; an unreaped zombie does not."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-def ssh_argv(
+def make_ssh_argv(
     fleet: SimulatedFleet, endpoint: Endpoint, *options: str, user: str = USER
 ) -> list[str]:
-    """Ready for a command's words after it; no configuration of this machine's user counts."""
+    """Return the ssh command up to the remote command; it ignores the user's configuration."""
     known_hosts = fleet.folder / f"known_hosts.{endpoint.name}"
     known_hosts.write_text(f"[127.0.0.1]:{endpoint.port} {fleet.host_key}\n")
     settings = (
@@ -42,12 +42,12 @@ def ssh_argv(
         f"UserKnownHostsFile={known_hosts}",
         "IdentitiesOnly=yes",
     )
-    words = ["ssh", "-F", "none", "-p", str(endpoint.port), *options]
+    argv = ["ssh", "-F", "none", "-p", str(endpoint.port), *options]
     if "-i" not in options:
-        words += ["-i", str(fleet.client_key)]
+        argv += ["-i", str(fleet.client_key)]
     for setting in settings:
-        words += ["-o", setting]
-    return [*words, f"{user}@127.0.0.1"]
+        argv += ["-o", setting]
+    return [*argv, f"{user}@127.0.0.1"]
 
 
 def ssh(
@@ -58,8 +58,8 @@ def ssh(
     data: bytes = b"",
     user: str = USER,
 ) -> "subprocess.CompletedProcess[bytes]":
-    argv = [*ssh_argv(fleet, endpoint, *options, user=user), command]
-    return subprocess.run(argv, input=data, capture_output=True, check=False, timeout=2 * WITHIN_S)
+    argv = [*make_ssh_argv(fleet, endpoint, *options, user=user), command]
+    return subprocess.run(argv, input=data, capture_output=True, check=False, timeout=2 * TIMEOUT_S)
 
 
 def connect(
@@ -81,23 +81,23 @@ def connect(
             look_for_keys=False,
         )
     except BaseException:
-        client.close()  # paramiko leaves a connection open that it could not log in on
+        client.close()  # paramiko leaves the connection open if the login fails
         raise
     return client
 
 
 def run(client: paramiko.SSHClient, command: str) -> tuple[int, bytes]:
-    """Exit status and standard output."""
+    """Run a command, and return its exit status and standard output."""
     channel = start(client, command)
     channel.shutdown_write()
-    printed = b"".join(iter(lambda: channel.recv(2**16), b""))
-    return channel.recv_exit_status(), printed
+    stdout = b"".join(iter(lambda: channel.recv(2**16), b""))
+    return channel.recv_exit_status(), stdout
 
 
 def start(client: paramiko.SSHClient, command: str) -> paramiko.Channel:
     transport = client.get_transport()
     assert transport is not None
-    channel = transport.open_session(timeout=WITHIN_S)
-    channel.settimeout(WITHIN_S)
+    channel = transport.open_session(timeout=TIMEOUT_S)
+    channel.settimeout(TIMEOUT_S)
     channel.exec_command(command)
     return channel

@@ -1,4 +1,4 @@
-"""The commands of one endpoint: started as OpenSSH's sshd starts them without a terminal, and answered for like it."""
+"""The commands of one endpoint, started and reported as OpenSSH's sshd does without a terminal."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from asyncssh.packet import Boolean, String, UInt32
 
 from tests.simulated.pipes import Input, Output
 
-# RFC 4254 has names for these alone; sshd calls every other "SIG@openssh.com".
+# RFC 4254 names only these; sshd calls all others "SIG@openssh.com".
 _NAMED_SIGNALS = (
     "ABRT",
     "ALRM",
@@ -34,7 +34,7 @@ _SIGNALS: dict[int, str] = {getattr(signal, f"SIG{name}"): name for name in _NAM
 
 
 class Commands:
-    """Starts and reaps. What runs does not depend on a connection: like sshd, nothing is ended when one goes."""
+    """The running commands. Like sshd, it does not end them when a connection is lost."""
 
     def __init__(self, home: Path, environment: dict[str, str]) -> None:
         self.running: set[int] = set()
@@ -45,7 +45,7 @@ class Commands:
         self._loop = asyncio.get_running_loop()
 
     def start(self, command: str, ended: Callable[[int], None]) -> "subprocess.Popen[bytes]":
-        """`ended` is called with the wait status, in the loop."""
+        """Start a command; the loop calls `ended` with its wait status."""
         child = subprocess.Popen(
             ["/bin/sh", "-c", command],
             cwd=self._home,
@@ -68,9 +68,8 @@ class Commands:
     ) -> None:
         self._loop.remove_reader(handle)
         os.close(handle)
-        _, status = os.waitpid(
-            child.pid, 0
-        )  # not child.wait(): that forgets whether there was a core dump
+        # child.wait() would lose whether there was a core dump.
+        _, status = os.waitpid(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         self.running.discard(child.pid)
         ended(status)
@@ -79,8 +78,8 @@ class Commands:
 class CommandSession(asyncssh.SSHServerSession[bytes]):
     """One exec request.
 
-    asyncssh has a redirection for this, but its drain() never returns once the connection is lost, and it tells
-    the exit status after the last output, where sshd tells it when the command ends.
+    The drain() of asyncssh's own redirection never returns once the connection is lost. It also
+    sends the exit status after the last output; sshd sends it when the command ends.
     """
 
     def __init__(self, commands: Commands) -> None:
@@ -98,7 +97,7 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
         if not self._commands.accepting:
             return False
         try:
-            self._child = self._commands.start(command, self._returned)
+            self._child = self._commands.start(command, self._report_end)
         except (OSError, ValueError):
             return False
         return True
@@ -109,7 +108,7 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
         assert child.stdin is not None
         assert child.stdout is not None
         assert child.stderr is not None
-        self._input = Input(child.stdin, self._hold)
+        self._input = Input(child.stdin, self._set_paused)
         self._outputs = [
             Output(child.stdout, lambda data: self._send(data, None), ended=self._finish),
             Output(
@@ -148,16 +147,16 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
             output.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The command merely loses its pipes."""
+        """Close the pipes of the command, which keeps running."""
         self._channel = None
         if self._input is not None:
             self._input.close()
         for output in self._outputs:
             output.close()
 
-    def _hold(self, held: bool) -> None:
+    def _set_paused(self, *, paused: bool) -> None:
         if self._channel is not None:
-            if held:
+            if paused:
                 self._channel.pause_reading()
             else:
                 self._channel.resume_reading()
@@ -167,16 +166,16 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
             with suppress(OSError):  # the client has closed the channel
                 self._channel.write(data, datatype)
 
-    def _returned(self, status: int) -> None:
+    def _report_end(self, status: int) -> None:
         if self._input is not None:
             self._input.close()
         if self._channel is not None:
-            self._tell(self._channel, status)
+            self._send_status(self._channel, status)
         self._finish()
 
     @staticmethod
-    def _tell(channel: "asyncssh.SSHServerChannel[bytes]", status: int) -> None:
-        """As sshd: at once, while output may still be on its way."""
+    def _send_status(channel: "asyncssh.SSHServerChannel[bytes]", status: int) -> None:
+        """Send the exit status at once, as sshd does; output may still be on its way."""
         if not os.WIFSIGNALED(status):
             channel._send_request(b"exit-status", UInt32(os.WEXITSTATUS(status)))
             return

@@ -22,7 +22,7 @@ def unused(fleet: SimulatedFleet) -> Iterator[Endpoint]:
 
 @pytest.fixture
 def endpoint(unused: Iterator[Endpoint]) -> Endpoint:
-    """One that no other test has."""
+    """An endpoint that no other test uses."""
     return next(unused)
 
 

@@ -1,4 +1,4 @@
-"""Many SSH endpoints in one process, whose connections tests delay, freeze and cut."""
+"""Many SSH endpoints in one process; tests can delay, freeze and cut their connections."""
 
 import asyncio
 import platform
@@ -13,18 +13,18 @@ import asyncssh
 from ruamel.yaml import YAML
 
 from tests.simulated.command import Commands
-from tests.simulated.processes import find, kill_all
+from tests.simulated.processes import find_processes, kill_all
 from tests.simulated.server import USER, Keys, Server
 from tests.simulated.wire import Wire, in_loop
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _FILES = 256
-_FILES_PER_ENDPOINT = 32  # its listener, and a few connections with a few commands each
+_FILES_PER_ENDPOINT = 32  # its listener, and a few commands on each of a few connections
 _START_S = 60.0
 
 
 class Endpoint:
-    """One simulated device. `wire` is where its faults are set."""
+    """One simulated device; faults are set on its `wire`."""
 
     def __init__(
         self,
@@ -38,10 +38,8 @@ class Endpoint:
         self.name = name
         self.home = folder / name / "home"
         self.home.mkdir(parents=True, exist_ok=True)
-        marks = {
-            "SIMULATED_DEVICE": name,
-            "SIMULATED_FLEET": fleet,
-        }  # fleets side by side have the same names
+        # Names are only unique within a fleet.
+        marks = {"SIMULATED_DEVICE": name, "SIMULATED_FLEET": fleet}
         self.commands = Commands(
             self.home, {"PATH": _PATH, "HOME": str(self.home), "LC_ALL": "C.UTF-8", **marks}
         )
@@ -54,11 +52,11 @@ class Endpoint:
         return self.wire.port
 
     def processes(self) -> set[int]:
-        """What runs for it now, also what outlived its command and its connection."""
-        return find(self._marks, frozenset(self.commands.running))
+        """Return its processes, with those that outlived their command and connection."""
+        return find_processes(self._marks, frozenset(self.commands.running))
 
     def stop_processes(self) -> None:
-        """Kills all that runs for it, as a reboot does. Connections stay; commands are refused meanwhile."""
+        """Kill all its processes, as a reboot does; connections stay but refuse commands."""
         in_loop(self.wire.loop, self._stop)
 
     async def _stop(self) -> None:
@@ -70,7 +68,7 @@ class Endpoint:
 
 
 class SimulatedFleet:
-    """A context manager: inside it `endpoints` listen, in a thread of this process."""
+    """A context manager in which `endpoints` listen, in a thread of this process."""
 
     def __init__(self, count: int, folder: Path, *, prefix: str = "sim", seed: int = 0) -> None:
         self.folder = folder.resolve()
@@ -84,10 +82,10 @@ class SimulatedFleet:
 
     def __enter__(self) -> "SimulatedFleet":
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._keys = Keys.below(self.folder)
+        self._keys = Keys.in_folder(self.folder)
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         _allow_files(_FILES + _FILES_PER_ENDPOINT * len(self._names))
-        self._done = self._pool.submit(asyncio.run, self._live())
+        self._done = self._pool.submit(asyncio.run, self._serve())
         wait([self._ready, self._done], _START_S, FIRST_COMPLETED)
         if not self._ready.done():
             self._end()
@@ -110,7 +108,7 @@ class SimulatedFleet:
 
     @property
     def host_key(self) -> str:
-        """The public host key of all endpoints, as known_hosts has it after the name."""
+        """The public host key of all endpoints, in the format of known_hosts without the host."""
         return self._keys.host
 
     def write_devices(self, path: Path) -> None:
@@ -141,7 +139,7 @@ class SimulatedFleet:
             self._pool.shutdown()
             resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
 
-    async def _live(self) -> None:
+    async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         try:
             await self._open()
@@ -162,20 +160,20 @@ class SimulatedFleet:
             await endpoint.wire.listen()
 
     async def _close(self) -> None:
-        """Connections first, so that none starts a command while all are killed."""
+        """Close connections first, so that none starts a command while all processes are killed."""
         for endpoint in self.endpoints:
             endpoint.commands.accepting = False
             endpoint.wire.close()
-        await kill_all(frozenset({f"SIMULATED_FLEET={self._id}".encode()}), self._running)
-        await asyncio.gather(*(endpoint.server.closed() for endpoint in self.endpoints))
+        await kill_all(frozenset({f"SIMULATED_FLEET={self._id}".encode()}), self._running_pids)
+        await asyncio.gather(*(endpoint.server.wait_closed() for endpoint in self.endpoints))
 
-    def _running(self) -> Set[int]:
+    def _running_pids(self) -> Set[int]:
         return frozenset().union(*(endpoint.commands.running for endpoint in self.endpoints))
 
 
-def _allow_files(wanted: int) -> None:
-    """More open files than the usual soft limit of 1,024, where the hard one lets us."""
+def _allow_files(count: int) -> None:
+    """Raise the soft limit of open files, usually 1,024, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    allowed = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

@@ -1,4 +1,4 @@
-"""One connection through a wire: two ends, and a lane for each direction between them."""
+"""One connection through a wire: two ends, and a lane for each direction."""
 
 import asyncio
 import socket
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.simulated.wire import Wire
 
-# What one direction of a connection holds before it stops reading: more than SSH's windows of 2 MB,
-# so that a delay slows a transfer no more than SSH itself would be slowed by such a line.
-_HELD_BYTES = 4 * 2**20
+# The most that one direction of a connection buffers before it stops reading. It is more than SSH's
+# windows of 2 MB, so that a delay slows transfers as it would slow SSH itself.
+_MAX_BUFFERED_BYTES = 4 * 2**20
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -35,14 +35,14 @@ class Link:
         elif self._alive:
             self.pump()
         else:
-            self.device_end.close()  # cut while the device was being connected
+            self.device_end.close()  # cut before the device was connected
 
     def pump(self) -> None:
         for lane in self._lanes:
             lane.pump()
 
     def cut(self) -> None:
-        """The client sees a reset; the device loses the connection, but gets what had been passed on."""
+        """Reset the client's side, and close the device's after all that was passed on."""
         self._alive = False
         for lane in self._lanes:
             lane.drop()
@@ -56,7 +56,7 @@ class Link:
 
 
 class End(asyncio.Protocol):
-    """One side of a link. `out` takes what it sends, `into` brings what it gets."""
+    """One side of a link. `out` takes the data that it sends, and `into` brings the data for it."""
 
     def __init__(self, link: Link, out: "Lane", into: "Lane") -> None:
         self.open = False
@@ -75,7 +75,7 @@ class End(asyncio.Protocol):
         self._out.put(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """No side of SSH closes one direction alone, so an end of the input is the end of both."""
+        """End both directions, as SSH never closes just one."""
         self.open = False
         self._into.drop()
         self._out.put(b"")
@@ -86,7 +86,7 @@ class End(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._into.blocked = False
-        # Not at once: asyncio cannot bear that a transport is closed from within this call.
+        # Not at once: asyncio does not support closing a transport within this call.
         asyncio.get_running_loop().call_soon(self._into.pump)
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class End(asyncio.Protocol):
 
 
 class Lane:
-    """One direction: chunks in their order, each held as long as the wire's delay; an empty one is the end."""
+    """One direction: chunks in order, each delayed by the wire. An empty chunk is the end."""
 
     def __init__(
         self, wire: "Wire", forward: Callable[[asyncio.WriteTransport, bytes], None]
@@ -111,44 +111,46 @@ class Lane:
         self.blocked = False
         self._wire = wire
         self._forward = forward
-        self._held: deque[tuple[float, bytes]] = deque()
-        self._held_bytes = 0
+        self._buffer: deque[tuple[float, bytes]] = deque()
+        self._buffered_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._dropped = False
 
     def put(self, chunk: bytes) -> None:
         if self._dropped:
             return
-        self._held.append((self._wire.loop.time(), chunk))
-        self._held_bytes += len(chunk)
+        self._buffer.append((self._wire.loop.time(), chunk))
+        self._buffered_bytes += len(chunk)
         if self._timer is None:
             self.pump()
-        if self._held_bytes > _HELD_BYTES and self.source is not None:
+        if self._buffered_bytes > _MAX_BUFFERED_BYTES and self.source is not None:
             self.source.pause_reading()
 
     def pump(self) -> None:
-        """Passes on what is due by the delay as it is now, whatever it was when the chunk came."""
+        """Pass on the chunks that are due by the current delay, not by that of their arrival."""
         self._stop_timer()
-        while self._held and self.target is not None and not self.blocked and not self._wire.freeze:
-            wait = self._held[0][0] + self._wire.delay_s - self._wire.loop.time()
+        while (
+            self._buffer and self.target is not None and not self.blocked and not self._wire.freeze
+        ):
+            wait = self._buffer[0][0] + self._wire.delay_s - self._wire.loop.time()
             if wait > 0:
                 self._timer = self._wire.loop.call_later(wait, self.pump)
                 break
-            _, chunk = self._held.popleft()
-            self._held_bytes -= len(chunk)
+            _, chunk = self._buffer.popleft()
+            self._buffered_bytes -= len(chunk)
             if chunk:
                 self._forward(self.target, chunk)
             else:
                 self.target.close()
-        if self._held_bytes < _HELD_BYTES // 2 and self.source is not None:
+        if self._buffered_bytes < _MAX_BUFFERED_BYTES // 2 and self.source is not None:
             self.source.resume_reading()
 
     def drop(self) -> None:
-        """Its target is gone: nothing passes any more."""
+        """Drop all chunks, as the target is closed."""
         self._dropped = True
         self._stop_timer()
-        self._held.clear()
-        self._held_bytes = 0
+        self._buffer.clear()
+        self._buffered_bytes = 0
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

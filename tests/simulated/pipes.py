@@ -1,27 +1,33 @@
-"""A command's pipes in the loop: nothing blocks, and neither side is read faster than the other one takes."""
+"""The pipes of a command in the loop: nothing blocks, and no side is read too fast."""
 
 import asyncio
 import os
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Protocol
 
 _CHUNK_BYTES = 64 * 2**10
 
 
-class Input:
-    """The command's standard input. What the pipe does not take is held, and the client made to wait."""
+class SetPaused(Protocol):
+    """A function that pauses or resumes the client."""
 
-    def __init__(self, pipe: IO[bytes], hold: Callable[[bool], None]) -> None:
+    def __call__(self, *, paused: bool) -> None: ...
+
+
+class Input:
+    """The command's standard input. It buffers what the pipe rejects, and pauses the client."""
+
+    def __init__(self, pipe: IO[bytes], set_paused: SetPaused) -> None:
         self._pipe = pipe
-        self._hold = hold
-        self._held = bytearray()
+        self._set_paused = set_paused
+        self._buffer = bytearray()
         self._ending = False
         self._loop = asyncio.get_running_loop()
         os.set_blocking(pipe.fileno(), False)
 
     def write(self, data: bytes) -> None:
         if not self._pipe.closed:
-            self._held += data
+            self._buffer += data
             self._flush()
 
     def end(self) -> None:
@@ -32,30 +38,30 @@ class Input:
         if not self._pipe.closed:
             self._loop.remove_writer(self._pipe)
             self._pipe.close()
-            self._held.clear()
-            self._hold(False)
+            self._buffer.clear()
+            self._set_paused(paused=False)
 
     def _flush(self) -> None:
         if self._pipe.closed:
             return
         try:
-            while self._held:
-                del self._held[: os.write(self._pipe.fileno(), self._held)]
+            while self._buffer:
+                del self._buffer[: os.write(self._pipe.fileno(), self._buffer)]
         except BlockingIOError:
             self._loop.add_writer(self._pipe, self._flush)
-            self._hold(True)
-        except OSError:  # nobody reads it any more; what comes is dropped
+            self._set_paused(paused=True)
+        except OSError:  # nobody reads the pipe any more: drop further input
             self.close()
         else:
             self._loop.remove_writer(self._pipe)
             if self._ending:
                 self.close()
             else:
-                self._hold(False)  # last, for it brings more data at once
+                self._set_paused(paused=False)  # last, as more data arrives at once
 
 
 class Output:
-    """One of the command's outputs, read while the channel takes more."""
+    """One output of the command, read while the channel takes more."""
 
     def __init__(
         self, pipe: IO[bytes], send: Callable[[bytes], None], ended: Callable[[], None]

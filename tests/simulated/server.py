@@ -1,4 +1,4 @@
-"""The SSH side of an endpoint: asyncssh with one host key, one user and one client key."""
+"""The SSH server of an endpoint: asyncssh with one host key, one user and one client key."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ USER = "bench"
 
 @dataclass(frozen=True)
 class Keys:
-    """The fleet's own, made once in its folder and kept for the next fleet there."""
+    """The keys of a fleet, made once in its folder and kept for later fleets."""
 
     client_file: Path
     client: str  # public, as in authorized_keys
@@ -25,17 +25,17 @@ class Keys:
     host_private: asyncssh.SSHKey
 
     @classmethod
-    def below(cls, folder: Path) -> "Keys":
-        client = _key(folder / "client")
-        host = _key(folder / "host")
-        return cls(folder / "client", _public(client), _public(host), host)
+    def in_folder(cls, folder: Path) -> "Keys":
+        client = _load_key(folder / "client")
+        host = _load_key(folder / "host")
+        return cls(folder / "client", _format_public_key(client), _format_public_key(host), host)
 
     def options(self) -> asyncssh.SSHServerConnectionOptions:
-        """One for all endpoints, for it takes longer to make than an endpoint."""
+        """Return the options for all endpoints: they take longer to make than an endpoint."""
         return asyncssh.SSHServerConnectionOptions(
             server_host_keys=[self.host_private],
-            # What OpenSSH and paramiko both have and costs least. No choice is offered, since the client's order
-            # decides, and some put first what is slow in Python.
+            # The cheapest that OpenSSH and paramiko share. There is no choice, as the order of the
+            # client decides, and some clients prefer one that is slow in Python.
             kex_algs=["curve25519-sha256", "curve25519-sha256@libssh.org"],
             encryption_algs=["aes128-gcm@openssh.com"],
             mac_algs=["hmac-sha2-256-etm@openssh.com"],
@@ -54,7 +54,7 @@ class Keys:
 
 
 class Server:
-    """Speaks SSH with the clients of one endpoint."""
+    """The SSH connections with the clients of one endpoint."""
 
     def __init__(
         self, keys: Keys, options: asyncssh.SSHServerConnectionOptions, commands: Commands
@@ -72,14 +72,14 @@ class Server:
         )
         self._connections.add(connection)
 
-    async def closed(self) -> None:
-        """Waits for the end of all connections, which their wire brings about."""
+    async def wait_closed(self) -> None:
+        """Wait for the end of all connections, which their wire closes."""
         await asyncio.gather(*(connection.wait_closed() for connection in self._connections))
 
 
 class _Connection(asyncssh.SSHServerConnection):
     async def reload_config(self) -> None:
-        """Not wanted: it makes all options anew, in a thread, for each login, in case they differ by user."""
+        """Do nothing: asyncssh would make all options again for each login, in a thread."""
 
 
 class _Login(asyncssh.SSHServer):
@@ -100,7 +100,7 @@ class _Login(asyncssh.SSHServer):
         return CommandSession(self._commands)
 
 
-def _key(file: Path) -> asyncssh.SSHKey:
+def _load_key(file: Path) -> asyncssh.SSHKey:
     if not file.exists():
         key = asyncssh.generate_private_key("ssh-ed25519", comment="simulated-fleet")
         file.touch(mode=0o600)
@@ -109,6 +109,6 @@ def _key(file: Path) -> asyncssh.SSHKey:
     return asyncssh.read_private_key(file)
 
 
-def _public(key: asyncssh.SSHKey) -> str:
-    """Type and key alone, without the comment."""
+def _format_public_key(key: asyncssh.SSHKey) -> str:
+    """Return the type and the key, without the comment."""
     return " ".join(key.export_public_key().decode().split()[:2])

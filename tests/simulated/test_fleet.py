@@ -1,4 +1,4 @@
-"""A simulated endpoint is to its clients what OpenSSH's sshd is, and leaves nothing behind."""
+"""A simulated endpoint behaves like OpenSSH's sshd, and leaves nothing behind."""
 
 import asyncio
 import os
@@ -16,7 +16,16 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from tests.simulated.clients import WITHIN_S, connect, lives, run, ssh, ssh_argv, start, until
+from tests.simulated.clients import (
+    TIMEOUT_S,
+    connect,
+    is_alive,
+    make_ssh_argv,
+    run,
+    ssh,
+    start,
+    wait_for,
+)
 from tests.simulated.fleet import Endpoint, SimulatedFleet
 
 FIVE_MB = os.urandom(5_000_000)
@@ -25,12 +34,16 @@ USER_REFUSED = "nobody"
 
 
 def test_openssh_logs_in_and_runs_a_command(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
-    ended = ssh(
+    completed = ssh(
         fleet, endpoint, command='pwd; echo "$HOME $PATH $LC_ALL $SIMULATED_DEVICE"; echo wrong >&2'
     )
     home = fleet.folder / endpoint.name / "home"
     expected = f"{home}\n{home} /usr/local/bin:/usr/bin:/bin C.UTF-8 {endpoint.name}\n"
-    assert (ended.returncode, ended.stdout.decode(), ended.stderr) == (0, expected, b"wrong\n")
+    assert (completed.returncode, completed.stdout.decode(), completed.stderr) == (
+        0,
+        expected,
+        b"wrong\n",
+    )
 
 
 def test_the_command_leads_a_session_and_has_a_clean_environment(
@@ -47,26 +60,26 @@ def test_exit_codes(client: paramiko.SSHClient, code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"), [("KILL", "KILL"), ("SEGV", "SEGV"), ("40", "SIG@openssh.com")]
+    ("signal_name", "reported"), [("KILL", "KILL"), ("SEGV", "SEGV"), ("40", "SIG@openssh.com")]
 )
-def test_a_command_that_a_signal_ended(
-    fleet: SimulatedFleet, endpoint: Endpoint, sent: str, told: str
+def test_a_signal_that_ended_a_command_is_reported(
+    fleet: SimulatedFleet, endpoint: Endpoint, signal_name: str, reported: str
 ) -> None:
-    async def ended() -> asyncssh.SSHCompletedProcess:
-        known = asyncssh.import_known_hosts(f"[127.0.0.1]:{endpoint.port} {fleet.host_key}\n")
+    async def run_command() -> asyncssh.SSHCompletedProcess:
+        known_hosts = asyncssh.import_known_hosts(f"[127.0.0.1]:{endpoint.port} {fleet.host_key}\n")
         async with asyncssh.connect(
             "127.0.0.1",
             endpoint.port,
             username="bench",
             client_keys=[str(fleet.client_key)],
-            known_hosts=known,
+            known_hosts=known_hosts,
             config=None,
         ) as client:
-            return await client.run(f"kill -{sent} $$")
+            return await client.run(f"kill -{signal_name} $$")
 
-    completed = asyncio.run(ended())
+    completed = asyncio.run(run_command())
     assert completed.exit_signal is not None
-    assert completed.exit_signal[0] == told
+    assert completed.exit_signal[0] == reported
 
 
 def test_a_wrong_user_and_a_wrong_key_are_refused(
@@ -78,49 +91,51 @@ def test_a_wrong_user_and_a_wrong_key_are_refused(
         connect(fleet, endpoint, user=USER_REFUSED)
     with pytest.raises(paramiko.AuthenticationException):
         connect(fleet, endpoint, key=wrong)
-    for ended in (
+    for completed in (
         ssh(fleet, endpoint, command="true", user=USER_REFUSED),
-        ssh(fleet, endpoint, "true", "-i", str(wrong)),
+        ssh(fleet, endpoint, "true", *("-i", str(wrong))),
     ):
-        assert ended.returncode == 255
-        assert b"Permission denied (publickey)." in ended.stderr
+        assert completed.returncode == 255
+        assert b"Permission denied (publickey)." in completed.stderr
 
 
-def test_bytes_pass_whole_in_both_directions(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
+def test_data_passes_unchanged_in_both_directions(
+    fleet: SimulatedFleet, endpoint: Endpoint
+) -> None:
     assert ssh(fleet, endpoint, command="cat > file", data=FIVE_MB).returncode == 0
     assert (endpoint.home / "file").read_bytes() == FIVE_MB
     assert ssh(fleet, endpoint, command="cat file").stdout == FIVE_MB
 
 
-def test_a_client_that_does_not_read_holds_the_command_up(
+def test_a_client_that_does_not_read_pauses_the_command(
     endpoint: Endpoint, client: paramiko.SSHClient
 ) -> None:
     channel = start(client, "head -c 20000000 /dev/zero; touch done")
-    until(lambda: endpoint.wire.bytes_from_device > 2_000_000)
+    wait_for(lambda: endpoint.wire.bytes_from_device > 2_000_000)
     assert run(client, "test -e done")[0] == 1
     assert endpoint.wire.bytes_from_device < 3_000_000
     assert sum(map(len, iter(lambda: channel.recv(2**16), b""))) == 20_000_000
 
 
-def test_a_command_that_does_not_read_holds_the_client_up(
+def test_a_command_that_does_not_read_pauses_the_client(
     endpoint: Endpoint, client: paramiko.SSHClient
 ) -> None:
     channel = start(client, "until test -e go; do sleep 0.02; done; wc -c")
     sender = threading.Thread(target=channel.sendall, args=(FIVE_MB,))
     sender.start()
-    until(lambda: endpoint.wire.bytes_to_device > 2_000_000)
+    wait_for(lambda: endpoint.wire.bytes_to_device > 2_000_000)
     run(client, "touch go")
-    sender.join(WITHIN_S)
+    sender.join(TIMEOUT_S)
     channel.shutdown_write()
-    assert channel.recv(99) == b"5000000\n"  # answered only once all of it is through
+    assert channel.recv(99) == b"5000000\n"  # printed only after all input has arrived
     assert endpoint.wire.bytes_to_device > 5_000_000
 
 
-def test_input_that_nobody_reads_stops_nothing(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
-    ended = ssh(
+def test_unread_input_does_not_block(fleet: SimulatedFleet, endpoint: Endpoint) -> None:
+    completed = ssh(
         fleet, endpoint, command="head -c 3 | wc -c; exec <&-; echo done; exit 4", data=FIVE_MB
     )
-    assert (ended.returncode, ended.stdout) == (4, b"3\ndone\n")
+    assert (completed.returncode, completed.stdout) == (4, b"3\ndone\n")
 
 
 def test_the_exit_status_arrives_over_a_shared_connection_although_the_output_ended_first(
@@ -128,20 +143,20 @@ def test_the_exit_status_arrives_over_a_shared_connection_although_the_output_en
 ) -> None:
     shared = ("-o", f"ControlPath={endpoint.home / 'm'}")
     command = "exec >&- 2>&-; touch silent; until test -e go; do sleep 0.02; done; exit 3"
-    master = subprocess.Popen([*ssh_argv(fleet, endpoint, *shared, "-MN")])
+    master = subprocess.Popen([*make_ssh_argv(fleet, endpoint, *shared, "-MN")])
     try:
-        until((endpoint.home / "m").exists)
+        wait_for((endpoint.home / "m").exists)
         with ThreadPoolExecutor(1) as pool:
             completed = pool.submit(ssh, fleet, endpoint, command, *shared)
-            until((endpoint.home / "silent").exists)
+            wait_for((endpoint.home / "silent").exists)
             (endpoint.home / "go").touch()
             assert completed.result().returncode == 3
     finally:
         master.terminate()
-        master.wait(WITHIN_S)
+        master.wait(TIMEOUT_S)
 
 
-def test_the_exit_status_comes_with_the_end_of_the_command_and_not_of_the_output(
+def test_the_exit_status_arrives_when_the_command_ends_not_its_output(
     client: paramiko.SSHClient,
 ) -> None:
     channel = start(client, "(until test -e go; do sleep 0.02; done; echo late) & exit 5")
@@ -149,16 +164,16 @@ def test_the_exit_status_comes_with_the_end_of_the_command_and_not_of_the_output
     assert not channel.closed
     run(client, "touch go")
     assert channel.recv(99) == b"late\n"
-    until(lambda: channel.closed)
+    wait_for(lambda: channel.closed)
 
 
-def test_a_command_outlives_its_connection_and_loses_its_pipes(
+def test_a_command_outlives_its_connection_but_loses_its_pipes(
     fleet: SimulatedFleet, endpoint: Endpoint
 ) -> None:
     with connect(fleet, endpoint) as client:
         start(client, "cat; touch after; sleep 1000")
-        until(endpoint.processes)
-    until((endpoint.home / "after").exists)
+        wait_for(endpoint.processes)
+    wait_for((endpoint.home / "after").exists)
     assert endpoint.processes()
 
 
@@ -169,25 +184,25 @@ def test_a_detached_child_lives_until_the_processes_are_stopped(
     assert endpoint.processes() == {child}
     endpoint.stop_processes()
     assert endpoint.processes() == set()
-    assert not lives(child)
+    assert not is_alive(child)
     assert ssh(fleet, endpoint, command="exit 3").returncode == 3
 
 
-def test_stopping_the_processes_reaches_what_left_its_session_and_environment(
+def test_stopping_reaches_processes_without_their_session_and_environment(
     endpoint: Endpoint, client: paramiko.SSHClient
 ) -> None:
     channel = start(
         client, "setsid sh -c 'env -i sleep 1000 & cd /; env -i setsid sleep 1000'; sleep 1000"
     )
-    until(lambda: len(endpoint.processes()) >= 4)
+    wait_for(lambda: len(endpoint.processes()) >= 4)
     children = endpoint.processes()
     endpoint.stop_processes()
-    assert not any(map(lives, children))
+    assert not any(map(is_alive, children))
     assert channel.recv_exit_status() == -1
     assert run(client, "exit 3")[0] == 3
 
 
-def asleep(endpoint: Endpoint) -> list[int]:
+def sleeping_pids(endpoint: Endpoint) -> list[int]:
     return [pid for pid in endpoint.processes() if psutil.Process(pid).name() == "sleep"]
 
 
@@ -195,26 +210,25 @@ def test_closing_the_fleet_leaves_no_process_and_no_thread(
     tmp_path: Path, endpoint: Endpoint
 ) -> None:
     threads = set(threading.enumerate())
-    own = psutil.Process()
-    files = own.num_fds()
+    this_process = psutil.Process()
+    files = this_process.num_fds()
     with SimulatedFleet(3, tmp_path) as fleet:
         child = int(ssh(fleet, fleet.endpoints[0], command=DETACHED).stdout)
         with connect(fleet, fleet.endpoints[1]) as client:
             start(client, "sleep 1000")
-            until(
-                lambda: asleep(fleet.endpoints[1])
-            )  # before, it is still the shell that becomes it
-            (running,) = asleep(fleet.endpoints[1])
+            # The shell becomes `sleep` only a moment after it starts.
+            wait_for(lambda: sleeping_pids(fleet.endpoints[1]))
+            (running,) = sleeping_pids(fleet.endpoints[1])
             assert endpoint.processes() == set()
-    assert not lives(child)
-    assert not lives(running)
-    until(lambda: set(threading.enumerate()) <= threads)
-    assert own.num_fds() <= files
+    assert not is_alive(child)
+    assert not is_alive(running)
+    wait_for(lambda: set(threading.enumerate()) <= threads)
+    assert this_process.num_fds() <= files
     with pytest.raises(RuntimeError, match="closed"):
         fleet.endpoints[0].wire.cut()
 
 
-def test_fleets_side_by_side_stop_only_their_own(
+def test_a_fleet_stops_only_its_own_processes(
     fleet: SimulatedFleet, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     child = int(ssh(fleet, endpoint, command=DETACHED).stdout)
@@ -224,8 +238,8 @@ def test_fleets_side_by_side_stop_only_their_own(
     endpoint.stop_processes()
 
 
-@pytest.mark.parametrize("way", ["stdin closes", "SIGTERM"])
-def test_as_a_process_of_its_own(tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize("ending", ["stdin closes", "SIGTERM"])
+def test_a_fleet_in_its_own_process_stops_everything(tmp_path: Path, ending: str) -> None:
     argv = [sys.executable, "-m", "tests.simulated", "--count", "3", "--folder", str(tmp_path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -239,8 +253,8 @@ def test_as_a_process_of_its_own(tmp_path: Path, way: str) -> None:
             "bench",
             platform.machine(),
         )
-        (tmp_path / "known").write_text(f"[127.0.0.1]:{last['port']} {last['host_key']}\n")
-        options = ["BatchMode=yes", f"UserKnownHostsFile={tmp_path / 'known'}"]
+        (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{last['port']} {last['host_key']}\n")
+        options = ["BatchMode=yes", f"UserKnownHostsFile={tmp_path / 'known_hosts'}"]
         login = [
             "ssh",
             "-F",
@@ -255,10 +269,10 @@ def test_as_a_process_of_its_own(tmp_path: Path, way: str) -> None:
             options[1],
         ]
         child = int(subprocess.check_output([*login, "bench@127.0.0.1", DETACHED]))
-        assert lives(child)
-        if way == "SIGTERM":
+        assert is_alive(child)
+        if ending == "SIGTERM":
             process.send_signal(signal.SIGTERM)
         else:
             process.stdin.close()
-        assert process.wait(WITHIN_S) == 0
-    assert not lives(child)
+        assert process.wait(TIMEOUT_S) == 0
+    assert not is_alive(child)

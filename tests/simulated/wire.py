@@ -1,4 +1,4 @@
-"""A TCP proxy in front of one endpoint. Tests set its faults from any thread, while connections are open."""
+"""A TCP proxy in front of one endpoint; any thread can set its faults at any time."""
 
 import asyncio
 import random
@@ -9,28 +9,28 @@ from typing import Generic, TypeVar
 
 from tests.simulated.link import Link
 
-_ANSWER_S = 30.0
+_RESULT_TIMEOUT_S = 30.0
 
 T = TypeVar("T")
 
 
 def in_loop(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[T]]) -> T:
-    """Does it in the loop's thread and waits for it; for callers in other threads."""
+    """Do the work in the loop's thread and wait for it; for callers in other threads."""
     if loop.is_closed():
         raise RuntimeError("The simulated fleet is closed.")
 
-    async def answer() -> T:
+    async def run() -> T:
         return await work()
 
-    return asyncio.run_coroutine_threadsafe(answer(), loop).result(_ANSWER_S)
+    return asyncio.run_coroutine_threadsafe(run(), loop).result(_RESULT_TIMEOUT_S)
 
 
 class _Setting(Generic[T]):
-    """A fault that any thread may set. It is in effect when the assignment returns."""
+    """A fault that any thread may set; it takes effect before the assignment returns."""
 
-    def __init__(self, value: T, allowed: Callable[[T], bool] = lambda _: True) -> None:
-        self._default = value
-        self._allowed = allowed
+    def __init__(self, *, default: T, is_valid: Callable[[T], bool] = lambda _: True) -> None:
+        self._default = default
+        self._is_valid = is_valid
 
     def __set_name__(self, owner: type["Wire"], name: str) -> None:
         self._name = name
@@ -40,25 +40,27 @@ class _Setting(Generic[T]):
         return value
 
     def __set__(self, wire: "Wire", value: T) -> None:
-        if not self._allowed(value):
+        if not self._is_valid(value):
             raise ValueError(f"{self._name} cannot be {value!r}")
         wire.change(partial(wire.settings.__setitem__, self._name, value))
 
 
 class Wire:
-    """`serve` gets a connected socket for each client; what passes between them is delayed, counted, cut."""
+    """The proxy. `serve` gets a connected socket for each client; faults affect its data."""
 
-    delay_s = _Setting(0.0, lambda value: value >= 0)  # one way, in both directions
-    loss = _Setting(
-        0.0, lambda value: 0 <= value <= 1
-    )  # a chunk's chance to be the end of its connection
-    refuse = _Setting(False)  # new connections are reset at once; open ones stay
-    freeze = _Setting(False)  # nothing is passed on and nothing closes
+    # One way, in both directions.
+    delay_s = _Setting(default=0.0, is_valid=lambda value: value >= 0)
+    # The probability that a chunk ends its connection.
+    loss = _Setting(default=0.0, is_valid=lambda value: 0 <= value <= 1)
+    # New connections are reset at once; open ones stay.
+    refuse = _Setting(default=False)
+    # Nothing is passed on and nothing is closed.
+    freeze = _Setting(default=False)
 
     def __init__(self, serve: Callable[[socket.socket], Awaitable[None]], seed: str) -> None:
         self.bytes_to_device = 0
         self.bytes_from_device = 0
-        self.connections = 0  # let in so far
+        self.connections = 0  # accepted so far
         self.refused = 0
         self.port = 0
         self.settings: dict[str, object] = {}
@@ -75,13 +77,13 @@ class Wire:
         return len(self._links)
 
     def cut(self) -> None:
-        """Resets every open connection now."""
+        """Reset every open connection now."""
         self.change(self._cut_all)
 
     def cut_after(self, *, bytes_to_device: int) -> None:
-        """Resets every open connection, once, as soon as that many more bytes went to the device."""
+        """Reset every open connection once that many more bytes went to the device."""
         if bytes_to_device < 1:
-            raise ValueError("cut() is what cuts now")
+            raise ValueError("use cut() to cut at once")
         self.change(partial(setattr, self, "_until_cut", bytes_to_device))
 
     def change(self, action: Callable[[], None]) -> None:
@@ -89,11 +91,11 @@ class Wire:
             action()
             for link in tuple(self._links):
                 link.pump()
-            await asyncio.sleep(0)  # a reset goes out in the loop's next round
+            await asyncio.sleep(0)  # a reset is sent in the loop's next round
 
         in_loop(self.loop, act)
 
-    # What follows is for the loop's thread.
+    # The methods below are for the loop's thread.
 
     async def listen(self) -> None:
         self._server = await self.loop.create_server(lambda: Link(self).client_end, "127.0.0.1", 0)
@@ -124,22 +126,22 @@ class Wire:
 
     async def _connect(self, link: Link) -> None:
         try:
-            ours, theirs = socket.socketpair()
-        except OSError:  # no more files to open: as a device would, too
+            device_side, server_side = socket.socketpair()
+        except OSError:  # no more files can be opened: a device would fail, too
             link.cut()
             return
-        await self._serve(theirs)
-        await self.loop.connect_accepted_socket(lambda: link.device_end, ours)
+        await self._serve(server_side)
+        await self.loop.connect_accepted_socket(lambda: link.device_end, device_side)
 
     def pass_from_device(self, link: Link, client: asyncio.WriteTransport, chunk: bytes) -> None:
-        if self._loses():
+        if self._is_lost():
             link.cut()
             return
         self.bytes_from_device += len(chunk)
         client.write(chunk)
 
     def pass_to_device(self, link: Link, device: asyncio.WriteTransport, chunk: bytes) -> None:
-        if self._loses():
+        if self._is_lost():
             link.cut()
             return
         chunk = chunk[: self._until_cut]
@@ -150,5 +152,5 @@ class Wire:
             if self._until_cut is None:
                 self._cut_all()
 
-    def _loses(self) -> bool:
+    def _is_lost(self) -> bool:
         return self.loss > 0 and self._random.random() < self.loss

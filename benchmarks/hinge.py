@@ -26,7 +26,7 @@ from harness.data.dataset import Labels
 from harness.models import Task
 from harness.models.blocks import with_probabilities
 from harness.models.mlp import Mlp
-from harness.training.recipe import optimizer
+from harness.training.recipe import build_optimizer
 from harness.training.trial import warm_up
 
 BATCH = 100
@@ -171,7 +171,7 @@ def train(setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset
     recipe = setup.recipe
     training, validation = dataset.split_validation(recipe.validation)
     steps = len(training) // BATCH
-    keras_optimizer = optimizer(recipe)
+    keras_optimizer = build_optimizer(recipe)
     keras_optimizer.learning_rate.assign(rate)
     model.compile(keras_optimizer, setup.loss, jit_compile=True, steps_per_execution=steps)
     targets = setup.targets(training.labels)

@@ -1,4 +1,4 @@
-"""The networks of a sweep, each as LCE would run it: built untrained in its deployed form, converted, and looked at."""
+"""Lint a sweep's networks: each is built untrained in its deployed form, converted and checked."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,32 +23,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LintedNetwork:
-    """A network of a sweep, by what makes it another one than the rest; a TrialFailed where it can't be converted."""
+    """A network of a sweep, named by what distinguishes it from the others.
+
+    `result` is a TrialFailed if the network cannot be converted.
+    """
 
     name: str
     result: Report | TrialFailed
 
 
 def lint_sweep(points: Sequence[Point]) -> Iterator[LintedNetwork]:
-    """Each network once, whatever it is trained with. Raises ConfigError, and DataUnavailable."""
-    trials = [(trial, point.values.dataset) for point in points for trial in build_trials(point)]
-    datasets = {
-        source: data.load(source) for source in dict.fromkeys(source for _, source in trials)
-    }
+    """Lint each network once, however it is trained. Raises ConfigError and DataUnavailable."""
+    trials: list[tuple[Trial, str]] = []
+    for point in points:
+        trials += [(trial, point.values.dataset) for trial in build_trials(point)]
+    datasets: dict[str, Dataset] = {}
     networks: dict[str, tuple[Trial, Dataset]] = {}
     for trial, source in trials:
-        networks.setdefault(_identity(trial, datasets[source]), (trial, datasets[source]))
+        if source not in datasets:
+            datasets[source] = data.load(source)
+        dataset = datasets[source]
+        networks.setdefault(_identify(trial, dataset), (trial, dataset))
     for trial, dataset in networks.values():
-        yield LintedNetwork(_name(trial, dataset), _found(trial, dataset))
+        yield LintedNetwork(_describe(trial, dataset), _lint_network(trial, dataset))
 
 
-def _identity(trial: Trial, dataset: Dataset) -> str:
+def _identify(trial: Trial, dataset: Dataset) -> str:
     return content_id(
         [trial.architecture, trial.parameters, trial.precision, dataset.shape, dataset.classes]
     )
 
 
-def _name(trial: Trial, dataset: Dataset) -> str:
+def _describe(trial: Trial, dataset: Dataset) -> str:
     parameters = [f"{key}={value}" for key, value in trial.parameters.items()]
     image = "×".join(map(str, dataset.shape))
     return " ".join(
@@ -56,24 +62,22 @@ def _name(trial: Trial, dataset: Dataset) -> str:
     )
 
 
-def _found(trial: Trial, dataset: Dataset) -> Report | TrialFailed:
+def _lint_network(trial: Trial, dataset: Dataset) -> Report | TrialFailed:
     try:
         with translate_memory_errors(trial):
             model = build_model(trial, dataset)
-            _spread(model)
-            return lint(
-                convert(
-                    build_deployed_model(trial, dataset, model=model),
-                    trial.precision,
-                    samples=dataset.train.images,
-                )
-            )
+            _perturb_constant_weights(model)
+            network = build_deployed_model(trial, dataset, model=model)
+            return lint(convert(network, trial.precision, samples=dataset.train.images))
     except TrialFailed as error:
         return error
 
 
-def _spread(model: "Model") -> None:
-    """Moves weights that start all alike, as training does: the converter leaves out a sum with zeros."""
+def _perturb_constant_weights(model: "Model") -> None:
+    """Change weights that are all the same, as training does.
+
+    Otherwise the converter removes operators, such as the addition of zeros.
+    """
     generator = np.random.default_rng(0)
     model.set_weights(
         [

@@ -1,4 +1,4 @@
-"""Which trials of a sweep are finished, and which are left to train: pure functions."""
+"""The plan of a sweep: which trials are finished and which must be trained. Pure functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from harness.store.rows.trials import TrialState
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """A trial, and why it is run; `because` is empty where it is done and its files are whole."""
+    """A trial and the reason to train it; empty if it is done and its files are intact."""
 
     trial: Trial
     reason: str
@@ -21,7 +21,7 @@ class TrialPlan:
 def plan_trials(
     sweep: Sweep, states: Mapping[str, TrialState], files: Mapping[str, FileState]
 ) -> tuple[TrialPlan, ...]:
-    """`files` tells of every artifact in `states` whether its file is whole."""
+    """Plan each trial of the sweep; `files` holds the state of each artifact in `states`."""
     return tuple(
         _plan_trial(trial, states.get(trial.id), files=files, search=sweep.search)
         for trial in sweep.trials
@@ -37,9 +37,9 @@ def _plan_trial(
         return TrialPlan(trial, "", artifacts={})
     if not state.done:
         return TrialPlan(trial, f"{state.status} before", artifacts=state.artifacts)
-    broken = [
+    damage = [
         f"artifact {sha256[:12]}… is {files[sha256].value}"
         for sha256 in state.artifacts.values()
         if files[sha256] is not FileState.INTACT
     ]
-    return TrialPlan(trial, "; ".join(broken), artifacts=state.artifacts)
+    return TrialPlan(trial, "; ".join(damage), artifacts=state.artifacts)

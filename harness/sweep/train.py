@@ -1,4 +1,4 @@
-"""The plan's new trials → rows and files, each as soon as it is done."""
+"""Train a sweep's new trials, and store each one's rows and files as soon as it ends."""
 
 import traceback
 from collections.abc import Iterator, Sequence
@@ -25,13 +25,14 @@ from harness.training.events import (
 from harness.training.search import AdaptiveSearch, FixedUnits, UnitSource
 from harness.training.unit import group_trials
 
-# A training that ended so may have got further than its start, and goes on from there when it is submitted again.
-_INTERRUPTED = (Reason.KILLED, Reason.OUT_OF_MEMORY, Reason.LOST, Reason.BUDGET)
+# A training that ended for one of these may have left a checkpoint, from which the next submission
+# continues.
+_INTERRUPTIONS = (Reason.KILLED, Reason.OUT_OF_MEMORY, Reason.LOST, Reason.BUDGET)
 
 
 @dataclass(frozen=True)
 class TrainingStores:
-    """Where what happens in training is kept."""
+    """The stores for the rows, artifacts and checkpoints of training."""
 
     rows: TrialRows
     files: ArtifactFiles
@@ -40,95 +41,107 @@ class TrainingStores:
 
 def train(
     sweep: Sweep,
-    new: Sequence[Trial],
+    new_trials: Sequence[Trial],
     search: AdaptiveSearch | None,
     address: str | None,
     stores: TrainingStores,
 ) -> Iterator[TrialEvent]:
-    """Trains the `new` ones of a sweep's trials, or what its `search` finds.
+    """Train the sweep's new trials, or the points that its `search` chooses.
 
-    Yields every event after it is stored: what was told is not lost.
+    Each event is stored before it is yielded, so that none is lost.
     """
-    left = {trial.id: trial for trial in new}
-    for event in _events(
-        sweep, new, search=search, address=address, checkpoints=stores.checkpoints
-    ):
+    unfinished = {trial.id: trial for trial in new_trials}
+    events = _run(sweep, new_trials, search=search, address=address, checkpoints=stores.checkpoints)
+    for event in events:
         match event:
             case ClusterReady():
-                stores.rows.submit(
-                    sweep, new
-                )  # not before: a request that Ray refuses leaves no trace
+                # Not earlier: a request that Ray refuses must leave no trace.
+                stores.rows.submit(sweep, new_trials)
             case PointStarted():
                 stores.rows.submit_point(sweep.name, event.point, sampled=event.trials)
-                left |= {trial.id: trial for trial in event.trials}
+                unfinished |= {trial.id: trial for trial in event.trials}
             case Checkpoint():
                 stores.checkpoints.save(event.key, event.content)
             case Finished() | Failed() | Stopped():
-                _end(event, stores)
-                left.pop(event.trial.id, None)
-                if _over(event) and event.trial.training not in {
-                    trial.training for trial in left.values()
-                }:
-                    stores.checkpoints.delete(event.trial.training)
+                _store_end(event, stores)
+                unfinished.pop(event.trial.id, None)
+                training = event.trial.training
+                is_shared = any(trial.training == training for trial in unfinished.values())
+                if _is_final(event) and not is_shared:
+                    stores.checkpoints.delete(training)
                 yield event
             case _:
                 yield event
 
 
-def _events(
+def _run(
     sweep: Sweep,
-    new: Sequence[Trial],
+    new_trials: Sequence[Trial],
     search: AdaptiveSearch | None,
     address: str | None,
     checkpoints: CheckpointFiles,
 ) -> Iterator[Event]:
-    """Ready first, whatever comes."""
-    if not new and search is None:
+    """Start the training and return its events; ClusterReady comes first even if nothing is new."""
+    if not new_trials and search is None:
         return iter((ClusterReady(),))
-    saved = checkpoints.load(
-        {trial.training for trial in (new if search is None else search.tried_trials())}
-    )
-    work: UnitSource = (
-        FixedUnits(group_trials(new, saved)) if search is None else replace(search, saved=saved)
-    )
-    needed = set(sweep.sources) if search else {trial.dataset for trial in new}
-    datasets = {name: _dataset(sweep.sources[name]) for name in needed}
+    unit_source: UnitSource
+    if search is None:
+        contents = checkpoints.load({trial.training for trial in new_trials})
+        unit_source = FixedUnits(group_trials(new_trials, contents))
+        names = {trial.dataset for trial in new_trials}
+    else:
+        contents = checkpoints.load({trial.training for trial in search.tried_trials()})
+        unit_source = replace(search, checkpoints=contents)
+        names = set(sweep.sources)
     return ray_cluster.train(
-        work, datasets, resources=sweep.resources, search=sweep.search, address=address
+        unit_source,
+        {name: _load_dataset(sweep.sources[name]) for name in names},
+        resources=sweep.resources,
+        search=sweep.search,
+        address=address,
     )
 
 
-def _dataset(source: str) -> Dataset | Failure:
-    """Or why it can't be had, which is the end of the trials that need it and of no other."""
+def _load_dataset(source: str) -> Dataset | Failure:
+    """Load a data set; return a Failure if that fails, as other trials may not need it."""
     try:
         return data.load(source)
     except DataUnavailable as error:
         return Failure(Reason.NO_DATA, str(error), log=traceback.format_exc())
 
 
-def _end(event: Finished | Failed | Stopped, stores: TrainingStores) -> None:
-    if isinstance(event, Stopped):
-        stores.rows.stop(event.trial.id, event.cause)
-        return
-    if isinstance(event, Failed):
-        stores.rows.fail(event.trial.id, event.failure, event.timings, event.node)
-        return
-    for content in event.outcome.files.values():
-        stores.files.save(content)  # before the row: a row never names a file that is not there
-    for sha256, probe in event.outcome.probes.items():
-        stores.files.save_probe(sha256, probe)
-    stores.rows.finish(event.outcome)
-
-
-def _over(event: Finished | Failed | Stopped) -> bool:
+def _store_end(event: Finished | Failed | Stopped, stores: TrainingStores) -> None:
     match event:
-        case Failed(failure=cause) | Stopped(cause=cause):
-            return cause.reason not in _INTERRUPTED
-        case _:
+        case Stopped():
+            stores.rows.stop(event.trial.id, event.cause)
+        case Failed():
+            stores.rows.fail(event.trial.id, event.failure, event.timings, event.node)
+        case Finished():
+            # Files come before the row, so that a row never names a missing file.
+            for content in event.outcome.files.values():
+                stores.files.save(content)
+            for sha256, probe in event.outcome.probes.items():
+                stores.files.save_probe(sha256, probe)
+            stores.rows.finish(event.outcome)
+
+
+def _is_final(event: Finished | Failed | Stopped) -> bool:
+    """Return whether the trial has no use for its checkpoint any more."""
+    match event:
+        case Failed(failure=failure):
+            return failure.reason not in _INTERRUPTIONS
+        case Stopped(cause=cause):
+            return cause.reason not in _INTERRUPTIONS
+        case Finished():
             return True
 
 
 def check_artifact_files(
     states: Sequence[TrialState], files: ArtifactFiles
 ) -> dict[str, FileState]:
-    return {sha256: files.state(sha256) for state in states for sha256 in state.artifacts.values()}
+    """Return the state of the file of each artifact, by its SHA-256."""
+    file_states: dict[str, FileState] = {}
+    for state in states:
+        for sha256 in state.artifacts.values():
+            file_states[sha256] = files.state(sha256)
+    return file_states

@@ -1,4 +1,4 @@
-"""A sweep file's points → its trials, checked against the architectures and data sets that there are."""
+"""The trials of a sweep file's points, checked against the known architectures and data sets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,74 +15,79 @@ from harness.models import ARCHITECTURES, Architecture, custom
 
 
 def build_sweep(points: Sequence[Point]) -> Sweep:
-    """The points' trials, each once, however many points say the same. Raises ConfigError.
+    """Return a sweep with the points' trials; trials that several points share appear once.
 
-    Where a search finds its points as it goes, there are none yet.
+    An adaptive search has no trials yet, as it chooses its points while it runs.
+    Raises ConfigError.
     """
-    sources = {_dataset(point): point.values.dataset for point in points}
-    trials = {trial.id: trial for point in points for trial in build_trials(point)}
-    document, first = points[0].document, points[0].values
-    protocol = resolve_protocol(document, first.bench.protocol, path=("bench", "protocol"))
-    protocols = with_threads(protocol, first.bench.threads)
-    found = () if first.search.method == "optuna" else tuple(trials.values())
+    sources: dict[str, str] = {}
+    trials: dict[str, Trial] = {}
+    for point in points:
+        sources[_identify_dataset(point)] = point.values.dataset
+    for point in points:
+        trials.update({trial.id: trial for trial in build_trials(point)})
+    document, values = points[0].document, points[0].values
+    protocol = resolve_protocol(document, values.bench.protocol, path=("bench", "protocol"))
     return Sweep(
-        first.name,
-        found,
-        resources=first.resources,
-        protocols=protocols,
+        values.name,
+        () if values.search.method == "optuna" else tuple(trials.values()),
+        resources=values.resources,
+        protocols=with_threads(protocol, values.bench.threads),
         sources=sources,
-        search=first.search,
+        search=values.search,
     )
 
 
 def build_trials_at(base: Point, values: Mapping[str, Any]) -> tuple[Trial, ...]:
-    """Of the point of a search that has these values; `base` is any point of it. Raises ConfigError."""
+    """Return the trials of the search's point with these values; `base` is any of its points.
+
+    Raises ConfigError.
+    """
     return tuple(build_trials(build_point(base.document, values)))
 
 
 def build_trials(point: Point) -> list[Trial]:
-    values, dataset = point.values, _dataset(point)
-    name, parameters = _model(point.document, values.model)
-    telling = omit_defaults(parameters)
-    return [
-        Trial(
-            name,
-            to_plain(parameters),
-            chosen=telling,
-            precision=precision,
-            dataset=dataset,
-            recipe=values.train,
-            seed=seed,
-            convert=values.convert,
-        )
-        for seed in values.seeds
-        for precision in values.precision
-    ]
+    """Return the point's trials, one for each seed and precision. Raises ConfigError."""
+    values, dataset = point.values, _identify_dataset(point)
+    architecture, parameters = _identify_model(point.document, values.model)
+    trials = []
+    for seed in values.seeds:
+        for precision in values.precision:
+            trial = Trial(
+                architecture,
+                to_plain(parameters),
+                chosen=omit_defaults(parameters),
+                precision=precision,
+                dataset=dataset,
+                recipe=values.train,
+                seed=seed,
+                convert=values.convert,
+            )
+            trials.append(trial)
+    return trials
 
 
-def _dataset(point: Point) -> str:
-    """The name by which rows know it."""
+def _identify_dataset(point: Point) -> str:
+    """Return the name under which rows store the data set."""
     try:
         return data.identify(point.values.dataset)
     except DataUnavailable as error:
         raise point.document.error(("dataset",), str(error)) from error
 
 
-def _model(
+def _identify_model(
     document: Document, model: Mapping[str, Any]
 ) -> tuple[str, Architecture | Mapping[str, Any]]:
-    """The name by which rows know it, and its parameters."""
+    """Return the name under which rows store the model, and its parameters."""
     parameters = dict(model)
     name = parameters.pop("name", None)
-    known = (
-        f"known: {', '.join(ARCHITECTURES)}, or a function of your own, as package.module:function"
-    )
+    advice = f"use {', '.join(ARCHITECTURES)}, or your own function as package.module:function"
     if name is None:
-        raise document.error(("model", "name"), f"is missing; {known}.")
+        raise document.error(("model", "name"), f"is missing; {advice}.")
     if isinstance(name, str) and name in ARCHITECTURES:
         return name, validate(document, ARCHITECTURES[name], value=parameters, prefix=("model",))
     if not isinstance(name, str) or not custom.is_custom(name):
-        raise document.error(("model", "name"), f"is {name!r}; {known}.")
+        raise document.error(("model", "name"), f"is unknown: {name!r}; {advice}.")
     try:
         return custom.identify(name, parameters), parameters
     except RequestError as error:

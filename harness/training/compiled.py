@@ -1,4 +1,4 @@
-"""What trains a network for an epoch, compiled by XLA: by the first trial of its form, for every later one."""
+"""Networks whose training epoch XLA compiles once, for all trials of the same form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,52 +9,62 @@ from numpy.typing import NDArray
 from harness.core.ids import content_id, to_plain
 from harness.core.recipe import Recipe
 from harness.core.sweep import Trial
-from harness.training.recipe import augmented, loss, optimizer
+from harness.training.recipe import augment, build_loss, build_optimizer
 
-_KEPT_FORMS = 2  # a student's and its teacher's
+_CACHE_SIZE = 2  # a student and its teacher
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """A network, its optimizer, and what trains it for an epoch.
+    """A network, its optimizer, and the function that trains it for an epoch.
 
-    `epoch` takes images (n, height, width, channels), labels (n,) and a teacher's scores (n, classes); then the images'
-    indices (steps, batch), learning rates (steps,), and what chance is to follow from (2,). It returns the mean loss
-    and accuracy (2,). `fresh` is the optimizer before any step.
+    `run_epoch` takes images (n, height, width, channels), labels (n,) and a teacher's scores
+    (n, classes). Then it takes the batches' image indices (steps, batch), learning rates (steps,)
+    and a random seed (2,). It returns the mean loss and accuracy (2,). `initial_state` holds the
+    optimizer's variables before its first step.
     """
 
     model: Any
     optimizer: Any
-    epoch: Any
-    fresh: tuple[NDArray[Any], ...]
+    run_epoch: Any
+    initial_state: tuple[NDArray[Any], ...]
 
     @property
     def variables(self) -> list[Any]:
         return [*self.model.variables, *self.optimizer.variables]
 
-    def start(self, weights: Sequence[NDArray[Any]]) -> None:
-        """As if it had just been built, with these weights."""
+    def reset(self, weights: Sequence[NDArray[Any]]) -> None:
+        """Set these weights, and everything else as if the network were newly built."""
         self.model.set_weights(weights)
-        for variable, value in zip(self.optimizer.variables, self.fresh, strict=True):
+        for variable, value in zip(self.optimizer.variables, self.initial_state, strict=True):
             variable.assign(value)
 
 
 COMPILED_NETWORKS: dict[str, CompiledNetwork] = {}
+"""The networks of this process by form, the oldest first."""
 
 
-def compiled(trial: Trial, model: Any, *, distilled: bool) -> CompiledNetwork:
-    """That of the trial's form, started with the model's weights; made of the model where there is none yet."""
-    form, weights = _form(trial, model), model.get_weights()
+def get_compiled(trial: Trial, model: Any, *, distilled: bool) -> CompiledNetwork:
+    """Return the compiled network of the trial's form, with the weights of `model`.
+
+    The first trial of a form compiles its own model.
+    """
+    form, weights = _form_of(trial, model), model.get_weights()
     if form not in COMPILED_NETWORKS:
-        while len(COMPILED_NETWORKS) >= _KEPT_FORMS:
-            del COMPILED_NETWORKS[next(iter(COMPILED_NETWORKS))]
+        while len(COMPILED_NETWORKS) >= _CACHE_SIZE:
+            oldest = next(iter(COMPILED_NETWORKS))
+            del COMPILED_NETWORKS[oldest]
         COMPILED_NETWORKS[form] = _compile(model, trial.recipe, distilled=distilled)
-    COMPILED_NETWORKS[form].start(weights)
-    return COMPILED_NETWORKS[form]
+    network = COMPILED_NETWORKS[form]
+    network.reset(weights)
+    return network
 
 
-def _form(trial: Trial, model: Any) -> str:
-    """The same for trials whose steps are the same but for weights, learning rates, and what comes between epochs."""
+def _form_of(trial: Trial, model: Any) -> str:
+    """Return an id that trials share if one compiled epoch serves them all.
+
+    They may differ in weights, learning rates, and what happens between epochs.
+    """
     recipe = replace(
         trial.recipe, epochs=1, learning_rate=1.0, initializer="glorot_uniform", early_stopping=None
     )
@@ -62,56 +72,64 @@ def _form(trial: Trial, model: Any) -> str:
     return content_id((*network, to_plain(recipe), model.input_shape, model.output_shape))
 
 
-def _compile(model: Any, recipe: Recipe, distilled: bool) -> CompiledNetwork:
+def _compile(model: Any, recipe: Recipe, *, distilled: bool) -> CompiledNetwork:
     from harness.models.keras import tf
 
-    method, variables = optimizer(recipe), model.trainable_variables
-    method.build(variables)
-    price = loss(recipe, distilled=distilled)
+    optimizer, variables = build_optimizer(recipe), model.trainable_variables
+    optimizer.build(variables)
+    compute_losses = build_loss(recipe, distilled=distilled)
 
     @tf.function(jit_compile=suits_xla(model))  # type: ignore[untyped-decorator]
-    def step(batch: Any, truth: Any, lesson: Any, rate: Any) -> Any:
+    def run_step(images: Any, labels: Any, teacher_scores: Any, rate: Any) -> Any:
         with tf.GradientTape() as tape:
-            answers = model(batch, training=True)
-            whole = tf.reduce_mean(price(truth, answers, lesson))
-        method.learning_rate.assign(rate)
-        method.apply_gradients(zip(tape.gradient(whole, variables), variables, strict=True))
-        return tf.stack([whole, share_correct(truth, answers)])
+            scores = model(images, training=True)
+            loss = tf.reduce_mean(compute_losses(labels, scores, teacher_scores))
+        gradients = tape.gradient(loss, variables)
+        optimizer.learning_rate.assign(rate)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return tf.stack([loss, compute_accuracy(labels, scores)])
 
     @tf.function  # type: ignore[untyped-decorator]
-    def epoch(images: Any, labels: Any, lessons: Any, order: Any, rates: Any, chance: Any) -> Any:
+    def run_epoch(
+        images: Any, labels: Any, teacher_scores: Any, batches: Any, rates: Any, random_seed: Any
+    ) -> Any:
+        steps = tf.shape(batches)[0]
         total = tf.zeros(2)
-        for number in tf.range(tf.shape(order)[0]):
-            chosen = order[number]
-            batch = augmented(
-                recipe, tf.gather(images, chosen), seed=tf.concat([chance, [number]], 0)
+        for number in tf.range(steps):
+            indices = batches[number]
+            total += run_step(
+                augment(
+                    recipe, tf.gather(images, indices), seed=tf.concat([random_seed, [number]], 0)
+                ),
+                tf.gather(labels, indices),
+                tf.gather(teacher_scores, indices),
+                rates[number],
             )
-            total += step(
-                batch, tf.gather(labels, chosen), tf.gather(lessons, chosen), rates[number]
-            )
-        return total / tf.cast(tf.shape(order)[0], tf.float32)
+        return total / tf.cast(steps, tf.float32)
 
-    return CompiledNetwork(
-        model, method, epoch=epoch, fresh=tuple(variable.numpy() for variable in method.variables)
-    )
+    initial_state = tuple(variable.numpy() for variable in optimizer.variables)
+    return CompiledNetwork(model, optimizer, run_epoch=run_epoch, initial_state=initial_state)
 
 
 def suits_xla(model: Any) -> bool:
-    """On a CPU, XLA's convolutions take up to three times as long as TensorFlow's own, and as long to compile."""
+    """Return whether XLA trains the network faster than TensorFlow does.
+
+    On a CPU, XLA's convolutions take up to three times as long, and as long again to compile.
+    """
     from harness.models.keras import layers, tf
 
     convolves = any(isinstance(layer, layers.Conv2D) for layer in model.layers)
     return not convolves or bool(tf.config.list_physical_devices("GPU"))
 
 
-def share_correct(truth: Any, answers: Any) -> Any:
-    """0 to 1, of labels (n,) and scores (n, classes)."""
+def compute_accuracy(labels: Any, scores: Any) -> Any:
+    """Return the share, 0 to 1, of labels (n,) that have the highest of the scores (n, classes)."""
     from harness.models.keras import tf
 
-    return tf.reduce_mean(tf.cast(tf.argmax(answers, 1) == truth, tf.float32))
+    return tf.reduce_mean(tf.cast(tf.argmax(scores, 1) == labels, tf.float32))
 
 
-def tensors(*arrays: NDArray[Any]) -> tuple[Any, ...]:
+def to_tensors(*arrays: NDArray[Any]) -> tuple[Any, ...]:
     from harness.models.keras import tf
 
-    return tuple(map(tf.constant, arrays))
+    return tuple(tf.constant(array) for array in arrays)

@@ -1,6 +1,6 @@
-"""What a running sweep tells, as it happens.
+"""Events of a running sweep, in the order in which they happen.
 
-First Ready, and for every trial in the end a Finished, a Failed or a Stopped.
+The first is ClusterReady. Each trial ends with a Finished, a Failed or a Stopped.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,13 @@ from harness.core.sweep import Epoch, Failure, Timings, Trial, TrialOutcome
 
 @dataclass(frozen=True)
 class ClusterReady:
-    """Ray is up, and some node has what a trial asks for: from here on the request is under way."""
+    """Ray is up and some node has the resources of a trial: the request is accepted."""
 
 
 @dataclass(frozen=True)
 class Started:
+    """A worker has begun to train the trial."""
+
     trial: Trial
     node: str
     pid: int
@@ -36,7 +38,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """`timings` and `node` are unknown where the worker died."""
+    """The trial failed; `timings` and `node` are unknown if its worker died."""
 
     trial: Trial
     failure: Failure
@@ -46,7 +48,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Retried:
-    """It ran out of memory, and is tried once more when the others are done, with nothing beside it."""
+    """The trial ran out of memory; it is tried once more after the others, alone on its node."""
 
     trial: Trial
     failure: Failure
@@ -54,7 +56,7 @@ class Retried:
 
 @dataclass(frozen=True)
 class Stopped:
-    """It was ended early: `why` is no fault of its own."""
+    """The trial was ended early, through no fault of its own; `cause` says why."""
 
     trial: Trial
     cause: Failure
@@ -62,7 +64,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class PointStarted:
-    """The search tries a point of its space, with these trials."""
+    """The search tries a point of its space with these trials."""
 
     point: Mapping[str, Any]
     trials: tuple[Trial, ...]
@@ -70,7 +72,7 @@ class PointStarted:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint of the training that `key` names: what a later process goes on with."""
+    """A snapshot of the training named `key`, from which a later process can continue."""
 
     key: str
     content: bytes = field(repr=False)

@@ -1,6 +1,7 @@
-"""Fit one network: an epoch is one call, and each is told as it ends.
+"""The training of one network: each epoch is one call, and is yielded when it ends.
 
-The loop is our own: Keras's costs as much again as the steps of a small network (`benchmarks/train_mlp.py`).
+The loop is our own, because Keras's takes as long again as the steps of a small network
+(`benchmarks/train_mlp.py`).
 """
 
 import math
@@ -15,42 +16,47 @@ from numpy.typing import NDArray
 from harness.core.errors import Reason, TrialFailed
 from harness.core.sweep import Epoch, Trial
 from harness.data import Dataset
-from harness.training.compiled import compiled, share_correct, tensors
-from harness.training.recipe import learning_rates, loss
+from harness.training.compiled import compute_accuracy, get_compiled, to_tensors
+from harness.training.recipe import build_loss, plan_learning_rates
 from harness.training.snapshot import Snapshot
 
 Scores: TypeAlias = NDArray[np.float32]
-_PREDICTED_AT_ONCE = 500
+_PREDICTION_BATCH = 500
 
 
 class Fit:
-    """A network in training, with the optimizer and the data that it trains with.
+    """A network in training, with its optimizer and data.
 
-    The order of an epoch's images and what is done to them follow from the seed and the epoch's number alone, so that
-    one which goes on from a snapshot is bit for bit the one that was never interrupted. Images that fill no whole batch
-    are left out of an epoch: one compiled step serves all.
+    The order of an epoch's images and their augmentation depend only on the seed and the epoch's
+    number. So a fit that continues from a snapshot is bit-identical to an uninterrupted one.
+    Images that do not fill a batch are left out of an epoch: one compiled step serves all batches.
     """
 
     def __init__(
-        self, trial: Trial, model: Any, dataset: Dataset, taught: Scores | None = None
+        self, trial: Trial, model: Any, dataset: Dataset, teacher_scores: Scores | None = None
     ) -> None:
-        """Trains `model`, or one that is compiled already and is the same but for its weights: its last fit is over.
+        """Prepare to train `model`, or a compiled network that differs only in its weights.
 
-        `taught` (n, classes) are a teacher's scores of the images that are trained on; distillation needs them.
-        Raises TrialFailed where the images fill no batch.
+        An earlier fit of that compiled network must be over. Distillation needs `teacher_scores`
+        (n, classes) of the training images. Raises TrialFailed if the images do not fill a batch.
         """
-        self._recipe, self._seed, self._batch = trial.recipe, trial.seed, trial.recipe.batch_size
+        self._recipe = trial.recipe
+        self._seed = trial.seed
+        self._batch = trial.recipe.batch_size
         self._training, self._validation = dataset.split_validation(trial.recipe.validation)
-        if self._batch > (images := len(self._training)):
+        image_count = len(self._training)
+        if self._batch > image_count:
             raise TrialFailed(
                 Reason.NO_DATA,
-                f"train.batch_size {self._batch:,} is more than the {images:,} images that it trains on; lower it.",
+                f"train.batch_size {self._batch:,} exceeds the {image_count:,} training images; "
+                "lower it.",
             )
-        self._rates = learning_rates(trial.recipe, len(self._training) // self._batch)
-        self._compiled = compiled(trial, model, distilled=taught is not None)
-        lessons = np.zeros((len(self._training), 0), np.float32) if taught is None else taught
-        self._tensors = tensors(self._training.images, self._training.labels, lessons)
-        self._before = Snapshot()
+        self._rates = plan_learning_rates(trial.recipe, image_count // self._batch)
+        self._compiled = get_compiled(trial, model, distilled=teacher_scores is not None)
+        if teacher_scores is None:
+            teacher_scores = np.zeros((image_count, 0), np.float32)
+        self._tensors = to_tensors(self._training.images, self._training.labels, teacher_scores)
+        self._progress = Snapshot()
 
     @property
     def model(self) -> Any:
@@ -58,97 +64,104 @@ class Fit:
 
     @property
     def curve(self) -> tuple[Epoch, ...]:
-        return self._before.curve
+        return self._progress.curve
 
     def run_epochs(self) -> Iterator[Epoch]:
-        """Trains until the recipe's end; the model then has the weights that count. Raises TrialFailed."""
-        while len(self.curve) < self._recipe.epochs and not self._stopped_early():
-            epoch = self._epoch(len(self.curve) + 1)
-            self._before = self._after(epoch)
+        """Train to the end of the recipe; the model then has its final weights.
+
+        Raises TrialFailed.
+        """
+        while len(self.curve) < self._recipe.epochs and not self._should_stop():
+            epoch = self._run_epoch(len(self.curve) + 1)
+            self._progress = self._advance(epoch)
             yield epoch
-        if self._before.best:
-            self.model.set_weights(self._before.best)
+        if self._progress.best:
+            self.model.set_weights(self._progress.best)
 
     def training_images(self) -> NDArray[np.float32]:
-        """(n, height, width, channels): those that it is trained on."""
+        """Return the images (n, height, width, channels) that the network trains on."""
         return self._training.images
 
-    def training_scores(self) -> Scores:
-        """(n, classes) of `training_images`."""
-        return scores(self.model, self._training.images)
+    def compute_training_scores(self) -> Scores:
+        """Return the network's scores (n, classes) of `training_images`."""
+        return compute_scores(self.model, self._training.images)
 
     def snapshot(self) -> Snapshot:
-        return replace(
-            self._before, variables=tuple(variable.numpy() for variable in self._compiled.variables)
-        )
+        """Return the current state of the training."""
+        variables = tuple(variable.numpy() for variable in self._compiled.variables)
+        return replace(self._progress, variables=variables)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Raises ValueError, and changes nothing, where it is of another network or recipe."""
+        """Continue from a snapshot.
+
+        Raises ValueError, and changes nothing, if it is from another network or recipe.
+        """
         variables = self._compiled.variables
-        if [tuple(variable.shape) for variable in variables] != [
-            value.shape for value in snapshot.variables
-        ]:
-            raise ValueError("is a snapshot of another training")
+        shapes = [tuple(variable.shape) for variable in variables]
+        if shapes != [value.shape for value in snapshot.variables]:
+            raise ValueError("the snapshot is from another training")
         for variable, value in zip(variables, snapshot.variables, strict=True):
             variable.assign(value)
-        self._before = replace(snapshot, variables=())
+        self._progress = replace(snapshot, variables=())
 
-    def _epoch(self, number: int) -> Epoch:
+    def _run_epoch(self, number: int) -> Epoch:
         started = time.perf_counter()
         rates = self._rates(number)
         order = np.random.default_rng((self._seed, number)).permutation(len(self._training))
-        whole = order[: len(rates) * self._batch].reshape(-1, self._batch)
-        chance = np.array((self._seed % 2**31, number), np.int32)
-        trained_loss, accuracy = map(
-            float, self._compiled.epoch(*self._tensors, *tensors(whole, rates, chance))
+        batches = order[: len(rates) * self._batch].reshape(-1, self._batch)
+        random_seed = np.array((self._seed % 2**31, number), np.int32)
+        loss, accuracy = self._compiled.run_epoch(
+            *self._tensors, *to_tensors(batches, rates, random_seed)
         )
-        if not math.isfinite(trained_loss):
+        training_loss = float(loss)
+        if not math.isfinite(training_loss):
             raise TrialFailed(
                 Reason.DIVERGED,
-                f"The loss became {trained_loss} in epoch {number}; lower train.learning_rate.",
+                f"The loss became {training_loss} in epoch {number}; lower train.learning_rate.",
             )
-        judged_loss, judged_accuracy = self._judge() if len(self._validation) else (None, None)
-        seconds = time.perf_counter() - started
+        validation_loss, validation_accuracy = self._validate()
         return Epoch(
             number,
-            trained_loss,
-            accuracy=accuracy,
-            validation_loss=judged_loss,
-            validation_accuracy=judged_accuracy,
-            seconds=seconds,
+            training_loss,
+            accuracy=float(accuracy),
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            seconds=time.perf_counter() - started,
         )
 
-    def _judge(self) -> tuple[float, float]:
-        """Loss and accuracy on the images that are held out."""
-        answers, labels = scores(self.model, self._validation.images), self._validation.labels
-        prices = loss(self._recipe, distilled=False)(labels, answers, None)
-        return float(np.mean(prices)), float(share_correct(labels, answers))
+    def _validate(self) -> tuple[float, float] | tuple[None, None]:
+        """Return loss and accuracy on the held-out images, if there are any."""
+        if not len(self._validation):
+            return None, None
+        labels = self._validation.labels
+        scores = compute_scores(self.model, self._validation.images)
+        losses = build_loss(self._recipe, distilled=False)(labels, scores, None)
+        return float(np.mean(losses)), float(compute_accuracy(labels, scores))
 
-    def _after(self, epoch: Epoch) -> Snapshot:
-        after, stopping = (
-            replace(self._before, curve=(*self.curve, epoch)),
-            self._recipe.early_stopping,
-        )
-        accuracy = epoch.validation_accuracy
-        if (
-            stopping is None
-            or accuracy is None
-            or accuracy <= after.best_accuracy + stopping.min_delta
-        ):
-            return after
+    def _advance(self, epoch: Epoch) -> Snapshot:
+        """Return the progress after this epoch, with its weights if it is the best one."""
+        progress = replace(self._progress, curve=(*self.curve, epoch))
+        stopping, accuracy = self._recipe.early_stopping, epoch.validation_accuracy
+        if stopping is None or accuracy is None:
+            return progress
+        if accuracy <= progress.best_accuracy + stopping.min_delta:
+            return progress
         best = tuple(self.model.get_weights())
-        return replace(after, best_accuracy=accuracy, best_epoch=epoch.number, best=best)
+        return replace(progress, best_accuracy=accuracy, best_epoch=epoch.number, best=best)
 
-    def _stopped_early(self) -> bool:
+    def _should_stop(self) -> bool:
         stopping = self._recipe.early_stopping
-        return (
-            stopping is not None and len(self.curve) - self._before.best_epoch >= stopping.patience
-        )
+        if stopping is None:
+            return False
+        return len(self.curve) - self._progress.best_epoch >= stopping.patience
 
 
-def scores(model: Any, images: NDArray[np.float32]) -> Scores:
-    """(n, classes), in batches. Keras's own `predict` takes longer to begin than a small network to answer."""
-    starts = range(0, len(images), _PREDICTED_AT_ONCE)
+def compute_scores(model: Any, images: NDArray[np.float32]) -> Scores:
+    """Return scores (n, classes), computed in batches.
+
+    Keras's own `predict` takes longer to start than a small network takes to answer.
+    """
+    starts = range(0, len(images), _PREDICTION_BATCH)
     return np.concatenate(
-        [model.predict_on_batch(images[start : start + _PREDICTED_AT_ONCE]) for start in starts]
+        [model.predict_on_batch(images[start : start + _PREDICTION_BATCH]) for start in starts]
     )

@@ -1,9 +1,12 @@
-"""A sweep's search → Ray Tune's: what is tried, in which order, and what is ended early."""
+"""The units that a sweep trains, and a sweep's search as settings of Ray Tune.
+
+The settings say what to try, in which order, and what to end early.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol
 
 from harness.core.recipe import Recipe
 from harness.core.search import Asha, Objective, Range, Search
@@ -15,30 +18,37 @@ _DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
     "size": "minimize",
 }
 _STUDY = "search"
-_ANY_EPOCH = 1_000_000  # more than any training has
+_EPOCH_LIMIT = 1_000_000  # more than any training has
 Config = Mapping[str, Any]
-Result: TypeAlias = tuple[
-    Recipe, Sequence[Epoch], int
-]  # of a trial: its artifact's size in bytes comes last
+
+
+class TrialResult(NamedTuple):
+    """The part of a trial's outcome from which a search computes its objectives."""
+
+    recipe: Recipe
+    curve: Sequence[Epoch]
+    size_bytes: int
 
 
 class UnitSource(Protocol):
-    """What there is to train: what Tune passes to a worker, as units."""
+    """What a sweep trains: units of trials, by the config that Tune passes to a worker."""
 
-    def units_at(self, config: Config) -> tuple[Unit, ...]: ...
+    def units_at(self, config: Config) -> tuple[Unit, ...]:
+        """Return the units that a worker trains for this config."""
+        ...
 
     def param_space(self) -> dict[str, Any]:
-        """Tune's parameters."""
+        """Return the `param_space` of `tune.Tuner`."""
         ...
 
     def tuner_settings(self, search: Search) -> dict[str, Any]:
-        """Tune's settings."""
+        """Return arguments of `tune.TuneConfig`."""
         ...
 
 
 @dataclass(frozen=True)
 class FixedUnits:
-    """Units that are known before the first one is trained."""
+    """Units that are all known before training starts."""
 
     units: tuple[Unit, ...]
 
@@ -55,11 +65,12 @@ class FixedUnits:
 
 
 ENDED_EARLY: tuple[float, ...] = ()
+"""The objectives of a point whose trials were ended early."""
 
 
 @dataclass(frozen=True)
 class TriedPoint:
-    """A point that the search has begun before; `objectives` where all its trials have ended well, or early."""
+    """A point that the search started before; it has `objectives` unless it was interrupted."""
 
     point: Config
     objectives: tuple[float, ...] | None = None
@@ -67,27 +78,30 @@ class TriedPoint:
 
 @dataclass(frozen=True)
 class AdaptiveSearch:
-    """Points that Optuna finds as it goes: by a tree-structured Parzen estimator (Bergstra et al. 2011).
+    """A search by Optuna that chooses each point from the results of earlier ones.
 
-    What was tried before is known to it; what was begun and has not ended comes first.
+    It uses a tree-structured Parzen estimator (Bergstra et al. 2011). It knows the points that were
+    tried before, and starts with those that were interrupted.
     """
 
     build_trials: Callable[[Config], Sequence[Trial]]
     tried_points: tuple[TriedPoint, ...] = ()
-    saved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    checkpoints: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def units_at(self, config: Config) -> tuple[Unit, ...]:
-        return group_trials(self.build_trials(config), self.saved)
+        return group_trials(self.build_trials(config), self.checkpoints)
 
     def tried_trials(self) -> tuple[Trial, ...]:
-        """Of every point that was tried."""
-        return tuple(trial for one in self.tried_points for trial in self.build_trials(one.point))
+        """Return the trials of every point that was tried."""
+        trials: list[Trial] = []
+        for tried in self.tried_points:
+            trials += self.build_trials(tried.point)
+        return tuple(trials)
 
     def count_remaining(self, search: Search) -> int:
-        """How many points are to be trained."""
-        return max(search.trials or 0, len(self.tried_points)) - sum(
-            one.objectives is not None for one in self.tried_points
-        )
+        """Return the number of points still to be trained."""
+        completed = sum(tried.objectives is not None for tried in self.tried_points)
+        return max(search.trials or 0, len(self.tried_points)) - completed
 
     def param_space(self) -> dict[str, Any]:
         return {}
@@ -95,76 +109,88 @@ class AdaptiveSearch:
     def tuner_settings(self, search: Search) -> dict[str, Any]:
         from ray.tune.search.optuna import OptunaSearch
 
-        space = {key: _distribution(values) for key, values in (search.space or {}).items()}
+        space = {key: _build_distribution(values) for key, values in (search.space or {}).items()}
         directions = [_DIRECTIONS[objective] for objective in search.objectives]
-        several = len(directions) > 1  # else ASHA's early ends would tell it nothing
+        metrics = list(search.objectives)
+        modes = [direction[:3] for direction in directions]
+        # Given lists, even of one, Tune does not tell Optuna of trials that ASHA ended early.
+        has_several = len(directions) > 1
         algorithm = OptunaSearch(
             space,
-            metric=list(search.objectives) if several else search.objectives[0],
-            mode=[direction[:3] for direction in directions] if several else directions[0][:3],
+            metric=metrics if has_several else metrics[0],
+            mode=modes if has_several else modes[0],
             study_name=_STUDY,
-            storage=self._storage(space, directions),
-            seed=search.seed
-            + len(self.tried_points),  # another one, or what goes on would draw the same again
+            storage=self._create_storage(space, directions),
+            # With the same seed, a resumed search would draw the same points again.
+            seed=search.seed + len(self.tried_points),
         )
         return {"search_alg": algorithm, "num_samples": self.count_remaining(search)}
 
-    def _storage(
+    def _create_storage(
         self, space: Mapping[str, Any], directions: Sequence[Literal["maximize", "minimize"]]
     ) -> Any:
-        """With what was tried in it: Tune's own way knows one objective only."""
+        """Return an Optuna storage with the tried points: Tune can pass on one objective only."""
         import optuna
 
         storage = optuna.storages.InMemoryStorage()
         study = optuna.create_study(storage=storage, study_name=_STUDY, directions=directions)
-        for one in self.tried_points:
-            if one.objectives is None:
-                study.enqueue_trial(dict(one.point))
+        for tried in self.tried_points:
+            if tried.objectives is None:
+                study.enqueue_trial(dict(tried.point))
             else:
-                study.add_trial(_known(one.point, one.objectives, space=space))
+                study.add_trial(_create_trial(tried.point, tried.objectives, space=space))
         return storage
 
 
-def _known(point: Config, objectives: tuple[float, ...], space: Mapping[str, Any]) -> Any:
+def _create_trial(point: Config, objectives: tuple[float, ...], space: Mapping[str, Any]) -> Any:
     from optuna.trial import TrialState, create_trial
 
-    ended = TrialState.PRUNED if objectives == ENDED_EARLY else TrialState.COMPLETE
-    values = list(objectives) or None
-    return create_trial(state=ended, values=values, params=dict(point), distributions=dict(space))
+    return create_trial(
+        state=TrialState.PRUNED if objectives == ENDED_EARLY else TrialState.COMPLETE,
+        values=list(objectives) or None,
+        params=dict(point),
+        distributions=dict(space),
+    )
 
 
-def scheduler(asha: Asha | None) -> dict[str, Any]:
-    """Tune's setting for what ends trials early."""
+def scheduler_settings(asha: Asha | None) -> dict[str, Any]:
+    """Return the argument of `tune.TuneConfig` that makes Tune end trials early, if any."""
     if asha is None:
         return {}
     from ray.tune.schedulers import ASHAScheduler
 
-    return {
-        "scheduler": ASHAScheduler(
-            time_attr="epoch",
-            metric="accuracy",
-            mode="max",
-            max_t=_ANY_EPOCH,
-            grace_period=asha.grace_epochs,
-            reduction_factor=asha.reduction,
-        )
-    }
+    scheduler = ASHAScheduler(
+        time_attr="epoch",
+        metric="accuracy",
+        mode="max",
+        max_t=_EPOCH_LIMIT,
+        grace_period=asha.grace_epochs,
+        reduction_factor=asha.reduction,
+    )
+    return {"scheduler": scheduler}
 
 
-def objectives(results: Iterable[Result]) -> dict[str, float]:
-    """What a search looks at: means over those of a point's trials that have ended well; nothing where none has."""
-    told = [(validation_accuracy(recipe, curve), size) for recipe, curve, size in results]
-    known = [accuracy for accuracy, _ in told if accuracy is not None]
-    return {"accuracy": fmean(known), "size": fmean(size for _, size in told)} if known else {}
+def compute_objectives(results: Iterable[TrialResult]) -> dict[str, float]:
+    """Return the means over a point's finished trials; empty if none has an accuracy."""
+    accuracies: list[float] = []
+    sizes: list[int] = []
+    for result in results:
+        sizes.append(result.size_bytes)
+        accuracy = validation_accuracy(result.recipe, result.curve)
+        if accuracy is not None:
+            accuracies.append(accuracy)
+    return {"accuracy": fmean(accuracies), "size": fmean(sizes)} if accuracies else {}
 
 
-def _distribution(values: Sequence[Any] | Range) -> Any:
+def _build_distribution(values: Sequence[Any] | Range) -> Any:
     from optuna import distributions
 
     if not isinstance(values, Range):
         return distributions.CategoricalDistribution(list(values))
     if isinstance(values.low, int) and isinstance(values.high, int):
         return distributions.IntDistribution(
-            values.low, values.high, values.log, int(values.step or 1)
+            values.low, values.high, log=values.log, step=int(values.step or 1)
         )
-    return distributions.FloatDistribution(values.low, values.high, values.log, values.step)
+    return distributions.FloatDistribution(
+        values.low, values.high, log=values.log, step=values.step
+    )

@@ -1,4 +1,4 @@
-"""One trial: the network that it trains, and what it ends as."""
+"""One trial: the network that it trains, and the outcome that it ends with."""
 
 import platform
 import time
@@ -19,12 +19,12 @@ from harness.core.sweep import Artifact, Precision, Timings, Trial, TrialOutcome
 from harness.data import Dataset
 from harness.models import Task, architecture_of, task_of
 from harness.models.blocks import with_probabilities
-from harness.training.fit import Fit, scores
+from harness.training.fit import Fit, compute_scores
 
-# Quantising to eight bits may change the class where scores are nearly tied, as all are in a network that has hardly
-# learned: what its artifact is worth, its accuracy and agreement tell. A conversion alone has to change none.
+# Quantisation to eight bits may change the class where scores are nearly tied. In a network that
+# has hardly learned, all are. Its artifact's accuracy and agreement then show what it is worth.
 _MIN_AGREEMENT = {**MIN_AGREEMENT, Precision.INT8: 0.0}
-_RECORDED = ("tensorflow", "larq", "larq-compute-engine", "numpy", "ray")
+_RECORDED_PACKAGES = ("tensorflow", "larq", "larq-compute-engine", "numpy", "ray")
 
 
 @dataclass
@@ -34,81 +34,82 @@ class Stopwatch:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def part(self, name: str) -> Iterator[None]:
+    def measure(self, name: str) -> Iterator[None]:
+        """Add the time until the context ends to the named part."""
         started = time.perf_counter()
         try:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
-    def taken(self) -> dict[str, float]:
-        """What was measured until now; from here on it starts anew."""
-        taken, self.seconds = self.seconds, {}
-        return taken
+    def collect(self) -> dict[str, float]:
+        """Return the seconds of each part and reset them."""
+        collected, self.seconds = self.seconds, {}
+        return collected
 
 
 def build_model(trial: Trial, dataset: Dataset) -> Any:
-    """The network that is trained, with its first weights."""
+    """Return the network to train, with its initial weights."""
     from harness.models.keras import keras
 
-    # A clean graph and fixed names: the same trial gives the same bytes on a new worker and on a used one.
+    # With a clean graph and fixed names, a trial gives the same bytes on a new and a used worker.
     keras.backend.clear_session()
     keras.utils.set_random_seed(trial.seed)
     return architecture_of(trial).training_model(_task(trial, dataset))
 
 
 def build_deployed_model(trial: Trial, dataset: Dataset, model: Any) -> Any:
-    """The network of probabilities that is converted, with the weights of `model`, which is `build`'s."""
+    """Return the network to convert: it gives probabilities, with the weights of `model`."""
     from harness.models.keras import keras
 
-    keras.backend.reset_uids()  # fixed names here too
+    keras.backend.reset_uids()  # fixed names, as in build_model
     return with_probabilities(architecture_of(trial).deployed_model(_task(trial, dataset), model))
 
 
-def finish(
+def finish_trial(
     trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch
 ) -> TrialOutcome:
-    """Converts what was trained, and evaluates that on the test set, which nothing has looked at before.
+    """Convert the trained network and evaluate it on the test set, which training never uses.
 
     Raises TrialFailed.
     """
-    model, test = fit.model, dataset.test
-    with watch.part("convert_s"):
+    model = fit.model
+    with watch.measure("convert_s"):
         network = build_deployed_model(trial, dataset, model=model)
         files = {
             form: convert(network, trial.precision, samples=fit.training_images())
             for form in trial.convert.formats
         }
-    with watch.part("evaluate_s"):
-        expected = scores(model, test.images)
-        accuracy = float((expected.argmax(axis=1) == test.labels).mean())
-        least = _MIN_AGREEMENT[trial.precision]
-        answered = {
+    with watch.measure("evaluate_s"):
+        scores = compute_scores(model, dataset.test.images)
+        accuracy = float((scores.argmax(axis=1) == dataset.test.labels).mean())
+        evaluations = {
             form: evaluate(
                 file,
-                test.images,
-                labels=test.labels,
-                expected=expected,
+                dataset.test.images,
+                labels=dataset.test.labels,
+                expected=scores,
                 threads=threads,
-                min_agreement=least,
+                min_agreement=_MIN_AGREEMENT[trial.precision],
             )
             for form, file in files.items()
         }
+    artifacts, probes = [], {}
+    for form, file in files.items():
+        artifact = _describe_artifact(form, file, evaluation=evaluations[form])
+        artifacts.append(artifact)
+        probes[artifact.sha256] = _make_probe(dataset, evaluations[form])
     return TrialOutcome(
         trial_id=trial.id,
         accuracy=accuracy,
         params=int(model.count_params()),
         curve=fit.curve,
-        artifacts=tuple(
-            _artifact(form, files[form], answer=answer) for form, answer in answered.items()
-        ),
+        artifacts=tuple(artifacts),
         files={sha256_of(file): file for file in files.values()},
-        timings=Timings(**watch.taken()),
+        timings=Timings(**watch.collect()),
         node=platform.node(),
-        versions={name: version(name) for name in _RECORDED},
-        probes={
-            sha256_of(files[form]): _probe(dataset, answer) for form, answer in answered.items()
-        },
+        versions={name: version(name) for name in _RECORDED_PACKAGES},
+        probes=probes,
     )
 
 
@@ -118,7 +119,7 @@ def _task(trial: Trial, dataset: Dataset) -> Task:
 
 @contextmanager
 def translate_memory_errors(trial: Trial) -> Iterator[None]:
-    """Memory that ends within is a TrialFailed."""
+    """Turn errors of memory that ran out into TrialFailed."""
     from harness.models.keras import tf
 
     try:
@@ -126,35 +127,38 @@ def translate_memory_errors(trial: Trial) -> Iterator[None]:
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise TrialFailed(
             Reason.OUT_OF_MEMORY,
-            f"The network or its batches of {trial.recipe.batch_size} do not fit into memory; make either smaller.",
+            f"The network or its batches of {trial.recipe.batch_size} do not fit into memory; "
+            "make either smaller.",
         ) from error
 
 
-def _artifact(form: str, file: bytes, answer: Evaluation) -> Artifact:
-    correct = pack_correct(answer.correct)
+def _describe_artifact(form: str, file: bytes, evaluation: Evaluation) -> Artifact:
     return Artifact(
         sha256_of(file),
         form,
         size_bytes=len(file),
         anatomy=read_anatomy(file),
-        accuracy=answer.accuracy,
-        agreement=answer.agreement,
-        correct=correct,
+        accuracy=evaluation.accuracy,
+        agreement=evaluation.agreement,
+        correct=pack_correct(evaluation.correct),
     )
 
 
-def _probe(dataset: Dataset, answer: Evaluation) -> bytes:
-    """The test images that the artifact is surest of: where another tool names another class, it is not by rounding."""
-    chosen = select_surest(answer.outputs)
-    return save_probe(Probe(dataset.test.images[chosen], answer.outputs[chosen]))
+def _make_probe(dataset: Dataset, evaluation: Evaluation) -> bytes:
+    """Return the test images of whose classes the artifact is surest, with its outputs.
+
+    If another tool gives another class for them, rounding is not the reason.
+    """
+    indices = select_surest(evaluation.outputs)
+    return save_probe(Probe(dataset.test.images[indices], evaluation.outputs[indices]))
 
 
 def warm_up(threads: int) -> None:
-    """Imports what every trial needs, once a worker, and keeps TensorFlow to the worker's share of the cores."""
-    from harness.models.keras import tf  # first: it settles which Keras TensorFlow brings
+    """Import what every trial needs, and limit TensorFlow to the worker's share of the cores."""
+    from harness.models.keras import tf  # first: it settles which Keras TensorFlow loads
 
     import_module("larq_compute_engine")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    for gpu in tf.config.list_physical_devices("GPU"):  # it may be shared with another worker
-        tf.config.experimental.set_memory_growth(gpu, True)
+    for gpu in tf.config.list_physical_devices("GPU"):  # other workers may share it
+        tf.config.experimental.set_memory_growth(gpu, enable=True)

@@ -1,12 +1,13 @@
-"""Trials that one worker trains together, and what happens meanwhile."""
+"""Units: trials that one worker trains together, and the events of their training."""
 
 import os
 import platform
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from harness.core.errors import Reason, TrialFailed, first_line
@@ -17,23 +18,31 @@ from harness.models.own_code import place_of
 from harness.training.events import Checkpoint, EpochEnded, Failed, Finished, Started, UnitEvent
 from harness.training.fit import Fit, Scores
 from harness.training.snapshot import pack, unpack
-from harness.training.trial import Stopwatch, build_model, finish, translate_memory_errors
+from harness.training.trial import (
+    Stopwatch,
+    build_model,
+    finish_trial,
+    translate_memory_errors,
+)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One training: as `leader` says, for `trials`; a teacher's may serve none."""
+    """One training for all of `trials`, with the settings of `leader`.
+
+    A teacher's training may serve no trial of its own.
+    """
 
     leader: Trial
     trials: tuple[Trial, ...]
 
     @property
     def key(self) -> str:
-        """What its checkpoint is called."""
+        """The name of its checkpoint."""
         return f"{self.leader.training}-{self.leader.precision}"
 
     @property
-    def learns(self) -> bool:
+    def is_student(self) -> bool:
         return (
             self.leader.recipe.distillation is not None
             and self.leader.precision is Precision.BINARY
@@ -42,24 +51,24 @@ class Part:
 
 @dataclass(frozen=True)
 class Unit:
-    """Trials of one `training`: a float network's and its int8 twin's, or a teacher's and its student's.
+    """Trials of one `training`: a float network's and its int8 twin's, or teacher and student.
 
-    `saved` holds the checkpoints that an earlier process left, by key.
+    `checkpoints` holds those that an earlier process left, by key.
     """
 
     trials: tuple[Trial, ...]
-    saved: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    checkpoints: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """In the order in which they are trained: a teacher comes before its student."""
-        served: dict[Precision, list[Trial]] = {}
+        """The trainings in their order: a teacher comes before its student."""
+        by_precision: dict[Precision, list[Trial]] = {}
         for trial in self.trials:
-            served.setdefault(trial.precision.trained, []).append(trial)
-        parts = [self._part(precision, trials) for precision, trials in served.items()]
-        if any(part.learns for part in parts) and Precision.FLOAT32 not in served:
+            by_precision.setdefault(trial.precision.trained, []).append(trial)
+        parts = [self._part(precision, trials) for precision, trials in by_precision.items()]
+        if any(part.is_student for part in parts) and Precision.FLOAT32 not in by_precision:
             parts.append(self._part(Precision.FLOAT32, ()))
-        return tuple(sorted(parts, key=lambda part: part.learns))
+        return tuple(sorted(parts, key=lambda part: part.is_student))
 
     def _part(self, precision: Precision, trials: Sequence[Trial]) -> Part:
         return Part(replace(self.trials[0], precision=precision), tuple(trials))
@@ -67,91 +76,104 @@ class Unit:
 
 @dataclass(frozen=True)
 class Conditions:
-    """How a worker trains: on how many threads, and how often, in seconds, it leaves a checkpoint."""
+    """The threads that a worker trains with, and the seconds between its checkpoints."""
 
     threads: int = 1
     checkpoint_s: float = float("inf")
 
 
-def group_trials(trials: Sequence[Trial], saved: Mapping[str, bytes]) -> tuple[Unit, ...]:
-    """Every trial in one of them, in the order of each one's first."""
-    together: dict[str, list[Trial]] = {}
+def group_trials(trials: Sequence[Trial], checkpoints: Mapping[str, bytes]) -> tuple[Unit, ...]:
+    """Put each trial into a unit; units are in the order of their first trials."""
+    by_training: dict[str, list[Trial]] = {}
     for trial in trials:
-        together.setdefault(trial.training, []).append(trial)
-    return tuple(
-        Unit(
-            tuple(group),
-            {key: content for key, content in saved.items() if key.startswith(training)},
-        )
-        for training, group in together.items()
-    )
+        by_training.setdefault(trial.training, []).append(trial)
+    units = []
+    for training, group in by_training.items():
+        matching = {
+            key: content for key, content in checkpoints.items() if key.startswith(training)
+        }
+        units.append(Unit(tuple(group), matching))
+    return tuple(units)
+
+
+def trials_in(units: Iterable[Unit]) -> list[Trial]:
+    return list(chain.from_iterable(unit.trials for unit in units))
 
 
 def run_unit(
     unit: Unit, dataset: Dataset, conditions: Conditions, watch: Stopwatch
 ) -> Iterator[UnitEvent]:
-    """Trains it part by part, and ends each trial with a Finished or a Failed.
+    """Train the unit part by part; each trial ends with a Finished or a Failed.
 
-    What `watch` has measured is told of the trial that ends first: it pays for what all of them share.
+    The trial that ends first carries the times that `watch` has measured, as it pays for what all
+    of them share.
     """
-    taught: Scores | None = None
+    teacher_scores: Scores | None = None
     for part in unit.parts:
-        taught = yield from _run_part(
+        teacher_scores = yield from _run_part(
             part,
-            unit.saved.get(part.key, b""),
+            unit.checkpoints.get(part.key, b""),
             dataset=dataset,
             conditions=conditions,
             watch=watch,
-            taught=taught,
+            teacher_scores=teacher_scores,
         )
 
 
 def _run_part(
     part: Part,
-    saved: bytes,
+    checkpoint: bytes,
     dataset: Dataset,
     conditions: Conditions,
     watch: Stopwatch,
-    taught: Scores | None,
+    teacher_scores: Scores | None,
 ) -> Generator[UnitEvent, None, Scores | None]:
-    """Returns its scores of the images that it was trained on, for a student; None where it failed."""
+    """Train and finish the part's trials.
+
+    Return its scores of the training images if a student may need them; None if it failed.
+    """
     yield from (Started(trial, platform.node(), pid=os.getpid()) for trial in part.trials)
     try:
         fit = yield from _train(
-            part, saved, dataset=dataset, conditions=conditions, watch=watch, taught=taught
+            part,
+            checkpoint,
+            dataset=dataset,
+            conditions=conditions,
+            watch=watch,
+            teacher_scores=teacher_scores,
         )
-    except Exception as error:  # noqa: BLE001  (told of each trial)
-        yield from (_failed(trial, error, watch=watch) for trial in part.trials)
+    except Exception as error:  # noqa: BLE001  (each trial reports it)
+        yield from (_fail(trial, error, watch=watch) for trial in part.trials)
         return None
     for trial in part.trials:
-        yield _ended(trial, fit, dataset=dataset, threads=conditions.threads, watch=watch)
-    return fit.training_scores() if part.leader.recipe.distillation else None
+        yield _finish(trial, fit, dataset=dataset, threads=conditions.threads, watch=watch)
+    return fit.compute_training_scores() if part.leader.recipe.distillation else None
 
 
 def _train(
     part: Part,
-    saved: bytes,
+    checkpoint: bytes,
     dataset: Dataset,
     conditions: Conditions,
     watch: Stopwatch,
-    taught: Scores | None,
+    teacher_scores: Scores | None,
 ) -> Generator[UnitEvent, None, Fit]:
-    if part.learns and taught is None:
+    if part.is_student and teacher_scores is None:
         raise TrialFailed(
-            Reason.NO_TEACHER, "The float twin that it was to learn from failed; mend that first."
+            Reason.NO_TEACHER,
+            "The training of its teacher, the float twin, failed; fix that first.",
         )
     leader = part.leader
-    with watch.part("fit_s"), translate_memory_errors(leader):
+    with watch.measure("fit_s"), translate_memory_errors(leader):
         fit = Fit(
             leader,
             build_model(leader, dataset),
             dataset=dataset,
-            taught=taught if part.learns else None,
+            teacher_scores=teacher_scores if part.is_student else None,
         )
-        with suppress(
-            ValueError
-        ):  # a checkpoint of another version's: then the training starts anew
-            fit.restore(unpack(saved))
+        # A checkpoint that does not fit, such as another version's, is ignored.
+        with suppress(ValueError):
+            fit.restore(unpack(checkpoint))
         saved_at = time.monotonic()
         for epoch in fit.run_epochs():
             yield from (EpochEnded(trial, epoch) for trial in part.trials)
@@ -161,39 +183,43 @@ def _train(
     return fit
 
 
-def _ended(
+def _finish(
     trial: Trial, fit: Fit, dataset: Dataset, threads: int, watch: Stopwatch
 ) -> Finished | Failed:
     try:
-        return Finished(trial, finish(trial, fit, dataset=dataset, threads=threads, watch=watch))
-    except Exception as error:  # noqa: BLE001  (told)
-        return _failed(trial, error, watch=watch)
+        outcome = finish_trial(trial, fit, dataset=dataset, threads=threads, watch=watch)
+    except Exception as error:  # noqa: BLE001  (the trial reports it)
+        return _fail(trial, error, watch=watch)
+    return Finished(trial, outcome)
 
 
-def _failed(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
-    reason, message = (
-        (error.reason, str(error))
-        if isinstance(error, TrialFailed)
-        else (Reason.BUG, _bug(trial, error))
-    )
+def _fail(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
+    if isinstance(error, TrialFailed):
+        reason, message = error.reason, str(error)
+    else:
+        reason, message = Reason.BUG, _describe_bug(trial, error)
     failure = Failure(reason, message, log=traceback.format_exc())
-    return Failed(trial, failure, timings=Timings(**watch.taken()), node=platform.node())
+    return Failed(trial, failure, timings=Timings(**watch.collect()), node=platform.node())
 
 
-def _bug(trial: Trial, error: Exception) -> str:
-    """What nobody has foreseen, in a sentence that says whose it is."""
-    said = _said(error)
+def _describe_bug(trial: Trial, error: Exception) -> str:
+    """Describe an unexpected error in a sentence that names whose code raised it."""
+    description = _summarize(error)
     if place := place_of(error):
-        mend = NOT_SHIPPED if isinstance(error, ImportError) else "mend it and submit again"
-        return f"{trial.architecture} raised {said} ({place}); {mend}."
-    call = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{said} ({Path(call.filename).name}:{call.lineno}): a bug in the harness or a library; please report it."
+        remedy = NOT_SHIPPED if isinstance(error, ImportError) else "fix it and submit again"
+        return f"{trial.architecture} raised {description} ({place}); {remedy}."
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    location = f"{Path(frame.filename).name}:{frame.lineno}"
+    return f"{description} ({location}): a bug in the harness or a library; please report it."
 
 
-def _said(error: Exception) -> str:
-    """An error's type and first line; where Keras has put words of its own around another one's, that one's."""
-    kind = f"{type(error).__name__}: "
-    lines = map(str.strip, str(error).splitlines())
-    return next(
-        (line.rstrip(".") for line in lines if line.startswith(kind)), kind + first_line(error)
-    )
+def _summarize(error: Exception) -> str:
+    """Return an error's type and first line.
+
+    Keras wraps an error of the user's code in a text of its own; return that error's line then.
+    """
+    prefix = f"{type(error).__name__}: "
+    for line in str(error).splitlines():
+        if line.strip().startswith(prefix):
+            return line.strip().rstrip(".")
+    return prefix + first_line(error)

@@ -1,4 +1,4 @@
-"""What runs inside a Ray worker: Tune's trainable around units of trials."""
+"""The trainable that Ray Tune runs in each worker process, around units of trials."""
 
 import time
 from collections.abc import Iterator
@@ -8,22 +8,25 @@ from ray import get, tune
 
 from harness.core.sweep import Failure
 from harness.training.events import EpochEnded, Failed, Finished, PointStarted, UnitEvent
-from harness.training.search import AdaptiveSearch, Result, objectives
+from harness.training.search import AdaptiveSearch, TrialResult, compute_objectives
 from harness.training.trial import Stopwatch, warm_up
-from harness.training.unit import run_unit
+from harness.training.unit import run_unit, trials_in
 from harness.training.worker_input import WorkerInput
 
 
-class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
-    """Reused for what Tune tries next, so that TensorFlow is imported once a process."""
+class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
+    """A trainable that Tune reuses, so that each process imports TensorFlow only once."""
 
-    def setup(self, config: dict[str, Any], job: WorkerInput) -> None:
-        self._job, self._watch = job, Stopwatch()
-        with self._watch.part("import_s"):
-            warm_up(job.conditions.threads)
+    def setup(self, config: dict[str, Any], worker_input: WorkerInput) -> None:
+        """Import what every trial needs and prepare the first config; Tune calls this once."""
+        self._input = worker_input
+        self._watch = Stopwatch()
+        with self._watch.measure("import_s"):
+            warm_up(worker_input.conditions.threads)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Prepare another config; Tune calls this to reuse the process."""
         self._watch = Stopwatch()
         self._begin(new_config)
         return True
@@ -33,31 +36,33 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         self._events = self._run(config)
 
     def step(self) -> dict[str, Any]:
-        """One epoch where Tune is to be told of each, else all that there is."""
+        """Run one epoch if Tune wants to hear of each, else everything."""
         for event in self._events:
-            self._job.channel.put(event)
+            self._input.channel.put(event)
             if isinstance(event, Finished):
                 self._finished.append(event)
-            elif isinstance(event, EpochEnded) and self._job.reports:
+            elif isinstance(event, EpochEnded) and self._input.reports_epochs:
                 return {"epoch": event.epoch.number, "accuracy": event.epoch.validation_accuracy}
-        return {"done": True, "ended": True, **objectives(map(_result, self._finished))}
+        return {"done": True, "ended": True, **compute_objectives(map(_result, self._finished))}
 
     def _run(self, config: dict[str, Any]) -> Iterator[PointStarted | UnitEvent]:
-        units = self._job.work.units_at(config)
-        if isinstance(self._job.work, AdaptiveSearch):
-            yield PointStarted(config, tuple(trial for unit in units for trial in unit.trials))
+        units = self._input.unit_source.units_at(config)
+        if isinstance(self._input.unit_source, AdaptiveSearch):
+            yield PointStarted(config, tuple(trials_in(units)))
         import_s = self._watch.seconds.get("import_s", 0.0)
-        self._watch.seconds["waiting_s"] = max(0.0, time.time() - self._job.submitted_at - import_s)
+        waiting_s = time.time() - self._input.submitted_at - import_s
+        self._watch.seconds["waiting_s"] = max(0.0, waiting_s)
         for unit in units:
-            with self._watch.part("data_s"):
-                dataset = get(self._job.datasets[unit.trials[0].dataset])
+            with self._watch.measure("data_s"):
+                dataset = get(self._input.datasets[unit.trials[0].dataset])
             if isinstance(dataset, Failure):
                 yield from (Failed(trial, dataset) for trial in unit.trials)
             else:
                 yield from run_unit(
-                    unit, dataset, conditions=self._job.conditions, watch=self._watch
+                    unit, dataset, conditions=self._input.conditions, watch=self._watch
                 )
 
 
-def _result(finished: Finished) -> Result:
-    return finished.trial.recipe, finished.outcome.curve, finished.outcome.artifacts[0].size_bytes
+def _result(finished: Finished) -> TrialResult:
+    artifact = finished.outcome.artifacts[0]
+    return TrialResult(finished.trial.recipe, finished.outcome.curve, artifact.size_bytes)

@@ -1,4 +1,4 @@
-"""What every worker of a sweep is given."""
+"""The input of a sweep's workers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,16 @@ from harness.training.unit import Conditions
 
 @dataclass(frozen=True)
 class WorkerInput:
-    """`channel` takes what happens back to the driver.
+    """Everything that each worker of a sweep needs.
 
-    `datasets` are references by name: each is fetched once a node, by the first worker there that needs it. Where
-    Tune is to end trials early, it is told of each epoch: `reports`.
+    `datasets` holds Ray references by name; the first worker of a node that needs one fetches it.
+    `channel` is the queue that carries events back to the driver. With `reports_epochs`, Tune hears
+    of each epoch, so that it can end trials early.
     """
 
-    work: UnitSource
+    unit_source: UnitSource
     datasets: Mapping[str, Any]
     conditions: Conditions
     channel: Any
     submitted_at: float
-    reports: bool
+    reports_epochs: bool

@@ -11,7 +11,7 @@ from harness.conversion.anatomy import read_inputs, read_outputs
 from harness.conversion.evaluate import MIN_AGREEMENT, evaluate
 from harness.core.sweep import Precision
 from harness.models import ARCHITECTURES
-from harness.training.fit import scores
+from harness.training.fit import compute_scores
 from tests.models.networks import SMALL, artifact, layer_types, network, operators, some_digits
 
 PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "LceBconv2d"}
@@ -23,7 +23,7 @@ every_precision = pytest.mark.parametrize("precision", Precision)
 @every_precision
 def test_an_artifact_answers_as_the_trained_network_does(name: str, precision: Precision) -> None:
     test = some_digits().test
-    expected = scores(network(name, precision).trained, test.images)
+    expected = compute_scores(network(name, precision).trained, test.images)
     file = artifact(name, precision)
     answered = evaluate(
         file,
@@ -48,9 +48,9 @@ def test_an_artifact_answers_as_the_trained_network_does(name: str, precision: P
 def test_what_is_deployed_is_the_function_that_was_trained(name: str, precision: Precision) -> None:
     images = some_digits().test.images
     found = network(name, precision)
-    expected = scores(found.trained, images)
+    expected = compute_scores(found.trained, images)
     probabilities = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(scores(found.deployed, images), probabilities, atol=1e-4)
+    np.testing.assert_allclose(compute_scores(found.deployed, images), probabilities, atol=1e-4)
 
 
 @every_network

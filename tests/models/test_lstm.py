@@ -13,7 +13,7 @@ from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
 from harness.models import Task, task_of
 from harness.models.lstm import Lstm
-from harness.training.fit import Fit, scores
+from harness.training.fit import Fit, compute_scores
 from tests.models.networks import artifact, operators, some_digits
 
 
@@ -26,7 +26,9 @@ def test_unrolled_it_is_the_function_of_the_loop_however_many_rows(
     looped = lstm.training_model(small)
     images = some_digits().test.images[:, :rows]
     np.testing.assert_allclose(
-        scores(lstm.deployed_model(small, looped), images), scores(looped, images), atol=1e-5
+        compute_scores(lstm.deployed_model(small, looped), images),
+        compute_scores(looped, images),
+        atol=1e-5,
     )
 
 

@@ -10,7 +10,7 @@ from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
 from harness.models import task_of
 from harness.models.transformer import Transformer, _attention
-from harness.training.fit import Fit, scores
+from harness.training.fit import Fit, compute_scores
 from tests.models.networks import operators, some_digits, task
 
 
@@ -19,7 +19,9 @@ def test_patches_of_any_size_are_deployed_as_they_were_trained(patch: int) -> No
     transformer = Transformer(blocks=1, heads=2, head_units=8, patch=patch)
     trained, images = transformer.training_model(task(Precision.FLOAT32)), some_digits().test.images
     deployed = transformer.deployed_model(task(Precision.FLOAT32), trained)
-    np.testing.assert_allclose(scores(deployed, images), scores(trained, images), atol=1e-4)
+    np.testing.assert_allclose(
+        compute_scores(deployed, images), compute_scores(trained, images), atol=1e-4
+    )
 
 
 def test_attention_is_the_mean_of_values_by_how_like_their_keys_are_to_the_query() -> None:

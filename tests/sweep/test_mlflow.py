@@ -1,4 +1,4 @@
-"""What a sweep tells, in a MLflow store of its own."""
+"""Events of a sweep, logged to an MLflow store that the tests create."""
 
 import sys
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ TRIAL, OTHER, LATE = make_trial(), make_trial(precision=Precision.FLOAT32), make
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Made once, for what making it takes: each test has an experiment of its own."""
+    """Create a store once, as that takes long; each test logs to an experiment of its own."""
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
 
 
@@ -45,13 +45,13 @@ def follow(uri: str, sweep: str, events: Sequence[TrialEvent]) -> None:
 
 
 def runs(uri: str, sweep: str) -> dict[str, Run]:
-    """By trial, each of which has one."""
+    """Return the run of each trial; none has two."""
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(sweep)
     assert experiment is not None
-    found = client.search_runs([experiment.experiment_id])
-    by_trial = {run.data.tags["harness.trial"]: run for run in found}
-    assert len(by_trial) == len(found)
+    all_runs = client.search_runs([experiment.experiment_id])
+    by_trial = {run.data.tags["harness.trial"]: run for run in all_runs}
+    assert len(by_trial) == len(all_runs)
     return by_trial
 
 
@@ -66,11 +66,11 @@ def epoch(number: int, loss: float = 0.5) -> Epoch:
     )
 
 
-def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(
+def test_a_finished_trial_is_a_run_with_its_settings_curve_and_results(
     uri: str, sweep: str
 ) -> None:
     outcome = make_outcome(TRIAL)
-    epochs = [EpochEnded(TRIAL, one) for one in outcome.curve]
+    epochs = [EpochEnded(TRIAL, ended) for ended in outcome.curve]
     follow(uri, sweep, events=[Started(TRIAL, "node", pid=1), *epochs, Finished(TRIAL, outcome)])
     run = runs(uri, sweep)[TRIAL.id]
     assert run.info.status == "FINISHED"
@@ -89,40 +89,38 @@ def test_a_trial_that_is_done_is_a_run_with_its_settings_curve_and_end(
     assert run.data.tags["harness.twin"] == TRIAL.twin
 
 
-def test_what_failed_and_what_was_stopped_say_why(uri: str, sweep: str) -> None:
-    diverged, outclassed = (
-        Failure(Reason.DIVERGED, "The loss became nan."),
-        Failure(Reason.OUTCLASSED, "Others did."),
-    )
+def test_failed_and_stopped_trials_have_their_reasons_as_tags(uri: str, sweep: str) -> None:
+    diverged = Failure(Reason.DIVERGED, "The loss became nan.")
+    outclassed = Failure(Reason.OUTCLASSED, "Others did better.")
     events: list[TrialEvent] = [
         Started(TRIAL, "node", pid=1),
         Started(OTHER, "node", pid=2),
         EpochEnded(TRIAL, epoch(1, nan)),
         Failed(TRIAL, diverged),
         Stopped(OTHER, outclassed),
-        Failed(LATE, Failure(Reason.NO_DATA, "There is none.")),
+        Failed(LATE, Failure(Reason.NO_DATA, "The data set is missing.")),
     ]
     follow(uri, sweep, events=events)
-    found = runs(uri, sweep)
-    assert {trial: run.info.status for trial, run in found.items()} == {
+    by_trial = runs(uri, sweep)
+    assert {trial: run.info.status for trial, run in by_trial.items()} == {
         TRIAL.id: "FAILED",
         OTHER.id: "KILLED",
         LATE.id: "FAILED",
     }
-    assert found[TRIAL.id].data.tags["harness.reason"] == "diverged"
-    assert found[OTHER.id].data.tags["harness.message"] == "Others did."
+    assert by_trial[TRIAL.id].data.tags["harness.reason"] == "diverged"
+    assert by_trial[OTHER.id].data.tags["harness.message"] == "Others did better."
 
 
-def test_a_trial_goes_on_in_the_run_that_an_earlier_command_began(uri: str, sweep: str) -> None:
+def test_a_trial_continues_the_run_that_an_earlier_command_started(uri: str, sweep: str) -> None:
     follow(uri, sweep, events=[Started(TRIAL, "node", pid=1), EpochEnded(TRIAL, epoch(1))])
     assert runs(uri, sweep)[TRIAL.id].info.status == "RUNNING"
-    lost = Retried(TRIAL, Failure(Reason.OUT_OF_MEMORY, "No memory."))
+    retried = Retried(TRIAL, Failure(Reason.OUT_OF_MEMORY, "No memory."))
     follow(
         uri,
         sweep,
         events=[
             Started(TRIAL, "node", pid=1),
-            lost,
+            retried,
             Started(TRIAL, "node", pid=1),
             EpochEnded(TRIAL, epoch(2)),
         ],
@@ -133,23 +131,27 @@ def test_a_trial_goes_on_in_the_run_that_an_earlier_command_began(uri: str, swee
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense://somewhere"])
-def test_an_address_where_nobody_answers_is_refused_before_anything_starts(address: str) -> None:
+def test_an_address_without_a_store_is_refused_before_anything_starts(address: str) -> None:
     with pytest.raises(RequestError, match=f"--mlflow {address}: .*; check the address"):
         MlflowLog(address, "study")
 
 
-def test_a_store_that_breaks_is_told_and_does_not_end_the_sweep(tmp_path: Path) -> None:
+def test_a_store_that_breaks_is_reported_and_does_not_end_the_sweep(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     mlflow_log = MlflowLog(f"sqlite:///{database}", "study")
     mlflow_log.log(Started(TRIAL, "node", pid=1))
-    database.write_bytes(b"no database any more" * 100)
+    database.write_bytes(b"no longer a database" * 100)
     mlflow_log.log(EpochEnded(TRIAL, epoch(1)))
     mlflow_log.log(EpochEnded(TRIAL, epoch(2)))
     assert mlflow_log.problem.startswith(f"--mlflow sqlite:///{database}: ")
-    assert mlflow_log.problem.endswith("from there on only the rows here are whole.")
+    assert mlflow_log.problem.endswith(
+        "nothing more was logged there, but the rows here are complete."
+    )
 
 
-def test_without_mlflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_mlflow_is_reported_with_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "mlflow.entities", None)
     with pytest.raises(RequestError, match=r"pip install 'bnn-harness\[mlflow\]'"):
         MlflowLog("sqlite:///mlflow.db", "study")

@@ -20,7 +20,7 @@ TRIAL = Trial(
     recipe=Recipe(epochs=1),
     seed=0,
 )
-ONE, OTHER = "1" * 64, "2" * 64
+FIRST, SECOND = "1" * 64, "2" * 64
 QUICK = Protocol("quick")
 
 
@@ -45,39 +45,39 @@ def test_a_trial_that_was_never_submitted_is_new() -> None:
 
 
 @pytest.mark.parametrize("status", [FAILED, PLANNED])
-def test_a_trial_that_did_not_finish_is_run_again_and_says_why(status: str) -> None:
+def test_a_trial_that_did_not_finish_is_run_again_for_that_reason(status: str) -> None:
     assert planned(TrialState(status, {})).reason == f"{status} before"
 
 
 def test_a_trial_that_failed_is_run_again_whatever_its_files() -> None:
-    assert planned(TrialState(FAILED, {"tflite": ONE}), {ONE: FileState.INTACT}).reason
+    assert planned(TrialState(FAILED, {"tflite": FIRST}), {FIRST: FileState.INTACT}).reason
 
 
-def test_a_finished_trial_with_whole_files_is_not_run_again() -> None:
-    plan = planned(TrialState(DONE, {"tflite": ONE}), {ONE: FileState.INTACT})
+def test_a_finished_trial_with_intact_files_is_not_run_again() -> None:
+    plan = planned(TrialState(DONE, {"tflite": FIRST}), {FIRST: FileState.INTACT})
     assert plan.reason == ""
-    assert plan.artifacts == {"tflite": ONE}
+    assert plan.artifacts == {"tflite": FIRST}
 
 
 @pytest.mark.parametrize("state", [FileState.MISSING, FileState.CORRUPT])
-def test_a_finished_trial_is_run_again_where_its_file_is_not_whole(state: FileState) -> None:
-    plan = planned(TrialState(DONE, {"tflite": ONE}), {ONE: state})
-    assert plan.reason == f"artifact {ONE[:12]}… is {state.value}"
+def test_a_finished_trial_is_run_again_if_its_file_is_damaged(state: FileState) -> None:
+    plan = planned(TrialState(DONE, {"tflite": FIRST}), {FIRST: state})
+    assert plan.reason == f"artifact {FIRST[:12]}… is {state.value}"
 
 
-def test_every_broken_file_is_named() -> None:
-    files = {ONE: FileState.MISSING, OTHER: FileState.CORRUPT}
-    reason = planned(TrialState(DONE, {"tflite": ONE, "other": OTHER}), files).reason
-    assert reason == f"artifact {ONE[:12]}… is missing; artifact {OTHER[:12]}… is corrupt"
+def test_the_reason_names_every_damaged_file() -> None:
+    files = {FIRST: FileState.MISSING, SECOND: FileState.CORRUPT}
+    reason = planned(TrialState(DONE, {"tflite": FIRST, "other": SECOND}), files).reason
+    assert reason == f"artifact {FIRST[:12]}… is missing; artifact {SECOND[:12]}… is corrupt"
 
 
-def test_a_trial_that_others_outdid_is_run_again_only_where_none_is_ended_early() -> None:
-    outdone = TrialState(STOPPED, {}, reason=Reason.OUTCLASSED)
-    assert planned(outdone, search=Search(asha=Asha())).reason == ""
-    assert planned(outdone).reason == "stopped before"
+def test_an_outclassed_trial_is_run_again_only_without_early_ends() -> None:
+    outclassed = TrialState(STOPPED, {}, reason=Reason.OUTCLASSED)
+    assert planned(outclassed, search=Search(asha=Asha())).reason == ""
+    assert planned(outclassed).reason == "stopped before"
 
 
-def test_a_trial_that_a_budget_ended_is_gone_on_with() -> None:
+def test_a_trial_that_a_budget_ended_is_run_again() -> None:
     assert (
         planned(TrialState(STOPPED, {}, reason=Reason.BUDGET), search=Search(asha=Asha())).reason
         == "stopped before"

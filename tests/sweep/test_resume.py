@@ -1,4 +1,4 @@
-"""A search goes on from what the rows say it has tried."""
+"""A search resumes from the points that its rows hold."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,25 +46,23 @@ def base(folder: Path, *settings: str) -> Point:
     return point
 
 
-def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
-    tmp_path: Path, rows: TrialRows
-) -> None:
+def test_points_are_finished_ended_early_or_interrupted(tmp_path: Path, rows: TrialRows) -> None:
     point = base(tmp_path)
     for values in (FIRST, SECOND, THIRD):
         rows.submit_point("found", values, sampled=build_trials_at(point, values))
-    (done,), (outdone,) = build_trials_at(point, FIRST), build_trials_at(point, SECOND)
-    outcome = make_outcome(done)
+    (finished,), (outclassed,) = build_trials_at(point, FIRST), build_trials_at(point, SECOND)
+    outcome = make_outcome(finished)
     outcome = replace(
         outcome, curve=tuple(replace(epoch, validation_accuracy=0.7) for epoch in outcome.curve)
     )
     rows.finish(outcome)
-    rows.stop(outdone.id, Failure(Reason.OUTCLASSED, "Others did better."))
+    rows.stop(outclassed.id, Failure(Reason.OUTCLASSED, "Others did better."))
 
     search = resume_search("found", point, rows=rows)
 
-    assert [one.point for one in search.tried_points] == [FIRST, SECOND, THIRD]
+    assert [tried.point for tried in search.tried_points] == [FIRST, SECOND, THIRD]
     expected = (0.7, outcome.artifacts[0].size_bytes)
-    assert [one.objectives for one in search.tried_points] == [expected, ENDED_EARLY, None]
+    assert [tried.objectives for tried in search.tried_points] == [expected, ENDED_EARLY, None]
     assert search.count_remaining(point.values.search) == 7
     assert resume_search("another", point, rows=rows).tried_points == ()
 
@@ -78,7 +76,7 @@ def test_it_knows_what_ended_well_what_ended_early_and_what_was_interrupted(
     ],
     ids=["other trials", "other choices", "other keys"],
 )
-def test_what_its_file_would_not_try_now_is_no_part_of_it(
+def test_points_that_the_present_file_would_not_try_are_left_out(
     tmp_path: Path, rows: TrialRows, setting: str
 ) -> None:
     rows.submit_point("found", FIRST, sampled=build_trials_at(base(tmp_path), FIRST))

@@ -23,23 +23,26 @@ bench: {protocol: quick, threads: [1, 4]}
 """
 
 
-def written(folder: Path, text: str) -> Path:
+def write(folder: Path, text: str) -> Path:
     path = folder / "sweep.yaml"
     path.write_text(text)
     return path
 
 
 def sweep(folder: Path, text: str, *overrides: str) -> Sweep:
-    return build_sweep(read_sweep(written(folder, text), overrides))
+    return build_sweep(read_sweep(write(folder, text), overrides))
 
 
 def test_a_sweep_trains_every_precision_with_every_seed(tmp_path: Path) -> None:
-    made = sweep(tmp_path, BASE)
-    assert [(trial.precision, trial.seed) for trial in made.trials] == [
-        (precision, seed) for seed in (0, 1) for precision in (Precision.BINARY, Precision.FLOAT32)
+    small = sweep(tmp_path, BASE)
+    assert [(trial.seed, trial.precision) for trial in small.trials] == [
+        (0, Precision.BINARY),
+        (0, Precision.FLOAT32),
+        (1, Precision.BINARY),
+        (1, Precision.FLOAT32),
     ]
-    assert (made.name, made.resources) == ("small", Resources(2.0, 0.0))
-    assert made.protocols == with_threads(PROTOCOLS["quick"], (1, 4))
+    assert (small.name, small.resources) == ("small", Resources(2.0, 0.0))
+    assert small.protocols == with_threads(PROTOCOLS["quick"], (1, 4))
 
 
 def test_a_trial_has_all_parameters_and_knows_the_chosen_ones(tmp_path: Path) -> None:
@@ -48,12 +51,12 @@ def test_a_trial_has_all_parameters_and_knows_the_chosen_ones(tmp_path: Path) ->
     assert trial.chosen == {"units": 64}
 
 
-def test_a_function_of_the_users_is_a_model_whose_trials_change_with_its_source(
+def test_a_users_function_is_a_model_whose_trials_change_with_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setitem(sys.modules, "swept_nets", None)  # so that it is forgotten afterwards
+    monkeypatch.setitem(sys.modules, "swept_nets", None)  # restored after the test
     monkeypatch.delitem(sys.modules, "swept_nets")
     text = BASE.replace("name: mlp", "name: swept_nets:tiny")
     plans = []
@@ -63,7 +66,7 @@ def test_a_function_of_the_users_is_a_model_whose_trials_change_with_its_source(
     first, second = (trials[0] for trials in plans)
     assert first.architecture.startswith("swept_nets:tiny@")
     assert first.parameters == first.chosen == {"units": 64}
-    assert len({trial.id for trials in plans for trial in trials}) == 8
+    assert len({trial.id for trial in (*plans[0], *plans[1])}) == 8
     assert first.twin == plans[0][1].twin != second.twin
 
 
@@ -71,11 +74,11 @@ def test_a_broken_file_of_the_users_own_data_is_refused_before_anything_is_train
     tmp_path: Path,
 ) -> None:
     data = tmp_path / "leaves.npz"
-    data.write_bytes(b"not one")
-    path = written(tmp_path, BASE.replace("dataset: digits", f"dataset: {data}"))
+    data.write_bytes(b"not an archive")
+    path = write(tmp_path, BASE.replace("dataset: digits", f"dataset: {data}"))
     with pytest.raises(
         ConfigError,
-        match=rf"^{path}:2: dataset is '{data}': {data}: is no \.npz file of arrays: .*\.$",
+        match=rf"^{path}:2: dataset is '{data}': {data}: not a readable \.npz file of arrays: .*\.$",
     ):
         build_sweep(read_sweep(path))
 
@@ -104,18 +107,16 @@ def test_a_default_that_is_written_out_makes_the_same_trials(tmp_path: Path, swe
         ),
     ],
 )
-def test_points_that_say_the_same_collapse_to_one_trial(
-    tmp_path: Path, axes: str, points: int
-) -> None:
-    path = written(tmp_path, BASE + axes)
+def test_equal_points_collapse_to_one_trial(tmp_path: Path, axes: str, points: int) -> None:
+    path = write(tmp_path, BASE + axes)
     assert len(read_sweep(path)) == points
-    alike = {trial.id for trial in build_sweep(read_sweep(path)).trials}
-    assert alike == {trial.id for trial in sweep(tmp_path, BASE).trials}
-    assert len(build_sweep(read_sweep(path)).trials) == len(alike)
+    trial_ids = {trial.id for trial in build_sweep(read_sweep(path)).trials}
+    assert trial_ids == {trial.id for trial in sweep(tmp_path, BASE).trials}
+    assert len(build_sweep(read_sweep(path)).trials) == len(trial_ids)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "key"),
+    ("correct", "wrong", "line", "key"),
     [
         pytest.param("dataset: digits", "dataset: numbers", 2, "dataset", id="unknown data set"),
         pytest.param("name: mlp", "name: resnet", 4, "model.name", id="unknown model"),
@@ -130,7 +131,7 @@ def test_points_that_say_the_same_collapse_to_one_trial(
             "name: 'nowhere:net'",
             4,
             "model.name",
-            id="function of a module that is not there",
+            id="function of a missing module",
         ),
         pytest.param(
             "name: mlp",
@@ -147,9 +148,9 @@ def test_points_that_say_the_same_collapse_to_one_trial(
     ],
 )
 def test_a_wrong_data_set_or_model_is_refused_with_its_file_line_and_key(
-    tmp_path: Path, old: str, new: str, line: int, key: str
+    tmp_path: Path, correct: str, wrong: str, line: int, key: str
 ) -> None:
-    path = written(tmp_path, BASE.replace(old, new, 1))
+    path = write(tmp_path, BASE.replace(correct, wrong, 1))
     with pytest.raises(ConfigError) as caught:
         build_sweep(read_sweep(path))
     assert str(caught.value).startswith(f"{path}:{line}: {key} ")
@@ -169,7 +170,7 @@ def test_a_wrong_data_set_or_model_is_refused_with_its_file_line_and_key(
 def test_a_wrong_swept_model_is_located_where_it_is_swept(
     tmp_path: Path, swept: str, key: str
 ) -> None:
-    path = written(tmp_path, BASE + swept)
+    path = write(tmp_path, BASE + swept)
     with pytest.raises(ConfigError) as caught:
         build_sweep(read_sweep(path))
     assert str(caught.value).startswith(f"{path}:12: {key} ")
@@ -185,7 +186,7 @@ def test_a_wrong_swept_model_is_located_where_it_is_swept(
         "model={name: mlp, units: many}",
     ],
 )
-def test_a_wrong_override_of_the_model_is_named_itself(tmp_path: Path, text: str) -> None:
+def test_the_error_of_a_wrong_override_names_the_override(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         sweep(tmp_path, BASE, text)
     assert str(caught.value).startswith(f"--set {text}: ")

@@ -1,5 +1,7 @@
+import io
 from collections import deque
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,49 +29,58 @@ def new_fit(recipe: Recipe, seed: int = 0) -> Fit:
     return Fit(trial, build_model(trial, digits), dataset=digits)
 
 
-def fitted(recipe: Recipe, seed: int = 0) -> tuple[Epoch, ...]:
+def run_fit(recipe: Recipe, seed: int = 0) -> tuple[Epoch, ...]:
     return tuple(new_fit(recipe, seed).run_epochs())
 
 
-def test_it_learns_and_tells_each_epoch() -> None:
-    curve = fitted(Recipe(epochs=5, learning_rate=0.01))
+def test_it_learns_and_yields_each_epoch() -> None:
+    curve = run_fit(Recipe(epochs=5, learning_rate=0.01))
     assert [epoch.number for epoch in curve] == [1, 2, 3, 4, 5]
     assert curve[-1].loss < curve[0].loss
     assert curve[-1].validation_accuracy is not None
     assert curve[-1].validation_accuracy > 0.6
 
 
-def test_the_same_seed_gives_the_same_curve_and_another_another() -> None:
+def test_the_curve_depends_on_the_seed() -> None:
     recipe = Recipe(epochs=2, learning_rate=0.01)
-    losses = [[epoch.loss for epoch in fitted(recipe, seed)] for seed in (3, 3, 4)]
-    assert losses[0] == losses[1]
-    assert losses[0] != losses[2]
+
+    def losses(seed: int) -> list[float]:
+        return [epoch.loss for epoch in run_fit(recipe, seed)]
+
+    first_losses = losses(3)
+    assert losses(3) == first_losses
+    assert losses(4) != first_losses
 
 
 def test_without_validation_every_image_is_trained_on() -> None:
-    curve = fitted(Recipe(epochs=1, validation=0.0))
+    curve = run_fit(Recipe(epochs=1, validation=0.0))
     assert curve[0].validation_loss is None
 
 
-def test_a_loss_that_is_no_number_ends_the_trial() -> None:
+def test_a_loss_that_is_not_a_number_fails_the_trial() -> None:
     with pytest.raises(TrialFailed) as failed:
-        fitted(Recipe(epochs=3, optimizer="sgd", learning_rate=1e30))
+        run_fit(Recipe(epochs=3, optimizer="sgd", learning_rate=1e30))
     assert failed.value.reason is Reason.DIVERGED
 
 
-def test_a_batch_may_be_all_images_that_it_trains_on_and_no_more() -> None:
-    assert len(fitted(Recipe(epochs=1, batch_size=1293))) == 1
-    said = r"^train.batch_size 1,294 is more than the 1,293 images that it trains on; lower it\.$"
-    with pytest.raises(TrialFailed, match=said) as failed:
-        fitted(Recipe(epochs=1, batch_size=1294))
+def test_a_batch_may_hold_all_training_images_but_not_more() -> None:
+    assert len(run_fit(Recipe(epochs=1, batch_size=1293))) == 1
+    message = r"^train.batch_size 1,294 exceeds the 1,293 training images; lower it\.$"
+    with pytest.raises(TrialFailed, match=message) as failed:
+        run_fit(Recipe(epochs=1, batch_size=1294))
     assert failed.value.reason is Reason.NO_DATA
 
 
-def told(fit: Fit) -> list[tuple[float | None, ...]]:
+def curve_of(fit: Fit) -> list[tuple[float | None, ...]]:
     return [
         (epoch.loss, epoch.accuracy, epoch.validation_loss, epoch.validation_accuracy)
         for epoch in fit.curve
     ]
+
+
+def assert_same_weights(weights: list[Any], expected: list[Any]) -> None:
+    for weight, expected_weight in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(weight, expected_weight)
 
 
 @pytest.mark.parametrize(
@@ -82,23 +93,22 @@ def told(fit: Fit) -> list[tuple[float | None, ...]]:
     ids=["adam", "sgd", "early stopping"],
 )
 @pytest.mark.parametrize("interrupted_after", [1, 4])
-def test_one_that_goes_on_from_a_snapshot_is_bit_for_bit_the_uninterrupted_one(
+def test_a_fit_resumed_from_a_snapshot_is_bit_identical_to_an_uninterrupted_one(
     recipe: Recipe, interrupted_after: int
 ) -> None:
-    whole = new_fit(recipe, seed=3)
-    deque(whole.run_epochs(), maxlen=0)
-    weights = whole.model.get_weights()
+    uninterrupted = new_fit(recipe, seed=3)
+    deque(uninterrupted.run_epochs(), maxlen=0)
+    expected = uninterrupted.model.get_weights()
 
-    first = new_fit(recipe, seed=3)
-    deque(islice(first.run_epochs(), interrupted_after), maxlen=0)
-    content = pack(first.snapshot())
-    second = new_fit(recipe, seed=3)
-    second.restore(unpack(content))
-    deque(second.run_epochs(), maxlen=0)
+    interrupted = new_fit(recipe, seed=3)
+    deque(islice(interrupted.run_epochs(), interrupted_after), maxlen=0)
+    content = pack(interrupted.snapshot())
+    resumed = new_fit(recipe, seed=3)
+    resumed.restore(unpack(content))
+    deque(resumed.run_epochs(), maxlen=0)
 
-    assert told(second) == told(whole)
-    for found, expected in zip(second.model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    assert curve_of(resumed) == curve_of(uninterrupted)
+    assert_same_weights(resumed.model.get_weights(), expected)
 
 
 def test_a_snapshot_of_another_network_is_refused_and_changes_nothing() -> None:
@@ -107,14 +117,19 @@ def test_a_snapshot_of_another_network_is_refused_and_changes_nothing() -> None:
     before = fit.model.get_weights()
     with pytest.raises(ValueError, match="another training"):
         fit.restore(other)
-    for found, expected in zip(fit.model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    assert_same_weights(fit.model.get_weights(), before)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all"])
-def test_a_snapshot_that_is_not_whole_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="no whole snapshot"):
+def test_an_incomplete_snapshot_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match="not a complete snapshot"):
         unpack(content)
-    whole = pack(new_fit(Recipe(epochs=1)).snapshot())
-    with pytest.raises(ValueError, match="no whole snapshot"):
-        unpack(whole[: len(whole) // 2])
+    complete = pack(new_fit(Recipe(epochs=1)).snapshot())
+    with pytest.raises(ValueError, match="not a complete snapshot"):
+        unpack(complete[: len(complete) // 2])
+
+
+def test_a_snapshot_keeps_the_archive_member_that_older_checkpoints_have() -> None:
+    with np.load(io.BytesIO(pack(new_fit(Recipe(epochs=1)).snapshot()))) as archive:
+        assert "told" in archive.files
+        assert {"variable_000000"} <= set(archive.files)

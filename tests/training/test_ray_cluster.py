@@ -1,4 +1,4 @@
-"""Trials on a real Ray: workers that die, memory that ends, a cluster that is not there."""
+"""Trials on a real Ray: dying workers, too little memory, a missing cluster."""
 
 import os
 import signal
@@ -30,12 +30,12 @@ def trial(units: int, epochs: int = 2) -> Trial:
     )
 
 
-def listed(trials: list[Trial]) -> FixedUnits:
+def as_units(trials: list[Trial]) -> FixedUnits:
     return FixedUnits(group_trials(trials, {}))
 
 
 def ends(events: list[Event]) -> dict[str, str]:
-    """How each trial ended: `done`, or the reason of its failure."""
+    """Return `done` or the reason of its failure for each trial."""
     return {
         event.trial.id: "done" if isinstance(event, Finished) else str(event.failure.reason)
         for event in events
@@ -43,11 +43,13 @@ def ends(events: list[Event]) -> dict[str, str]:
     }
 
 
-def test_workers_are_reused_and_a_killed_one_fails_its_trial_alone() -> None:
+def test_workers_are_reused_and_a_killed_one_fails_only_its_trial() -> None:
     trials = [trial(units) for units in (8, 16, 24, 32)]
     events: list[Event] = []
     victim = None
-    for event in train(listed(trials), {"digits": data.load("digits")}, resources=Resources(cpu=2)):
+    for event in train(
+        as_units(trials), {"digits": data.load("digits")}, resources=Resources(cpu=2)
+    ):
         events.append(event)
         if isinstance(event, Started) and event.trial == trials[2]:
             victim = event.pid
@@ -65,16 +67,17 @@ def test_workers_are_reused_and_a_killed_one_fails_its_trial_alone() -> None:
     assert finished[0].import_s > 0, "the first trial of a worker pays for the imports"
     assert finished[1].import_s == 0, "the next one does not"
     assert finished[2].import_s > 0, "a new worker does"
-    told = next(event.failure for event in events if isinstance(event, Failed))
-    assert "died" in told.log
+    failure = next(event.failure for event in events if isinstance(event, Failed))
+    assert "died" in failure.log
 
 
-def test_a_worker_that_ray_ends_for_memory_says_so(tmp_path: Path) -> None:
+def test_a_worker_that_ray_kills_for_lack_of_memory_fails_for_that_reason(tmp_path: Path) -> None:
     memory = psutil.virtual_memory()
     limit = (memory.total - memory.available + 1.2e9) / memory.total
     sweep = tmp_path / "hungry.yaml"
     sweep.write_text(
-        "name: hungry\ndataset: digits\nmodel: {name: mlp, units: 12000}\nprecision: [float32]\ntrain: {epochs: 2}\nresources: {cpu: 2}\n"
+        "name: hungry\ndataset: digits\nmodel: {name: mlp, units: 12000}\n"
+        "precision: [float32]\ntrain: {epochs: 2}\nresources: {cpu: 2}\n"
     )
     cli = Cli(tmp_path / "workspace", {"RAY_memory_usage_threshold": f"{limit:.4f}"})
     ended = cli.run("submit", "sweep", sweep)
@@ -87,4 +90,4 @@ def test_a_worker_that_ray_ends_for_memory_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:many"])
 def test_an_address_without_a_cluster_is_refused_in_one_sentence(address: str) -> None:
     with pytest.raises(RequestError, match=f"--address {address}: no Ray cluster answers there"):
-        list(train(listed([trial(8)]), {}, resources=Resources(), address=address))
+        list(train(as_units([trial(8)]), {}, resources=Resources(), address=address))

@@ -1,4 +1,4 @@
-"""What a recipe says is what is done: schedules, losses, optimizers, quantizers, where kernels start, and images."""
+"""Each part of a recipe has the effect that it describes, from schedules to augmentation."""
 
 import math
 import re
@@ -34,8 +34,8 @@ from harness.data.dataset import Split
 from harness.models import architecture_of, task_of
 from harness.models.blocks import initializer, with_probabilities
 from harness.models.keras import keras, larq, tf
-from harness.training.fit import Fit, Scores, scores
-from harness.training.recipe import augmented, learning_rates, loss, optimizer
+from harness.training.fit import Fit, Scores, compute_scores
+from harness.training.recipe import augment, build_loss, build_optimizer, plan_learning_rates
 from harness.training.snapshot import pack, unpack
 from harness.training.trial import build_model
 
@@ -58,15 +58,16 @@ def trial(recipe: Recipe, precision: Precision = Precision.BINARY) -> Trial:
 def new_fit(
     recipe: Recipe,
     precision: Precision = Precision.BINARY,
-    taught: Scores | None = None,
+    teacher_scores: Scores | None = None,
     dataset: Dataset | None = None,
 ) -> Fit:
     dataset = dataset or data.load("digits")
-    one = trial(recipe, precision)
-    return Fit(one, build_model(one, dataset), dataset=dataset, taught=taught)
+    fitted = trial(recipe, precision)
+    model = build_model(fitted, dataset)
+    return Fit(fitted, model, dataset=dataset, teacher_scores=teacher_scores)
 
 
-def trained(recipe: Recipe, precision: Precision = Precision.BINARY) -> Fit:
+def train(recipe: Recipe, precision: Precision = Precision.BINARY) -> Fit:
     fit = new_fit(recipe, precision)
     deque(fit.run_epochs(), maxlen=0)
     return fit
@@ -76,24 +77,25 @@ def kernels(model: Any) -> list[Floats]:
     return [weight.numpy() for weight in model.trainable_variables if "kernel" in weight.name]
 
 
-def assert_same_weights(found: list[Floats], expected: list[Floats]) -> None:
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+def assert_same_weights(weights: list[Floats], expected: list[Floats]) -> None:
+    for weight, expected_weight in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(weight, expected_weight)
 
 
 # Schedules
 
 
 def rates(schedule: Schedule, *epochs: float) -> list[float]:
-    """At those epochs, of 8 that are trained."""
-    found = every_rate(Recipe(epochs=8, learning_rate=schedule))
-    return [found[round(epoch * STEPS)] for epoch in epochs]
+    """Return the rates at these epochs of a training of 8."""
+    step_rates = every_rate(Recipe(epochs=8, learning_rate=schedule))
+    return [step_rates[round(epoch * STEPS)] for epoch in epochs]
 
 
 def every_rate(recipe: Recipe) -> list[float]:
-    """Of every step, and of those of one epoch more."""
-    of_epoch = learning_rates(recipe, STEPS)
-    return [float(rate) for number in range(1, recipe.epochs + 2) for rate in of_epoch(number)]
+    """Return the rate of every step, up to one epoch after the last."""
+    rates_of = plan_learning_rates(recipe, STEPS)
+    epoch_rates = [rates_of(epoch) for epoch in range(1, recipe.epochs + 2)]
+    return [float(rate) for rate in np.concatenate(epoch_rates)]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def every_rate(recipe: Recipe) -> list[float]:
     ],
     ids=lambda value: value.schedule if isinstance(value, Schedule) else "",
 )
-def test_a_schedule_falls_as_it_says(schedule: Schedule, expected: list[float]) -> None:
+def test_a_schedule_falls_as_documented(schedule: Schedule, expected: list[float]) -> None:
     assert rates(schedule, 0, 1, 2, 3, 8) == pytest.approx(expected, abs=1e-6)
 
 
@@ -126,7 +128,7 @@ def test_a_warmup_rises_evenly_and_the_fall_starts_after_it(schedule: Any) -> No
     )
 
 
-def test_a_warmed_up_cosine_is_that_of_keras() -> None:
+def test_a_cosine_with_warmup_equals_that_of_keras() -> None:
     ours = every_rate(Recipe(epochs=8, learning_rate=Schedule("cosine", 0.4, warmup_epochs=1.5)))
     theirs = keras.optimizers.schedules.CosineDecay(0.0, 65, warmup_target=0.4, warmup_steps=15)
     assert ours == pytest.approx([float(theirs(step)) for step in range(90)], abs=1e-6)
@@ -141,48 +143,47 @@ def test_a_warmup_as_long_as_the_training_is_refused() -> None:
 
 LABELS = np.array([0, 2, 1])
 SCORES = np.array([[0.5, -2, 0], [3, -1, 2], [-0.5, 0.25, -4]], np.float32)
-TAUGHT = np.array([[2, 0, 1], [0, 1, 4], [-1, 3, 0]], np.float32)
+TEACHER_SCORES = np.array([[2, 0, 1], [0, 1, 4], [-1, 3, 0]], np.float32)
 
 
 def test_the_squared_hinge_is_the_mean_over_classes_against_targets_of_plus_and_minus_one() -> None:
-    found = loss(Recipe(epochs=1, loss="squared_hinge"), distilled=False)(LABELS, SCORES, None)
+    squared_hinge = build_loss(Recipe(epochs=1, loss="squared_hinge"), distilled=False)
+    losses = squared_hinge(LABELS, SCORES, None)
     by_hand = [(0.5**2 + 0 + 1) / 3, (4**2 + 0 + 0) / 3, (0.5**2 + 0.75**2 + 0) / 3]
-    assert found.numpy().tolist() == pytest.approx(by_hand)
+    assert losses.numpy().tolist() == pytest.approx(by_hand)
     one_hot = np.eye(3, dtype=np.float32)[LABELS]
-    np.testing.assert_allclose(found, keras.losses.squared_hinge(2 * one_hot - 1, SCORES))
+    np.testing.assert_allclose(losses, keras.losses.squared_hinge(2 * one_hot - 1, SCORES))
 
 
-def test_the_cross_entropy_is_that_of_keras_over_scores() -> None:
-    found = loss(Recipe(epochs=1), distilled=False)(LABELS, SCORES, None)
+def test_the_cross_entropy_equals_that_of_keras_over_scores() -> None:
+    losses = build_loss(Recipe(epochs=1), distilled=False)(LABELS, SCORES, None)
     expected = keras.losses.sparse_categorical_crossentropy(LABELS, SCORES, from_logits=True)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
-def test_a_students_loss_is_its_labels_and_its_teachers_softened_answers_by_weight() -> None:
+def test_a_students_loss_weighs_its_labels_and_its_teachers_softened_answers() -> None:
     recipe = Recipe(
         epochs=1, loss="squared_hinge", distillation=Distillation(weight=0.25, temperature=3.0)
     )
-    softened = [tf.nn.softmax(answers / 3.0).numpy() for answers in (TAUGHT, SCORES)]
+    softened = [tf.nn.softmax(answers / 3.0).numpy() for answers in (TEACHER_SCORES, SCORES)]
     soft = -9 * (softened[0] * np.log(softened[1])).sum(axis=1)
-    hard = loss(recipe, distilled=False)(LABELS, SCORES, None).numpy()
-    found = loss(recipe, distilled=True)(LABELS, SCORES, TAUGHT)
-    np.testing.assert_allclose(found, 0.75 * hard + 0.25 * soft, rtol=1e-5)
+    hard = build_loss(recipe, distilled=False)(LABELS, SCORES, None).numpy()
+    losses = build_loss(recipe, distilled=True)(LABELS, SCORES, TEACHER_SCORES)
+    np.testing.assert_allclose(losses, 0.75 * hard + 0.25 * soft, rtol=1e-5)
 
 
 # Optimizers
 
 
-def test_bop_flips_a_kernel_as_published_and_leaves_the_rest_to_adam() -> None:
+def test_bop_flips_kernels_as_published_and_leaves_other_weights_to_adam() -> None:
     threshold, gamma, random = 0.03, 0.2, np.random.default_rng(0)
     model = build_model(trial(Recipe(epochs=1, optimizer="bop")), data.load("digits"))
     variables = model.trainable_variables
     expected = [variable.numpy() for variable in variables]
     averages = [np.zeros_like(value) for value in expected]
-    adam, others = (
-        keras.optimizers.Adam(0.01),
-        [tf.Variable(v) for v in variables if "kernel" not in v.name],
-    )
-    ours = optimizer(Recipe(epochs=1, optimizer="bop", bop=Bop(threshold, gamma)))
+    adam = keras.optimizers.Adam(0.01)
+    others = [tf.Variable(variable) for variable in variables if "kernel" not in variable.name]
+    ours = build_optimizer(Recipe(epochs=1, optimizer="bop", bop=Bop(threshold, gamma)))
     ours.learning_rate.assign(0.01)
     ours.build(variables)
     for _ in range(5):
@@ -207,35 +208,36 @@ def test_bop_flips_a_kernel_as_published_and_leaves_the_rest_to_adam() -> None:
     ]
     assert_same_weights(kernels(model), published)
     assert_same_weights(
-        [v.numpy() for v in variables if "kernel" not in v.name], [v.numpy() for v in others]
+        [variable.numpy() for variable in variables if "kernel" not in variable.name],
+        [variable.numpy() for variable in others],
     )
 
 
-def test_bop_learns_and_goes_on_from_a_snapshot_bit_for_bit() -> None:
+def test_bop_learns_and_resumes_from_a_snapshot_bit_for_bit() -> None:
     recipe = Recipe(
         epochs=4, optimizer="bop", learning_rate=Schedule("cosine", 0.01, warmup_epochs=0.5)
     )
-    whole, resumed = new_fit(recipe), new_fit(recipe)
-    deque(islice(whole.run_epochs(), 2), maxlen=0)
-    resumed.restore(unpack(pack(whole.snapshot())))
-    for fit in (whole, resumed):
+    original, resumed = new_fit(recipe), new_fit(recipe)
+    deque(islice(original.run_epochs(), 2), maxlen=0)
+    resumed.restore(unpack(pack(original.snapshot())))
+    for fit in (original, resumed):
         deque(fit.run_epochs(), maxlen=0)
-    assert_same_weights(resumed.model.get_weights(), whole.model.get_weights())
-    assert whole.curve[-1].accuracy > 0.6
-    assert all(set(np.unique(kernel)) == {-1, 1} for kernel in kernels(whole.model))
+    assert_same_weights(resumed.model.get_weights(), original.model.get_weights())
+    assert original.curve[-1].accuracy > 0.6
+    assert all(set(np.unique(kernel)) == {-1, 1} for kernel in kernels(original.model))
 
 
-def test_a_float_twin_under_bop_trains_as_by_adam() -> None:
-    by_bop = trained(Recipe(epochs=1, optimizer="bop"), Precision.FLOAT32)
-    by_adam = trained(Recipe(epochs=1, optimizer="adam"), Precision.FLOAT32)
+def test_a_float_twin_with_bop_trains_as_with_adam() -> None:
+    by_bop = train(Recipe(epochs=1, optimizer="bop"), Precision.FLOAT32)
+    by_adam = train(Recipe(epochs=1, optimizer="adam"), Precision.FLOAT32)
     assert_same_weights(by_bop.model.get_weights(), by_adam.model.get_weights())
 
 
-# Quantizers and where kernels start
+# Quantizers and initial kernels
 
 
 @pytest.mark.parametrize(
-    "said",
+    "settings",
     [
         *({"input_quantizer": name} for name in get_args(InputQuantizer)),
         *(
@@ -245,18 +247,16 @@ def test_a_float_twin_under_bop_trains_as_by_adam() -> None:
         ),
         {"optimizer": "bop"},
     ],
-    ids=lambda said: "-".join(next(iter(said.items()))),
+    ids=lambda settings: "-".join(next(iter(settings.items()))),
 )
-def test_what_each_quantizer_trains_is_deployed_with_binary_kernels(said: dict[str, Any]) -> None:
-    recipe, digits = Recipe(epochs=3, learning_rate=0.01, **said), data.load("digits")
-    fit, task = (
-        trained(recipe),
-        task_of(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe),
-    )
+def test_every_quantizers_network_is_deployed_with_binary_kernels(settings: dict[str, Any]) -> None:
+    recipe, digits = Recipe(epochs=3, learning_rate=0.01, **settings), data.load("digits")
+    fit = train(recipe)
+    task = task_of(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe)
     deployed = with_probabilities(architecture_of(trial(recipe)).deployed_model(task, fit.model))
     file = convert(deployed, Precision.BINARY, samples=fit.training_images())
-    expected = scores(fit.model, digits.test.images)
-    found = evaluate(
+    expected = compute_scores(fit.model, digits.test.images)
+    evaluation = evaluate(
         file,
         digits.test.images,
         labels=digits.test.labels,
@@ -265,7 +265,7 @@ def test_what_each_quantizer_trains_is_deployed_with_binary_kernels(said: dict[s
         min_agreement=MIN_AGREEMENT[Precision.BINARY],
     )
     assert fit.curve[-1].loss < fit.curve[0].loss
-    assert found.accuracy > 0.5
+    assert evaluation.accuracy > 0.5
     assert read_anatomy(file).operators["LceBconv2d"] == 1
     assert read_anatomy(file).binary_macs == 32 * 10
 
@@ -279,12 +279,13 @@ def test_dorefa_weights_are_exactly_plus_and_minus_one() -> None:
 
 
 @pytest.mark.parametrize("quantizer", get_args(KernelQuantizer))
-def test_latent_weights_stay_where_their_gradient_reaches(quantizer: KernelQuantizer) -> None:
+def test_latent_weights_stay_within_reach_of_their_gradient(quantizer: KernelQuantizer) -> None:
     recipe = Recipe(epochs=1, kernel_quantizer=quantizer)
-    model, far = build_model(trial(recipe), data.load("digits")), optimizer(recipe)
-    far.learning_rate.assign(3.0)
-    far.build(model.trainable_variables)
-    far.apply_gradients(
+    model = build_model(trial(recipe), data.load("digits"))
+    optimizer = build_optimizer(recipe)
+    optimizer.learning_rate.assign(3.0)  # one step takes every latent weight far beyond -1
+    optimizer.build(model.trainable_variables)
+    optimizer.apply_gradients(
         [(tf.ones_like(variable), variable) for variable in model.trainable_variables]
     )
     assert all((kernel == -1).all() for kernel in kernels(model))
@@ -304,7 +305,7 @@ def test_kernels_start_with_their_distributions_deviation_times_the_scale(
     )
 
 
-def test_a_network_starts_as_its_recipe_says() -> None:
+def test_a_networks_initial_kernels_have_the_recipes_scale() -> None:
     small, large = (
         kernels(
             build_model(
@@ -314,8 +315,8 @@ def test_a_network_starts_as_its_recipe_says() -> None:
         )
         for scale in (0.5, 2.0)
     )
-    for one, other in zip(small, large, strict=True):
-        np.testing.assert_allclose(4 * one, other, rtol=1e-5)
+    for small_kernel, large_kernel in zip(small, large, strict=True):
+        np.testing.assert_allclose(4 * small_kernel, large_kernel, rtol=1e-5)
 
 
 # Images
@@ -323,39 +324,47 @@ def test_a_network_starts_as_its_recipe_says() -> None:
 FLIP_AND_SHIFT = Recipe(epochs=1, augmentation="flip_and_shift")
 
 
-def moved(image: Floats) -> list[Floats]:
-    """All that may become of one of 16 x 24: mirrored or not, moved by up to 2 and 3."""
-    padded = [np.pad(one, ((2, 2), (3, 3), (0, 0)), "reflect") for one in (image, image[:, ::-1])]
-    return [one[y : y + 16, x : x + 24] for one, y, x in product(padded, range(5), range(7))]
+def list_variants(image: Floats) -> list[Floats]:
+    """Return every augmented version of an image of 16 x 24.
+
+    It may be mirrored, and is shifted by up to 2 and 3 pixels.
+    """
+    padded = [
+        np.pad(flipped, ((2, 2), (3, 3), (0, 0)), "reflect") for flipped in (image, image[:, ::-1])
+    ]
+    offsets = product(padded, range(5), range(7))
+    return [pixels[y : y + 16, x : x + 24] for pixels, y, x in offsets]
+
+
+def variant_number(image: Floats, result: Floats) -> int:
+    for number, variant in enumerate(list_variants(image)):
+        if np.array_equal(variant, result):
+            return number
+    raise AssertionError("the result is not an augmented version of the image")
 
 
 def test_each_image_is_flipped_and_shifted_by_itself() -> None:
     images = np.random.default_rng(0).normal(size=(200, 16, 24, 3)).astype(np.float32)
-    found = augmented(FLIP_AND_SHIFT, tf.constant(images), seed=tf.constant([1, 2, 3])).numpy()
-    chosen = [
-        next(number for number, one in enumerate(moved(image)) if np.array_equal(one, result))
-        for image, result in zip(images, found, strict=True)
-    ]
-    assert {number // 35 for number in chosen} == {0, 1}
-    assert {number % 35 // 7 for number in chosen} == set(range(5))
-    assert {number % 7 for number in chosen} == set(range(7))
+    results = augment(FLIP_AND_SHIFT, tf.constant(images), seed=tf.constant([1, 2, 3])).numpy()
+    numbers = [variant_number(image, result) for image, result in zip(images, results, strict=True)]
+    assert {number // 35 for number in numbers} == {0, 1}
+    assert {number % 35 // 7 for number in numbers} == set(range(5))
+    assert {number % 7 for number in numbers} == set(range(7))
 
 
-def test_what_chance_does_follows_from_the_seed_alone() -> None:
+def test_augmentation_depends_on_its_seed_alone() -> None:
     images = tf.constant(data.load("digits").train.images[:50])
-    first, again = (
-        augmented(FLIP_AND_SHIFT, images, seed=tf.constant([1, 2, 3])).numpy() for _ in range(2)
+    first, second = (
+        augment(FLIP_AND_SHIFT, images, seed=tf.constant([1, 2, 3])).numpy() for _ in range(2)
     )
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, second)
     for other in ([0, 2, 3], [1, 0, 3], [1, 2, 0]):
-        assert not np.array_equal(first, augmented(FLIP_AND_SHIFT, images, seed=tf.constant(other)))
+        assert not np.array_equal(first, augment(FLIP_AND_SHIFT, images, seed=tf.constant(other)))
 
 
 def test_it_trains_on_augmented_images() -> None:
-    augmented_losses, plain_losses = (
-        [epoch.loss for epoch in trained(recipe).curve]
-        for recipe in (FLIP_AND_SHIFT, Recipe(epochs=1))
-    )
+    augmented_losses = [epoch.loss for epoch in train(FLIP_AND_SHIFT).curve]
+    plain_losses = [epoch.loss for epoch in train(Recipe(epochs=1)).curve]
     assert augmented_losses > plain_losses
 
 
@@ -378,48 +387,44 @@ def test_early_stopping_ends_after_its_patience_with_the_best_epochs_weights() -
     assert_same_weights(fit.model.get_weights(), weights[best - 1])
 
 
-def test_a_student_of_weight_1_comes_to_answer_as_its_teacher_does_whatever_the_labels() -> None:
-    taught = trained(Recipe(epochs=5, learning_rate=0.01), Precision.FLOAT32).training_scores()
-    digits, recipe = (
-        data.load("digits"),
-        Recipe(epochs=8, learning_rate=0.01, distillation=Distillation(weight=1.0)),
-    )
+def test_a_student_of_weight_1_learns_its_teachers_answers_whatever_the_labels() -> None:
+    teacher = train(Recipe(epochs=5, learning_rate=0.01), Precision.FLOAT32)
+    teacher_scores = teacher.compute_training_scores()
+    recipe = Recipe(epochs=8, learning_rate=0.01, distillation=Distillation(weight=1.0))
+    digits = data.load("digits")
     mislabelled = replace(
         digits, train=Split(digits.train.images, (digits.train.labels + 1) % digits.classes)
     )
-    student = new_fit(recipe, taught=taught, dataset=mislabelled)
+    student = new_fit(recipe, teacher_scores=teacher_scores, dataset=mislabelled)
     deque(student.run_epochs(), maxlen=0)
     assert student.curve[-1].loss < student.curve[0].loss
-    assert np.mean(student.training_scores().argmax(axis=1) == taught.argmax(axis=1)) > 0.8
+    student_scores = student.compute_training_scores()
+    assert np.mean(student_scores.argmax(axis=1) == teacher_scores.argmax(axis=1)) > 0.8
 
 
-# The page
+# The guide
 
 
-def keys(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every key that a recipe may have, with its default as it is written; of its parts too."""
+def list_keys(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every key of a recipe and of its parts, with its default as the guide writes it."""
     hints = get_type_hints(kind)
-    for one in fields(kind):
-        key = f"{prefix}{one.name}"
-        yield key, default(one)
-        for part in (hints[one.name], *get_args(hints[one.name])):
+    for field in fields(kind):
+        key = f"{prefix}{field.name}"
+        yield key, write_default(field)
+        for part in (hints[field.name], *get_args(hints[field.name])):
             if is_dataclass(part) and isinstance(part, type):
-                yield from keys(part, f"{key}.")
+                yield from list_keys(part, f"{key}.")
 
 
-def default(one: Field[Any]) -> str:
-    if one.default is MISSING:
+def write_default(field: Field[Any]) -> str:
+    if field.default is MISSING:
         return "required"
-    return (
-        "none"
-        if one.default is None
-        else "its parts'"
-        if is_dataclass(one.default)
-        else str(one.default)
-    )
+    if field.default is None:
+        return "none"
+    return "its parts'" if is_dataclass(field.default) else str(field.default)
 
 
-def test_the_page_has_every_key_of_a_recipe_with_its_default(repository: Path) -> None:
+def test_the_guide_lists_every_key_of_a_recipe_with_its_default(repository: Path) -> None:
     page = (repository / "docs/guides/training.md").read_text()
-    told = dict(re.findall(r"^\| `([a-z_.]+)` \| `?([^|`]+?)`? \|", page, re.MULTILINE))
-    assert told == dict(keys(Recipe))
+    documented = dict(re.findall(r"^\| `([a-z_.]+)` \| `?([^|`]+?)`? \|", page, re.MULTILINE))
+    assert documented == dict(list_keys(Recipe))

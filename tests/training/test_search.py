@@ -1,4 +1,4 @@
-"""Searches on a real Ray: Optuna's, successive halving, a budget of time."""
+"""Searches on a real Ray: Optuna, successive halving, a time budget."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -47,10 +47,8 @@ SEARCH = Search(
 )
 
 
-def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_was_interrupted() -> (
-    None
-):
-    good, bad, begun = (
+def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupted_ones() -> None:
+    good, bad, interrupted = (
         {"rate": 0.05, "units": 64},
         {"rate": 0.001, "units": 8},
         {"rate": 0.02, "units": 64},
@@ -58,17 +56,19 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
     tried = (
         TriedPoint(good, (0.95, 20_000.0)),
         TriedPoint(bad, (0.1, 5_000.0)),
-        TriedPoint(begun),
+        TriedPoint(interrupted),
         TriedPoint(bad, ENDED_EARLY),
     )
-    work = AdaptiveSearch(trials_at, tried)
-    assert work.count_remaining(SEARCH) == 3, "one that ended early is not tried again"
+    unit_source = AdaptiveSearch(trials_at, tried)
+    assert unit_source.count_remaining(SEARCH) == 3, (
+        "a point that was ended early is not tried again"
+    )
 
-    events = list(train(work, DATASETS, resources=Resources(cpu=2), search=SEARCH))
+    events = list(train(unit_source, DATASETS, resources=Resources(cpu=2), search=SEARCH))
 
     points = [event.point for event in of_kind(events, PointStarted)]
     assert len(points) == 3
-    assert points[0] == begun
+    assert points[0] == interrupted
     assert all(point not in (good, bad) for point in points)
     assert all(1e-3 <= point["rate"] <= 0.1 and point["units"] in (8, 64) for point in points)
     assert [event.trial.id for event in of_kind(events, Finished)] == [
@@ -77,15 +77,20 @@ def test_a_search_of_two_objectives_knows_what_was_tried_and_begins_with_what_wa
     assert not of_kind(events, Stopped)
 
 
-def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> None:
+def test_halving_ends_outclassed_trials_and_a_budget_ends_slow_ones() -> None:
     good, hopeless = trial(0.05, epochs=9), [trial(1e-7, units, epochs=9) for units in (8, 9)]
-    work = FixedUnits(group_trials([good, *hopeless], {}))
+    unit_source = FixedUnits(group_trials([good, *hopeless], {}))
     events = list(
-        train(work, DATASETS, resources=Resources(cpu=2), search=Search(asha=Asha(grace_epochs=2)))
+        train(
+            unit_source,
+            DATASETS,
+            resources=Resources(cpu=2),
+            search=Search(asha=Asha(grace_epochs=2)),
+        )
     )
     assert [event.trial for event in of_kind(events, Finished)] == [good]
     assert [(event.trial, event.cause.reason) for event in of_kind(events, Stopped)] == [
-        (one, Reason.OUTCLASSED) for one in hopeless
+        (stopped, Reason.OUTCLASSED) for stopped in hopeless
     ]
     epochs = [
         event.epoch.number for event in of_kind(events, EpochEnded) if event.trial in hopeless
@@ -102,15 +107,15 @@ def test_halving_ends_what_others_outdo_and_a_budget_what_takes_too_long() -> No
         )
     )
     assert {event.trial.id: event.cause.reason for event in of_kind(events, Stopped)} == {
-        one.id: Reason.BUDGET for one in endless
+        stopped.id: Reason.BUDGET for stopped in endless
     }
 
 
-def test_a_search_that_cannot_make_a_point_says_so() -> None:
+def test_a_search_that_cannot_build_a_point_reports_the_reason() -> None:
     def impossible(point: Mapping[str, Any]) -> tuple[Trial, ...]:
         raise ValueError(f"no trial has a rate of {point['rate']}")
 
     with pytest.raises(
-        HarnessError, match=r"before its time: ValueError: no trial has a rate of 0\.\d+"
+        HarnessError, match=r"ended unexpectedly: ValueError: no trial has a rate of 0\.\d+"
     ):
         list(train(AdaptiveSearch(impossible), DATASETS, resources=Resources(cpu=2), search=SEARCH))

@@ -1,4 +1,4 @@
-"""One trial, from its data to what its artifacts answer."""
+"""One trial, from its data to the answers of its artifacts."""
 
 import numpy as np
 import pytest
@@ -27,26 +27,28 @@ def outcome() -> TrialOutcome:
         seed=0,
     )
     (finished,) = (
-        e
-        for e in run_unit(
+        event
+        for event in run_unit(
             Unit((trial,)), data.load("digits"), conditions=Conditions(), watch=Stopwatch()
         )
-        if isinstance(e, Finished)
+        if isinstance(event, Finished)
     )
     return finished.outcome
 
 
-def test_an_artifact_knows_which_test_images_it_gets_right(outcome: TrialOutcome) -> None:
+def test_an_artifact_stores_which_test_images_it_classifies_correctly(
+    outcome: TrialOutcome,
+) -> None:
     test = data.load("digits").test
     (artifact,) = outcome.artifacts
     correct = unpack_correct(artifact.correct)
-    answered = predict(outcome.files[artifact.sha256], test.images)
-    np.testing.assert_array_equal(correct, answered.argmax(axis=1) == test.labels)
+    outputs = predict(outcome.files[artifact.sha256], test.images)
+    np.testing.assert_array_equal(correct, outputs.argmax(axis=1) == test.labels)
     assert artifact.accuracy == correct.mean()
     assert 0.5 < correct.mean() < 1
 
 
-def test_its_probe_is_what_its_interpreter_answers_to_the_images_that_it_is_surest_of(
+def test_its_probe_holds_the_images_it_is_surest_of_and_its_interpreters_outputs(
     outcome: TrialOutcome,
 ) -> None:
     test = data.load("digits").test
@@ -63,9 +65,9 @@ def test_its_probe_is_what_its_interpreter_answers_to_the_images_that_it_is_sure
 def test_an_artifact_that_is_another_network_is_refused(outcome: TrialOutcome) -> None:
     test = data.load("digits").test
     (file,) = outcome.files.values()
-    unlike = np.roll(predict(file, test.images), 1, axis=1)
-    with pytest.raises(TrialFailed, match="under 97%") as refused:
+    different = np.roll(predict(file, test.images), 1, axis=1)
+    with pytest.raises(TrialFailed, match="less than 97%") as refused:
         evaluate(
-            file, test.images, labels=test.labels, expected=unlike, threads=1, min_agreement=0.97
+            file, test.images, labels=test.labels, expected=different, threads=1, min_agreement=0.97
         )
     assert refused.value.reason is Reason.DISAGREEMENT

@@ -1,12 +1,15 @@
-"""What trains together, and what becomes of each trial of it."""
+"""Units: which trials train together, and how each of them ends."""
 
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from harness import data
 from harness.conversion.evaluate import MIN_AGREEMENT, predict
@@ -20,7 +23,7 @@ from harness.training.trial import Stopwatch
 from harness.training.unit import Conditions, Unit, group_trials, run_unit
 
 PLAIN = Recipe(epochs=3, learning_rate=0.01)
-TAUGHT = replace(PLAIN, distillation=Distillation(weight=1.0))
+DISTILLED = replace(PLAIN, distillation=Distillation(weight=1.0))
 BINARY, FLOAT, INT8 = Precision.BINARY, Precision.FLOAT32, Precision.INT8
 
 
@@ -37,9 +40,11 @@ def trial(precision: Precision, recipe: Recipe = PLAIN, seed: int = 0, units: in
 
 
 def run(
-    *trials: Trial, saved: Mapping[str, bytes] | None = None, checkpoint_s: float = float("inf")
+    *trials: Trial,
+    checkpoints: Mapping[str, bytes] | None = None,
+    checkpoint_s: float = float("inf"),
 ) -> list[UnitEvent]:
-    (unit,) = group_trials(trials, saved or {})
+    (unit,) = group_trials(trials, checkpoints or {})
     return list(
         run_unit(
             unit,
@@ -55,10 +60,10 @@ def finished(events: list[UnitEvent]) -> dict[Precision, Finished]:
     return {event.trial.precision: event for event in events if isinstance(event, Finished)}
 
 
-def test_one_training_serves_a_float_network_and_its_int8_twin_and_a_binary_one_has_its_own() -> (
-    None
-):
-    trials = [trial(precision, seed=seed) for seed in (0, 1) for precision in (BINARY, FLOAT, INT8)]
+def test_float_and_int8_twins_share_a_training_and_a_binary_network_has_its_own() -> None:
+    trials = [
+        trial(precision, seed=seed) for seed, precision in product((0, 1), (BINARY, FLOAT, INT8))
+    ]
     assert [unit.trials for unit in group_trials(trials, {})] == [
         (trials[0],),
         (trials[1], trials[2]),
@@ -67,20 +72,21 @@ def test_one_training_serves_a_float_network_and_its_int8_twin_and_a_binary_one_
     ]
 
 
-def test_a_student_trains_after_its_teacher_whether_that_is_wanted_or_not() -> None:
-    (alone,) = group_trials([trial(BINARY, TAUGHT)], {})
-    assert [(part.leader.precision, len(part.trials)) for part in alone.parts] == [
+def test_a_student_trains_after_its_teacher_even_if_the_teacher_is_not_a_trial() -> None:
+    (student_unit,) = group_trials([trial(BINARY, DISTILLED)], {})
+    assert [(part.leader.precision, len(part.trials)) for part in student_unit.parts] == [
         (FLOAT, 0),
         (BINARY, 1),
     ]
-    (both,) = group_trials([trial(BINARY, TAUGHT), trial(INT8, TAUGHT), trial(FLOAT, TAUGHT)], {})
-    assert [(part.leader.precision, len(part.trials)) for part in both.parts] == [
+    (shared_unit,) = group_trials(
+        [trial(BINARY, DISTILLED), trial(INT8, DISTILLED), trial(FLOAT, DISTILLED)], {}
+    )
+    assert [(part.leader.precision, len(part.trials)) for part in shared_unit.parts] == [
         (FLOAT, 2),
         (BINARY, 1),
     ]
-    assert all(
-        not part.learns for unit in group_trials([trial(FLOAT, TAUGHT)], {}) for part in unit.parts
-    )
+    (float_unit,) = group_trials([trial(FLOAT, DISTILLED)], {})
+    assert not any(part.is_student for part in float_unit.parts)
 
 
 def test_int8_is_the_float_network_quantised_and_costs_no_second_training() -> None:
@@ -101,26 +107,29 @@ def test_int8_is_the_float_network_quantised_and_costs_no_second_training() -> N
 
 
 @pytest.mark.parametrize("precision", [BINARY, FLOAT, INT8])
-def test_a_trial_gives_the_same_file_alone_and_beside_its_twins(precision: Precision) -> None:
+def test_a_trial_gives_the_same_file_alone_and_with_its_twins(precision: Precision) -> None:
     alone = finished(run(trial(precision)))[precision].outcome
-    beside = finished(run(trial(BINARY)) if precision is BINARY else run(trial(FLOAT), trial(INT8)))
-    assert beside[precision].outcome.artifacts[0].sha256 == alone.artifacts[0].sha256
+    with_twins = finished(
+        run(trial(BINARY)) if precision is BINARY else run(trial(FLOAT), trial(INT8))
+    )
+    assert with_twins[precision].outcome.artifacts[0].sha256 == alone.artifacts[0].sha256
 
 
-def test_a_student_learns_its_teachers_answers() -> None:
-    recipe = replace(TAUGHT, epochs=15)
-    taught = finished(run(trial(BINARY, recipe), trial(FLOAT, recipe)))
+def test_a_student_learns_to_answer_as_its_teacher_does() -> None:
+    recipe = replace(DISTILLED, epochs=15)
+    outcomes = finished(run(trial(BINARY, recipe), trial(FLOAT, recipe)))
     images = data.load("digits").test.images
 
-    files = [taught[precision].outcome.files for precision in (BINARY, FLOAT)]
-    student, teacher = (
-        predict(file, images).argmax(axis=1) for named in files for file in named.values()
-    )
-    assert (student == teacher).mean() > 0.85
+    def predict_classes(precision: Precision) -> NDArray[np.int64]:
+        (file,) = outcomes[precision].outcome.files.values()
+        classes: NDArray[np.int64] = predict(file, images).argmax(axis=1)
+        return classes
+
+    assert (predict_classes(BINARY) == predict_classes(FLOAT)).mean() > 0.85
 
 
-def test_without_its_teacher_a_student_fails_and_says_why() -> None:
-    hopeless = replace(TAUGHT, optimizer="sgd", learning_rate=1e30)
+def test_a_student_fails_with_its_teacher_and_names_the_reason() -> None:
+    hopeless = replace(DISTILLED, optimizer="sgd", learning_rate=1e30)
     reasons = {
         event.trial.precision: event.failure
         for event in run(trial(BINARY, hopeless), trial(FLOAT, hopeless))
@@ -131,18 +140,18 @@ def test_without_its_teacher_a_student_fails_and_says_why() -> None:
     assert "float twin" in reasons[BINARY].message
 
 
-def test_what_is_unknown_to_us_is_told_with_its_log_and_ends_no_other_trial() -> None:
+def test_an_unexpected_error_fails_its_trial_with_a_log() -> None:
     impossible = replace(trial(BINARY), parameters={"layers": 1, "units": -5})
     (failed,) = (event for event in run(impossible) if isinstance(event, Failed))
     assert failed.failure.reason is Reason.BUG
     assert "Traceback" in failed.failure.log
 
 
-def test_a_training_that_goes_on_from_its_checkpoint_gives_the_same_files() -> None:
-    recipe = replace(TAUGHT, epochs=4)
+def test_a_training_resumed_from_its_checkpoint_gives_the_same_files() -> None:
+    recipe = replace(DISTILLED, epochs=4)
     trials = trial(BINARY, recipe), trial(FLOAT, recipe)
-    whole = run(*trials, checkpoint_s=0)
-    checkpoints = [event for event in whole if isinstance(event, Checkpoint)]
+    uninterrupted = run(*trials, checkpoint_s=0)
+    checkpoints = [event for event in uninterrupted if isinstance(event, Checkpoint)]
     assert [event.key for event in checkpoints] == 4 * [f"{trials[0].training}-float32"] + 4 * [
         f"{trials[0].training}-binary"
     ]
@@ -150,18 +159,18 @@ def test_a_training_that_goes_on_from_its_checkpoint_gives_the_same_files() -> N
     interrupted_in_the_students_second_epoch = {
         event.key: event.content for event in checkpoints[:6]
     }
-    resumed = run(*trials, saved=interrupted_in_the_students_second_epoch)
+    resumed = run(*trials, checkpoints=interrupted_in_the_students_second_epoch)
     assert [event.epoch.number for event in resumed if isinstance(event, EpochEnded)] == [3, 4]
-    for precision, one in finished(whole).items():
-        again = finished(resumed)[precision].outcome
-        assert again.artifacts == one.outcome.artifacts
-        assert [(e.number, e.loss) for e in again.curve] == [
-            (e.number, e.loss) for e in one.outcome.curve
+    for precision, expected in finished(uninterrupted).items():
+        outcome = finished(resumed)[precision].outcome
+        assert outcome.artifacts == expected.outcome.artifacts
+        assert [(epoch.number, epoch.loss) for epoch in outcome.curve] == [
+            (epoch.number, epoch.loss) for epoch in expected.outcome.curve
         ]
 
 
-def test_what_one_trial_compiles_serves_the_next_and_changes_none_of_its_numbers() -> None:
-    """A trial's numbers are the same after another of its form as on a worker that has trained nothing."""
+def test_a_compiled_network_serves_the_next_trial_and_changes_none_of_its_numbers() -> None:
+    """A trial gives the same numbers on a new worker and after another trial of its form."""
     first, second = (
         trial(BINARY, seed=1),
         trial(BINARY, replace(PLAIN, learning_rate=0.02, epochs=4), seed=2),
@@ -170,32 +179,32 @@ def test_what_one_trial_compiles_serves_the_next_and_changes_none_of_its_numbers
     alone = finished(run(second))[BINARY].outcome
     COMPILED_NETWORKS.clear()
     run(first)
-    after = finished(run(second))[BINARY].outcome
+    after_another = finished(run(second))[BINARY].outcome
     (compiled,) = COMPILED_NETWORKS.values()
-    assert compiled.epoch.experimental_get_tracing_count() == 1
-    assert after.artifacts == alone.artifacts
-    assert [epoch.loss for epoch in after.curve] == [epoch.loss for epoch in alone.curve]
+    assert compiled.run_epoch.experimental_get_tracing_count() == 1
+    assert after_another.artifacts == alone.artifacts
+    assert [epoch.loss for epoch in after_another.curve] == [epoch.loss for epoch in alone.curve]
 
 
-def test_a_checkpoint_of_another_network_is_left_aside() -> None:
+def test_a_checkpoint_of_another_network_is_ignored() -> None:
     wide = [
         event
         for event in run(trial(BINARY, units=48), checkpoint_s=0)
         if isinstance(event, Checkpoint)
     ]
     key = f"{trial(BINARY).training}-binary"
-    for content in (wide[-1].content, b"not one at all"):
-        resumed = run(trial(BINARY), saved={key: content})
+    for content in (wide[-1].content, b"not a checkpoint"):
+        resumed = run(trial(BINARY), checkpoints={key: content})
         assert [event.epoch.number for event in resumed if isinstance(event, EpochEnded)] == [
             1,
             2,
             3,
         ]
-    assert Unit((trial(BINARY),)).saved == {}
+    assert Unit((trial(BINARY),)).checkpoints == {}
 
 
-def failure_of(one: Trial) -> str:
-    (failed,) = (event for event in run(one) if isinstance(event, Failed))
+def failure_of(failing: Trial) -> str:
+    (failed,) = (event for event in run(failing) if isinstance(event, Failed))
     assert failed.failure.reason is Reason.BUG
     assert "Traceback" in failed.failure.log
     return failed.failure.message
@@ -218,10 +227,10 @@ def within(task):
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "description"),
     [
-        ("plain", "raised ValueError: no such (faulty.py:2); mend it and submit again."),
-        ("within", "raised ValueError: no such (faulty.py:12); mend it and submit again."),
+        ("plain", "raised ValueError: no such (faulty.py:2); fix it and submit again."),
+        ("within", "raised ValueError: no such (faulty.py:12); fix it and submit again."),
         (
             "lazy",
             "raised ModuleNotFoundError: No module named 'nowhere' (faulty.py:5); "
@@ -229,8 +238,8 @@ def within(task):
         ),
     ],
 )
-def test_an_error_of_the_users_own_function_is_a_sentence_that_names_it_and_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, said: str
+def test_an_error_in_the_users_function_names_the_function_and_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, description: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -241,17 +250,20 @@ def test_an_error_of_the_users_own_function_is_a_sentence_that_names_it_and_its_
         failure_of(
             Trial(name, {}, chosen={}, precision=FLOAT, dataset="digits", recipe=PLAIN, seed=0)
         )
-        == f"{name} {said}"
+        == f"{name} {description}"
     )
 
 
-def test_an_error_of_the_harness_says_where_it_is_and_is_not_laid_at_the_users_door() -> None:
-    one = replace(trial(FLOAT), architecture="none_of_ours")
-    said = r"KeyError: 'none_of_ours' \(__init__\.py:\d+\): a bug in the harness or a library; please report it\."
-    assert re.fullmatch(said, failure_of(one))
+def test_an_error_in_the_harness_names_its_place_and_does_not_blame_the_user() -> None:
+    failing = replace(trial(FLOAT), architecture="none_of_ours")
+    description = (
+        r"KeyError: 'none_of_ours' \(__init__\.py:\d+\): "
+        r"a bug in the harness or a library; please report it\."
+    )
+    assert re.fullmatch(description, failure_of(failing))
 
 
-def test_a_network_that_has_hardly_learned_is_quantised_with_the_accuracy_that_it_has() -> None:
+def test_a_network_that_has_hardly_learned_is_quantised_despite_low_agreement() -> None:
     recipe = Recipe(epochs=1, learning_rate=1e-9, initializer=Initializer("glorot_uniform", 1e-6))
     (artifact,) = finished(run(trial(INT8, recipe)))[INT8].outcome.artifacts
     assert artifact.agreement is not None

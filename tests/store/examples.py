@@ -9,7 +9,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from harness.core.bench import (
     PROTOCOLS,
@@ -58,6 +58,7 @@ from harness.store.rows.devices import DeviceRows
 from harness.store.rows.leases import Leases
 from harness.store.rows.observations import ObservationRows
 from harness.store.rows.trials import TrialRows
+from harness.store.tables import metadata
 
 EPOCHS = 3
 _PATIENCE_S = 60
@@ -312,6 +313,28 @@ def answer(engine: Engine, name: str) -> QueryResult:
     """To a named query, whose parameters are at their defaults."""
     query = load_named_queries()[name]
     return run_query(engine, query.sql, values=query.parse_values({}))
+
+
+def read_everything(engine: Engine) -> dict[str, Any]:
+    """Return every row of every table and view, and the names in the schema."""
+    with engine.connect() as connection:
+        rows: dict[str, Any] = {
+            name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}")).all()))
+            for name in [*metadata.tables, "results"]
+        }
+        schemas = {
+            "sqlite": "SELECT type, name, sql FROM sqlite_master",
+            "postgresql": "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
+        }
+        rows["schema"] = sorted(
+            map(repr, connection.execute(text(schemas[engine.dialect.name])).all())
+        )
+        return rows
+
+
+def count_rows(engine: Engine, table: str) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
 def count(url: str, table: str) -> int:

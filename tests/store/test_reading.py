@@ -2,10 +2,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from harness import __version__
 from harness.core.comparison import Evidence
@@ -31,6 +30,7 @@ from tests.store.examples import (
     make_sweep,
     make_trial,
     measured,
+    read_everything,
     stored_trial,
 )
 
@@ -110,28 +110,11 @@ def reader(url: str, filled: Engine) -> Iterator[Engine]:
     engine.dispose()
 
 
-def content(engine: Engine) -> dict[str, Any]:
-    """Every row of every table, and the names in the schema."""
-    with engine.connect() as connection:
-        rows: dict[str, Any] = {
-            name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}")).all()))
-            for name in [*metadata.tables, "results"]
-        }
-        known = {
-            "sqlite": "SELECT type, name, sql FROM sqlite_master",
-            "postgresql": "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
-        }
-        rows["schema"] = sorted(
-            map(repr, connection.execute(text(known[engine.dialect.name])).all())
-        )
-        return rows
-
-
 def assert_refused(reader: Engine, writer: Engine, sql: str) -> None:
-    before = content(writer)
+    before = read_everything(writer)
     with pytest.raises(RequestError):
         run_query(reader, sql)
-    assert content(writer) == before
+    assert read_everything(writer) == before
     assert run_query(reader, "SELECT count(*) AS n FROM epochs").values == (
         (6,),
     )  # and the next one is answered
@@ -189,25 +172,25 @@ def test_a_role_that_only_reads_can_ask_everything(
         ):
             asked = asker.run(*words)
             assert asked.returncode == 0, asked.stderr
-        before = content(filled)
+        before = read_everything(filled)
         imported = asker.run("import-published", "db/published/lce_quicknet.csv")
         assert imported.returncode == 2
         assert "can be read and not written here" in imported.stderr
-        assert content(filled) == before
+        assert read_everything(filled) == before
     finally:
         with filled.begin() as connection:
             connection.exec_driver_sql("DROP ROLE harness_reader")
 
 
 def test_no_setting_of_one_question_helps_the_next_to_write(reader: Engine, filled: Engine) -> None:
-    before = content(filled)
+    before = read_everything(filled)
     for sql in (*ON_SQLITE, *ON_POSTGRES, *ON_EVERY_DATABASE):
         if "{file}" not in sql:
             with pytest.raises(RequestError):
                 run_query(reader, sql)
         with pytest.raises(RequestError):
             run_query(reader, "DELETE FROM epochs")
-    assert content(filled) == before
+    assert read_everything(filled) == before
 
 
 @pytest.mark.parametrize(

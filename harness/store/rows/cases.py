@@ -1,4 +1,4 @@
-"""Cases, measurements, their runs and failures, as rows."""
+"""Cases, measurements, their runs and failures."""
 
 import json
 from collections.abc import Collection, Iterable, Sequence
@@ -27,6 +27,7 @@ from harness.store.rows.values import (
     compress_text,
     decompress_text,
     insert_missing,
+    insert_or_replace,
     is_any_of,
     replace_nul,
     to_json,
@@ -37,11 +38,17 @@ _SLOT_COLUMNS = tuple(field.name for field in fields(BatchSlot))
 
 
 class CaseRows:
+    """Cases, their measurements with the runs of each, and their failures.
+
+    Measurements and failures are only ever added. A case that two threads finish has two
+    measurements, and the view `results` shows the newer one.
+    """
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def get_measured_ids(self, devices: Collection[str]) -> frozenset[str]:
-        """The ids of all cases on these devices that have a valid measurement."""
+        """Return the ids of the cases on these devices that have a valid measurement."""
         query = (
             select(measurements.c.case_id)
             .join(cases, cases.c.id == measurements.c.case_id)
@@ -52,21 +59,21 @@ class CaseRows:
             return frozenset(connection.scalars(query))
 
     def get_pending_processes(self, devices: Collection[str]) -> dict[str, list[Process]]:
-        """By case, the processes that ended before their bench did."""
+        """Return the processes that have ended of cases that have not, by case."""
         query = (
             select(pending_runs)
             .join(cases, cases.c.id == pending_runs.c.case_id)
             .where(cases.c.device.in_(devices))
             .order_by(pending_runs.c.case_id, pending_runs.c.number)
         )
-        found: dict[str, list[Process]] = {}
+        processes: dict[str, list[Process]] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(query).mappings():
-                found.setdefault(row["case_id"], []).append(process_from_row(row))
-        return found
+                processes.setdefault(row["case_id"], []).append(process_from_row(row))
+        return processes
 
     def filter_binary(self, candidates: Collection[str]) -> frozenset[str]:
-        """Those artifacts that have binary layers."""
+        """Return those of the artifacts that have binary layers."""
         query = select(artifacts.c.sha256).where(
             is_any_of(self._engine.dialect, artifacts.c.sha256, candidates),
             artifacts.c.binary_macs > 0,
@@ -75,48 +82,63 @@ class CaseRows:
             return frozenset(connection.scalars(query))
 
     def plan(self, planned: Sequence[Case], device_kind: str) -> None:
-        """Makes the cases known."""
+        """Store the cases, if they are new."""
+        rows = [_case_columns(case, device_kind) for case in planned]
         with write_transaction(self._engine) as connection:
-            insert_missing(connection, cases, *(_planned(case, device_kind) for case in planned))
+            insert_missing(connection, cases, *rows)
 
     def add_pending_run(self, case: Case, process: Process) -> None:
-        """A process has ended; its case goes on. One of the same number, which could not be read, gives way to it."""
-        key = (pending_runs.c.case_id == case.id) & (pending_runs.c.number == process.number)
+        """Store a process that has ended while its case goes on.
+
+        It replaces an earlier process of the same number, whose output could not be read.
+        """
+        row = {
+            "case_id": case.id,
+            **_process_columns(process),
+            "artifact_sha256": process.artifact_sha256,
+        }
         with write_transaction(self._engine) as connection:
-            connection.execute(delete(pending_runs).where(key))
-            connection.execute(
-                insert(pending_runs),
-                [{"case_id": case.id, **_raw(process), "artifact_sha256": process.artifact_sha256}],
-            )
+            insert_or_replace(connection, pending_runs, row)
 
     def drop_pending_runs(self, planned: Iterable[Case]) -> None:
-        """For cases that are measured anew from their first process."""
+        """Delete the pending runs of cases that start again with their first process."""
         ids = [case.id for case in planned]
         with write_transaction(self._engine) as connection:
-            connection.execute(
-                delete(pending_runs).where(
-                    is_any_of(connection.dialect, pending_runs.c.case_id, ids)
-                )
-            )
+            condition = is_any_of(connection.dialect, pending_runs.c.case_id, ids)
+            connection.execute(delete(pending_runs).where(condition))
 
     def finish(self, device_kind: str, measurement: Measurement) -> None:
-        """A measurement and its runs, whole or not at all; earlier ones of the case stay."""
+        """Store a measurement with its runs, beside earlier ones of the case."""
         case = measurement.case
         with write_transaction(self._engine) as connection:
-            insert_missing(connection, cases, _planned(case, device_kind))
-            number = connection.scalars(
-                insert(measurements).returning(measurements.c.id), [_measurement(measurement)]
+            insert_missing(connection, cases, _case_columns(case, device_kind))
+            measurement_id = connection.scalars(
+                insert(measurements).returning(measurements.c.id),
+                [_measurement_columns(measurement)],
             ).one()
-            connection.execute(insert(runs), [_run(number, run) for run in measurement.runs])
+            connection.execute(
+                insert(runs),
+                [
+                    {
+                        "measurement_id": measurement_id,
+                        **_process_columns(run.process),
+                        **run_columns(run),
+                    }
+                    for run in measurement.runs
+                ],
+            )
             connection.execute(delete(pending_runs).where(pending_runs.c.case_id == case.id))
             unqueue(
                 connection, case.device, artifact=case.artifact, protocol=protocol_id(case.protocol)
             )
 
     def fail(self, case: Case, device_kind: str, failure: CaseFailed) -> None:
-        """The case has ended for now; its pending runs stay, to be read again or gone on from."""
+        """Store why the case has ended for now.
+
+        Its pending runs stay: they can be parsed again, and a later bench continues after them.
+        """
         with write_transaction(self._engine) as connection:
-            insert_missing(connection, cases, _planned(case, device_kind))
+            insert_missing(connection, cases, _case_columns(case, device_kind))
             connection.execute(insert(failures), [{"case_id": case.id, **failure_row(failure)}])
             unqueue(
                 connection, case.device, artifact=case.artifact, protocol=protocol_id(case.protocol)
@@ -136,6 +158,10 @@ def format_cpus(cpus: Sequence[int]) -> str:
     return ",".join(map(str, cpus))
 
 
+def parse_cpus(text: str) -> tuple[int, ...]:
+    return tuple(int(cpu) for cpu in text.split(",") if cpu)
+
+
 def protocol_id(protocol: Protocol) -> str:
     return content_id(omit_defaults(protocol))
 
@@ -145,7 +171,7 @@ def unqueue(connection: Connection, device: str, artifact: str, protocol: str) -
     connection.execute(delete(queue).where(*key))
 
 
-def _planned(case: Case, device_kind: str) -> dict[str, Any]:
+def _case_columns(case: Case, device_kind: str) -> dict[str, Any]:
     return {
         "id": case.id,
         "artifact": case.artifact,
@@ -162,7 +188,7 @@ def _planned(case: Case, device_kind: str) -> dict[str, Any]:
     }
 
 
-def _measurement(measurement: Measurement) -> dict[str, Any]:
+def _measurement_columns(measurement: Measurement) -> dict[str, Any]:
     return {
         "case_id": measurement.case.id,
         "measured_at": measurement.measured_at,
@@ -185,12 +211,8 @@ def summary_from_row(row: RowMapping) -> Summary:
     return Summary(**{name: row[name] for name in names}, warnings=parse_quality(row["quality"]))
 
 
-def _run(measurement_id: int, run: Run) -> dict[str, Any]:
-    return {"measurement_id": measurement_id, **_raw(run.process), **run_columns(run)}
-
-
 def run_columns(run: Run) -> dict[str, Any]:
-    """What was read of a run, as columns."""
+    """Return the columns of the numbers that were parsed from a run's output."""
     return {
         **to_plain(run.log.inference),
         **to_plain(run.sensors),
@@ -202,7 +224,7 @@ def run_columns(run: Run) -> dict[str, Any]:
     }
 
 
-def _raw(process: Process) -> dict[str, Any]:
+def _process_columns(process: Process) -> dict[str, Any]:
     return {
         "number": process.number,
         "started_at": process.started_at,
@@ -216,7 +238,7 @@ def _raw(process: Process) -> dict[str, Any]:
 
 
 def process_from_row(row: RowMapping, artifact: str | None = None) -> Process:
-    """`artifact` is what it ran, where the row does not say it."""
+    """Return the process of a row; `artifact` is what it ran, unless the row has it."""
     return Process(
         row["number"],
         row["started_at"],
@@ -233,16 +255,16 @@ def process_from_row(row: RowMapping, artifact: str | None = None) -> Process:
 
 
 def case_from_row(row: RowMapping) -> Case:
-    """As it was planned. `row` has the columns of `cases`."""
+    """Return the case as it was planned, from a row with the columns of `cases`."""
     return Case(
         row["artifact"],
         row["device"],
         tool=Tool(row["tool"], row["tool_sha256"], interpreter=row["interpreter"]),
-        protocol=_protocol(json.loads(row["protocol_settings"])),
-        cpus=tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
+        protocol=_protocol_from_settings(json.loads(row["protocol_settings"])),
+        cpus=parse_cpus(row["cpus"]),
     )
 
 
-def _protocol(settings: dict[str, Any]) -> Protocol:
+def _protocol_from_settings(settings: dict[str, Any]) -> Protocol:
     gates = settings.get("gates")
     return Protocol(**{**settings, "gates": Gates(**gates) if gates else None})

@@ -1,4 +1,4 @@
-"""What was last seen of each device, what waits for it, and why it was set aside."""
+"""The last state of each device, the queue of what it is to measure, and why it was set aside."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,44 +18,47 @@ SET_ASIDE = "set aside"
 
 
 class DeviceRows:
+    """The state of each device, and the queue of what it is to measure."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def mark_ready(self, device: Device, facts: Mapping[str, str]) -> None:
-        """The device answered."""
+        """Store that the device answered, with its facts."""
+        values = {
+            "state": READY,
+            "message": "",
+            "facts": to_json(dict(facts)),
+            "seen_at": now(),
+        }
         with write_transaction(self._engine) as connection:
-            _save(
-                connection,
-                device,
-                state=READY,
-                message="",
-                facts=to_json(dict(facts)),
-                seen_at=now(),
-            )
+            _update_device(connection, device, **values)
 
     def set_aside(self, device: Device, failure: CaseFailed) -> None:
-        """The device can't be used now; what waits for it goes on waiting."""
+        """Store that the device cannot be used now, and why; its queue stays."""
         with write_transaction(self._engine) as connection:
-            _save(connection, device, state=SET_ASIDE, message=replace_nul(str(failure)))
+            _update_device(connection, device, state=SET_ASIDE, message=replace_nul(str(failure)))
             connection.execute(insert(failures), [{"device": device.id, **failure_row(failure)}])
 
-    def enqueue(self, wanted: Mapping[str, Sequence[tuple[str, Protocol]]]) -> None:
-        """Puts artifacts and protocols into the queue of each device."""
+    def enqueue(self, requests: Mapping[str, Sequence[tuple[str, Protocol]]]) -> None:
+        """Add pairs of artifact and protocol to the queue of each device."""
+        rows = []
+        for device, pairs in requests.items():
+            rows += [_queue_columns(device, *pair) for pair in pairs]
         with write_transaction(self._engine) as connection:
-            rows = [_queued(device, *pair) for device, pairs in wanted.items() for pair in pairs]
             insert_missing(connection, queue, *rows)
 
     def dequeue(self, device: str, pairs: Sequence[tuple[str, Protocol]]) -> None:
-        """Takes out what turned out to be done."""
+        """Remove pairs of artifact and protocol that turned out to be measured."""
+        finished = {(artifact, protocol_id(protocol)) for artifact, protocol in pairs}
         with write_transaction(self._engine) as connection:
             rows = connection.execute(select(queue).where(queue.c.device == device)).mappings()
             queued = {(row["artifact"], row["protocol_id"]) for row in rows}
-            done = {(artifact, protocol_id(protocol)) for artifact, protocol in pairs}
-            for artifact, protocol in queued & done:
+            for artifact, protocol in sorted(queued & finished):
                 unqueue(connection, device, artifact=artifact, protocol=protocol)
 
 
-def _queued(device: str, artifact: str, protocol: Protocol) -> dict[str, Any]:
+def _queue_columns(device: str, artifact: str, protocol: Protocol) -> dict[str, Any]:
     return {
         "device": device,
         "artifact": artifact,
@@ -66,7 +69,7 @@ def _queued(device: str, artifact: str, protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def _save(connection: Connection, device: Device, **values: str) -> None:
+def _update_device(connection: Connection, device: Device, **values: str) -> None:
     values = {**values, "kind": device.kind, "changed_at": now()}
     insert_missing(connection, devices, {"id": device.id, "facts": "{}", **values})
     connection.execute(update(devices).where(devices.c.id == device.id).values(values))

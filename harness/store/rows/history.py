@@ -1,4 +1,4 @@
-"""What tools printed and what was read of it, to be read again."""
+"""What tools printed and the numbers parsed from it, so that it can be parsed again."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,9 +23,9 @@ from harness.store.tables import batches, cases, devices, failures, measurements
 
 @dataclass(frozen=True)
 class StoredMeasurement:
-    """A measurement as it was stored: its processes, and the numbers that were read of them, by the runs' keys.
+    """A measurement as it is stored: its processes, and the numbers that were parsed from them.
 
-    `idle_uw` is the idle device's power by batch.
+    `numbers` is keyed by the runs' ids; `idle_uw` is the idle device's power, by batch.
     """
 
     id: int
@@ -40,7 +40,7 @@ class StoredMeasurement:
 
 @dataclass(frozen=True)
 class PendingCase:
-    """A case that has not ended: its processes so far, and what its device last said of itself."""
+    """A case that has not ended: its processes so far, and the last facts of its device."""
 
     case: Case
     device_kind: str
@@ -50,45 +50,61 @@ class PendingCase:
 
 
 class History:
+    """All raw output that is stored, to be parsed again.
+
+    Raw output never changes. Of two processes that correct one measurement, the later one counts.
+    """
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def count(self) -> int:
-        """How many measurements there are."""
+        """Return the number of measurements."""
         with self._engine.connect() as connection:
             return connection.scalar(select(func.count()).select_from(measurements)) or 0
 
     def iter_measurements(self) -> Iterator[StoredMeasurement]:
-        """Every measurement, one after the other: all their logs at once would not fit into memory."""
+        """Yield the measurements one by one: the logs of all would not fit into memory.
+
+        Each is read when its turn comes, and those that are added meanwhile are left out.
+        """
         with self._engine.connect() as connection:
             ids = list(connection.scalars(select(measurements.c.id).order_by(measurements.c.id)))
-        for id in ids:
-            yield self._kept(id)
+        for measurement_id in ids:
+            yield self._read_measurement(measurement_id)
 
-    def _kept(self, id: int) -> StoredMeasurement:
-        of_case = select(measurements, cases).join(cases, cases.c.id == measurements.c.case_id)
+    def _read_measurement(self, measurement_id: int) -> StoredMeasurement:
+        measurement = (
+            select(measurements, cases)
+            .join(cases, cases.c.id == measurements.c.case_id)
+            .where(measurements.c.id == measurement_id)
+        )
+        processes = (
+            select(runs).where(runs.c.measurement_id == measurement_id).order_by(runs.c.number)
+        )
         with self._engine.connect() as connection:
-            row = connection.execute(of_case.where(measurements.c.id == id)).mappings().one()
-            its_runs = select(runs).where(runs.c.measurement_id == id).order_by(runs.c.number)
-            found = connection.execute(its_runs).mappings().all()
+            row = connection.execute(measurement).mappings().one()
+            run_rows = connection.execute(processes).mappings().all()
         return StoredMeasurement(
-            id,
+            measurement_id,
             case_from_row(row),
-            processes=tuple(process_from_row(run, row["artifact_run"]) for run in found),
+            processes=tuple(process_from_row(run, row["artifact_run"]) for run in run_rows),
             facts=json.loads(row["facts"]),
             valid=row["valid"],
             summary=summary_from_row(row),
-            numbers={run["id"]: dict(run) for run in found},
-            idle_uw=self._idle_uw({run["batch"] for run in found}),
+            numbers={run["id"]: dict(run) for run in run_rows},
+            idle_uw=self._read_idle_power({run["batch"] for run in run_rows}),
         )
 
-    def _idle_uw(self, ids: Collection[str | None]) -> dict[str, float]:
-        known = (batches.c.id.in_(ids), batches.c.idle_power_uw.is_not(None))
+    def _read_idle_power(self, batch_ids: Collection[str | None]) -> dict[str, float]:
+        query = select(batches.c.id, batches.c.idle_power_uw).where(
+            batches.c.id.in_(batch_ids), batches.c.idle_power_uw.is_not(None)
+        )
         with self._engine.connect() as connection:
-            rows = connection.execute(select(batches.c.id, batches.c.idle_power_uw).where(*known))
-            return {row.id: row.idle_power_uw for row in rows}
+            return {row.id: row.idle_power_uw for row in connection.execute(query)}
 
     def list_pending_cases(self) -> list[PendingCase]:
+        """Return the cases that have processes and have not ended."""
         query = (
             select(pending_runs, cases, devices.c.facts)
             .join(cases, cases.c.id == pending_runs.c.case_id)
@@ -99,45 +115,46 @@ class History:
         with self._engine.connect() as connection:
             for row in connection.execute(query).mappings():
                 by_case.setdefault(row["case_id"], []).append(row)
-        return [self._begun(rows) for rows in by_case.values()]
+        return [self._make_pending_case(rows) for rows in by_case.values()]
 
-    def _begun(self, rows: Sequence[RowMapping]) -> PendingCase:
+    def _make_pending_case(self, rows: Sequence[RowMapping]) -> PendingCase:
         first = rows[0]
-        facts = json.loads(first["facts"] or "{}")
-        processes = tuple(process_from_row(row) for row in rows)
         return PendingCase(
             case_from_row(first),
             first["device_kind"],
-            processes=processes,
-            facts=facts,
-            idle_uw=self._idle_uw({row["batch"] for row in rows}),
+            processes=tuple(process_from_row(row) for row in rows),
+            facts=json.loads(first["facts"] or "{}"),
+            idle_uw=self._read_idle_power({row["batch"] for row in rows}),
         )
 
-    def correct(self, kept: StoredMeasurement, read: Sequence[Run], summary: Summary) -> bool:
-        """Writes what is read now, where that is something else: whether it was. What was printed stays as it is."""
-        wrong = {
-            id: run_columns(run)
-            for (id, stored), run in zip(kept.numbers.items(), read, strict=True)
-            if any(stored[name] != value for name, value in run_columns(run).items())
+    def correct(self, stored: StoredMeasurement, parsed: Sequence[Run], summary: Summary) -> bool:
+        """Store newly parsed numbers if they differ, and return whether they do.
+
+        The measurement counts again if it was withdrawn. The raw output stays as it is.
+        """
+        corrections = {
+            run_id: run_columns(run)
+            for (run_id, numbers), run in zip(stored.numbers.items(), parsed, strict=True)
+            if any(numbers[name] != value for name, value in run_columns(run).items())
         }
-        if not wrong and kept.valid and summary == kept.summary:
+        if not corrections and stored.valid and summary == stored.summary:
             return False
         with write_transaction(self._engine) as connection:
-            for id, values in wrong.items():
-                connection.execute(update(runs).where(runs.c.id == id).values(values))
+            for run_id, values in corrections.items():
+                connection.execute(update(runs).where(runs.c.id == run_id).values(values))
             connection.execute(
                 update(measurements)
-                .where(measurements.c.id == kept.id)
+                .where(measurements.c.id == stored.id)
                 .values(valid=True, **summary_columns(summary))
             )
         return True
 
-    def withdraw(self, kept: StoredMeasurement, failure: CaseFailed) -> None:
-        """The measurement counts no longer: the case is measured anew by the next bench."""
+    def withdraw(self, stored: StoredMeasurement, failure: CaseFailed) -> None:
+        """Mark the measurement as invalid and store why; the next bench measures its case again."""
         with write_transaction(self._engine) as connection:
             connection.execute(
-                update(measurements).where(measurements.c.id == kept.id).values(valid=False)
+                update(measurements).where(measurements.c.id == stored.id).values(valid=False)
             )
             connection.execute(
-                insert(failures), [{"case_id": kept.case.id, **failure_row(failure)}]
+                insert(failures), [{"case_id": stored.case.id, **failure_row(failure)}]
             )

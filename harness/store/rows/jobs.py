@@ -1,4 +1,4 @@
-"""Sweeps that run as jobs of a Ray cluster, and what was last known of each."""
+"""Sweeps that run as jobs of a Ray cluster, each with the last state that is known."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ ACTIVE = (PENDING, RUNNING)
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job of the Ray cluster on the machine `node`, whose jobs server answers at the URL `server`."""
+    """A job on a Ray cluster whose head is the machine `node`; its jobs server has the URL `server`."""
 
     id: str
     sweep: str
@@ -40,6 +40,8 @@ class JobRow:
 
 
 class JobRows:
+    """Jobs by Ray's submission id. A job that is over keeps its state, whoever reports another."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
@@ -48,30 +50,33 @@ class JobRows:
             connection.execute(insert(jobs), [asdict(job)])
 
     def delete(self, job_id: str) -> None:
-        """It never came to be."""
+        """Delete a job that Ray did not start."""
         with write_transaction(self._engine) as connection:
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def update_state(self, job_id: str, state: str, message: str = "") -> None:
-        """What is known now. Of a job that is over nothing new is; one that was lost may turn out not to be."""
-        ended = None if state in ACTIVE else now()
-        told = {"state": state, "message": replace_nul(message), "ended_at": ended}
-        open_one = (jobs.c.id == job_id) & jobs.c.state.in_((*ACTIVE, LOST))
+        """Store the state, unless the job is over. A lost job may still turn out to have ended."""
+        values = {
+            "state": state,
+            "message": replace_nul(message),
+            "ended_at": None if state in ACTIVE else now(),
+        }
+        is_open = (jobs.c.id == job_id) & jobs.c.state.in_((*ACTIVE, LOST))
         with write_transaction(self._engine) as connection:
-            connection.execute(update(jobs).where(open_one).values(**told))
+            connection.execute(update(jobs).where(is_open).values(**values))
 
     def get(self, job_id: str) -> JobRow | None:
-        return next(iter(self._rows(select(jobs).where(jobs.c.id == job_id))), None)
+        return next(iter(self._select(select(jobs).where(jobs.c.id == job_id))), None)
 
     def list_active(self) -> Sequence[JobRow]:
-        """The newest first; as far as is known."""
-        return self._rows(_newest_first().where(jobs.c.state.in_(ACTIVE)))
+        """Return the jobs that are pending or running as far as is known, newest first."""
+        return self._select(_newest_first().where(jobs.c.state.in_(ACTIVE)))
 
     def list_latest(self, count: int) -> Sequence[JobRow]:
-        """The newest first."""
-        return self._rows(_newest_first().limit(count))
+        """Return the newest jobs, newest first."""
+        return self._select(_newest_first().limit(count))
 
-    def _rows(self, query: "Select[tuple[object, ...]]") -> Sequence[JobRow]:
+    def _select(self, query: "Select[tuple[object, ...]]") -> Sequence[JobRow]:
         with self._engine.connect() as connection:
             return [JobRow(**row) for row in connection.execute(query).mappings()]
 

@@ -1,10 +1,10 @@
-"""Who may use a device: places in a queue that expire unless they are renewed."""
+"""Who may use a device: a line for each device, whose positions expire unless they are renewed."""
 
 import getpass
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,10 @@ from harness.store.tables import identity, leases
 
 @dataclass(frozen=True)
 class LeasePosition:
-    """`holder` has the device now; it is ours where `first`. `waiting`: how many others want it."""
+    """A position in the line for a device.
+
+    The `holder` has the device now, which is we if `is_first`; `waiting` counts all others in line.
+    """
 
     is_first: bool
     holder: str
@@ -28,25 +31,27 @@ class LeasePosition:
 
 @cache
 def describe_owner() -> str:
-    """Who we are, in words for people."""
+    """Return user, machine and process number of this process, for people."""
     return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
 
 
 @cache
 def identify_process() -> str:
-    """Who we are, so that others on this machine can see that we have died: machine, process names, number, start."""
-    return " ".join((*_machine(), str(os.getpid()), _started(os.getpid()) or ""))
+    """Return boot, process namespace, number and start time of this process.
+
+    From these, others on this machine can see that it has died.
+    """
+    return " ".join((*_identify_machine(), str(os.getpid()), _start_time(os.getpid()) or ""))
 
 
-def _machine() -> tuple[str, str]:
-    """This boot of this machine, and the namespace in which process numbers mean the same."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip(), str(
-        Path("/proc/self/ns/pid").readlink()
-    )
+def _identify_machine() -> tuple[str, str]:
+    """Return this machine's boot id, and the namespace within which its process numbers hold."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return boot_id, str(Path("/proc/self/ns/pid").readlink())
 
 
-def _started(pid: int) -> str | None:
-    """When a process was started, in clock ticks since boot; None where there is none."""
+def _start_time(pid: int) -> str | None:
+    """Return a process's start time in clock ticks since boot, or None if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -54,80 +59,99 @@ def _started(pid: int) -> str | None:
 
 
 def is_dead(process: str) -> bool:
-    """Whether it surely is: of a process elsewhere nothing is known."""
-    *machine, pid, started = process.rsplit(" ", 2)
-    return machine == [" ".join(_machine())] and _started(int(pid)) != started
+    """Return whether the process has certainly died; for one on another machine, that is unknown."""
+    *machine, pid, start_time = process.rsplit(" ", 2)
+    return machine == [" ".join(_identify_machine())] and _start_time(int(pid)) != start_time
 
 
 class Leases:
-    """A place expires `seconds` after it was last renewed."""
+    """The lines for devices.
+
+    Calls of `renew` take turns, in all processes that share the database: at most one position is
+    first in a line. A position expires `seconds` after it was last renewed. Whoever is first may
+    therefore use the device until then, and no longer without renewing.
+    """
 
     def __init__(self, engine: Engine, seconds: float = 120.0) -> None:
         self._engine = engine
         self._seconds = seconds
 
-    def renew(self, wanted: Mapping[str, str]) -> dict[str, LeasePosition]:
-        """Takes or keeps a place for each device, under a token of its own; one that expired goes to the end."""
+    def renew(self, tokens: Mapping[str, str]) -> dict[str, LeasePosition]:
+        """Take or keep a position for each device, given the caller's token for it.
+
+        A position that has expired starts again at the end of the line.
+        """
         with write_transaction(self._engine) as connection:
-            clock = _clock(connection)
-            self._drop_dead(connection, clock)
-            mine = (leases.c.token.in_(wanted.values()),)
-            connection.execute(update(leases).where(*mine).values(expires=clock + self._seconds))
-            there = set(connection.scalars(select(leases.c.token).where(*mine)))
-            missing = [
-                self._row(device, token, clock=clock)
-                for device, token in wanted.items()
-                if token not in there
+            _take_turns(connection)
+            clock = _read_clock(connection)
+            _delete_dead(connection, clock)
+            is_ours = leases.c.token.in_(tokens.values())
+            connection.execute(update(leases).where(is_ours).values(expires=clock + self._seconds))
+            standing = set(connection.scalars(select(leases.c.token).where(is_ours)))
+            rows = [
+                {
+                    "device": device,
+                    "token": token,
+                    "owner": describe_owner(),
+                    "process": identify_process(),
+                    "expires": clock + self._seconds,
+                }
+                for device, token in tokens.items()
+                if token not in standing
             ]
-            if missing:
-                connection.execute(insert(leases), missing)
-            return _places(connection, wanted)
-
-    def _row(self, device: str, token: str, clock: float) -> dict[str, object]:
-        expires = clock + self._seconds
-        return {
-            "device": device,
-            "token": token,
-            "owner": describe_owner(),
-            "process": identify_process(),
-            "expires": expires,
-        }
-
-    def _drop_dead(self, connection: Connection, clock: float) -> None:
-        connection.execute(delete(leases).where(leases.c.expires < clock))
-        for one in connection.scalars(select(leases.c.process).distinct()):
-            if is_dead(one):
-                connection.execute(delete(leases).where(leases.c.process == one))
+            if rows:
+                connection.execute(insert(leases), rows)
+            return _read_positions(connection, tokens)
 
     def get_database_id(self) -> str:
-        """What tells this database from all others: its own id, and for a file, which may be copied, where it is."""
-        with self._engine.connect() as connection:
-            id = connection.execute(select(identity.c.id)).scalar_one()
-        file = self._engine.url.database if self._engine.dialect.name == "sqlite" else ""
-        return content_id(
-            [id, socket.gethostname() if file else "", str(Path(file).absolute()) if file else ""]
-        )
+        """Return what tells this database from all others.
 
-    def release(self, tokens: list[str]) -> None:
+        That is its own id and, as a file may be copied, a SQLite file's machine and path.
+        """
+        with self._engine.connect() as connection:
+            database_id = connection.execute(select(identity.c.id)).scalar_one()
+        file = self._engine.url.database if self._engine.dialect.name == "sqlite" else ""
+        place = [socket.gethostname(), str(Path(file).absolute())] if file else ["", ""]
+        return content_id([database_id, *place])
+
+    def release(self, tokens: Sequence[str]) -> None:
         with write_transaction(self._engine) as connection:
             connection.execute(delete(leases).where(leases.c.token.in_(tokens)))
 
 
-def _places(connection: Connection, wanted: Mapping[str, str]) -> dict[str, LeasePosition]:
-    query = select(leases).where(leases.c.device.in_(wanted)).order_by(leases.c.number)
+def _take_turns(connection: Connection) -> None:
+    """Wait for other calls of `renew`.
+
+    PostgreSQL would let two proceed at once. Neither would see the other's position, and both would
+    be first.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE")
+
+
+def _delete_dead(connection: Connection, clock: float) -> None:
+    connection.execute(delete(leases).where(leases.c.expires < clock))
+    for process in connection.scalars(select(leases.c.process).distinct()):
+        if is_dead(process):
+            connection.execute(delete(leases).where(leases.c.process == process))
+
+
+def _read_positions(connection: Connection, tokens: Mapping[str, str]) -> dict[str, LeasePosition]:
+    query = select(leases).where(leases.c.device.in_(tokens)).order_by(leases.c.number)
     lines: dict[str, list[tuple[str, str]]] = {}
     for row in connection.execute(query).mappings():
         lines.setdefault(row["device"], []).append((row["token"], row["owner"]))
-    return {device: _place(lines[device], token) for device, token in wanted.items()}
+    return {device: _find_position(lines[device], token) for device, token in tokens.items()}
 
 
-def _place(line: list[tuple[str, str]], token: str) -> LeasePosition:
+def _find_position(line: list[tuple[str, str]], token: str) -> LeasePosition:
     first, holder = line[0]
-    return LeasePosition(first == token, holder, waiting=sum(other != token for other, _ in line))
+    waiting = sum(other != token for other, _ in line)
+    return LeasePosition(first == token, holder, waiting=waiting)
 
 
-def _clock(connection: Connection) -> float:
-    """The database's, which all its users share; a SQLite file is used on one machine."""
+def _read_clock(connection: Connection) -> float:
+    """Return the database's time, which all its users share; a SQLite file's is this machine's."""
     if connection.dialect.name != "postgresql":
         return time.time()
     return float(

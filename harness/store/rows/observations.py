@@ -1,9 +1,9 @@
-"""Batches, canaries, answers, kernels and operators, as rows."""
+"""Batches, canaries, answer checks, kernel checks and operator profiles."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from harness.core.bench import Case, Tool
 from harness.core.ids import to_plain
@@ -16,12 +16,14 @@ from harness.core.observations import (
     OperatorTime,
 )
 from harness.store.database import now, write_transaction
-from harness.store.rows.cases import format_cpus
-from harness.store.rows.values import compress_text, insert_missing, replace_nul
+from harness.store.rows.cases import format_cpus, parse_cpus
+from harness.store.rows.values import compress_text, insert_missing, insert_or_replace, replace_nul
 from harness.store.tables import answers, batches, canaries, kernels, operators
 
 
 class ObservationRows:
+    """Batches of cases, and what was observed around them: canaries, answers, kernels, operators."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
@@ -30,14 +32,14 @@ class ObservationRows:
             insert_missing(connection, batches, to_plain(batch))
 
     def end_batch(self, batch: Batch) -> None:
-        """What it waited for is known once it has ended."""
+        """Store the batch again, with how long it waited and for what."""
         with write_transaction(self._engine) as connection:
             connection.execute(
                 update(batches).where(batches.c.id == batch.id).values(to_plain(batch))
             )
 
     def add_canary(self, canary: Canary) -> None:
-        row = _flat(canary)
+        row = _to_columns(canary)
         logs = {
             "stdout_zstd": compress_text(row.pop("stdout")),
             "stderr_zstd": compress_text(row.pop("stderr")),
@@ -48,45 +50,38 @@ class ObservationRows:
             )
 
     def list_canaries(self, devices: Collection[str]) -> list[Canary]:
-        """Those that gave a number undisturbed, the oldest first, without their logs."""
-        told = (
-            canaries.c.device.in_(devices),
-            canaries.c.latency_us.is_not(None),
-            canaries.c.disturbed == "",
+        """Return the undisturbed canaries that gave a latency, oldest first, without their logs."""
+        query = (
+            select(canaries)
+            .where(
+                canaries.c.device.in_(devices),
+                canaries.c.latency_us.is_not(None),
+                canaries.c.disturbed == "",
+            )
+            .order_by(canaries.c.id)
         )
-        query = select(canaries).where(*told).order_by(canaries.c.id)
         with self._engine.connect() as connection:
-            return [_canary(row) for row in connection.execute(query).mappings()]
+            return [_canary_from_row(row) for row in connection.execute(query).mappings()]
 
     def add_answer(self, answer: AnswerCheck) -> None:
-        key = [
-            column == value
-            for column, value in zip(
-                answers.primary_key, _key(answer.artifact, answer), strict=True
-            )
-        ]
+        """Store an answer check, in place of an earlier one of the artifact, device and tool."""
         with write_transaction(self._engine) as connection:
-            connection.execute(delete(answers).where(*key))
-            connection.execute(insert(answers), [_flat(answer)])
+            insert_or_replace(connection, answers, _to_columns(answer))
 
     def get_answers(self, devices: Collection[str]) -> dict[tuple[str, str, Tool], bool | None]:
-        """By artifact, device and tool, whether the classes agreed; None where the tool could not tell."""
+        """Return by artifact, device and tool whether the classes agreed; None if unknown."""
         query = select(answers).where(answers.c.device.in_(devices))
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings()
             return {
-                (row["artifact"], row["device"], _tool(row)): row["classes_agree"] for row in rows
+                (row["artifact"], row["device"], _tool_from_row(row)): row["classes_agree"]
+                for row in rows
             }
 
-    def add_kernels(self, found: Kernels) -> None:
-        """The newest answer of a device and tool is the one that is kept."""
-        key = [
-            column == value
-            for column, value in zip(kernels.primary_key, _key(found.device, found), strict=True)
-        ]
+    def add_kernels(self, check: Kernels) -> None:
+        """Store a kernel check, in place of an earlier one of the device and tool."""
         with write_transaction(self._engine) as connection:
-            connection.execute(delete(kernels).where(*key))
-            connection.execute(insert(kernels), [_flat(found)])
+            insert_or_replace(connection, kernels, _to_columns(check))
 
     def get_kernel_verdicts(
         self, devices: Collection[str]
@@ -94,27 +89,29 @@ class ObservationRows:
         query = select(kernels).where(kernels.c.device.in_(devices))
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings()
-            return {(row["device"], _tool(row)): KernelVerdict(row["verdict"]) for row in rows}
+            return {
+                (row["device"], _tool_from_row(row)): KernelVerdict(row["verdict"]) for row in rows
+            }
 
-    def add_profile(self, case: Case, found: Sequence[OperatorTime]) -> None:
-        at = now()
+    def add_profile(self, case: Case, profile: Sequence[OperatorTime]) -> None:
+        profiled_at = now()
         rows = [
             {
                 **to_plain(operator),
                 "role": str(operator.role),
                 "case_id": case.id,
-                "profiled_at": at,
+                "profiled_at": profiled_at,
             }
-            for operator in found
+            for operator in profile
         ]
         with write_transaction(self._engine) as connection:
             connection.execute(insert(operators), rows)
 
 
-def _flat(value: Canary | AnswerCheck | Kernels) -> dict[str, Any]:
-    row = {**to_plain(value), "message": replace_nul(value.message)}
+def _to_columns(observation: Canary | AnswerCheck | Kernels) -> dict[str, Any]:
+    row = {**to_plain(observation), "message": replace_nul(observation.message)}
     tool = row.pop("tool")
-    verdict = {"verdict": str(value.verdict)} if isinstance(value, Kernels) else {}
+    verdict = {"verdict": str(observation.verdict)} if isinstance(observation, Kernels) else {}
     return {
         **row,
         **verdict,
@@ -124,24 +121,19 @@ def _flat(value: Canary | AnswerCheck | Kernels) -> dict[str, Any]:
     }
 
 
-def _key(first: str, value: AnswerCheck | Kernels) -> tuple[str, ...]:
-    device = (value.device,) if isinstance(value, AnswerCheck) else ()
-    return (first, *device, value.tool.sha256, value.tool.interpreter)
-
-
-def _tool(row: Any) -> Tool:
+def _tool_from_row(row: Any) -> Tool:
     return Tool(row["tool"], row["tool_sha256"], interpreter=row["interpreter"])
 
 
-def _canary(row: Any) -> Canary:
+def _canary_from_row(row: Any) -> Canary:
     return Canary(
         row["batch"],
         row["device"],
         moment=row["moment"],
         measured_at=row["measured_at"],
         artifact=row["artifact"],
-        tool=_tool(row),
-        cpus=tuple(int(cpu) for cpu in row["cpus"].split(",") if cpu),
+        tool=_tool_from_row(row),
+        cpus=parse_cpus(row["cpus"]),
         latency_us=row["latency_us"],
         temperature_c=row["temperature_c"],
         frequency_khz=row["frequency_khz"],

@@ -1,4 +1,4 @@
-"""Published numbers, as rows."""
+"""Latencies that papers and READMEs give."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,39 +15,45 @@ _KEY = ("model", "precision", "device", "threads", "source", "dated")
 
 
 class PublishedRows:
+    """Published latencies, kept apart from all that was measured."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, numbers: Sequence[PublishedLatency]) -> int:
-        """How many of them are new. Raises RequestError, and adds none, where one was another number before."""
+    def add(self, latencies: Sequence[PublishedLatency]) -> int:
+        """Store the latencies and return how many are new.
+
+        Raises RequestError, and stores none, if one contradicts an earlier import.
+        """
         with write_transaction(self._engine) as connection:
-            return sum(_add(connection, number) for number in numbers)
+            return sum(_add(connection, latency) for latency in latencies)
 
 
-def _add(connection: Connection, number: PublishedLatency) -> bool:
-    row = _row(number)
-    same = [published.c[name] == row[name] for name in _KEY]
-    known = connection.execute(select(published).where(*same)).mappings().first()
-    if known is None:
+def _add(connection: Connection, latency: PublishedLatency) -> bool:
+    row = _to_columns(latency)
+    same_key = [published.c[name] == row[name] for name in _KEY]
+    stored = connection.execute(select(published).where(*same_key)).mappings().first()
+    if stored is None:
         insert_missing(connection, published, {**row, "imported_at": now()})
         return True
-    if other := next((name for name, value in row.items() if known[name] != value), None):
+    if column := next((name for name, value in row.items() if stored[name] != value), None):
         raise RequestError(
-            f"{number.model} on {number.device}, {number.source}, {number.dated}: {other} is {row[other]} now, and was "
-            f"{known[other]}; nothing was imported: give one of them a source or date of its own."
+            f"{latency.model} on {latency.device} ({latency.source}, {latency.dated}): {column} is "
+            f"{row[column]}, but {stored[column]} was imported before. Nothing was imported: "
+            "give one of them another source or date."
         )
     return False
 
 
-def _row(number: PublishedLatency) -> dict[str, Any]:
+def _to_columns(latency: PublishedLatency) -> dict[str, Any]:
     return {
-        "model": number.model,
-        "precision": number.precision,
-        "device": number.device,
-        "threads": number.threads,
-        "latency_us": number.latency_ms * 1000,
-        "accuracy": number.accuracy,
-        "size_bytes": number.size_bytes,
-        "source": number.source,
-        "dated": number.dated.isoformat(),
+        "model": latency.model,
+        "precision": latency.precision,
+        "device": latency.device,
+        "threads": latency.threads,
+        "latency_us": latency.latency_ms * 1000,
+        "accuracy": latency.accuracy,
+        "size_bytes": latency.size_bytes,
+        "source": latency.source,
+        "dated": latency.dated.isoformat(),
     }

@@ -1,18 +1,26 @@
-"""Sweeps, trials, their curves and their artifacts, as rows."""
+"""Sweeps, trials, their curves and their artifacts."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import zstandard
-from sqlalchemy import Connection, Engine, and_, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from harness.core.errors import Reason
 from harness.core.ids import to_plain
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, write_transaction
-from harness.store.rows.values import compress_text, insert_missing, is_any_of, replace_nul, to_json
+from harness.store.rows.values import (
+    compress_text,
+    insert_missing,
+    insert_or_replace,
+    is_any_of,
+    replace_nul,
+    to_json,
+)
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
 
 _LONGEST_NAME = 200
@@ -21,7 +29,7 @@ DONE, FAILED, PLANNED, STOPPED = "done", "failed", "planned", "stopped"
 
 @dataclass(frozen=True)
 class TrialState:
-    """What the database knows of a trial; `artifacts` maps format to SHA-256, the newest of each."""
+    """The state of a submitted trial; `artifacts` maps each format to its newest SHA-256."""
 
     status: str
     artifacts: Mapping[str, str]
@@ -33,39 +41,47 @@ class TrialState:
 
     @property
     def outclassed(self) -> bool:
-        """Ended early by a search, as others did better."""
+        """Whether a search ended the trial early because others did better."""
         return self.status == STOPPED and self.reason == Reason.OUTCLASSED
 
 
 class TrialRows:
+    """Sweeps and their trials, with the curves, artifacts and failures of these.
+
+    A trial that is done has all its artifacts, also for a reader that meets its `finish` halfway.
+    """
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def get_states(self, wanted: Iterable[Trial]) -> dict[str, TrialState]:
-        """Of those trials that were ever submitted, by id."""
-        ids = {trial.id for trial in wanted}
+    def get_states(self, submitted: Iterable[Trial]) -> dict[str, TrialState]:
+        """Return the states of those of the trials that were ever submitted, by id."""
+        ids = {trial.id for trial in submitted}
+        # The status comes first: what it promises is stored when the artifacts are read.
+        states = select(trials.c.id, trials.c.status, trials.c.reason).where(
+            is_any_of(self._engine.dialect, trials.c.id, ids)
+        )
+        formats = (
+            select(trial_artifacts.c.trial_id, artifacts.c.format, artifacts.c.sha256)
+            .join(artifacts, artifacts.c.sha256 == trial_artifacts.c.artifact)
+            .where(is_any_of(self._engine.dialect, trial_artifacts.c.trial_id, ids))
+            .order_by(trial_artifacts.c.created_at)
+        )
+        newest: dict[str, dict[str, str]] = {}
         with self._engine.connect() as connection:
-            known = connection.execute(
-                select(trials.c.id, trials.c.status, trials.c.reason).where(
-                    is_any_of(connection.dialect, trials.c.id, ids)
-                )
-            ).all()
-            made = connection.execute(
-                select(trial_artifacts.c.trial_id, artifacts.c.format, artifacts.c.sha256)
-                .join(artifacts, artifacts.c.sha256 == trial_artifacts.c.artifact)
-                .where(is_any_of(connection.dialect, trial_artifacts.c.trial_id, ids))
-                .order_by(trial_artifacts.c.created_at)
-            ).all()
-        files: dict[str, dict[str, str]] = {}
-        for trial_id, form, sha256 in made:
-            files.setdefault(trial_id, {})[form] = sha256
+            state_rows = connection.execute(states).all()
+            for trial_id, format, sha256 in connection.execute(formats):
+                newest.setdefault(trial_id, {})[format] = sha256
         return {
-            trial_id: TrialState(status, files.get(trial_id, {}), reason=reason)
-            for trial_id, status, reason in known
+            trial_id: TrialState(status, newest.get(trial_id, {}), reason=reason)
+            for trial_id, status, reason in state_rows
         }
 
     def get_sweep_artifacts(self, name: str) -> list[str]:
-        """The artifacts of a sweep's finished trials, whoever trained them first; twins follow each other."""
+        """Return the artifacts of a sweep's finished trials, twins next to each other.
+
+        Trials that another sweep trained first are included.
+        """
         query = (
             select(trial_artifacts.c.artifact, trials.c.twin)
             .join(sweep_trials, sweep_trials.c.trial_id == trial_artifacts.c.trial_id)
@@ -73,32 +89,32 @@ class TrialRows:
             .join(trials, trials.c.id == trial_artifacts.c.trial_id)
             .order_by(trial_artifacts.c.created_at)
         )
-        twins: dict[str, list[str]] = {}
+        by_twin: dict[str, list[str]] = {}
         with self._engine.connect() as connection:
             for artifact, twin in connection.execute(query):
-                twins.setdefault(twin, []).append(artifact)
-        return list(dict.fromkeys(artifact for alike in twins.values() for artifact in alike))
+                by_twin.setdefault(twin, []).append(artifact)
+        return list(dict.fromkeys(chain.from_iterable(by_twin.values())))
 
     def list_sweeps(self) -> list[str]:
+        query = select(sweep_trials.c.sweep).distinct().order_by(sweep_trials.c.sweep)
         with self._engine.connect() as connection:
-            return list(
-                connection.scalars(
-                    select(sweep_trials.c.sweep).distinct().order_by(sweep_trials.c.sweep)
-                )
-            )
+            return list(connection.scalars(query))
 
     def submit(self, sweep: Sweep, again: Sequence[Trial]) -> None:
-        """Writes the sweep's trials down as planned; `again` are those to be run, whatever came of them before."""
+        """Store the sweep's trials as planned, if they are new.
+
+        The trials `again` are planned once more, whatever their state was.
+        """
         with write_transaction(self._engine) as connection:
-            _plan(connection, sweep.name, wanted=sweep.trials, again=again)
+            _plan(connection, sweep.name, planned=sweep.trials, again=again)
 
     def submit_point(self, sweep: str, point: Mapping[str, Any], sampled: Sequence[Trial]) -> None:
-        """Writes down the trials of a point that the sweep's search has just begun to try."""
+        """Store the trials of a point that the sweep's search has just begun to try."""
         with write_transaction(self._engine) as connection:
-            _plan(connection, sweep, wanted=sampled, again=sampled, point=to_json(dict(point)))
+            _plan(connection, sweep, planned=sampled, again=sampled, point=to_json(dict(point)))
 
     def list_points(self, sweep: str) -> list[dict[str, Any]]:
-        """Those that the sweep's search has begun to try, each once, the first one first."""
+        """Return the points that the sweep's search has begun to try, the earliest first."""
         query = (
             select(sweep_trials.c.point)
             .where(sweep_trials.c.sweep == sweep, sweep_trials.c.point.is_not(None))
@@ -107,53 +123,55 @@ class TrialRows:
         with self._engine.connect() as connection:
             return [json.loads(point) for point in dict.fromkeys(connection.scalars(query))]
 
-    def get_curves(self, wanted: Iterable[Trial]) -> dict[str, tuple[Epoch, ...]]:
-        """By trial."""
-        found: dict[str, list[Epoch]] = {}
+    def get_curves(self, trained: Iterable[Trial]) -> dict[str, tuple[Epoch, ...]]:
+        """Return the epochs of the trials, by trial."""
+        ids = {trial.id for trial in trained}
         query = (
             select(epochs)
-            .where(
-                is_any_of(self._engine.dialect, epochs.c.trial_id, {trial.id for trial in wanted})
-            )
+            .where(is_any_of(self._engine.dialect, epochs.c.trial_id, ids))
             .order_by(epochs.c.number)
         )
+        curves: dict[str, list[Epoch]] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(query).mappings():
                 values = dict(row)
-                found.setdefault(values.pop("trial_id"), []).append(Epoch(**values))
-        return {trial_id: tuple(curve) for trial_id, curve in found.items()}
+                curves.setdefault(values.pop("trial_id"), []).append(Epoch(**values))
+        return {trial_id: tuple(curve) for trial_id, curve in curves.items()}
 
-    def get_artifact_sizes(self, wanted: Iterable[str]) -> dict[str, int]:
-        """In bytes, by the artifact's SHA-256."""
+    def get_artifact_sizes(self, hashes: Iterable[str]) -> dict[str, int]:
+        """Return the sizes of the artifacts in bytes, by SHA-256."""
         query = select(artifacts.c.sha256, artifacts.c.size_bytes).where(
-            is_any_of(self._engine.dialect, artifacts.c.sha256, set(wanted))
+            is_any_of(self._engine.dialect, artifacts.c.sha256, set(hashes))
         )
         with self._engine.connect() as connection:
             return {row.sha256: row.size_bytes for row in connection.execute(query)}
 
-    def stop(self, trial_id: str, why: Failure) -> None:
-        """It was ended before its time, and not by a fault."""
-        stopped = {
+    def stop(self, trial_id: str, failure: Failure) -> None:
+        """Store that the trial was ended early, without a fault of its own."""
+        values = {
             "status": STOPPED,
-            "reason": str(why.reason),
-            "message": why.message,
+            "reason": str(failure.reason),
+            "message": failure.message,
             "finished_at": now(),
         }
         with write_transaction(self._engine) as connection:
-            connection.execute(update(trials).where(trials.c.id == trial_id).values(**stopped))
+            connection.execute(update(trials).where(trials.c.id == trial_id).values(**values))
 
     def finish(self, outcome: TrialOutcome) -> None:
-        """A finished trial, whole or not at all; a curve of an earlier run gives way to this one's."""
+        """Store a finished trial; its curve replaces that of an earlier run."""
         with write_transaction(self._engine) as connection:
             connection.execute(
-                update(trials).where(trials.c.id == outcome.trial_id).values(**_finished(outcome))
+                update(trials)
+                .where(trials.c.id == outcome.trial_id)
+                .values(**_outcome_columns(outcome))
             )
             connection.execute(epochs.delete().where(epochs.c.trial_id == outcome.trial_id))
             connection.execute(
-                insert(epochs), [_epoch(outcome.trial_id, epoch) for epoch in outcome.curve]
+                insert(epochs),
+                [{"trial_id": outcome.trial_id, **asdict(epoch)} for epoch in outcome.curve],
             )
             for artifact in outcome.artifacts:
-                _link(connection, outcome.trial_id, artifact=artifact)
+                _link_artifact(connection, outcome.trial_id, artifact=artifact)
 
     def fail(
         self,
@@ -162,29 +180,30 @@ class TrialRows:
         timings: Timings | None = None,
         node: str | None = None,
     ) -> None:
-        at = now()
-        told = {"reason": str(failure.reason), "message": replace_nul(failure.message)}
+        """Store that the trial failed, and add the failure with its log."""
+        failed_at = now()
+        message = {"reason": str(failure.reason), "message": replace_nul(failure.message)}
+        trial = {
+            **message,
+            "status": FAILED,
+            "finished_at": failed_at,
+            "node": node,
+            **(asdict(timings) if timings else {}),
+        }
+        row = {
+            **message,
+            "trial_id": trial_id,
+            "failed_at": failed_at,
+            "log_zstd": compress_text(failure.log),
+        }
         with write_transaction(self._engine) as connection:
-            ended = {
-                **told,
-                "status": FAILED,
-                "finished_at": at,
-                "node": node,
-                **(asdict(timings) if timings else {}),
-            }
-            connection.execute(update(trials).where(trials.c.id == trial_id).values(**ended))
-            row = {
-                **told,
-                "trial_id": trial_id,
-                "failed_at": at,
-                "log_zstd": compress_text(failure.log),
-            }
+            connection.execute(update(trials).where(trials.c.id == trial_id).values(**trial))
             connection.execute(insert(failures), [row])
 
     def add_artifact(self, artifact: Artifact, name: str) -> None:
-        """A model file of the user's own; the name that it had last is the one to call it by."""
+        """Store a model file of the user's own; a new name replaces its earlier one."""
         with write_transaction(self._engine) as connection:
-            insert_missing(connection, artifacts, _artifact(artifact))
+            insert_missing(connection, artifacts, _artifact_columns(artifact))
             connection.execute(
                 update(artifacts)
                 .where(artifacts.c.sha256 == artifact.sha256)
@@ -195,24 +214,29 @@ class TrialRows:
 def _plan(
     connection: Connection,
     sweep: str,
-    wanted: Sequence[Trial],
+    planned: Sequence[Trial],
     again: Sequence[Trial],
     point: str | None = None,
 ) -> None:
-    at = now()
-    for trial in wanted:
-        insert_missing(connection, trials, _planned(trial, sweep, at=at))
-        row = {"sweep": sweep, "trial_id": trial.id, "submitted_at": at, "point": point}
-        insert_missing(connection, sweep_trials, row)
-    ids = [trial.id for trial in again]
-    connection.execute(
-        update(trials)
-        .where(is_any_of(connection.dialect, trials.c.id, ids))
-        .values(status=PLANNED, reason=None, message=None)
-    )
+    submitted_at = now()
+    links = [
+        {"sweep": sweep, "trial_id": trial.id, "submitted_at": submitted_at, "point": point}
+        for trial in planned
+    ]
+    rows = [_trial_columns(trial, sweep, submitted_at=submitted_at) for trial in planned]
+    insert_missing(connection, trials, *rows)
+    insert_missing(connection, sweep_trials, *links)
+    if again:
+        replan = (
+            update(trials)
+            .where(trials.c.id == bindparam("trial_id"))
+            .values(status=PLANNED, reason=None, message=None)
+        )
+        ids = sorted(trial.id for trial in again)  # in the order of all other writers
+        connection.execute(replan, [{"trial_id": trial_id} for trial_id in ids])
 
 
-def _planned(trial: Trial, sweep: str, at: str) -> dict[str, Any]:
+def _trial_columns(trial: Trial, sweep: str, submitted_at: str) -> dict[str, Any]:
     return {
         "id": trial.id,
         "twin": trial.twin,
@@ -224,11 +248,11 @@ def _planned(trial: Trial, sweep: str, at: str) -> dict[str, Any]:
         "recipe": to_json(to_plain(trial.recipe)),
         "seed": trial.seed,
         "status": PLANNED,
-        "submitted_at": at,
+        "submitted_at": submitted_at,
     }
 
 
-def _finished(outcome: TrialOutcome) -> dict[str, Any]:
+def _outcome_columns(outcome: TrialOutcome) -> dict[str, Any]:
     return {
         "status": DONE,
         "reason": None,
@@ -242,11 +266,7 @@ def _finished(outcome: TrialOutcome) -> dict[str, Any]:
     }
 
 
-def _epoch(trial_id: str, epoch: Epoch) -> dict[str, Any]:
-    return {"trial_id": trial_id, **asdict(epoch)}
-
-
-def _artifact(artifact: Artifact) -> dict[str, Any]:
+def _artifact_columns(artifact: Artifact) -> dict[str, Any]:
     return {
         "sha256": artifact.sha256,
         "format": artifact.format,
@@ -258,12 +278,8 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def _link(connection: Connection, trial_id: str, artifact: Artifact) -> None:
-    insert_missing(connection, artifacts, _artifact(artifact))
-    same = and_(
-        trial_artifacts.c.trial_id == trial_id, trial_artifacts.c.artifact == artifact.sha256
-    )
-    connection.execute(trial_artifacts.delete().where(same))
+def _link_artifact(connection: Connection, trial_id: str, artifact: Artifact) -> None:
+    insert_missing(connection, artifacts, _artifact_columns(artifact))
     row = {
         "trial_id": trial_id,
         "artifact": artifact.sha256,
@@ -272,4 +288,4 @@ def _link(connection: Connection, trial_id: str, artifact: Artifact) -> None:
         "correct_zstd": zstandard.compress(artifact.correct) if artifact.correct else None,
         "created_at": now(),
     }
-    connection.execute(insert(trial_artifacts), [row])
+    insert_or_replace(connection, trial_artifacts, row)

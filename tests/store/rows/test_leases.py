@@ -1,4 +1,6 @@
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 from sqlalchemy import Engine, text
 
@@ -65,3 +67,21 @@ def test_only_a_process_of_this_machine_can_be_known_to_be_dead() -> None:
 
 def test_a_database_knows_itself(engine: Engine) -> None:
     assert Leases(engine).get_database_id() == Leases(engine).get_database_id() != ""
+
+
+def test_of_those_who_come_at_once_one_is_first(engine: Engine) -> None:
+    leases, threads = Leases(engine), 6
+    barrier = Barrier(threads)
+
+    def come(device: str, token: str) -> bool:
+        barrier.wait()
+        return leases.renew({device: token})[device].is_first
+
+    with ThreadPoolExecutor(threads) as pool:
+        for number in range(10):
+            device = f"device {number}"
+            tokens = [f"{number}-{thread}" for thread in range(threads)]
+            first = list(pool.map(come, [device] * threads, tokens))
+            assert sum(first) == 1
+            again = [leases.renew({device: token})[device].is_first for token in tokens]
+            assert again == first, "nobody else comes first later"

@@ -53,7 +53,8 @@ def test_another_number_of_the_same_source_and_day_is_refused_whole(engine: Engi
     rows = PublishedRows(engine)
     rows.add([NUMBER])
     with pytest.raises(
-        RequestError, match=r"latency_us is 10000\.0 now, and was 12600\.0; nothing was imported"
+        RequestError,
+        match=r"latency_us is 10000\.0, but 12600\.0 was imported before\. Nothing was imported",
     ):
         rows.add([*OTHERS, replace(NUMBER, latency_ms=10.0)])
     assert latencies(engine) == [12_600]

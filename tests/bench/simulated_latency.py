@@ -1,4 +1,4 @@
-"""Devices whose true latency is known, measured the way the harness measures: by the real order and stopping rule."""
+"""Simulated devices of known latency, measured by the harness's own order and stopping rule."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from harness.core.bench import Protocol
 
 Floats = NDArray[np.float64]
 TYPICAL_US = 1000.0
-STEP_S = 2.0  # from one process to the next
+STEP_S = 2.0  # between the starts of two processes
 Counted = dict[int, float]
 """The averages that count, in microseconds, by block."""
 
@@ -28,10 +28,11 @@ def _cool(times_s: Floats) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class SimulatedDevice:
-    """`averages_us` draws what processes at these seconds would tell of an artifact of `TYPICAL_US`.
+    """A device that draws latencies of an artifact of `TYPICAL_US`.
 
-    `true_us` is the median of what is drawn in a measurement that lasts so many seconds. `throttled` says which
-    processes the device's sensors mark, so that they do not count.
+    `averages_us` draws the averages of processes that start at these seconds. `true_us` is the
+    median of all draws in a measurement of so many seconds. `throttled` says which processes the
+    device's sensors mark, so that they do not count.
     """
 
     name: str
@@ -45,13 +46,13 @@ def _noise(rng: Generator, times_s: Floats, sigma: float = 0.02) -> Floats:
 
 
 def _heavy_tails(rng: Generator, times_s: Floats) -> Floats:
-    """One process in ten takes 1 % longer, or far longer: Pareto's index 1.5 has no variance."""
+    """Delay one process in ten by 1 % or far more: Pareto's index 1.5 has no variance."""
     spikes = rng.random(len(times_s)) < 0.1
     return _noise(rng, times_s) * (1 + 0.01 * spikes * (1 + rng.pareto(1.5, len(times_s))))
 
 
 def _two_modes(rng: Generator, times_s: Floats) -> Floats:
-    """Three in ten processes take 6 % longer, as if on other cores."""
+    """Delay three in ten processes by 6 %, as if they ran on other cores."""
     slower: Floats = np.where(rng.random(len(times_s)) < 0.3, 1.06, 1.0)
     return _noise(rng, times_s, sigma=0.01) * slower
 
@@ -62,8 +63,10 @@ def _median_by_drawing(draw: Callable[[Generator, Floats], Floats]) -> Callable[
 
 
 def drifting(name: str, change: float, over_s: float, sigma: float = 0.02) -> SimulatedDevice:
-    """Slower by `change` after `over_s` seconds, and so on. Its log drifts on a line: the true median is that of the
-    middle of the measurement."""
+    """Return a device that slows down by `change` every `over_s` seconds.
+
+    Its log drifts linearly, so the true median is that of the middle of the measurement.
+    """
     rate = np.log1p(change) / over_s
     return SimulatedDevice(
         name,
@@ -73,7 +76,7 @@ def drifting(name: str, change: float, over_s: float, sigma: float = 0.02) -> Si
 
 
 def _hot(times_s: Floats) -> NDArray[np.bool_]:
-    """After a minute it throttles for 20 of every 40 seconds."""
+    """Throttle for 20 of every 40 seconds after the first minute."""
     return np.asarray((times_s >= 60) & (times_s % 40 < 20))
 
 
@@ -83,13 +86,16 @@ def _throttling(rng: Generator, times_s: Floats) -> Floats:
 
 
 def _autocorrelated(rng: Generator, times_s: Floats) -> Floats:
-    """Each process is half as far off as the one before it, and noise. The log's standard deviation is 2 %."""
+    """Halve the deviation of the process before, and add noise.
+
+    The standard deviation of the log is 2 %.
+    """
     shocks = 0.02 * np.sqrt(1 - 0.5**2) * rng.standard_normal(len(times_s))
-    off = np.empty(len(times_s))
-    last = 0.02 * rng.standard_normal()
+    deviations = np.empty(len(times_s))
+    previous = 0.02 * rng.standard_normal()
     for index, shock in enumerate(shocks):
-        off[index] = last = 0.5 * last + shock
-    return np.multiply(TYPICAL_US, np.exp(off))
+        deviations[index] = previous = 0.5 * previous + shock
+    return np.multiply(TYPICAL_US, np.exp(deviations))
 
 
 def lognormal(name: str, sigma: float) -> SimulatedDevice:
@@ -105,43 +111,49 @@ INDEPENDENT = (
     drifting("mild drift", 0.01, over_s=80.0),
     SimulatedDevice("throttling", _throttling, throttled=_hot),
 )
-"""What the interval of the median claims to handle: processes that are independent, but for a drift under the noise."""
+"""Devices that the interval of the median claims to handle.
+
+Their processes are independent, but for a drift below the noise."""
 AUTOCORRELATED = SimulatedDevice("autocorrelated", _autocorrelated)
-"""Its neighbours' alikeness makes the interval of the median too narrow, so that nothing is claimed of it there."""
+"""A device whose similar neighbours make the interval of the median too narrow.
+
+Nothing is claimed of that interval here."""
 ALL = (*INDEPENDENT, AUTOCORRELATED)
-"""What comparisons block by block claim to handle."""
+"""Devices that comparisons block by block claim to handle."""
 
 
-def session(
+def simulate_session(
     device: SimulatedDevice, protocol: Protocol, factors: Mapping[str, float], rng: Generator
 ) -> dict[str, Counted]:
-    """A batch of cases on one device, each so many times as slow as `TYPICAL_US`: what counts of each, by block."""
+    """Measure a batch of cases on one device, and return the averages that count of each case.
+
+    A case's factor says how many times as slow as `TYPICAL_US` it is.
+    """
     times_s = STEP_S * np.arange(len(factors) * (MAX_TRIES * protocol.process_limit + 1))
-    told = zip(
-        device.averages_us(rng, times_s).tolist(), device.throttled(times_s).tolist(), strict=True
-    )
+    averages_us = device.averages_us(rng, times_s).tolist()
+    processes = zip(averages_us, device.throttled(times_s).tolist(), strict=True)
     batch = rng.bytes(8).hex()
     counted: dict[str, Counted] = {case: {} for case in factors}
     disturbed = dict.fromkeys(factors, 0)
     for block in count():
-        wanting = [
+        unfinished = [
             case
             for case in factors
             if needs_another_process(protocol, [*counted[case].values()], disturbed=disturbed[case])
         ]
-        for case in order_block(batch, block, cases=wanting, ordering=protocol.order):
-            average, throttled = next(told)
+        for case in order_block(batch, block, cases=unfinished, ordering=protocol.order):
+            average, throttled = next(processes)
             if throttled:
                 disturbed[case] += 1
             else:
                 counted[case][block] = factors[case] * average
-        if not wanting:
+        if not unfinished:
             return counted
-    raise AssertionError("a batch ends")
+    raise AssertionError("a batch must end")
 
 
-def paired(counted: Mapping[str, Counted]) -> tuple[list[float], list[float]]:
-    """Of the blocks in which both cases count."""
+def pair_blocks(counted: Mapping[str, Counted]) -> tuple[list[float], list[float]]:
+    """Return the averages of both cases in the blocks in which both count."""
     baseline, candidate = counted.values()
     shared = sorted(baseline.keys() & candidate.keys())
     return [baseline[block] for block in shared], [candidate[block] for block in shared]

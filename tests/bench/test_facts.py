@@ -117,7 +117,9 @@ MemAvailable:    3241180 kB
         ("throttle_source", "/sys/f/get_throttled\n", "/sys/f/get_throttled"),
         (
             "power_sensors",
-            "rails power_uw=/sys/h/power1_input\nbattery current_ua=/sys/b/c\nbattery voltage_uv=/sys/b/v\n",
+            "rails power_uw=/sys/h/power1_input\n"
+            "battery current_ua=/sys/b/c\n"
+            "battery voltage_uv=/sys/b/v\n",
             "current_ua=/sys/b/c;voltage_uv=/sys/b/v",
         ),
         ("power_sensors", "rails power_uw=/a\nrails power_uw=/b\n", "power_uw=/a;power_uw=/b"),
@@ -126,7 +128,7 @@ MemAvailable:    3241180 kB
         ("power_sensors", "rails volume=/a\n", None),
     ],
 )
-def test_a_fact_is_read_from_what_its_command_prints(
+def test_a_fact_is_parsed_from_the_output_of_its_command(
     fact: str, text: str, value: str | None
 ) -> None:
     assert PARSERS[fact](text) == value
@@ -134,7 +136,7 @@ def test_a_fact_is_read_from_what_its_command_prints(
 
 @pytest.mark.parametrize("fact", PARSERS)
 @pytest.mark.parametrize("text", ["", "\n", " \t\n"], ids=repr)
-def test_nothing_printed_is_nothing_known(fact: str, text: str) -> None:
+def test_empty_output_makes_an_unknown_fact(fact: str, text: str) -> None:
     assert PARSERS[fact](text) is None
 
 
@@ -154,16 +156,16 @@ def test_nothing_printed_is_nothing_known(fact: str, text: str) -> None:
     ],
     ids=repr,
 )
-def test_nonsense_is_nothing_known(fact: str, text: str) -> None:
+def test_nonsense_makes_an_unknown_fact(fact: str, text: str) -> None:
     assert PARSERS[fact](text) is None
 
 
-def test_every_fact_has_a_name_of_its_own() -> None:
+def test_fact_names_are_unique() -> None:
     assert len(PARSERS) == len(FACTS)
 
 
 @given(st.text())
-def test_whatever_a_device_prints_its_facts_are_texts_or_unknown(text: str) -> None:
+def test_any_output_gives_text_or_an_unknown_fact(text: str) -> None:
     for fact in FACTS:
         value = fact.parse(text)
         assert value is None or value.strip()
@@ -177,7 +179,7 @@ def test_whatever_a_device_prints_its_facts_are_texts_or_unknown(text: str) -> N
         )
     )
 )
-def test_each_part_of_the_scripts_output_is_read_by_its_own_parser(
+def test_each_part_of_the_output_is_parsed_by_its_own_parser(
     parts: list[tuple[str, str]],
 ) -> None:
     printed = "noise" + "".join(f"\x1e{name}\n{text}" for name, text in parts)
@@ -193,18 +195,19 @@ def test_each_part_of_the_scripts_output_is_read_by_its_own_parser(
     st.integers(0, 10**12),
     st.text("abc/-", min_size=1),
 )
-def test_free_space_is_the_fourth_number_of_df(
+def test_free_space_is_the_fourth_column_of_df(
     total: int, used: int, free: int, device: str
 ) -> None:
-    printed = f"Filesystem 1K-blocks Used Available Use% Mounted on\n{device} {total} {used} {free} 7% /data\n"
+    header = "Filesystem 1K-blocks Used Available Use% Mounted on"
+    printed = f"{header}\n{device} {total} {used} {free} 7% /data\n"
     assert PARSERS["free_bytes"](printed) == str(free * 1024)
 
 
 @given(st.lists(st.integers(-300_000, 150_000), min_size=1))
-def test_the_temperature_is_the_hottest_sensors_that_is_on(millidegrees: list[int]) -> None:
-    on = [value for value in millidegrees if value > 0]
-    read = PARSERS["temperature_c"]("\n".join(map(str, millidegrees)))
-    assert read == (f"{max(on) / 1000:g}" if on else None)
+def test_the_temperature_is_that_of_the_hottest_active_sensor(millidegrees: list[int]) -> None:
+    active = [value for value in millidegrees if value > 0]
+    temperature = PARSERS["temperature_c"]("\n".join(map(str, millidegrees)))
+    assert temperature == (f"{max(active) / 1000:g}" if active else None)
 
 
 @pytest.mark.parametrize(
@@ -220,8 +223,8 @@ def test_the_temperature_is_the_hottest_sensors_that_is_on(millidegrees: list[in
         ("", "", False, None),
     ],
 )
-def test_the_abi_is_the_userlands_not_the_chips(
-    machine: str, bits: str, android: bool, expected: str | None
+def test_the_abi_is_that_of_the_userland_not_of_the_chip(
+    machine: str, bits: str, *, android: bool, expected: str | None
 ) -> None:
     facts = {"machine": machine, "userland_bits": bits, **({"android": "14"} if android else {})}
     assert abi_of(facts) == expected

@@ -1,6 +1,7 @@
-"""The claims that the numbers make, on simulated devices whose truth is known. Every draw is seeded.
+"""The statistical claims, tested on simulated devices of known latency.
 
-Each test drives the real order, stopping rule, interval and comparison. What a claim allows for chance, it says.
+Every draw is seeded. Each test uses the harness's own order, stopping rule, interval and
+comparison. A claim says itself what it allows for chance.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,45 +33,52 @@ from tests.bench.simulated_latency import (
     SimulatedDevice,
     drifting,
     lognormal,
-    paired,
-    session,
+    pair_blocks,
+    simulate_session,
 )
 
 STANDARD = PROTOCOLS["standard"]
 TEN_BLOCKS = replace(STANDARD, max_processes=0, target=0.0)
 SAME = {"old": 1.0, "new": 1.0}
-DRIFTING = drifting(
-    "strong drift", 0.15, over_s=20 * STEP_S
-)  # while two cases have ten processes each
+# It drifts by 15 % while two cases have ten processes each.
+DRIFTING = drifting("strong drift", 0.15, over_s=20 * STEP_S)
 COMPARISONS = 1000
 each_device = pytest.mark.parametrize("device", ALL, ids=lambda device: device.name)
 
 
-def seeded(*words: object) -> Generator:
-    return np.random.default_rng([*" ".join(map(str, words)).encode()])
+def make_generator(*seeds: object) -> Generator:
+    return np.random.default_rng([*" ".join(map(str, seeds)).encode()])
 
 
-def share(hits: Iterable[bool]) -> float:
+def share_of(hits: Iterable[bool]) -> float:
     return float(np.mean([*hits]))
 
 
-def holds(device: SimulatedDevice, protocol: Protocol, rng: Generator) -> bool:
-    """Whether the interval of one measurement holds the true median of the time that it took."""
-    counted = session(device, protocol, factors={"case": 1.0}, rng=rng)["case"]
+def holds_true_median(device: SimulatedDevice, protocol: Protocol, rng: Generator) -> bool:
+    """Measure once, and return True if the interval holds the true median of that time."""
+    counted = simulate_session(device, protocol, factors={"case": 1.0}, rng=rng)["case"]
     interval = median_interval([*counted.values()])
     assert interval is not None
     return interval[0] <= device.true_us(STEP_S * max(counted)) <= interval[1]
 
 
-def compared(
+def simulate_comparison(
     device: SimulatedDevice, protocol: Protocol, factor: float, rng: Generator
 ) -> Estimate:
-    return estimate_paired_ratio(
-        *paired(session(device, protocol, factors={"old": 1.0, "new": factor}, rng=rng))
-    )
+    session = simulate_session(device, protocol, factors={"old": 1.0, "new": factor}, rng=rng)
+    return estimate_paired_ratio(*pair_blocks(session))
 
 
-def differs(estimate: Estimate) -> bool:
+def simulate_fleet(
+    devices: Sequence[SimulatedDevice], factors: Sequence[float], rng: Generator
+) -> list[Estimate]:
+    return [
+        simulate_comparison(device, TEN_BLOCKS, factor=factor, rng=rng)
+        for device, factor in zip(devices, factors, strict=True)
+    ]
+
+
+def is_different(estimate: Estimate) -> bool:
     return decide_verdict(estimate, estimate.p) in (Verdict.FASTER, Verdict.SLOWER)
 
 
@@ -84,40 +92,42 @@ def smallest_change(estimate: Estimate) -> float:
 def test_the_95_interval_holds_the_true_median_in_93_to_97_of_100(
     device: SimulatedDevice, protocol: Protocol
 ) -> None:
-    """Of 2,000 or more measurements that end by the protocol's own rule; of more where that is cheap."""
-    rng = seeded("interval", device.name, protocol.name)
+    """Measurements end by the protocol's own rule; 2,000 are made, or more if that is cheap."""
+    rng = make_generator("interval", device.name, protocol.name)
     measurements = 40_000 // protocol.processes
-    assert 0.93 <= share(holds(device, protocol, rng=rng) for _ in range(measurements)) <= 0.97
+    share = share_of(holds_true_median(device, protocol, rng=rng) for _ in range(measurements))
+    assert 0.93 <= share <= 0.97
 
 
 @pytest.mark.parametrize("targets", [0.7, 1.0, 1.4, 2.0])
-def test_the_95_interval_does_so_where_luck_decides_most_when_measuring_ends(
+def test_the_95_interval_holds_when_luck_largely_decides_the_end_of_measuring(
     targets: float,
 ) -> None:
-    """Noise in multiples of the target: from where the least processes nearly do, to where the most hardly do."""
+    """Noise is a multiple of the target.
+
+    At one end the fewest processes nearly suffice, at the other the most hardly do.
+    """
     device = lognormal("borderline", STANDARD.target * targets)
-    rng = seeded("luck", targets)
-    assert 0.93 <= share(holds(device, STANDARD, rng=rng) for _ in range(2000)) <= 0.97
+    rng = make_generator("luck", targets)
+    share = share_of(holds_true_median(device, STANDARD, rng=rng) for _ in range(2000))
+    assert 0.93 <= share <= 0.97
 
 
 @pytest.mark.parametrize(
     "device", [LOGNORMAL, AUTOCORRELATED, DRIFTING], ids=lambda device: device.name
 )
 def test_the_comparison_of_ten_blocks_is_exact(device: SimulatedDevice) -> None:
-    """The same artifact twice: in each block either may have come first. Of all 1,024 ways, at most 4 % differ.
+    """An artifact is compared with itself: in each block either may have come first.
 
-    No luck is in it: what 10 blocks attain is 38 / 1,024 = 3.7 %.
+    At most 4 % of all 1,024 orders give a difference. Luck plays no part: 10 blocks reach exactly
+    38 / 1,024 = 3.7 %.
     """
-    blocks = [
-        *zip(
-            *paired(session(device, TEN_BLOCKS, factors=SAME, rng=seeded("exact", device.name))),
-            strict=True,
-        )
-    ]
-    ways = product(*((pair, pair[::-1]) for pair in blocks))
-    assert (
-        share(differs(estimate_paired_ratio(*zip(*way, strict=True))) for way in ways) == 38 / 1024
-    )
+    rng = make_generator("exact", device.name)
+    session = simulate_session(device, TEN_BLOCKS, factors=SAME, rng=rng)
+    pairs = zip(*pair_blocks(session), strict=True)
+    orders = product(*((pair, pair[::-1]) for pair in pairs))
+    estimates = (estimate_paired_ratio(*zip(*order, strict=True)) for order in orders)
+    assert share_of(map(is_different, estimates)) == 38 / 1024
 
 
 @each_device
@@ -125,44 +135,36 @@ def test_the_comparison_of_ten_blocks_is_exact(device: SimulatedDevice) -> None:
 def test_the_same_artifact_is_called_different_in_at_most_5_of_100(
     device: SimulatedDevice, name: str
 ) -> None:
-    """Of 1,000 comparisons, each of two cases that end by the protocol's own rule. Nothing is allowed for chance."""
-    rng = seeded("same", device.name, name)
-    assert (
-        share(
-            differs(compared(device, PROTOCOLS[name], factor=1.0, rng=rng))
-            for _ in range(COMPARISONS)
-        )
-        <= 0.05
+    """Each of 1,000 comparisons is of two cases that end by the protocol's own rule.
+
+    Nothing is allowed for chance.
+    """
+    rng = make_generator("same", device.name, name)
+    estimates = (
+        simulate_comparison(device, PROTOCOLS[name], factor=1.0, rng=rng)
+        for _ in range(COMPARISONS)
     )
+    assert share_of(map(is_different, estimates)) <= 0.05
 
 
 def test_a_fleet_of_50_has_a_false_alarm_in_5_of_100() -> None:
-    """Of 200 fleets."""
-    rng = seeded("fleet")
-    fleets = [
-        [compared(ALL[number % len(ALL)], TEN_BLOCKS, factor=1.0, rng=rng) for number in range(50)]
-        for _ in range(200)
-    ]
-    assert share(differs_anywhere(fleet) for fleet in fleets) <= 0.05
+    """The claim is tested on 200 fleets."""
+    rng = make_generator("fleet")
+    devices = [ALL[number % len(ALL)] for number in range(50)]
+    fleets = (simulate_fleet(devices, [1.0] * 50, rng=rng) for _ in range(200))
+    assert share_of(map(has_difference, fleets)) <= 0.05
 
 
 @pytest.mark.parametrize("slow", [1, 5, 50])
-def test_a_fleet_of_50_shows_a_slowdown_on_however_many(slow: int) -> None:
-    """On one alone, too."""
-    rng = seeded("slow fleet", slow)
+def test_a_fleet_of_50_shows_a_slowdown_on_any_number_of_devices(slow: int) -> None:
+    """Even a slowdown on a single device is found."""
+    rng = make_generator("slow fleet", slow)
     factors = [1.08] * slow + [1.0] * (50 - slow)
-    assert (
-        share(
-            differs_anywhere(
-                [compared(LOGNORMAL, TEN_BLOCKS, factor=factor, rng=rng) for factor in factors]
-            )
-            for _ in range(20)
-        )
-        >= 0.9
-    )
+    fleets = (simulate_fleet([LOGNORMAL] * 50, factors, rng=rng) for _ in range(20))
+    assert share_of(map(has_difference, fleets)) >= 0.9
 
 
-def differs_anywhere(fleet: Sequence[Estimate]) -> bool:
+def has_difference(fleet: Sequence[Estimate]) -> bool:
     ps = adjust_p_values([estimate.p for estimate in fleet])
     return any(
         decide_verdict(estimate, p) is not Verdict.NO_DIFFERENCE
@@ -171,62 +173,56 @@ def differs_anywhere(fleet: Sequence[Estimate]) -> bool:
 
 
 def test_a_slowdown_of_5_percent_is_found_under_noise_of_2_percent() -> None:
-    rng = seeded("slower")
-    assert (
-        share(
-            differs(compared(LOGNORMAL, TEN_BLOCKS, factor=1.05, rng=rng))
-            for _ in range(COMPARISONS)
-        )
-        >= 0.9
+    rng = make_generator("slower")
+    estimates = (
+        simulate_comparison(LOGNORMAL, TEN_BLOCKS, factor=1.05, rng=rng) for _ in range(COMPARISONS)
     )
+    assert share_of(map(is_different, estimates)) >= 0.9
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_smallest_change_is_found_nine_times_in_ten(sign: int) -> None:
-    """The typical one of ten blocks under noise of 2 %: 3.3 %."""
-    rng = seeded("smallest change")
+    """The typical smallest change of ten blocks under noise of 2 % is 3.3 %."""
+    rng = make_generator("smallest change")
     typical = median(
-        smallest_change(compared(LOGNORMAL, TEN_BLOCKS, factor=1.0, rng=rng)) for _ in range(400)
+        smallest_change(simulate_comparison(LOGNORMAL, TEN_BLOCKS, factor=1.0, rng=rng))
+        for _ in range(400)
     )
-    found = share(
-        differs(compared(LOGNORMAL, TEN_BLOCKS, factor=1 + sign * typical, rng=rng))
+    estimates = (
+        simulate_comparison(LOGNORMAL, TEN_BLOCKS, factor=1 + sign * typical, rng=rng)
         for _ in range(COMPARISONS)
     )
-    assert 0.85 <= found <= 0.95
+    assert 0.85 <= share_of(map(is_different, estimates)) <= 0.95
 
 
 def test_a_drift_fools_cases_that_are_measured_one_after_the_other() -> None:
-    rng = seeded("one after the other")
-    one_by_one = replace(TEN_BLOCKS, order="sequential")
-    sessions = [session(DRIFTING, one_by_one, factors=SAME, rng=rng).values() for _ in range(300)]
-    assert (
-        share(
-            differs(estimate_unpaired_ratio(*([*case.values()] for case in cases)))
-            for cases in sessions
-        )
-        > 0.5
-    )
+    rng = make_generator("one after the other")
+    sequential = replace(TEN_BLOCKS, order="sequential")
+    estimates = []
+    for _ in range(300):
+        session = simulate_session(DRIFTING, sequential, factors=SAME, rng=rng)
+        baseline, candidate = ([*averages.values()] for averages in session.values())
+        estimates.append(estimate_unpaired_ratio(baseline, candidate))
+    assert share_of(map(is_different, estimates)) > 0.5
 
 
 def test_a_drift_does_not_fool_interleaved_cases() -> None:
-    rng = seeded("interleaved")
-    assert (
-        share(
-            differs(compared(DRIFTING, TEN_BLOCKS, factor=1.0, rng=rng)) for _ in range(COMPARISONS)
-        )
-        <= 0.05
+    rng = make_generator("interleaved")
+    estimates = (
+        simulate_comparison(DRIFTING, TEN_BLOCKS, factor=1.0, rng=rng) for _ in range(COMPARISONS)
     )
+    assert share_of(map(is_different, estimates)) <= 0.05
 
 
-def test_a_drift_of_one_case_is_told() -> None:
-    """The interval of the median says nothing of a drift this strong; the trend does."""
+def test_a_drift_of_one_case_is_found() -> None:
+    """The interval of the median misses a drift this strong; the trend shows it."""
     device = drifting("strong drift", 0.15, over_s=10 * STEP_S)
-    rng = seeded("trend")
-    trends = [
-        find_trend([*session(device, TEN_BLOCKS, factors={"case": 1.0}, rng=rng)["case"].values()])
-        for _ in range(200)
-    ]
-    assert share(change is not None and change > 0.05 for change in trends) >= 0.9
+    rng = make_generator("trend")
+    changes = []
+    for _ in range(200):
+        session = simulate_session(device, TEN_BLOCKS, factors={"case": 1.0}, rng=rng)
+        changes.append(find_trend([*session["case"].values()]))
+    assert share_of(change is not None and change > 0.05 for change in changes) >= 0.9
 
 
 @pytest.mark.parametrize("images", [300, 10_000])
@@ -234,15 +230,18 @@ def test_a_drift_of_one_case_is_told() -> None:
 def test_the_95_interval_of_accuracy_holds_the_true_difference(
     images: int, lost: float, won: float
 ) -> None:
-    """`lost` of all images only the baseline gets right, `won` only the candidate; 90 % of the rest both."""
-    rng = seeded("accuracy", images, lost, won)
-    held = []
+    """Only the baseline classifies the share `lost` correctly, only the candidate `won`.
+
+    Both classify 90 % of the rest correctly.
+    """
+    rng = make_generator("accuracy", images, lost, won)
+    hits = []
     for _ in range(1000):
         draws = rng.random(images)
-        only_old, only_new = draws < lost, (lost <= draws) & (draws < lost + won)
-        both = draws > 1 - 0.9 * (1 - lost - won)
-        estimate = estimate_accuracy_difference(only_old | both, only_new | both)
+        only_baseline, only_candidate = draws < lost, (lost <= draws) & (draws < lost + won)
+        common = draws > 1 - 0.9 * (1 - lost - won)
+        estimate = estimate_accuracy_difference(only_baseline | common, only_candidate | common)
         assert estimate.low is not None
         assert estimate.high is not None
-        held.append(estimate.low <= won - lost <= estimate.high)
-    assert 0.93 <= share(held) <= 0.97
+        hits.append(estimate.low <= won - lost <= estimate.high)
+    assert 0.93 <= share_of(hits) <= 0.97

@@ -32,8 +32,6 @@ from harness.core.quality import Warning, format_quality, parse_quality
 
 QUICK = PROTOCOLS["quick"]
 GATES = Gates()
-
-
 NO_SENSORS = SensorSummary()
 
 
@@ -147,7 +145,7 @@ STEADY = [100.0, 101.0, 99.0, 100.0, 100.5]
     ],
 )
 def test_a_canary_is_compared_with_its_own_past(
-    latest: float, history: list[float], flagged: bool
+    latest: float, history: list[float], *, flagged: bool
 ) -> None:
     warning = check_canary("pi4", latest, history_us=history)
     assert (warning is not None) == flagged

@@ -23,7 +23,7 @@ NOISY = [100.0, 150.0] * 100
 
 
 @given(st.text(), st.integers(0), st.sets(st.text(), min_size=1))
-def test_each_case_has_its_turn_whatever_the_order_it_is_given_in(
+def test_each_case_runs_once_a_block_whatever_the_order_of_the_input(
     batch: str, block: int, cases: set[str]
 ) -> None:
     order = order_block(batch, block, cases=sorted(cases), ordering="interleaved")
@@ -34,20 +34,20 @@ def test_each_case_has_its_turn_whatever_the_order_it_is_given_in(
 
 
 @given(st.text(), st.integers(0), st.sampled_from(CASES))
-def test_a_case_that_has_enough_leaves_the_others_as_they_were(
-    batch: str, block: int, done: str
+def test_a_case_that_has_enough_leaves_the_order_of_the_others_unchanged(
+    batch: str, block: int, finished: str
 ) -> None:
     rest = [
         case
         for case in order_block(batch, block, cases=CASES, ordering="interleaved")
-        if case != done
+        if case != finished
     ]
     assert rest == order_block(
-        batch, block, cases=[case for case in CASES if case != done], ordering="interleaved"
+        batch, block, cases=[case for case in CASES if case != finished], ordering="interleaved"
     )
 
 
-def test_every_order_is_as_likely() -> None:
+def test_all_orders_are_equally_likely() -> None:
     orders = [
         tuple(order_block("batch", block, cases=CASES[:3], ordering="interleaved"))
         for block in range(6000)
@@ -56,12 +56,12 @@ def test_every_order_is_as_likely() -> None:
 
 
 @pytest.mark.parametrize(("cases", "order"), [(["b", "a"], ["b"]), (["a"], ["a"]), ([], [])])
-def test_one_after_the_other_only_the_first_runs(cases: list[str], order: list[str]) -> None:
+def test_only_the_first_case_runs_in_sequential_order(cases: list[str], order: list[str]) -> None:
     assert order_block("batch", 0, cases=cases, ordering="sequential") == order
 
 
 @pytest.mark.parametrize(
-    ("protocol", "counted", "disturbed", "wants"),
+    ("protocol", "counted", "disturbed", "is_needed"),
     [
         (FIXED, NOISY[:9], 0, True),
         (FIXED, NOISY[:10], 0, False),
@@ -78,22 +78,22 @@ def test_one_after_the_other_only_the_first_runs(cases: list[str], order: list[s
         (STANDARD, [], 60, False),
     ],
 )
-def test_a_case_wants_another_process_until_it_has_enough(
-    protocol: Protocol, counted: Sequence[float], disturbed: int, wants: bool
+def test_a_case_needs_another_process_until_it_has_enough(
+    protocol: Protocol, counted: Sequence[float], disturbed: int, *, is_needed: bool
 ) -> None:
-    assert needs_another_process(protocol, counted, disturbed=disturbed) is wants
+    assert needs_another_process(protocol, counted, disturbed=disturbed) is is_needed
 
 
 @given(
     st.sampled_from([FIXED, replace(FIXED, target=0.02), *PROTOCOLS.values()]),
     st.lists(st.tuples(st.floats(90, 110), st.booleans()), min_size=150, max_size=150),
 )
-def test_measuring_ends_where_the_protocol_says(
-    protocol: Protocol, told: list[tuple[float, bool]]
+def test_measuring_ends_when_the_protocol_says(
+    protocol: Protocol, processes: list[tuple[float, bool]]
 ) -> None:
     counted: list[float] = []
     disturbed = 0
-    for average, is_disturbed in told:
+    for average, is_disturbed in processes:
         if not needs_another_process(protocol, counted, disturbed=disturbed):
             break
         disturbed += is_disturbed
@@ -118,11 +118,11 @@ def test_measuring_ends_where_the_protocol_says(
         ([99.9, 100, 100, 100, 100, 100.1], 0.02, True),
         ([98, 99, 100, 100, 101, 102], 0.02, False),
         ([98, 99, 100, 100, 101, 102], 0.05, True),
-        ([0.0] * 6, 0.02, False),  # under the clock's resolution nothing is precise
+        ([0.0] * 6, 0.02, False),  # below the clock's resolution nothing is precise
     ],
 )
-def test_precise_is_an_interval_narrower_than_the_target(
-    values: list[float], target: float, precise: bool
+def test_an_interval_narrower_than_the_target_is_precise(
+    values: list[float], target: float, *, precise: bool
 ) -> None:
     assert is_precise(values, target) is precise
     assert is_wide(replace(FIXED, target=target), values) is not precise

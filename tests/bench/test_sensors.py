@@ -12,7 +12,8 @@ FOLDER = "/sys/devices/system/cpu/cpufreq"
 PI4 = {"taskset": "yes", "cpufreq": f"{FOLDER};policy0 0,1,2,3 1800000 ondemand"}
 PHONE = {
     "taskset": "yes",
-    "cpufreq": f"{FOLDER};policy0 0,1,2,3 1800000 schedutil;policy4 4,5,6 2420000 schedutil;policy7 7 2840000 schedutil",
+    "cpufreq": f"{FOLDER};policy0 0,1,2,3 1800000 schedutil;policy4 4,5,6 2420000 schedutil;"
+    "policy7 7 2840000 schedutil",
 }
 EVEN = {
     "taskset": "yes",
@@ -24,7 +25,7 @@ MANY = {
 
 
 @pytest.mark.parametrize(("facts", "cores"), [(PHONE, (7,)), (PI4, ()), (EVEN, ()), ({}, ())])
-def test_big_cores_are_those_of_the_highest_clock(
+def test_big_cores_are_the_ones_with_the_highest_clock(
     facts: dict[str, str], cores: tuple[int, ...]
 ) -> None:
     assert choose_cpus("big", {**facts, "taskset": "yes"}, threads=1) == cores
@@ -45,7 +46,7 @@ def test_big_cores_are_those_of_the_highest_clock(
         ((), PHONE, 1, ()),
     ],
 )
-def test_a_tool_is_bound_to_the_fastest_cores_that_are_enough(
+def test_a_tool_is_bound_to_just_enough_of_the_fastest_cores(
     cpus: tuple[int, ...], facts: dict[str, str], threads: int, bound_to: tuple[int, ...]
 ) -> None:
     assert choose_cpus(cpus, facts, threads=threads) == bound_to
@@ -62,17 +63,20 @@ def test_a_tool_is_bound_to_the_fastest_cores_that_are_enough(
         (MANY, (3,), [("frequency", 3)]),
     ],
 )
-def test_the_clocks_of_the_cores_in_use_are_looked_at(
+def test_the_clocks_of_the_cores_in_use_are_sampled(
     facts: dict[str, str], cpus: tuple[int, ...], kinds: list[tuple[str, int]]
 ) -> None:
-    found = [(sensor.kind, sensor.source) for sensor in find_sensors(facts, cpus)]
-    assert found == [(kind, f"{FOLDER}/policy{policy}/scaling_cur_freq") for kind, policy in kinds]
-    assert len(found) <= MAX_SENSORS_PER_KIND
+    sensors = [(sensor.kind, sensor.source) for sensor in find_sensors(facts, cpus)]
+    assert sensors == [
+        (kind, f"{FOLDER}/policy{policy}/scaling_cur_freq") for kind, policy in kinds
+    ]
+    assert len(sensors) <= MAX_SENSORS_PER_KIND
 
 
-def test_what_the_facts_tell_is_looked_at() -> None:
+def test_the_sensors_follow_from_the_facts() -> None:
     facts = {
-        "thermal_zones": "cpu-thermal=/sys/class/thermal/thermal_zone0/temp;soc=/sys/class/thermal/thermal_zone1/temp",
+        "thermal_zones": "cpu-thermal=/sys/class/thermal/thermal_zone0/temp;"
+        "soc=/sys/class/thermal/thermal_zone1/temp",
         "throttle_source": "!vcgencmd get_throttled",
         "power_sensors": "current_ua=/sys/b/current_now;voltage_uv=/sys/b/voltage_now",
     }
@@ -90,7 +94,7 @@ def test_what_the_facts_tell_is_looked_at() -> None:
     assert find_sensors({}) == ()
 
 
-def test_the_users_own_power_command_goes_first_and_is_given_little_time() -> None:
+def test_the_users_power_command_has_priority_and_a_short_timeout() -> None:
     facts = {"power_sensors": "power_uw=/sys/hwmon0/power1_input", "timeout": "yes"}
     assert find_sensors(facts, (), power_command="read-plug | tail -1") == (
         Sensor("power_w", "!timeout 5 sh -c 'read-plug | tail -1'"),

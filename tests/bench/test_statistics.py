@@ -29,18 +29,21 @@ Compare: TypeAlias = Callable[[Sequence[float], Sequence[float]], Estimate]
 SAMPLE = st.lists(LATENCY, min_size=6, max_size=30)
 
 
-@pytest.mark.parametrize(("confidence", "fewest"), [(0.95, 6), (0.965, 6), (0.99, 8)])
-def test_too_few_values_have_no_interval(confidence: float, fewest: int) -> None:
-    assert all(median_interval(range(count), confidence) is None for count in range(fewest))
-    assert median_interval(range(fewest), confidence) is not None
+@pytest.mark.parametrize(("confidence", "min_count"), [(0.95, 6), (0.965, 6), (0.99, 8)])
+def test_too_few_values_have_no_interval(confidence: float, min_count: int) -> None:
+    assert all(median_interval(range(count), confidence) is None for count in range(min_count))
+    assert median_interval(range(min_count), confidence) is not None
 
 
 @pytest.mark.parametrize(
     ("count", "rank"),
     [(6, 1), (7, 1), (8, 1), (9, 2), (10, 2), (12, 3), (20, 6), (40, 14), (100, 40)],
 )
-def test_the_interval_begins_at_the_published_order_statistic(count: int, rank: int) -> None:
-    """Conover, "Practical Nonparametric Statistics", table of the sign test; interpolated, towards the next one."""
+def test_the_interval_starts_at_the_published_order_statistic(count: int, rank: int) -> None:
+    """Conover, "Practical Nonparametric Statistics", table of the sign test.
+
+    The interval is interpolated between that statistic and the next.
+    """
     interval = median_interval(range(1, count + 1), 0.95)
     assert interval is not None
     assert rank <= interval[0] < rank + 1
@@ -48,15 +51,18 @@ def test_the_interval_begins_at_the_published_order_statistic(count: int, rank: 
 
 
 @pytest.mark.parametrize(("count", "rank"), [(6, 1), (10, 2), (20, 6), (40, 14)])
-def test_at_an_order_statistic_s_own_confidence_nothing_is_interpolated(
+def test_nothing_is_interpolated_at_the_exact_confidence_of_an_order_statistic(
     count: int, rank: int
 ) -> None:
-    confidence = 1 - 2 * sum(comb(count, i) for i in range(rank)) / 2**count
+    confidence = 1 - 2 * sum(comb(count, below) for below in range(rank)) / 2**count
     assert median_interval(range(1, count + 1), confidence) == (rank, count + 1 - rank)
 
 
 def test_the_interpolation_is_the_published_one() -> None:
-    """Hettmansperger and Sheather (1986): for 10 values at 95 %, I = (0.9785 - 0.95) / (0.9785 - 0.8906)."""
+    """Hettmansperger and Sheather (1986), for 10 values at 95 %.
+
+    I = (0.9785 - 0.95) / (0.9785 - 0.8906).
+    """
     share = (0.978515625 - 0.95) / (0.978515625 - 0.890625)
     weight = 8 * share / (2 + 6 * share)
     assert median_interval(range(1, 11), 0.95) == pytest.approx((2 + weight, 9 - weight))
@@ -73,12 +79,12 @@ def test_the_interval_holds_the_median_whatever_the_order(values: list[float]) -
 
 @untimed
 @given(LATENCY, st.integers(6, 100))
-def test_equal_values_have_an_interval_without_width(value: float, count: int) -> None:
+def test_equal_values_have_an_interval_of_zero_width(value: float, count: int) -> None:
     assert median_interval([value] * count) == (value, value)
 
 
 @pytest.mark.parametrize(
-    ("values", "found"),
+    ("values", "indices"),
     [
         ([100.0], ()),
         ([100.0] * 10, ()),
@@ -92,16 +98,15 @@ def test_equal_values_have_an_interval_without_width(value: float, count: int) -
         ([0.0] * 6, ()),
     ],
 )
-def test_outliers_are_told_by_index(values: list[float], found: tuple[int, ...]) -> None:
-    assert find_outliers(values) == found
+def test_outliers_are_found_by_index(values: list[float], indices: tuple[int, ...]) -> None:
+    assert find_outliers(values) == indices
 
 
 @untimed
 @given(st.lists(st.floats(90, 110), min_size=6, max_size=30), st.floats(0.001, 1000))
-def test_outliers_know_no_unit(values: list[float], factor: float) -> None:
-    assume(
-        np.median(np.abs(np.log(values) - np.median(np.log(values)))) > 1e-6
-    )  # else it is rounding that decides
+def test_outliers_do_not_depend_on_the_unit(values: list[float], factor: float) -> None:
+    logs = np.log(values)
+    assume(np.median(np.abs(logs - np.median(logs))) > 1e-6)  # below that, rounding decides
     assert len(find_outliers(values)) == len(find_outliers([factor * value for value in values]))
 
 
@@ -111,14 +116,11 @@ def test_outliers_know_no_unit(values: list[float], factor: float) -> None:
         ([], None),
         ([100.0], None),
         ([100.0] * 10, None),
-        ([1, 2, 3, 4, 5], None),  # too few: five in order are seen once in 60 times
+        ([1, 2, 3, 4, 5], None),  # too few: five values are in order once in 60 times
         (range(100, 111), 10 / 105),
         (range(110, 99, -1), -10 / 105),
         ([100, 110] * 5, None),
-        (
-            [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 500],
-            10 / 105,
-        ),  # one outlier bends no line
+        ([*range(100, 110), 500], 10 / 105),  # a single outlier does not bend the line
     ],
 )
 def test_a_trend_is_the_change_from_first_to_last(
@@ -127,50 +129,48 @@ def test_a_trend_is_the_change_from_first_to_last(
     assert find_trend(values) == (None if change is None else pytest.approx(change, rel=0.05))
 
 
-def test_noise_seldom_has_a_trend() -> None:
+def test_noise_rarely_has_a_trend() -> None:
     rng = np.random.default_rng(1)
-    assert (
-        np.mean([find_trend(rng.lognormal(7, 0.02, 15).tolist()) is not None for _ in range(1000)])
-        <= 0.02
-    )
+    trends = [find_trend(rng.lognormal(7, 0.02, 15).tolist()) for _ in range(1000)]
+    assert np.mean([trend is not None for trend in trends]) <= 0.02
 
 
 @pytest.mark.parametrize(
-    ("values", "two"),
+    ("values", "bimodal"),
     [
         ([100, 100.1, 100.2, 100.3, 100.4, 110, 110.1], False),  # too few
         ([100, 100.1, 100.2, 100.3, 100.4, 110, 110.1, 110.2], True),
         ([110, 100, 110, 100, 110, 100, 110, 100], True),
         ([100.0] * 10, False),
-        ([100 + 0.1 * step for step in range(19)] + [110], False),  # an outlier is no group
+        ([100 + 0.1 * step for step in range(19)] + [110], False),  # an outlier is not a group
         ([100 + 0.1 * step for step in range(20)], False),
     ],
 )
-def test_two_modes_are_two_groups_apart(values: list[float], two: bool) -> None:
-    assert is_bimodal(values) is two
+def test_two_modes_are_two_separate_groups(values: list[float], *, bimodal: bool) -> None:
+    assert is_bimodal(values) is bimodal
 
 
 @pytest.mark.parametrize("count", [8, 10, 20, 40, 100])
-def test_one_mode_is_seldom_taken_for_two(count: int) -> None:
+def test_one_mode_is_rarely_taken_for_two(count: int) -> None:
     rng = np.random.default_rng(count)
-    assert (
-        np.mean([is_bimodal(rng.lognormal(7, 0.02, count).tolist()) for _ in range(1000)]) <= 0.02
-    )
+    bimodal = [is_bimodal(rng.lognormal(7, 0.02, count).tolist()) for _ in range(1000)]
+    assert np.mean(bimodal) <= 0.02
 
 
-@pytest.mark.parametrize(("count", "found"), [(10, 0.75), (20, 0.85), (40, 0.9), (100, 0.95)])
-def test_modes_ten_deviations_apart_are_mostly_told(count: int, found: float) -> None:
-    """3 in 10 are slower; less than a fifth of ten is often all that a sample has of them."""
+@pytest.mark.parametrize(("count", "min_share"), [(10, 0.75), (20, 0.85), (40, 0.9), (100, 0.95)])
+def test_modes_ten_deviations_apart_are_mostly_found(count: int, min_share: float) -> None:
+    """3 in 10 values are slower; a sample of ten often has less than a fifth of them."""
     rng = np.random.default_rng(count)
     modes = [np.where(rng.random(count) < 0.3, 1.1, 1.0) for _ in range(500)]
-    assert (
-        np.mean([is_bimodal((mode * rng.lognormal(7, 0.01, count)).tolist()) for mode in modes])
-        >= found
-    )
+    samples = [(mode * rng.lognormal(7, 0.01, count)).tolist() for mode in modes]
+    assert np.mean([is_bimodal(sample) for sample in samples]) >= min_share
 
 
-def test_hollander_and_wolfe_s_depression_scores() -> None:
-    """Their table 3.1, p = 0.039; the estimate is theirs too, but of the differences of logs here."""
+def test_depression_scores_give_the_published_estimate() -> None:
+    """Hollander and Wolfe, table 3.1, p = 0.039.
+
+    Their estimate is of differences; here they are differences of logs.
+    """
     before = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
     after = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
     estimate = estimate_paired_ratio(np.exp(before), np.exp(after))  # type: ignore[arg-type]
@@ -184,38 +184,37 @@ def test_hollander_and_wolfe_s_depression_scores() -> None:
 
 @untimed
 @given(st.lists(st.tuples(LATENCY, LATENCY), min_size=6, max_size=20))
-def test_an_interval_leaves_out_1_exactly_where_the_test_rejects(
+def test_an_interval_excludes_1_exactly_if_the_test_rejects(
     pairs: list[tuple[float, float]],
 ) -> None:
-    magnitudes = [abs(log(new / old)) for old, new in pairs]
+    baseline, candidate = zip(*pairs, strict=True)
+    ratios = np.log(candidate) - np.log(baseline)
+    magnitudes = np.sort(np.abs(ratios))
     assume(min(magnitudes) > 1e-6)
-    assume(
-        all(abs(a - b) > 1e-6 for i, a in enumerate(magnitudes) for b in magnitudes[:i])
-    )  # ties have no exact test
-    old, new = zip(*pairs, strict=True)
-    check_interval(
-        estimate_paired_ratio(old, new), scipy.stats.wilcoxon(np.log(new) - np.log(old)).pvalue
-    )
+    assume(min(np.diff(magnitudes)) > 1e-6)  # ties have no exact test
+    exact_p = scipy.stats.wilcoxon(ratios).pvalue
+    check_interval(estimate_paired_ratio(baseline, candidate), exact_p)
 
 
 @untimed
 @given(SAMPLE, SAMPLE)
-def test_so_does_that_of_two_samples(baseline: list[float], candidate: list[float]) -> None:
-    assume(
-        len({*np.log(baseline), *np.log(candidate)}) == len(baseline) + len(candidate)
-    )  # ties have no exact test
-    assume(min(len(baseline), len(candidate)) <= 8)  # scipy's exact p
-    exact = scipy.stats.mannwhitneyu(np.log(baseline), np.log(candidate)).pvalue
-    check_interval(estimate_unpaired_ratio(baseline, candidate), exact)
+def test_an_interval_of_two_samples_excludes_1_exactly_if_the_test_rejects(
+    baseline: list[float], candidate: list[float]
+) -> None:
+    logs = {*np.log(baseline), *np.log(candidate)}
+    assume(len(logs) == len(baseline) + len(candidate))  # ties have no exact test
+    assume(min(len(baseline), len(candidate)) <= 8)  # up to there, scipy's p is exact
+    exact_p = scipy.stats.mannwhitneyu(np.log(baseline), np.log(candidate)).pvalue
+    check_interval(estimate_unpaired_ratio(baseline, candidate), exact_p)
 
 
-def check_interval(estimate: Estimate, exact: float) -> None:
+def check_interval(estimate: Estimate, exact_p: float) -> None:
     assert estimate.low is not None
     assert estimate.high is not None
     assert estimate.p is not None
     assert estimate.low <= estimate.value <= estimate.high
-    assert (estimate.low > 1 or estimate.high < 1) == (exact <= ALPHA)
-    assert estimate.p <= exact
+    assert (estimate.low > 1 or estimate.high < 1) == (exact_p <= ALPHA)
+    assert estimate.p <= exact_p
 
 
 @pytest.mark.parametrize("compare", [estimate_paired_ratio, estimate_unpaired_ratio])
@@ -228,15 +227,16 @@ def test_the_same_numbers_have_the_ratio_1(compare: Compare, count: int) -> None
 
 @pytest.mark.parametrize("compare", [estimate_paired_ratio, estimate_unpaired_ratio])
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_under_six_say_the_ratio_alone(compare: Compare, count: int) -> None:
+def test_fewer_than_six_values_give_the_ratio_alone(compare: Compare, count: int) -> None:
     estimate = compare([10.0] * count, [12.0] * count)
     assert estimate == Estimate(estimate.value, samples=count)
     assert estimate.value == pytest.approx(1.2)
 
 
-def test_samples_apart_are_held_against_each_other_whatever_their_lengths() -> None:
-    old, new = [100.0, 101, 102, 103, 104, 105], [110.0, 111, 112, 113, 114, 115, 116]
-    estimate = estimate_unpaired_ratio(old, new)
+def test_unpaired_samples_may_differ_in_length() -> None:
+    baseline = [100.0, 101, 102, 103, 104, 105]
+    candidate = [110.0, 111, 112, 113, 114, 115, 116]
+    estimate = estimate_unpaired_ratio(baseline, candidate)
     assert estimate.samples == 6
     assert estimate.p is not None
     assert estimate.p <= 2 / comb(13, 6)
@@ -258,18 +258,15 @@ def test_blocks_of_different_lengths_are_refused() -> None:
 
 @untimed
 @given(st.lists(st.none() | st.floats(0, 1)))
-def test_unknown_chances_stay_unknown_and_the_rest_are_adjusted(ps: list[float | None]) -> None:
-    found = adjust_p_values(ps)
-    assert [p is None for p in found] == [p is None for p in ps]
-    assert all(
-        new >= old
-        for new, old in zip(found, ps, strict=True)
-        if new is not None and old is not None
-    )
+def test_unknown_p_values_stay_unknown_and_the_others_are_adjusted(ps: list[float | None]) -> None:
+    adjusted_ps = adjust_p_values(ps)
+    for adjusted_p, p in zip(adjusted_ps, ps, strict=True):
+        assert (adjusted_p is None) == (p is None)
+        assert adjusted_p is None or p is None or adjusted_p >= p
 
 
 def test_the_adjustment_is_the_published_one() -> None:
-    """Benjamini and Hochberg (1995), their example of 15: the first four are found at 5 %."""
+    """Benjamini and Hochberg (1995), their example of 15: the first four are significant at 5 %."""
     ps = [
         0.0001,
         0.0004,
@@ -299,11 +296,13 @@ def test_the_adjustment_is_the_published_one() -> None:
         (1.1, None, Verdict.UNKNOWN),
     ],
 )
-def test_a_verdict(value: float, p: float | None, expected: Verdict) -> None:
+def test_a_verdict_follows_from_the_ratio_and_its_p(
+    value: float, p: float | None, expected: Verdict
+) -> None:
     assert decide_verdict(Estimate(value, value - 0.05, high=value + 0.05), p) is expected
 
 
-def test_a_verdict_wants_the_exact_test_too() -> None:
+def test_a_verdict_requires_the_exact_test_too() -> None:
     assert decide_verdict(Estimate(1.1, 0.99, high=1.2), 0.0001) is Verdict.NO_DIFFERENCE
     assert decide_verdict(Estimate(1.1), 0.0001) is Verdict.UNKNOWN, (
         "with too few blocks for an interval"
@@ -311,7 +310,7 @@ def test_a_verdict_wants_the_exact_test_too() -> None:
 
 
 def test_accuracy_is_compared_image_by_image() -> None:
-    """Of 100 images, both get 60 right, the baseline alone 12, the candidate alone 3."""
+    """Both classify 60 of 100 images correctly, the baseline alone 12, the candidate alone 3."""
     baseline = np.array([True] * 72 + [False] * 28)
     candidate = np.array([True] * 60 + [False] * 12 + [True] * 3 + [False] * 25)
     estimate = estimate_accuracy_difference(baseline, candidate)
@@ -320,12 +319,12 @@ def test_accuracy_is_compared_image_by_image() -> None:
     assert (estimate.low, estimate.high) == pytest.approx(
         (-9 / 102 - 1.96 * error, -9 / 102 + 1.96 * error), abs=1e-5
     )
-    assert estimate.p == pytest.approx(2 * sum(comb(15, i) for i in range(4)) / 2**15)
+    assert estimate.p == pytest.approx(2 * sum(comb(15, won) for won in range(4)) / 2**15)
     assert estimate.smallest_change == pytest.approx(3.2415 * error, abs=1e-5)
     assert estimate.samples == 100
 
 
-def test_the_same_answers_are_no_difference_but_leave_doubt() -> None:
+def test_identical_answers_show_no_difference_but_leave_doubt() -> None:
     right = np.array([True, False] * 50)
     estimate = estimate_accuracy_difference(right, right)
     assert (estimate.value, estimate.p) == (0, 1)
@@ -333,7 +332,7 @@ def test_the_same_answers_are_no_difference_but_leave_doubt() -> None:
     assert estimate.low < 0
 
 
-@pytest.mark.parametrize(("old", "new"), [(3, 2), (0, 0)])
-def test_images_that_are_no_pairs_are_refused(old: int, new: int) -> None:
-    with pytest.raises(ValueError, match=f"{old} and {new} images cannot be paired"):
-        estimate_accuracy_difference(np.ones(old, dtype=bool), np.ones(new, dtype=bool))
+@pytest.mark.parametrize(("baseline", "candidate"), [(3, 2), (0, 0)])
+def test_images_that_cannot_be_paired_are_refused(baseline: int, candidate: int) -> None:
+    with pytest.raises(ValueError, match=f"{baseline} and {candidate} images cannot be paired"):
+        estimate_accuracy_difference(np.ones(baseline, dtype=bool), np.ones(candidate, dtype=bool))

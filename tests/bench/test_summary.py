@@ -53,16 +53,16 @@ def test_the_median_and_its_interval(averages: list[float]) -> None:
 
 
 def test_a_run_counts_once_however_many_iterations_it_made() -> None:
-    many = Run(
+    long_run = Run(
         Process(1, "", seconds=1.0, exit_code=0, stdout="", stderr=""),
         ToolLog(Timing(100_000, 1, min_us=1, max_us=1, avg_us=1, std_us=0)),
     )
-    assert summarise(CASE, [many, *runs([2, 3])]).latency_us == 2
+    assert summarise(CASE, [long_run, *runs([2, 3])]).latency_us == 2
 
 
 @pytest.mark.parametrize(("peaks", "peak"), [([None, None], None), ([5, None, 7], 7)])
-def test_the_peak_is_the_most_that_any_run_used(peaks: list[int | None], peak: int | None) -> None:
-    assert summarise(CASE, [run(1.0, one) for one in peaks]).peak_memory_bytes == peak
+def test_the_peak_is_the_maximum_over_all_runs(peaks: list[int | None], peak: int | None) -> None:
+    assert summarise(CASE, [run(1.0, run_peak) for run_peak in peaks]).peak_memory_bytes == peak
 
 
 def test_a_measurement_of_too_few_runs_has_a_median_and_no_interval() -> None:
@@ -74,16 +74,19 @@ def test_a_measurement_of_too_few_runs_has_a_median_and_no_interval() -> None:
     )
 
 
-def test_runs_that_took_no_time_are_no_error() -> None:
-    """The tool counts whole microseconds: a model may take none of them."""
+def test_runs_may_take_no_time_at_all() -> None:
+    """The tool counts whole microseconds, and a small model may take less than one."""
     assert summarise(CASE, runs([0.0] * 6)).latency_us == 0
 
 
-def test_energy_is_of_one_inference_net_of_the_idle_device_of_its_batch() -> None:
-    """3 W beyond 2 W idle, for a tenth of a second: 0.3 J. A batch whose idle power is not known has none."""
-    told = [run(100_000, power_uw=5_000_000 + 1000 * number) for number in range(6)]
-    strange = run(100_000, power_uw=9_000_000, batch="another")
-    summary = summarise(CASE, [*told, strange], idle_uw={"b": 2_000_000})
+def test_energy_is_per_inference_net_of_the_idle_power_of_its_batch() -> None:
+    """3 W on top of 2 W idle, for a tenth of a second, are 0.3 J.
+
+    A batch without a known idle power gives no energy.
+    """
+    measured = [run(100_000, power_uw=5_000_000 + 1000 * number) for number in range(6)]
+    unknown = run(100_000, power_uw=9_000_000, batch="another")
+    summary = summarise(CASE, [*measured, unknown], idle_uw={"b": 2_000_000})
     assert summary.energy_uj == pytest.approx(300_250)
     assert summary.energy_low_uj is not None
     assert summary.energy_high_uj is not None

@@ -44,20 +44,28 @@ cpu 104.01 1420 0 520 9350 110 0 20 10 0 0
 at 104.02 50000 49000 600000 1500000
 """
 WHOLE = format_header(SENSORS) + RUN
-PMIC = "3V3_SYS_A,current(1)=0.5A,VDD_CORE_A,current(7)=2.0A,3V3_SYS_V,volt(9)=3.3V,VDD_CORE_V,volt(15)=0.8V,EXT5V_V,volt(24)=5.1V"
-DUMPSYS = "Current Battery Service state:\n  AC powered: false\n  USB powered: true\n  status: 2\n  level: 80\n"
+PMIC = (
+    "3V3_SYS_A,current(1)=0.5A,VDD_CORE_A,current(7)=2.0A,"
+    "3V3_SYS_V,volt(9)=3.3V,VDD_CORE_V,volt(15)=0.8V,EXT5V_V,volt(24)=5.1V"
+)
+DUMPSYS = """\
+Current Battery Service state:
+  AC powered: false
+  USB powered: true
+  status: 2
+  level: 80
+"""
 
 
-def test_a_run_is_read() -> None:
-    seen = summarise_sensors(WHOLE, 3.0)
-    assert (seen.temperature_c, seen.frequency_khz, seen.throttled) == (55.0, 1_400_000, None)
-    assert seen.busy == pytest.approx((4.6 - 4.02) / 8.2)
-    assert seen.power_uw == pytest.approx(3_200_000)
+def test_the_sensors_of_a_run_are_summarised() -> None:
+    summary = summarise_sensors(WHOLE, 3.0)
+    assert (summary.temperature_c, summary.frequency_khz) == (55.0, 1_400_000)
+    assert summary.throttled is None
+    assert summary.busy == pytest.approx((4.6 - 4.02) / 8.2)
+    assert summary.power_uw == pytest.approx(3_200_000)
 
 
-def test_what_was_seen_in_the_instant_before_and_after_the_tool_is_not_its_clock_nor_its_power() -> (
-    None
-):
+def test_samples_right_before_and_after_the_tool_do_not_count_for_clock_and_power() -> None:
     text = RUN.replace("at 100.00", "at 100.01").replace("at 104.02", "at 104.01")
     assert summarise_sensors(format_header(SENSORS) + text, 100.0) == summarise_sensors(
         WHOLE, 100.0
@@ -68,23 +76,25 @@ def test_what_was_seen_in_the_instant_before_and_after_the_tool_is_not_its_clock
     ("runs_s", "power_uw"),
     [(None, None), (0.5, None), (1.5, None), (2.0, 3_300_000), (1000.0, 3_200_000)],
 )
-def test_power_is_that_of_the_inferences(runs_s: float | None, power_uw: float | None) -> None:
+def test_power_is_averaged_over_the_inferences(
+    runs_s: float | None, power_uw: float | None
+) -> None:
     assert summarise_sensors(WHOLE, runs_s).power_uw == power_uw
 
 
-def test_idle_power_is_that_of_all_samples() -> None:
+def test_idle_power_is_averaged_over_all_samples() -> None:
     text = format_header([Sensor("power_w", "!plug")]) + "at 1.0 2.5\nat 1.5 -\nat 2.0 3.5\n"
     assert read_idle_power_uw(text) == 3_000_000
     assert read_idle_power_uw(text.replace("3.5", "-")) is None
 
 
-def sample(sensor_kinds: list[Kind], *values: str) -> str:
-    """A text whose samples all say the same, four of them while the tool ran."""
-    at = "".join(f"at {second}.5 {' '.join(values)}\n" for second in (1, 2, 3, 4))
-    around = [
+def make_text(sensor_kinds: list[Kind], *values: str) -> str:
+    """Return a text with four identical samples while the tool ran."""
+    samples = "".join(f"at {second}.5 {' '.join(values)}\n" for second in (1, 2, 3, 4))
+    start, end = (
         f"cpu {second}.0 1 1 1 1 1 1 1 1\n0m0.0s 0m0.0s\n0m0.0s 0m0.0s\n" for second in (1, 9)
-    ]
-    return format_header([Sensor(kind, "/") for kind in sensor_kinds]) + around[0] + at + around[1]
+    )
+    return format_header([Sensor(kind, "/") for kind in sensor_kinds]) + start + samples + end
 
 
 @pytest.mark.parametrize(
@@ -110,10 +120,10 @@ def sample(sensor_kinds: list[Kind], *values: str) -> str:
         (["temperature"], ["40000"], None),
     ],
 )
-def test_power_is_the_sum_of_all_its_sensors(
+def test_power_is_the_sum_over_all_sensors(
     kinds: list[Kind], values: list[str], power_uw: float | None
 ) -> None:
-    assert summarise_sensors(sample(kinds, *values), 100.0).power_uw == (
+    assert summarise_sensors(make_text(kinds, *values), 100.0).power_uw == (
         None if power_uw is None else pytest.approx(power_uw)
     )
 
@@ -132,8 +142,8 @@ def test_power_is_the_sum_of_all_its_sensors(
         ("vchi,initialization,failed", None),
     ],
 )
-def test_a_device_says_whether_it_is_throttled_now(flags: str, throttled: bool | None) -> None:
-    assert summarise_sensors(sample(["throttled"], flags)).throttled is throttled
+def test_only_the_current_throttling_flags_count(flags: str, *, throttled: bool | None) -> None:
+    assert summarise_sensors(make_text(["throttled"], flags)).throttled is throttled
 
 
 @pytest.mark.parametrize(
@@ -145,13 +155,13 @@ def test_a_device_says_whether_it_is_throttled_now(flags: str, throttled: bool |
         (["frequency"], ["-"], None),
     ],
 )
-def test_the_clock_is_that_of_the_slowest_core_in_use(
+def test_the_clock_belongs_to_the_slowest_core_in_use(
     kinds: list[Kind], values: list[str], khz: float | None
 ) -> None:
-    assert summarise_sensors(sample(kinds, *values)).frequency_khz == khz
+    assert summarise_sensors(make_text(kinds, *values)).frequency_khz == khz
 
 
-def test_cpu_time_of_our_own_is_not_others() -> None:
+def test_the_harness_own_cpu_time_does_not_count_as_busy() -> None:
     tool_alone = RUN.replace("1420 0 520", "1400 0 500").replace("20 10 0 0", "10 0 0 0")
     assert summarise_sensors(format_header(SENSORS) + tool_alone).busy == 0.0
     assert (
@@ -164,43 +174,42 @@ def test_cpu_time_of_our_own_is_not_others() -> None:
     "text",
     ["", "\n", "sensors\n", "sensors temperature\n", RUN.partition("\n")[0], "at 1.0\ncpu 1\n"],
 )
-def test_nothing_seen_is_nothing_known(text: str) -> None:
+def test_a_text_without_samples_gives_unknown_values(text: str) -> None:
     assert summarise_sensors(text, 1.0) == SensorSummary()
 
 
 @given(st.integers(0, len(WHOLE)), st.floats(0, 10))
-def test_of_a_text_that_was_cut_no_number_is_wrong(end: int, runs_s: float) -> None:
-    """Each sample that is left is one of the whole text."""
-    seen = summarise_sensors(WHOLE[:end], runs_s)
-    assert seen.temperature_c in (None, 41.0, 52.0, 55.0)
-    assert seen.busy in (None, summarise_sensors(WHOLE).busy)
-    assert seen.frequency_khz in (None, 1_400_000)
-    assert seen.power_uw is None or 3_000_000 <= seen.power_uw <= 3_400_000
+def test_a_text_that_was_cut_off_gives_no_wrong_numbers(end: int, runs_s: float) -> None:
+    """Each complete sample is one of the whole text."""
+    summary = summarise_sensors(WHOLE[:end], runs_s)
+    assert summary.temperature_c in (None, 41.0, 52.0, 55.0)
+    assert summary.busy in (None, summarise_sensors(WHOLE).busy)
+    assert summary.frequency_khz in (None, 1_400_000)
+    assert summary.power_uw is None or 3_000_000 <= summary.power_uw <= 3_400_000
 
 
 @given(st.text(), st.floats(0, 1e6) | st.none())
-def test_whatever_stands_there_is_read(text: str, runs_s: float | None) -> None:
+def test_random_text_raises_nothing(text: str, runs_s: float | None) -> None:
     summarise_sensors(text, runs_s)
     read_idle_power_uw(text)
     parse_reading(text)
 
 
-words = st.one_of(
+readings = st.one_of(
     st.sampled_from(["-", "0", "45000", "throttled=0x50005", PMIC, "3.5e-1"]),
     st.text(st.characters(blacklist_categories=["Cc", "Cs", "Z"]), min_size=1),
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(KINDS), words), max_size=6), st.floats(0, 100))
-def test_whatever_sensors_say_is_a_number_of_sense_or_unknown(
-    said: list[tuple[Kind, str]], runs_s: float
+@given(st.lists(st.tuples(st.sampled_from(KINDS), readings), max_size=6), st.floats(0, 100))
+def test_any_reading_gives_a_sensible_number_or_an_unknown_value(
+    sensors: list[tuple[Kind, str]], runs_s: float
 ) -> None:
-    seen = summarise_sensors(
-        sample([kind for kind, _ in said], *(value for _, value in said)), runs_s
-    )
-    assert seen.temperature_c is None or seen.temperature_c > 0
-    assert seen.power_uw is None or seen.power_uw >= 0
-    assert seen.busy == 0 or seen.busy is None
+    text = make_text([kind for kind, _ in sensors], *(value for _, value in sensors))
+    summary = summarise_sensors(text, runs_s)
+    assert summary.temperature_c is None or summary.temperature_c > 0
+    assert summary.power_uw is None or summary.power_uw >= 0
+    assert summary.busy == 0 or summary.busy is None
 
 
 @given(st.floats(0, 1), st.integers(1, 64), st.integers(100, 100_000))
@@ -208,7 +217,9 @@ def test_busy_is_the_share_of_all_cores_time(share: float, cores: int, jiffies: 
     total = cores * jiffies
     used = round(share * total)
     times = "0m0.00s 0m0.00s\n0m0.00s 0m0.00s\n"
-    text = f"sensors\ncpu 1.0 0 0 0 0 0 0 0 0\n{times}cpu 2.0 {used} 0 0 {total - used} 0 0 0 0\n{times}"
+    start = f"cpu 1.0 0 0 0 0 0 0 0 0\n{times}"
+    end = f"cpu 2.0 {used} 0 0 {total - used} 0 0 0 0\n{times}"
+    text = f"sensors\n{start}{end}"
     assert summarise_sensors(text).busy == pytest.approx(used / total)
 
 
@@ -224,17 +235,17 @@ def test_busy_is_the_share_of_all_cores_time(share: float, cores: int, jiffies: 
         ("    mWakefulness=Dozing\n", Reading(screen_on=False)),
     ],
 )
-def test_a_reading_is_read(text: str, reading: Reading) -> None:
+def test_a_reading_is_parsed(text: str, reading: Reading) -> None:
     assert parse_reading(text) == reading
 
 
-def test_only_a_phone_is_asked_for_its_battery_and_screen() -> None:
+def test_battery_and_screen_are_read_on_phones_only() -> None:
     assert "dumpsys" in build_reading_script((), {"android": "14"})
     assert "dumpsys" not in build_reading_script((), {})
 
 
 @pytest.mark.parametrize(
-    ("reading", "words"),
+    ("reading", "reason"),
     [
         (Reading(), ""),
         (
@@ -255,11 +266,11 @@ def test_only_a_phone_is_asked_for_its_battery_and_screen() -> None:
         ),
     ],
 )
-def test_why_no_tool_may_start_is_told_in_words(reading: Reading, words: str) -> None:
-    assert explain_wait(reading, Gates()) == words
+def test_the_reason_to_wait_is_explained(reading: Reading, reason: str) -> None:
+    assert explain_wait(reading, Gates()) == reason
 
 
-def test_a_device_that_is_charging_may_start_unless_the_gates_say_otherwise() -> None:
+def test_a_charging_device_may_start_unless_the_gates_require_unplugged() -> None:
     assert explain_wait(Reading(charging=True), Gates()) == ""
     assert explain_wait(Reading(charging=True), Gates(unplugged=True)) == "it is charging"
-    assert explain_wait(Reading(), Gates(unplugged=True)) == "", "what is unknown stops nothing"
+    assert explain_wait(Reading(), Gates(unplugged=True)) == "", "unknown values stop nothing"

@@ -441,7 +441,7 @@ def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_
         ("stranger", "unreachable"),
     ]
     assert "devices trust impostor" in failures[0]["message"]
-    assert "user and key" in failures[1]["message"]
+    assert "check `user`, `key`" in failures[1]["message"]
     assert len(shelf.cli.rows("SELECT * FROM queue")) == 4, "the others' cases are kept for later"
     assert shelf.cli.rows("SELECT DISTINCT device FROM results") == [{"device": "good"}]
     status = shelf.cli.run("status").stdout

@@ -33,7 +33,7 @@ from harness.core.ids import sha256_of, sha256_of_file
 from harness.core.sweep import Artifact
 from harness.devices import open_transport
 from harness.fleet.events import DeviceSetAside, LaneEnded
-from harness.fleet.lane import FleetRequest
+from harness.fleet.plan import FleetRequest
 from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import HOME_VARIABLE
 from tests import tools

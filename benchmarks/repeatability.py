@@ -31,7 +31,7 @@ from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.core.units import format_us
 from harness.fleet.events import CaseMeasured
-from harness.fleet.lane import FleetRequest
+from harness.fleet.plan import FleetRequest
 from harness.fleet.run import bench_fleet
 from harness.store.files.workspace import Workspace
 

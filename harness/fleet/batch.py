@@ -136,7 +136,7 @@ class BatchRunner:
         if self._queue:
             self._measure(self._queue[0])
             self._queue.pop(0)
-        elif self._unfinished_cases():
+        elif self._find_unfinished_cases():
             if self._block < 0:
                 self._begin()
             self._start_block()
@@ -145,7 +145,7 @@ class BatchRunner:
             return False
         return True
 
-    def _unfinished_cases(self) -> list[Case]:
+    def _find_unfinished_cases(self) -> list[Case]:
         return [
             case
             for case in self.cases
@@ -159,14 +159,14 @@ class BatchRunner:
         self.batch = replace(self.batch, idle_power_uw=measure_idle_power(self.session))
         self.emit(BatchStarted(self.session.device, self.batch))
         self._measure_canary("before")
-        case_by_artifact = {case.artifact: case for case in self._unfinished_cases()}
+        case_by_artifact = {case.artifact: case for case in self._find_unfinished_cases()}
         for case in case_by_artifact.values():
             if self.context.answer_checker.is_due(case):
                 self._check_answer(case)
 
     def _start_block(self) -> None:
         self._block += 1
-        cases = {case.id: case for case in self._unfinished_cases()}
+        cases = {case.id: case for case in self._find_unfinished_cases()}
         order = order_block(
             self.batch.id, self._block, cases=list(cases), ordering=self.batch.ordering
         )
@@ -201,11 +201,15 @@ class BatchRunner:
         finally:
             self.emit(
                 RunEnded(
-                    self.session.device, case, process=process, run=run, progress=self._progress()
+                    self.session.device,
+                    case,
+                    process=process,
+                    run=run,
+                    progress=self._compute_progress(),
                 )
             )
 
-    def _progress(self) -> float:
+    def _compute_progress(self) -> float:
         """Return the number of finished cases, with fractions for unfinished ones."""
         return sum(
             _progress_of(case.protocol, self.runs[case.id])

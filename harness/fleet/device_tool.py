@@ -48,7 +48,11 @@ def resolve_abi(device: Device, facts: Mapping[str, str]) -> str | None:
     (Termux, a chroot), which runs aarch64 programs.
     """
     detected = abi_of(dict(facts))
-    if device.abi is not None and detected is not None and _chip(device.abi) != _chip(detected):
+    if (
+        device.abi is not None
+        and detected is not None
+        and _chip_of(device.abi) != _chip_of(detected)
+    ):
         bits = f" and a {facts['userland_bits']}-bit userland" if "userland_bits" in facts else ""
         hint = "install a 64-bit system, or set" if detected == "aarch32" else "set"
         message = (
@@ -59,7 +63,7 @@ def resolve_abi(device: Device, facts: Mapping[str, str]) -> str | None:
     return device.abi or detected
 
 
-def _chip(abi: str) -> str:
+def _chip_of(abi: str) -> str:
     return "aarch64" if abi == "android-arm64" else abi
 
 

@@ -7,12 +7,11 @@ import traceback
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from pathlib import Path
 from threading import Event, Thread
 
 from harness.bench.tools import PYTHON_RUNNER
-from harness.core.bench import Case, Process, Protocol, Tool
+from harness.core.bench import Case, Process, Tool
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, DeviceBusy, DeviceLost, Reason
 from harness.core.observations import Canary, KernelVerdict
@@ -33,35 +32,13 @@ from harness.fleet.events import (
     ProfileFailed,
 )
 from harness.fleet.lease_keeper import LeaseKeeper
-from harness.fleet.plan import plan_cases, split_cases
+from harness.fleet.plan import FleetRequest, plan_cases, split_cases
 from harness.fleet.process import DeviceSession, profile_operators
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import describe_owner
 
 _POLL_INTERVAL_S = 2.0
-
-
-@dataclass(frozen=True)
-class FleetRequest:
-    """The artifacts to measure, and the protocols of each device.
-
-    `wait_s` limits the wait for a busy device. `profile` adds operator profiles. `check_answers`
-    checks answers again even if they have been checked before.
-    """
-
-    artifacts: tuple[str, ...]
-    protocols: Mapping[str, tuple[Protocol, ...]]
-    force: bool = False
-    wait_s: float = 3600.0
-    dry_run: bool = False
-    profile: bool = False
-    check_answers: bool = False
-
-    def pairs(self, device: str) -> list[tuple[str, Protocol]]:
-        """Return the artifacts and protocols to measure on a device."""
-        pairs = product(self.protocols[device], self.artifacts)
-        return [(artifact, protocol) for protocol, artifact in pairs]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,32 @@
-"""The plan of a device's cases: pure functions."""
+"""The request for a bench, and the plan of a device's cases that follows from it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from harness.core.bench import Case, Protocol, Tool
+
+
+@dataclass(frozen=True)
+class FleetRequest:
+    """The artifacts to measure, and the protocols of each device.
+
+    `wait_s` limits the wait for a busy device. `profile` adds operator profiles. `check_answers`
+    checks answers again even if they have been checked before.
+    """
+
+    artifacts: tuple[str, ...]
+    protocols: Mapping[str, tuple[Protocol, ...]]
+    force: bool = False
+    wait_s: float = 3600.0
+    dry_run: bool = False
+    profile: bool = False
+    check_answers: bool = False
+
+    def list_pairs(self, device: str) -> list[tuple[str, Protocol]]:
+        """Return the artifacts and protocols to measure on a device."""
+        pairs = product(self.protocols[device], self.artifacts)
+        return [(artifact, protocol) for protocol, artifact in pairs]
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def run_process(
     result = run_watched(
         session,
         argv,
-        timeout_s=_timeout_s(case, session),
+        timeout_s=_timeout_of(case, session),
         model=model,
         file=file,
         cpus=case.cpus,
@@ -111,7 +111,7 @@ def profile_operators(case: Case, session: DeviceSession, file: Path) -> tuple[O
     return read_profile(process.stdout)
 
 
-def _timeout_s(case: Case, session: DeviceSession) -> float:
+def _timeout_of(case: Case, session: DeviceSession) -> float:
     return session.device.timeout_s or case.protocol.timeout_s
 
 

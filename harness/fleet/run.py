@@ -23,8 +23,9 @@ from harness.fleet.events import (
     LaneEnded,
     RunEnded,
 )
-from harness.fleet.lane import BenchSnapshot, FleetRequest, Lane
+from harness.fleet.lane import BenchSnapshot, Lane
 from harness.fleet.lease_keeper import LeaseKeeper
+from harness.fleet.plan import FleetRequest
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
@@ -130,7 +131,7 @@ def _store(event: FleetEvent, request: FleetRequest, stores: FleetStores) -> Non
         case DeviceSetAside():
             stores.devices.set_aside(event.device, event.failure)
             if event.cases_left is None:
-                stores.devices.enqueue({event.device.id: request.pairs(event.device.id)})
+                stores.devices.enqueue({event.device.id: request.list_pairs(event.device.id)})
 
 
 def _pairs_of(cases: Sequence[Case]) -> list[tuple[str, Protocol]]:

@@ -44,8 +44,8 @@ class Commands:
         self._environment = environment
         self._loop = asyncio.get_running_loop()
 
-    def start(self, command: str, ended: Callable[[int], None]) -> "subprocess.Popen[bytes]":
-        """Start a command; the loop calls `ended` with its wait status."""
+    def start(self, command: str, on_end: Callable[[int], None]) -> "subprocess.Popen[bytes]":
+        """Start a command; the loop calls `on_end` with its wait status."""
         child = subprocess.Popen(
             ["/bin/sh", "-c", command],
             cwd=self._home,
@@ -60,11 +60,11 @@ class Commands:
         self.running.add(child.pid)
         # asyncio's own watcher would start a thread for each child.
         handle = os.pidfd_open(child.pid)
-        self._loop.add_reader(handle, self._reap, child, handle, ended)
+        self._loop.add_reader(handle, self._reap, child, handle, on_end)
         return child
 
     def _reap(
-        self, child: "subprocess.Popen[bytes]", handle: int, ended: Callable[[int], None]
+        self, child: "subprocess.Popen[bytes]", handle: int, on_end: Callable[[int], None]
     ) -> None:
         self._loop.remove_reader(handle)
         os.close(handle)
@@ -72,7 +72,7 @@ class Commands:
         _, status = os.waitpid(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         self.running.discard(child.pid)
-        ended(status)
+        on_end(status)
 
 
 class CommandSession(asyncssh.SSHServerSession[bytes]):
@@ -110,11 +110,11 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
         assert child.stderr is not None
         self._input = Input(child.stdin, self._set_paused)
         self._outputs = [
-            Output(child.stdout, lambda data: self._send(data, None), ended=self._finish),
+            Output(child.stdout, lambda data: self._send(data, None), on_end=self._finish),
             Output(
                 child.stderr,
                 lambda data: self._send(data, EXTENDED_DATA_STDERR),
-                ended=self._finish,
+                on_end=self._finish,
             ),
         ]
         self.resume_writing()

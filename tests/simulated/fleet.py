@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from tests.simulated.command import Commands
 from tests.simulated.processes import find_processes, kill_all
 from tests.simulated.server import USER, Keys, Server
-from tests.simulated.wire import Wire, in_loop
+from tests.simulated.wire import Wire, run_in_loop
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _FILES = 256
@@ -57,7 +57,7 @@ class Endpoint:
 
     def stop_processes(self) -> None:
         """Kill all its processes, as a reboot does; connections stay but refuse commands."""
-        in_loop(self.wire.loop, self._stop)
+        run_in_loop(self.wire.loop, self._stop)
 
     async def _stop(self) -> None:
         self.commands.accepting = False

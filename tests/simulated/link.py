@@ -29,7 +29,7 @@ class Link:
         self._lanes = (to_device, to_client)
         self._alive = True
 
-    def connected(self, end: "End") -> None:
+    def on_connected(self, end: "End") -> None:
         if end is self.client_end:
             self._wire.admit(self)
         elif self._alive:
@@ -50,7 +50,7 @@ class Link:
         self.device_end.close()
         self._wire.forget(self)
 
-    def ended(self) -> None:
+    def on_ended(self) -> None:
         if not (self.client_end.open or self.device_end.open):
             self._wire.forget(self)
 
@@ -69,7 +69,7 @@ class End(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = self._out.source = self._into.target = transport
         self.open = True
-        self._link.connected(self)
+        self._link.on_connected(self)
 
     def data_received(self, data: bytes) -> None:
         self._out.put(data)
@@ -79,7 +79,7 @@ class End(asyncio.Protocol):
         self.open = False
         self._into.drop()
         self._out.put(b"")
-        self._link.ended()
+        self._link.on_ended()
 
     def pause_writing(self) -> None:
         self._into.blocked = True

@@ -64,11 +64,11 @@ class Output:
     """One output of the command, read while the channel takes more."""
 
     def __init__(
-        self, pipe: IO[bytes], send: Callable[[bytes], None], ended: Callable[[], None]
+        self, pipe: IO[bytes], send: Callable[[bytes], None], on_end: Callable[[], None]
     ) -> None:
         self._pipe = pipe
         self._send = send
-        self._ended = ended
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         os.set_blocking(pipe.fileno(), False)
 
@@ -97,4 +97,4 @@ class Output:
             self._send(data)
         else:
             self.close()
-            self._ended()
+            self._on_end()

@@ -14,7 +14,7 @@ _RESULT_TIMEOUT_S = 30.0
 T = TypeVar("T")
 
 
-def in_loop(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[T]]) -> T:
+def run_in_loop(loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[T]]) -> T:
     """Do the work in the loop's thread and wait for it; for callers in other threads."""
     if loop.is_closed():
         raise RuntimeError("The simulated fleet is closed.")
@@ -93,7 +93,7 @@ class Wire:
                 link.pump()
             await asyncio.sleep(0)  # a reset is sent in the loop's next round
 
-        in_loop(self.loop, act)
+        run_in_loop(self.loop, act)
 
     # The methods below are for the loop's thread.
 

@@ -33,7 +33,7 @@ from harness.fleet.events import (
     ProfileFailed,
     RunEnded,
 )
-from harness.fleet.lane import FleetRequest
+from harness.fleet.plan import FleetRequest
 from harness.fleet.run import FleetStores, bench_fleet
 from harness.report.terminal.fleet import FleetProgress, show_fleet_progress
 from harness.report.terminal.tables import (

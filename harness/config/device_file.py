@@ -12,20 +12,25 @@ from harness.config.document import Document, read_document, validate
 from harness.core.bench import STRICT
 from harness.core.device import DEVICES_FILE, Device, LocalDevice, SshDevice
 from harness.core.errors import ConfigError
+from harness.core.key_help import KeyHelp
 
 THIS_MACHINE = LocalDevice(id="here")
 
 
 @dataclass(frozen=True)
-class _Registry:
-    devices: Annotated[tuple[Annotated[Device, Field(discriminator="kind")], ...], MinLen(1)]
+class DeviceRegistry:
+    devices: Annotated[
+        tuple[Annotated[Device, Field(discriminator="kind")], ...],
+        MinLen(1),
+        KeyHelp("The devices, each with an id of its own."),
+    ]
     __pydantic_config__ = STRICT
 
 
 def read_devices(path: Path) -> tuple[Device, ...]:
     """Every device of the registry, the disabled ones too. Raises ConfigError."""
     document = read_document(path)
-    devices = validate(document, _Registry, value=document.content).devices
+    devices = validate(document, DeviceRegistry, value=document.content).devices
     _each_once(document, devices)
     hubs = {device.id: device for device in devices}
     for index, device in enumerate(devices):

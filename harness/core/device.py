@@ -28,7 +28,10 @@ class _Device:
     ] = ()
     enabled: Annotated[bool, KeyHelp("Whether `--fleet` and `--tag` include the device.")] = True
     abi: Annotated[
-        ABI | None, KeyHelp("The kind of programs it runs; without it, the device is asked.")
+        ABI | None,
+        KeyHelp(
+            "The kind of programs it runs; without it, the device is asked.", example="aarch64"
+        ),
     ] = None
     tool: Annotated[
         Text | None,
@@ -65,7 +68,9 @@ class _Device:
     power: Annotated[
         Text | None, KeyHelp("A command on the device that prints watts.", example="cat /tmp/watts")
     ] = None
-    folder: Annotated[Text | None, KeyHelp("The working folder on the device.")] = None
+    folder: Annotated[
+        Text | None, KeyHelp("The working folder on the device.", example="/data/bench")
+    ] = None
     cache_mb: Annotated[
         int,
         Ge(1),
@@ -125,7 +130,9 @@ class SshDevice(_Device):
     host_key: Annotated[
         Text | None,
         KeyHelp(
-            "The only trusted host key, as `type base64`; without it, `~/.ssh/known_hosts` decides."
+            "The only trusted host key, as `type base64`; "
+            "without it, `~/.ssh/known_hosts` decides.",
+            example="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…",
         ),
     ] = None
     __pydantic_config__ = STRICT

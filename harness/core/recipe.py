@@ -29,7 +29,7 @@ class Schedule:
 
     schedule: Annotated[
         Literal["exponential", "step", "cosine", "linear"],
-        KeyHelp("How the rate changes over time."),
+        KeyHelp("How the rate changes over time.", example="cosine"),
     ]
     initial: Annotated[float, Gt(0), KeyHelp("The highest rate.", example=0.001)]
     decay_rate: Annotated[
@@ -70,7 +70,9 @@ KernelQuantizer = Literal["ste_sign", "approx_sign", "swish_sign", "dorefa"]
 class Initializer:
     """The kernels' first values."""
 
-    distribution: Annotated[Distribution, KeyHelp("The distribution of the kernels' first values.")]
+    distribution: Annotated[
+        Distribution, KeyHelp("The distribution of the kernels' first values.", example="he_normal")
+    ]
     scale: Annotated[float, Gt(0), KeyHelp("The factor of its values.")] = 1.0
     __pydantic_config__ = STRICT
 

@@ -18,10 +18,12 @@ Objective = Literal["accuracy", "size"]
 class Range:
     """Numbers to draw from; whole numbers if both ends are whole."""
 
-    low: Annotated[Number, KeyHelp("The smallest value, included.")]
-    high: Annotated[Number, KeyHelp("The largest value, included.")]
+    low: Annotated[Number, KeyHelp("The smallest value, included.", example=64)]
+    high: Annotated[Number, KeyHelp("The largest value, included.", example=512)]
     log: Annotated[bool, KeyHelp("Draw evenly in the logarithm.")] = False
-    step: Annotated[Annotated[Number, Gt(0)] | None, KeyHelp("The distance between values.")] = None
+    step: Annotated[
+        Annotated[Number, Gt(0)] | None, KeyHelp("The distance between values.", example=64)
+    ] = None
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
@@ -112,7 +114,11 @@ class Search:
         KeyHelp("The time after which nothing is started or continued.", unit="s", example=7200),
     ] = None
     asha: Annotated[
-        Asha | None, KeyHelp("Ends trials that others outperform: asynchronous successive halving.")
+        Asha | None,
+        KeyHelp(
+            "Ends trials that others outperform: asynchronous successive halving.",
+            example={"grace_epochs": 2, "reduction": 3},
+        ),
     ] = None
     __pydantic_config__ = STRICT
 

@@ -83,7 +83,9 @@ class SweepPoint:
         Mapping[str, Any],
         KeyHelp("A network and its parameters.", example={"name": "mlp", "layers": 3}),
     ]
-    train: Annotated[Recipe, KeyHelp("The recipe: how each trial is trained.")]
+    train: Annotated[
+        Recipe, KeyHelp("The recipe: how each trial is trained.", example={"epochs": 20})
+    ]
     precision: Annotated[
         tuple[Precision, ...],
         MinLen(1),

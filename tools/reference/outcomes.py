@@ -7,16 +7,16 @@ from tools.reference.markdown import as_code, format_table
 _WARNINGS_HEADER = """\
 # Warnings
 
-A measurement's `quality` is `ok`, or a list of warnings. Each has a name, what was seen, and what to
-do. [How a number is measured](../guides/measuring.md) explains the protocol behind them.
+A measurement's `quality` is `ok`, or a list of warnings. Each has a name, what was seen, and what
+to do. [How a number is measured](../guides/measuring.md) explains the protocol behind them.
 
 """
 
 _FAILURES_HEADER = """\
 # Failure reasons
 
-A trial or a case that fails is a row of `failures`, with one of these reasons, a sentence and its log.
-It never stops another trial or case. `harness status` and `harness query failures` show the newest.
+A trial or a case that fails is a row of `failures`, with one of these reasons, a sentence and its
+log. It never stops another trial or case. `harness status` and `harness query failures` show the newest.
 
 """
 

@@ -1,4 +1,4 @@
-"""What pyproject.toml says about the project's architecture."""
+"""The project's architecture, from pyproject.toml."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,8 @@ def read_contracts() -> list[dict[str, Any]]:
 def read_rooms() -> list[list[str]]:
     """Return the layers of rooms, the top one first; rooms of one layer are independent."""
     (contract,) = (entry for entry in read_contracts() if entry["type"] == "layers")
-    return [
-        [room.strip().removeprefix("harness.") for room in layer.split("|")]
-        for layer in contract["layers"]
-    ]
+    return [_split_layer(layer) for layer in contract["layers"]]
+
+
+def _split_layer(layer: str) -> list[str]:
+    return [room.strip().removeprefix("harness.") for room in layer.split("|")]

@@ -12,6 +12,7 @@ from harness import __version__
 from harness.cli.commands.devices import devices_app, tools_app
 from harness.cli.commands.options import DevicesFile, DryRun, end
 from harness.cli.commands.report import report_app
+from harness.cli.commands.schema import schema_app
 from harness.cli.commands.share import transfer_app
 from harness.core.bench import PROTOCOLS
 from harness.core.comparison import METRICS
@@ -377,3 +378,4 @@ app.add_typer(tools_app, name="tools")
 app.add_typer(db_app, name="db")
 app.add_typer(transfer_app)
 app.add_typer(report_app)
+app.add_typer(schema_app)

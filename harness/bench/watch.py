@@ -1,7 +1,7 @@
 """Parser of what a device's sensors showed while a tool ran, and the check before one starts.
 
-The text is kept for ever and can be read by itself. Its first line is `sensors KIND KIND…`. The other
-lines come from devices/agent.sh:
+The text is kept for ever and can be read by itself. Its first line is `sensors KIND KIND…`. The
+other lines come from devices/agent.sh:
 
 - `at UPTIME VALUE VALUE…` for each sample of the sensors. A `-` stands for a sensor that gave
   nothing; commas join the words that a command printed.

@@ -38,7 +38,14 @@ def parse_quality(text: str) -> tuple[Warning, ...]:
     """Return the warnings of a stored text. Fields that an old row lacks are empty."""
     if text in ("", OK):
         return ()
-    return tuple(_parse_warning(part) for part in text.split(_BETWEEN_WARNINGS))
+    parts: list[str] = []
+    for part in text.split(_BETWEEN_WARNINGS):
+        if parts and _BETWEEN_FIELDS not in part:
+            # Old rows have no escapes, so this is the rest of a device's id in the remedy.
+            parts[-1] += _BETWEEN_WARNINGS + part
+        else:
+            parts.append(part)
+    return tuple(map(_parse_warning, parts))
 
 
 def _format_warning(warning: Warning) -> str:

@@ -1,4 +1,4 @@
-"""The script runs for real: under each shell, with a small tool in sh, and with the Python runner."""
+"""The script runs for real: in each shell, with a small tool in sh and with the Python runner."""
 
 import io
 import os

@@ -48,9 +48,16 @@ def test_the_text_is_the_one_that_queries_rely_on(warnings: tuple[Warning, ...],
             "few_runs: 2 processes give no interval; spread: 30%",
             (Warning("few_runs", "2 processes give no interval", ""), Warning("spread", "30%", "")),
         ),
+        (
+            "spread: 30%: see `harness devices check pi; 4`; drift: 3%: wait",
+            (
+                Warning("spread", "30%", "see `harness devices check pi; 4`"),
+                Warning("drift", "3%", "wait"),
+            ),
+        ),
     ],
 )
-def test_a_text_without_all_fields_is_understood(text: str, warnings: tuple[Warning, ...]) -> None:
+def test_the_text_of_an_old_row_is_understood(text: str, warnings: tuple[Warning, ...]) -> None:
     assert parse_quality(text) == warnings
 
 

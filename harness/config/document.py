@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from harness.core.device import DEVICE_KINDS
 from harness.core.errors import ConfigError
 
 T = TypeVar("T")
@@ -27,12 +28,13 @@ _PLAINER = {
     "tuple_type": "has to be a list",
     "dataclass_type": "has to be a mapping of keys to values",
     "dict_type": "has to be a mapping of keys to values",
-    "union_tag_not_found": "lacks a kind: local, ssh or adb",
-    "union_tag_invalid": "is of a kind that is not known; known: local, ssh, adb",
+    "union_tag_not_found": f"lacks a kind: {', '.join(DEVICE_KINDS)}",
+    "union_tag_invalid": f"is of a kind that is not known; known: {', '.join(DEVICE_KINDS)}",
 }
 _WANTED = {"dataclass_type": "a mapping", "dict_type": "a mapping"}
 _UNION_MEMBERS = re.compile(
-    r"float|int|constrained-(float|int)|Schedule|Initializer|Range|Gates|local|ssh|adb|(literal|dict|tuple)\[.*\]"
+    r"float|int|constrained-(float|int)|Schedule|Initializer|Range|Gates|(literal|dict|tuple)\[.*\]|"
+    + "|".join(DEVICE_KINDS)
 )
 
 

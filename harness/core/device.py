@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from annotated_types import Ge, Gt, Le, MinLen
 
@@ -157,3 +157,4 @@ class AdbDevice(_Device):
 
 
 Device: TypeAlias = LocalDevice | SshDevice | AdbDevice
+DEVICE_KINDS: tuple[str, ...] = tuple(kind.kind for kind in get_args(Device))

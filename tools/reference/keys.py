@@ -86,8 +86,8 @@ def describe_device_keys() -> str:
         EDITORS.format(name="devices", path="harness/config/schemas/devices.schema.json"),
         _format_section("Every device", every_device, "", root=schema),
     ]
-    for name in ("LocalDevice", "SshDevice", "AdbDevice"):
-        form = definitions[name]
+    for kind in schema["properties"]["devices"]["items"]["oneOf"]:
+        form = _resolve(kind, schema)
         special = {key: value for key, value in form["properties"].items() if key not in common}
         heading = f"kind: {form['properties']['kind']['const']}"
         sections.append(_format_section(heading, {**form, "properties": special}, "", root=schema))

@@ -24,7 +24,7 @@ from harness.core.sweep import Precision
 from harness.data import Dataset
 from harness.data.dataset import Labels
 from harness.models import Task
-from harness.models.blocks import with_probabilities
+from harness.models.blocks import add_softmax
 from harness.models.mlp import Mlp
 from harness.training.recipe import build_optimizer
 from harness.training.trial import warm_up
@@ -110,7 +110,7 @@ SETUPS = (
     Setup("summed over classes", sum_of_squared_hinges),
     Setup("targets 0 and 1", targets=one_hot),
     Setup("Keras's, targets 0 to 9", squared_hinge_of_keras, targets=class_number),
-    Setup("over softmax probabilities", finish=with_probabilities),
+    Setup("over softmax probabilities", finish=add_softmax),
     Setup("scores not normalised", finish=remove_last_normalisation),
     Setup("scores / sqrt(units)", finish=divide_scores),
     Setup("SGD, softmax cross-entropy", cross_entropy, targets=one_hot, recipe=SGD),
@@ -164,7 +164,7 @@ def train(setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     model = setup.finish(
-        Mlp(3, units).training_model(
+        Mlp(3, units).build_training_model(
             Task(dataset.shape, dataset.classes, precision=Precision.BINARY)
         )
     )

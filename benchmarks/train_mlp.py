@@ -72,7 +72,7 @@ def harness_loop(options: argparse.Namespace) -> Callable[[], object]:
     split = images(options)
     recipe = Recipe(epochs=options.rounds + 1, batch_size=BATCH, validation=0.0)
     sizes = {"layers": options.layers, "units": options.units}
-    model = Mlp(**sizes).training_model(Task(SHAPE, CLASSES, precision=Precision.BINARY))
+    model = Mlp(**sizes).build_training_model(Task(SHAPE, CLASSES, precision=Precision.BINARY))
     trial = Trial(
         "mlp",
         sizes,
@@ -93,7 +93,7 @@ def convolutions(options: argparse.Namespace) -> Callable[[], object]:
 
     split, task = images(options), Task(SHAPE, CLASSES, precision=Precision.BINARY)
     architecture = Mlp(options.layers, options.units)
-    model = architecture.deployed_model(task, architecture.training_model(task))
+    model = architecture.build_deployed_model(task, architecture.build_training_model(task))
     model.compile(
         keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )

@@ -82,7 +82,7 @@ def measure(name: str, options: argparse.Namespace) -> None:
 
 
 def network(name: str, precision: Precision) -> Any:
-    return ARCHITECTURES[name]().training_model(Task(SHAPE, CLASSES, precision=precision))
+    return ARCHITECTURES[name]().build_training_model(Task(SHAPE, CLASSES, precision=precision))
 
 
 def harness_step(

@@ -1,10 +1,10 @@
-"""One file an architecture: its parameters, the network that is trained, and the one that is deployed.
+"""Architectures, one file each: the parameters, the trained network and the deployed network.
 
-TensorFlow and Larq are imported inside the functions that build: parameters are checked without them.
+Only the functions that build networks import TensorFlow and Larq; parameters are checked without.
 """
 
 from harness.core.sweep import Trial
-from harness.models.architecture import Architecture, Task, task_of
+from harness.models.architecture import Architecture, Task, make_task
 from harness.models.binarynet import BinaryNet
 from harness.models.birealnet import BiRealNet
 from harness.models.cnn import Cnn
@@ -25,10 +25,10 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 }
 
 
-def architecture_of(trial: Trial) -> Architecture:
+def build_architecture(trial: Trial) -> Architecture:
     if is_custom(trial.architecture):
         return Custom(trial.architecture, trial.parameters)
     return ARCHITECTURES[trial.architecture](**trial.parameters)
 
 
-__all__ = ["ARCHITECTURES", "Architecture", "Task", "architecture_of", "task_of"]
+__all__ = ["ARCHITECTURES", "Architecture", "Task", "build_architecture", "make_task"]

@@ -1,4 +1,4 @@
-"""What an architecture has to offer."""
+"""The interface of an architecture, and the task that its networks are built for."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is built for: images of `shape` (height, width, channels) in, a score for each of `classes` out.
+    """The inputs and outputs of a network, and its precision and quantizers.
 
-    `kernel_quantizer` is None where weights are binary in training too, and need none.
+    Inputs are images of `shape` (height, width, channels); outputs are a score for each class.
+    `kernel_quantizer` is None if the optimizer keeps weights binary during training.
     """
 
     shape: tuple[int, int, int]
@@ -29,16 +30,18 @@ class Task:
         return self.precision is Precision.BINARY
 
 
-def task_of(
+def make_task(
     shape: tuple[int, int, int], classes: int, precision: Precision, recipe: Recipe
 ) -> Task:
-    """The task that a recipe sets."""
-    start = recipe.initializer
+    """Make the task that a recipe describes."""
+    initializer = recipe.initializer
     return Task(
         shape,
         classes,
         precision=precision,
-        initializer=start if isinstance(start, Initializer) else Initializer(start),
+        initializer=(
+            initializer if isinstance(initializer, Initializer) else Initializer(initializer)
+        ),
         input_quantizer=recipe.input_quantizer,
         kernel_quantizer=None if recipe.optimizer == "bop" else recipe.kernel_quantizer,
     )
@@ -46,12 +49,21 @@ def task_of(
 
 @runtime_checkable
 class Architecture(Protocol):
-    """A frozen dataclass of parameters that builds its network twice, both with scores (logits) at the end."""
+    """A frozen dataclass of parameters that builds a network in two forms.
 
-    def training_model(self, task: Task) -> "Model":
-        """The network as it trains fastest; input (batch, *shape), output (batch, classes) scores."""
+    Both forms end in scores (logits).
+    """
+
+    def build_training_model(self, task: Task) -> "Model":
+        """Build the form that trains fastest.
+
+        Its input is (batch, *shape), its output (batch, classes) scores.
+        """
         ...
 
-    def deployed_model(self, task: Task, trained: "Model") -> "Model":
-        """The same function with the trained weights, in the form that LCE runs fastest; batch 1 where it has to be."""
+    def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
+        """Build the form that LCE runs fastest: the same function with the trained weights.
+
+        Its batch may be fixed to 1.
+        """
         ...

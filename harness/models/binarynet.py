@@ -1,4 +1,7 @@
-"""BinaryNet, the network of Courbariaux, Hubara et al. (2016) for CIFAR-10, after VGG (arxiv.org/abs/1602.02830)."""
+"""BinaryNet, the VGG-like network of Courbariaux, Hubara et al. (2016) for CIFAR-10.
+
+See arxiv.org/abs/1602.02830.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +16,11 @@ from harness.models.architecture import Task
 from harness.models.blocks import (
     activation,
     convolution,
+    copy_weights,
     dense,
     normalisation,
     pointwise,
     window,
-    with_weights_of,
 )
 
 if TYPE_CHECKING:
@@ -26,12 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BinaryNet:
-    """`blocks` of two 3x3 convolutions and a 2x2 max-pool, `filters` in the first and twice as many in each next.
+    """Blocks of two 3x3 convolutions and a 2x2 max-pool; `filters` double with each block.
 
-    Two dense layers of `units` follow, and the one of the scores; the paper has 3 blocks, 128 filters and 1024 units.
-    They are trained as dense and deployed as convolutions, which LCE has binary kernels for. Pooling comes after
-    normalisation, not before: what it then pools are signs, and LCE does that on bits. The float twin has ReLU after
-    every normalisation but the last.
+    Two dense layers of `units` follow, and then the layer of the scores.
+    The paper has 3 blocks, 128 filters and 1024 units.
+    Dense layers are deployed as convolutions, for which LCE has binary kernels.
+    Unlike in the paper, pooling comes after normalisation: LCE then pools signs as bits.
+    The float twin has ReLU after every normalisation but the last.
     """
 
     blocks: Annotated[
@@ -46,22 +50,22 @@ class BinaryNet:
     units: Annotated[int, Ge(1), Lt(2**31), KeyHelp("Units of each of the two dense layers.")] = 256
     __pydantic_config__ = STRICT
 
-    def training_model(self, task: Task) -> "Model":
+    def build_training_model(self, task: Task) -> "Model":
         from harness.models.keras import layers
 
-        def flattened(x: Any) -> Any:
-            whole = layers.Reshape((1, 1, prod(x.shape[1:])))(x)
-            return dense(task, self.units)(whole)
+        def flatten_and_connect(x: Any) -> Any:
+            flat = layers.Reshape((1, 1, prod(x.shape[1:])))(x)
+            return dense(task, self.units)(flat)
 
-        return self._network(task, flattened, dense)
+        return self._build_network(task, flatten_and_connect, dense)
 
-    def deployed_model(self, task: Task, trained: "Model") -> "Model":
-        def covering(x: Any) -> Any:
+    def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
+        def cover_with_window(x: Any) -> Any:
             return window(task, self.units, size=tuple(x.shape[1:3]))(x)
 
-        return with_weights_of(trained, self._network(task, covering, pointwise))
+        return copy_weights(trained, self._build_network(task, cover_with_window, pointwise))
 
-    def _network(
+    def _build_network(
         self, task: Task, first: Callable[[Any], Any], linear: Callable[..., Any]
     ) -> "Model":
         from harness.models.keras import Model, layers
@@ -70,14 +74,14 @@ class BinaryNet:
         x = image
         for block in range(self.blocks):
             filters = self.filters * 2**block
-            x = _normalised(task, convolution(task, filters, size=3, real_input=block == 0)(x))
-            x = _normalised(task, convolution(task, filters, size=3)(x))
+            x = _normalise(task, convolution(task, filters, size=3, real_input=block == 0)(x))
+            x = _normalise(task, convolution(task, filters, size=3)(x))
             x = layers.MaxPooling2D(2, padding="same")(x)
-        x = _normalised(task, first(x))
-        x = _normalised(task, linear(task, self.units)(x))
+        x = _normalise(task, first(x))
+        x = _normalise(task, linear(task, self.units)(x))
         x = normalisation()(linear(task, task.classes)(x))
         return Model(image, layers.Reshape((task.classes,))(x), name="binarynet")
 
 
-def _normalised(task: Task, x: Any) -> Any:
+def _normalise(task: Task, x: Any) -> Any:
     return activation(task)(normalisation()(x))

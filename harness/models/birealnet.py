@@ -1,4 +1,7 @@
-"""Bi-Real Net of Liu et al. (2018): a shortcut around every binary convolution (arxiv.org/abs/1808.00278)."""
+"""Bi-Real Net of Liu et al. (2018): a shortcut around every binary convolution.
+
+See arxiv.org/abs/1808.00278.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +13,11 @@ from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
     activation,
-    classified,
+    as_float,
+    classify,
     convolution,
     normalisation,
     pointwise,
-    real,
 )
 
 if TYPE_CHECKING:
@@ -23,12 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BiRealNet:
-    """`stages` of `layers` 3x3 convolutions, `filters` in the first stage and twice as many in each next.
+    """Stages of `layers` 3x3 convolutions; `filters` double with each stage.
 
-    Each stage but the first halves height and width; its shortcut is an average pool, a float 1x1 convolution and
-    batch normalisation. The paper's 18 layers are 4 stages of 4 with 64 filters, and its first one is 7x7 and quarters
-    the image; here, for small images, it is 3x3 and leaves it as it is. That and the last layer are float.
-    Where the binary network takes signs the float twin has ReLU.
+    Each stage but the first halves height and width.
+    Its shortcut is an average pool, a float 1x1 convolution and batch normalisation.
+    The paper's 18-layer network has 4 stages of 4 layers with 64 filters.
+    Its first layer is 7x7 and quarters the image.
+    Here, for small images, the first layer is 3x3 and keeps the size.
+    The first and the last layer are float.
+    The float twin has ReLU where the binary network takes signs.
     """
 
     stages: Annotated[
@@ -43,28 +49,28 @@ class BiRealNet:
     ] = 32
     __pydantic_config__ = STRICT
 
-    def training_model(self, task: Task) -> "Model":
+    def build_training_model(self, task: Task) -> "Model":
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = normalisation()(convolution(real(task), self.filters, size=3)(image))
+        x = normalisation()(convolution(as_float(task), self.filters, size=3)(image))
         for stage in range(self.stages):
             for layer in range(self.layers):
-                x = _block(
-                    task, x, filters=self.filters * 2**stage, halved=stage > 0 and layer == 0
+                x = _build_block(
+                    task, x, filters=self.filters * 2**stage, halve=stage > 0 and layer == 0
                 )
-        return Model(image, classified(task, layers.ReLU()(x)), name="birealnet")
+        return Model(image, classify(task, layers.ReLU()(x)), name="birealnet")
 
-    def deployed_model(self, task: Task, trained: "Model") -> "Model":
+    def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         return trained
 
 
-def _block(task: Task, x: Any, filters: int, *, halved: bool) -> Any:
+def _build_block(task: Task, x: Any, filters: int, *, halve: bool) -> Any:
     from harness.models.keras import layers
 
     shortcut = x
-    if halved:
+    if halve:
         shortcut = layers.AveragePooling2D(2, padding="same")(x)
-        shortcut = normalisation()(pointwise(real(task), filters)(shortcut))
-    x = convolution(task, filters, size=3, strides=2 if halved else 1)(activation(task)(x))
+        shortcut = normalisation()(pointwise(as_float(task), filters)(shortcut))
+    x = convolution(task, filters, size=3, strides=2 if halve else 1)(activation(task)(x))
     return layers.Add()([normalisation()(x), shortcut])

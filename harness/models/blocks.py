@@ -1,8 +1,10 @@
-"""What networks are made of: a layer, binary or float as the task says; what stands around it differs in nothing.
+"""Building blocks of networks: layers that are binary or float as the task says.
 
-A binary layer takes signs in and has signs for weights; its first one takes real-valued pixels (`real_input`), as the
-networks of Courbariaux, Hubara et al. (2016) do. No layer has a bias: batch normalisation follows every one.
-A layer that is float in the binary network too is built for `real(task)`.
+A binary network and its float twin differ only in these layers.
+A binary layer has signs as inputs and weights.
+The first layer takes real-valued pixels (`real_input`), as in Courbariaux, Hubara et al. (2016).
+No layer has a bias, because batch normalisation follows each.
+A layer that is float in every network is built for `as_float(task)`.
 """
 
 from dataclasses import replace
@@ -21,45 +23,66 @@ BATCH_NORM_MOMENTUM = 0.9
 
 
 def dense(task: Task, units: int, *, real_input: bool = False) -> Any:
-    """A product over the last axis: as `pointwise`, which is deployed in its place, but it trains ten times faster."""
+    """Return a dense layer over the last axis.
+
+    It trains ten times faster than the same `pointwise` layer, which is deployed instead.
+    """
     from harness.models.keras import larq, layers
 
     if task.binary:
-        return larq.layers.QuantDense(units, use_bias=False, **_binary(task, real_input))
-    return layers.Dense(units, use_bias=False, kernel_initializer=initializer(task.initializer))
+        return larq.layers.QuantDense(
+            units, use_bias=False, **_binary_settings(task, real_input=real_input)
+        )
+    start = make_initializer(task.initializer)
+    return layers.Dense(units, use_bias=False, kernel_initializer=start)
 
 
 def pointwise(task: Task, units: int, *, real_input: bool = False) -> Any:
-    """A 1x1 convolution over (batch, height, width, channels), for which LCE has binary kernels; `dense` has none."""
+    """Return a 1x1 convolution over (batch, height, width, channels).
+
+    LCE has binary kernels for it, but not for `dense`.
+    """
     return convolution(task, units, size=1, real_input=real_input)
 
 
 def convolution(
     task: Task, filters: int, size: int, *, strides: int = 1, real_input: bool = False
 ) -> Any:
-    """`size` x `size`; padded to the same size with ones where it is binary, for which alone LCE has fast kernels."""
+    """Return a `size` x `size` convolution that keeps the image's size by padding.
+
+    A binary one pads with ones, because LCE has fast kernels for that only.
+    """
     return _convolution(
         task, filters, size=(size, size), strides=strides, padding="same", real_input=real_input
     )
 
 
 def window(task: Task, units: int, size: tuple[int, int]) -> Any:
-    """A convolution whose kernel covers its whole input (height, width): as `dense` over that, flattened."""
+    """Return a convolution whose kernel covers the whole input (height, width).
+
+    It is the same function as `dense` over the flattened input.
+    """
     return _convolution(task, units, size=size, strides=1, padding="valid", real_input=False)
 
 
 def depthwise(task: Task, size: int, *, strides: int = 1) -> Any:
-    """`size` x `size` over each channel by itself; float always, as LCE has no binary kernel for it."""
+    """Return a `size` x `size` depthwise convolution.
+
+    It is always float, because LCE has no binary kernel for it.
+    """
     from harness.models.keras import layers
 
-    start = initializer(task.initializer)
+    start = make_initializer(task.initializer)
     return layers.DepthwiseConv2D(
         size, strides, padding="same", use_bias=False, depthwise_initializer=start
     )
 
 
 def blur(channels: int) -> Any:
-    """The filter 1-2-1 in both directions, with strides of 2, not trained: what antialiases a pool (Zhang 2019)."""
+    """Return the untrained filter 1-2-1 in both directions, with strides of 2.
+
+    It antialiases a pool (Zhang 2019).
+    """
     from harness.models.keras import layers
 
     kernel = np.outer([1, 2, 1], [1, 2, 1]) / 16
@@ -69,16 +92,19 @@ def blur(channels: int) -> Any:
     )
 
 
-def classified(task: Task, features: Any) -> Any:
-    """(batch, height, width, channels) → scores: their mean, through a float layer."""
+def classify(task: Task, features: Any) -> Any:
+    """Return scores from a float layer over the mean of the features.
+
+    Features are (batch, height, width, channels).
+    """
     from harness.models.keras import layers
 
     mean = layers.GlobalAveragePooling2D()(features)
-    return normalisation()(dense(real(task), task.classes)(mean))
+    return normalisation()(dense(as_float(task), task.classes)(mean))
 
 
-def real(task: Task) -> Task:
-    """The task for a layer that is float whatever the network is."""
+def as_float(task: Task) -> Task:
+    """Return the task for a layer that is float in every network."""
     return replace(task, precision=Precision.FLOAT32)
 
 
@@ -89,37 +115,37 @@ def normalisation() -> Any:
 
 
 def activation(task: Task) -> Any:
-    """ReLU in the float twin; the binary network's nonlinearity is the next layer's sign."""
+    """Return ReLU for the float twin, else identity: the next layer's sign is the nonlinearity."""
     from harness.models.keras import layers
 
     return layers.Activation("linear" if task.binary else "relu")
 
 
-def initializer(start: Initializer) -> Any:
-    """A distribution of Keras's with its values scaled: its variance by `scale` squared."""
+def make_initializer(settings: Initializer) -> Any:
+    """Make a Keras initializer whose values are scaled, so its variance by `scale` squared."""
     from harness.models.keras import keras
 
-    found = keras.initializers.get(start.distribution)
-    found.scale *= start.scale**2
-    return found
+    initializer = keras.initializers.get(settings.distribution)
+    initializer.scale *= settings.scale**2
+    return initializer
 
 
-def with_weights_of(trained: "Model", deployed: "Model") -> "Model":
-    """`deployed` with the weights of `trained`: the same ones in the same order, each but reshaped."""
+def copy_weights(trained: "Model", deployed: "Model") -> "Model":
+    """Copy the weights of `trained` into `deployed`: the same ones in the same order, reshaped."""
     pairs = zip(trained.get_weights(), deployed.get_weights(), strict=True)
     deployed.set_weights([source.reshape(target.shape) for source, target in pairs])
     return deployed
 
 
-def with_probabilities(model: "Model") -> "Model":
-    """A network of scores with a softmax after it, which is what is deployed."""
+def add_softmax(model: "Model") -> "Model":
+    """Append the softmax that every deployed network ends in."""
     from harness.models.keras import Model, layers
 
     return Model(model.inputs, layers.Softmax(name="probabilities")(model.output), name=model.name)
 
 
 def _convolution(
-    task: Task, filters: int, size: tuple[int, int], strides: int, padding: str, real_input: bool
+    task: Task, filters: int, size: tuple[int, int], strides: int, padding: str, *, real_input: bool
 ) -> Any:
     from harness.models.keras import larq, layers
 
@@ -132,20 +158,24 @@ def _convolution(
     }
     if task.binary:
         pad_values = 0.0 if real_input else 1.0
-        return larq.layers.QuantConv2D(**shape, pad_values=pad_values, **_binary(task, real_input))
-    return layers.Conv2D(**shape, kernel_initializer=initializer(task.initializer))
+        quantizers = _binary_settings(task, real_input=real_input)
+        return larq.layers.QuantConv2D(**shape, pad_values=pad_values, **quantizers)
+    return layers.Conv2D(**shape, kernel_initializer=make_initializer(task.initializer))
 
 
-def _binary(task: Task, real_input: bool) -> dict[str, Any]:
-    """A binary layer's settings. Latent weights are clipped to -1 to 1: further out, gradients fade or are none."""
+def _binary_settings(task: Task, *, real_input: bool) -> dict[str, Any]:
+    """Return a binary layer's quantizers, initializer and constraint.
+
+    Latent weights are clipped to -1 to 1, because gradients fade or vanish beyond.
+    """
     from harness.models.keras import larq
 
-    start = initializer(task.initializer)
+    start = make_initializer(task.initializer)
     inputs = {} if real_input else {"input_quantizer": task.input_quantizer}
     if task.kernel_quantizer is None:
         kernel = larq.quantizers.NoOp(precision=1)
-        return {**inputs, "kernel_quantizer": kernel, "kernel_initializer": _signs(start)}
-    kernel = _dorefa() if task.kernel_quantizer == "dorefa" else task.kernel_quantizer
+        return {**inputs, "kernel_quantizer": kernel, "kernel_initializer": _draw_signs(start)}
+    kernel = _make_dorefa() if task.kernel_quantizer == "dorefa" else task.kernel_quantizer
     return {
         **inputs,
         "kernel_quantizer": kernel,
@@ -154,15 +184,18 @@ def _binary(task: Task, real_input: bool) -> dict[str, Any]:
     }
 
 
-def _dorefa() -> Any:
-    """Weights of one bit after Zhou et al. (2016), without their scale: exactly ±1, as LCE's binary kernels need."""
+def _make_dorefa() -> Any:
+    """Make the one-bit quantizer of Zhou et al. (2016) without its scale.
+
+    Weights are exactly ±1, as LCE's binary kernels need.
+    """
     from harness.models.keras import larq
 
     return larq.quantizers.DoReFa(k_bit=1, mode="weights")
 
 
-def _signs(start: Any) -> Any:
-    """Binary from the start: the signs of what `start` draws."""
+def _draw_signs(start: Any) -> Any:
+    """Make an initializer that returns the signs of the values that `start` draws."""
     from harness.models.keras import keras, larq
 
     class Signs(keras.initializers.Initializer):  # type: ignore[misc]  # Keras ships no types

@@ -1,4 +1,7 @@
-"""A network of depthwise-separable convolutions, after MobileNet (Howard et al. 2017, arxiv.org/abs/1704.04861)."""
+"""A network of depthwise-separable convolutions, after MobileNet.
+
+See Howard et al. (2017, arxiv.org/abs/1704.04861).
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +13,12 @@ from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
     activation,
-    classified,
+    as_float,
+    classify,
     convolution,
     depthwise,
     normalisation,
     pointwise,
-    real,
 )
 
 if TYPE_CHECKING:
@@ -24,11 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cnn:
-    """`stages` of `blocks`, each a 3x3 depthwise and a 1x1 pointwise convolution; `filters` double with each stage.
+    """Stages of `blocks`, each a 3x3 depthwise and a 1x1 pointwise convolution.
 
-    Each stage but the first halves height and width. A float baseline: in the binary network the pointwise
-    convolutions alone are binary, which do most of the work; the depthwise ones, for which LCE has no binary kernels,
-    stay float as the first and the last layer do.
+    `filters` double with each stage; each stage but the first halves height and width.
+    This is a float baseline.
+    In the binary network only the pointwise convolutions are binary, which do most of the work.
+    Depthwise convolutions stay float, because LCE has no binary kernels for them.
+    The first and the last layer stay float, too.
     """
 
     stages: Annotated[
@@ -45,25 +50,25 @@ class Cnn:
     ] = 64
     __pydantic_config__ = STRICT
 
-    def training_model(self, task: Task) -> "Model":
+    def build_training_model(self, task: Task) -> "Model":
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = layers.ReLU()(normalisation()(convolution(real(task), self.filters, size=3)(image)))
+        x = layers.ReLU()(normalisation()(convolution(as_float(task), self.filters, size=3)(image)))
         for stage in range(self.stages):
             for block in range(self.blocks):
-                x = _separable(
+                x = _build_block(
                     task,
                     x,
                     filters=self.filters * 2**stage,
                     strides=2 if stage > 0 and block == 0 else 1,
                 )
-        return Model(image, classified(task, x), name="cnn")
+        return Model(image, classify(task, x), name="cnn")
 
-    def deployed_model(self, task: Task, trained: "Model") -> "Model":
+    def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         return trained
 
 
-def _separable(task: Task, x: Any, filters: int, *, strides: int) -> Any:
+def _build_block(task: Task, x: Any, filters: int, *, strides: int) -> Any:
     x = activation(task)(normalisation()(depthwise(task, 3, strides=strides)(x)))
     return activation(task)(normalisation()(pointwise(task, filters)(x)))

@@ -1,7 +1,9 @@
-"""The user's own networks: functions `(task, **parameters) → Keras model`, named `package.module:function`.
+"""The user's own networks: functions of a task and parameters that return a Keras model.
 
-The model takes images of `task.shape` and ends in scores, as `Architecture` has it; it is deployed as it was trained.
-Modules are found in the folder that the command is run in, and among the installed packages.
+A function is named `package.module:function`.
+Its module is in the working directory of the command, or in an installed package.
+The model takes images of `task.shape` and ends in scores, as in `Architecture`.
+It is deployed as it was trained.
 """
 
 import inspect
@@ -11,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import module_from_spec
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,48 +23,52 @@ from harness.core.ids import canonical_json, sha256_of, sha256_of_file
 from harness.core.sweep import Trial
 from harness.models.architecture import Task
 from harness.models.environment import settle_environment
-from harness.models.own_code import own_spec, sources
+from harness.models.user_code import find_sources, find_user_spec
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
 
-NOT_SHIPPED = "put what it imports into the same file or package, or install it on every node"
-_SHOWN_DIGITS = 12
+SHIPPING_ADVICE = "put its imports into the same file or package, or install them on every node"
+_HASH_DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Custom:
-    """`name` is `identify`'s."""
+    """A network of the user's own; `name` is the one that `identify` returns."""
 
     name: str
     parameters: Mapping[str, Any]
 
-    def training_model(self, task: Task) -> "Model":
-        """Raises TrialFailed where the function is not the one that was planned with, or its model does not fit."""
-        model = self._planned()(task, **self.parameters)
-        found = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-        if found != (wanted := ((None, *task.shape), (None, task.classes))):
+    def build_training_model(self, task: Task) -> "Model":
+        """Call the user's function.
+
+        Raises TrialFailed if its source has changed since planning, or its model has other shapes.
+        """
+        model = self._import_planned()(task, **self.parameters)
+        actual = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+        expected = (None, *task.shape), (None, task.classes)
+        if actual != expected:
             raise TrialFailed(
                 Reason.BUG,
-                f"{self.name} has to return a Keras model from {wanted[0]} to {wanted[1]}, "
-                f"but returned a {type(model).__name__} from {found[0]} to {found[1]}; mend it.",
+                f"{self.name} must return a Keras model from {expected[0]} to {expected[1]}, but "
+                f"returned a {type(model).__name__} from {actual[0]} to {actual[1]}; correct it.",
             )
         return model
 
-    def deployed_model(self, task: Task, trained: "Model") -> "Model":
+    def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         return trained
 
-    def _planned(self) -> Callable[..., Any]:
+    def _import_planned(self) -> Callable[..., Any]:
         reference = self.name.partition("@")[0]
         try:
-            function = _function(reference, f"on {platform.node()}")
-        except RequestError as error:  # on another machine than it was planned on
-            message = f"The model {str(error).rstrip('.')}; {NOT_SHIPPED}."
+            function = _import_function(reference, f"on {platform.node()}")
+        except RequestError as error:  # on another machine than at planning
+            message = f"The model {str(error).rstrip('.')}; {SHIPPING_ADVICE}."
             raise TrialFailed(Reason.BUG, message) from error
-        if _named(reference, function) != self.name:
+        if _format_name(reference, function) != self.name:
             raise TrialFailed(
                 Reason.BUG,
-                f"The source of {self.name} has changed since it was planned; submit again.",
+                f"The source of {self.name} has changed since planning; submit the sweep again.",
             )
         return function
 
@@ -71,60 +78,61 @@ def is_custom(name: str) -> bool:
 
 
 def identify(reference: str, parameters: Mapping[str, Any]) -> str:
-    """`<module>:<function>@<12 digits>` of the SHA-256 of the function's source: what a trial's id holds.
+    """Return `<module>:<function>@<12 digits>`, the name that is part of a trial's id.
 
-    Its source are the module's own files and those of every module of the user's that they import: a network that is
-    edited anywhere is another one, and trained anew.
-    Raises RequestError, its message to follow what the model was named by.
+    The digits start the SHA-256 of the function's source.
+    The source includes all of the user's own modules that the function's module imports.
+    So a network that is edited anywhere is a new one, and is trained again.
+    Raises RequestError, whose message continues the key's name: "model.name" + "is 'x', which …".
     """
     settle_environment()  # the module may import TensorFlow
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(
-            here
-        )  # last: nothing that is installed is hidden by what happens to lie here
-    function = _function(reference, f"from {Path.cwd()}")
+    if (working_directory := str(Path.cwd())) not in sys.path:
+        sys.path.append(working_directory)  # last, so that it hides no installed package
+    function = _import_function(reference, f"from {working_directory}")
     try:
         inspect.signature(function).bind(None, **parameters)
     except TypeError as error:
         raise RequestError(
-            f"is {reference!r}, whose parameters are others: {first_line(error)}."
+            f"is {reference!r}, which does not take these parameters: {first_line(error)}."
         ) from error
-    return _named(reference, function)
+    return _format_name(reference, function)
 
 
-def modules_of(trials: Iterable[Trial]) -> list[ModuleType]:
-    """The user's own top-level modules and packages that the trials need: those to ship to another cluster's workers.
+def find_user_modules(trials: Iterable[Trial]) -> list[ModuleType]:
+    """Return the user's own top-level modules that the trials need, to ship to remote workers.
 
-    Nothing is imported: they know where they lie, and are empty.
+    The modules are created without being imported: they have a location, but no content.
     """
     modules = {
         trial.architecture.partition(":")[0] for trial in trials if is_custom(trial.architecture)
     }
-    needed = {name.partition(".")[0] for module in modules for name in sources(module)}
-    return [module_from_spec(spec) for top in sorted(needed) if (spec := own_spec(top))]
+    sources = chain.from_iterable(map(find_sources, modules))
+    top_level = {name.partition(".")[0] for name in sources}
+    specs = map(find_user_spec, sorted(top_level))
+    return [module_from_spec(spec) for spec in specs if spec]
 
 
-def _function(reference: str, where: str) -> Callable[..., Any]:
+def _import_function(reference: str, location: str) -> Callable[..., Any]:
     try:
-        found = pkgutil.resolve_name(reference)
-    except (Exception, SystemExit) as error:  # whatever the user's module raises
+        function: Any = pkgutil.resolve_name(reference)
+    except (Exception, SystemExit) as error:  # anything that the user's module raises
         problem = f"{type(error).__name__}: {first_line(error)}"
         raise RequestError(
-            f"is {reference!r}, which can't be imported {where}: {problem}."
+            f"is {reference!r}, which can't be imported {location}: {problem}."
         ) from error
-    if not inspect.isfunction(inspect.unwrap(found)):
+    if not inspect.isfunction(inspect.unwrap(function)):
         raise RequestError(
-            f"is {reference!r}, which is no function; name one that takes a task and its parameters."
+            f"is {reference!r}, which is not a function; "
+            "name a function that takes a task and its parameters."
         )
-    function: Callable[..., Any] = found
-    return function
+    imported: Callable[..., Any] = function
+    return imported
 
 
-def _named(reference: str, function: Callable[..., Any]) -> str:
-    made = inspect.unwrap(function)
-    definition = Path(
-        inspect.getsourcefile(made) or inspect.getfile(made)
-    )  # it may be of an installed package
-    files = {**sources(reference.partition(":")[0]), made.__module__: definition}
+def _format_name(reference: str, function: Callable[..., Any]) -> str:
+    unwrapped = inspect.unwrap(function)
+    # The definition may be in an installed package, which `find_sources` leaves out.
+    definition = Path(inspect.getsourcefile(unwrapped) or inspect.getfile(unwrapped))
+    files = {**find_sources(reference.partition(":")[0]), unwrapped.__module__: definition}
     hashes = {name: sha256_of_file(file) for name, file in files.items()}
-    return f"{reference}@{sha256_of(canonical_json(hashes).encode())[:_SHOWN_DIGITS]}"
+    return f"{reference}@{sha256_of(canonical_json(hashes).encode())[:_HASH_DIGITS]}"

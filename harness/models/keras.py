@@ -1,4 +1,7 @@
-"""The door to TensorFlow, Keras 2 and Larq, which needs Keras 2: import them from here, never directly."""
+"""The only door to TensorFlow, Keras 2 and Larq: import them from here, never directly.
+
+Larq needs Keras 2.
+"""
 
 from harness.models.environment import settle_environment
 
@@ -10,6 +13,6 @@ import tensorflow as tf  # noqa: E402
 keras = tf.keras
 layers = tf.keras.layers
 Model = tf.keras.Model
-keras.utils.disable_interactive_logging()  # what it writes to standard output would stand among the answers
+keras.utils.disable_interactive_logging()  # it would mix with our own standard output
 
 __all__ = ["Model", "keras", "larq", "layers", "tf"]

@@ -1,7 +1,8 @@
-"""A multi-layer perceptron; trained as dense layers, deployed as 1x1 convolutions.
+"""A multi-layer perceptron, trained as dense layers and deployed as 1x1 convolutions.
 
-LCE has binary kernels for convolutions only, while a 1x1 convolution trains over ten times slower than the
-same product as a matrix product (`benchmarks/train_mlp.py`). The two are one function: a reshape of the weights.
+LCE has binary kernels for convolutions only.
+But a 1x1 convolution trains over ten times slower than a dense layer (`benchmarks/train_mlp.py`).
+The two are the same function, with reshaped weights.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from annotated_types import Ge, Le, Lt
 from harness.core.bench import STRICT
 from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
-from harness.models.blocks import activation, dense, normalisation, pointwise, with_weights_of
+from harness.models.blocks import activation, copy_weights, dense, normalisation, pointwise
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
@@ -22,22 +23,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mlp:
-    """`layers` hidden layers of `units`, batch normalisation after every layer; ReLU in the float twin.
+    """Hidden `layers` of `units`, with batch normalisation after every layer.
 
-    The binary network's first layer takes real-valued pixels: its weights are binary, its product is not.
+    The float twin has ReLU after every hidden layer.
+    The binary network's first layer has binary weights, but takes real-valued pixels.
     """
 
     layers: Annotated[int, Ge(1), Le(1000), KeyHelp("Hidden layers.")] = 3
     units: Annotated[int, Ge(1), Lt(2**31), KeyHelp("Units of each hidden layer.")] = 256
     __pydantic_config__ = STRICT
 
-    def training_model(self, task: Task) -> "Model":
-        return self._network(task, dense)
+    def build_training_model(self, task: Task) -> "Model":
+        return self._build_network(task, dense)
 
-    def deployed_model(self, task: Task, trained: "Model") -> "Model":
-        return with_weights_of(trained, self._network(task, pointwise))
+    def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
+        return copy_weights(trained, self._build_network(task, pointwise))
 
-    def _network(self, task: Task, linear: Callable[..., Any]) -> "Model":
+    def _build_network(self, task: Task, linear: Callable[..., Any]) -> "Model":
         from harness.models.keras import Model, layers
 
         pixels = layers.Input(task.shape, name="image")

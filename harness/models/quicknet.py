@@ -1,4 +1,7 @@
-"""QuickNet of Bannink et al. (2021), made to be fast with Larq Compute Engine (arxiv.org/abs/2011.09398)."""
+"""QuickNet of Bannink et al. (2021), designed for Larq Compute Engine.
+
+See arxiv.org/abs/2011.09398.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,13 +12,13 @@ from harness.core.bench import STRICT
 from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
+    as_float,
     blur,
-    classified,
+    classify,
     convolution,
     depthwise,
     normalisation,
     pointwise,
-    real,
 )
 
 if TYPE_CHECKING:
@@ -24,12 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QuickNet:
-    """`stages` of `blocks` residual 3x3 convolutions, `filters` in the first stage and twice as many in each next.
+    """Stages of `blocks` residual 3x3 convolutions; `filters` double with each stage.
 
-    Between stages height and width are halved by an antialiased max-pool (Zhang 2019), and a float 1x1 convolution
-    widens. The paper has 4 stages of 4 with 64 filters, and its stem quarters the image; here, for small images, it
-    leaves it as it is. The stem and the last layer are float. Each binary convolution is followed by ReLU and batch
-    normalisation, an order that LCE fuses. The float twin has the same, where normalisation costs it two operators.
+    Between stages an antialiased max-pool (Zhang 2019) halves height and width.
+    A float 1x1 convolution then doubles the channels.
+    The paper has 4 stages of 4 blocks with 64 filters, and its stem quarters the image.
+    Here, for small images, the stem keeps the size. The stem and the last layer are float.
+    ReLU and batch normalisation follow each binary convolution, an order that LCE fuses.
+    The float twin has the same order, where normalisation costs two operators.
     """
 
     stages: Annotated[
@@ -45,39 +50,39 @@ class QuickNet:
     ] = 32
     __pydantic_config__ = STRICT
 
-    def training_model(self, task: Task) -> "Model":
+    def build_training_model(self, task: Task) -> "Model":
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = _stem(task, image, filters=self.filters)
+        x = _build_stem(task, image, filters=self.filters)
         for stage in range(self.stages):
             if stage > 0:
-                x = _transition(task, x, filters=self.filters * 2**stage)
+                x = _build_transition(task, x, filters=self.filters * 2**stage)
             for _ in range(self.blocks):
-                x = _residual(task, x)
-        return Model(image, classified(task, layers.ReLU()(x)), name="quicknet")
+                x = _build_block(task, x)
+        return Model(image, classify(task, layers.ReLU()(x)), name="quicknet")
 
-    def deployed_model(self, task: Task, trained: "Model") -> "Model":
+    def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         return trained
 
 
-def _stem(task: Task, x: Any, filters: int) -> Any:
+def _build_stem(task: Task, x: Any, filters: int) -> Any:
     from harness.models.keras import layers
 
-    x = layers.ReLU()(normalisation()(convolution(real(task), filters // 4, size=3)(x)))
+    x = layers.ReLU()(normalisation()(convolution(as_float(task), filters // 4, size=3)(x)))
     x = normalisation()(depthwise(task, 3)(x))
-    return normalisation()(pointwise(real(task), filters)(x))
+    return normalisation()(pointwise(as_float(task), filters)(x))
 
 
-def _residual(task: Task, x: Any) -> Any:
+def _build_block(task: Task, x: Any) -> Any:
     from harness.models.keras import layers
 
     product = convolution(task, x.shape[-1], size=3)(x)
     return layers.Add()([normalisation()(layers.ReLU()(product)), x])
 
 
-def _transition(task: Task, x: Any, filters: int) -> Any:
+def _build_transition(task: Task, x: Any, filters: int) -> Any:
     from harness.models.keras import layers
 
     x = layers.MaxPooling2D(2, strides=1, padding="same")(layers.ReLU()(x))
-    return normalisation()(pointwise(real(task), filters)(blur(x.shape[-1])(x)))
+    return normalisation()(pointwise(as_float(task), filters)(blur(x.shape[-1])(x)))

@@ -1,4 +1,7 @@
-"""A vision transformer (Dosovitskiy et al. 2021, arxiv.org/abs/2010.11929), which reads an image patch by patch."""
+"""A vision transformer, which reads an image patch by patch.
+
+See Dosovitskiy et al. (2021, arxiv.org/abs/2010.11929).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +14,13 @@ from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
     activation,
-    classified,
+    as_float,
+    classify,
     convolution,
+    copy_weights,
     dense,
     normalisation,
     pointwise,
-    real,
-    with_weights_of,
 )
 
 if TYPE_CHECKING:
@@ -26,14 +29,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Transformer:
-    """`blocks` of attention with `heads` of `head_units` each, and of two layers, the first four times as wide.
+    """Blocks of attention and two layers, of which the first is four times as wide.
 
-    It reads patches of `patch` x `patch` pixels; zeros around the image fill the last ones. After Le and Li (2023,
-    BinaryViT, arxiv.org/abs/2306.16678) the mean of all patches is classified, no token of its own, and what a shortcut
-    adds is scaled just before: by batch normalisation, which LCE fuses, as it can't layer normalisation. A projection
-    takes the signs of what it reads, and shortcuts lead around those (Bi-Real Net, Liu et al. 2018). All of a block's
-    projections are binary; the embedding, the two products of attention and its softmax are not. The float twin has
-    ReLU between a block's two layers.
+    Attention has `heads` of `head_units` each.
+    Patches are `patch` x `patch` pixels; zeros around the image fill incomplete ones.
+
+    Two details follow Le and Li (2023, BinaryViT, arxiv.org/abs/2306.16678).
+    The mean of all patches is classified, without a class token.
+    Each residual branch is scaled just before it is added.
+    Batch normalisation does that, because LCE can't fuse layer normalisation.
+
+    A projection takes the signs of its input.
+    Shortcuts bypass it, as in Bi-Real Net (Liu et al. 2018).
+    All projections of a block are binary.
+    The embedding, the two products of attention and its softmax are not.
+    The float twin has ReLU between the two layers of a block.
     """
 
     blocks: Annotated[int, Ge(1), Le(100), KeyHelp("Blocks of attention and two layers.")] = 2
@@ -46,75 +56,79 @@ class Transformer:
 
     @property
     def units(self) -> int:
-        """What a patch is embedded in."""
+        """The size of a patch's embedding."""
         return self.heads * self.head_units
 
-    def training_model(self, task: Task) -> "Model":
+    def build_training_model(self, task: Task) -> "Model":
         from harness.models.keras import layers, tf
 
-        def embedded(image: Any) -> Any:
+        def embed(image: Any) -> Any:
             missing = [-size % self.patch for size in task.shape[:2]]
-            around = tuple(
-                (gap // 2, gap - gap // 2) for gap in missing
-            )  # as a convolution's 'same' padding
-            patches = tf.nn.space_to_depth(layers.ZeroPadding2D(around)(image), self.patch)
-            return dense(real(task), self.units)(patches)
+            # The same padding as a convolution's "same".
+            padding = tuple((gap // 2, gap - gap // 2) for gap in missing)
+            patches = tf.nn.space_to_depth(layers.ZeroPadding2D(padding)(image), self.patch)
+            return dense(as_float(task), self.units)(patches)
 
-        return self._network(task, embedded, dense)
+        return self._build_network(task, embed, dense)
 
-    def deployed_model(self, task: Task, trained: "Model") -> "Model":
-        def embedded(image: Any) -> Any:
-            return convolution(real(task), self.units, size=self.patch, strides=self.patch)(image)
+    def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
+        def embed(image: Any) -> Any:
+            return convolution(as_float(task), self.units, size=self.patch, strides=self.patch)(
+                image
+            )
 
-        return with_weights_of(trained, self._network(task, embedded, pointwise))
+        return copy_weights(trained, self._build_network(task, embed, pointwise))
 
-    def _network(
-        self, task: Task, embedded: Callable[[Any], Any], linear: Callable[..., Any]
+    def _build_network(
+        self, task: Task, embed: Callable[[Any], Any], linear: Callable[..., Any]
     ) -> "Model":
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = layers.Reshape((1, -1, self.units))(normalisation()(embedded(image)))
-        x = _placed(x)
+        x = layers.Reshape((1, -1, self.units))(normalisation()(embed(image)))
+        x = _add_positions(x)
         for _ in range(self.blocks):
-            attended = self._attended(normalisation()(linear(task, 3 * self.units)(x)))
-            x = x + normalisation()(linear(task, self.units)(attended))
+            attention = self._attend(normalisation()(linear(task, 3 * self.units)(x)))
+            x = x + normalisation()(linear(task, self.units)(attention))
             wide = activation(task)(normalisation()(linear(task, 4 * self.units)(x)))
             x = x + normalisation()(linear(task, self.units)(wide))
-        return Model(image, classified(task, x), name="transformer")
+        return Model(image, classify(task, x), name="transformer")
 
-    def _attended(self, projected: Any) -> Any:
-        """(batch, 1, patches, 3 * units) → (batch, 1, patches, units).
+    def _attend(self, projections: Any) -> Any:
+        """Return (batch, 1, patches, units) for projections (batch, 1, patches, 3 * units).
 
-        Head by head: LCE's converter takes a batched product apart, and leaves three times the reshaping. The root of
-        a product's scale is in both of its factors, where it is fused; normalisation takes it out of the values again.
+        Heads are computed one by one.
+        LCE's converter would split a batched product and leave three times as many reshapes.
+        Both factors of a product are multiplied by the root of its scale, so that it is fused.
+        Normalisation later removes that factor from the values.
         """
         from harness.models.keras import tf
 
-        parts = tf.split(projected * self.head_units**-0.25, 3 * self.heads, axis=-1)
-        queries, keys, values = (
-            parts[: self.heads],
-            parts[self.heads : -self.heads],
-            parts[-self.heads :],
-        )
+        parts = tf.split(projections * self.head_units**-0.25, 3 * self.heads, axis=-1)
+        queries, keys = parts[: self.heads], parts[self.heads : -self.heads]
+        values = parts[-self.heads :]
         heads = zip(queries, keys, values, strict=True)
         return tf.concat(
-            [_attention(query, key, value=value) for query, key, value in heads], axis=-1
+            [_attend_one_head(query, key, value=value) for query, key, value in heads], axis=-1
         )
 
 
-def _attention(query: Any, key: Any, value: Any) -> Any:
-    """Of one head (Vaswani et al. 2017), each (batch, 1, patches, head_units), already scaled."""
+def _attend_one_head(query: Any, key: Any, value: Any) -> Any:
+    """Return the attention of Vaswani et al. (2017) for already scaled inputs of one head.
+
+    Each input is (batch, 1, patches, head_units).
+    """
     from harness.models.keras import tf
 
     return tf.matmul(tf.nn.softmax(tf.matmul(query, key, transpose_b=True)), value)
 
 
-def _placed(patches: Any) -> Any:
-    """With what is learned of each place added (batch, 1, patches, units)."""
+def _add_positions(patches: Any) -> Any:
+    """Add the learned position embeddings to patches (batch, 1, patches, units)."""
     from harness.models.keras import keras, layers
 
-    # As large as a normalised embedding: one that is smaller changes few signs, and binary networks learn it slowly.
+    # As large as a normalised embedding: smaller values change few signs, which binary networks
+    # learn slowly.
     start = keras.initializers.TruncatedNormal(stddev=1.0)
 
     class Placed(layers.Layer):  # type: ignore[misc]  # Keras ships no types

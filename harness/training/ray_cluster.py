@@ -13,7 +13,7 @@ from harness.core.errors import HarnessError, Reason, RequestError, first_line
 from harness.core.search import Search
 from harness.core.sweep import Failure, Resources, Trial
 from harness.data import Dataset
-from harness.models.custom import modules_of
+from harness.models.custom import find_user_modules
 from harness.training import ray_private
 from harness.training.events import ClusterReady, Event, Failed, Retried
 from harness.training.ray_address import check_listening
@@ -134,7 +134,7 @@ def _code_paths(unit_source: UnitSource, search: Search) -> list[str]:
     else:
         for point in list_corners(search):
             units += unit_source.units_at(point)
-    modules = [harness, *modules_of(trials_in(units))]
+    modules = [harness, *find_user_modules(trials_in(units))]
     return [next(iter(getattr(module, "__path__", ())), str(module.__file__)) for module in modules]
 
 

@@ -17,8 +17,8 @@ from harness.core.errors import Reason, TrialFailed
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact, Precision, Timings, Trial, TrialOutcome
 from harness.data import Dataset
-from harness.models import Task, architecture_of, task_of
-from harness.models.blocks import with_probabilities
+from harness.models import Task, build_architecture, make_task
+from harness.models.blocks import add_softmax
 from harness.training.fit import Fit, compute_scores
 
 # Quantisation to eight bits may change the class where scores are nearly tied. In a network that
@@ -55,7 +55,7 @@ def build_model(trial: Trial, dataset: Dataset) -> Any:
     # With a clean graph and fixed names, a trial gives the same bytes on a new and a used worker.
     keras.backend.clear_session()
     keras.utils.set_random_seed(trial.seed)
-    return architecture_of(trial).training_model(_task(trial, dataset))
+    return build_architecture(trial).build_training_model(_task(trial, dataset))
 
 
 def build_deployed_model(trial: Trial, dataset: Dataset, model: Any) -> Any:
@@ -63,7 +63,7 @@ def build_deployed_model(trial: Trial, dataset: Dataset, model: Any) -> Any:
     from harness.models.keras import keras
 
     keras.backend.reset_uids()  # fixed names, as in build_model
-    return with_probabilities(architecture_of(trial).deployed_model(_task(trial, dataset), model))
+    return add_softmax(build_architecture(trial).build_deployed_model(_task(trial, dataset), model))
 
 
 def finish_trial(
@@ -114,7 +114,7 @@ def finish_trial(
 
 
 def _task(trial: Trial, dataset: Dataset) -> Task:
-    return task_of(dataset.shape, dataset.classes, precision=trial.precision, recipe=trial.recipe)
+    return make_task(dataset.shape, dataset.classes, precision=trial.precision, recipe=trial.recipe)
 
 
 @contextmanager

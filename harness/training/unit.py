@@ -13,8 +13,8 @@ from pathlib import Path
 from harness.core.errors import Reason, TrialFailed, first_line
 from harness.core.sweep import Failure, Precision, Timings, Trial
 from harness.data import Dataset
-from harness.models.custom import NOT_SHIPPED
-from harness.models.own_code import place_of
+from harness.models.custom import SHIPPING_ADVICE
+from harness.models.user_code import locate_in_user_code
 from harness.training.events import Checkpoint, EpochEnded, Failed, Finished, Started, UnitEvent
 from harness.training.fit import Fit, Scores
 from harness.training.snapshot import pack, unpack
@@ -205,8 +205,8 @@ def _fail(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
 def _describe_bug(trial: Trial, error: Exception) -> str:
     """Describe an unexpected error in a sentence that names whose code raised it."""
     description = _summarize(error)
-    if place := place_of(error):
-        remedy = NOT_SHIPPED if isinstance(error, ImportError) else "fix it and submit again"
+    if place := locate_in_user_code(error):
+        remedy = SHIPPING_ADVICE if isinstance(error, ImportError) else "fix it and submit again"
         return f"{trial.architecture} raised {description} ({place}); {remedy}."
     frame = traceback.extract_tb(error.__traceback__)[-1]
     location = f"{Path(frame.filename).name}:{frame.lineno}"

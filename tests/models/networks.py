@@ -13,8 +13,8 @@ from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
 from harness.data import Dataset
 from harness.data.dataset import Split
-from harness.models import ARCHITECTURES, Task, task_of
-from harness.models.blocks import with_probabilities
+from harness.models import ARCHITECTURES, Task, make_task
+from harness.models.blocks import add_softmax
 from harness.training.fit import Fit
 
 RECIPE = Recipe(epochs=4, batch_size=50, learning_rate=0.003, validation=0)
@@ -22,7 +22,7 @@ RECIPE = Recipe(epochs=4, batch_size=50, learning_rate=0.003, validation=0)
 
 @dataclass(frozen=True)
 class Small:
-    """An architecture's parameters, and the operators of its binary artifact that multiply: all that is float there."""
+    """An architecture's parameters, and the multiplying operators of its binary artifact."""
 
     parameters: Mapping[str, Any]
     products: Mapping[str, int]
@@ -55,7 +55,7 @@ SMALL = {
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Both of Keras's networks, of one architecture and precision."""
+    """The trained and the deployed Keras model of one architecture and precision."""
 
     trained: Any
     deployed: Any
@@ -64,22 +64,22 @@ class Trained:
 @cache
 def some_digits() -> Dataset:
     digits = data.load("digits")
-    few = Split(digits.train.images[:500], digits.train.labels[:500])
+    train = Split(digits.train.images[:500], digits.train.labels[:500])
     return Dataset(
         digits.name,
         digits.classes,
-        train=few,
+        train=train,
         test=Split(digits.test.images[:100], digits.test.labels[:100]),
     )
 
 
 def task(precision: Precision) -> Task:
-    return task_of(some_digits().shape, some_digits().classes, precision=precision, recipe=RECIPE)
+    return make_task(some_digits().shape, some_digits().classes, precision=precision, recipe=RECIPE)
 
 
 @cache
 def network(name: str, precision: Precision) -> Trained:
-    """Trained once a test run; of int8 it is the float twin, as in a sweep."""
+    """Train a network once per test run; int8 uses the float twin, as in a sweep."""
     if precision.trained is not precision:
         return network(name, precision.trained)
     from harness.models.keras import keras
@@ -95,10 +95,10 @@ def network(name: str, precision: Precision) -> Trained:
         recipe=RECIPE,
         seed=0,
     )
-    fit = Fit(trial, architecture.training_model(task(precision)), dataset=some_digits())
+    fit = Fit(trial, architecture.build_training_model(task(precision)), dataset=some_digits())
     deque(fit.run_epochs(), maxlen=0)
     return Trained(
-        fit.model, with_probabilities(architecture.deployed_model(task(precision), fit.model))
+        fit.model, add_softmax(architecture.build_deployed_model(task(precision), fit.model))
     )
 
 

@@ -1,4 +1,4 @@
-"""The user's own functions, in modules of the folder that the command is run in."""
+"""The user's own functions, in modules of the working directory."""
 
 import os
 import platform
@@ -12,8 +12,8 @@ import pytest
 from harness.core.errors import RequestError, TrialFailed
 from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
-from harness.models import architecture_of
-from harness.models.custom import Custom, identify, modules_of
+from harness.models import build_architecture
+from harness.models.custom import Custom, find_user_modules, identify
 from tests.models.networks import layer_types, task
 
 SETTINGS = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -41,8 +41,8 @@ number = 3
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that the command is run in; what is imported from it is forgotten."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory; modules imported from it are unloaded afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -56,7 +56,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "parts",
         "speaks",
     ):
-        monkeypatch.setitem(sys.modules, name, None)  # so that it is as it was, afterwards
+        monkeypatch.setitem(sys.modules, name, None)  # the fixture then restores it
         monkeypatch.delitem(sys.modules, name)
     (tmp_path / "ours.py").write_text(NETWORK)
     (tmp_path / "wrong.py").write_text("1 / 0\n")
@@ -78,23 +78,23 @@ def trial(name: str, **parameters: object) -> Trial:
     )
 
 
-def test_a_function_of_the_users_is_an_architecture(here: Path) -> None:
+def test_a_users_function_is_an_architecture(folder: Path) -> None:
     name = identify("ours:tiny", {"units": 8, "layers": 2})
-    architecture = architecture_of(trial(name, units=8, layers=2))
-    model = architecture.training_model(task(Precision.BINARY))
+    architecture = build_architecture(trial(name, units=8, layers=2))
+    model = architecture.build_training_model(task(Precision.BINARY))
     assert layer_types(model).count("QuantDense") == 3
-    assert architecture.deployed_model(task(Precision.BINARY), model) is model
+    assert architecture.build_deployed_model(task(Precision.BINARY), model) is model
 
 
-def test_its_name_has_the_hash_of_the_file_that_defines_it(here: Path) -> None:
+def test_the_name_has_the_hash_of_the_defining_file(folder: Path) -> None:
     name = identify("ours:tiny", {"units": 8})
     reference, digits = name.split("@")
     assert (reference, len(digits)) == ("ours:tiny", 12)
-    (here / "ours.py").write_text(NETWORK + "\n")
+    (folder / "ours.py").write_text(NETWORK + "\n")
     assert identify("ours:tiny", {"units": 8}) != name
 
 
-# Each file of a network, and what the others of it say to come to it.
+# The files of one network, which import each other in every way.
 PIECES = {
     "ours.py": "import json, numpy, loose.nets\n" + NETWORK,
     "loose/nets.py": "from ours_package import deep\nfrom ours_package.deep import *\n",
@@ -106,136 +106,141 @@ PIECES = {
 }
 
 
-def in_pieces(folder: Path) -> None:
+def write_pieces(directory: Path) -> None:
     for name, text in PIECES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
 
 
 @pytest.mark.parametrize("edited", PIECES)
-def test_all_of_the_users_files_that_it_imports_count_however_they_are_imported(
-    here: Path, edited: str
-) -> None:
-    in_pieces(here)
-    before = identify("ours:tiny", {"units": 8})
-    with (here / edited).open("a") as file:
-        file.write("# edited\n")
-    assert identify("ours:tiny", {"units": 8}) != before
-
-
-def test_nothing_else_counts_neither_what_lies_beside_it_nor_what_is_imported_by_others(
-    here: Path,
-) -> None:
-    before = identify("ours:tiny", {"units": 8})
-    identify("ours_package.nets:tiny", {"units": 8})
-    (here / "ours_package" / "nets.py").write_text(NETWORK + "\n")
-    assert identify("ours:tiny", {"units": 8}) == before
-
-
-def test_it_has_the_same_name_wherever_its_files_lie(
-    here: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """As on another node, where each top-level module comes to a folder of its own."""
-    in_pieces(here)
+def test_an_edit_of_any_imported_file_changes_the_name(folder: Path, edited: str) -> None:
+    write_pieces(folder)
     name = identify("ours:tiny", {"units": 8})
-    places = [tmp_path_factory.mktemp("node") for _ in range(4)]
-    for place, one in zip(places, ("ours.py", "loose", "ours_package", "parts.py"), strict=True):
-        shutil.move(here / one, place / one)
+    with (folder / edited).open("a") as file:
+        file.write("# edited\n")
+    assert identify("ours:tiny", {"units": 8}) != name
+
+
+def test_an_edit_of_an_unrelated_file_keeps_the_name(
+    folder: Path,
+) -> None:
+    name = identify("ours:tiny", {"units": 8})
+    identify("ours_package.nets:tiny", {"units": 8})
+    (folder / "ours_package" / "nets.py").write_text(NETWORK + "\n")
+    assert identify("ours:tiny", {"units": 8}) == name
+
+
+def test_the_name_does_not_depend_on_where_the_files_are(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Ray puts each top-level module into a separate folder on another node."""
+    write_pieces(folder)
+    name = identify("ours:tiny", {"units": 8})
+    modules = ("ours.py", "loose", "ours_package", "parts.py")
+    locations = [tmp_path_factory.mktemp("node") for _ in modules]
+    for location, module in zip(locations, modules, strict=True):
+        shutil.move(folder / module, location / module)
     code = "from harness.models.custom import identify; print(identify('ours:tiny', {'units': 8}))"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
-    found = subprocess.run(
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, locations))}
+    completed = subprocess.run(
         [sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True
     )
-    assert found.stdout == f"{name}\n"
+    assert completed.stdout == f"{name}\n"
 
 
-def test_a_function_that_was_edited_after_the_plan_is_not_trained_under_its_name(
-    here: Path,
+def test_a_function_edited_after_planning_is_not_trained(
+    folder: Path,
 ) -> None:
     name = identify("ours:tiny", {"units": 8})
-    (here / "ours.py").write_text(NETWORK + "\n")
+    (folder / "ours.py").write_text(NETWORK + "\n")
     with pytest.raises(
-        TrialFailed, match=f"^The source of {name} has changed since it was planned; submit again.$"
+        TrialFailed,
+        match=f"^The source of {name} has changed since planning; submit the sweep again.$",
     ):
-        Custom(name, {"units": 8}).training_model(task(Precision.BINARY))
+        Custom(name, {"units": 8}).build_training_model(task(Precision.BINARY))
 
 
-def test_a_worker_that_has_not_its_module_says_so(here: Path) -> None:
-    said = (
-        rf"^The model is 'nowhere:tiny', which can't be imported on {platform.node()}: ModuleNotFoundError: No module "
-        r"named 'nowhere'; put what it imports into the same file or package, or install it on every node\.$"
+def test_a_worker_without_the_module_reports_it(folder: Path) -> None:
+    message = (
+        rf"^The model is 'nowhere:tiny', which can't be imported on {platform.node()}: "
+        r"ModuleNotFoundError: No module named 'nowhere'; "
+        r"put its imports into the same file or package, or install them on every node\.$"
     )
-    with pytest.raises(TrialFailed, match=said):
-        Custom("nowhere:tiny@0123456789ab", {}).training_model(task(Precision.BINARY))
+    with pytest.raises(TrialFailed, match=message):
+        Custom("nowhere:tiny@0123456789ab", {}).build_training_model(task(Precision.BINARY))
 
 
 @pytest.mark.parametrize(
-    ("reference", "parameters", "said"),
+    ("reference", "parameters", "ending"),
     [
         ("nowhere:tiny", {}, "ModuleNotFoundError: No module named 'nowhere'."),
         ("wrong:tiny", {}, "ZeroDivisionError: division by zero."),
         ("ours:huge", {}, "AttributeError: module 'ours' has no attribute 'huge'."),
-        ("ours:", {}, "is no function; name one that takes a task and its parameters."),
-        ("ours:number", {}, "is no function; name one that takes a task and its parameters."),
+        ("ours:", {}, "is not a function; name a function that takes a task and its parameters."),
+        (
+            "ours:number",
+            {},
+            "is not a function; name a function that takes a task and its parameters.",
+        ),
         ("a b:c", {}, "ValueError: invalid format: 'a b:c'."),
         ("ours:tiny", {}, "missing a required argument: 'units'."),
         ("ours:tiny", {"units": 8, "colour": 1}, "got an unexpected keyword argument 'colour'."),
     ],
 )
-def test_a_wrong_module_function_or_parameter_is_a_sentence(
-    here: Path, reference: str, parameters: dict[str, int], said: str
+def test_a_wrong_module_function_or_parameter_is_refused(
+    folder: Path, reference: str, parameters: dict[str, int], ending: str
 ) -> None:
     with pytest.raises(RequestError) as refused:
         identify(reference, parameters)
     assert str(refused.value).startswith(f"is {reference!r}, ")
-    assert str(refused.value).endswith(said)
+    assert str(refused.value).endswith(ending)
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "message"),
     [
         (
             "askew",
-            r"but returned a Functional from \(None, 8, 8, 1\) to \(None, 8, 8, 10\); mend it\.$",
+            r"but returned a Functional from \(None, 8, 8, 1\) to \(None, 8, 8, 10\); correct it\.$",
         ),
-        ("nothing", r"but returned a NoneType from None to None; mend it\.$"),
+        ("nothing", r"but returned a NoneType from None to None; correct it\.$"),
     ],
 )
-def test_a_model_that_does_not_fit_is_a_sentence(here: Path, function: str, said: str) -> None:
-    with pytest.raises(TrialFailed, match=said):
-        Custom(identify(f"ours:{function}", {}), {}).training_model(task(Precision.FLOAT32))
+def test_a_model_of_other_shapes_fails_the_trial(folder: Path, function: str, message: str) -> None:
+    with pytest.raises(TrialFailed, match=message):
+        Custom(identify(f"ours:{function}", {}), {}).build_training_model(task(Precision.FLOAT32))
 
 
-def test_what_another_cluster_needs_are_the_top_level_modules(here: Path) -> None:
+def test_another_cluster_needs_the_top_level_modules(folder: Path) -> None:
     names = [
         identify(reference, {"units": 8}) for reference in ("ours_package.nets:tiny", "ours:tiny")
     ]
-    found = modules_of([trial("mlp"), *(trial(name) for name in (*names, names[0]))])
-    assert [module.__name__ for module in found] == ["ours", "ours_package"]
+    modules = find_user_modules([trial("mlp"), *(trial(name) for name in (*names, names[0]))])
+    assert [module.__name__ for module in modules] == ["ours", "ours_package"]
 
 
-def test_another_cluster_gets_what_they_import_too_but_nothing_that_is_installed(
-    here: Path,
+def test_another_cluster_gets_imported_modules_but_no_installed_ones(
+    folder: Path,
 ) -> None:
-    found = modules_of(
+    modules = find_user_modules(
         [trial(identify("ours:tiny", {"units": 8})), trial("json:dumps@0123456789ab")]
     )
-    assert [module.__name__ for module in found] == ["ours"]
-    in_pieces(here)
-    found = modules_of([trial(identify("ours:tiny", {"units": 8}))])
-    assert [module.__name__ for module in found] == ["loose", "ours", "ours_package", "parts"]
-    assert [[*module.__path__] for module in (found[0], found[2])] == [
-        [str(here / "loose")],
-        [str(here / "ours_package")],
+    assert [module.__name__ for module in modules] == ["ours"]
+    write_pieces(folder)
+    modules = find_user_modules([trial(identify("ours:tiny", {"units": 8}))])
+    assert [module.__name__ for module in modules] == ["loose", "ours", "ours_package", "parts"]
+    assert [[*module.__path__] for module in (modules[0], modules[2])] == [
+        [str(folder / "loose")],
+        [str(folder / "ours_package")],
     ]
-    assert found[3].__file__ == str(here / "parts.py")
-    assert "parts" not in sys.modules, "it is looked at, not run"
+    assert modules[3].__file__ == str(folder / "parts.py")
+    assert "parts" not in sys.modules, "modules are parsed, not imported"
 
 
-def test_planning_imports_no_tensorflow_and_a_module_that_does_finds_its_settings(
-    here: Path,
+def test_planning_imports_no_tensorflow_but_sets_its_environment(
+    folder: Path,
 ) -> None:
-    (here / "speaks.py").write_text(
+    (folder / "speaks.py").write_text(
         "import os\ndef settings(task): ...\n"
         + "".join(f"assert os.environ[{name!r}] == {value!r}\n" for name, value in SETTINGS.items())
     )
@@ -243,5 +248,5 @@ def test_planning_imports_no_tensorflow_and_a_module_that_does_finds_its_setting
         "import sys; from harness.models.custom import identify; identify('speaks:settings', {}); "
     )
     code += "assert not {'tensorflow', 'larq', 'ray'} & set(sys.modules)"
-    kept = {key: value for key, value in os.environ.items() if key not in SETTINGS}
-    subprocess.run([sys.executable, "-c", code], check=True, env=kept)
+    environment = {key: value for key, value in os.environ.items() if key not in SETTINGS}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -1,4 +1,4 @@
-"""What holds for every architecture of the table, and so for the next one: `networks.SMALL` has to have it."""
+"""Properties of every architecture, including new ones: `networks.SMALL` must list each."""
 
 from collections import Counter
 
@@ -21,11 +21,11 @@ every_precision = pytest.mark.parametrize("precision", Precision)
 
 @every_network
 @every_precision
-def test_an_artifact_answers_as_the_trained_network_does(name: str, precision: Precision) -> None:
+def test_an_artifact_agrees_with_the_trained_network(name: str, precision: Precision) -> None:
     test = some_digits().test
     expected = compute_scores(network(name, precision).trained, test.images)
     file = artifact(name, precision)
-    answered = evaluate(
+    evaluation = evaluate(
         file,
         test.images,
         labels=test.labels,
@@ -33,8 +33,8 @@ def test_an_artifact_answers_as_the_trained_network_does(name: str, precision: P
         threads=1,
         min_agreement=MIN_AGREEMENT[precision],
     )
-    assert answered.accuracy > 0.3
-    np.testing.assert_allclose(answered.outputs.sum(axis=1), 1, atol=0.02)
+    assert evaluation.accuracy > 0.3
+    np.testing.assert_allclose(evaluation.outputs.sum(axis=1), 1, atol=0.02)
     assert [
         (tensor.shape, tensor.dtype) for tensor in (*read_inputs(file), *read_outputs(file))
     ] == [
@@ -45,38 +45,39 @@ def test_an_artifact_answers_as_the_trained_network_does(name: str, precision: P
 
 @every_network
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.BINARY])
-def test_what_is_deployed_is_the_function_that_was_trained(name: str, precision: Precision) -> None:
+def test_the_deployed_network_is_the_function_that_was_trained(
+    name: str, precision: Precision
+) -> None:
     images = some_digits().test.images
-    found = network(name, precision)
-    expected = compute_scores(found.trained, images)
+    models = network(name, precision)
+    expected = compute_scores(models.trained, images)
     probabilities = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(compute_scores(found.deployed, images), probabilities, atol=1e-4)
+    np.testing.assert_allclose(compute_scores(models.deployed, images), probabilities, atol=1e-4)
 
 
 @every_network
 def test_twins_differ_in_quantizers_and_activations_only(name: str) -> None:
-    binary, full = (
+    binary, twin = (
         network(name, precision).trained for precision in (Precision.BINARY, Precision.FLOAT32)
     )
-    assert [kind.removeprefix("Quant") for kind in layer_types(binary)] == layer_types(full)
+    assert [kind.removeprefix("Quant") for kind in layer_types(binary)] == layer_types(twin)
     assert [weight.shape for weight in binary.get_weights()] == [
-        weight.shape for weight in full.get_weights()
+        weight.shape for weight in twin.get_weights()
     ]
     assert any(kind.startswith("Quant") for kind in layer_types(binary))
 
 
 @every_network
-def test_only_what_is_float_by_design_is_float_in_a_binary_artifact(name: str) -> None:
-    found = operators(name, Precision.BINARY)
-    assert {kind: count for kind, count in found.items() if kind in PRODUCTS} == SMALL[
-        name
-    ].products
-    assert found["LceBconv2d"] > 0
+def test_a_binary_artifact_has_only_the_intended_float_operators(name: str) -> None:
+    counts = operators(name, Precision.BINARY)
+    products = {kind: count for kind, count in counts.items() if kind in PRODUCTS}
+    assert products == SMALL[name].products
+    assert counts["LceBconv2d"] > 0
     assert "LceBconv2d" not in operators(name, Precision.FLOAT32)
 
 
 @every_network
-def test_an_int8_artifact_is_eight_bits_inside(name: str) -> None:
+def test_an_int8_artifact_has_mostly_int8_tensors(name: str) -> None:
     graph = Model.GetRootAsModel(artifact(name, Precision.INT8), 0).Subgraphs(0)
     types = Counter(graph.Tensors(index).Type() for index in range(graph.TensorsLength()))
     assert types[TensorType.INT8] > 2 * types[TensorType.FLOAT32]

@@ -1,4 +1,4 @@
-"""What the recurrent network has of its own; `test_every_network.py` has what holds for all."""
+"""Properties of the recurrent network; `test_every_network.py` tests what all share."""
 
 from collections import Counter, deque
 from typing import Any
@@ -11,7 +11,7 @@ from harness import data
 from harness.conversion.anatomy import read_graphs
 from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Trial
-from harness.models import Task, task_of
+from harness.models import Task, make_task
 from harness.models.lstm import Lstm
 from harness.training.fit import Fit, compute_scores
 from tests.models.networks import artifact, operators, some_digits
@@ -19,38 +19,36 @@ from tests.models.networks import artifact, operators, some_digits
 
 @pytest.mark.parametrize("rows", [1, 2, 8])
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.BINARY])
-def test_unrolled_it_is_the_function_of_the_loop_however_many_rows(
-    rows: int, precision: Precision
-) -> None:
+def test_the_unrolled_network_is_the_function_of_the_loop(rows: int, precision: Precision) -> None:
     lstm, small = Lstm(layers=2, units=8), Task((rows, 8, 1), 10, precision=precision)
-    looped = lstm.training_model(small)
+    looped = lstm.build_training_model(small)
     images = some_digits().test.images[:, :rows]
     np.testing.assert_allclose(
-        compute_scores(lstm.deployed_model(small, looped), images),
+        compute_scores(lstm.build_deployed_model(small, looped), images),
         compute_scores(looped, images),
         atol=1e-5,
     )
 
 
-def test_states_are_those_of_the_equations() -> None:
+def test_states_follow_the_equations() -> None:
     from harness.models.keras import Model
 
-    model = Lstm(units=4).training_model(Task((8, 8, 1), 10, precision=Precision.FLOAT32))
+    model = Lstm(units=4).build_training_model(Task((8, 8, 1), 10, precision=Precision.FLOAT32))
     images = some_digits().test.images[:5]
     layer = next(layer for layer in model.layers if layer.name.startswith("recurrence"))
-    found = Model(model.input, [layer.input, layer.output]).predict(images, verbose=0)
-    np.testing.assert_allclose(found[1], _states(found[0], *layer.get_weights()), atol=1e-6)
+    inputs, states = Model(model.input, [layer.input, layer.output]).predict(images, verbose=0)
+    np.testing.assert_allclose(states, _compute_states(inputs, *layer.get_weights()), atol=1e-6)
 
 
-def _states(inputs: NDArray[Any], gain: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
-    """Hochreiter and Schmidhuber's, with the forget gate that they had not yet (Gers et al. 2000)."""
+def _compute_states(inputs: NDArray[Any], gain: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
+    """Compute the states of Hochreiter and Schmidhuber, with the forget gate of Gers et al. (2000)."""
     state = cell = np.zeros((len(inputs), 1, len(kernel)))
     states = []
     for row in range(inputs.shape[1]):
         gates = inputs[:, row] + state @ kernel * gain
-        given, kept, out, new = np.split(gates, 4, axis=-1)
-        cell = _sigmoid(kept) * cell + _sigmoid(given) * np.tanh(new)
-        state = _sigmoid(out) * np.tanh(cell)
+        input_gate, forget_gate, output_gate, candidate = np.split(gates, 4, axis=-1)
+        cell = _sigmoid(forget_gate) * cell + _sigmoid(input_gate) * np.tanh(candidate)
+        state = _sigmoid(output_gate) * np.tanh(cell)
         states.append(state)
     return np.stack(states, axis=1)
 
@@ -65,12 +63,12 @@ def test_all_rows_share_one_set_of_packed_weights_in_the_file() -> None:
         operator.inputs[1] for operator in graph.operators if operator.kind == "LceBconv2d"
     )
     assert sorted(uses.values()) == [1, 7, 7], (
-        "what the second layer reads of all rows is one product"
+        "the second layer's inputs from all rows are one product"
     )
 
 
-def test_a_row_costs_a_binary_artifact_the_cells_operators_and_none_for_normalisation() -> None:
-    a_layer = {
+def test_normalisation_costs_a_binary_artifact_no_operator() -> None:
+    operators_per_layer = {
         "ADD": 7 * 2,
         "LOGISTIC": 2 + 7 * 3,
         "MUL": 2 + 7 * 3,
@@ -79,18 +77,19 @@ def test_a_row_costs_a_binary_artifact_the_cells_operators_and_none_for_normalis
         "CONCATENATION": 1,
     }
     assert operators("lstm", Precision.BINARY) == {
-        **{kind: 2 * count for kind, count in a_layer.items()}, "LceBconv2d": 7 + 1 + 7, "LceQuantize": 7 + 1 + 7,
+        **{kind: 2 * count for kind, count in operators_per_layer.items()},
+        "LceBconv2d": 7 + 1 + 7, "LceQuantize": 7 + 1 + 7,
         "CONV_2D": 1, "FULLY_CONNECTED": 1, "MEAN": 1, "RESHAPE": 1, "SOFTMAX": 1,
     }  # fmt: skip
 
 
-def test_signs_of_states_and_weights_learn_the_digits() -> None:
+def test_a_binary_lstm_learns_the_digits() -> None:
     from harness.models.keras import keras
 
     digits, recipe = data.load("digits"), Recipe(epochs=15, batch_size=50, learning_rate=0.003)
     keras.utils.set_random_seed(0)
-    model = Lstm(units=64).training_model(
-        task_of(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe)
+    model = Lstm(units=64).build_training_model(
+        make_task(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe)
     )
     fit = Fit(
         Trial(

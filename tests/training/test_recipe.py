@@ -31,8 +31,8 @@ from harness.core.recipe import (
 from harness.core.sweep import Precision, Trial
 from harness.data import Dataset
 from harness.data.dataset import Split
-from harness.models import architecture_of, task_of
-from harness.models.blocks import initializer, with_probabilities
+from harness.models import build_architecture, make_task
+from harness.models.blocks import add_softmax, make_initializer
 from harness.models.keras import keras, larq, tf
 from harness.training.fit import Fit, Scores, compute_scores
 from harness.training.recipe import augment, build_loss, build_optimizer, plan_learning_rates
@@ -252,8 +252,8 @@ def test_a_float_twin_with_bop_trains_as_with_adam() -> None:
 def test_every_quantizers_network_is_deployed_with_binary_kernels(settings: dict[str, Any]) -> None:
     recipe, digits = Recipe(epochs=3, learning_rate=0.01, **settings), data.load("digits")
     fit = train(recipe)
-    task = task_of(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe)
-    deployed = with_probabilities(architecture_of(trial(recipe)).deployed_model(task, fit.model))
+    task = make_task(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe)
+    deployed = add_softmax(build_architecture(trial(recipe)).build_deployed_model(task, fit.model))
     file = convert(deployed, Precision.BINARY, samples=fit.training_images())
     expected = compute_scores(fit.model, digits.test.images)
     evaluation = evaluate(
@@ -298,7 +298,7 @@ def test_kernels_start_with_their_distributions_deviation_times_the_scale(
 ) -> None:
     keras.utils.set_random_seed(0)
     fan_in, fan_out = 500, 300
-    values = initializer(Initializer(distribution, scale))((fan_in, fan_out)).numpy()
+    values = make_initializer(Initializer(distribution, scale))((fan_in, fan_out)).numpy()
     variance = {"glorot": 2 / (fan_in + fan_out), "he": 2 / fan_in, "lecun": 1 / fan_in}
     assert values.std() == pytest.approx(
         scale * variance[distribution.split("_")[0]] ** 0.5, rel=0.01

@@ -234,7 +234,7 @@ def within(task):
         (
             "lazy",
             "raised ModuleNotFoundError: No module named 'nowhere' (faulty.py:5); "
-            "put what it imports into the same file or package, or install it on every node.",
+            "put its imports into the same file or package, or install them on every node.",
         ),
     ],
 )

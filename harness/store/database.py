@@ -1,4 +1,4 @@
-"""Opening the database: migrated before use, with views made anew; or read-only, for free SQL."""
+"""How the database is opened: to write, migrated to this version first; or read-only."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,18 @@ from harness.store.files.workspace import db_folder
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0005"  # the newest migration; a test holds this against db/migrations
+HEAD = "0005"  # the newest migration; a test compares this with db/migrations
 _BUSY_MS = 60_000
-_READ_CACHE_KB = (
-    200_000  # at most: a question that looks at all of a million runs reads every page once
-)
+_READ_CACHE_KB = 200_000  # at most; a query over a million runs reads every page once
 _BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"
+_READING = (
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+)
+_HARMLESS_PRAGMAS = ("table_info", "table_list", "index_list", "foreign_key_list")
 _POSTGRES_LOCK = 0x6E6E62  # any number, the same in every process
 
 
@@ -33,70 +38,72 @@ def now() -> str:
 
 
 def open_database(url: str, migrations: Path | None = None) -> Engine:
-    """The database, made or upgraded to this version if it has to be; an older SQLite file is copied first.
+    """Open the database; create it or upgrade it to this version if necessary.
 
-    Raises WorkspaceError where it can't be opened, or was made by a newer version.
+    An older SQLite file is copied first. Raises WorkspaceError if the database cannot be opened, or
+    was created by a newer version.
     """
-    engine = _engine(url)
-    with _told(engine), _one_at_a_time(engine):
-        if _revision(engine) != HEAD or migrations is not None:
+    engine = _create_engine(url)
+    with _translate_errors(engine), _lock_file(engine):
+        if _read_revision(engine) != HEAD or migrations is not None:
             _upgrade(engine, migrations or db_folder() / "migrations")
     return engine
 
 
 @contextmanager
-def _told(engine: Engine) -> Iterator[None]:
+def _translate_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (OperationalError, DatabaseError) as error:
-        name = describe_url(engine.url.render_as_string(hide_password=False))
         raise WorkspaceError(
-            f"The database {name} can't be used: {first_line(error.orig)}; check HARNESS_HOME and HARNESS_DATABASE_URL."
+            f"Cannot use the database {_describe(engine)}: {first_line(error.orig)}; "
+            "check HARNESS_HOME and HARNESS_DATABASE_URL."
         ) from error
 
 
-def _engine(url: str) -> Engine:
-    parsed = _parsed(url)
+def _create_engine(url: str) -> Engine:
+    parsed = _parse_url(url)
     try:
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WorkspaceError(
-            f"{error.filename}: can't be made: {error.strerror}; set HARNESS_HOME to a folder that can be written."
+            f"{error.filename}: cannot create this folder: {error.strerror}; "
+            "set HARNESS_HOME to a folder that you may write to."
         ) from error
     engine = create_engine(parsed)
     if engine.dialect.name == "sqlite":
-        _settle_sqlite(engine)
+        _configure_sqlite(engine)
     return engine
 
 
-def _parsed(url: str) -> URL:
-    """Raises WorkspaceError where it is no URL, or its driver is not installed; the URL's password is not told."""
+def _parse_url(url: str) -> URL:
+    """Parse a database's URL.
+
+    Raises WorkspaceError, without the URL's password, if it is invalid or its driver is missing.
+    """
+    expected = "expected the URL of a SQLite file or a PostgreSQL database."
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() not in _BACKENDS or (
             parsed.get_backend_name() == "sqlite" and not parsed.database
         ):
-            raise WorkspaceError(
-                "HARNESS_DATABASE_URL: has to name a SQLite file or a PostgreSQL database."
-            )
+            raise WorkspaceError(f"HARNESS_DATABASE_URL: {expected}")
         parsed.get_dialect().import_dbapi()
     except (ArgumentError, ValueError) as error:
-        raise WorkspaceError(
-            "HARNESS_DATABASE_URL: is no URL of a SQLite file or a PostgreSQL database."
-        ) from error
+        raise WorkspaceError(f"HARNESS_DATABASE_URL: {expected}") from error
     except ModuleNotFoundError as error:
-        hint = "for PostgreSQL: pip install 'bnn-harness[postgres]' and postgresql+psycopg://…"
         raise WorkspaceError(
-            f"HARNESS_DATABASE_URL needs {error.name}, which is not installed; {hint}"
+            f"HARNESS_DATABASE_URL needs {error.name}, which is not installed. For PostgreSQL, "
+            "pip install 'bnn-harness[postgres]' and use postgresql+psycopg://…"
         ) from error
     return parsed
 
 
-def _settle_sqlite(engine: Engine) -> None:
+def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
+        connection.isolation_level = None  # `begin` starts transactions, not the driver
         for pragma in (
             f"busy_timeout={_BUSY_MS}",
             "journal_mode=WAL",
@@ -114,38 +121,38 @@ def _settle_sqlite(engine: Engine) -> None:
 
 @contextmanager
 def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that will write: on SQLite it waits for its turn at once.
+    """Begin a transaction that writes, and commit it at the end.
 
-    One that read first would fail where another had written since. Raises DatabaseBusy where its turn does not come,
-    WorkspaceError where this user may only read.
+    On SQLite it waits for its turn before it reads: otherwise it would fail if another process had
+    written in between. Raises DatabaseBusy if its turn does not come within a minute, and
+    WorkspaceError if this user may only read.
     """
     try:
         with engine.execution_options(**{_WRITING: True}).begin() as connection:
             yield connection
     except (OperationalError, ProgrammingError) as error:
-        refused = _refused(
-            describe_url(engine.url.render_as_string(hide_password=False)), str(error.orig)
-        )
-        if refused is None:
+        refusal = _explain_refusal(_describe(engine), str(error.orig))
+        if refusal is None:
             raise
-        raise refused from error
+        raise refusal from error
 
 
-def _refused(database: str, words: str) -> HarnessError | None:
-    if "database is locked" in words:
+def _explain_refusal(database: str, message: str) -> HarnessError | None:
+    if "database is locked" in message:
         return DatabaseBusy(
-            f"The database {database} has been locked by another process for {_BUSY_MS // 1000} s: end what holds it, "
-            "and run this again; what is stored is kept."
+            f"Another process has locked the database {database} for {_BUSY_MS // 1000} s; "
+            "stop that process and repeat the command. All stored results are kept."
         )
-    if any(sign in words for sign in ("permission denied", "readonly database")):
+    if any(sign in message for sign in ("permission denied", "readonly database")):
         return WorkspaceError(
-            f"The database {database} can be read and not written here: ask whoever owns it."
+            f"You may read the database {database} but not write to it; "
+            "ask its owner for permission."
         )
     return None
 
 
-def _revision(engine: Engine) -> str | None:
-    """The migration that the database is at; None where it is new."""
+def _read_revision(engine: Engine) -> str | None:
+    """Return the newest migration that the database has, or None if it is new."""
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
@@ -158,17 +165,18 @@ def _upgrade(engine: Engine, migrations: Path) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    known = [
+    newest_first = [
         script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
-    ]  # newest first
-    current = _revision(engine)
-    if current is not None and current not in known:
+    ]
+    current = _read_revision(engine)
+    if current is not None and current not in newest_first:
         raise WorkspaceError(
-            f"The database is of a newer version of the harness (schema {current}, this one knows up to {known[0]}); "
-            "upgrade the harness, or set HARNESS_HOME to another folder."
+            f"A newer version of the harness created the database (schema {current}, but this "
+            f"version supports up to {newest_first[0]}); upgrade the harness, or set HARNESS_HOME "
+            "to another folder."
         )
-    if current is not None and current != known[0]:
-        _keep_copy(engine, current)
+    if current is not None and current != newest_first[0]:
+        _back_up(engine, current)
     _migrate(engine, config, migrations=migrations)
 
 
@@ -177,19 +185,21 @@ def _migrate(engine: Engine, config: "Config", migrations: Path) -> None:
 
     views = sorted(migrations.with_name("views").glob("*.sql"))
     with write_transaction(engine) as connection:
-        if (
-            connection.dialect.name == "postgresql"
-        ):  # another process may be at it; the second one finds nothing to do
+        # Another process may be upgrading as well; the second one then finds nothing to do.
+        if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})")
         config.attributes["connection"] = connection
         _drop_views(connection, views)
         command.upgrade(config, "head")
-        _make_views(connection, views)
+        _create_views(connection, views)
 
 
 @contextmanager
-def _one_at_a_time(engine: Engine) -> Iterator[None]:
-    """Between processes that open one SQLite file: its change to WAL waits for nobody, and its upgrade is for one."""
+def _lock_file(engine: Engine) -> Iterator[None]:
+    """Let one process at a time open a SQLite file.
+
+    Its change to WAL mode does not wait for other processes, and only one may upgrade it.
+    """
     if engine.dialect.name != "sqlite" or not engine.url.database:
         yield
         return
@@ -197,7 +207,7 @@ def _one_at_a_time(engine: Engine) -> Iterator[None]:
         yield
 
 
-def _keep_copy(engine: Engine, revision: str) -> None:
+def _back_up(engine: Engine, revision: str) -> None:
     if engine.dialect.name != "sqlite" or not (file := engine.url.database):
         return
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
@@ -213,15 +223,15 @@ def _drop_views(connection: Connection, views: Sequence[Path]) -> None:
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {file.stem}")
 
 
-def _make_views(connection: Connection, views: Sequence[Path]) -> None:
-    """Views hold no data: each upgrade makes them anew from db/views, in the order of their names."""
+def _create_views(connection: Connection, views: Sequence[Path]) -> None:
+    """Create the views of `db/views`, sorted by name: they hold no data, so each upgrade does."""
     for file in views:
         sql = f"CREATE VIEW {file.stem} AS\n{file.read_text()}"
         connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
 def describe_url(url: str) -> str:
-    """A SQLite file's path, or another database's URL without its password."""
+    """Return a SQLite file's path, or another database's URL without its password."""
     parsed = make_url(url)
     return (
         str(parsed.database)
@@ -230,17 +240,24 @@ def describe_url(url: str) -> str:
     )
 
 
+def _describe(engine: Engine) -> str:
+    return describe_url(engine.url.render_as_string(hide_password=False))
+
+
 def open_read_only(url: str) -> Engine:
-    """For SQL from people: whatever it says, nothing is written. Raises WorkspaceError where there is no database."""
-    parsed = _parsed(url)
+    """Open the database for SQL from people: whatever it says, nothing is written.
+
+    Raises WorkspaceError if there is no database.
+    """
+    parsed = _parse_url(url)
     if parsed.get_backend_name() != "sqlite":
         engine = create_engine(parsed)
         if engine.driver == "psycopg":
-            event.listen(engine, "connect", _plain_numbers)
+            event.listen(engine, "connect", _load_plain_numbers)
         return engine.execution_options(postgresql_readonly=True)
     if not parsed.database or not Path(parsed.database).is_file():
         raise WorkspaceError(
-            f"There is no database at {parsed.database} yet: submit a sweep first, "
+            f"There is no database at {parsed.database} yet; submit a sweep first, "
             "for example `harness submit sweep jobs/quickstart.yaml --bench`."
         )
     file = Path(parsed.database).absolute()
@@ -248,22 +265,22 @@ def open_read_only(url: str) -> Engine:
 
 
 def open_upgraded(url: str) -> Engine:
-    """As `open_read_only`, of a database that is brought to this version first. Raises WorkspaceError likewise."""
+    """Upgrade the database to this version, then open it as `open_read_only` does."""
     reader = open_read_only(url)
     open_database(url).dispose()
     return reader
 
 
-def _plain_numbers(connection: Any, _record: object) -> None:
-    """Sums and averages of whole numbers as SQLite has them; psycopg has decimals, which are text in JSON."""
+def _load_plain_numbers(connection: Any, _record: object) -> None:
+    """Load sums and averages of integers as SQLite does; psycopg's decimals are text in JSON."""
     from psycopg.adapt import Buffer, Loader
 
-    class Numbers(Loader):
+    class PlainNumberLoader(Loader):
         def load(self, data: Buffer) -> int | float:
             number = bytes(data)
             return int(number) if number.lstrip(b"-").isdigit() else float(number)
 
-    connection.adapters.register_loader("numeric", Numbers)
+    connection.adapters.register_loader("numeric", PlainNumberLoader)
 
 
 def _read_only_sqlite(file: Path) -> sqlite3.Connection:
@@ -271,23 +288,19 @@ def _read_only_sqlite(file: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     connection.execute(f"PRAGMA cache_size=-{_READ_CACHE_KB}")
     connection.execute("PRAGMA query_only=ON")
-    # SQLite sets json_each up on its first use, by a write to its schema in memory that is refused below.
+    # On its first use, SQLite sets up json_each by a write to its schema in memory, which the
+    # authorizer would refuse.
     connection.execute("SELECT value FROM json_each('[]')")
-    connection.set_authorizer(_only_reading)
+    connection.set_authorizer(_authorize_reading)
     return connection
 
 
-def _only_reading(action: int, first: Any, second: Any, *_rest: Any) -> int:
-    """Refuses everything but reading: ATTACH and PRAGMA could undo or go around the rest."""
-    reading = (
-        sqlite3.SQLITE_SELECT,
-        sqlite3.SQLITE_READ,
-        sqlite3.SQLITE_FUNCTION,
-        sqlite3.SQLITE_RECURSIVE,
-    )
+def _authorize_reading(action: int, argument: Any, value: Any, *_rest: Any) -> int:
+    """Allow nothing but reading: ATTACH and PRAGMA could undo or evade the other safeguards."""
     if action == sqlite3.SQLITE_PRAGMA:
-        harmless = first in ("table_info", "table_list", "index_list", "foreign_key_list") or (
-            first == "read_uncommitted" and second is None
+        allowed = argument in _HARMLESS_PRAGMAS or (
+            argument == "read_uncommitted" and value is None
         )
-        return sqlite3.SQLITE_OK if harmless else sqlite3.SQLITE_DENY
-    return sqlite3.SQLITE_OK if action in reading else sqlite3.SQLITE_DENY
+    else:
+        allowed = action in _READING
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY

@@ -1,4 +1,7 @@
-"""The tables, as the newest migration leaves them. Times are ISO 8601 in UTC; JSON is text; logs are zstd."""
+"""The tables, as the newest migration leaves them.
+
+Times are ISO 8601 in UTC, JSON is text, and logs are compressed with zstd.
+"""
 
 from typing import Any
 
@@ -22,8 +25,8 @@ from sqlalchemy import (
 metadata = MetaData()
 
 
-def _place() -> tuple[Column[Any], ...]:
-    """Where a process stood in the order of its batch; empty for what was measured before there were batches."""
+def _slot() -> tuple[Column[Any], ...]:
+    """Return the columns for a process's slot in its batch, which the oldest runs do not have."""
     return Column("batch", String(16)), Column("block", Integer), Column("position", Integer)
 
 
@@ -33,7 +36,7 @@ sweep_trials = Table(
     Column("sweep", String(200), primary_key=True),
     Column("trial_id", ForeignKey("trials.id"), primary_key=True, index=True),
     Column("submitted_at", String(32), nullable=False),
-    Column("point", Text),  # JSON, where a search sampled it
+    Column("point", Text),  # JSON, for trials that a search sampled
 )
 
 trials = Table(
@@ -63,7 +66,7 @@ trials = Table(
     Column("finished_at", String(32)),
 )
 
-# Sweeps that were handed over to a Ray cluster: Ray forgets its jobs when it ends, these rows don't.
+# Sweeps that were submitted to a Ray cluster. Ray forgets its jobs when it ends; these rows remain.
 jobs = Table(
     "jobs",
     metadata,
@@ -71,7 +74,7 @@ jobs = Table(
     Column("sweep", String(200), nullable=False, index=True),
     Column("file", Text, nullable=False),
     Column("node", String(200), nullable=False),  # the machine that it runs on
-    Column("server", String(200), nullable=False),  # where Ray Jobs answers there: a URL
+    Column("server", String(200), nullable=False),  # URL of the jobs server on that machine
     Column("state", String(16), nullable=False),  # pending, running, done, failed, stopped or lost
     Column("message", Text, nullable=False),
     Column("submitted_at", String(32), nullable=False),
@@ -103,7 +106,7 @@ artifacts = Table(
     Column("created_at", String(32), nullable=False),
 )
 
-# Two trials may make the same bytes; what the bytes are worth, their trial's data set decides.
+# Two trials may produce the same bytes, whose accuracy depends on the trial's data set.
 trial_artifacts = Table(
     "trial_artifacts",
     metadata,
@@ -111,9 +114,8 @@ trial_artifacts = Table(
     Column("artifact", ForeignKey("artifacts.sha256"), primary_key=True, index=True),
     Column("accuracy", Float, nullable=False),
     Column("agreement", Float, nullable=False),
-    Column(
-        "correct_zstd", LargeBinary
-    ),  # a bit for each test image, in their order: whether its class was right
+    # A bit for each test image, in the test set's order: whether its class was right.
+    Column("correct_zstd", LargeBinary),
     Column("created_at", String(32), nullable=False),
 )
 
@@ -174,19 +176,19 @@ runs = Table(
         for name in ("std_us", "p5_us", "median_us", "p95_us", "init_us", "warmup_avg_us")
     ),
     *(Column(name, BigInteger) for name in ("peak_memory_bytes", "resident_memory_bytes")),
-    *_place(),
+    *_slot(),
     *(Column(name, Float) for name in ("temperature_c", "frequency_khz", "busy", "power_uw")),
     Column("throttled", Boolean),
     Column("disturbed", String(200), nullable=False, server_default=""),
     Column("stdout_zstd", LargeBinary, nullable=False),
     Column("stderr_zstd", LargeBinary, nullable=False),
     Column("watch_zstd", LargeBinary),
-    Index(
-        "ix_runs_spread", "measurement_id", "disturbed", "avg_us"
-    ),  # a million runs are over 300 MB
+    # A covering index, as a million runs take over 300 MB.
+    Index("ix_runs_spread", "measurement_id", "disturbed", "avg_us"),
 )
 
-# Processes of cases that have not ended: a killed bench goes on after them, and what could not be read is kept.
+# Processes of cases that have not ended. An interrupted bench continues after them, and output that
+# could not be parsed is kept.
 pending_runs = Table(
     "pending_runs",
     metadata,
@@ -196,13 +198,13 @@ pending_runs = Table(
     Column("seconds", Float, nullable=False),
     Column("exit_code", Integer, nullable=False),
     Column("artifact_sha256", String(64), nullable=False),
-    *_place(),
+    *_slot(),
     Column("stdout_zstd", LargeBinary, nullable=False),
     Column("stderr_zstd", LargeBinary, nullable=False),
     Column("watch_zstd", LargeBinary),
 )
 
-# Cases of a device that were measured together, in an order that follows from the batch's id.
+# Cases that were measured together on a device, in an order that the batch's id determines.
 batches = Table(
     "batches",
     metadata,
@@ -216,7 +218,8 @@ batches = Table(
     Column("idle_power_uw", Float),
 )
 
-# The same small model before and after each batch: how the device itself is doing. No number where it could not run.
+# Latencies of one small model before and after each batch, which show the state of the device itself.
+# There is no latency if the model could not run.
 canaries = Table(
     "canaries",
     metadata,
@@ -239,7 +242,7 @@ canaries = Table(
     Column("stderr_zstd", LargeBinary, nullable=False),
 )
 
-# Whether a device's tool gives the answers that the interpreter gives here, for a few images.
+# Whether a device's tool gives the same outputs as the interpreter on this machine, for a few images.
 answers = Table(
     "answers",
     metadata,
@@ -255,7 +258,8 @@ answers = Table(
     Column("checked_at", String(32), nullable=False),
 )
 
-# Whether a tool runs LCE's optimised kernels on a device: times of the binary canary without them over with them.
+# Whether a tool runs LCE's optimised kernels on a device: the binary canary's time without them,
+# divided by its time with them.
 kernels = Table(
     "kernels",
     metadata,
@@ -269,7 +273,7 @@ kernels = Table(
     Column("checked_at", String(32), nullable=False),
 )
 
-# Where an artifact's time goes: a row for each operator that ran, of one process of the tool that took notes.
+# Where an artifact's time goes: a row for each operator, from one process with profiling.
 operators = Table(
     "operators",
     metadata,
@@ -278,15 +282,14 @@ operators = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("type", String(200), nullable=False),
     Column("name", Text, nullable=False),
-    Column(
-        "role", String(32), nullable=False
-    ),  # binary convolution, quantise/dequantise, float layer or other
+    # binary convolution, quantise, float layer or other
+    Column("role", String(32), nullable=False),
     Column("avg_us", Float, nullable=False),
     Column("share", Float, nullable=False),
     Column("calls", Integer, nullable=False),
 )
 
-# What was last seen of each device.
+# The last known state of each device.
 devices = Table(
     "devices",
     metadata,
@@ -299,7 +302,7 @@ devices = Table(
     Column("changed_at", String(32), nullable=False),
 )
 
-# What was asked for and has not ended: a row for each artifact, device and protocol.
+# What a bench was asked for and has not ended: a row for each artifact, device and protocol.
 queue = Table(
     "queue",
     metadata,
@@ -311,10 +314,11 @@ queue = Table(
     Column("asked_at", String(32), nullable=False),
 )
 
-# One row: what tells this database from all others, to devices that several use.
+# One row, which identifies this database to devices that several databases share.
 identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
 
-# A place for each harness that wants a device: of those that have not expired, the lowest number has it.
+# A position in line for each harness that waits for a device. Of the positions that have not
+# expired, the one with the lowest number has the device.
 leases = Table(
     "leases",
     metadata,
@@ -323,7 +327,7 @@ leases = Table(
     Column("token", String(32), nullable=False),
     Column("owner", String(200), nullable=False),
     Column("process", String(200), nullable=False),
-    Column("expires", Float, nullable=False),  # seconds since 1970, by the database's own clock
+    Column("expires", Float, nullable=False),  # seconds since 1970, by the database's clock
 )
 
 failures = Table(
@@ -339,7 +343,7 @@ failures = Table(
     Column("failed_at", String(32), nullable=False),
 )
 
-# What papers and READMEs say: shown beside what was measured here, never among it.
+# Latencies that papers and READMEs give, kept apart from what was measured here.
 published = Table(
     "published",
     metadata,
@@ -349,7 +353,7 @@ published = Table(
     Column("device", String(200), nullable=False),
     Column("threads", Integer, nullable=False),
     Column("latency_us", Float, nullable=False),
-    Column("accuracy", Float),  # 0 to 1, on what the source says
+    Column("accuracy", Float),  # 0 to 1, as the source gives it
     Column("size_bytes", BigInteger),
     Column("source", String(500), nullable=False),
     Column("dated", String(32), nullable=False),

@@ -1,6 +1,7 @@
-"""A workspace's rows and artifacts as one file: a tar, compressed by zstd, of `harness.db`, `artifacts/`, SHA256SUMS.
+"""A workspace's rows and artifacts in one file.
 
-The last is what `sha256sum` prints of the others: a file that was cut off or changed is known by it.
+The file is a tar, compressed with zstd, of `harness.db`, `artifacts/` and `SHA256SUMS`. The last
+has the format of `sha256sum` and covers all others, so that a truncated or changed file is noticed.
 """
 
 import re
@@ -33,7 +34,10 @@ _FILE = re.compile(rf"artifacts/([0-9a-f]{{64}})({re.escape(_MODEL)}|{re.escape(
 
 @dataclass(frozen=True)
 class TransferCounts:
-    """`rows` by table; `files` are artifacts, `missing` those whose files were not there whole."""
+    """What was transferred: `rows` by table, and the number of artifact `files`.
+
+    `missing` are the artifacts whose files were missing or corrupt.
+    """
 
     rows: Mapping[str, int]
     files: int
@@ -43,117 +47,127 @@ class TransferCounts:
 def export_file(
     engine: Engine, files: ArtifactFiles, file: Path, selection: RowSelection
 ) -> TransferCounts:
-    """Writes the file whole or not at all. Raises RequestError where it can't be written."""
+    """Write the selected rows and their artifacts to a file, whole or not at all.
+
+    Raises RequestError if the file cannot be written.
+    """
     with TemporaryDirectory(prefix="harness-export-") as folder:
         database = Path(folder) / _DATABASE
         copy = open_database(f"sqlite:///{database}")
         with open_snapshot(engine) as source, write_transaction(copy) as target:
             rows = merge(source, target, selection=selection)
-            made = list(target.scalars(select(artifacts.c.sha256).order_by(artifacts.c.sha256)))
+            hashes = list(target.scalars(select(artifacts.c.sha256).order_by(artifacts.c.sha256)))
         copy.dispose()
-        whole = [sha256 for sha256 in made if files.state(sha256) is FileState.INTACT]
-        # The database first: a newer version's is refused before all else.
-        members = {_DATABASE: database, **_artifacts(files, whole)}
+        intact = [sha256 for sha256 in hashes if files.state(sha256) is FileState.INTACT]
+        # The database comes first, so that an import refuses a newer version before all else.
+        members = {_DATABASE: database, **_artifact_members(files, intact)}
         sums = Path(folder) / _SUMS
-        sums.write_text(_sums({name: _sum(name, one) for name, one in members.items()}))
-        with _written(file) as archive:
-            for name, content in {**members, _SUMS: sums}.items():
-                _add(archive, name, file=content)
-    return TransferCounts(rows, len(whole), missing=tuple(sorted(set(made) - set(whole))))
+        sums.write_text(_format_sums({name: _hash(name, path) for name, path in members.items()}))
+        with _open_for_writing(file) as archive:
+            for name, path in {**members, _SUMS: sums}.items():
+                _add_member(archive, name, path=path)
+    return TransferCounts(rows, len(intact), missing=tuple(sorted(set(hashes) - set(intact))))
 
 
 @contextmanager
-def _written(file: Path) -> Iterator[tarfile.TarFile]:
+def _open_for_writing(file: Path) -> Iterator[tarfile.TarFile]:
     partial = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
         with (
             partial.open("wb") as raw,
-            zstandard.ZstdCompressor(write_checksum=True).stream_writer(raw) as packed,
-            tarfile.open(fileobj=packed, mode="w|") as archive,
+            zstandard.ZstdCompressor(write_checksum=True).stream_writer(raw) as compressed,
+            tarfile.open(fileobj=compressed, mode="w|") as archive,
         ):
             yield archive
         partial.replace(file)
     except OSError as error:
         raise RequestError(
-            f"{file}: can't be written: {error.strerror}; check the path."
+            f"{file}: cannot write this file: {error.strerror}; check the path."
         ) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _add(archive: tarfile.TarFile, name: str, file: Path) -> None:
-    """Its content: whose it is and when it was written stays here."""
-    about = tarfile.TarInfo(name)
-    about.size = file.stat().st_size
-    with file.open("rb") as content:
-        archive.addfile(about, content)
+def _add_member(archive: tarfile.TarFile, name: str, path: Path) -> None:
+    """Add a file's content, without its owner and its times."""
+    member = tarfile.TarInfo(name)
+    member.size = path.stat().st_size
+    with path.open("rb") as content:
+        archive.addfile(member, content)
 
 
-def _artifacts(files: ArtifactFiles, whole: Iterable[str]) -> dict[str, Path]:
-    found = [
-        one
-        for sha256 in whole
-        for one in (files.path(sha256), files.path(sha256).with_suffix(_PROBE))
-    ]
-    return {f"artifacts/{one.name}": one for one in found if one.is_file()}
+def _artifact_members(files: ArtifactFiles, hashes: Iterable[str]) -> dict[str, Path]:
+    members = {}
+    for sha256 in hashes:
+        model = files.path(sha256)
+        for path in (model, model.with_suffix(_PROBE)):
+            if path.is_file():
+                members[f"artifacts/{path.name}"] = path
+    return members
 
 
-def _sum(name: str, file: Path) -> str:
-    """Its SHA-256, which a whole artifact has for its name."""
+def _hash(name: str, path: Path) -> str:
+    """Return the file's SHA-256, which is the name of an intact artifact."""
     artifact = _FILE.fullmatch(name)
-    return artifact[1] if artifact and artifact[2] == _MODEL else sha256_of_file(file)
+    return artifact[1] if artifact and artifact[2] == _MODEL else sha256_of_file(path)
 
 
-def _sums(sums: Mapping[str, str]) -> str:
+def _format_sums(sums: Mapping[str, str]) -> str:
     return "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items())
 
 
 def import_file(engine: Engine, files: ArtifactFiles, file: Path) -> TransferCounts:
-    """Takes in what is not here yet, all of it or nothing.
+    """Import the rows and artifacts that are missing here, all of them or none.
 
-    Raises RequestError where the file is of a newer version, is damaged, or is something else.
+    Raises RequestError if the file is damaged, of a newer version, or not an export.
     """
-    with _room_for(file), TemporaryDirectory(prefix="harness-import-") as name:
+    with _translate_os_errors(file), TemporaryDirectory(prefix="harness-import-") as name:
         folder = Path(name)
         unpacked = _unpack(file, folder)
-        with _rows(file, folder / _DATABASE) as source, write_transaction(engine) as target:
+        with _open_rows(file, folder / _DATABASE) as source, write_transaction(engine) as target:
             rows = merge(source, target, selection=select_all())
-            return TransferCounts(rows, sum(_save(files, one) for one in unpacked))
+            return TransferCounts(rows, sum(_save(files, path) for path in unpacked))
 
 
 def _unpack(file: Path, folder: Path) -> list[Path]:
-    """The artifacts' files, in `folder` as the database is. Raises RequestError where one is not as it was exported."""
+    """Unpack the archive into the folder and return the artifacts' files.
+
+    Raises RequestError if a member differs from what was exported.
+    """
     sums: dict[str, str] = {}
-    with _read(file) as archive:
-        for name, content in _members(file, archive):
+    with _open_for_reading(file) as archive:
+        for name, content in _iter_members(file, archive):
             if name == _SUMS:
-                if content.read() != _sums(sums).encode():
-                    raise _no_export(file)
-                return [folder / Path(one).name for one in sums if one != _DATABASE]
-            sums[name] = _copied(file, folder, name=name, content=content, first=not sums)
-    raise _no_export(file)
+                if content.read() != _format_sums(sums).encode():
+                    raise _invalid_export(file)
+                return [folder / Path(member).name for member in sums if member != _DATABASE]
+            sums[name] = _unpack_member(file, folder, name=name, content=content, is_first=not sums)
+    raise _invalid_export(file)
 
 
-def _copied(file: Path, folder: Path, name: str, content: IO[bytes], first: bool) -> str:
-    """Its SHA-256."""
+def _unpack_member(
+    file: Path, folder: Path, name: str, content: IO[bytes], *, is_first: bool
+) -> str:
+    """Copy a member into the folder, check it, and return its SHA-256."""
     artifact = _FILE.fullmatch(name)
     copy = folder / Path(name).name
-    if (name == _DATABASE) != first or copy.exists() or not (first or artifact):
-        raise _no_export(file)
-    with copy.open("wb") as out:
-        copyfileobj(content, out)
+    if (name == _DATABASE) != is_first or copy.exists() or not (is_first or artifact):
+        raise _invalid_export(file)
+    with copy.open("wb") as target:
+        copyfileobj(content, target)
     sha256 = sha256_of_file(copy)
-    if first:
+    if is_first:
         _check_version(file, copy)
     if artifact and artifact[2] == _MODEL and artifact[1] != sha256:
         raise RequestError(
-            f"{file}: artifact {artifact[1][:12]}… is not what its name says; have it exported again."
+            f"{file}: the content of artifact {artifact[1][:12]}… does not match its name. "
+            "Nothing was imported; export the file again."
         )
     return sha256
 
 
 @contextmanager
-def _read(file: Path) -> Iterator[tarfile.TarFile]:
+def _open_for_reading(file: Path) -> Iterator[tarfile.TarFile]:
     try:
         with (
             file.open("rb") as raw,
@@ -162,81 +176,82 @@ def _read(file: Path) -> Iterator[tarfile.TarFile]:
         ):
             yield archive
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
-        raise _no_export(file) from error
+        raise _invalid_export(file) from error
 
 
 @contextmanager
-def _room_for(file: Path) -> Iterator[None]:
+def _translate_os_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise RequestError(
-            f"{error.filename or file}: {error.strerror}; nothing was imported: check the path and the space there."
+            f"{error.filename or file}: {error.strerror}. Nothing was imported; "
+            "check the path and the free space."
         ) from error
 
 
-def _members(file: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+def _iter_members(file: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
     for member in archive:
         content = archive.extractfile(member)
         if content is None:
-            raise _no_export(file)
+            raise _invalid_export(file)
         yield member.name, content
 
 
-def _no_export(file: Path) -> RequestError:
+def _invalid_export(file: Path) -> RequestError:
     return RequestError(
-        f"{file}: is damaged, or is nothing that `harness export` wrote; nothing was imported: have it exported again."
+        f"{file}: damaged, or not a file from `harness export`. "
+        "Nothing was imported; export it again."
     )
 
 
 def _check_version(file: Path, database: Path) -> None:
-    if (schema := _schema(file, database)) > HEAD:
+    if (schema := _read_schema(file, database)) > HEAD:
         raise RequestError(
-            f"{file}: was exported by a newer version of the harness (schema {schema}, this one knows up to {HEAD}); "
-            "upgrade the harness, and import it then."
+            f"{file}: exported by a newer version of the harness (schema {schema}, but this version "
+            f"supports up to {HEAD}); upgrade the harness, then import it."
         )
 
 
-def _schema(file: Path, database: Path) -> str:
+def _read_schema(file: Path, database: Path) -> str:
     reader = open_read_only(f"sqlite:///{database}")
     try:
         ((schema,),) = run_query(reader, "SELECT version_num FROM alembic_version").values
     except (RequestError, ValueError) as error:
-        raise _no_export(file) from error
+        raise _invalid_export(file) from error
     finally:
         reader.dispose()
     return str(schema)
 
 
-def _save(files: ArtifactFiles, one: Path) -> bool:
-    """Whether it is an artifact that was not here."""
-    sha256 = one.name.partition(".")[0]
-    if one.name.endswith(_PROBE):
+def _save(files: ArtifactFiles, path: Path) -> bool:
+    """Save an unpacked file, and return whether it is an artifact that was missing here."""
+    sha256 = path.name.partition(".")[0]
+    if path.name.endswith(_PROBE):
         if files.probe(sha256) is None:
-            files.save_probe(sha256, one.read_bytes())
+            files.save_probe(sha256, path.read_bytes())
         return False
     if files.state(sha256) is FileState.INTACT:
         return False
-    files.save(one.read_bytes())
+    files.save(path.read_bytes())
     return True
 
 
 @contextmanager
-def _rows(file: Path, database: Path) -> Iterator[Connection]:
-    """Those of an older version are brought to this one's schema first."""
+def _open_rows(file: Path, database: Path) -> Iterator[Connection]:
+    """Open the unpacked database, upgraded to this version's schema."""
     try:
         engine = open_database(f"sqlite:///{database}")
     except WorkspaceError as error:
-        raise _no_export(file) from error
+        raise _invalid_export(file) from error
     try:
         with engine.connect() as source:
             yield source
     except (StatementError, ValueError, TypeError) as error:
-        words = first_line(
-            error.orig if isinstance(error, StatementError) and error.orig else error
-        )
+        cause = error.orig if isinstance(error, StatementError) and error.orig else error
         raise RequestError(
-            f"{file}: its rows can't be taken in: {words}; nothing was imported."
+            f"{file}: cannot import its rows: {first_line(cause)}. "
+            "Nothing was imported; export it again."
         ) from error
     finally:
         engine.dispose()

@@ -1,7 +1,7 @@
-"""Rows of one database into another, those that it has already left out.
+"""The transfer of rows from one database into another that may already have some of them.
 
-Most rows are known by their content, or by what they belong to. Those that are numbered where they are written get new
-numbers, and are known by what tells them apart anywhere.
+Most rows are identified by their content, or by the rows that they belong to. Rows that are numbered
+where they are written get new numbers, and are identified by what distinguishes them anywhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -50,9 +50,9 @@ from harness.store.tables import (
 )
 
 LOCAL_TABLES = frozenset({devices, identity, jobs, leases, pending_runs, queue})
-"""What a harness knows of its own devices and jobs, and of nobody else's."""
+"""The tables about the harness's own devices and jobs, which are not transferred."""
 MOVED_TABLES = tuple(table for table in metadata.sorted_tables if table not in LOCAL_TABLES)
-_BY_CONTENT = (
+_IDENTIFIED_BY_CONTENT = (
     sweep_trials,
     artifacts,
     trial_artifacts,
@@ -62,7 +62,7 @@ _BY_CONTENT = (
     kernels,
     operators,
 )
-# A device measures a case once at a time.
+# Columns that identify the rows that are numbered. A device measures a case once at a time.
 _KEYS = {
     measurements: ("case_id", "measured_at"),
     canaries: ("batch", "moment", "measured_at"),
@@ -73,11 +73,11 @@ _CHUNK = 1000
 
 TableRow = dict[str, Any]
 RowSelection = Mapping[Table, ColumnElement[bool]]
-Chunks = Callable[[Table], Iterator[list[TableRow]]]
+ChunkReader = Callable[[Table], Iterator[list[TableRow]]]
 
 
 def open_snapshot(engine: Engine) -> Connection:
-    """A connection whose transaction sees the database as it is now, whatever others write meanwhile."""
+    """Return a connection whose transaction sees the database as it is now, despite other writers."""
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
     return engine.connect()
@@ -88,119 +88,128 @@ def select_all() -> RowSelection:
 
 
 def select_sweep(name: str) -> RowSelection:
-    """What was trained for a sweep, and all that was measured of it."""
-    its_trials = select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep == name)
-    made = select(trial_artifacts.c.artifact).where(trial_artifacts.c.trial_id.in_(its_trials))
-    its_cases = select(cases.c.id).where(cases.c.artifact.in_(made))
-    measured = select(measurements.c.id).where(measurements.c.case_id.in_(its_cases))
-    its_batches = select(runs.c.batch).where(runs.c.measurement_id.in_(measured))
-    measured_on = select(cases.c.device).where(cases.c.artifact.in_(made))
+    """Select what was trained for a sweep, and all that was measured of it."""
+    trial_ids = select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep == name)
+    hashes = select(trial_artifacts.c.artifact).where(trial_artifacts.c.trial_id.in_(trial_ids))
+    case_ids = select(cases.c.id).where(cases.c.artifact.in_(hashes))
+    measurement_ids = select(measurements.c.id).where(measurements.c.case_id.in_(case_ids))
+    batch_ids = select(runs.c.batch).where(runs.c.measurement_id.in_(measurement_ids))
+    device_ids = select(cases.c.device).where(cases.c.artifact.in_(hashes))
     return {
         sweep_trials: sweep_trials.c.sweep == name,
-        trials: trials.c.id.in_(its_trials),
-        epochs: epochs.c.trial_id.in_(its_trials),
-        artifacts: artifacts.c.sha256.in_(made),
-        trial_artifacts: trial_artifacts.c.trial_id.in_(its_trials),
-        cases: cases.c.id.in_(its_cases),
-        measurements: measurements.c.case_id.in_(its_cases),
-        runs: runs.c.measurement_id.in_(measured),
-        batches: batches.c.id.in_(its_batches),
-        canaries: canaries.c.batch.in_(its_batches),
-        answers: answers.c.artifact.in_(made),
-        kernels: kernels.c.device.in_(measured_on),
-        operators: operators.c.case_id.in_(its_cases),
-        failures: or_(failures.c.trial_id.in_(its_trials), failures.c.case_id.in_(its_cases)),
+        trials: trials.c.id.in_(trial_ids),
+        epochs: epochs.c.trial_id.in_(trial_ids),
+        artifacts: artifacts.c.sha256.in_(hashes),
+        trial_artifacts: trial_artifacts.c.trial_id.in_(trial_ids),
+        cases: cases.c.id.in_(case_ids),
+        measurements: measurements.c.case_id.in_(case_ids),
+        runs: runs.c.measurement_id.in_(measurement_ids),
+        batches: batches.c.id.in_(batch_ids),
+        canaries: canaries.c.batch.in_(batch_ids),
+        answers: answers.c.artifact.in_(hashes),
+        kernels: kernels.c.device.in_(device_ids),
+        operators: operators.c.case_id.in_(case_ids),
+        failures: or_(failures.c.trial_id.in_(trial_ids), failures.c.case_id.in_(case_ids)),
     }
 
 
 def merge(source: Connection, target: Connection, selection: RowSelection) -> dict[str, int]:
-    """How many rows came new into each table of `target`, of those that are selection of `source`."""
+    """Copy the selected rows of `source` that `target` lacks; return how many are new, by table."""
 
-    def chunks(table: Table) -> Iterator[list[TableRow]]:
+    def read_chunks(table: Table) -> Iterator[list[TableRow]]:
         if table in selection:
-            found = source.execution_options(yield_per=_CHUNK).execute(
+            result = source.execution_options(yield_per=_CHUNK).execute(
                 select(table).where(selection[table])
             )
-            yield from ([dict(row) for row in chunk] for chunk in found.mappings().partitions())
+            for partition in result.mappings().partitions():
+                yield list(map(dict, partition))
 
-    before = _counts(target)
-    taken = _take_trials(chunks, target)
-    for table in _BY_CONTENT:
-        for rows in chunks(table):
+    before = _count_rows(target)
+    trial_ids = _merge_trials(read_chunks, target)
+    for table in _IDENTIFIED_BY_CONTENT:
+        for rows in read_chunks(table):
             insert_missing(target, table, *rows)
-    _take_curves(chunks, target, taken=taken)
-    numbers = {
-        table: _take_numbered(chunks, target, table=table, key=key) for table, key in _KEYS.items()
+    _merge_curves(read_chunks, target, trial_ids=trial_ids)
+    new_numbers = {
+        table: _merge_numbered(read_chunks, target, table=table, key=key)
+        for table, key in _KEYS.items()
     }
-    _take_runs(chunks, target, measured=numbers[measurements])
+    _merge_runs(read_chunks, target, measurement_ids=new_numbers[measurements])
     _withdraw(source, target, selection=selection)
-    return {name: count - before[name] for name, count in _counts(target).items()}
+    return {name: count - before[name] for name, count in _count_rows(target).items()}
 
 
-def _counts(connection: Connection) -> dict[str, int]:
+def _count_rows(connection: Connection) -> dict[str, int]:
     return {
         table.name: connection.scalar(select(func.count()).select_from(table)) or 0
         for table in MOVED_TABLES
     }
 
 
-def _take_trials(chunks: Chunks, target: Connection) -> set[str]:
-    """Those that were not known, or not done where `source` has them done: their ids."""
-    known = dict(target.execute(select(trials.c.id, trials.c.status)).tuples().all())
-    taken = set()
-    for rows in chunks(trials):
-        insert_missing(target, trials, *(row for row in rows if row["id"] not in known))
-        ended = [
-            row for row in rows if row["status"] == DONE and known.get(row["id"], DONE) != DONE
+def _merge_trials(read_chunks: ChunkReader, target: Connection) -> set[str]:
+    """Copy trials that are new, or done in `source` alone, and return their ids."""
+    statuses = dict(target.execute(select(trials.c.id, trials.c.status)).tuples().all())
+    copied = set()
+    for rows in read_chunks(trials):
+        new = [row for row in rows if row["id"] not in statuses]
+        newly_done = [
+            row for row in rows if row["status"] == DONE and statuses.get(row["id"], DONE) != DONE
         ]
-        for row in ended:
+        insert_missing(target, trials, *new)
+        for row in newly_done:
             target.execute(update(trials).where(trials.c.id == row["id"]).values(row))
             target.execute(delete(epochs).where(epochs.c.trial_id == row["id"]))
-        taken |= {row["id"] for row in rows if row["id"] not in known or row in ended}
-    return taken
+        copied |= {row["id"] for row in (*new, *newly_done)}
+    return copied
 
 
-def _take_curves(chunks: Chunks, target: Connection, taken: set[str]) -> None:
-    """Whole ones: of a trial that both have trained, the two may be of different lengths."""
-    for rows in chunks(epochs):
-        insert_missing(target, epochs, *(row for row in rows if row["trial_id"] in taken))
+def _merge_curves(read_chunks: ChunkReader, target: Connection, trial_ids: set[str]) -> None:
+    """Copy the whole curves of these trials.
+
+    Two curves of one trial are never mixed: they may differ in length.
+    """
+    for rows in read_chunks(epochs):
+        insert_missing(target, epochs, *(row for row in rows if row["trial_id"] in trial_ids))
 
 
-def _take_numbered(
-    chunks: Chunks, target: Connection, table: Table, key: tuple[str, ...]
+def _merge_numbered(
+    read_chunks: ChunkReader, target: Connection, table: Table, key: tuple[str, ...]
 ) -> dict[int, int]:
-    """The new number of each row that came new, by its old one."""
-    known = set(target.execute(select(*(table.c[name] for name in key))).tuples())
-    adding = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-    numbers: dict[int, int] = {}
-    for rows in chunks(table):
-        if new := [row for row in rows if tuple(row[name] for name in key) not in known]:
-            made = target.scalars(adding, [_unnumbered(row) for row in new]).all()
-            numbers.update(zip((row["id"] for row in new), made, strict=True))
-    return numbers
+    """Copy the rows whose key is new, and return their new numbers by their old ones."""
+    keys = set(target.execute(select(*(table.c[name] for name in key))).tuples())
+    insert_rows = insert(table).returning(table.c.id, sort_by_parameter_order=True)
+    new_numbers: dict[int, int] = {}
+    for rows in read_chunks(table):
+        if new := [row for row in rows if tuple(row[name] for name in key) not in keys]:
+            numbers = target.scalars(insert_rows, [_without_number(row) for row in new]).all()
+            new_numbers.update(zip((row["id"] for row in new), numbers, strict=True))
+    return new_numbers
 
 
-def _take_runs(chunks: Chunks, target: Connection, measured: Mapping[int, int]) -> None:
-    """Those of the measurements that came new."""
-    for rows in chunks(runs):
-        of_new = (row for row in rows if row["measurement_id"] in measured)
-        if new := [
-            {**_unnumbered(row), "measurement_id": measured[row["measurement_id"]]}
-            for row in of_new
-        ]:
+def _merge_runs(
+    read_chunks: ChunkReader, target: Connection, measurement_ids: Mapping[int, int]
+) -> None:
+    """Copy the runs of measurements that are new; `measurement_ids` maps old numbers to new ones."""
+    for rows in read_chunks(runs):
+        new = [
+            {**_without_number(row), "measurement_id": measurement_ids[row["measurement_id"]]}
+            for row in rows
+            if row["measurement_id"] in measurement_ids
+        ]
+        if new:
             target.execute(insert(runs), new)
 
 
 def _withdraw(source: Connection, target: Connection, selection: RowSelection) -> None:
-    """A measurement that no longer counts there counts no longer here."""
+    """Mark measurements as invalid that `source` has withdrawn."""
     key = [measurements.c[name] for name in _KEYS[measurements]]
     withdrawn = select(*key).where(
         selection.get(measurements, false()), measurements.c.valid.is_(False)
     )
-    for row in source.execute(withdrawn).tuples():
-        same = (column == value for column, value in zip(key, row, strict=True))
-        target.execute(update(measurements).where(*same).values(valid=False))
+    for values in source.execute(withdrawn).tuples():
+        same_key = (column == value for column, value in zip(key, values, strict=True))
+        target.execute(update(measurements).where(*same_key).values(valid=False))
 
 
-def _unnumbered(row: TableRow) -> TableRow:
+def _without_number(row: TableRow) -> TableRow:
     return {name: value for name, value in row.items() if name != "id"}

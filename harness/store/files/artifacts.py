@@ -16,7 +16,7 @@ class FileState(Enum):
 
 
 class ArtifactFiles:
-    """A folder of them; two harnesses may write the same file at once."""
+    """A folder of artifact files. Several processes may write the same file at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -25,21 +25,21 @@ class ArtifactFiles:
         return self._folder / sha256[:2] / f"{sha256}.tflite"
 
     def save(self, content: bytes) -> str:
-        """Over a file that is not what its name says, too."""
+        """Save an artifact and return its SHA-256; a corrupt file of that name is replaced."""
         sha256 = sha256_of(content)
         if self.state(sha256) is not FileState.INTACT:
             write_atomically(self.path(sha256), content)
         return sha256
 
     def save_probe(self, sha256: str, content: bytes) -> None:
-        """What the artifact answers to a few images stands beside it."""
-        write_atomically(self._probe(sha256), content)
+        """Save what the artifact answers to a few images, beside the artifact."""
+        write_atomically(self._probe_path(sha256), content)
 
     def probe(self, sha256: str) -> bytes | None:
-        path = self._probe(sha256)
+        path = self._probe_path(sha256)
         return path.read_bytes() if path.is_file() else None
 
-    def _probe(self, sha256: str) -> Path:
+    def _probe_path(self, sha256: str) -> Path:
         return self.path(sha256).with_suffix(".probe.npz")
 
     def state(self, sha256: str) -> FileState:
@@ -49,18 +49,18 @@ class ArtifactFiles:
         return FileState.INTACT if sha256_of_file(path) == sha256 else FileState.CORRUPT
 
     def verify(self, sha256: str) -> Path:
-        """The file, its content checked. Raises CaseFailed: hash_mismatch."""
+        """Return the path of an intact file. Raises CaseFailed (hash_mismatch) for any other."""
         if (state := self.state(sha256)) is not FileState.INTACT:
             message = (
                 f"artifact {sha256[:12]}…: its file {self.path(sha256)} is {state.value}; "
-                "submit its sweep again to make it anew."
+                "submit its sweep again to rebuild it."
             )
             raise CaseFailed(Reason.HASH_MISMATCH, message)
         return self.path(sha256)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Under a temporary name first: the file is there whole or not at all."""
+    """Write a file under a temporary name and rename it, so that it is never seen incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex}")
     with partial.open("wb") as file:

@@ -1,4 +1,4 @@
-"""What trainings that are under way have left to go on with, until they end."""
+"""Checkpoints of trainings in progress, from which an interrupted one continues."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _SUFFIX = ".npz"
 
 
 class CheckpointFiles:
-    """A folder of them; each is called `TRAINING-PRECISION`."""
+    """A folder of checkpoint files. The key of each is `TRAINING-PRECISION`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -17,10 +17,12 @@ class CheckpointFiles:
         write_atomically(self._folder / f"{key}{_SUFFIX}", content)
 
     def load(self, trainings: set[str]) -> dict[str, bytes]:
-        """By key."""
-        return {
-            path.stem: path.read_bytes() for training in trainings for path in self._files(training)
-        }
+        """Return the checkpoints of the trainings, by key."""
+        checkpoints = {}
+        for training in trainings:
+            for path in self._files(training):
+                checkpoints[path.stem] = path.read_bytes()
+        return checkpoints
 
     def delete(self, training: str) -> None:
         for path in self._files(training):

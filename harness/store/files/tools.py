@@ -1,4 +1,7 @@
-"""Tools that were added: programs below `tools/`, each kept by its SHA-256. The newest of a name is the one in use."""
+"""Benchmark tools that were added: programs below `tools/`, each named by its SHA-256.
+
+Of several tools with one name, the newest is used.
+"""
 
 import os
 import time
@@ -12,7 +15,7 @@ from harness.core.ids import sha256_of, sha256_of_file
 
 @dataclass(frozen=True)
 class ToolFile:
-    """`added` in seconds since 1970."""
+    """A program that was added under a name; `added` is in seconds since 1970."""
 
     name: str
     sha256: str
@@ -26,9 +29,11 @@ class ToolFiles:
         self._folder = folder
 
     def add(self, name: str, content: bytes) -> ToolFile:
-        """Keeps a program under a name. Raises RequestError for a name that is none."""
+        """Save a program under a name. Raises RequestError for an invalid name."""
         if not name or "/" in name or name.startswith("."):
-            raise RequestError(f"tool {name!r}: a tool's name has no slash, and no dot in front.")
+            raise RequestError(
+                f"tool {name!r}: choose a name without slashes that does not start with a dot."
+            )
         path = self._folder / name / sha256_of(content)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{uuid4().hex}")
@@ -36,12 +41,12 @@ class ToolFiles:
         partial.chmod(0o700)
         partial.replace(path)
         os.utime(path, (time.time(), time.time()))
-        return _tool_file(path)
+        return _describe_file(path)
 
     def list_all(self) -> list[ToolFile]:
-        """The newest of each name last."""
-        found = (_tool_file(path) for path in self._folder.glob("[!.]*/[!.]*"))
-        return sorted(found, key=lambda tool: (tool.name, tool.added))
+        """Return all tools, sorted by name; the newest of each name comes last."""
+        tools = (_describe_file(path) for path in self._folder.glob("[!.]*/[!.]*"))
+        return sorted(tools, key=lambda tool: (tool.name, tool.added))
 
     def newest_by_name(self) -> dict[str, ToolFile]:
         return {tool.name: tool for tool in self.list_all()}
@@ -50,8 +55,8 @@ class ToolFiles:
         return sha256_of_file(tool.path) == tool.sha256
 
 
-def _tool_file(path: Path) -> ToolFile:
-    about = path.stat()
+def _describe_file(path: Path) -> ToolFile:
+    status = path.stat()
     return ToolFile(
-        path.parent.name, path.name, path=path, size_bytes=about.st_size, added=about.st_mtime
+        path.parent.name, path.name, path=path, size_bytes=status.st_size, added=status.st_mtime
     )

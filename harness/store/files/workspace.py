@@ -1,4 +1,4 @@
-"""The folder that holds everything: `HARNESS_HOME`, or `.harness` here."""
+"""The workspace: the folder `HARNESS_HOME`, or `.harness` in the current folder."""
 
 import os
 import re
@@ -32,7 +32,7 @@ class Workspace:
         return self.home / "tools"
 
     def device_folder(self, device_id: str) -> Path:
-        """A local device's working folder: an id is data, and whatever it holds, the folder stays in here."""
+        """Return a local device's working folder, inside the workspace whatever the id contains."""
         readable = re.sub(r"[^A-Za-z0-9_-]", "_", device_id)[:40]
         return self.home / "devices" / f"{readable}-{content_id(device_id)[:8]}"
 
@@ -42,6 +42,6 @@ class Workspace:
 
 
 def db_folder() -> Path:
-    """`db/`: beside the package in a checkout, inside it in a wheel."""
+    """Return `db/`, which is beside the package in a checkout and inside it in a wheel."""
     inside = Path(__file__).parents[2] / "_db"
     return inside if inside.is_dir() else Path(__file__).parents[3] / "db"

@@ -1,4 +1,4 @@
 """Frozen values, errors, ids and units.
 
-No I/O, and nothing beyond the standard library but annotated-types' markers.
+They do no I/O, and need only the standard library and the markers of annotated-types.
 """

@@ -1,4 +1,4 @@
-"""What is measured: devices, tools, protocols, cases, runs and measurements."""
+"""Values of a benchmark: tools, protocols, cases, runs and measurements."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,18 +13,16 @@ from harness.core.quality import Warning
 
 MAX_THREADS = 1024
 MAX_PROCESSES = 10_000
-STRICT: Final = {
-    "extra": "forbid",
-    "allow_inf_nan": False,
-}  # how the file readers take these types: an unknown key is an error, and so is infinity
+STRICT: Final = {"extra": "forbid", "allow_inf_nan": False}
+"""The file readers' rules for these types: unknown keys, infinity and NaN are errors."""
 
 
 @dataclass(frozen=True)
 class Gates:
     """Conditions under which a process starts and counts; `bench/quality.py` has the reasons.
 
-    A device whose screen is on, or that is throttled, is waited for too. A process that was disturbed
-    nevertheless is kept, marked, and repeated.
+    The harness also waits for a device whose screen is on, or that is throttled. A process that
+    was disturbed nevertheless is kept, marked, and repeated.
     """
 
     max_wait_s: Annotated[
@@ -117,16 +115,20 @@ class Protocol:
 
     @property
     def timeout_s(self) -> float:
-        """Far more than a process may take by its own limits: start-up, warm-up and runs each end by `max_secs`."""
+        """A limit well above what a process may take.
+
+        Its start-up, warm-up and runs each end within `max_secs`.
+        """
         return 60 + 2 * self.max_secs
 
     @property
     def process_limit(self) -> int:
-        """That may count."""
+        """The largest number of processes that may count."""
         return max(self.processes, self.max_processes)
 
 
-# Six processes are the fewest whose range holds the median with 95 % probability (1 - 2 * 0.5**6 = 96.9 %).
+# Six processes are the fewest whose range contains the median with a probability of 95 %:
+# 1 - 2 * 0.5**6 = 96.9 %.
 PROTOCOLS = {
     protocol.name: replace(protocol, order="interleaved", canary=True, answers=True)
     for protocol in (
@@ -172,7 +174,10 @@ class BenchRequest:
 
 @dataclass(frozen=True)
 class Tool:
-    """What runs on the device: `sha256` of its program, and the interpreter that it found there, if it needs one."""
+    """The program that runs a model on the device.
+
+    `sha256` is the program's; `interpreter` names the one that it uses there, if it needs any.
+    """
 
     name: str
     sha256: str
@@ -181,7 +186,10 @@ class Tool:
 
 @dataclass(frozen=True)
 class Case:
-    """artifact × device × tool × protocol: what is planned, retried and resumed. `cpus`: the tool's affinity."""
+    """An artifact, a device, a tool and a protocol: the unit that is planned, retried and resumed.
+
+    `cpus` is the tool's affinity.
+    """
 
     artifact: str
     device: str
@@ -202,7 +210,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Timing:
-    """A line of the tool's: `count` runs, in microseconds; where only one ran, its time is all of them."""
+    """Times of `count` runs, from a line of the tool's log, in microseconds.
+
+    With a single run, all of them are its time.
+    """
 
     count: int
     first_us: float
@@ -217,7 +228,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class ToolLog:
-    """What one process of the tool printed. A number that it did not print is None."""
+    """The numbers that one process of the tool printed; None if it did not print one."""
 
     inference: Timing
     warmup: Timing | None = None
@@ -229,7 +240,7 @@ class ToolLog:
 
 @dataclass(frozen=True)
 class BatchSlot:
-    """Where a process stood in the order: its batch, the block in it, and its place within the block, from 0."""
+    """A process's slot in its batch: the block, and the position within the block, from 0."""
 
     batch: str
     block: int
@@ -238,9 +249,10 @@ class BatchSlot:
 
 @dataclass(frozen=True)
 class Process:
-    """One process of the tool, as it ended: `seconds` by the device's clock, its raw output.
+    """A process of the tool that has ended, with its raw output.
 
-    `watch` is what the device's sensors said meanwhile, in the words of `bench/watch.py`.
+    `seconds` is by the device's clock. `watch` holds the samples of the device's sensors during
+    the process, in the format of `bench/watch.py`.
     """
 
     number: int
@@ -256,11 +268,13 @@ class Process:
 
 @dataclass(frozen=True)
 class SensorSummary:
-    """What the device's sensors said during a process. What it can't tell is None.
+    """The readings of a device's sensors during a process; None if it has no such sensor.
 
-    `temperature_c`: the hottest; `frequency_khz`: the average over the samples of the slowest core used; `throttled`:
-    whether the system said that it slowed down; `busy`: the share of all cores' time that others used, 0 to 1;
-    `power_uw`: the average while inferences ran, idle power included.
+    - `temperature_c`: the highest.
+    - `frequency_khz`: the average, over the samples, of the slowest core in use.
+    - `throttled`: whether the system reported that it slowed down.
+    - `busy`: the share of all cores' time that other programs used, 0 to 1.
+    - `power_uw`: the average while inferences ran, idle power included.
     """
 
     temperature_c: float | None = None
@@ -272,9 +286,9 @@ class SensorSummary:
 
 @dataclass(frozen=True)
 class Run:
-    """One process of the tool that told its numbers: its raw output is kept for ever.
+    """A process of the tool whose log could be read; its raw output is never deleted.
 
-    `disturbed` says why it does not count; it is empty where it does.
+    `disturbed` is the reason why it does not count, or empty if it does.
     """
 
     process: Process
@@ -285,9 +299,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Summary:
-    """A measurement's numbers over its runs: `latency_us` is the median of the runs' averages, with a 95 % interval.
+    """A measurement's numbers, over its runs.
 
-    `runs` counted and `disturbed_runs` did not. `energy_uj`: of one inference, beyond what the idle device takes.
+    `latency_us` is the median of the runs' averages, with a 95 % interval. `runs` is the number
+    of runs that count, `disturbed_runs` of those that do not. `energy_uj` is the energy of one
+    inference, net of the idle device's.
     """
 
     latency_us: float
@@ -306,7 +322,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One case measured once."""
+    """A case that was measured once."""
 
     case: Case
     artifact_sha256: str
@@ -317,5 +333,5 @@ class Measurement:
 
 
 def with_threads(protocol: Protocol, threads: Iterable[int]) -> tuple[Protocol, ...]:
-    """One for each thread count."""
+    """Return the protocol once for each distinct thread count."""
     return tuple(replace(protocol, threads=count) for count in dict.fromkeys(threads))

@@ -1,4 +1,4 @@
-"""What a device is, as its entry in `devices.yaml` says. How one talks to it is its transport's business."""
+"""Devices, as `devices.yaml` describes them. Transports know how to talk to them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from harness.core.bench import MAX_THREADS, STRICT
 from harness.core.key_help import KeyHelp
 
 DEVICES_FILE = Path("devices.yaml")
-"""The registry that is read unless another is named."""
+"""The registry unless the user names another."""
 MAX_CPUS = 1024
 ABI: TypeAlias = Literal["aarch64", "aarch32", "android-arm64", "x86_64"]
 Threads: TypeAlias = Annotated[int, Ge(1), Le(MAX_THREADS)]

@@ -1,4 +1,4 @@
-"""What can go wrong, as a small tree; every message is one sentence that says what to do."""
+"""A small tree of errors. Each message is one sentence that says what to do."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class HarnessError(Exception):
-    """Something went wrong that the user can understand and mend."""
+    """A problem that the user can understand and fix."""
 
 
 class RequestError(HarnessError):
@@ -14,11 +14,11 @@ class RequestError(HarnessError):
 
 
 class ConfigError(RequestError):
-    """A sweep file, a registry or an override says something it may not."""
+    """A sweep file, a device registry or an option has a wrong key or value."""
 
 
 class WorkspaceError(RequestError):
-    """The workspace or its database can't be used as it is."""
+    """The workspace or its database is not usable in its present state."""
 
 
 class DatabaseBusy(HarnessError):
@@ -26,11 +26,11 @@ class DatabaseBusy(HarnessError):
 
 
 class DataUnavailable(HarnessError):
-    """A data set is not here and can't be fetched."""
+    """A data set is missing and can't be fetched."""
 
 
 class Reason(str, Enum):
-    """Why a trial or a case failed; stored in `failures.reason`."""
+    """The reason for a failed trial or case, as stored in `failures.reason`."""
 
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out_of_memory"
@@ -118,7 +118,8 @@ FAILURE_HELP: Final[Mapping[Reason, FailureHelp]] = {
     ),
     Reason.MISSING_OPERATOR: FailureHelp(
         "The tool lacks one of the model's operators.",
-        "For binary layers, add `lce_benchmark_model`; on x86-64 Linux, install larq-compute-engine.",
+        "For binary layers, add `lce_benchmark_model`; on x86-64 Linux, "
+        "install larq-compute-engine.",
     ),
     Reason.NO_INTERPRETER: FailureHelp(
         "The device has neither a benchmark binary nor a Python interpreter for the model.",
@@ -185,7 +186,7 @@ class TrialFailed(HarnessError):
 
 
 class CaseFailed(HarnessError):
-    """One case failed; the others go on. `log` is what the tool had printed."""
+    """One case failed; the others go on. `log` is the tool's output."""
 
     def __init__(self, reason: Reason, message: str, log: str = "") -> None:
         super().__init__(message)
@@ -213,5 +214,8 @@ class DeviceBusy(DeviceLost):
 
 
 def first_line(error: object) -> str:
-    """What another library says in its first line, without a full stop: the rest is for its own developers."""
+    """Return the first line of another library's message, without its full stop.
+
+    The other lines are for that library's developers.
+    """
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,4 +1,7 @@
-"""Ids are hashes of content, so that the same request is recognised and only the missing is done."""
+"""Ids are hashes of content.
+
+A repeated request is therefore recognised, and only its missing parts are done.
+"""
 
 import hashlib
 import json
@@ -12,7 +15,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def content_id(value: object) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of `value` as canonical JSON."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of `value` as canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:ID_LENGTH]
 
 
@@ -33,24 +36,27 @@ def sha256_of_file(path: Path) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """A frozen value as dictionaries and lists, whole."""
+    """Return a frozen value as dictionaries and lists, with all its fields."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
-    return _plain_inside(value, to_plain)
+    return _convert_items(value, to_plain)
 
 
 def omit_defaults(value: Any) -> Any:
-    """Like `plain`, but without what equals its default: a field that a later version adds changes no id."""
+    """Return the same as `to_plain`, without the fields that equal their default.
+
+    A field that a later version adds, with a default, therefore changes no id.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: omit_defaults(getattr(value, field.name))
             for field in fields(value)
             if field.default is MISSING or getattr(value, field.name) != field.default
         }
-    return _plain_inside(value, omit_defaults)
+    return _convert_items(value, omit_defaults)
 
 
-def _plain_inside(value: Any, convert: Any) -> Any:
+def _convert_items(value: Any, convert: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: convert(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What is seen of a device and its tool beside the measurements: batches, canaries, answers, kernels, operators."""
+"""Observations of a device and its tool, apart from the measurements themselves."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,7 +9,10 @@ from harness.core.bench import Tool
 
 @dataclass(frozen=True)
 class Batch:
-    """Cases measured together, in an order that follows from `id`. `waited_for`: what the gates were closed by."""
+    """Cases measured together, in an order that follows from `id`.
+
+    `waited_for` is the condition that closed the gates, if any did.
+    """
 
     id: str
     device: str
@@ -23,7 +26,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Canary:
-    """The same small model before or after a batch; without a latency where it could not run, as `message` says."""
+    """A small model, always the same, measured before or after a batch.
+
+    It has no latency if it could not run; `message` gives the reason.
+    """
 
     batch: str
     device: str
@@ -43,9 +49,10 @@ class Canary:
 
 @dataclass(frozen=True)
 class AnswerCheck:
-    """Whether a device's tool answers a few images as the interpreter here does.
+    """A comparison of a device's outputs for a few images with this machine's interpreter.
 
-    `largest_difference` is over all outputs; both are None where the tool can't tell, as `message` says.
+    `largest_difference` is over all outputs. It and `classes_agree` are None if the outputs could
+    not be compared; `message` gives the reason.
     """
 
     artifact: str
@@ -59,6 +66,8 @@ class AnswerCheck:
 
 
 class KernelVerdict(str, Enum):
+    """The kernels that a tool uses for binary layers."""
+
     OPTIMISED = "optimised"
     REFERENCE = "reference"
     UNKNOWN = "unknown"
@@ -69,7 +78,11 @@ class KernelVerdict(str, Enum):
 
 @dataclass(frozen=True)
 class Kernels:
-    """Times of the binary canary by LCE's reference kernels over those without; with a 95 % interval."""
+    """A check of which kernels a tool uses.
+
+    `ratio` is the time of the binary canary with LCE's reference kernels over that without them,
+    with a 95 % interval.
+    """
 
     device: str
     tool: Tool
@@ -82,7 +95,7 @@ class Kernels:
 
 
 class Role(str, Enum):
-    """What an operator is for, in a binarized network. The float layers are those of int8 models too."""
+    """The role of an operator in a binarized network. Float layers include those of int8 models."""
 
     BINARY_CONVOLUTION = "binary convolution"
     QUANTISE = "quantise"
@@ -95,10 +108,11 @@ class Role(str, Enum):
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """A row of the table, numbered from 0 in the order of running.
+    """The time of one operator, a row of the tool's profile, numbered from 0 in running order.
 
-    `avg_us` is that of one of its `calls` in an inference; `share` is of the inference's time, all calls together, 0 to
-    1. A row that did no work while inferences ran, such as allocating memory, has 0 calls.
+    `avg_us` is the average of one call, of which an inference makes `calls`. `share`, 0 to 1, is
+    that of all calls in the inference's time. A row outside inferences, such as memory
+    allocation, has 0 calls.
     """
 
     number: int

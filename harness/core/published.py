@@ -1,4 +1,4 @@
-"""Numbers that others have published, to set one's own beside."""
+"""Latencies that others have published, for comparison."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -11,9 +11,10 @@ from harness.core.bench import MAX_THREADS, STRICT
 
 @dataclass(frozen=True)
 class PublishedLatency:
-    """A latency as its source tells it; `dated` is the day of the benchmark, or else of the publication.
+    """A latency as its source reports it.
 
-    `accuracy` is a share of 1, on the data set that the source says.
+    `dated` is the day of the benchmark, or that of the publication if the former is unknown.
+    `accuracy` is a share of 1, on the data set that the source names.
     """
 
     model: Annotated[str, MinLen(1), MaxLen(200)]

@@ -1,6 +1,6 @@
-"""How one trial is trained.
+"""The training recipe of a trial.
 
-Bounds stand in the types (annotated-types), so that the file readers check what is written here once.
+The types carry the bounds (annotated-types), from which the file readers check each value.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,13 @@ from harness.core.bench import STRICT
 from harness.core.key_help import KeyHelp
 
 
-def _refuse(values: Any, key: str, chosen: str, instead: str) -> None:
-    """Raises ValueError where a key without effect is not at its default: it would train the same under another id."""
-    if getattr(values, key) != getattr(type(values), key):
-        raise ValueError(f"{key} has no effect with {chosen}; take it out, or set {instead}")
+def _refuse_key(section: Any, key: str, setting: str, alternative: str) -> None:
+    """Refuse a key that has no effect with `setting`: the same training would get another id.
+
+    Raises ValueError if the key is not at its default.
+    """
+    if getattr(section, key) != getattr(type(section), key):
+        raise ValueError(f"{key} has no effect with {setting}; remove it, or set {alternative}")
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Schedule:
     """A learning rate over time.
 
     It falls from `initial` to `initial * decay_rate ** (epoch / decay_epochs)`: smoothly with
-    `exponential`, once every `decay_epochs` with `step`. With `cosine` and `linear` it falls to 0 at
-    the last epoch, along half a cosine or a line.
+    `exponential`, once every `decay_epochs` with `step`. With `cosine` and `linear` it falls to 0
+    at the last epoch, along half a cosine or a line.
     """
 
     schedule: Annotated[
@@ -56,7 +59,9 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.schedule in ("cosine", "linear"):
             for key in ("decay_rate", "decay_epochs"):
-                _refuse(self, key, chosen=self.schedule, instead="schedule to exponential or step")
+                _refuse_key(
+                    self, key, setting=self.schedule, alternative="schedule to exponential or step"
+                )
 
 
 Distribution = Literal[
@@ -180,19 +185,24 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.early_stopping and not self.validation:
-            raise ValueError(
-                "early_stopping needs images to validate on; set train.validation above 0"
-            )
+            raise ValueError("early_stopping needs validation images; set train.validation above 0")
         if (
             isinstance(self.learning_rate, Schedule)
             and self.learning_rate.warmup_epochs >= self.epochs
         ):
-            raise ValueError("warmup_epochs has to be under train.epochs, or the rate never falls")
+            raise ValueError(
+                "warmup_epochs must be less than train.epochs, or the learning rate never falls"
+            )
         if self.optimizer != "sgd":
-            _refuse(self, "momentum", chosen=self.optimizer, instead="train.optimizer to sgd")
+            _refuse_key(
+                self, "momentum", setting=self.optimizer, alternative="train.optimizer to sgd"
+            )
         if self.optimizer != "bop":
-            _refuse(self, "bop", chosen=self.optimizer, instead="train.optimizer to bop")
+            _refuse_key(self, "bop", setting=self.optimizer, alternative="train.optimizer to bop")
         else:
-            _refuse(
-                self, "kernel_quantizer", chosen="bop", instead="train.optimizer to adam or sgd"
+            _refuse_key(
+                self,
+                "kernel_quantizer",
+                setting="bop",
+                alternative="train.optimizer to adam or sgd",
             )

@@ -1,4 +1,4 @@
-"""How a sweep looks for its best points."""
+"""The search of a sweep for its best points."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,32 +28,35 @@ class Range:
 
     def __post_init__(self) -> None:
         if self.low >= self.high:
-            raise ValueError("low has to be under high")
+            raise ValueError("low must be less than high")
         if self.log and (self.low <= 0 or self.step):
-            raise ValueError("a logarithmic range starts above 0 and has no step")
-        if self.step and _written(self.step) > _written(self.high) - _written(self.low):
-            raise ValueError("step has to be at most high - low")
+            raise ValueError("a logarithmic range must start above 0 and have no step")
+        if self.step and _to_fraction(self.step) > _to_fraction(self.high) - _to_fraction(self.low):
+            raise ValueError("step must be at most high - low")
         if (
             self.step
             and isinstance(self.low, int)
             and isinstance(self.high, int)
             and not isinstance(self.step, int)
         ):
-            raise ValueError("step has to be whole where low and high are")
+            raise ValueError("step must be a whole number if low and high are")
 
     def count_points(self) -> int:
-        """How many its steps make, which go by 1 where there is no step."""
-        return int((_written(self.high) - _written(self.low)) / _written(self.step or 1)) + 1
+        """Return the number of points; without a step they are 1 apart."""
+        return (
+            int((_to_fraction(self.high) - _to_fraction(self.low)) / _to_fraction(self.step or 1))
+            + 1
+        )
 
     def point_at(self, number: int) -> Number:
-        """As people would write it: 0.3, and not 0.30000000000000004."""
+        """Return a point by its number, as people would write it: 0.3, not 0.30000000000000004."""
         step = self.step or 1
-        exact = _written(self.low) + number * _written(step)
+        exact = _to_fraction(self.low) + number * _to_fraction(step)
         return int(exact) if isinstance(self.low, int) and isinstance(step, int) else float(exact)
 
 
-def _written(number: Number) -> Fraction:
-    """Exactly what the file says: 0.3 - 0.2 is no less than 0.1."""
+def _to_fraction(number: Number) -> Fraction:
+    """Return exactly what the file says, so that 0.3 - 0.2 is 0.1."""
     return Fraction(str(number))
 
 
@@ -125,14 +128,14 @@ class Search:
     def __post_init__(self) -> None:
         sampled = self.method != "grid"
         if sampled != (self.space is not None) or sampled != (self.trials is not None):
-            raise ValueError("random and optuna need trials and a space, and grid takes neither")
+            raise ValueError("random and optuna need both trials and space; grid takes neither")
         if any(key.split(".")[0] == "seeds" for key in self.space or {}):
             raise ValueError(
-                "seeds can't be searched, or one would be chosen for its luck; list them in seeds"
+                "seeds can't be searched, since the luckiest would win; list them in seeds"
             )
         if len(set(self.objectives)) < len(self.objectives):
-            raise ValueError("objectives names one twice; name each once")
+            raise ValueError("objectives has a repeated name; list each once")
         if self.asha and self.objectives != ("accuracy",):
             raise ValueError(
-                "asha looks at accuracy alone; take size out of objectives, or leave asha out"
+                "asha compares accuracy only; remove size from objectives, or remove asha"
             )

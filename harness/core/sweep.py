@@ -1,13 +1,13 @@
-"""What is trained: a sweep, its trials, and what came of them.
+"""Sweeps, their trials, and the trials' results.
 
-Bounds stand in the types (annotated-types), so that the file readers check what is written here once.
+The types carry the bounds (annotated-types), from which the file readers check each value.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
 
@@ -18,9 +18,12 @@ from harness.core.key_help import KeyHelp
 from harness.core.recipe import Recipe
 from harness.core.search import Search
 
+Seed: TypeAlias = Annotated[int, Ge(0), Lt(2**32)]
+"""A seed within numpy's range."""
+
 
 class Precision(str, Enum):
-    """What the weights and activations are deployed as."""
+    """The number format of a deployed network's weights and activations."""
 
     FLOAT32 = "float32"
     INT8 = "int8"
@@ -31,7 +34,7 @@ class Precision(str, Enum):
 
     @property
     def trained(self) -> "Precision":
-        """What the network trains as: int8 is its float twin, quantised when it is converted."""
+        """The precision of training: int8 is its float twin, quantised on conversion."""
         return Precision.FLOAT32 if self is Precision.INT8 else self
 
 
@@ -55,9 +58,9 @@ class Resources:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What each trained model becomes.
+    """The formats that each trained model is converted to.
 
-    `tflite` is LCE's converter's file for ARM, the same door for every precision.
+    `tflite` is the output of LCE's converter for ARM, for every precision.
     """
 
     formats: Annotated[
@@ -70,7 +73,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """A sweep file with one set of its swept values put in."""
+    """A sweep file in which every swept key has one of its values."""
 
     name: Annotated[
         str,
@@ -95,10 +98,10 @@ class SweepPoint:
         ),
     ]
     seeds: Annotated[
-        tuple[Annotated[int, Ge(0), Lt(2**32)], ...],
+        tuple[Seed, ...],
         MinLen(1),
         KeyHelp("The seeds that each point is trained with."),
-    ] = (0,)  # numpy's range
+    ] = (0,)
     grid: Annotated[
         Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)]], MinLen(1)] | None,
         KeyHelp(
@@ -121,19 +124,17 @@ class SweepPoint:
 
     def __post_init__(self) -> None:
         if self.search.space is not None and (self.grid or self.points):
-            raise ValueError(
-                "search has a space of its own; move what grid and points sweep into it"
-            )
+            raise ValueError("search has a space; move the keys of grid and points into it")
         if (self.search.space or self.search.asha) and not self.train.validation:
-            raise ValueError("search needs images to validate on; set train.validation above 0")
+            raise ValueError("search needs validation images; set train.validation above 0")
 
 
 @dataclass(frozen=True)
 class Trial:
     """One training run: one set of hyperparameters and one seed.
 
-    `parameters` are all of the architecture's, `chosen` those that are not its defaults: only they make the id,
-    so that a parameter that a later version adds changes none.
+    `parameters` are all of the architecture's; `chosen` are those that differ from its defaults.
+    Only `chosen` enters the id, so a parameter that a later version adds changes no id.
     """
 
     architecture: str
@@ -151,14 +152,15 @@ class Trial:
 
     @cached_property
     def twin(self) -> str:
-        """The same for every precision of one set of hyperparameters: what `compare` matches by."""
+        """An id shared by all precisions of one set of hyperparameters; `compare` matches by it."""
         return content_id(self._twin_identity())
 
     @cached_property
     def training(self) -> str:
-        """The same for trials that are trained together.
+        """An id that trials share if they are trained together.
 
-        One training serves a float network and its int8 twin, and a student learns beside its teacher.
+        One training serves a float network and its int8 twin. With distillation, student and
+        teacher are trained together.
         """
         if self.recipe.distillation:
             return self.twin
@@ -176,9 +178,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep file as a plan needs it: its trials, each once, and how they are run and measured.
+    """A sweep file, resolved: its distinct trials, and how they are trained and measured.
 
-    `sources` tells, by a trial's data set, where it is read from: a known name, or the path of the user's own.
+    `sources` maps a trial's data set to where it is read from: a built-in name, or a path.
     """
 
     name: str
@@ -191,7 +193,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's numbers; `accuracy` and `validation_accuracy` are 0 to 1."""
+    """The numbers of one epoch; `accuracy` and `validation_accuracy` are 0 to 1."""
 
     number: int
     loss: float
@@ -202,16 +204,21 @@ class Epoch:
 
 
 def validation_accuracy(recipe: Recipe, curve: Sequence[Epoch]) -> float | None:
-    """0 to 1, of the epoch whose weights count: the best one where training stops early, else the last."""
-    known = [epoch.validation_accuracy for epoch in curve if epoch.validation_accuracy is not None]
-    if not known:
+    """Return the accuracy, 0 to 1, of the epoch whose weights are kept.
+
+    That is the best epoch with early stopping, and the last one without. None without validation.
+    """
+    accuracies = [
+        epoch.validation_accuracy for epoch in curve if epoch.validation_accuracy is not None
+    ]
+    if not accuracies:
         return None
-    return max(known) if recipe.early_stopping else known[-1]
+    return max(accuracies) if recipe.early_stopping else accuracies[-1]
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What an artifact is made of: operators by name, and multiply-accumulates of one inference by width."""
+    """An artifact's operator counts, and the multiply-accumulates of one inference."""
 
     operators: Mapping[str, int]
     binary_macs: int
@@ -220,11 +227,13 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A converted model: its bytes are named by `sha256`.
+    """A converted model, named by the SHA-256 of its bytes.
 
-    `accuracy` is its own, 0 to 1, from its interpreter on the test set; `agreement` the share of test images
-    on which its class is the trained model's. `correct` says which images it got right, in the test set's order:
-    their number in 4 bytes, big-endian, then a bit for each, the first in the highest bit (`numpy.packbits`).
+    - `accuracy`: its own on the test set, 0 to 1, as its interpreter computes it.
+    - `agreement`: the share of test images for which it and the trained model name one class.
+    - `correct`: the images that it classifies correctly, in the test set's order. The number of
+      images comes first, in 4 bytes, big-endian. A bit for each follows, the first one in the
+      highest bit (`numpy.packbits`).
     """
 
     sha256: str
@@ -238,7 +247,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Timings:
-    """Where one trial's time went, in seconds; `import_s` is 0 on a worker that had trained before."""
+    """The time that each step of a trial took; `import_s` is 0 if its worker trained before."""
 
     waiting_s: float = 0.0
     import_s: float = 0.0
@@ -254,10 +263,11 @@ class Timings:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """A finished trial.
+    """The outcome of a finished trial.
 
-    `accuracy` is the trained model's on the test set. By the artifacts' SHA-256: `files` holds their bytes, `probes`
-    a few test images with their interpreter's own outputs, to ask a device's tool for (`bench/answers.py`).
+    `accuracy` is the trained model's on the test set. `files` and `probes` are keyed by the
+    artifacts' SHA-256. A file is an artifact's bytes. A probe is a few test images with the
+    interpreter's outputs, to compare a device's with (`bench/answers.py`).
     """
 
     trial_id: str
@@ -274,7 +284,7 @@ class TrialOutcome:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial or a case failed, in a sentence; `log` holds what is known beyond it."""
+    """The failure of a trial or a case: a reason, a sentence, and a log with the details."""
 
     reason: Reason
     message: str

@@ -1,14 +1,15 @@
-"""Numbers for people; the stored ones keep their unit in their name (`_us`, `_bytes`, `_s`)."""
+"""Numbers with units, for people. Stored ones have the unit in their name, such as `_us`."""
 
 import re
 from collections.abc import Iterable
 
-_ROUNDS_UP = 0.9995  # of a unit: from here on three digits would show 1000 of the one below
+# From this share of a unit on, three digits would show 1000 of the next smaller one.
+_ROUNDS_UP = 0.9995
 _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def format_us(microseconds: float | None) -> str:
-    """12.3 us, 4.56 ms or 1.23 s; an en dash where there is no number."""
+    """Return such as `12.3 µs`, `4.56 ms` or `1.23 s`; an en dash for None."""
     if microseconds is None:
         return "–"
     if microseconds < _ROUNDS_UP * 1e3:
@@ -28,7 +29,7 @@ def format_bytes(size: int | None) -> str:
 
 
 def format_count(count: int | None) -> str:
-    """Counts of operations or parameters: 1.23 M."""
+    """Return a count of operations or parameters, such as `1.23 M`; an en dash for None."""
     if count is None:
         return "–"
     for step, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -42,7 +43,7 @@ def format_percent(share: float | None) -> str:
 
 
 def count_noun(number: int, noun: str) -> str:
-    """1 case, 2 cases."""
+    """Return such as `1 case` or `2 cases`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -59,7 +60,6 @@ def _three_digits(value: float) -> str:
 
 
 def parse_degrees_c(millidegrees: Iterable[str]) -> list[float]:
-    """What the kernel's sensors say, as °C; one that is off says 0 or less, and is left out."""
-    return [
-        int(one) / 1000 for one in millidegrees if re.fullmatch("[0-9]{1,9}", one) and int(one) > 0
-    ]
+    """Return the readings of the kernel's sensors in °C, without those that are off (0 or less)."""
+    readings = [int(text) for text in millidegrees if re.fullmatch("[0-9]{1,9}", text)]
+    return [reading / 1000 for reading in readings if reading > 0]

@@ -572,30 +572,33 @@ def test_what_is_wrong_in_a_space_is_refused_before_anything_starts(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("search: {method: random, trials: 3}", "need trials and a space"),
-        ("search: {method: optuna, space: {model.units: [1]}}", "need trials and a space"),
+        ("search: {method: random, trials: 3}", "need both trials and space"),
+        ("search: {method: optuna, space: {model.units: [1]}}", "need both trials and space"),
         ("search: {trials: 3}", "grid takes neither"),
-        (SPACE + "{model.units: [1]}}\ngrid: {model.layers: [1]}", "has a space of its own"),
+        (
+            SPACE + "{model.units: [1]}}\ngrid: {model.layers: [1]}",
+            "move the keys of grid and points into it",
+        ),
         (
             SPACE + "{model.units: [1]}, asha: {}, objectives: [accuracy, size]}",
-            "asha looks at accuracy alone",
+            "asha compares accuracy only",
         ),
-        (SPACE + "{model.units: [1]}, objectives: [size, size]}", "names one twice"),
+        (SPACE + "{model.units: [1]}, objectives: [size, size]}", "has a repeated name"),
         (SPACE + "{seeds: [1, 2]}}", "seeds can't be searched"),
         (SPACE + "{seeds.0: {low: 1, high: 9}}}", "seeds can't be searched"),
-        (SPACE + "{model.units: {low: 1, high: 3, step: 3}}}", "step has to be at most high - low"),
-        (SPACE + "{model.units: {low: 1, high: 9, step: 0.5}}}", "step has to be whole"),
+        (SPACE + "{model.units: {low: 1, high: 3, step: 3}}}", "step must be at most high - low"),
+        (SPACE + "{model.units: {low: 1, high: 9, step: 0.5}}}", "step must be a whole number"),
         (
             SPACE + "{train.optimizer: [sgd, adam], train.momentum: [0.5]}}",
             "momentum has no effect with adam",
         ),
         (
             "  momentum: 0.9",
-            "momentum has no effect with adam; take it out, or set train.optimizer to sgd.",
+            "momentum has no effect with adam; remove it, or set train.optimizer to sgd.",
         ),
-        (SPACE + "{train.validation: [0.0, 0.1]}}", "needs images to validate on"),
-        ("  validation: 0\nsearch: {asha: {}}", "needs images to validate on"),
-        ("  validation: 0\n  early_stopping: {patience: 2}", "needs images to validate on"),
+        (SPACE + "{train.validation: [0.0, 0.1]}}", "needs validation images"),
+        ("  validation: 0\nsearch: {asha: {}}", "needs validation images"),
+        ("  validation: 0\n  early_stopping: {patience: 2}", "needs validation images"),
     ],
 )
 def test_keys_that_don_t_go_together_are_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -609,7 +612,7 @@ def test_keys_that_don_t_go_together_are_refused(tmp_path: Path, text: str, word
     [
         (
             SPACE + "{model.units: {low: 2, high: 1}}}",
-            " search.space.model.units is at odds with itself: low has to be under high.",
+            " search.space.model.units is at odds with itself: low must be less than high.",
         ),
         (
             SPACE + "{model.units: 3}}",

@@ -34,7 +34,7 @@ class Before:
 
 @dataclass(frozen=True)
 class After:
-    """`Before`, as a later version has it."""
+    """The class `Before` of a later version."""
 
     name: str
     width: int = 4
@@ -43,9 +43,9 @@ class After:
 
 
 @dataclass(frozen=True)
-class Around:
+class Outer:
     inner: After
-    many: tuple[After, ...] = ()
+    items: tuple[After, ...] = ()
     named: dict[str, After] = field(default_factory=dict)
 
 
@@ -70,12 +70,14 @@ def test_an_id_is_sixteen_hexadecimal_digits(value: Any) -> None:
     st.dictionaries(st.text(), st.integers(), max_size=5),
     st.dictionaries(st.text(), st.integers(), max_size=5),
 )
-def test_different_contents_have_different_ids(one: dict[str, int], other: dict[str, int]) -> None:
-    assert (content_id(one) == content_id(other)) == (one == other)
+def test_different_contents_have_different_ids(
+    first: dict[str, int], second: dict[str, int]
+) -> None:
+    assert (content_id(first) == content_id(second)) == (first == second)
 
 
 def test_an_id_is_the_same_in_every_version() -> None:
-    """Of the bytes `{"a":"\\u00e4","b":[1,2.5,null]}`, by sha256sum."""
+    """The expected id is from sha256sum of `{"a":"\\u00e4","b":[1,2.5,null]}`."""
     assert content_id({"b": [1, 2.5, None], "a": "ä"}) == "4b12564ba8344d19"
 
 
@@ -84,7 +86,7 @@ def test_the_order_of_a_list_makes_a_difference() -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_what_json_can_not_hold_has_no_id(number: float) -> None:
+def test_a_value_that_json_cannot_hold_has_no_id(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         content_id({"rate": number})
 
@@ -96,18 +98,18 @@ def test_a_new_field_with_a_default_changes_no_id(name: str, width: int) -> None
     )
 
 
-def test_essential_leaves_out_what_equals_its_default_at_every_depth() -> None:
-    value = Around(After("a"), (After("b", depth=2),), named={"c": After("c", shape=(1, 2))})
+def test_defaults_are_omitted_at_every_depth() -> None:
+    value = Outer(After("a"), (After("b", depth=2),), named={"c": After("c", shape=(1, 2))})
     assert omit_defaults(value) == {
         "inner": {"name": "a"},
-        "many": [{"name": "b", "depth": 2}],
+        "items": [{"name": "b", "depth": 2}],
         "named": {"c": {"name": "c", "shape": [1, 2]}},
     }
 
 
-def test_plain_keeps_everything() -> None:
-    everything = {"name": "a", "width": 4, "depth": 1, "shape": []}
-    assert to_plain(Around(After("a"))) == {"inner": everything, "many": [], "named": {}}
+def test_a_plain_value_keeps_its_defaults() -> None:
+    inner = {"name": "a", "width": 4, "depth": 1, "shape": []}
+    assert to_plain(Outer(After("a"))) == {"inner": inner, "items": [], "named": {}}
 
 
 @settings(deadline=None)

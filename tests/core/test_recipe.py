@@ -1,4 +1,4 @@
-"""Keys that would make another trial of the very same training are refused."""
+"""Keys without effect are refused: the same training would become another trial."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,15 +7,15 @@ import pytest
 
 from harness.core.recipe import Bop, Recipe, Schedule
 
-DECAY = "take it out, or set schedule to exponential or step"
+DECAY = "remove it, or set schedule to exponential or step"
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (
             lambda: Recipe(epochs=1, momentum=0.9),
-            "momentum has no effect with adam; take it out, or set train.optimizer to sgd",
+            "momentum has no effect with adam; remove it, or set train.optimizer to sgd",
         ),
         (
             lambda: Recipe(epochs=1, optimizer="bop", momentum=0.9),
@@ -23,7 +23,7 @@ DECAY = "take it out, or set schedule to exponential or step"
         ),
         (
             lambda: Recipe(epochs=1, bop=Bop(gamma=0.1)),
-            "bop has no effect with adam; take it out, or set train.optimizer to bop",
+            "bop has no effect with adam; remove it, or set train.optimizer to bop",
         ),
         (
             lambda: Recipe(epochs=1, optimizer="sgd", bop=Bop(threshold=0.1)),
@@ -31,7 +31,8 @@ DECAY = "take it out, or set schedule to exponential or step"
         ),
         (
             lambda: Recipe(epochs=1, optimizer="bop", kernel_quantizer="dorefa"),
-            "kernel_quantizer has no effect with bop; take it out, or set train.optimizer to adam or sgd",
+            "kernel_quantizer has no effect with bop; remove it, "
+            "or set train.optimizer to adam or sgd",
         ),
         (
             lambda: Schedule("cosine", 0.1, decay_rate=0.5),
@@ -43,12 +44,12 @@ DECAY = "take it out, or set schedule to exponential or step"
         ),
     ],
 )
-def test_a_key_without_effect_is_refused(make: Callable[[], Any], said: str) -> None:
-    with pytest.raises(ValueError, match=f"^{said}"):
+def test_a_key_without_effect_is_refused(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
         make()
 
 
-def test_a_key_with_effect_is_not_and_a_default_may_be_written_out() -> None:
+def test_a_key_with_effect_and_a_default_that_is_written_out_are_accepted() -> None:
     Recipe(epochs=1, optimizer="sgd", momentum=0.9)
     Recipe(epochs=1, optimizer="bop", bop=Bop(threshold=0.1))
     Schedule("step", 0.1, decay_rate=0.5, decay_epochs=2)

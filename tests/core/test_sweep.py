@@ -36,7 +36,7 @@ CASE = Case("a" * 64, "pi4", tool=Tool("tool", "b" * 64), protocol=Protocol("qui
     ],
     ids=str,
 )
-def test_whatever_is_trained_differently_has_an_id_and_a_twin_of_its_own(
+def test_a_different_training_has_another_id_and_another_twin(
     changed: dict[str, Any],
 ) -> None:
     other = replace(TRIAL, **changed)
@@ -55,7 +55,7 @@ def test_a_trial_and_its_twin_have_different_ids() -> None:
 
 
 def test_parameters_that_are_defaults_do_not_matter() -> None:
-    """A later version's architecture has one parameter more."""
+    """A later version of the architecture has an additional parameter."""
     later = replace(TRIAL, parameters={"layers": 3, "units": 64, "dropout": 0.0})
     assert (later.id, later.twin) == (TRIAL.id, TRIAL.twin)
 
@@ -74,14 +74,14 @@ def test_a_default_that_is_written_out_changes_no_id(recipe: Recipe) -> None:
 
 
 def test_defaults_of_a_schedule_do_not_matter() -> None:
-    one = replace(TRIAL, recipe=Recipe(epochs=5, learning_rate=Schedule("cosine", 0.1)))
-    other = replace(
+    implicit = replace(TRIAL, recipe=Recipe(epochs=5, learning_rate=Schedule("cosine", 0.1)))
+    explicit = replace(
         TRIAL,
         recipe=Recipe(
             epochs=5, learning_rate=Schedule("cosine", 0.1, decay_rate=0.9, decay_epochs=1.0)
         ),
     )
-    assert one.id == other.id
+    assert implicit.id == explicit.id
 
 
 @given(st.permutations(["units", "layers", "width"]))
@@ -102,7 +102,10 @@ def test_the_order_of_parameters_does_not_matter(order: list[str]) -> None:
     )
 )
 def test_different_trials_have_different_ids(settings: list[tuple[int, Precision, int]]) -> None:
-    trials = [replace(TRIAL, chosen={"units": u}, precision=p, seed=s) for u, p, s in settings]
+    trials = [
+        replace(TRIAL, chosen={"units": units}, precision=precision, seed=seed)
+        for units, precision, seed in settings
+    ]
     assert len({trial.id for trial in trials}) == len(settings)
 
 
@@ -143,7 +146,7 @@ def test_a_protocols_defaults_do_not_matter() -> None:
     )
 
 
-def test_a_protocol_at_every_thread_count() -> None:
+def test_a_protocol_is_returned_once_for_each_thread_count() -> None:
     assert with_threads(PROTOCOLS["quick"], (1, 4, 1)) == (
         PROTOCOLS["quick"],
         replace(PROTOCOLS["quick"], threads=4),
@@ -154,7 +157,7 @@ def test_every_protocol_runs_enough_processes_for_an_interval() -> None:
     assert min(protocol.processes for protocol in PROTOCOLS.values()) >= 6
 
 
-def test_a_trials_work_is_everything_but_waiting_and_importing() -> None:
+def test_a_trials_work_excludes_waiting_and_importing() -> None:
     assert (
         Timings(waiting_s=100, import_s=50, data_s=1, fit_s=2, convert_s=3, evaluate_s=4).work_s
         == 10

@@ -19,13 +19,13 @@ UNITS = {
 }
 
 
-def read_back(shown: str) -> float:
-    number, _, unit = shown.partition(" ")
+def parse_number(text: str) -> float:
+    number, _, unit = text.partition(" ")
     return float(number) * UNITS[unit]
 
 
 @pytest.mark.parametrize(
-    ("microseconds", "shown"),
+    ("microseconds", "text"),
     [
         (None, "–"),
         (0.0, "0 µs"),
@@ -39,12 +39,12 @@ def read_back(shown: str) -> float:
         (1_230_000.0, "1.23 s"),
     ],
 )
-def test_microseconds(microseconds: float | None, shown: str) -> None:
-    assert format_us(microseconds) == shown
+def test_microseconds(microseconds: float | None, text: str) -> None:
+    assert format_us(microseconds) == text
 
 
 @pytest.mark.parametrize(
-    ("size", "shown"),
+    ("size", "text"),
     [
         (None, "–"),
         (0, "0 B"),
@@ -55,12 +55,12 @@ def test_microseconds(microseconds: float | None, shown: str) -> None:
         (2_500_000_000, "2.50 GB"),
     ],
 )
-def test_bytes(size: int | None, shown: str) -> None:
-    assert format_bytes(size) == shown
+def test_bytes(size: int | None, text: str) -> None:
+    assert format_bytes(size) == text
 
 
 @pytest.mark.parametrize(
-    ("count", "shown"),
+    ("count", "text"),
     [
         (None, "–"),
         (0, "0"),
@@ -70,19 +70,19 @@ def test_bytes(size: int | None, shown: str) -> None:
         (10**10, "10.0 G"),
     ],
 )
-def test_counts(count: int | None, shown: str) -> None:
-    assert format_count(count) == shown
+def test_counts(count: int | None, text: str) -> None:
+    assert format_count(count) == text
 
 
 @pytest.mark.parametrize(
-    ("share", "shown"), [(None, "–"), (0.0, "0.0 %"), (0.8765, "87.6 %"), (1.0, "100.0 %")]
+    ("share", "text"), [(None, "–"), (0.0, "0.0 %"), (0.8765, "87.6 %"), (1.0, "100.0 %")]
 )
-def test_percent(share: float | None, shown: str) -> None:
-    assert format_percent(share) == shown
+def test_percent(share: float | None, text: str) -> None:
+    assert format_percent(share) == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"),
+    ("seconds", "text"),
     [
         (0.0, "0.0 s"),
         (59.9, "59.9 s"),
@@ -93,16 +93,16 @@ def test_percent(share: float | None, shown: str) -> None:
         (90_000.0, "25 h 00 min"),
     ],
 )
-def test_seconds(seconds: float, shown: str) -> None:
-    assert format_seconds(seconds) == shown
+def test_seconds(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
 
 
 @given(st.floats(min_value=0.01, max_value=1e9))
-def test_shown_microseconds_are_right_to_half_a_percent(microseconds: float) -> None:
-    assert read_back(format_us(microseconds)) == pytest.approx(microseconds, rel=0.0051)
+def test_formatted_microseconds_are_right_to_half_a_percent(microseconds: float) -> None:
+    assert parse_number(format_us(microseconds)) == pytest.approx(microseconds, rel=0.0051)
 
 
 @given(st.integers(min_value=0, max_value=10**12))
-def test_shown_bytes_and_counts_are_right_to_half_a_percent(number: int) -> None:
-    assert read_back(format_bytes(number)) == pytest.approx(number, rel=0.0051)
-    assert read_back(format_count(number)) == pytest.approx(number, rel=0.0051)
+def test_formatted_bytes_and_counts_are_right_to_half_a_percent(number: int) -> None:
+    assert parse_number(format_bytes(number)) == pytest.approx(number, rel=0.0051)
+    assert parse_number(format_count(number)) == pytest.approx(number, rel=0.0051)

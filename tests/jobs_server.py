@@ -1,4 +1,4 @@
-"""A server on the loopback interface in place of Ray's jobs server, for answers that Ray never gives."""
+"""A loopback server in place of Ray's jobs server, for answers that a healthy Ray never gives."""
 
 import threading
 from collections.abc import Iterator

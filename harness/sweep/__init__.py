@@ -1,1 +1,1 @@
-"""A sweep file → trained trials: its points, what is missing, the search that goes on, the training."""
+"""Sweeps: the trials of a sweep file, the plan of those to train, and their training."""

@@ -1,1 +1,1 @@
-"""Fit one trial; run many on Ray."""
+"""Training: fit one trial, and run many on Ray."""

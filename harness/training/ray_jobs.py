@@ -1,7 +1,7 @@
 """Ray Jobs: commands that a Ray cluster on this machine runs after their shell may have ended.
 
-Without an address, jobs run on a cluster of the user's own that is started here (`ray start --head`).
-The last job ends that cluster, so that measurements have the machine to themselves again.
+Without an address, jobs run on the user's own cluster, which is started here with
+`ray start --head`. The last job ends it, so that measurements have the machine to themselves.
 """
 
 import logging

@@ -1,14 +1,14 @@
 """The only module that uses private names of Ray.
 
-Ray may move or change them in any release; `tests/training/test_ray_private.py` then fails and names
-the one that changed.
+Ray may move or change them in any release. `tests/training/test_ray_private.py` then fails and
+names the one that changed.
 """
 
 import sys
 from typing import Any
 
 RAY_COMMAND = (sys.executable, "-m", "ray.scripts.scripts")
-"""The `ray` command of this Python. Ray has no public module for it, and `ray` may not be on PATH."""
+"""The `ray` command of this Python; it has no public module, and may not be on PATH."""
 
 
 def silence_worker_errors() -> None:

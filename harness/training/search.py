@@ -31,7 +31,7 @@ class TrialResult(NamedTuple):
 
 
 class UnitSource(Protocol):
-    """What a sweep trains: units of trials, by the config that Tune passes to a worker."""
+    """The units that a sweep trains, by the config that Tune passes to a worker."""
 
     def units_at(self, config: Config) -> tuple[Unit, ...]:
         """Return the units that a worker trains for this config."""

@@ -76,10 +76,8 @@ def test_a_broken_file_of_the_users_own_data_is_refused_before_anything_is_train
     data = tmp_path / "leaves.npz"
     data.write_bytes(b"not an archive")
     path = write(tmp_path, BASE.replace("dataset: digits", f"dataset: {data}"))
-    with pytest.raises(
-        ConfigError,
-        match=rf"^{path}:2: dataset is '{data}': {data}: not a readable \.npz file of arrays: .*\.$",
-    ):
+    message = rf"^{path}:2: dataset is '{data}': {data}: not a readable \.npz file of arrays: .*\.$"
+    with pytest.raises(ConfigError, match=message):
         build_sweep(read_sweep(path))
 
 

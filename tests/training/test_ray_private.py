@@ -126,7 +126,7 @@ def test_the_ray_command_is_a_module_with_the_options_that_we_give() -> None:
     python, flag, module = ray_private.RAY_COMMAND
     assert (python, flag) == (sys.executable, "-m")
     scripts = import_module(module)
-    options = {option for parameter in scripts.start.params for option in parameter.opts}
+    options = set().union(*(parameter.opts for parameter in scripts.start.params))
     assert options >= {"--head", "--block", "--disable-usage-stats", "--temp-dir", "--port"}
     assert options >= {"--dashboard-port", "--dashboard-agent-listen-port"}
     assert "get-auth-token" in scripts.cli.commands
@@ -134,9 +134,10 @@ def test_the_ray_command_is_a_module_with_the_options_that_we_give() -> None:
 
 def test_no_other_module_uses_private_names_of_ray(repository: Path) -> None:
     private = re.compile(r"\bray\._|\bray\.(dashboard|scripts)\b|from ray import _|\._do_request\b")
+    package = repository / "harness"
     modules = {
-        file.relative_to(repository / "harness").as_posix()
-        for file in (repository / "harness").rglob("*.py")
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
         if private.search(file.read_text())
     }
     assert modules == {"training/ray_private.py"}, "move the use into ray_private"

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from itertools import islice, product
 from pathlib import Path
@@ -85,7 +85,7 @@ def assert_same_weights(weights: list[Floats], expected: list[Floats]) -> None:
 # Schedules
 
 
-def rates(schedule: Schedule, *epochs: float) -> list[float]:
+def rates(schedule: Schedule, epochs: Sequence[float]) -> list[float]:
     """Return the rates at these epochs of a training of 8."""
     step_rates = every_rate(Recipe(epochs=8, learning_rate=schedule))
     return [step_rates[round(epoch * STEPS)] for epoch in epochs]
@@ -115,15 +115,15 @@ def every_rate(recipe: Recipe) -> list[float]:
     ids=lambda value: value.schedule if isinstance(value, Schedule) else "",
 )
 def test_a_schedule_falls_as_documented(schedule: Schedule, expected: list[float]) -> None:
-    assert rates(schedule, 0, 1, 2, 3, 8) == pytest.approx(expected, abs=1e-6)
+    assert rates(schedule, [0, 1, 2, 3, 8]) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("schedule", ["exponential", "step", "cosine", "linear"])
 def test_a_warmup_rises_evenly_and_the_fall_starts_after_it(schedule: Any) -> None:
     warmed = Schedule(schedule, 0.4, warmup_epochs=2)
-    assert rates(warmed, 0, 0.5, 1, 2) == pytest.approx([0, 0.1, 0.2, 0.4])
+    assert rates(warmed, [0, 0.5, 1, 2]) == pytest.approx([0, 0.1, 0.2, 0.4])
     shorter = every_rate(Recipe(epochs=6, learning_rate=replace(warmed, warmup_epochs=0)))
-    assert rates(warmed, 3, 5.5, 8) == pytest.approx(
+    assert rates(warmed, [3, 5.5, 8]) == pytest.approx(
         [shorter[step] for step in (10, 35, 60)], abs=1e-6
     )
 

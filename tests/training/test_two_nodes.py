@@ -1,13 +1,14 @@
-"""A cluster of two nodes that share nothing but the network: code, data and results go through Ray."""
+"""A cluster of two nodes that share only the network: Ray carries code, data and results."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,11 +22,11 @@ from harness.store.files.artifacts import ArtifactFiles
 from tests.harness_cli import Cli
 from tests.waiting import wait_until
 
-# Ray asks for a token by default; whoever joins a cluster has to bring its token, and to say so.
+# Ray needs a token by default; to join a cluster, a process must set its token and the mode.
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "for-this-test-" + 18 * "0"}
 RAY = Path(sys.executable).with_name("ray")
 
-# Each worker leaves a note, and goes on when as many workers have as there have to be at once.
+# Each worker writes a note, and waits until as many notes exist as workers must run at once.
 NETWORK = """
 import json, os, sys, time
 from pathlib import Path
@@ -45,9 +46,10 @@ def network(task, units, notes, together):
     Path(notes, f"{os.getpid()}.json").write_text(json.dumps(note))
     deadline = time.monotonic() + PATIENCE_S
     while len(list(Path(notes).glob("*.json"))) < together:
-        assert time.monotonic() < deadline, "the others never came"
+        assert time.monotonic() < deadline, "the other workers never started"
         time.sleep(0.1)
-    return keras.Sequential([keras.layers.Flatten(input_shape=task.shape), dense(units), dense(task.classes)])
+    flatten = keras.layers.Flatten(input_shape=task.shape)
+    return keras.Sequential([flatten, dense(units), dense(task.classes)])
 """
 PIECES = """
 from harness.models.keras import keras
@@ -70,7 +72,7 @@ resources: {cpu: 1, gpu: 0}
 
 @dataclass(frozen=True)
 class Cluster:
-    """`folders` are the nodes' own: the head's, and one with a claimed GPU."""
+    """Two nodes by their `folders`: the head, and one that claims to have a GPU."""
 
     address: str
     folders: tuple[Path, Path]
@@ -78,7 +80,7 @@ class Cluster:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Runs until the test ends."""
+    """Yield a cluster that runs until the test ends."""
     with node(tmp_path / "head", "--head", "--port=0", "--include-dashboard=false") as head:
         address = head_address(tmp_path / "head" / "ray.log")
         with node(tmp_path / "second", f"--address={address}", "--num-gpus=1") as second:
@@ -92,12 +94,12 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @contextmanager
 def node(place: Path, *options: str) -> Iterator[Path]:
-    """A node whose working folder is `place`, without data, and with a folder for Ray's files, which it yields."""
+    """Run a node in the working folder `place`, without data; yield the folder of Ray's files."""
     place.mkdir()
-    kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    settings = {**kept, "RAY_USAGE_STATS_ENABLED": "0", "HARNESS_DATA": str(place), **TOKEN}
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    settings = {**inherited, "RAY_USAGE_STATS_ENABLED": "0", "HARNESS_DATA": str(place), **TOKEN}
     ports = ("--dashboard-agent-listen-port=0", "--num-cpus=1", "--block")
-    # pytest's own folder has too long a name for Ray's sockets in it
+    # The path of pytest's own folder is too long for Ray's sockets
     with (
         (place / "ray.log").open("w") as log,
         TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder,
@@ -110,21 +112,21 @@ def node(place: Path, *options: str) -> Iterator[Path]:
             yield Path(folder)
         finally:
             family = [*process.children(recursive=True), process]
-            for one in family:
-                with suppress(psutil.NoSuchProcess):  # it goes when its parent does
-                    one.kill()
+            for member in family:
+                with suppress(psutil.NoSuchProcess):  # it may end with its parent
+                    member.kill()
             psutil.wait_procs(family, timeout=60)
 
 
 def head_address(log: Path) -> str:
-    started = re.compile(r"--address='([\d.]+:\d+)'")
-    wait_until(lambda: started.search(log.read_text()) is not None, "the head node", patience_s=120)
-    return str(started.findall(log.read_text())[0])
+    address = re.compile(r"--address='([\d.]+:\d+)'")
+    wait_until(lambda: address.search(log.read_text()) is not None, "the head node", patience_s=120)
+    return str(address.findall(log.read_text())[0])
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """The submitter's working folder: a network in two files, its data and a sweep."""
+    """Create the submitter's working folder, with a network in two files and its data."""
     place = tmp_path / "work"
     place.mkdir()
     digits = load_digits()
@@ -141,41 +143,50 @@ def work(tmp_path: Path) -> Path:
     return place
 
 
-def notes_of(
-    cluster: Cluster, cli: Cli, work: Path, name: str, *changes: str
+def train_sweep(
+    cluster: Cluster, cli: Cli, work: Path, name: str, settings: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """What the workers left that trained the sweep."""
+    """Submit the sweep and return the notes of the workers that trained it."""
     notes = work / name
     notes.mkdir()
     (work / "sweep.yaml").write_text(SWEEP.replace("NOTES", str(notes)))
-    options = [word for change in changes for word in ("--set", change)]
-    ended = cli.run(
-        "submit", "sweep", "sweep.yaml", "--address", cluster.address, *options, cwd=work
-    )
+    options = ["sweep.yaml", "--address", cluster.address]
+    for setting in settings:
+        options += ["--set", setting]
+    ended = cli.run("submit", "sweep", *options, cwd=work)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return [json.loads(note.read_text()) for note in notes.glob("*.json")]
 
 
-def test_both_nodes_train_with_what_ray_brings_them_and_are_left_running(
+def nodes_with(cluster: Cluster, files: Sequence[str], name: str) -> set[Path]:
+    """Return the folders of the nodes that hold a file of this name."""
+    copies = [Path(file) for file in files if file.endswith(name)]
+    return {
+        folder for folder in cluster.folders if any(copy.is_relative_to(folder) for copy in copies)
+    }
+
+
+def test_both_nodes_train_with_the_code_that_ray_brings_and_keep_running(
     cluster: Cluster, tmp_path: Path, work: Path
 ) -> None:
     cli = Cli(tmp_path / "workspace", TOKEN)
-    notes = notes_of(cluster, cli, work=work, name="both")
+    notes = train_sweep(cluster, cli, work=work, name="both")
     assert len({note["node"] for note in notes}) == 2
+    files = list(chain.from_iterable(note["files"] for note in notes))
     for name in ("harness/__init__.py", "network.py", "pieces.py"):
-        files = [Path(file) for note in notes for file in note["files"] if file.endswith(name)]
-        places = {
-            folder for folder in cluster.folders for file in files if file.is_relative_to(folder)
-        }
-        assert places == set(cluster.folders), f"each node imports {name} from a copy of its own"
-    done = "SELECT trial_id, sha256 FROM trials JOIN trial_artifacts ON trial_id = id JOIN artifacts ON sha256 = artifact WHERE status = 'done'"
-    rows = cli.rows(done)
+        assert nodes_with(cluster, files, name=name) == set(cluster.folders), (
+            f"each node imports {name} from its own copy"
+        )
+    finished = (
+        "SELECT trial_id, sha256 FROM trials JOIN trial_artifacts ON trial_id = id "
+        "JOIN artifacts ON sha256 = artifact WHERE status = 'done'"
+    )
+    rows = cli.rows(finished)
     assert len(rows) == 4
     assert all(ArtifactFiles(cli.home / "artifacts").path(row["sha256"]).is_file() for row in rows)
 
-    halves = notes_of(
-        cluster, cli, work, "halves", "resources={cpu: 0.5, gpu: 0.5}", "grid.model.units=[40, 48]"
-    )
-    assert len(halves) == 2, "at once, as neither went on before the other had come"
-    assert len({note["node"] for note in halves}) == 1, "the one that has a GPU"
-    assert len(cli.rows(done)) == 6
+    settings = ["resources={cpu: 0.5, gpu: 0.5}", "grid.model.units=[40, 48]"]
+    halves = train_sweep(cluster, cli, work=work, name="halves", settings=settings)
+    assert len(halves) == 2, "both at once, as each waited for the other"
+    assert len({note["node"] for note in halves}) == 1, "the one with the GPU"
+    assert len(cli.rows(finished)) == 6

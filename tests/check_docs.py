@@ -29,8 +29,9 @@ PARTS = ("start", "guides", "reference", "inside")
 
 def documents(root: Path = ROOT) -> list[str]:
     """Return every document, in the order in which a newcomer reads them."""
-    pages = [page for part in PARTS for page in sorted((root / "docs" / part).glob("*.md"))]
-    files = [root / "README.md", *sorted((root / "docs").glob("*.md")), *pages]
+    files = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    for part in PARTS:
+        files += sorted((root / "docs" / part).glob("*.md"))
     files += [root / "CHANGELOG.md", root / "CONTRIBUTING.md"]
     return [str(file.relative_to(root)) for file in files if file.exists()]
 
@@ -76,10 +77,14 @@ def anchors(text: str) -> set[str]:
 
 
 def missing_paths(document: Path, text: str) -> Iterator[str]:
-    """Yield code spans that name a file of the project that does not exist."""
+    """Yield code spans that name a file of the project that does not exist.
+
+    A file that the text says to create need not exist.
+    """
+    created = set(re.findall(r"\bCreate\b[^`.]*`([^`]+)`", text))
     root = next(folder for folder in document.parents if (folder / "README.md").exists())
     for code in spans(text):
-        if PATH.fullmatch(code) and not any(root.glob(code)):
+        if PATH.fullmatch(code) and code not in created and not any(root.glob(code)):
             yield f"`{code}` does not exist"
 
 
@@ -121,8 +126,8 @@ def command_problem(line: str) -> str:
         return "" if words[1] in make_targets() else f"the Makefile has no target {words[1]}"
     if words[:2] == ["python", "-m"] and words[2].split(".")[0] in ("benchmarks", "tests", "tools"):
         module = ROOT.joinpath(*words[2].split("."))
-        found = module.with_suffix(".py").exists() or (module / "__main__.py").exists()
-        return "" if found else f"there is no module {words[2]}"
+        is_module = module.with_suffix(".py").exists() or (module / "__main__.py").exists()
+        return "" if is_module else f"there is no module {words[2]}"
     if words[:1] == ["harness"] or words[:3] == ["python", "-m", "harness"]:
         return harness_problem(words[1 if words[0] == "harness" else 3 :])
     return ""

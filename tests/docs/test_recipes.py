@@ -16,7 +16,7 @@ import pytest
 from tests.check_docs import BLOCK, ROOT
 from tests.sample import write_sample
 
-PAGE = ROOT / "docs" / "inside" / "recipes.md"
+PAGE = ROOT / "docs" / "inside" / "extend.md"
 PROJECT = ("db", "harness", "jobs", "tests", "pyproject.toml")
 SLOW = ("A model", "A device kind")  # their contracts are long
 PROGRAMS = {

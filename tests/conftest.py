@@ -9,20 +9,19 @@ from tests.harness_cli import Cli
 from tests.sshd import Sshd
 from tests.workers import make_scheduler
 
-os.environ.setdefault(
-    "TF_USE_LEGACY_KERAS", "1"
-)  # as harness.models.keras: some test may import TensorFlow first
+# harness.models.keras sets this, but a test may import TensorFlow first.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 REPOSITORY = Path(__file__).parents[1]
 
 
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which may be off
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist may be disabled
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return make_scheduler(config, log)
 
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    """The command with a workspace of its own."""
+    """Return the command with a workspace of its own."""
     return Cli(tmp_path / "workspace")
 
 

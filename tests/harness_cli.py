@@ -1,4 +1,4 @@
-"""Runs the command as people do, in a workspace of its own."""
+"""Helpers that run the command as people do, in a workspace of its own."""
 
 import os
 import subprocess
@@ -9,20 +9,27 @@ from typing import Any
 
 COMMAND = (sys.executable, "-m", "harness")
 BARE = "quick,target=0,gates=off,canary=off,answers=off"
-"""A protocol whose cases take six processes of the tool, and nothing else does."""
+"""A protocol whose cases take six processes of the tool, and which runs nothing else."""
 
 
 @dataclass(frozen=True)
 class Cli:
-    """`home` is HARNESS_HOME; `settings` are added to the environment."""
+    """The command in a workspace: `home` is HARNESS_HOME, `settings` are added to the environment."""
 
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
-        return {**kept, "HARNESS_HOME": str(self.home), "PYTHONUNBUFFERED": "1", **self.settings}
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")
+        }
+        return {
+            **inherited,
+            "HARNESS_HOME": str(self.home),
+            "PYTHONUNBUFFERED": "1",
+            **self.settings,
+        }
 
     def run(
         self, *arguments: str | Path, cwd: Path | None = None
@@ -37,7 +44,7 @@ class Cli:
         )
 
     def start(self, *arguments: str | Path) -> "subprocess.Popen[str]":
-        """The same, still running; its standard output is a pipe to read lines from."""
+        """Start the command and return its process, whose standard output is a pipe."""
         return subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             env=self.environment,
@@ -49,17 +56,17 @@ class Cli:
     def rows(self, sql: str) -> list[dict[str, Any]]:
         import json
 
-        asked = self.run("query", sql, "--format", "json")
-        assert asked.returncode == 0, asked.stderr
-        return [json.loads(line) for line in asked.stdout.splitlines()]
+        ended = self.run("query", sql, "--format", "json")
+        assert ended.returncode == 0, ended.stderr
+        return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def wait_for_line(process: "subprocess.Popen[str]", words: str) -> str:
-    """Reads the process's output up to a line with these words. Fails where it ends before."""
+def wait_for_line(process: "subprocess.Popen[str]", text: str) -> str:
+    """Return the first line of the process's output with this text. Fail if the output ends before."""
     assert process.stdout is not None
-    seen = []
+    lines = []
     for line in process.stdout:
-        seen.append(line)
-        if words in line:
+        lines.append(line)
+        if text in line:
             return line
-    raise AssertionError(f"{words!r} was never printed, but: {''.join(seen)}")
+    raise AssertionError(f"{text!r} was never printed; the output is: {''.join(lines)}")

@@ -1,4 +1,4 @@
-"""`harness compare` on a database that measurements were written to."""
+"""`harness compare` on a database with measurements."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ from tests.store.examples import (
     measured,
 )
 
-# What a device does in ten blocks, as shares: to both variants alike, and to each by itself.
+# Relative changes over ten blocks: DRIFT affects both variants, NOISE each by itself.
 DRIFT = np.linspace(1.0, 1.6, 10)
 NOISE = np.array([0.0, 4, -3, 1, -2, 3, -4, 2, -1, 0]) / 1000
 IMAGES = np.arange(1000)
@@ -39,14 +39,20 @@ def engine(cli: Cli) -> Iterator[Engine]:
     engine.dispose()
 
 
-def train(engine: Engine, seed: int = 0, *, told: bool = True) -> tuple[str, str]:
-    """A float artifact that is right on 95 % of 1,000 images, and its binary twin, on 90 % of them; where `told`."""
-    made = {Precision.FLOAT32: IMAGES < 950, Precision.BINARY: (IMAGES >= 10) & (IMAGES < 910)}
+def train(engine: Engine, seed: int = 0, *, with_answers: bool = True) -> tuple[str, str]:
+    """Store a float artifact and its binary twin, and return their ids.
+
+    They classify 95 % and 90 % of 1,000 images correctly; `with_answers` stores which images.
+    """
+    correct_images = {
+        Precision.FLOAT32: IMAGES < 950,
+        Precision.BINARY: (IMAGES >= 10) & (IMAGES < 910),
+    }
     outcomes = []
-    for precision, right in made.items():
+    for precision, is_correct in correct_images.items():
         trial = make_trial(seed, precision)
-        correct = pack_correct(right) if told else b""
-        outcome = make_outcome(trial, accuracy=float(right.mean()), correct=correct)
+        correct = pack_correct(is_correct) if with_answers else b""
+        outcome = make_outcome(trial, accuracy=float(is_correct.mean()), correct=correct)
         TrialRows(engine).submit(make_sweep(trial), [])
         TrialRows(engine).finish(outcome)
         outcomes.append(outcome)
@@ -66,7 +72,7 @@ def measure(
 
 
 def measure_together(engine: Engine, device: str, floats: str, binary: str, ratio: float) -> None:
-    """In the blocks of one batch, in which the device becomes slower."""
+    """Store measurements in the blocks of one batch, during which the device becomes slower."""
     measure(
         engine, make_case(floats, device), averages=1000 * DRIFT * (1 + NOISE), batch=f"on {device}"
     )
@@ -87,15 +93,15 @@ def test_faster_slower_and_no_difference_found(cli: Cli, engine: Engine) -> None
     _, heading, *lines = compared.stdout.splitlines()
     assert "verdict" in heading
     assert "smallest change" in heading
-    shown = {line.split()[3]: line for line in lines if line.startswith("pi4  ")}
+    lines_by_variant = {line.split()[3]: line for line in lines if line.startswith("pi4  ")}
     for variant, verdict in (
         ("seed=0", "faster"),
         ("seed=1", "slower"),
         ("seed=2", "no difference found"),
     ):
-        assert verdict in shown[variant]
-        assert "-5.0 points (-" in shown[variant]
-    assert "× 0.25 (0.2" in shown["seed=0"]
+        assert verdict in lines_by_variant[variant]
+        assert "-5.0 points (-" in lines_by_variant[variant]
+    assert "× 0.25 (0.2" in lines_by_variant["seed=0"]
     sentences = [line for line in lines if line.startswith(("pi4, 1 thread:", "pi5, 1 thread:"))]
     assert (
         "binary is faster in 1 of 3 variants (× 0.25), slower in 1 (× 1.03), no difference found in 1 ("
@@ -106,8 +112,10 @@ def test_faster_slower_and_no_difference_found(cli: Cli, engine: Engine) -> None
     assert " apart" not in compared.stdout
 
 
-def test_a_drift_that_both_were_in_hides_no_small_change(cli: Cli, engine: Engine) -> None:
-    """The device becomes 60 % slower meanwhile, and 3 % still show; what is measured apart shows no such thing."""
+def test_a_small_change_shows_in_spite_of_a_drift_that_affects_both(
+    cli: Cli, engine: Engine
+) -> None:
+    """The device becomes 60 % slower meanwhile, and 3 % still show, but not in separate batches."""
     floats, binary = train(engine)
     measure_together(engine, "pi4", floats=floats, binary=binary, ratio=1.03)
     together = cli.run(
@@ -119,18 +127,18 @@ def test_a_drift_that_both_were_in_hides_no_small_change(cli: Cli, engine: Engin
     assert "would not have been detected" not in together.stderr
 
     measure(engine, make_case(binary, "pi4"), averages=1030 * DRIFT * (1 - NOISE), batch="another")
-    apart = cli.run(
+    separate = cli.run(
         "compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%"
     )
-    assert apart.returncode == 0
-    assert "no difference found" in apart.stdout
-    assert "pi4: measured under a minute apart" in apart.stdout
-    (told,) = apart.stderr.splitlines()
-    assert told.startswith(
+    assert separate.returncode == 0
+    assert "no difference found" in separate.stdout
+    assert "pi4: measured under a minute apart" in separate.stdout
+    (warning,) = separate.stderr.splitlines()
+    assert warning.startswith(
         "latency on pi4, 1 thread: "
         "a change of 1.0% would not have been detected in 1 of 1 comparison"
     )
-    assert "--protocol thorough" in told
+    assert "--protocol thorough" in warning
 
 
 def test_a_slowdown_under_the_limit_passes(cli: Cli, engine: Engine) -> None:
@@ -153,21 +161,19 @@ def test_an_accuracy_regresses_by_its_share(
     assert ("5.3% worse" in ended.stderr) == (code == 1)
 
 
-def test_what_was_measured_before_there_were_blocks_still_compares(
-    cli: Cli, engine: Engine
-) -> None:
-    floats, binary = train(engine, told=False)
+def test_measurements_from_before_there_were_blocks_still_compare(cli: Cli, engine: Engine) -> None:
+    floats, binary = train(engine, with_answers=False)
     measure(engine, make_case(floats, "pi4"), averages=1000 * (1 + NOISE))
     measure(engine, make_case(binary, "pi4"), averages=500 * (1 - NOISE))
     compared = cli.run("compare", "float32", "binary")
     assert compared.returncode == 0, compared.stderr
     assert "binary is faster in 1 of 1 variant (× 0.5)." in compared.stdout
     assert "-5.0 points\n" in compared.stdout, (
-        "without an interval: which images were right is not known"
+        "no interval: it is unknown which images were classified correctly"
     )
 
 
-def test_what_differs_between_two_measurements_is_told(cli: Cli, engine: Engine) -> None:
+def test_different_conditions_of_two_measurements_are_reported(cli: Cli, engine: Engine) -> None:
     floats, binary = train(engine)
     measure(engine, make_case(floats, "pi4"), averages=1000 * (1 + NOISE), batch="on pi4")
     tool, protocol = replace(TOOL, sha256="4d5e6f" + "0" * 58), PROTOCOLS["standard"]
@@ -185,7 +191,9 @@ def test_what_differs_between_two_measurements_is_told(cli: Cli, engine: Engine)
     ]
 
 
-def test_the_most_alike_of_several_measurements_are_taken(cli: Cli, engine: Engine) -> None:
+def test_the_measurements_with_the_most_similar_conditions_are_compared(
+    cli: Cli, engine: Engine
+) -> None:
     floats, binary = train(engine)
     measure_together(engine, "pi4", floats=floats, binary=binary, ratio=0.5)
     thorough = replace(make_case(binary, "pi4"), protocol=PROTOCOLS["thorough"])
@@ -194,7 +202,7 @@ def test_the_most_alike_of_several_measurements_are_taken(cli: Cli, engine: Engi
     assert "binary is faster in 1 of 1 variant (× 0.5)." in compared.stdout.splitlines()[-1]
 
 
-def test_files_of_ones_own_compare_without_accuracy(cli: Cli, engine: Engine) -> None:
+def test_model_files_compare_without_accuracy(cli: Cli, engine: Engine) -> None:
     rows = TrialRows(engine)
     for name, latency in (("old.tflite", 100.0), ("new.tflite", 101.0)):
         artifact = make_artifact(name.encode(), accuracy=None, agreement=None)
@@ -206,7 +214,7 @@ def test_files_of_ones_own_compare_without_accuracy(cli: Cli, engine: Engine) ->
     assert "a change of 5.0% would not have been detected in 1 of 1 comparison" in compared.stderr
 
 
-def test_a_ci_server_is_told_of_the_regression(cli: Cli, engine: Engine) -> None:
+def test_a_regression_is_reported_to_a_ci_server(cli: Cli, engine: Engine) -> None:
     measure_together(engine, "pi4", *train(engine), 1.03)
     file = cli.home / "compare.xml"
     limited = ("compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%")
@@ -222,7 +230,7 @@ def test_a_ci_server_is_told_of_the_regression(cli: Cli, engine: Engine) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--format", "html"), "--format html: is not known; known: table, junit, markdown."),
         (
@@ -231,9 +239,9 @@ def test_a_ci_server_is_told_of_the_regression(cli: Cli, engine: Engine) -> None
         ),
     ],
 )
-def test_a_form_that_is_not_there_is_told_before_anything_is_read(
-    cli: Cli, arguments: tuple[str, ...], told: str
+def test_an_unknown_format_is_refused_before_anything_is_read(
+    cli: Cli, arguments: tuple[str, ...], message: str
 ) -> None:
     ended = cli.run("compare", "float32", "binary", *arguments)
     assert ended.returncode == 2
-    assert ended.stderr == f"error: {told}\n"
+    assert ended.stderr == f"error: {message}\n"

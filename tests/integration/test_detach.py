@@ -1,4 +1,4 @@
-"""A sweep that a Ray cluster of its own runs, whatever becomes of the shell: followed, lost, gone on with."""
+"""Detached sweeps, which a Ray cluster runs even after the shell has ended."""
 
 import re
 import tempfile
@@ -26,8 +26,8 @@ DIVERGING = "points=[{train.epochs: 1}, {train.learning_rate: 1.0e+30}]"
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Cli]:
-    """A user of their own, whom no Ray of this machine belongs to; whatever they start ends with the test."""
-    # pytest's own folder has too long a name for Ray's sockets in it
+    """Yield the command of a user without a Ray cluster; all that it starts ends with the test."""
+    # The name of pytest's own folder is too long for Ray's sockets.
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         home = tmp_path / "home"
         home.mkdir()
@@ -38,24 +38,25 @@ def shell(tmp_path: Path) -> Iterator[Cli]:
 
 
 def kill_ray(folder: str) -> None:
-    roots = ray_of(folder)
-    family = [one for root in roots for one in (*root.children(recursive=True), root)]
-    for one in family:
-        with suppress(psutil.NoSuchProcess):  # it goes when its parent does
-            one.kill()
-    psutil.wait_procs(family, timeout=60)
+    processes = []
+    for root in find_ray(folder):
+        processes += [*root.children(recursive=True), root]
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it ends when its parent does
+            process.kill()
+    psutil.wait_procs(processes, timeout=60)
 
 
-def ray_of(folder: str) -> list[psutil.Process]:
-    """The `ray start` with its files in there, if it runs."""
-    return [
-        one
-        for one in psutil.process_iter()
-        if any(folder in word for word in words(one) if "temp-dir" in word)
-    ]
+def find_ray(folder: str) -> list[psutil.Process]:
+    """Return the `ray start` process with its files in the folder, if it runs."""
+    return [process for process in psutil.process_iter() if is_ray_in(process, folder)]
 
 
-def words(process: psutil.Process) -> list[str]:
+def is_ray_in(process: psutil.Process, folder: str) -> bool:
+    return any("temp-dir" in word and folder in word for word in read_command_line(process))
+
+
+def read_command_line(process: psutil.Process) -> list[str]:
     try:
         return list(process.cmdline())
     except psutil.Error:  # it has just ended
@@ -70,15 +71,15 @@ def study(tmp_path: Path) -> Path:
 
 
 def detach(shell: Cli, study: Path, *options: str) -> str:
-    """The job's id."""
+    """Detach the sweep and return the job's id."""
     ended = shell.run("submit", "sweep", study, "--detach", *options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "harness status --follow" in ended.stdout
     return str(re.findall(r"job-\w+", ended.stdout)[0])
 
 
-def states(shell: Cli) -> dict[str, str]:
-    """Of the jobs, once `status` has asked."""
+def read_states(shell: Cli) -> dict[str, str]:
+    """Return the jobs' states after `harness status` has updated them."""
     ended = shell.run("status")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     rows = shell.rows("SELECT id, state FROM jobs")
@@ -88,7 +89,7 @@ def states(shell: Cli) -> dict[str, str]:
     return {row["id"]: row["state"] for row in rows}
 
 
-def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_with(
+def test_a_job_outlives_its_shell_and_a_lost_one_is_resumed_by_submitting_it_again(
     shell: Cli, study: Path
 ) -> None:
     endless = detach(shell, study, "--set", ENDLESS)
@@ -102,11 +103,11 @@ def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_w
     assert followed.returncode == 0, followed.stdout + followed.stderr
     assert "1 trial done" in followed.stdout
     assert f"{short} is done." in followed.stdout
-    assert states(shell) == {endless: "running", short: "done"}, (
-        "the cluster goes on for the other one"
+    assert read_states(shell) == {endless: "running", short: "done"}, (
+        "the cluster continues for the other job"
     )
     assert shell.rows("SELECT status FROM trials WHERE sweep = 'short'") == [{"status": "done"}]
-    (experiment,) = [one for one in MlflowClient(log).search_experiments() if one.name == "short"]
+    (experiment,) = MlflowClient(log).search_experiments(filter_string="name = 'short'")
     (logged,) = MlflowClient(log).search_runs([experiment.experiment_id])
     assert logged.info.status == "FINISHED"
 
@@ -117,20 +118,20 @@ def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_w
         patience_s=240,
     )
     kill_ray(shell.settings["TMPDIR"])
-    assert states(shell) == {endless: "lost", short: "done"}
+    assert read_states(shell) == {endless: "lost", short: "done"}
     assert "submit the sweep again to go on" in shell.run("status").stdout
 
     diverging = detach(shell, study, "--set", DIVERGING)
     followed = shell.run("status", "--follow")
-    assert followed.returncode == 1, "as the job's own"
+    assert followed.returncode == 1, "like the job's exit code"
     assert "2 trials, 1 to train, 1 already done" in followed.stdout
     assert "1 failed" in followed.stdout
-    assert states(shell) == {endless: "lost", short: "done", diverging: "failed"}
-    wait_until(lambda: not ray_of(shell.settings["TMPDIR"]), "the last job's end ends its cluster")
+    assert read_states(shell) == {endless: "lost", short: "done", diverging: "failed"}
+    wait_until(lambda: not find_ray(shell.settings["TMPDIR"]), "the cluster ends with its last job")
 
 
 @pytest.mark.parametrize(
-    ("options", "settings", "words"),
+    ("options", "settings", "message"),
     [
         (["--set", "train.epoch=1"], {}, "train.epoch is not a key"),
         (["--address", "192.0.2.77:6379"], {}, "--address 192.0.2.77:6379: is not on this machine"),
@@ -149,21 +150,21 @@ def test_a_job_outlives_its_shell_and_what_is_lost_with_its_cluster_is_gone_on_w
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_starts(
-    shell: Cli, study: Path, options: list[str], settings: dict[str, str], words: str
+    shell: Cli, study: Path, options: list[str], settings: dict[str, str], message: str
 ) -> None:
-    asked = Cli(shell.home, {**shell.settings, **settings}).run(
+    refused = Cli(shell.home, {**shell.settings, **settings}).run(
         "submit", "sweep", study, "--detach", *options
     )
-    assert asked.returncode == 2, asked.stdout + asked.stderr
-    assert words in asked.stderr
-    assert "secret" not in asked.stderr
-    assert len(asked.stderr.strip().splitlines()) == 1
-    assert not ray_of(shell.settings["TMPDIR"])
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert message in refused.stderr
+    assert "secret" not in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not find_ray(shell.settings["TMPDIR"])
     shell.run("db", "upgrade")
     assert shell.rows("SELECT * FROM jobs") == []
 
 
-def test_where_there_is_no_job_there_is_none_to_follow(shell: Cli) -> None:
-    asked = shell.run("status", "--follow")
-    assert asked.returncode == 2
-    assert "There is no job to follow" in asked.stderr
+def test_following_without_a_job_is_refused(shell: Cli) -> None:
+    refused = shell.run("status", "--follow")
+    assert refused.returncode == 2
+    assert "There is no job to follow" in refused.stderr

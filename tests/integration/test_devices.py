@@ -1,4 +1,4 @@
-"""`harness devices` and `harness tools` as people type them, over a real sshd."""
+"""`harness devices` and `harness tools`, over a real sshd."""
 
 import os
 import subprocess
@@ -20,18 +20,18 @@ def registry(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cli(tmp_path: Path, registry: Path) -> Cli:
-    """Nobody's own known hosts have a say."""
+    """Return the command with an empty home folder, and so without known hosts."""
     return Cli(tmp_path / "workspace", {"HARNESS_DEVICES": str(registry), "HOME": str(tmp_path)})
 
 
-def done(ended: "subprocess.CompletedProcess[str]") -> str:
+def expect_success(ended: "subprocess.CompletedProcess[str]") -> str:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
 def add_board(cli: Cli, sshd: Sshd, folder: Path, id: str = "pi; 4") -> None:
     board = sshd.device()
-    way = [
+    connection = [
         "--host",
         board.host,
         "--port",
@@ -41,12 +41,12 @@ def add_board(cli: Cli, sshd: Sshd, folder: Path, id: str = "pi; 4") -> None:
         "--key",
         str(board.key),
     ]
-    done(
+    expect_success(
         cli.run(
             "devices",
             "add",
             id,
-            *way,
+            *connection,
             "--folder",
             str(folder),
             "--tag",
@@ -66,7 +66,7 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
     add_board(cli, sshd, folder=tmp_path / "on the board")
     assert "# ours" in registry.read_text()
     assert "# not now" in registry.read_text()
-    listed = done(cli.run("devices", "list"))
+    listed = expect_success(cli.run("devices", "list"))
     assert "pi; 4" in listed
     assert f"127.0.0.1:{sshd.port}" in listed
 
@@ -75,28 +75,30 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
     assert "its host key is unknown" in refused.stderr
     assert "devices trust" in refused.stderr
 
-    said = done(cli.run("devices", "trust", "pi; 4", "--yes"))
+    trusted = expect_success(cli.run("devices", "trust", "pi; 4", "--yes"))
     printed = subprocess.run(
         ["ssh-keygen", "-lf", f"{sshd.host_key_file}.pub"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert printed.stdout.split()[1] in said, "what people see on the board itself"
+    assert printed.stdout.split()[1] in trusted, (
+        "the fingerprint that people see on the board itself"
+    )
     assert sshd.host_key in registry.read_text()
-    assert "trusted already" in done(cli.run("devices", "trust", "pi; 4"))
+    assert "trusted already" in expect_success(cli.run("devices", "trust", "pi; 4"))
 
-    checked = done(cli.run("devices", "check", "pi; 4"))
+    checked = expect_success(cli.run("devices", "check", "pi; 4"))
     assert "64-bit" in checked
     assert "glibc" in checked
     assert "python_runner" in checked
-    facts = done(cli.run("devices", "facts", "pi; 4"))
+    facts = expect_success(cli.run("devices", "facts", "pi; 4"))
     assert "free_bytes" in facts
     assert "kernel" in facts
 
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
-    done(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
-    done(
+    expect_success(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
+    expect_success(
         cli.run(
             "devices",
             "add",
@@ -109,39 +111,40 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
             "tool",
         )
     )
-    benched = done(cli.run("bench", "--device", "pi; 4", "--protocol", BARE, model))
+    benched = expect_success(cli.run("bench", "--device", "pi; 4", "--protocol", BARE, model))
     assert "1 to measure" in benched
     assert sha256_of_file(model) in {
         path.name for path in (tmp_path / "on the board" / "objects").iterdir()
     }
-    assert "freed" in done(cli.run("devices", "clean", "pi; 4"))
+    assert "freed" in expect_success(cli.run("devices", "clean", "pi; 4"))
     assert list((tmp_path / "on the board" / "objects").iterdir()) == []
 
 
-def test_the_way_may_stand_in_the_users_own_ssh_configuration_and_lead_over_another_board(
+def test_a_board_is_reached_by_the_users_ssh_configuration_and_over_another_board(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
 ) -> None:
     board = sshd.device()
     (tmp_path / ".ssh").mkdir(mode=0o700)
     (tmp_path / ".ssh" / "config").write_text(
-        f"Host shelf\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {board.user}\n  IdentityFile {board.key}\n"
+        f"Host shelf\n  HostName 127.0.0.1\n  Port {sshd.port}\n"
+        f"  User {board.user}\n  IdentityFile {board.key}\n"
     )
-    here = ["--tool", "tool", "--folder", str(tmp_path / "board")]
-    done(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
-    done(cli.run("devices", "add", "near", "--host", "shelf", *here))
-    done(cli.run("devices", "add", "far", "--host", "shelf", "--jump", "near", *here))
+    options = ["--tool", "tool", "--folder", str(tmp_path / "board")]
+    expect_success(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
+    expect_success(cli.run("devices", "add", "near", "--host", "shelf", *options))
+    expect_success(cli.run("devices", "add", "far", "--host", "shelf", "--jump", "near", *options))
     assert "its host key is unknown" in cli.run("devices", "check", "near").stderr
     for id in ("near", "far"):
-        done(cli.run("devices", "trust", id, "--yes"))
-    checked = done(cli.run("devices", "check"))
+        expect_success(cli.run("devices", "trust", id, "--yes"))
+    checked = expect_success(cli.run("devices", "check"))
     assert checked.count(" yes ") == 2
-    assert "by near" in done(cli.run("devices", "list"))
+    assert "by near" in expect_success(cli.run("devices", "list"))
 
 
-def test_a_32_bit_system_on_a_64_bit_chip_is_called_out(
+def test_a_32_bit_system_on_a_64_bit_chip_is_reported(
     cli: Cli, registry: Path, tmp_path: Path
 ) -> None:
-    """By an `od` that finds a program of the other class there."""
+    """A fake `od` finds a 32-bit program."""
     (tmp_path / "bin").mkdir()
     tools.write_script(tmp_path / "bin" / "od", "echo 1").chmod(0o755)
     registry.write_text("devices:\n  - {id: here, kind: local}\n")
@@ -149,7 +152,7 @@ def test_a_32_bit_system_on_a_64_bit_chip_is_called_out(
     assert "32-bit on a 64-bit chip" in cli.run("devices", "check").stdout
 
 
-def test_a_key_is_recorded_only_by_who_is_sure(
+def test_a_key_is_recorded_only_after_confirmation(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
 ) -> None:
     add_board(cli, sshd, folder=tmp_path / "board")
@@ -163,7 +166,7 @@ def test_a_key_is_recorded_only_by_who_is_sure(
     assert registry.read_text() == before
 
 
-def test_another_key_than_the_one_that_is_trusted_is_called_out(
+def test_a_changed_host_key_is_refused_and_reported(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
 ) -> None:
     add_board(cli, sshd, folder=tmp_path / "board")
@@ -173,15 +176,15 @@ def test_another_key_than_the_one_that_is_trusted_is_called_out(
     refused = cli.run("devices", "check")
     assert refused.returncode == 1
     assert "its host key has changed" in refused.stderr
-    said = done(cli.run("devices", "trust", "pi; 4", "--yes"))
-    assert "ANOTHER key was trusted so far" in said
-    done(cli.run("devices", "check"))
+    trusted = expect_success(cli.run("devices", "trust", "pi; 4", "--yes"))
+    assert "ANOTHER key was trusted so far" in trusted
+    expect_success(cli.run("devices", "check"))
 
 
-def test_a_wrong_entry_is_refused_and_the_file_stays_as_it_is(cli: Cli, registry: Path) -> None:
+def test_a_wrong_entry_is_refused_and_the_file_stays_unchanged(cli: Cli, registry: Path) -> None:
     text = "# ours\ndevices:\n  - {id: here, kind: local}\n"
     registry.write_text(text)
-    for arguments, words in (
+    for arguments, message in (
         (["here"], "here"),
         (["phone", "--serial", "R58M", "--via", "no-such-hub"], "no-such-hub"),
         (["board", "--host", "h", "--serial", "s"], "not both"),
@@ -191,16 +194,16 @@ def test_a_wrong_entry_is_refused_and_the_file_stays_as_it_is(cli: Cli, registry
     ):
         refused = cli.run("devices", "add", *arguments)
         assert refused.returncode == 2, arguments
-        assert words in refused.stderr
+        assert message in refused.stderr
         assert "Traceback" not in refused.stderr
         assert registry.read_text() == text
 
 
-def test_a_device_without_any_tool_or_python_says_what_to_install(
+def test_a_device_without_a_tool_or_python_names_the_programs_to_install(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path, repository: Path
 ) -> None:
     add_board(cli, sshd, folder=tmp_path / "board")
-    done(cli.run("devices", "trust", "pi; 4", "--yes"))
+    expect_success(cli.run("devices", "trust", "pi; 4", "--yes"))
     registry.write_text(registry.read_text().replace(sys.executable, "no-such-python"))
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
     ended = cli.run("bench", "--fleet", "--protocol", BARE, model)
@@ -212,23 +215,23 @@ def test_a_device_without_any_tool_or_python_says_what_to_install(
     assert len(cli.rows("SELECT * FROM queue")) == 1
 
 
-def test_tools_are_kept_by_their_hash_and_refused_where_they_are_none(
+def test_tools_are_stored_by_their_hash_and_other_files_are_refused(
     cli: Cli, tmp_path: Path
 ) -> None:
     script = tools.write_script(tmp_path / "tool")
     sha256 = sha256_of_file(script)
-    assert sha256 in done(cli.run("tools", "add", "mine", "--file", script))
+    assert sha256 in expect_success(cli.run("tools", "add", "mine", "--file", script))
     assert (cli.home / "tools" / "mine" / sha256).is_file()
-    done(
+    expect_success(
         cli.run(
             "tools", "add", "mine", "--file", tools.write_script(tmp_path / "tool", "echo newer")
         )
     )
-    listed = done(cli.run("tools", "list"))
+    listed = expect_success(cli.run("tools", "list"))
     assert listed.count("mine ") == 2
     assert listed.count("in use") == 1
     (tmp_path / "text").write_text("no program")
-    for arguments, words in (
+    for arguments, message in (
         (["x", "--file", tmp_path / "text"], "neither an ELF program"),
         (["x", "--file", tmp_path / "missing"], "missing"),
         (["x"], "lce_benchmark_model_aarch64"),
@@ -238,40 +241,40 @@ def test_tools_are_kept_by_their_hash_and_refused_where_they_are_none(
     ):
         refused = cli.run("tools", "add", *arguments)
         assert refused.returncode == 2, arguments
-        assert words in refused.stderr
+        assert message in refused.stderr
         assert "Traceback" not in refused.stderr
     assert (
         not (cli.home / "tools" / "x").exists() or list((cli.home / "tools" / "x").iterdir()) == []
     )
-    done(cli.run("tools", "check"))
+    expect_success(cli.run("tools", "check"))
     (cli.home / "tools" / "mine" / sha256).write_text("changed")
     changed = cli.run("tools", "check")
     assert changed.returncode == 1
 
 
-def test_what_was_used_longest_ago_is_removed_first(
+def test_the_files_used_longest_ago_are_removed_first(
     cli: Cli, sshd: Sshd, tmp_path: Path, repository: Path
 ) -> None:
-    """Two models of 3 MB where there is room for 5: the first goes when the second comes."""
+    """Each model has 3 MB and the board room for 5 MB, so a new model replaces an old one."""
     base = (repository / "tests" / "data" / "models" / "float_64.tflite").read_bytes()
     models = [tmp_path / f"{name}.tflite" for name in ("old", "new")]
     for number, model in enumerate(models):
         model.write_bytes(base + bytes([number]) * 3_000_000)
     add_board(cli, sshd, folder=tmp_path / "board")
-    done(cli.run("devices", "trust", "pi; 4", "--yes"))
-    done(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
+    expect_success(cli.run("devices", "trust", "pi; 4", "--yes"))
+    expect_success(cli.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool")))
     registry = tmp_path / "devices.yaml"
     registry.write_text(registry.read_text() + "    tool: tool\n    cache_mb: 5\n")
-    done(cli.run("bench", "--fleet", "--protocol", BARE, *models))
-    there = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
-    assert sha256_of_file(tmp_path / "tool") in there
-    assert sha256_of_file(models[0]) in there, "nothing goes before its limit is passed"
-    done(cli.run("bench", "--fleet", "--force", "--protocol", BARE, models[1]))
+    expect_success(cli.run("bench", "--fleet", "--protocol", BARE, *models))
+    objects = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
+    assert sha256_of_file(tmp_path / "tool") in objects
+    assert sha256_of_file(models[0]) in objects, "nothing is removed before the limit is passed"
+    expect_success(cli.run("bench", "--fleet", "--force", "--protocol", BARE, models[1]))
     third = tmp_path / "third.tflite"
     third.write_bytes(base + b"3" * 3_000_000)
-    done(cli.run("bench", "--fleet", "--protocol", BARE, third))
-    there = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
-    assert there == {
+    expect_success(cli.run("bench", "--fleet", "--protocol", BARE, third))
+    objects = {path.name for path in (tmp_path / "board" / "objects").iterdir()}
+    assert objects == {
         sha256_of_file(tmp_path / "tool"),
         sha256_of_file(models[1]),
         sha256_of_file(third),

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that the harness hands it, in its transaction."""
+"""Alembic's entry point, which migrates on the harness's connection, in its transaction."""
 
 from alembic import context
 

@@ -1,10 +1,12 @@
--- Each binary artifact beside its float twin: times faster, share of the size, points of accuracy.
--- :device text = '' a device's id; all devices where it is empty
--- :sweep text = '' a sweep's name; all where it is empty
+-- Each binary artifact beside its float twin: speedup, share of the size, points of accuracy.
+-- :device text = '' a device's id; empty for all devices
+-- :sweep text = '' a sweep's name; empty for all sweeps
 WITH r AS MATERIALIZED (
     SELECT *
     FROM results
-    WHERE precision IN ('binary', 'float32') AND (:device = '' OR device = :device) AND (:sweep = '' OR sweep = :sweep)
+    WHERE precision IN ('binary', 'float32')
+      AND (:device = '' OR device = :device)
+      AND (:sweep = '' OR sweep = :sweep)
 )
 SELECT
     b.sweep, b.model, b.parameters, b.seed, b.device, b.threads,

@@ -1,13 +1,16 @@
--- The fastest variant of each device and data set, among those that are accurate enough.
--- :min_accuracy share = 0.0 the least that counts; a model of your own, which has none, is in only where this is 0
--- :precision precision = '' any where it is empty
+-- The fastest variant on each device for each data set, among those that are accurate enough.
+-- :min_accuracy share = 0.0 the lowest accuracy to include; your own models have none and need 0
+-- :precision precision = '' a precision; empty for all
 WITH ranked AS (
     SELECT
         device, threads, dataset, model, parameters, precision, seed,
         latency_us, latency_low_us, latency_high_us, accuracy, size_bytes, quality,
-        row_number() OVER (PARTITION BY device, threads, dataset ORDER BY latency_us, artifact, sweep) AS place
+        row_number() OVER (
+            PARTITION BY device, threads, dataset ORDER BY latency_us, artifact, sweep
+        ) AS place
     FROM results
-    WHERE (:min_accuracy = 0 OR accuracy >= :min_accuracy) AND (:precision = '' OR precision = :precision)
+    WHERE (:min_accuracy = 0 OR accuracy >= :min_accuracy)
+      AND (:precision = '' OR precision = :precision)
 )
 SELECT
     device, threads, dataset, model, parameters, precision, seed,

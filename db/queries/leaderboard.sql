@@ -1,7 +1,9 @@
--- Every measured variant: the most accurate first.
--- :device text = '' a device's id; all devices where it is empty
--- :sweep text = '' a sweep's name; all where it is empty
-SELECT sweep, trial, model, parameters, precision, seed, accuracy, size_bytes, latency_us, device, threads, protocol, quality
+-- Every measured variant, most accurate first.
+-- :device text = '' a device's id; empty for all devices
+-- :sweep text = '' a sweep's name; empty for all sweeps
+SELECT
+    sweep, trial, model, parameters, precision, seed, accuracy, size_bytes,
+    latency_us, device, threads, protocol, quality
 FROM results
 WHERE (:device = '' OR device = :device) AND (:sweep = '' OR sweep = :sweep)
 ORDER BY dataset, accuracy DESC, size_bytes, device, threads, trial, sweep

@@ -1,24 +1,31 @@
--- Variants that no other one on their device beats in accuracy, latency and size together; seeds are averaged.
--- :device text = '' a device's id; all devices where it is empty
--- :dataset text = '' a data set's name; all where it is empty
+-- Variants that no other on their device beats in accuracy, latency and size, averaged over seeds.
+-- :device text = '' a device's id; empty for all devices
+-- :dataset text = '' a data set's name; empty for all data sets
 WITH kinds AS MATERIALIZED (
-    SELECT id AS trial, dense_rank() OVER (ORDER BY dataset, model, parameters, recipe, precision) AS kind
+    SELECT
+        id AS trial,
+        dense_rank() OVER (ORDER BY dataset, model, parameters, recipe, precision) AS kind
     FROM trials
     WHERE :dataset = '' OR dataset = :dataset
 ),
 variants AS MATERIALIZED (
     SELECT
-        r.device, r.threads, r.protocol, k.kind, min(r.dataset) AS dataset, min(r.trial) AS trial, count(*) AS seeds,
-        avg(r.latency_us) AS latency_us, avg(r.accuracy) AS accuracy, max(r.size_bytes) AS size_bytes
+        r.device, r.threads, r.protocol, k.kind,
+        min(r.dataset) AS dataset, min(r.trial) AS trial, count(*) AS seeds,
+        avg(r.latency_us) AS latency_us, avg(r.accuracy) AS accuracy,
+        max(r.size_bytes) AS size_bytes
     FROM results AS r
     JOIN kinds AS k ON k.trial = r.trial
     WHERE r.accuracy IS NOT NULL AND (:device = '' OR r.device = :device)
     GROUP BY r.device, r.threads, r.protocol, k.kind
 ),
 placed AS MATERIALIZED (
-    SELECT dense_rank() OVER (ORDER BY dataset, device, threads, protocol) AS place, v.* FROM variants AS v
+    SELECT dense_rank() OVER (ORDER BY dataset, device, threads, protocol) AS place, v.*
+    FROM variants AS v
 )
-SELECT v.dataset, v.device, v.threads, t.model, t.parameters, t.precision, v.seeds, v.accuracy, v.latency_us, v.size_bytes
+SELECT
+    v.dataset, v.device, v.threads, t.model, t.parameters, t.precision, v.seeds,
+    v.accuracy, v.latency_us, v.size_bytes
 FROM placed AS v
 JOIN trials AS t ON t.id = v.trial
 WHERE NOT EXISTS (

@@ -1,4 +1,4 @@
--- What was asked for and has not ended yet, the oldest first.
+-- Requests that have not ended yet, oldest first.
 SELECT q.device, q.artifact, q.protocol, q.threads, q.asked_at, d.state, d.message
 FROM queue AS q
 LEFT JOIN devices AS d ON d.id = q.device

@@ -1,9 +1,9 @@
--- Artifacts that became slower on a device: the newest measurement against an older one, intervals apart.
--- :device text = '' a device's id; all devices where it is empty
--- :over number = 0.05 the least change that counts, as a share of 1
--- :date date = '' compare the newest from then on with the newest before then
--- :new_tool text = '' how the SHA-256 of the newer measurement's tool begins
--- :old_tool text = '' how the SHA-256 of the older measurement's tool begins
+-- Artifacts that became slower on a device: the newest measurement against an older one.
+-- :device text = '' a device's id; empty for all devices
+-- :over number = 0.05 the smallest slowdown to report, as a share of 1
+-- :date date = '' compare the newest measurement since this day with the newest before it
+-- :new_tool text = '' the start of the SHA-256 of the newer measurement's tool
+-- :old_tool text = '' the start of the SHA-256 of the older measurement's tool
 WITH several AS MATERIALIZED (
     SELECT c.artifact, c.device, c.threads, c.protocol, c.cpus, c.tool
     FROM measurements AS m
@@ -16,7 +16,8 @@ aged AS (
     SELECT
         s.*, c.tool_sha256, m.measured_at, m.latency_us, m.latency_low_us, m.latency_high_us,
         row_number() OVER (
-            PARTITION BY s.artifact, s.device, s.threads, s.protocol, s.cpus, s.tool ORDER BY m.measured_at DESC, m.id DESC
+            PARTITION BY s.artifact, s.device, s.threads, s.protocol, s.cpus, s.tool
+            ORDER BY m.measured_at DESC, m.id DESC
         ) AS age
     FROM several AS s
     JOIN cases AS c
@@ -27,15 +28,20 @@ aged AS (
 with_new AS (
     SELECT
         aged.*,
-        min(CASE WHEN substr(tool_sha256, 1, length(:new_tool)) = lower(:new_tool) AND measured_at >= :date THEN age END)
-            OVER (PARTITION BY artifact, device, threads, protocol, cpus, tool) AS new_age
+        min(CASE
+            WHEN substr(tool_sha256, 1, length(:new_tool)) = lower(:new_tool)
+             AND measured_at >= :date THEN age
+        END) OVER (PARTITION BY artifact, device, threads, protocol, cpus, tool) AS new_age
     FROM aged
 ),
 with_both AS (
     SELECT
         with_new.*,
-        min(CASE WHEN age > new_age AND substr(tool_sha256, 1, length(:old_tool)) = lower(:old_tool) AND (:date = '' OR measured_at < :date) THEN age END)
-            OVER (PARTITION BY artifact, device, threads, protocol, cpus, tool) AS old_age
+        min(CASE
+            WHEN age > new_age
+             AND substr(tool_sha256, 1, length(:old_tool)) = lower(:old_tool)
+             AND (:date = '' OR measured_at < :date) THEN age
+        END) OVER (PARTITION BY artifact, device, threads, protocol, cpus, tool) AS old_age
     FROM with_new
 ),
 pairs AS (
@@ -56,5 +62,6 @@ SELECT
     device, threads, protocol, artifact, latency_us / old_latency_us AS ratio,
     old_latency_us, latency_us, old_measured_at, measured_at, old_tool_sha256, tool_sha256
 FROM pairs
-WHERE latency_us > (1 + :over) * old_latency_us AND latency_low_us > old_latency_high_us
+WHERE latency_us > (1 + :over) * old_latency_us
+  AND latency_low_us > old_latency_high_us  -- the intervals do not overlap
 ORDER BY ratio DESC

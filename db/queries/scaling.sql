@@ -1,6 +1,6 @@
--- How latency grows with multiply-accumulates, and how many times faster more threads make it.
--- :device text = '' a device's id; all devices where it is empty
--- :model text = '' an architecture's name; all where it is empty
+-- How latency grows with multiply-accumulates, and the speedup from more threads.
+-- :device text = '' a device's id; empty for all devices
+-- :model text = '' an architecture's name; empty for all
 SELECT
     r.sweep, r.device, r.protocol, r.model, r.parameters, r.precision, r.seed, r.threads,
     r.binary_macs, r.float_macs, r.latency_us,
@@ -8,12 +8,14 @@ SELECT
     CASE
         WHEN r.threads = 1 THEN 1.0
         ELSE (
-            SELECT max(one.latency_us)
-            FROM results AS one
-            WHERE one.artifact = r.artifact AND one.device = r.device AND one.threads = 1
-              AND one.tool = r.tool AND one.protocol = r.protocol
+            SELECT max(single.latency_us)
+            FROM results AS single
+            WHERE single.artifact = r.artifact AND single.device = r.device AND single.threads = 1
+              AND single.tool = r.tool AND single.protocol = r.protocol
         ) / r.latency_us
     END AS times_one_thread
 FROM results AS r
-WHERE r.binary_macs + r.float_macs > 0 AND (:device = '' OR r.device = :device) AND (:model = '' OR r.model = :model)
+WHERE r.binary_macs + r.float_macs > 0
+  AND (:device = '' OR r.device = :device)
+  AND (:model = '' OR r.model = :model)
 ORDER BY r.device, r.model, r.precision, r.threads, r.binary_macs + r.float_macs, r.seed, r.sweep

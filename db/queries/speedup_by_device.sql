@@ -1,6 +1,6 @@
--- How many times faster one precision is than another, twin by twin: the median, the least and the most of each device.
--- :candidate precision = 'binary' the precision that is to be faster
--- :baseline precision = 'float32' the precision that it is held against
+-- Speedup of one precision over another, twin by twin: median, least and most on each device.
+-- :candidate precision = 'binary' the precision that should be faster
+-- :baseline precision = 'float32' the precision to compare it with
 WITH r AS MATERIALIZED (
     SELECT DISTINCT device, threads, tool, protocol, format, twin, precision, latency_us
     FROM results
@@ -17,13 +17,17 @@ pairs AS (
 ranked AS (
     SELECT
         p.*,
-        row_number() OVER (PARTITION BY device, threads, tool, protocol ORDER BY times_faster) AS place,
+        row_number() OVER (
+            PARTITION BY device, threads, tool, protocol ORDER BY times_faster
+        ) AS place,
         count(*) OVER (PARTITION BY device, threads, tool, protocol) AS twins
     FROM pairs AS p
 )
 SELECT
     device, threads, tool, protocol, max(twins) AS twins,
-    avg(CASE WHEN 2 * place BETWEEN twins AND twins + 2 THEN times_faster END) AS median_times_faster,
+    avg(
+        CASE WHEN 2 * place BETWEEN twins AND twins + 2 THEN times_faster END
+    ) AS median_times_faster,
     min(times_faster) AS least, max(times_faster) AS most
 FROM ranked
 GROUP BY device, threads, tool, protocol

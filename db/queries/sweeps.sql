@@ -1,4 +1,4 @@
--- Sweeps, how far each is, and how many of its artifacts' cases failed last.
+-- Sweeps, their progress, and how many cases of their artifacts failed last.
 SELECT
     s.sweep,
     count(*) AS trials,
@@ -17,7 +17,11 @@ SELECT
      JOIN trial_artifacts AS ta ON ta.artifact = c.artifact
      JOIN sweep_trials AS st ON st.trial_id = ta.trial_id
      WHERE st.sweep = s.sweep
-       AND NOT EXISTS (SELECT 1 FROM measurements AS m WHERE m.case_id = f.case_id AND m.valid AND m.measured_at > f.failed_at)) AS failed_cases,
+       AND NOT EXISTS (
+           SELECT 1
+           FROM measurements AS m
+           WHERE m.case_id = f.case_id AND m.valid AND m.measured_at > f.failed_at
+       )) AS failed_cases,
     max(s.submitted_at) AS submitted_at
 FROM sweep_trials AS s
 JOIN trials AS t ON t.id = s.trial_id

@@ -1,8 +1,8 @@
--- The newest valid measurement of each case, with what was trained and what was measured on what.
+-- The newest valid measurement of each case, with its trial, artifact and device.
 -- A trial that several sweeps share is trained and measured once, and has a row for each of them.
 SELECT
-    s.sweep, t.id AS trial, t.model, t.parameters, t.recipe, t.precision, t.dataset, t.seed, t.params,
-    ta.accuracy,
+    s.sweep, t.id AS trial, t.model, t.parameters, t.recipe, t.precision, t.dataset, t.seed,
+    t.params, ta.accuracy,
     a.sha256 AS artifact, a.format, a.size_bytes, a.binary_macs, a.float_macs,
     c.device, c.device_kind, c.tool, c.threads, c.protocol,
     m.latency_us, m.latency_low_us, m.latency_high_us, m.runs,
@@ -15,10 +15,14 @@ FROM measurements AS m
 JOIN cases AS c ON c.id = m.case_id
 JOIN artifacts AS a ON a.sha256 = c.artifact
 LEFT JOIN answers AS w
-    ON w.artifact = c.artifact AND w.device = c.device AND w.tool_sha256 = c.tool_sha256 AND w.interpreter = c.interpreter
+    ON w.artifact = c.artifact AND w.device = c.device
+   AND w.tool_sha256 = c.tool_sha256 AND w.interpreter = c.interpreter
 LEFT JOIN trial_artifacts AS ta ON ta.artifact = a.sha256
 LEFT JOIN trials AS t ON t.id = ta.trial_id
 LEFT JOIN sweep_trials AS s ON s.trial_id = t.id
 WHERE m.valid AND NOT EXISTS (
-    SELECT 1 FROM measurements AS newer WHERE newer.case_id = m.case_id AND newer.valid AND (newer.measured_at, newer.id) > (m.measured_at, m.id)
+    SELECT 1
+    FROM measurements AS newer
+    WHERE newer.case_id = m.case_id AND newer.valid
+      AND (newer.measured_at, newer.id) > (m.measured_at, m.id)
 )

@@ -1,4 +1,4 @@
-"""The fleet: devices, leases, the queue, runs of cases that have not ended, failures of whole devices."""
+"""The fleet: devices, leases, the queue, pending runs, and failures of whole devices."""
 
 from uuid import uuid4
 

@@ -1,4 +1,7 @@
-"""Batches, what sensors said, canaries, answers, kernels, operators; which test images an artifact got right."""
+"""Batches, sensor readings, canaries, answers, kernels and operators.
+
+An artifact also gets a bit for each test image: whether its class was right.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,24 +9,24 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
-_PLACE = (("batch", sa.String(length=16)), ("block", sa.Integer()), ("position", sa.Integer()))
+_SLOT = (("batch", sa.String(length=16)), ("block", sa.Integer()), ("position", sa.Integer()))
 
 
 def upgrade() -> None:
     _add("trial_artifacts", ("correct_zstd", sa.LargeBinary()))
-    _add_text("measurements", "disturbed_runs", kind=sa.Integer(), default="0")
+    _add_required("measurements", "disturbed_runs", kind=sa.Integer(), default="0")
     floats = ("temperature_c", "frequency_khz", "energy_low_uj", "energy_high_uj")
     _add("measurements", *((name, sa.Float()) for name in floats))
     floats = ("p5_us", "median_us", "p95_us", "frequency_khz", "busy", "power_uw")
-    _add("runs", *_PLACE, *((name, sa.Float()) for name in floats))
+    _add("runs", *_SLOT, *((name, sa.Float()) for name in floats))
     _add(
         "runs",
         ("resident_memory_bytes", sa.BigInteger()),
         ("throttled", sa.Boolean()),
         ("watch_zstd", sa.LargeBinary()),
     )
-    _add_text("runs", "disturbed", kind=sa.String(length=200), default="")
-    _add("pending_runs", *_PLACE, ("watch_zstd", sa.LargeBinary()))
+    _add_required("runs", "disturbed", kind=sa.String(length=200), default="")
+    _add("pending_runs", *_SLOT, ("watch_zstd", sa.LargeBinary()))
     op.drop_column("pending_runs", "temperature_c")
     _batches()
     _canaries()
@@ -37,7 +40,7 @@ def _add(table: str, *columns: tuple[str, sa.types.TypeEngine]) -> None:
         op.add_column(table, sa.Column(name, kind, nullable=True))
 
 
-def _add_text(table: str, name: str, kind: sa.types.TypeEngine, default: str) -> None:
+def _add_required(table: str, name: str, kind: sa.types.TypeEngine, default: str) -> None:
     op.add_column(table, sa.Column(name, kind, server_default=default, nullable=False))
 
 

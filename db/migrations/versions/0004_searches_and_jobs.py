@@ -1,4 +1,4 @@
-"""The point of its search that a sweep's trial was sampled at; sweeps that were submitted as jobs of a Ray cluster."""
+"""The points that searches sample, and the sweeps that run as jobs of a Ray cluster."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Numbers that others have published; indices for a million runs."""
+"""Published latencies, and indexes for a million runs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("model", "precision", "device", "threads", "source", "dated"),
     )
     op.create_index("ix_sweep_trials_trial_id", "sweep_trials", ["trial_id"])
-    # Each serves its first column too.
+    # Each also serves queries of its first column alone.
     op.create_index(
         "ix_measurements_newest", "measurements", ["case_id", "valid", "measured_at", "id"]
     )

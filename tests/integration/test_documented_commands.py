@@ -18,53 +18,53 @@ EXPECTED = ["bench", "compare", "compare"]
 @pytest.fixture(scope="module")
 def workflow(repository: Path) -> Any:
     text = (repository / "docs" / "guides" / "ci.md").read_text()
-    (block,) = [found["code"] for found in BLOCK.finditer(text) if found["language"] == "yaml"]
+    (block,) = find_blocks(text, "yaml")
     return YAML(typ="safe").load(StringIO(block))
 
 
-def commands(workflow: Any) -> list[list[str]]:
+def find_blocks(text: str, language: str) -> list[str]:
+    return [block["code"] for block in BLOCK.finditer(text) if block["language"] == language]
+
+
+def read_commands(workflow: Any) -> list[list[str]]:
+    """Return the arguments of each harness command of the workflow."""
     steps = workflow["jobs"]["latency"]["steps"]
-    lines = [line for step in steps for line in step.get("run", "").splitlines()]
+    lines = "\n".join(step.get("run", "") for step in steps).splitlines()
     return [
         shlex.split(line.partition(">>")[0])[1:] for line in lines if line.startswith("harness ")
     ]
 
 
-def test_its_steps_are_steps(workflow: Any) -> None:
+def test_each_step_of_the_workflow_runs_or_uses_something(workflow: Any) -> None:
     (job,) = workflow["jobs"].values()
     assert "self-hosted" in job["runs-on"]
     assert all(("run" in step) != ("uses" in step) for step in job["steps"])
 
 
-def test_its_commands_are_the_harness_own(workflow: Any) -> None:
-    found = commands(workflow)
-    assert [words[0] for words in found] == EXPECTED
-    assert all(understood(words) for words in found)
+def test_the_commands_of_the_workflow_are_valid(workflow: Any) -> None:
+    commands = read_commands(workflow)
+    assert [arguments[0] for arguments in commands] == EXPECTED
+    assert all(is_valid(arguments) for arguments in commands)
 
 
-def test_what_stands_behind_a_prompt_is_a_command(repository: Path) -> None:
+def test_the_commands_after_a_prompt_are_valid(repository: Path) -> None:
     text = (repository / "docs" / "guides" / "neighbours.md").read_text()
-    shown = [
-        line
-        for found in BLOCK.finditer(text)
-        if found["language"] == "console"
-        for line in found["code"].splitlines()
-    ]
-    ours = [shlex.split(line)[2:] for line in shown if line.startswith("$ harness ")]
-    assert [words[0] for words in ours] == [
+    lines = "".join(find_blocks(text, "console")).splitlines()
+    commands = [shlex.split(line)[2:] for line in lines if line.startswith("$ harness ")]
+    assert [arguments[0] for arguments in commands] == [
         "export",
         "import",
         "import-published",
         "query",
         "submit",
     ]
-    assert all(understood(words) for words in ours)
+    assert all(is_valid(arguments) for arguments in commands)
 
 
-def test_a_command_that_is_not_would_be_found() -> None:
-    assert not understood(["compare", "float32", "binary", "--no-such-option"])
+def test_an_unknown_option_makes_a_command_invalid() -> None:
+    assert not is_valid(["compare", "float32", "binary", "--no-such-option"])
 
 
-def understood(words: list[str]) -> bool:
-    """Whether there are such options: they are read before a help is shown, and nothing runs."""
-    return CliRunner().invoke(app, [*words, "--help"]).exit_code == 0
+def is_valid(arguments: list[str]) -> bool:
+    """Return whether the options exist: they are parsed before the help is shown, and nothing runs."""
+    return CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0

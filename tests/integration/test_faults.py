@@ -1,4 +1,4 @@
-"""What goes wrong in one trial stays there; what ends the command loses nothing that was done."""
+"""Trials that fail do not affect others, and an interrupted sweep loses no finished trial."""
 
 import signal
 import subprocess
@@ -49,9 +49,7 @@ def test_trials_that_diverge_or_do_not_fit_fail_alone(cli: Cli, tmp_path: Path) 
     ]
     assert "lower train.learning_rate" in rows[1]["message"]
     spent = cli.rows("SELECT node, waiting_s, import_s, data_s, fit_s FROM trials")
-    assert all(None not in row.values() for row in spent), (
-        "a failed trial says where its time went too"
-    )
+    assert all(None not in row.values() for row in spent), "a failed trial has its timings too"
     assert len(cli.rows("SELECT * FROM results")) == 1
     status = cli.run("status").stdout
     assert "diverged" in status
@@ -62,18 +60,20 @@ def test_trials_that_diverge_or_do_not_fit_fail_alone(cli: Cli, tmp_path: Path) 
     assert "failed before" in again
 
 
-def test_interrupted_and_killed_it_ends_as_if_nothing_had_been(cli: Cli, tmp_path: Path) -> None:
+def test_an_interrupted_and_killed_sweep_resumes_to_identical_results(
+    cli: Cli, tmp_path: Path
+) -> None:
     sweep = tmp_path / "longer.yaml"
     sweep.write_text(LONGER)
 
     first = cli.start("submit", "sweep", sweep)
     wait_for_line(first, DONE)
     first.send_signal(signal.SIGINT)
-    _, said = first.communicate()
+    _, printed = first.communicate()
     assert first.returncode == 130
-    assert "the same command goes on from here" in said
-    assert "Traceback" not in said
-    finished = _finished(cli)
+    assert "the same command goes on from here" in printed
+    assert "Traceback" not in printed
+    finished = read_finished_trials(cli)
     assert finished
 
     second = cli.start("submit", "sweep", sweep)
@@ -82,20 +82,20 @@ def test_interrupted_and_killed_it_ends_as_if_nothing_had_been(cli: Cli, tmp_pat
     )
     checkpoints = cli.home / "checkpoints"
     wait_until(
-        lambda: any(checkpoints.glob("*.npz")), "a training leaves a checkpoint", patience_s=120
+        lambda: any(checkpoints.glob("*.npz")), "a trial has saved a checkpoint", patience_s=120
     )
-    _worker(second).kill()
+    find_busy_worker(second).kill()
     assert "killed" in wait_for_line(second, "failed")
     wait_until(
         lambda: len(list(checkpoints.glob("*.npz"))) > 1,
-        "the next one leaves another",
+        "the next trial has saved another",
         patience_s=120,
     )
     workers = psutil.Process(second.pid).children(recursive=True)
     second.kill()
     second.communicate()
-    gone, alive = psutil.wait_procs(workers, timeout=240)
-    assert gone
+    ended, alive = psutil.wait_procs(workers, timeout=240)
+    assert ended
     running = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     assert not running, "Ray's processes end with the driver"
 
@@ -103,40 +103,37 @@ def test_interrupted_and_killed_it_ends_as_if_nothing_had_been(cli: Cli, tmp_pat
     assert third.returncode == 0, third.stdout + third.stderr
     doubled = "SELECT trial_id FROM trial_artifacts GROUP BY trial_id HAVING count(*) > 1"
     assert cli.rows(doubled) == []
-    assert not any(checkpoints.glob("*.npz")), "they have served"
+    assert not any(checkpoints.glob("*.npz")), "checkpoints of finished trials are deleted"
 
     undisturbed = Cli(tmp_path / "undisturbed")
-    whole = undisturbed.run("submit", "sweep", sweep)
-    assert whole.returncode == 0, whole.stdout + whole.stderr
-    for what in (
+    uninterrupted = undisturbed.run("submit", "sweep", sweep)
+    assert uninterrupted.returncode == 0, uninterrupted.stdout + uninterrupted.stderr
+    for sql in (
         "SELECT id, precision, accuracy FROM trials WHERE status = 'done' ORDER BY id",
         "SELECT trial_id, artifact, accuracy FROM trial_artifacts ORDER BY trial_id",
         "SELECT trial_id, number, loss, validation_accuracy FROM epochs ORDER BY trial_id, number",
     ):
-        assert cli.rows(what) == undisturbed.rows(what)
-    assert len(_finished(cli)) == 4
+        assert cli.rows(sql) == undisturbed.rows(sql)
+    assert len(read_finished_trials(cli)) == 4
 
 
-def _worker(driver: "subprocess.Popen[str]") -> psutil.Process:
-    """One that is at a trial."""
+def find_busy_worker(driver: "subprocess.Popen[str]") -> psutil.Process:
+    """Wait for a worker that trains a trial, and return its process."""
 
-    def at_work() -> list[psutil.Process]:
-        return [
-            one
-            for one in psutil.Process(driver.pid).children(recursive=True)
-            if one.name().endswith(".train")
-        ]
+    def list_busy_workers() -> list[psutil.Process]:
+        processes = psutil.Process(driver.pid).children(recursive=True)
+        return [process for process in processes if process.name().endswith(".train")]
 
-    wait_until(lambda: bool(at_work()), "a worker is at work", patience_s=120)
-    return at_work()[0]
+    wait_until(lambda: bool(list_busy_workers()), "a worker trains a trial", patience_s=120)
+    return list_busy_workers()[0]
 
 
-def _finished(cli: Cli) -> set[str]:
+def read_finished_trials(cli: Cli) -> set[str]:
     return {row["id"] for row in cli.rows("SELECT id FROM trials WHERE status = 'done'")}
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ("train.epoch=1", "train.epoch is not a key"),
         ("dataset=cifar", "dataset is 'cifar', which is unknown; use digits"),
@@ -150,23 +147,30 @@ def _finished(cli: Cli) -> set[str]:
     ],
 )
 def test_a_wrong_request_starts_nothing(
-    cli: Cli, repository: Path, change: str, words: str
+    cli: Cli, repository: Path, change: str, message: str
 ) -> None:
     ended = cli.run("submit", "sweep", repository / "jobs" / "quickstart.yaml", "--set", change)
     assert ended.returncode == 2, ended.stdout + ended.stderr
-    assert words in ended.stderr
+    assert message in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
     cli.run("db", "upgrade")
     assert cli.rows("SELECT * FROM trials") == []
 
 
-def test_a_data_set_that_is_nowhere_says_where_to_put_it(tmp_path: Path, repository: Path) -> None:
+def test_a_missing_data_set_names_the_folder_to_put_it_into(
+    tmp_path: Path, repository: Path
+) -> None:
     cli = Cli(tmp_path / "workspace", {"HARNESS_DATA": str(tmp_path)})
     sweep = repository / "jobs" / "fashion_mnist_study.yaml"
-    one = ("precision=[float32]", "seeds=[0]", "train.loss=squared_hinge", "model.units=8")
-    ended = cli.run(
-        "submit", "sweep", sweep, *(word for setting in one for word in ("--set", setting))
-    )
+    settings = []
+    for setting in (
+        "precision=[float32]",
+        "seeds=[0]",
+        "train.loss=squared_hinge",
+        "model.units=8",
+    ):
+        settings += ["--set", setting]
+    ended = cli.run("submit", "sweep", sweep, *settings)
     assert ended.returncode == 1
     (failed,) = cli.rows("SELECT reason, message FROM trials")
     assert failed["reason"] == "no_data"

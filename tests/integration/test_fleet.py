@@ -1,4 +1,4 @@
-"""Boards over a real sshd: what goes wrong with one case, one device or one link stays there, and nothing is lost."""
+"""Boards over a real sshd: a fault of one case, device or link affects no other, and loses nothing."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ LOCKED_S = 30.0
 
 @dataclass(frozen=True)
 class Shelf:
-    """Boards of one sshd, each with a folder of its own, and the command that benches them."""
+    """Boards of one sshd, each with its own folder, and the command that benches them."""
 
     cli: Cli
     sshd: Sshd
@@ -43,7 +43,7 @@ class Shelf:
 
     def entry(self, id: str) -> dict[str, Any]:
         board = self.sshd.device(id)
-        way = {
+        connection = {
             "host": board.host,
             "port": board.port,
             "user": board.user,
@@ -53,7 +53,7 @@ class Shelf:
         return {
             "id": id,
             "kind": "ssh",
-            **way,
+            **connection,
             "folder": str(self.folder / f"on {id}"),
             "tool": "tool",
             "patience_s": 30,
@@ -92,8 +92,8 @@ def wait_for_starts(notes: Path, starts: int) -> None:
     wait_until(lambda: tools.count_lines(notes / "starts") >= starts, f"run {starts} has started")
 
 
-def other_harness(shelf: Shelf) -> Cli:
-    """Another person, with a database of their own."""
+def make_other_harness(shelf: Shelf) -> Cli:
+    """Return the command of another person, with their own database."""
     return Cli(shelf.folder / "other", shelf.cli.settings)
 
 
@@ -104,7 +104,8 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(6)
     facts = shelf.cli.rows(
-        "SELECT DISTINCT artifact_run = artifact AS same FROM measurements JOIN cases ON case_id = cases.id"
+        "SELECT DISTINCT artifact_run = artifact AS same"
+        " FROM measurements JOIN cases ON case_id = cases.id"
     )
     assert [bool(row["same"]) for row in facts] == [True]
     again = shelf.cli.run(*shelf.command)
@@ -113,7 +114,7 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "reason", "words"),
+    ("body", "reason", "message"),
     [
         ("sleep 1000", "timeout", "still running"),
         ("kill -SEGV $$", "crashed", "SIGSEGV"),
@@ -140,19 +141,19 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
     ],
 )
 def test_a_broken_tool_fails_its_case_with_a_reason_and_a_log(
-    shelf: Shelf, body: str, reason: str, words: str
+    shelf: Shelf, body: str, reason: str, message: str
 ) -> None:
     shelf.register("board", timeout_s=2)
     shelf.add_tool(tools.write_script(shelf.folder / "tool", body))
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     failures = shelf.cli.rows("SELECT reason, message FROM failures")
-    assert [row["reason"] for row in failures] == [reason] * 2, "each case fails for itself"
-    assert words in failures[0]["message"]
+    assert [row["reason"] for row in failures] == [reason] * 2, "each case fails by itself"
+    assert message in failures[0]["message"]
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
-def test_a_board_that_says_another_abi_gets_nothing_pushed(shelf: Shelf) -> None:
+def test_nothing_is_pushed_to_a_board_that_reports_another_abi(shelf: Shelf) -> None:
     shelf.register("board", abi="aarch64")
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     assert shelf.cli.run(*shelf.command).returncode == 1
@@ -173,10 +174,10 @@ def test_a_tool_for_another_chip_is_not_pushed(shelf: Shelf) -> None:
     assert not (shelf.folder / "on board" / "objects").exists()
 
 
-def test_an_artifact_that_changes_on_the_board_is_never_what_was_measured(shelf: Shelf) -> None:
-    """The tool spoils its own model each time: the next run notices, and it is sent again."""
+def test_an_artifact_that_changes_on_the_board_is_never_measured(shelf: Shelf) -> None:
+    """The tool corrupts its model in each run; the next run notices, and the model is sent again."""
     spoil = (
-        'for one in "$@"; do case $one in --graph=*) echo spoilt >>"${one#--graph=}" ;; esac; done'
+        'for arg in "$@"; do case $arg in --graph=*) echo spoilt >>"${arg#--graph=}" ;; esac; done'
     )
     shelf.register("board")
     shelf.add_tool(tools.write_script(shelf.folder / "tool", f"{tools.NUMBERS}\n{spoil}"))
@@ -189,16 +190,16 @@ def test_an_artifact_that_changes_on_the_board_is_never_what_was_measured(shelf:
     assert all(row["same"] for row in rows)
 
 
-def test_a_board_that_others_hold_for_too_long_is_set_aside_with_who_has_it(shelf: Shelf) -> None:
+def test_a_board_in_use_for_too_long_is_set_aside_and_its_user_named(shelf: Shelf) -> None:
     shelf.register("board")
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
-    others = open_transport(
+    transport = open_transport(
         replace(shelf.sshd.device("board"), folder=str(shelf.folder / "on board")),
         {},
         local_folder=shelf.folder,
     )
-    turn = Turn("another's", "ada@lovelace (process 1)", seconds=600)
-    assert others.take_turn(turn) is None
+    turn = Turn("another-token", "ada@lovelace (process 1)", seconds=600)
+    assert transport.take_turn(turn) is None
     ended = shelf.cli.run(*shelf.command, "--wait", "1")
     assert ended.returncode == 1
     (failure,) = shelf.cli.rows("SELECT device, reason, message FROM failures")
@@ -207,13 +208,13 @@ def test_a_board_that_others_hold_for_too_long_is_set_aside_with_who_has_it(shel
     status = shelf.cli.run("status").stdout
     assert "2 cases in the queue" in status
     assert "ada@lovelace" in status
-    others.release_turn(turn)
-    others.close()
+    transport.release_turn(turn)
+    transport.close()
     assert shelf.cli.run(*shelf.command).returncode == 0
     shelf.assert_each_case_ended_once(2)
 
 
-def test_a_cut_connection_is_picked_up_again_and_the_run_is_not_repeated(shelf: Shelf) -> None:
+def test_a_cut_connection_is_resumed_without_repeating_the_run(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
     shelf.add_tool(tools.write_slow_tool(shelf.folder / "tool", notes, seconds=2))
@@ -221,16 +222,16 @@ def test_a_cut_connection_is_picked_up_again_and_the_run_is_not_repeated(shelf: 
     for starts in (1, 3):
         wait_for_starts(notes, starts)
         shelf.sshd.cut()
-    said, wrong = bench.communicate()
-    assert bench.returncode == 0, said + wrong
-    assert "trying again" in said
+    printed, errors = bench.communicate()
+    assert bench.returncode == 0, printed + errors
+    assert "trying again" in printed
     shelf.assert_each_case_ended_once(2)
     assert tools.count_lines(notes / "starts") == 2 * PROCESSES
     assert tools.count_lines(notes / "overlaps") == 0
 
 
 def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
-    """The one that waits there for the tool: each run, over SSH and here."""
+    """Each run kills the shell that waits for the tool, over SSH and on this machine."""
     notes = shelf.folder / "notes"
     shelf.register("board")
     entries = YAML().load((shelf.folder / "devices.yaml").read_text())
@@ -249,7 +250,7 @@ def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
     assert tools.count_lines(notes) == 2 * PROCESSES
 
 
-def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
+def test_a_bench_killed_at_any_point_resumes(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
     shelf.add_tool(tools.write_slow_tool(shelf.folder / "tool", notes, seconds=0.3))
@@ -261,13 +262,11 @@ def test_killed_at_any_point_the_same_command_goes_on(shelf: Shelf) -> None:
     ended = shelf.cli.run(*shelf.command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     shelf.assert_each_case_ended_once(2)
-    assert tools.count_lines(notes / "starts") <= 2 * PROCESSES + 3, (
-        "a kill costs at most the run that it hit"
-    )
+    assert tools.count_lines(notes / "starts") <= 2 * PROCESSES + 3, "a kill costs at most one run"
 
 
-def big_model(shelf: Shelf) -> Path:
-    """That takes a moment to send: its weights don't shrink."""
+def make_big_model(shelf: Shelf) -> Path:
+    """Return a model that takes a moment to send, as its weights can't be compressed."""
     file = shelf.folder / "big.tflite"
     file.write_bytes(shelf.models[0].read_bytes() + os.urandom(BIG_BYTES))
     return file
@@ -280,9 +279,9 @@ def assert_pushed_whole(shelf: Shelf, model: Path) -> None:
     assert list(folder.rglob(".part*")) == []
 
 
-def test_a_push_that_is_cut_in_the_middle_is_sent_again(shelf: Shelf) -> None:
+def test_a_push_that_is_cut_in_the_middle_is_resumed(shelf: Shelf) -> None:
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
-    model = big_model(shelf)
+    model = make_big_model(shelf)
     with cable_to(shelf.sshd.port) as cable:
         shelf.register("board", port=cable.port)
         cable.cut_after(bytes_to_device=BIG_BYTES // 2)
@@ -294,9 +293,9 @@ def test_a_push_that_is_cut_in_the_middle_is_sent_again(shelf: Shelf) -> None:
     assert_pushed_whole(shelf, model)
 
 
-def test_killed_in_the_middle_of_a_push_the_same_command_goes_on(shelf: Shelf) -> None:
+def test_a_bench_killed_during_a_push_resumes(shelf: Shelf) -> None:
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
-    model = big_model(shelf)
+    model = make_big_model(shelf)
     command: list[str | Path] = ["bench", "--fleet", "--protocol", BARE, model]
     with cable_to(shelf.sshd.port) as cable:
         shelf.register("board", port=cable.port)
@@ -314,14 +313,14 @@ def test_killed_in_the_middle_of_a_push_the_same_command_goes_on(shelf: Shelf) -
 
 
 @pytest.mark.parametrize("run", [1, PROCESSES], ids=["of_a_run", "of_a_measurement"])
-def test_killed_in_the_middle_of_a_store_the_same_command_goes_on(shelf: Shelf, run: int) -> None:
+def test_a_bench_killed_while_it_stores_results_resumes(shelf: Shelf, run: int) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
     shelf.add_tool(tools.write_slow_tool(shelf.folder / "tool", notes, seconds=0.5))
     bench = shelf.cli.start(*shelf.command)
     wait_for_starts(notes, run)
-    with locked(shelf):
-        wait_for_starts(notes, run + 2)  # what the earlier one printed is waiting to be stored
+    with lock_database(shelf):
+        wait_for_starts(notes, run + 2)  # the output of the earlier run waits to be stored
         bench.send_signal(signal.SIGKILL)
         bench.communicate()
     ended = shelf.cli.run(*shelf.command)
@@ -330,8 +329,8 @@ def test_killed_in_the_middle_of_a_store_the_same_command_goes_on(shelf: Shelf, 
 
 
 @contextmanager
-def locked(shelf: Shelf) -> Iterator[None]:
-    """By another process's writing, as far as the database can tell."""
+def lock_database(shelf: Shelf) -> Iterator[None]:
+    """Lock the database as another process that writes does."""
     with closing(
         sqlite3.connect(shelf.cli.home / "harness.db", timeout=60, isolation_level=None)
     ) as other:
@@ -347,9 +346,9 @@ def test_ctrl_c_leaves_nothing_running_and_the_device_free(shelf: Shelf) -> None
     bench = shelf.cli.start(*shelf.command)
     wait_until(lambda: tools.count_lines(notes / "starts") == 1, "a run has started")
     bench.send_signal(signal.SIGINT)
-    _, wrong = bench.communicate()
+    _, errors = bench.communicate()
     assert bench.returncode == 130
-    assert "Traceback" not in wrong
+    assert "Traceback" not in errors
     queue = (shelf.folder / "on board" / "queue").read_text()
     assert len(queue.splitlines()) == 1, "only the boot's id is left in it"
     assert list((shelf.folder / "on board" / "runs").iterdir()) == []
@@ -357,14 +356,12 @@ def test_ctrl_c_leaves_nothing_running_and_the_device_free(shelf: Shelf) -> None
 
 
 @pytest.mark.parametrize("same_database", [True, False])
-def test_two_harnesses_share_a_board_without_ever_meeting(
-    shelf: Shelf, same_database: bool
-) -> None:
+def test_two_harnesses_take_turns_on_a_board(shelf: Shelf, *, same_database: bool) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
-    clis = [shelf.cli, shelf.cli if same_database else other_harness(shelf)]
-    for cli in clis:
-        added = cli.run(
+    harnesses = [shelf.cli, shelf.cli if same_database else make_other_harness(shelf)]
+    for harness in harnesses:
+        added = harness.run(
             "tools",
             "add",
             "tool",
@@ -372,10 +369,15 @@ def test_two_harnesses_share_a_board_without_ever_meeting(
             tools.write_slow_tool(shelf.folder / "tool", notes, seconds=0.2),
         )
         assert added.returncode == 0
-    benches = [cli.start(*shelf.command, *(["--force"] if same_database else [])) for cli in clis]
-    said = [bench.communicate() for bench in benches]
-    assert [bench.returncode for bench in benches] == [0, 0], said
-    assert any("in use by" in out for out, _ in said), "who waits is told who has the board"
+    benches = [
+        harness.start(*shelf.command, *(["--force"] if same_database else []))
+        for harness in harnesses
+    ]
+    outputs = [bench.communicate() for bench in benches]
+    assert [bench.returncode for bench in benches] == [0, 0], outputs
+    assert any("in use by" in out for out, _ in outputs), (
+        "the waiting harness reports who uses the board"
+    )
     assert tools.count_lines(notes / "starts") == 2 * 2 * PROCESSES
     assert tools.count_lines(notes / "overlaps") == 0
 
@@ -390,17 +392,19 @@ def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(
     )
     bench = shelf.cli.start(*shelf.command)
     wait_for_line(bench, "to measure")
-    with locked(shelf):
+    with lock_database(shelf):
         began = time.monotonic()
         wait_for_starts(notes, 2 * PROCESSES)
-        wait_until(lambda: time.monotonic() - began > LOCKED_S, "the database was locked for long")
-    said, wrong = bench.communicate()
-    assert bench.returncode == 0, said + wrong
+        wait_until(
+            lambda: time.monotonic() - began > LOCKED_S, "the database was locked for long enough"
+        )
+    printed, errors = bench.communicate()
+    assert bench.returncode == 0, printed + errors
     shelf.assert_each_case_ended_once(2)
     assert tools.count_lines(notes / "starts") == 2 * PROCESSES
 
 
-def test_what_can_not_be_read_is_kept_to_be_read_again(shelf: Shelf) -> None:
+def test_unparsable_output_is_stored_to_be_parsed_again(shelf: Shelf) -> None:
     shelf.register("board")
     shelf.add_tool(tools.write_script(shelf.folder / "tool", "echo what a day"))
     assert shelf.cli.run(*shelf.command).returncode == 1
@@ -420,7 +424,7 @@ def test_what_can_not_be_read_is_kept_to_be_read_again(shelf: Shelf) -> None:
     assert "give it no models, sweep or devices" in refused.stderr
 
 
-def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_on(
+def test_a_wrong_host_key_and_a_wrong_user_do_not_affect_another_board(
     shelf: Shelf,
 ) -> None:
     make_key(shelf.folder / "other_key")
@@ -442,7 +446,9 @@ def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_
     ]
     assert "devices trust impostor" in failures[0]["message"]
     assert "check `user`, `key`" in failures[1]["message"]
-    assert len(shelf.cli.rows("SELECT * FROM queue")) == 4, "the others' cases are kept for later"
+    assert len(shelf.cli.rows("SELECT * FROM queue")) == 4, (
+        "the cases of both wait for a later bench"
+    )
     assert shelf.cli.rows("SELECT DISTINCT device FROM results") == [{"device": "good"}]
     status = shelf.cli.run("status").stdout
     assert "impostor" in status
@@ -452,9 +458,7 @@ def test_a_wrong_host_key_and_a_wrong_user_are_refused_and_the_other_board_goes_
     shelf.assert_each_case_ended_once(6)
 
 
-def test_a_board_that_comes_back_is_waited_for_and_one_that_does_not_is_set_aside(
-    shelf: Shelf, tmp_path: Path
-) -> None:
+def test_a_board_that_does_not_come_back_is_set_aside(shelf: Shelf, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     flaky = Sshd.start(folder)
@@ -472,8 +476,8 @@ def test_a_board_that_comes_back_is_waited_for_and_one_that_does_not_is_set_asid
     bench = shelf.cli.start(*shelf.command)
     wait_for_starts(notes, 3)
     flaky.stop()
-    said, wrong = bench.communicate()
-    assert bench.returncode == 1, said + wrong
-    assert "set aside (unreachable)" in wrong
+    printed, errors = bench.communicate()
+    assert bench.returncode == 1, printed + errors
+    assert "set aside (unreachable)" in errors
     assert len(shelf.cli.rows("SELECT * FROM results WHERE device = 'steady'")) == 2
     assert len(shelf.cli.rows("SELECT * FROM queue WHERE device = 'flaky'")) > 0

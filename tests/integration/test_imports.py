@@ -1,4 +1,4 @@
-"""Nothing that answers at once may import what trains."""
+"""Commands that answer at once import no library for training or plotting."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`harness lint` as people type it; a network of a sweep is looked at as what it will be once it is trained."""
+"""`harness lint` on model files, and on sweeps, whose networks are checked before they are trained."""
 
 import re
 import subprocess
@@ -25,10 +25,10 @@ seeds: [0, 1]
 grid: {model.units: [32, 128], train.learning_rate: [0.01, 0.001]}
 train: {epochs: 1, batch_size: 100}
 """
-ORDER = [(units, precision) for units in (32, 128) for precision in ("binary", "int8")]
+ORDER = [(32, "binary"), (32, "int8"), (128, "binary"), (128, "int8")]
 
 
-def test_a_models_layers_are_told_in_a_table_and_nothing_is_made(cli: Cli) -> None:
+def test_a_models_layers_are_listed_in_a_table_and_no_workspace_is_created(cli: Cli) -> None:
     ended = cli.run("lint", MODELS / "binary_64.tflite")
     assert (ended.returncode, ended.stderr) == (0, "")
     heading, first, *_ = ended.stdout.splitlines()
@@ -43,7 +43,7 @@ def test_a_models_layers_are_told_in_a_table_and_nothing_is_made(cli: Cli) -> No
     assert not cli.home.exists()
 
 
-def test_a_model_without_binary_layers_is_told_so(cli: Cli) -> None:
+def test_a_model_without_binary_layers_has_nothing_to_improve(cli: Cli) -> None:
     ended = cli.run("lint", MODELS / "float_64.tflite")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert (
@@ -52,13 +52,13 @@ def test_a_model_without_binary_layers_is_told_so(cli: Cli) -> None:
     )
 
 
-def test_a_model_needs_nothing_that_trains(cli: Cli) -> None:
+def test_linting_a_model_imports_no_training_library(cli: Cli) -> None:
     probe = [sys.executable, "-c", PROBE, "lint", str(MODELS / "binary_64.tflite")]
     ended = subprocess.run(probe, env=cli.environment, capture_output=True, text=True, check=True)
     assert not set(ended.stderr.partition("imported:")[2].split()) & set(HEAVY)
 
 
-def test_a_sweeps_networks_are_each_told_once(cli: Cli, tmp_path: Path) -> None:
+def test_each_network_of_a_sweep_is_listed_once(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "small.yaml"
     file.write_text(SWEEP)
     ended = cli.run("lint", file, "--set", "model.layers=2")
@@ -78,7 +78,7 @@ def test_a_sweeps_networks_are_each_told_once(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "wanted"),
+    ("arguments", "message"),
     [
         (
             ["no.tflite"],
@@ -98,8 +98,8 @@ def test_a_sweeps_networks_are_each_told_once(cli: Cli, tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_a_wrong_request_is_told_in_a_sentence(
-    cli: Cli, tmp_path: Path, arguments: list[str], wanted: str
+def test_a_wrong_request_is_refused_with_one_sentence(
+    cli: Cli, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     for name, content in {
         "text.tflite": "hello",
@@ -109,23 +109,24 @@ def test_a_wrong_request_is_told_in_a_sentence(
         (tmp_path / name).write_text(content)
     ended = cli.run("lint", *arguments, cwd=tmp_path)
     assert ended.returncode == 2
-    assert ended.stderr.startswith(wanted)
+    assert ended.stderr.startswith(message)
     assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["binarynet", "cnn"])
-def test_what_is_told_before_training_is_what_is_true_after_it(tmp_path: Path, name: str) -> None:
+def test_the_advice_before_training_is_the_advice_after_it(tmp_path: Path, name: str) -> None:
     parameters = ", ".join(f"{key}: {value}" for key, value in SMALL[name].parameters.items())
     file = tmp_path / "one.yaml"
     file.write_text(
-        f"{{name: one, dataset: digits, precision: [binary], train: {{epochs: 1, learning_rate: 0.01}}, "
+        "{name: one, dataset: digits, precision: [binary], "
+        "train: {epochs: 1, learning_rate: 0.01}, "
         f"model: {{name: {name}, {parameters}}}}}"
     )
     (network,) = lint_sweep(read_sweep(file))
     assert isinstance(network.result, Report)
-    assert told(network.result) == told(lint(artifact(name, Precision.BINARY)))
+    assert summarise(network.result) == summarise(lint(artifact(name, Precision.BINARY)))
 
 
-def told(report: Report) -> list[tuple[int, str, str, float]]:
-    """All but layers' names, which count up within a process."""
-    return [(one.number, one.rule, one.cost, one.share) for one in report.advice]
+def summarise(report: Report) -> list[tuple[int, str, str, float]]:
+    """Return the advice without the layers' names, which count up within a process."""
+    return [(advice.number, advice.rule, advice.cost, advice.share) for advice in report.advice]

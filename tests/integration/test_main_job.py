@@ -1,4 +1,4 @@
-"""The main job on real parts, once: a small sweep is trained, converted, benchmarked, asked about, and not done again."""
+"""The main workflow: a small sweep is trained, converted, benchmarked, queried, and never repeated."""
 
 import json
 import subprocess
@@ -20,14 +20,14 @@ bench: {protocol: quick}
 """
 
 PROMISED = (
-    "sweep, trial, model, precision, dataset, seed, params, accuracy, artifact, format, size_bytes, binary_macs, "
-    "float_macs, device, device_kind, tool, threads, latency_us, latency_low_us, latency_high_us, runs, "
-    "peak_memory_bytes, energy_uj, quality, measured_at"
+    "sweep, trial, model, precision, dataset, seed, params, accuracy, artifact, format, "
+    "size_bytes, binary_macs, float_macs, device, device_kind, tool, threads, latency_us, "
+    "latency_low_us, latency_high_us, runs, peak_memory_bytes, energy_uj, quality, measured_at"
 )
 
 
 @pytest.fixture(scope="module")
-def done(
+def submitted(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Cli, Path, "subprocess.CompletedProcess[str]"]:
     folder = tmp_path_factory.mktemp("main job")
@@ -40,11 +40,11 @@ def done(
     return cli, sweep, cli.run("submit", "sweep", sweep, "--bench")
 
 
-Done = tuple[Cli, Path, "subprocess.CompletedProcess[str]"]
+Submitted = tuple[Cli, Path, "subprocess.CompletedProcess[str]"]
 
 
-def test_it_ends_well_and_says_what_it_did(done: Done) -> None:
-    _, _, ended = done
+def test_a_submission_ends_well_and_reports_its_results(submitted: Submitted) -> None:
+    _, _, ended = submitted
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 trials done in" in ended.stdout
     assert "of their time was work" in ended.stdout
@@ -52,8 +52,10 @@ def test_it_ends_well_and_says_what_it_did(done: Done) -> None:
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
-def test_results_hold_every_promised_column_of_both_twins(done: Done) -> None:
-    rows = done[0].rows(f"SELECT {PROMISED} FROM results WHERE sweep = 'tiny' ORDER BY precision")
+def test_results_hold_every_promised_column_of_both_twins(submitted: Submitted) -> None:
+    rows = submitted[0].rows(
+        f"SELECT {PROMISED} FROM results WHERE sweep = 'tiny' ORDER BY precision"
+    )
     assert [row["precision"] for row in rows] == ["binary", "float32"]
     for row in rows:
         assert row["sweep"] == "tiny"
@@ -68,15 +70,15 @@ def test_results_hold_every_promised_column_of_both_twins(done: Done) -> None:
     assert rows[0]["size_bytes"] < rows[1]["size_bytes"]
 
 
-def test_the_artifact_file_is_what_its_row_says(done: Done) -> None:
-    cli = done[0]
+def test_an_artifact_file_has_the_size_of_its_row(submitted: Submitted) -> None:
+    cli = submitted[0]
     for row in cli.rows("SELECT artifact, size_bytes FROM results"):
         file = cli.home / "artifacts" / row["artifact"][:2] / f"{row['artifact']}.tflite"
         assert file.stat().st_size == row["size_bytes"]
 
 
-def test_curves_timings_and_versions_are_kept(done: Done) -> None:
-    cli = done[0]
+def test_curves_timings_and_versions_are_stored(submitted: Submitted) -> None:
+    cli = submitted[0]
     assert [
         row["epoch"]
         for row in cli.rows("SELECT number AS epoch FROM epochs ORDER BY trial_id, number")
@@ -97,19 +99,19 @@ def test_curves_timings_and_versions_are_kept(done: Done) -> None:
         )
 
 
-def test_raw_logs_are_kept_and_read_again_to_the_same_numbers(done: Done) -> None:
+def test_stored_logs_parse_to_the_same_numbers(submitted: Submitted) -> None:
     import sqlite3
 
-    database = sqlite3.connect(done[0].home / "harness.db")
-    kept = database.execute("SELECT stdout_zstd, avg_us FROM runs").fetchall()
-    (told,) = done[0].rows("SELECT sum(runs + disturbed_runs) AS runs FROM measurements")
-    assert len(kept) == told["runs"]
-    for blob, average in kept:
+    database = sqlite3.connect(submitted[0].home / "harness.db")
+    runs = database.execute("SELECT stdout_zstd, avg_us FROM runs").fetchall()
+    (measured,) = submitted[0].rows("SELECT sum(runs + disturbed_runs) AS runs FROM measurements")
+    assert len(runs) == measured["runs"]
+    for blob, average in runs:
         assert parse_log(zstandard.decompress(blob).decode()).inference.avg_us == average
 
 
-def test_a_second_submission_trains_and_measures_nothing(done: Done) -> None:
-    cli, sweep, _ = done
+def test_a_second_submission_trains_and_measures_nothing(submitted: Submitted) -> None:
+    cli, sweep, _ = submitted
     again = cli.run("submit", "sweep", sweep, "--bench")
     assert again.returncode == 0
     assert "2 trials, 0 to train, 2 already done" in again.stdout
@@ -118,8 +120,8 @@ def test_a_second_submission_trains_and_measures_nothing(done: Done) -> None:
     assert "most accurate" in again.stdout
 
 
-def test_another_sweep_with_the_same_trials_has_rows_of_its_own(done: Done) -> None:
-    cli, sweep, _ = done
+def test_another_sweep_with_the_same_trials_has_rows_of_its_own(submitted: Submitted) -> None:
+    cli, sweep, _ = submitted
     renamed = cli.run("submit", "sweep", sweep, "--set", "name=renamed", "--bench")
     assert "renamed: 2 trials, 0 to train, 2 already done" in renamed.stdout
     assert "2 cases, 0 to measure, 2 already done" in renamed.stdout
@@ -128,31 +130,31 @@ def test_another_sweep_with_the_same_trials_has_rows_of_its_own(done: Done) -> N
     assert cli.run("compare", "float32", "binary").stdout.count("points") == 1
 
 
-def test_compare_puts_the_twins_side_by_side(done: Done) -> None:
-    compared = done[0].run("compare", "float32", "binary")
+def test_compare_puts_the_twins_side_by_side(submitted: Submitted) -> None:
+    compared = submitted[0].run("compare", "float32", "binary")
     assert compared.returncode == 0
     assert "points" in compared.stdout
     assert "×" in compared.stdout
 
 
-def test_compare_ends_with_1_on_a_regression_over_the_limit(done: Done) -> None:
-    smaller = done[0].run(
+def test_compare_ends_with_1_on_a_regression_over_the_limit(submitted: Submitted) -> None:
+    smaller = submitted[0].run(
         "compare", "float32", "binary", "--metric", "size", "--fail-on-regression", "1%"
     )
-    larger = done[0].run(
+    larger = submitted[0].run(
         "compare", "binary", "float32", "--metric", "size", "--fail-on-regression", "1%"
     )
     assert (smaller.returncode, larger.returncode) == (0, 1)
     assert "worse" in larger.stderr
 
 
-def test_status_counts_what_is_done(done: Done) -> None:
-    lines = [line.split()[:7] for line in done[0].run("status").stdout.splitlines()]
+def test_status_counts_finished_trials_and_cases(submitted: Submitted) -> None:
+    lines = [line.split()[:7] for line in submitted[0].run("status").stdout.splitlines()]
     assert ["tiny", "2", "2", "0", "0", "2", "0"] in lines
 
 
-def test_a_trial_and_a_model_file_can_be_benched_by_hand(done: Done) -> None:
-    cli = done[0]
+def test_a_model_file_can_be_benched(submitted: Submitted) -> None:
+    cli = submitted[0]
     sha256 = cli.rows("SELECT artifact FROM results WHERE precision = 'binary'")[0]["artifact"]
     file = cli.home / "artifacts" / sha256[:2] / f"{sha256}.tflite"
     named = cli.home / "a model; of 'mine'.tflite"
@@ -165,12 +167,12 @@ def test_a_trial_and_a_model_file_can_be_benched_by_hand(done: Done) -> None:
     assert rows == [{"file": named.name, "threads": threads, "model": None} for threads in (1, 2)]
 
 
-def test_a_broken_artifact_is_noticed_told_and_made_anew(done: Done) -> None:
-    cli, sweep, _ = done
+def test_a_corrupt_artifact_is_reported_and_made_again(submitted: Submitted) -> None:
+    cli, sweep, _ = submitted
     sha256 = cli.rows("SELECT artifact FROM results WHERE precision = 'float32'")[0]["artifact"]
     file = cli.home / "artifacts" / sha256[:2] / f"{sha256}.tflite"
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-1] + b"?")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"?")
     benched = cli.run("bench", "--sweep", "tiny", "--protocol", "quick", "--force")
     assert benched.returncode == 1
     assert "hash_mismatch" in benched.stdout
@@ -178,12 +180,12 @@ def test_a_broken_artifact_is_noticed_told_and_made_anew(done: Done) -> None:
     failed = cli.rows("SELECT reason FROM failures")
     assert failed == [{"reason": "hash_mismatch"}]
 
-    mended = cli.run("submit", "sweep", sweep)
-    assert mended.returncode == 0
-    assert f"artifact {sha256[:12]}… is corrupt" in mended.stdout
-    assert "1 to train, 1 already done" in mended.stdout
-    assert file.read_bytes() == whole, "the same trial makes the same bytes"
+    repaired = cli.run("submit", "sweep", sweep)
+    assert repaired.returncode == 0
+    assert f"artifact {sha256[:12]}… is corrupt" in repaired.stdout
+    assert "1 to train, 1 already done" in repaired.stdout
+    assert file.read_bytes() == content, "the same trial makes the same bytes"
 
     file.unlink()
     assert "is missing" in cli.run("submit", "sweep", sweep, "--dry-run").stdout
-    file.write_bytes(whole)
+    file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""A sweep that is logged to MLflow too."""
+"""A sweep that is also logged to MLflow."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ train: {epochs: 2}
 """
 
 
-def test_each_trial_is_a_run_with_what_its_rows_say(cli: Cli, tmp_path: Path) -> None:
+def test_each_trial_is_a_run_with_the_values_of_its_rows(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "logged.yaml"
     sweep.write_text(SWEEP)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     ended = cli.run("submit", "sweep", sweep, "--mlflow", uri)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     client = MlflowClient(tracking_uri=uri)
-    (experiment,) = [found for found in client.search_experiments() if found.name == "logged"]
+    (experiment,) = client.search_experiments(filter_string="name = 'logged'")
     runs = {
         run.data.tags["harness.trial"]: run
         for run in client.search_runs([experiment.experiment_id])
@@ -39,11 +39,11 @@ def test_each_trial_is_a_run_with_what_its_rows_say(cli: Cli, tmp_path: Path) ->
         assert run.data.metrics["artifact_accuracy"] == row["accuracy"]
         assert run.data.metrics["size_bytes"] == row["size_bytes"]
         assert run.data.tags["harness.artifact"] == row["sha256"]
-        told = [point.step for point in client.get_metric_history(run.info.run_id, "loss")]
-        assert told == [1, 2]
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "loss")]
+        assert steps == [1, 2]
 
 
-def test_a_password_is_not_handed_over_with_a_job(cli: Cli, tmp_path: Path) -> None:
+def test_a_password_is_not_passed_to_a_job(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "logged.yaml"
     sweep.write_text(SWEEP)
     refused = cli.run(

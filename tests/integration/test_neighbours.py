@@ -41,7 +41,7 @@ def _in_checkout(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def examples(page: str, language: str) -> list[str]:
-    return [found["code"] for found in BLOCK.finditer(page) if found["language"] == language]
+    return [block["code"] for block in BLOCK.finditer(page) if block["language"] == language]
 
 
 def test_each_example_has_three_lines(page: str) -> None:
@@ -61,10 +61,10 @@ def test_sqlite_finds_the_most_accurate_binary_model(page: str) -> None:
 def test_pandas_reads_it(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     library, alone = examples(page, "python")
     exec(compile(library, "the library", "exec"), {})
-    shown = capsys.readouterr().out
-    assert re.search(r"binary +100\.0\n", shown)
-    assert re.search(r"\nsize_ratio +1\.0\n", shown)
-    assert re.search(r"\n\[2 rows x \d+ columns\]\n$", shown)
+    printed = capsys.readouterr().out
+    assert re.search(r"binary +100\.0\n", printed)
+    assert re.search(r"\nsize_ratio +1\.0\n", printed)
+    assert re.search(r"\n\[2 rows x \d+ columns\]\n$", printed)
     exec(compile(alone, "pandas alone", "exec"), {})
     assert re.search(r"here +100\.0 +400\.0", capsys.readouterr().out)
 
@@ -81,14 +81,14 @@ def test_duckdb_reads_it(page: str) -> None:
 
 def test_datasette_shows_it(page: str) -> None:
     (address,) = re.findall(r'http://127.0.0.1:8001/harness/results(\?[^"]+)"', page)
-    shown, told = asyncio.run(_asked(address))
-    assert "mlp" in shown
-    (row,) = told
+    html, rows = asyncio.run(_request_page(address))
+    assert "mlp" in html
+    (row,) = rows
     assert (row["device"], row["precision"], row["latency_us"]) == ("here", "binary", 100.0)
 
 
-async def _asked(address: str) -> tuple[str, list[dict[str, object]]]:
-    """What it shows there in a browser, and as JSON."""
+async def _request_page(address: str) -> tuple[str, list[dict[str, object]]]:
+    """Return the page at this address as HTML, and its rows from JSON."""
     served = Datasette(files=[DATABASE])
     await served.invoke_startup()
     page = await served.client.get(f"/harness/results{address}")

@@ -1,4 +1,4 @@
-"""A search through the command: it finds its points, tells them in rows, and goes on from those."""
+"""Searches: their points are stored in rows, and the next submission continues from those."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ search:
 """
 
 
-def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> None:
+def test_a_search_continues_from_its_tried_points(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "found.yaml"
     sweep.write_text(SEARCH)
     planned = cli.run("submit", "sweep", sweep, "--dry-run")
@@ -41,11 +41,9 @@ def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> No
         0.001 <= point["train.learning_rate"] <= 0.1 and point["model.units"] in (8, 16)
         for point in tried
     )
-    assert all(
-        json.loads(row["recipe"])["learning_rate"]
-        in {point["train.learning_rate"] for point in tried}
-        for row in cli.rows("SELECT recipe FROM trials")
-    )
+    rates = {point["train.learning_rate"] for point in tried}
+    recipes = [json.loads(row["recipe"]) for row in cli.rows("SELECT recipe FROM trials")]
+    assert all(recipe["learning_rate"] in rates for recipe in recipes)
 
     again = cli.run(
         "submit",
@@ -61,7 +59,7 @@ def test_a_search_goes_on_from_what_it_has_tried(cli: Cli, tmp_path: Path) -> No
     assert "2 trials done" in again.stdout, again.stdout + again.stderr
     assert points(cli)[:1] == tried
     assert len(points(cli)) == 2
-    assert len(cli.rows("SELECT * FROM results")) == 4, "all that the search has made is benched"
+    assert len(cli.rows("SELECT * FROM results")) == 4, "all artifacts of the search are benched"
     planned = cli.run("submit", "sweep", sweep, "--dry-run", "--set", "bench.protocol=quick")
     assert "0 points of its search to try, 2 begun before" in planned.stdout
     assert "here: 4 cases, 0 to measure, 4 already done." in planned.stdout
@@ -72,21 +70,22 @@ def points(cli: Cli) -> list[dict[str, float]]:
     return [json.loads(row["point"]) for row in rows]
 
 
-SOMEWHERE_ELSE = """
+WITH_MISSING_DATA = """
 name: choosy
 dataset: digits
 model: {name: mlp, layers: 1, units: 8}
 precision: [float32]
 train: {epochs: 1}
-search: {method: optuna, trials: 6, space: {dataset: [digits, fashion_mnist], train.learning_rate: {low: 0.001, high: 0.1}}}
+search:
+  method: optuna
+  trials: 6
+  space: {dataset: [digits, fashion_mnist], train.learning_rate: {low: 0.001, high: 0.1}}
 """
 
 
-def test_a_data_set_that_cannot_be_had_fails_the_points_that_need_it_alone(
-    cli: Cli, tmp_path: Path
-) -> None:
+def test_a_missing_data_set_fails_only_the_points_that_need_it(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "choosy.yaml"
-    sweep.write_text(SOMEWHERE_ELSE)
+    sweep.write_text(WITH_MISSING_DATA)
     ended = Cli(cli.home, {"HARNESS_DATA": str(tmp_path)}).run("submit", "sweep", sweep)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     reasons = {

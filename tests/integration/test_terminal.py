@@ -1,4 +1,4 @@
-"""On a terminal, long work shows bars; elsewhere, plain lines."""
+"""Progress of long work: bars on a terminal, plain lines elsewhere."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_a_bench_on_a_terminal_shows_a_live_table_and_then_the_results(
     assert child.exitstatus == 0
 
 
-def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_it_goes_on(
+def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_the_next_one_resumes(
     cli: Cli, repository: Path
 ) -> None:
     model = repository / "tests" / "data" / "models" / "float_64.tflite"
@@ -50,9 +50,7 @@ def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_it_goes_on(
     assert "1 case, 1 to measure" in ended.stdout
 
 
-def test_elsewhere_there_are_plain_lines_without_control_characters(
-    cli: Cli, repository: Path
-) -> None:
+def test_a_pipe_gets_plain_lines_without_control_characters(cli: Cli, repository: Path) -> None:
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
     ended = cli.run("bench", model, "--protocol", "quick")
     assert ended.returncode == 0, ended.stderr
@@ -60,7 +58,7 @@ def test_elsewhere_there_are_plain_lines_without_control_characters(
     assert "[cases: 1/1]" in ended.stdout
 
 
-def test_what_can_not_be_done_is_a_sentence_and_no_traceback(
+def test_a_refused_request_is_one_sentence_without_a_traceback(
     cli: Cli, tmp_path: Path, repository: Path
 ) -> None:
     model = str(repository / "tests" / "data" / "models" / "binary_64.tflite")
@@ -100,7 +98,7 @@ def test_what_can_not_be_done_is_a_sentence_and_no_traceback(
         assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
 
 
-def test_doctor_says_what_is_wrong_with_a_workspace_that_is_a_file(tmp_path: Path) -> None:
+def test_doctor_reports_a_workspace_that_is_a_file(tmp_path: Path) -> None:
     home = tmp_path / "file"
     home.write_text("")
     ended = Cli(home).run("doctor")
@@ -109,7 +107,7 @@ def test_doctor_says_what_is_wrong_with_a_workspace_that_is_a_file(tmp_path: Pat
     assert "Traceback" not in ended.stderr
 
 
-def test_a_device_s_id_stays_inside_the_workspace(
+def test_the_id_of_a_device_cannot_lead_outside_the_workspace(
     cli: Cli, tmp_path: Path, repository: Path
 ) -> None:
     registry = tmp_path / "devices.yaml"

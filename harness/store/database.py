@@ -1,4 +1,4 @@
-"""How the database is opened: to write, migrated to this version first; or read-only."""
+"""The database, opened for writing in this version's schema, or read-only."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The named queries in `db/queries/NAME.sql`; comments at the top of each state its purpose and parameters."""
+"""The named queries, `db/queries/NAME.sql`, whose first comments state purpose and parameters."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -31,16 +31,19 @@ from harness.store.rows.values import is_any_of
 from harness.store.tables import measurements, runs, trial_artifacts
 
 _SORT_MEMORY = "64MB"  # for each sort; a larger one goes to a file and takes twice as long
+
 # PostgreSQL's JIT compiler costs our queries more than it saves, and its cursors are planned for
 # readers who take a tenth of the rows. A superuser's SQL could read the server's files and change
-# its settings, so it runs under a role that may only read tables (PostgreSQL 14 or newer).
+# its settings. It therefore runs under a role that may only read tables (PostgreSQL 14 or newer).
 _SETTINGS = text("""
 SELECT
     set_config('jit', 'off', true),
     set_config('cursor_tuple_fraction', '1', true),
     set_config('work_mem', :work_mem, true),
     set_config('statement_timeout', :limit_ms, true),
-    CASE WHEN current_setting('is_superuser') = 'on' THEN set_config('role', 'pg_read_all_data', true) END""")
+    CASE WHEN current_setting('is_superuser') = 'on'
+        THEN set_config('role', 'pg_read_all_data', true)
+    END""")
 _STEPS_BETWEEN_CHECKS = 100_000  # of SQLite's virtual machine: some milliseconds
 _ROWS_BETWEEN_CHECKS = 1_000
 # On PostgreSQL, a streamed result is a server-side cursor. It accepts a single SELECT: no COMMIT
@@ -66,7 +69,7 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class QueryLimits:
-    """How many rows a query may return, and how many seconds it may take."""
+    """Limits to the rows that a query returns, and to the seconds that it takes."""
 
     rows: float = inf
     seconds: float = inf
@@ -126,7 +129,10 @@ _MOST_NAMES = 10
 
 
 def check_names(engine: Engine, values: Mapping[str, ParameterValue]) -> None:
-    """Raise RequestError if a parameter names a device, sweep, model or data set that does not exist."""
+    """Check that the devices, sweeps, models and data sets named by parameters exist.
+
+    Raises RequestError for the first that does not.
+    """
     for parameter in sorted(values.keys() & _NAMES.keys()):
         name = values[parameter]
         names = sorted({row[0] for row in run_query(engine, _NAMES[parameter]).values})
@@ -161,8 +167,9 @@ def _fetch(result: CursorResult[Any], limits: QueryLimits) -> QueryResult:
         if time.monotonic() > end:
             raise _timeout_error(limits)
         if len(rows) > limits.rows:
-            kept = tuple(rows[: int(limits.rows)])
-            return QueryResult(_number_duplicates(list(result.keys())), kept, is_truncated=True)
+            del rows[int(limits.rows) :]
+            columns = _number_duplicates(list(result.keys()))
+            return QueryResult(columns, tuple(rows), is_truncated=True)
     return QueryResult(_number_duplicates(list(result.keys())), tuple(rows))
 
 

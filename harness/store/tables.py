@@ -218,8 +218,8 @@ batches = Table(
     Column("idle_power_uw", Float),
 )
 
-# Latencies of one small model before and after each batch, which show the state of the device itself.
-# There is no latency if the model could not run.
+# Latencies of one small model before and after each batch, which show the state of the device
+# itself. There is no latency if the model could not run.
 canaries = Table(
     "canaries",
     metadata,
@@ -242,7 +242,7 @@ canaries = Table(
     Column("stderr_zstd", LargeBinary, nullable=False),
 )
 
-# Whether a device's tool gives the same outputs as the interpreter on this machine, for a few images.
+# Whether a device's tool gives the same outputs as the interpreter here, for a few images.
 answers = Table(
     "answers",
     metadata,

@@ -34,7 +34,7 @@ _FILE = re.compile(rf"artifacts/([0-9a-f]{{64}})({re.escape(_MODEL)}|{re.escape(
 
 @dataclass(frozen=True)
 class TransferCounts:
-    """What was transferred: `rows` by table, and the number of artifact `files`.
+    """Counts of a transfer: `rows` by table, and artifact `files`.
 
     `missing` are the artifacts whose files were missing or corrupt.
     """
@@ -208,8 +208,8 @@ def _invalid_export(file: Path) -> RequestError:
 def _check_version(file: Path, database: Path) -> None:
     if (schema := _read_schema(file, database)) > HEAD:
         raise RequestError(
-            f"{file}: exported by a newer version of the harness (schema {schema}, but this version "
-            f"supports up to {HEAD}); upgrade the harness, then import it."
+            f"{file}: exported by a newer version of the harness (schema {schema}, but this "
+            f"version supports up to {HEAD}); upgrade the harness, then import it."
         )
 
 

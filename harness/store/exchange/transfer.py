@@ -1,7 +1,7 @@
 """The transfer of rows from one database into another that may already have some of them.
 
-Most rows are identified by their content, or by the rows that they belong to. Rows that are numbered
-where they are written get new numbers, and are identified by what distinguishes them anywhere.
+Most rows are identified by their content, or by the rows that they belong to. Rows that a database
+numbers get new numbers, and are identified by what distinguishes them anywhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -77,7 +77,7 @@ ChunkReader = Callable[[Table], Iterator[list[TableRow]]]
 
 
 def open_snapshot(engine: Engine) -> Connection:
-    """Return a connection whose transaction sees the database as it is now, despite other writers."""
+    """Return a connection that sees the database as it is now, despite other writers."""
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
     return engine.connect()
@@ -176,11 +176,15 @@ def _merge_numbered(
     read_chunks: ChunkReader, target: Connection, table: Table, key: tuple[str, ...]
 ) -> dict[int, int]:
     """Copy the rows whose key is new, and return their new numbers by their old ones."""
+
+    def get_key(row: TableRow) -> tuple[Any, ...]:
+        return tuple(row[name] for name in key)
+
     keys = set(target.execute(select(*(table.c[name] for name in key))).tuples())
     insert_rows = insert(table).returning(table.c.id, sort_by_parameter_order=True)
     new_numbers: dict[int, int] = {}
     for rows in read_chunks(table):
-        if new := [row for row in rows if tuple(row[name] for name in key) not in keys]:
+        if new := [row for row in rows if get_key(row) not in keys]:
             numbers = target.scalars(insert_rows, [_without_number(row) for row in new]).all()
             new_numbers.update(zip((row["id"] for row in new), numbers, strict=True))
     return new_numbers
@@ -189,7 +193,7 @@ def _merge_numbered(
 def _merge_runs(
     read_chunks: ChunkReader, target: Connection, measurement_ids: Mapping[int, int]
 ) -> None:
-    """Copy the runs of measurements that are new; `measurement_ids` maps old numbers to new ones."""
+    """Copy the runs of new measurements; `measurement_ids` maps old numbers to new ones."""
     for rows in read_chunks(runs):
         new = [
             {**_without_number(row), "measurement_id": measurement_ids[row["measurement_id"]]}

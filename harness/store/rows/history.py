@@ -1,4 +1,4 @@
-"""What tools printed and the numbers parsed from it, so that it can be parsed again."""
+"""The raw output of tools and the numbers parsed from it, to be parsed again."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -132,11 +132,11 @@ class History:
 
         The measurement counts again if it was withdrawn. The raw output stays as it is.
         """
-        corrections = {
-            run_id: run_columns(run)
-            for (run_id, numbers), run in zip(stored.numbers.items(), parsed, strict=True)
-            if any(numbers[name] != value for name, value in run_columns(run).items())
-        }
+        corrections = {}
+        for (run_id, numbers), run in zip(stored.numbers.items(), parsed, strict=True):
+            columns = run_columns(run)
+            if any(numbers[name] != value for name, value in columns.items()):
+                corrections[run_id] = columns
         if not corrections and stored.valid and summary == stored.summary:
             return False
         with write_transaction(self._engine) as connection:

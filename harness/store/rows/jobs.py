@@ -22,7 +22,7 @@ ACTIVE = (PENDING, RUNNING)
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job on a Ray cluster whose head is the machine `node`; its jobs server has the URL `server`."""
+    """A job of the Ray cluster on the machine `node`, whose jobs server has the URL `server`."""
 
     id: str
     sweep: str

@@ -1,4 +1,4 @@
-"""Who may use a device: a line for each device, whose positions expire unless they are renewed."""
+"""Leases of devices: a line for each device, whose positions expire unless they are renewed."""
 
 import getpass
 import os
@@ -51,7 +51,7 @@ def _identify_machine() -> tuple[str, str]:
 
 
 def _start_time(pid: int) -> str | None:
-    """Return a process's start time in clock ticks since boot, or None if there is no such process."""
+    """Return a process's start time in clock ticks since boot, or None if it has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -59,7 +59,10 @@ def _start_time(pid: int) -> str | None:
 
 
 def is_dead(process: str) -> bool:
-    """Return whether the process has certainly died; for one on another machine, that is unknown."""
+    """Return whether the process has certainly died.
+
+    Of a process on another machine, this is never certain.
+    """
     *machine, pid, start_time = process.rsplit(" ", 2)
     return machine == [" ".join(_identify_machine())] and _start_time(int(pid)) != start_time
 

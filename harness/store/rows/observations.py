@@ -22,7 +22,7 @@ from harness.store.tables import answers, batches, canaries, kernels, operators
 
 
 class ObservationRows:
-    """Batches of cases, and what was observed around them: canaries, answers, kernels, operators."""
+    """Batches of cases, and what was observed beside: canaries, answers, kernels, operators."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

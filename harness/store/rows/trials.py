@@ -41,7 +41,7 @@ class TrialState:
 
     @property
     def outclassed(self) -> bool:
-        """Whether a search ended the trial early because others did better."""
+        """Return whether a search ended the trial early because others did better."""
         return self.status == STOPPED and self.reason == Reason.OUTCLASSED
 
 

@@ -45,7 +45,7 @@ def is_any_of(
 ) -> ColumnElement[bool]:
     """Return the condition that the column holds one of the values, however many they are.
 
-    The values are bound as one parameter: a statement may have 32,766 on SQLite, 65,535 on PostgreSQL.
+    The values are bound as one parameter, as databases limit how many a statement may have.
     """
     if dialect.name == "postgresql":
         return column == any_(literal(list(values), ARRAY(column.type)))

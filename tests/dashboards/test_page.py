@@ -21,7 +21,7 @@ from harness.store.rows.devices import DeviceRows
 from tests.dashboards.conftest import MADE_AT
 from tests.harness_cli import Cli
 from tests.sample import DEVICES, SWEEP
-from tests.store.examples import make_case, stored_trial
+from tests.store.examples import make_case, store_trial
 
 
 class ParsedPage(HTMLParser):
@@ -300,7 +300,7 @@ def test_an_empty_workspace_has_a_page_of_sentences(tmp_path: Path) -> None:
 def test_if_everything_failed_the_page_says_so_and_names_the_device(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "workspace")
     engine = open_database(f"sqlite:///{cli.home / 'harness.db'}")
-    _, outcome = stored_trial(engine)
+    _, outcome = store_trial(engine)
     local = LocalDevice(id="here")
     DeviceRows(engine).mark_ready(local, {"cpu": "a CPU", "cpus": "2"})
     failed = make_case(outcome.artifacts[0].sha256, local.id)

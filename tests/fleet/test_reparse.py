@@ -17,7 +17,7 @@ from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
 from harness.store.rows.history import History
 from harness.store.rows.leases import Leases
-from tests.store.examples import answer, make_case, make_measurement, stored_trial
+from tests.store.examples import make_case, make_measurement, run_named_query, store_trial
 
 PROCESSES = 6
 WATCH = "sensors temperature\nat 1.0 40000\n"
@@ -32,7 +32,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def case(engine: Engine) -> Case:
-    _, outcome = stored_trial(engine)
+    _, outcome = store_trial(engine)
     return make_case(outcome.artifacts[0].sha256)
 
 
@@ -145,7 +145,7 @@ def test_a_case_is_finished_if_all_its_processes_parse(
         readable,
     )
     assert [row["latency_us"] for row in read_results(engine)] == [100.0] * is_finished
-    assert len(answer(engine, "failures").records()) == (0 if is_finished else 1)
+    assert len(run_named_query(engine, "failures").records()) == (0 if is_finished else 1)
     assert len(run_query(engine, "SELECT * FROM pending_runs").records()) == (
         0 if is_finished else PROCESSES
     )

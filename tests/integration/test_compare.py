@@ -20,10 +20,10 @@ from tests.store.examples import (
     TOOL,
     make_artifact,
     make_case,
+    make_measurement_from,
     make_outcome,
     make_sweep,
     make_trial,
-    measured,
 )
 
 # Relative changes over ten blocks: DRIFT affects both variants, NOISE each by itself.
@@ -67,7 +67,7 @@ def measure(
     batch: str | None = None,
 ) -> None:
     CaseRows(engine).finish(
-        "ssh", measured(case, [float(average) for average in averages], batch=batch)
+        "ssh", make_measurement_from(case, [float(average) for average in averages], batch=batch)
     )
 
 

@@ -18,7 +18,7 @@ from harness.store.database import open_database
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.trials import TrialRows
 from harness.store.tables import artifacts, trial_artifacts
-from tests.store.examples import make_artifact, make_case, measured, stored_trial
+from tests.store.examples import make_artifact, make_case, make_measurement_from, store_trial
 
 HEAVY = ("tensorflow", "larq", "larq_compute_engine", "tf_keras", "ray")
 IMPORT_SCRIPT = """
@@ -57,7 +57,7 @@ def twins(workspace: Path, engine: Engine) -> Path:
     Both were measured on two devices.
     """
     for precision, latency_us in ((Precision.FLOAT32, 400.0), (Precision.BINARY, 100.0)):
-        _, outcome = stored_trial(engine, precision=precision)
+        _, outcome = store_trial(engine, precision=precision)
         for device in ("pi4", "pi5"):
             measure(engine, make_case(outcome.artifacts[0].sha256, device), latency_us=latency_us)
     return workspace
@@ -66,7 +66,7 @@ def twins(workspace: Path, engine: Engine) -> Path:
 def measure(engine: Engine, case: Case, latency_us: float) -> None:
     """Store six runs, of which the slowest takes 2.5 % longer than the fastest."""
     averages_us = [latency_us * (1 + number / 200) for number in range(6)]
-    CaseRows(engine).finish("ssh", measured(case, averages_us))
+    CaseRows(engine).finish("ssh", make_measurement_from(case, averages_us))
 
 
 def test_columns_have_the_types_of_their_values(twins: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_column_without_a_value_has_the_type_that_it_would_have(
     """Columns are empty if no device measures them, or if the workspace has no row."""
     empty = results(workspace)
     assert empty.empty
-    _, outcome = stored_trial(engine)
+    _, outcome = store_trial(engine)
     measure(engine, make_case(outcome.artifacts[0].sha256), latency_us=100.0)
     filled = results(workspace)
     assert str(filled["energy_uj"].dtype) == "float64"
@@ -205,7 +205,7 @@ def test_twins_has_the_artifact_of_a_trial_that_was_measured_last(
     twins: Path, engine: Engine
 ) -> None:
     """Two people may train one trial; `compare` then refuses to choose between their artifacts."""
-    _, outcome = stored_trial(engine, precision=Precision.BINARY)
+    _, outcome = store_trial(engine, precision=Precision.BINARY)
     other = replace(make_artifact(b"another machine's"), accuracy=0.8)
     with engine.begin() as connection:
         first = outcome.artifacts[0].sha256

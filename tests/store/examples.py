@@ -1,4 +1,4 @@
-"""Trials, outcomes and measurements to store; and what the tests run in processes of their own."""
+"""Trials, outcomes and measurements to store, and the work of processes that tests start."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -102,24 +102,14 @@ def make_outcome(
     accuracy: float = 0.9,
     correct: bytes = b"",
 ) -> TrialOutcome:
-    """Bytes of the trial's own, where none are given."""
+    """Return the outcome of a trial whose artifact has this content; by default, its own."""
     content = content if content is not None else trial.id.encode() * 10
     artifact = replace(make_artifact(content, accuracy), correct=correct)
     return TrialOutcome(
         trial_id=trial.id,
         accuracy=0.91,
         params=12_938,
-        curve=tuple(
-            Epoch(
-                n,
-                1 / n,
-                accuracy=0.5 + n / 100,
-                validation_loss=1.1 / n,
-                validation_accuracy=None,
-                seconds=0.25,
-            )
-            for n in range(1, epochs + 1)
-        ),
+        curve=tuple(map(_make_epoch, range(1, epochs + 1))),
         artifacts=(artifact,),
         files={artifact.sha256: content},
         timings=Timings(waiting_s=1, import_s=2, data_s=3, fit_s=4, convert_s=5, evaluate_s=6),
@@ -128,24 +118,38 @@ def make_outcome(
     )
 
 
+def _make_epoch(number: int) -> Epoch:
+    return Epoch(
+        number,
+        1 / number,
+        accuracy=0.5 + number / 100,
+        validation_loss=1.1 / number,
+        validation_accuracy=None,
+        seconds=0.25,
+    )
+
+
 def make_case(artifact: str, device: str = "here") -> Case:
     return Case(artifact, device, tool=TOOL, protocol=PROTOCOLS["quick"])
 
 
 def make_measurement(case: Case, latency_us: float = 100.0, processes: int = 2) -> Measurement:
-    return measured(case, [latency_us] * processes)
+    return make_measurement_from(case, [latency_us] * processes)
 
 
-def measured(
+def make_measurement_from(
     case: Case,
     averages_us: Sequence[float],
     batch: str | None = None,
     disturbed: Sequence[int] = (),
     facts: Mapping[str, str] = MappingProxyType({"machine": "x86_64"}),
 ) -> Measurement:
-    """A run for each average, in the blocks of a batch where one is given; those of the numbers `disturbed` don't count."""
+    """Return a measurement with a run for each average, in the blocks of the batch if given.
+
+    The runs whose numbers are in `disturbed` do not count.
+    """
     runs = tuple(
-        _run(number, average, batch=batch, disturbed="busy" if number in disturbed else "")
+        _make_run(number, average, batch=batch, disturbed="busy" if number in disturbed else "")
         for number, average in enumerate(averages_us, 1)
     )
     counted = [run.log.inference.avg_us for run in runs if not run.disturbed]
@@ -163,7 +167,7 @@ def measured(
     )
 
 
-def _run(number: int, latency_us: float, batch: str | None, disturbed: str) -> Run:
+def _make_run(number: int, latency_us: float, batch: str | None, disturbed: str) -> Run:
     log = ToolLog(
         inference=Timing(
             20,
@@ -190,10 +194,10 @@ def _run(number: int, latency_us: float, batch: str | None, disturbed: str) -> R
     return Run(process, log, sensors=SensorSummary(temperature_c=41.5), disturbed=disturbed)
 
 
-def stored_trial(
+def store_trial(
     engine: Engine, seed: int = 0, precision: Precision = Precision.BINARY
 ) -> tuple[Trial, TrialOutcome]:
-    """A trial of the sweep `study`, submitted and done."""
+    """Store a finished trial of the sweep `study`."""
     trial = make_trial(seed, precision)
     outcome = make_outcome(trial)
     rows = TrialRows(engine)
@@ -203,18 +207,21 @@ def stored_trial(
 
 
 def fill(engine: Engine) -> None:
-    """Something for every table: twins that are done and measured, a trial, a case and a device that failed."""
+    """Store something in every table.
+
+    There are two twins that are trained and measured, and a trial, a case and a device that failed.
+    """
     cases = CaseRows(engine)
     for precision, latency_us in ((Precision.BINARY, 100.0), (Precision.FLOAT32, 400.0)):
-        _, outcome = stored_trial(engine, precision=precision)
+        _, outcome = store_trial(engine, precision=precision)
         cases.finish("local", make_measurement(make_case(outcome.artifacts[0].sha256), latency_us))
-    failed = make_trial(seed=7)
-    TrialRows(engine).submit(make_sweep(failed), [])
-    TrialRows(engine).fail(failed.id, Failure(Reason.DIVERGED, "The loss became nan.", log="log"))
-    unlucky = make_case(outcome.artifacts[0].sha256, device="shelf")
-    cases.fail(unlucky, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", log="log"))
+    diverged = make_trial(seed=7)
+    TrialRows(engine).submit(make_sweep(diverged), [])
+    TrialRows(engine).fail(diverged.id, Failure(Reason.DIVERGED, "The loss became nan.", log="log"))
+    failed_case = make_case(outcome.artifacts[0].sha256, device="shelf")
+    cases.fail(failed_case, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", log="log"))
     cases.add_pending_run(
-        unlucky,
+        failed_case,
         Process(
             1,
             now(),
@@ -222,18 +229,18 @@ def fill(engine: Engine) -> None:
             exit_code=0,
             stdout="garbage",
             stderr="",
-            artifact_sha256=unlucky.artifact,
+            artifact_sha256=failed_case.artifact,
         ),
     )
     devices = DeviceRows(engine)
     devices.set_aside(LocalDevice(id="shelf"), CaseFailed(Reason.NO_SPACE, "No space left."))
-    devices.enqueue({"shelf": [(unlucky.artifact, unlucky.protocol)]})
+    devices.enqueue({"shelf": [(failed_case.artifact, failed_case.protocol)]})
     Leases(engine).renew({"shelf": "a token"})
     observe(engine, make_case(outcome.artifacts[0].sha256))
 
 
 def observe(engine: Engine, case: Case) -> None:
-    """A batch with a canary on the case's device, and what was found of its answers, kernels and operators."""
+    """Store a batch with a canary, an answer check, a kernel check and a profile of the case."""
     rows = ObservationRows(engine)
     rows.begin_batch(
         Batch(
@@ -301,7 +308,7 @@ def observe(engine: Engine, case: Case) -> None:
     )
 
 
-def records(url: str, sql: str) -> list[dict[str, Any]]:
+def read_rows(url: str, sql: str) -> list[dict[str, Any]]:
     engine = open_read_only(url)
     try:
         return run_query(engine, sql).records()
@@ -309,8 +316,8 @@ def records(url: str, sql: str) -> list[dict[str, Any]]:
         engine.dispose()
 
 
-def answer(engine: Engine, name: str) -> QueryResult:
-    """To a named query, whose parameters are at their defaults."""
+def run_named_query(engine: Engine, name: str) -> QueryResult:
+    """Return the answer to a named query with default parameters."""
     query = load_named_queries()[name]
     return run_query(engine, query.sql, values=query.parse_values({}))
 
@@ -324,7 +331,8 @@ def read_everything(engine: Engine) -> dict[str, Any]:
         }
         schemas = {
             "sqlite": "SELECT type, name, sql FROM sqlite_master",
-            "postgresql": "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
+            "postgresql": "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = 'public'",
         }
         rows["schema"] = sorted(
             map(repr, connection.execute(text(schemas[engine.dialect.name])).all())
@@ -332,22 +340,20 @@ def read_everything(engine: Engine) -> dict[str, Any]:
         return rows
 
 
-def count_rows(engine: Engine, table: str) -> int:
-    with engine.connect() as connection:
-        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+def count_rows(url: str, table: str) -> int:
+    return int(read_rows(url, f"SELECT count(*) AS n FROM {table}")[0]["n"])
 
 
-def count(url: str, table: str) -> int:
-    return int(records(url, f"SELECT count(*) AS n FROM {table}")[0]["n"])
-
-
-def exit_codes(
+def run_processes(
     target: Callable[..., None], arguments: Sequence[tuple[Any, ...]]
 ) -> list[int | None]:
-    """Of one new process for each tuple of arguments; each is also given a barrier at which all of them meet."""
+    """Run a process for each tuple of arguments, and return their exit codes.
+
+    Each process also gets a barrier, at which all of them meet.
+    """
     spawn = get_context("spawn")
-    together = spawn.Barrier(len(arguments))
-    processes = [spawn.Process(target=target, args=(*own, together)) for own in arguments]
+    barrier = spawn.Barrier(len(arguments))
+    processes = [spawn.Process(target=target, args=(*values, barrier)) for values in arguments]
     for process in processes:
         process.start()
     for process in processes:
@@ -355,35 +361,35 @@ def exit_codes(
     return [process.exitcode for process in processes]
 
 
-def open_together(urls: list[str], together: Barrier) -> None:
-    """Run in several processes: they open each database at the same moment."""
+def open_together(urls: list[str], barrier: Barrier) -> None:
+    """Open each database at the same moment as the other processes."""
     for url in urls:
-        together.wait(_PATIENCE_S)
+        barrier.wait(_PATIENCE_S)
         try:
             open_database(url).dispose()
         except BaseException:
-            together.abort()  # the others need not wait for this one
+            barrier.abort()  # the others need not wait for this one
             raise
 
 
-def store_outcomes(url: str, seeds: list[int], together: Barrier) -> None:
+def store_outcomes(url: str, seeds: list[int], barrier: Barrier) -> None:
     engine = open_database(url)
     rows = TrialRows(engine)
-    together.wait(_PATIENCE_S)
+    barrier.wait(_PATIENCE_S)
     for seed in seeds:
         rows.finish(make_outcome(make_trial(seed)))
     engine.dispose()
 
 
-def save_together(folder: Path, contents: list[bytes], together: Barrier) -> None:
+def save_together(folder: Path, contents: list[bytes], barrier: Barrier) -> None:
     files = ArtifactFiles(folder)
     for content in contents:
-        together.wait(_PATIENCE_S)
+        barrier.wait(_PATIENCE_S)
         files.save(content)
 
 
 def store_until_killed(url: str, artifacts: Path) -> None:
-    """Prints each trial's id after it is stored."""
+    """Store trials without end, and print the id of each once it is stored."""
     rows, files = TrialRows(open_database(url)), ArtifactFiles(artifacts)
     for seed in range(100_000):
         trial = make_trial(seed)

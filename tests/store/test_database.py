@@ -15,7 +15,7 @@ from harness.core.errors import WorkspaceError
 from harness.store.database import HEAD, describe_url, open_database, open_read_only
 from harness.store.files.workspace import db_folder
 from harness.store.tables import metadata
-from tests.store.examples import count, exit_codes, fill, open_together, records
+from tests.store.examples import count_rows, fill, open_together, read_rows, run_processes
 
 PROMISED = re.findall(
     r"\w+",
@@ -64,9 +64,9 @@ def test_opening_again_changes_nothing(url: str) -> None:
     first = open_database(url)
     fill(first)
     first.dispose()
-    before = records(url, "SELECT * FROM results ORDER BY artifact")
+    before = read_rows(url, "SELECT * FROM results ORDER BY artifact")
     open_database(url).dispose()
-    assert records(url, "SELECT * FROM results ORDER BY artifact") == before
+    assert read_rows(url, "SELECT * FROM results ORDER BY artifact") == before
     assert len(before) == 2
 
 
@@ -103,19 +103,19 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(url: str) -> No
     engine.dispose()
     with pytest.raises(WorkspaceError, match=r"newer version.*9999"):
         open_database(url)
-    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": "9999"}]
-    assert len(records(url, "SELECT * FROM results")) == 2
+    assert read_rows(url, "SELECT version_num FROM alembic_version") == [{"version_num": "9999"}]
+    assert len(read_rows(url, "SELECT * FROM results")) == 2
 
 
 def test_an_older_database_is_upgraded_and_keeps_its_rows(url: str, next_migrations: Path) -> None:
     engine = open_database(url)
     fill(engine)
     engine.dispose()
-    before = records(url, "SELECT * FROM results ORDER BY artifact")
+    before = read_rows(url, "SELECT * FROM results ORDER BY artifact")
     open_database(url, next_migrations).dispose()
-    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": NEXT}]
-    assert records(url, "SELECT DISTINCT note FROM trials") == [{"note": None}]
-    assert records(url, "SELECT * FROM results ORDER BY artifact") == before
+    assert read_rows(url, "SELECT version_num FROM alembic_version") == [{"version_num": NEXT}]
+    assert read_rows(url, "SELECT DISTINCT note FROM trials") == [{"note": None}]
+    assert read_rows(url, "SELECT * FROM results ORDER BY artifact") == before
 
 
 @pytest.mark.parametrize("revision", [f"{number:04}" for number in range(1, int(HEAD))])
@@ -138,12 +138,12 @@ def test_a_database_that_an_earlier_version_wrote_is_upgraded_with_its_rows(
                 connection.execute(table.insert(), rows)
     old.dispose()
     open_database(url).dispose()
-    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
+    assert read_rows(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
     for table in kept:
         (number,) = saved.execute(f"SELECT count(*) FROM {table.name}").fetchone()
-        assert count(url, table.name) == number
+        assert count_rows(url, table.name) == number
     assert [
-        row["latency_us"] for row in records(url, "SELECT * FROM results ORDER BY latency_us")
+        row["latency_us"] for row in read_rows(url, "SELECT * FROM results ORDER BY latency_us")
     ] == [100.0, 400.0]
 
 
@@ -177,8 +177,8 @@ def test_a_copy_of_the_older_sqlite_file_is_kept(
     with closing(sqlite3.connect(copy)) as old:
         assert old.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
         assert "note" not in [column[1] for column in old.execute("PRAGMA table_info(trials)")]
-    assert count(f"sqlite:///{copy}", "trials") == count(sqlite_url, "trials") == 3
-    assert count(f"sqlite:///{copy}", "results") == 2
+    assert count_rows(f"sqlite:///{copy}", "trials") == count_rows(sqlite_url, "trials") == 3
+    assert count_rows(f"sqlite:///{copy}", "results") == 2
 
 
 def test_no_copy_is_made_where_nothing_is_upgraded(sqlite_file: Path, sqlite_url: str) -> None:
@@ -197,9 +197,9 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
     file.write_text(file.read_text() + '    raise RuntimeError("half way")\n')
     with pytest.raises(RuntimeError, match="half way"):
         open_database(url, next_migrations)
-    assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
-    assert "note" not in records(url, "SELECT * FROM trials")[0]
-    assert len(records(url, "SELECT * FROM results")) == 2
+    assert read_rows(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
+    assert "note" not in read_rows(url, "SELECT * FROM trials")[0]
+    assert len(read_rows(url, "SELECT * FROM results")) == 2
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_processes_that_open_a_new_database_at_once_all_succeed(
     tmp_path: Path, postgres_url: str
 ) -> None:
     urls = [*(f"sqlite:///{tmp_path}/{number}/harness.db" for number in range(25)), postgres_url]
-    assert exit_codes(open_together, [(urls,)] * 3) == [0, 0, 0]
+    assert run_processes(open_together, [(urls,)] * 3) == [0, 0, 0]
     for url in urls:
-        assert records(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
-        assert count(url, "results") == 0
+        assert read_rows(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
+        assert count_rows(url, "results") == 0

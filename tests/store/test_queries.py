@@ -20,7 +20,7 @@ from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
 from harness.store.rows.trials import TrialRows
 from harness.store.tables import measurements
-from tests.store.examples import TOOL, make_outcome, make_sweep, make_trial, measured
+from tests.store.examples import TOOL, make_measurement_from, make_outcome, make_sweep, make_trial
 
 BINARY, FLOAT = Precision.BINARY, Precision.FLOAT32
 NEWER_TOOL = replace(TOOL, sha256=sha256_of(b"a newer build"))
@@ -64,7 +64,7 @@ def bench(
     energy_uj: float | None = None,
 ) -> None:
     case = Case(artifact, device, tool=tool, protocol=replace(PROTOCOLS["quick"], threads=threads))
-    measurement = replace(measured(case, [latency_us] * 2), measured_at=at)
+    measurement = replace(make_measurement_from(case, [latency_us] * 2), measured_at=at)
     summary = replace(measurement.summary, energy_uj=energy_uj, temperature_c=50.0)
     CaseRows(engine).finish("ssh", replace(measurement, summary=summary))
 

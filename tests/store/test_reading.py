@@ -26,12 +26,12 @@ from tests.postgres import PostgreSQL
 from tests.store.examples import (
     fill,
     make_case,
+    make_measurement_from,
     make_outcome,
     make_sweep,
     make_trial,
-    measured,
     read_everything,
-    stored_trial,
+    store_trial,
 )
 
 ON_EVERY_DATABASE = [
@@ -287,16 +287,16 @@ def test_a_refused_write_is_told_that_queries_only_read(reader: Engine) -> None:
 def test_behind_a_measurement_stand_its_runs_that_counted(
     url: str, engine: Engine, reader: Engine
 ) -> None:
-    _, outcome = stored_trial(engine, seed=1)
+    _, outcome = store_trial(engine, seed=1)
     case, other = (make_case(outcome.artifacts[0].sha256, device) for device in ("pi4", "pi5"))
     rows = CaseRows(engine)
     rows.finish(
         "ssh",
-        measured(
+        make_measurement_from(
             case, [10.0, 99.0, 12.0], batch="b1", disturbed=[2], facts={"governor": "performance"}
         ),
     )
-    rows.finish("ssh", measured(other, [20.0, 21.0]))
+    rows.finish("ssh", make_measurement_from(other, [20.0, 21.0]))
     by_device = {row["device"]: row["measurement_id"] for row in read_results(reader)}
     assert read_evidence(reader, [by_device["pi4"], by_device["pi5"]]) == {
         by_device["pi4"]: Evidence(
@@ -313,8 +313,8 @@ def test_behind_a_measurement_stand_its_runs_that_counted(
 
 
 def test_where_disturbed_runs_had_to_count_they_all_stand_behind_it(engine: Engine) -> None:
-    _, outcome = stored_trial(engine)
-    made = measured(
+    _, outcome = store_trial(engine)
+    made = make_measurement_from(
         make_case(outcome.artifacts[0].sha256), [10.0, 11.0, 12.0], batch="b1", disturbed=[1, 2]
     )
     all_counted = replace(made, summary=replace(made.summary, runs=3))
@@ -331,9 +331,9 @@ def test_results_may_be_limited_to_artifacts_and_devices(engine: Engine, reader:
     rows = CaseRows(engine)
     artifacts = []
     for seed, device in ((1, "pi4"), (2, "pi4"), (3, "pi5")):
-        _, outcome = stored_trial(engine, seed=seed)
+        _, outcome = store_trial(engine, seed=seed)
         artifacts.append(outcome.artifacts[0].sha256)
-        rows.finish("ssh", measured(make_case(artifacts[-1], device), [10.0]))
+        rows.finish("ssh", make_measurement_from(make_case(artifacts[-1], device), [10.0]))
     everything = read_results(reader)
     assert len(everything) == 5
     cases: tuple[dict[str, list[str]], ...] = (
@@ -355,10 +355,10 @@ def test_results_may_be_limited_to_artifacts_and_devices(engine: Engine, reader:
 
 
 def test_a_trial_of_two_sweeps_appears_once_in_the_results(engine: Engine, reader: Engine) -> None:
-    trial, outcome = stored_trial(engine, seed=1)
+    trial, outcome = store_trial(engine, seed=1)
     TrialRows(engine).submit(make_sweep(trial, name="another"), again=[])
     artifact = outcome.artifacts[0].sha256
-    CaseRows(engine).finish("ssh", measured(make_case(artifact), [10.0]))
+    CaseRows(engine).finish("ssh", make_measurement_from(make_case(artifact), [10.0]))
     (row,) = read_results(reader, artifacts=[artifact])
     assert row["sweep"] == "another", "the first one by name"
 

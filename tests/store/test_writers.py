@@ -13,12 +13,12 @@ from harness.store.files.artifacts import ArtifactFiles, FileState
 from harness.store.rows.trials import TrialRows
 from tests.store.examples import (
     EPOCHS,
-    count,
-    exit_codes,
+    count_rows,
     make_outcome,
     make_sweep,
     make_trial,
-    records,
+    read_rows,
+    run_processes,
     store_outcomes,
 )
 
@@ -39,12 +39,14 @@ def test_eight_processes_store_their_trials_at_once(sqlite_url: str) -> None:
         make_sweep(*(make_trial(seed) for own in seeds for seed in own)), again=[]
     )
     engine.dispose()
-    assert exit_codes(store_outcomes, [(sqlite_url, own) for own in seeds]) == [0] * PROCESSES
-    found = records(sqlite_url, WHOLE)
+    assert run_processes(store_outcomes, [(sqlite_url, own) for own in seeds]) == [0] * PROCESSES
+    found = read_rows(sqlite_url, WHOLE)
     assert {(row["status"], row["epochs"]) for row in found} == {("done", EPOCHS)}
     assert len({row["artifact"] for row in found}) == len(found) == PROCESSES * TRIALS
     assert (
-        count(sqlite_url, "trial_artifacts") == count(sqlite_url, "artifacts") == PROCESSES * TRIALS
+        count_rows(sqlite_url, "trial_artifacts")
+        == count_rows(sqlite_url, "artifacts")
+        == PROCESSES * TRIALS
     )
 
 
@@ -53,11 +55,14 @@ def test_processes_that_store_the_same_trials_at_once_double_nothing(url: str) -
     engine = open_database(url)
     TrialRows(engine).submit(make_sweep(*map(make_trial, seeds)), again=[])
     engine.dispose()
-    assert exit_codes(store_outcomes, [(url, seeds)] * 3) == [0] * 3
-    found = records(url, WHOLE)
+    assert run_processes(store_outcomes, [(url, seeds)] * 3) == [0] * 3
+    found = read_rows(url, WHOLE)
     assert {(row["status"], row["epochs"]) for row in found} == {("done", EPOCHS)}
     assert (
-        count(url, "trials") == count(url, "trial_artifacts") == count(url, "artifacts") == TRIALS
+        count_rows(url, "trials")
+        == count_rows(url, "trial_artifacts")
+        == count_rows(url, "artifacts")
+        == TRIALS
     )
 
 
@@ -80,8 +85,8 @@ def test_a_lock_that_another_holds_for_seconds_is_waited_for(sqlite_url: str) ->
     TrialRows(engine).finish(make_outcome(trial))
     assert time.monotonic() - started > HELD_S - 0.5
     holder.join()
-    assert [row["epochs"] for row in records(sqlite_url, WHOLE)] == [EPOCHS]
-    assert records(sqlite_url, "SELECT status, node FROM trials") == [
+    assert [row["epochs"] for row in read_rows(sqlite_url, WHOLE)] == [EPOCHS]
+    assert read_rows(sqlite_url, "SELECT status, node FROM trials") == [
         {"status": "done", "node": "node-1"}
     ]
     engine.dispose()
@@ -103,7 +108,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_whole_trials(
         writer.kill()
         printed += writer.stdout.read().split()
     files = ArtifactFiles(tmp_path / "artifacts")
-    found = {row["id"]: row for row in records(sqlite_url, WHOLE)}
+    found = {row["id"]: row for row in read_rows(sqlite_url, WHOLE)}
     assert set(printed) <= found.keys()
     for row in found.values():
         if row["id"] in printed or row["status"] == "done":
@@ -113,5 +118,5 @@ def test_a_process_that_is_killed_while_it_writes_leaves_whole_trials(
             assert (row["status"], row["epochs"], row["artifact"]) == ("planned", 0, None)
     assert len(found) <= len(printed) + 2
     open_database(sqlite_url).dispose()
-    assert records(sqlite_url, "PRAGMA table_info(trials)")
-    assert count(sqlite_url, "sweep_trials") == len(found)
+    assert read_rows(sqlite_url, "PRAGMA table_info(trials)")
+    assert count_rows(sqlite_url, "sweep_trials") == len(found)

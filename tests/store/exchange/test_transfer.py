@@ -49,7 +49,7 @@ from tests.store.examples import (
     make_outcome,
     make_sweep,
     make_trial,
-    stored_trial,
+    store_trial,
 )
 
 NUMBER = PublishedLatency(
@@ -191,7 +191,7 @@ def test_what_is_of_one_harness_alone_stays(here: Place, there: Place, file: Pat
 def test_runs_follow_their_measurement_to_its_new_number(
     here: Place, there: Place, file: Path
 ) -> None:
-    _, outcome = stored_trial(there.engine, seed=50)
+    _, outcome = store_trial(there.engine, seed=50)
     own = make_case(outcome.artifacts[0].sha256)
     CaseRows(there.engine).finish("local", make_measurement(own, 55.0, processes=3))
     here.export(file)
@@ -284,7 +284,7 @@ def act(engine: Engine, what: str, seed: int) -> None:
     if what == "publish":
         PublishedRows(engine).add([replace(NUMBER, threads=seed + 1)])
         return
-    _, outcome = stored_trial(engine, seed)
+    _, outcome = store_trial(engine, seed)
     case = make_case(outcome.artifacts[0].sha256)
     if what == "measure":
         measure(engine, case)

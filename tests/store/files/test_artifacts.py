@@ -5,7 +5,7 @@ import pytest
 from harness.core.errors import CaseFailed, Reason
 from harness.core.ids import sha256_of, sha256_of_file
 from harness.store.files.artifacts import ArtifactFiles, FileState
-from tests.store.examples import exit_codes, save_together
+from tests.store.examples import run_processes, save_together
 
 CONTENT = b"TFL3 and so on" * 1000
 SHA256 = sha256_of(CONTENT)
@@ -66,7 +66,7 @@ def test_processes_that_save_the_same_bytes_at_once_leave_one_whole_file_each(
     tmp_path: Path,
 ) -> None:
     contents = [bytes([number]) * 2_000_000 for number in range(10)]
-    assert exit_codes(save_together, [(tmp_path, contents)] * 2) == [0, 0]
+    assert run_processes(save_together, [(tmp_path, contents)] * 2) == [0, 0]
     found = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert sorted(path.stem for path in found) == sorted(map(sha256_of, contents))
     assert all(sha256_of_file(path) == path.stem for path in found)

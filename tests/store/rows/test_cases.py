@@ -14,14 +14,14 @@ from harness.store.rows.trials import TrialRows
 from harness.store.rows.values import decompress_text
 from tests.store.examples import (
     TOOL,
-    answer,
     make_artifact,
     make_case,
     make_measurement,
     make_outcome,
     make_sweep,
     make_trial,
-    stored_trial,
+    run_named_query,
+    store_trial,
 )
 
 TIMEOUT = CaseFailed(
@@ -39,7 +39,7 @@ def rows(engine: Engine) -> CaseRows:
 @pytest.fixture
 def case(engine: Engine) -> Case:
     """Of an artifact that a stored trial made."""
-    _, outcome = stored_trial(engine)
+    _, outcome = store_trial(engine)
     return make_case(outcome.artifacts[0].sha256)
 
 
@@ -155,7 +155,10 @@ def test_a_second_measurement_of_a_case_takes_the_place_of_the_first_and_history
     rows.finish("local", make_measurement(case, 100.0))
     rows.finish("local", make_measurement(case, 90.0))
     assert [row["latency_us"] for row in read_results(engine)] == [90.0]
-    assert [row["latency_us"] for row in answer(engine, "history").records()] == [90.0, 100.0]
+    assert [row["latency_us"] for row in run_named_query(engine, "history").records()] == [
+        90.0,
+        100.0,
+    ]
     assert len(records(engine, "SELECT * FROM cases")) == 1
     assert len(records(engine, "SELECT * FROM runs")) == 4
 
@@ -167,7 +170,7 @@ def test_results_shows_the_newest_valid_measurement(
     rows.finish("local", make_measurement(case, 5.0))
     invalidate(engine, 5.0)
     assert [row["latency_us"] for row in read_results(engine)] == [100.0]
-    history = answer(engine, "history").records()
+    history = run_named_query(engine, "history").records()
     assert [(row["latency_us"], bool(row["valid"])) for row in history] == [
         (5.0, False),
         (100.0, True),
@@ -215,14 +218,14 @@ def test_failures_names_a_case_until_it_is_measured(
 ) -> None:
     rows.fail(case, "local", TIMEOUT)
     rows.fail(case, "local", CaseFailed(Reason.CRASHED, "The tool crashed (SIGSEGV)."))
-    assert [(row["id"], row["reason"]) for row in answer(engine, "failures").records()] == [
-        (case.id, "crashed")
-    ]
+    assert [
+        (row["id"], row["reason"]) for row in run_named_query(engine, "failures").records()
+    ] == [(case.id, "crashed")]
     measurement = make_measurement(case)
     rows.finish("local", measurement)
     with engine.begin() as connection:  # the failures were earlier, by more than the clock's tick
         connection.execute(text("UPDATE failures SET failed_at = '2026-01-01T00:00:00.000Z'"))
-    assert answer(engine, "failures").values == ()
+    assert run_named_query(engine, "failures").values == ()
     assert len(records(engine, "SELECT * FROM failures")) == 2
 
 
@@ -256,7 +259,7 @@ def test_bytes_that_two_trials_made_are_measured_once_and_stand_for_both(
 def test_results_may_be_asked_of_some_artifacts_only(
     rows: CaseRows, case: Case, engine: Engine
 ) -> None:
-    _, other = stored_trial(engine, seed=1)
+    _, other = store_trial(engine, seed=1)
     sha256 = other.artifacts[0].sha256
     rows.finish("local", make_measurement(case))
     rows.finish("local", make_measurement(make_case(sha256)))

@@ -40,7 +40,6 @@ from harness.store.rows.published import PublishedRows
 from harness.store.rows.trials import TrialRows
 from tests.store.examples import (
     TOOL,
-    count_rows,
     fill,
     make_artifact,
     make_case,
@@ -49,7 +48,7 @@ from tests.store.examples import (
     make_sweep,
     make_trial,
     read_everything,
-    stored_trial,
+    store_trial,
 )
 
 T = TypeVar("T")
@@ -191,6 +190,11 @@ WRITES: dict[str, Callable[[Engine], object]] = {
 }
 
 
+def count_rows(engine: Engine, table: str) -> int:
+    with engine.connect() as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_that_is_interrupted_anywhere_leaves_nothing(engine: Engine, name: str) -> None:
     fill(engine)
@@ -209,7 +213,7 @@ def test_a_write_that_is_interrupted_anywhere_leaves_nothing(engine: Engine, nam
 
 
 def test_threads_that_finish_one_case_store_a_measurement_each(engine: Engine) -> None:
-    stored_trial(engine)
+    store_trial(engine)
     rows = CaseRows(engine)
     run_at_once(
         [
@@ -227,7 +231,7 @@ def test_threads_that_finish_one_case_store_a_measurement_each(engine: Engine) -
 
 
 def test_threads_that_finish_one_trial_leave_one_curve(engine: Engine) -> None:
-    trial, _ = stored_trial(engine)
+    trial, _ = store_trial(engine)
     rows = TrialRows(engine)
     run_at_once(
         [
@@ -242,7 +246,7 @@ def test_threads_that_finish_one_trial_leave_one_curve(engine: Engine) -> None:
 
 
 def test_threads_that_replace_one_row_leave_one(engine: Engine) -> None:
-    stored_trial(engine)
+    store_trial(engine)
     cases, observations = CaseRows(engine), ObservationRows(engine)
     cases.plan([CASE], "local")
     for _ in range(ROUNDS):
@@ -254,7 +258,7 @@ def test_threads_that_replace_one_row_leave_one(engine: Engine) -> None:
 def test_threads_that_store_the_same_rows_in_any_order_do_not_lock_each_other_out(
     engine: Engine,
 ) -> None:
-    stored_trial(engine)
+    store_trial(engine)
     cases, trials = CaseRows(engine), TrialRows(engine)
     for number in range(ROUNDS):
         planned = [make_case(ARTIFACT, f"device-{number}-{index}") for index in range(100)]
@@ -273,7 +277,7 @@ def test_threads_that_store_the_same_rows_in_any_order_do_not_lock_each_other_ou
 
 def test_what_one_process_stored_another_sees_at_once(url: str, engine: Engine) -> None:
     """An engine of its own is all that another process would have."""
-    trial, _ = stored_trial(engine)
+    trial, _ = store_trial(engine)
     other = open_database(url)
     assert TrialRows(other).get_states([trial])[trial.id].done
     CaseRows(other).finish("local", make_measurement(CASE))

@@ -19,7 +19,6 @@ from harness.store.rows.values import decompress_text
 from harness.store.tables import trials as trials_table
 from tests.store.examples import (
     EPOCHS,
-    answer,
     fill,
     make_artifact,
     make_case,
@@ -27,7 +26,8 @@ from tests.store.examples import (
     make_outcome,
     make_sweep,
     make_trial,
-    stored_trial,
+    run_named_query,
+    store_trial,
 )
 
 DIVERGED = Failure(
@@ -62,7 +62,7 @@ def test_submitted_trials_are_planned(rows: TrialRows) -> None:
 
 
 def test_submitting_again_adds_nothing_and_forgets_nothing(rows: TrialRows, engine: Engine) -> None:
-    trial, outcome = stored_trial(engine)
+    trial, outcome = store_trial(engine)
     rows.submit(make_sweep(trial), again=[])
     assert rows.get_states([trial]) == {
         trial.id: TrialState(DONE, {"tflite": outcome.artifacts[0].sha256})
@@ -74,7 +74,7 @@ def test_submitting_again_adds_nothing_and_forgets_nothing(rows: TrialRows, engi
 def test_a_trial_that_is_run_again_is_planned_until_it_finishes(
     rows: TrialRows, engine: Engine
 ) -> None:
-    trial, outcome = stored_trial(engine)
+    trial, outcome = store_trial(engine)
     rows.submit(make_sweep(trial), again=[trial])
     assert rows.get_states([trial])[trial.id].status == PLANNED
     rows.finish(outcome)
@@ -82,7 +82,7 @@ def test_a_trial_that_is_run_again_is_planned_until_it_finishes(
 
 
 def test_two_sweeps_share_a_trial(rows: TrialRows, engine: Engine) -> None:
-    trial, outcome = stored_trial(engine)
+    trial, outcome = store_trial(engine)
     rows.submit(make_sweep(trial, make_trial(1), name="other"), again=[])
     assert rows.list_sweeps() == ["other", "study"]
     assert (
@@ -94,7 +94,7 @@ def test_two_sweeps_share_a_trial(rows: TrialRows, engine: Engine) -> None:
 
 
 def test_a_finished_trial_is_stored_whole(rows: TrialRows, engine: Engine) -> None:
-    trial, outcome = stored_trial(engine)
+    trial, outcome = store_trial(engine)
     (row,) = records(engine, "SELECT * FROM trials")
     assert row["finished_at"] >= row["submitted_at"]
     expected = {
@@ -149,7 +149,7 @@ def test_which_test_images_an_artifact_got_right_is_stored_with_its_trial(
 
 
 def test_a_curve_has_a_row_an_epoch(engine: Engine) -> None:
-    trial, _ = stored_trial(engine)
+    trial, _ = store_trial(engine)
     curve = records(engine, "SELECT * FROM epochs ORDER BY number")
     assert [row["number"] for row in curve] == [1, 2, 3]
     assert [row["loss"] for row in curve] == [1.0, 1 / 2, 1 / 3]
@@ -159,7 +159,7 @@ def test_a_curve_has_a_row_an_epoch(engine: Engine) -> None:
 
 
 def test_finishing_the_same_trial_twice_doubles_nothing(rows: TrialRows, engine: Engine) -> None:
-    _, outcome = stored_trial(engine)
+    _, outcome = store_trial(engine)
     tables = ("trials", "epochs", "artifacts", "trial_artifacts")
     before = {table: len(records(engine, f"SELECT * FROM {table}")) for table in tables}
     rows.finish(outcome)
@@ -168,7 +168,7 @@ def test_finishing_the_same_trial_twice_doubles_nothing(rows: TrialRows, engine:
 
 
 def test_a_shorter_curve_takes_the_place_of_a_longer_one(rows: TrialRows, engine: Engine) -> None:
-    trial, _ = stored_trial(engine)
+    trial, _ = store_trial(engine)
     rows.finish(make_outcome(trial, epochs=2))
     assert [
         row["number"] for row in records(engine, "SELECT number FROM epochs ORDER BY number")
@@ -176,7 +176,7 @@ def test_a_shorter_curve_takes_the_place_of_a_longer_one(rows: TrialRows, engine
 
 
 def test_the_newest_artifact_of_a_trial_counts(rows: TrialRows, engine: Engine) -> None:
-    trial, _ = stored_trial(engine)
+    trial, _ = store_trial(engine)
     newer = make_outcome(trial, b"other bytes")
     rows.finish(newer)
     assert rows.get_states([trial])[trial.id].artifacts == {"tflite": newer.artifacts[0].sha256}
@@ -222,7 +222,7 @@ def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(
     (row,) = records(engine, "SELECT status, reason, message FROM trials")
     assert row == {"status": DONE, "reason": None, "message": None}
     assert len(records(engine, "SELECT * FROM failures")) == 1
-    assert answer(engine, "failures").values == ()
+    assert run_named_query(engine, "failures").values == ()
 
 
 def test_a_model_file_of_the_users_own_needs_no_trial(rows: TrialRows, engine: Engine) -> None:
@@ -270,7 +270,7 @@ def test_every_seed_that_numpy_takes_is_stored(rows: TrialRows, engine: Engine, 
 
 @pytest.mark.parametrize("name", sorted(load_named_queries()))
 def test_each_named_query_answers_on_an_empty_database(engine: Engine, name: str) -> None:
-    found = answer(engine, name)
+    found = run_named_query(engine, name)
     assert found.values == ()
     assert len(set(found.columns)) == len(found.columns) > 3
 
@@ -293,7 +293,7 @@ def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -
             )
         ]
     )
-    found = answer(engine, name)
+    found = run_named_query(engine, name)
     assert found.values
     assert {type(value) for row in found.values for value in row} <= {
         int,
@@ -315,7 +315,7 @@ def slow_down(engine: Engine) -> None:
 
 def test_a_binary_network_stands_beside_its_float_twin(engine: Engine) -> None:
     fill(engine)
-    (row,) = answer(engine, "binary_vs_float").records()
+    (row,) = run_named_query(engine, "binary_vs_float").records()
     assert (row["sweep"], row["model"], row["seed"], row["device"]) == ("study", "mlp", 0, "here")
     assert float(row["times_faster"]) == pytest.approx(4.0)
     assert float(row["size_share"]) == pytest.approx(1.0)
@@ -325,7 +325,7 @@ def test_a_binary_network_stands_beside_its_float_twin(engine: Engine) -> None:
 def test_the_sweeps_query_counts_what_came_of_each(engine: Engine) -> None:
     fill(engine)
     TrialRows(engine).submit(make_sweep(make_trial(50, Precision.FLOAT32)), again=[])
-    (row,) = answer(engine, "sweeps").records()
+    (row,) = run_named_query(engine, "sweeps").records()
     counts = {
         name: row[name]
         for name in ("trials", "done", "failed", "waiting", "measured", "failed_cases")

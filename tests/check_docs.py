@@ -23,6 +23,7 @@ BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```", re.MULTILINE | r
 LINK = re.compile(r"\]\((?P<target>[^)#:\s]*)(?:#(?P<anchor>[^)]*))?\)")
 SPAN = re.compile(r"(?<!`)`(?P<code>[^`\n]+)`(?!`)")
 PATH = re.compile(r"(?:\.ci|benchmarks|dashboards|db|docs|harness|jobs|tests|tools)/[\w./*-]*")
+IMPORT = re.compile(r"from (?P<module>harness[\w.]*) import (?P<names>[\w, ]+)")
 SHELL_ENDS = frozenset({"|", "||", "&&", ">", ">>", ";"})
 PARTS = ("start", "guides", "reference", "inside")
 
@@ -44,7 +45,7 @@ def main() -> int:
         return 1
     if "--run" in sys.argv[1:]:
         return run_commands()
-    print(f"{len(documents())} documents: links, paths, commands and queries are right.")
+    print(f"{len(documents())} documents: links, paths, commands, imports and queries are right.")
     return 0
 
 
@@ -53,7 +54,7 @@ def find_problems(root: Path = ROOT) -> list[str]:
     problems = []
     for document in documents(root):
         text = (root / document).read_text(encoding="utf-8")
-        for check in (broken_links, missing_paths, unknown_commands):
+        for check in (broken_links, missing_paths, unknown_commands, unknown_imports):
             problems += [f"{document}: {problem}" for problem in check(root / document, text)]
     return [*problems, *undescribed_queries(root)]
 
@@ -94,6 +95,19 @@ def unknown_commands(document: Path, text: str) -> Iterator[str]:
     for line in lines:
         if problem := command_problem(line):
             yield f"`{line}`: {problem}"
+
+
+def unknown_imports(document: Path, text: str) -> Iterator[str]:
+    """Yield what Python in blocks and code spans imports from the package, but does not exist."""
+    code = "\n".join([*block_commands(text, "python"), *spans(text)])
+    for line in IMPORT.finditer(code):
+        module = ROOT.joinpath(*line["module"].split("."))
+        files = [module.with_suffix(".py"), module / "__init__.py"]
+        source = "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
+        for name in re.findall(r"\w+", line["names"]):
+            exists = re.search(rf"\b{name}\b", source) or module.joinpath(f"{name}.py").exists()
+            if not exists:
+                yield f"{line['module']} has no {name}"
 
 
 def spans(text: str) -> list[str]:

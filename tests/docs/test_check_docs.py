@@ -32,6 +32,7 @@ def test_the_readme_stays_short() -> None:
         ("See [it](gone.md).", "the link to gone.md leads nowhere"),
         ("See [it](#gone).", "this page has no heading for #gone"),
         ("Change `harness/gone.py`.", "`harness/gone.py` does not exist"),
+        ("Use `from harness.report import gone`.", "harness.report has no gone"),
         ("Run `harness gone`.", "`harness gone`: there is no command gone"),
         ("```sh\nmake gone\n```", "`make gone`: the Makefile has no target gone"),
         (

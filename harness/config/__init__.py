@@ -1,1 +1,1 @@
-"""Files that people write → core values; every error names the file, the line and the key."""
+"""Readers of the files that people write. Every error names the file, the line and the key."""

@@ -1,4 +1,4 @@
-"""Changes to `devices.yaml` that keep its comments: a new entry, a key of an entry."""
+"""Changes to `devices.yaml` that preserve its comments: a new entry, a key of an entry."""
 
 from collections.abc import Callable, Mapping
 from io import StringIO
@@ -13,27 +13,30 @@ from harness.core.errors import ConfigError
 
 
 def add_entry(path: Path, entry: Mapping[str, Any]) -> None:
-    """Appends a device; makes the file where there is none. Raises ConfigError, and changes nothing, for a wrong one."""
+    """Append a device to the registry, or create the registry.
+
+    Raises ConfigError for an invalid entry, and leaves the file unchanged.
+    """
 
     def append(content: dict[str, Any]) -> None:
         content.setdefault("devices", []).append(dict(entry))
 
-    _change(path, append)
+    _edit(path, append)
 
 
 def set_key(path: Path, device: str, key: str, value: str) -> None:
-    """Sets one key of a registered device's entry. Raises ConfigError."""
+    """Set a key of a registered device's entry. Raises ConfigError."""
 
     def change(content: dict[str, Any]) -> None:
         for entry in content["devices"]:
             if entry["id"] == device:
                 entry[key] = value
 
-    _change(path, change)
+    _edit(path, change)
 
 
-def _change(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """The new text takes the file's place only once it has been read as a registry."""
+def _edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Apply a change, and replace the file only after the result was read as a registry."""
     if path.exists():
         read_devices(path)
     yaml = YAML(typ="rt")
@@ -54,6 +57,8 @@ def _change(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     except ConfigError as error:
         raise ConfigError(str(error).replace(str(partial), str(path))) from error
     except OSError as error:
-        raise ConfigError(f"{path}: can't be written: {error.strerror}; check the path.") from error
+        raise ConfigError(
+            f"{path}: can't be written ({error.strerror}); check the path."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""`devices.yaml` → devices."""
+"""The reader of the device registry, `devices.yaml`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from harness.config.document import Document, read_document, validate
 from harness.core.bench import STRICT
-from harness.core.device import DEVICES_FILE, Device, LocalDevice, SshDevice
+from harness.core.device import DEVICES_FILE, AdbDevice, Device, LocalDevice, SshDevice
 from harness.core.errors import ConfigError
 from harness.core.key_help import KeyHelp
 
@@ -19,57 +19,62 @@ THIS_MACHINE = LocalDevice(id="here")
 
 @dataclass(frozen=True)
 class DeviceRegistry:
+    """The top-level keys of `devices.yaml`."""
+
     devices: Annotated[
         tuple[Annotated[Device, Field(discriminator="kind")], ...],
         MinLen(1),
-        KeyHelp("The devices, each with an id of its own."),
+        KeyHelp("The devices, each with a unique id."),
     ]
     __pydantic_config__ = STRICT
 
 
 def read_devices(path: Path) -> tuple[Device, ...]:
-    """Every device of the registry, the disabled ones too. Raises ConfigError."""
+    """Return every device of the registry, including disabled ones. Raises ConfigError."""
     document = read_document(path)
     devices = validate(document, DeviceRegistry, value=document.content).devices
-    _each_once(document, devices)
-    hubs = {device.id: device for device in devices}
-    for index, device in enumerate(devices):
-        if (
-            device.kind == "adb"
-            and device.via is not None
-            and not isinstance(hubs.get(device.via), SshDevice)
-        ):
-            known = ", ".join(id for id, hub in hubs.items() if isinstance(hub, SshDevice))
-            raise document.error(
-                ("devices", index, "via"),
-                f"is {device.via!r}, which is no ssh device here; known: {known or 'none'}.",
-            )
+    _check_ids(document, devices)
+    _check_hubs(document, devices)
     return devices
 
 
-def _each_once(document: Document, devices: Sequence[Device]) -> None:
-    seen: set[str] = set()
+def _check_ids(document: Document, devices: Sequence[Device]) -> None:
+    ids: set[str] = set()
     for index, device in enumerate(devices):
-        if device.id in seen:
+        if device.id in ids:
             raise document.error(
-                ("devices", index, "id"),
-                f"is {device.id!r} a second time; give each device an id of its own.",
+                ("devices", index, "id"), f"repeats {device.id!r}; give each device a unique id."
             )
-        seen.add(device.id)
+        ids.add(device.id)
+
+
+def _check_hubs(document: Document, devices: Sequence[Device]) -> None:
+    hubs = [device.id for device in devices if isinstance(device, SshDevice)]
+    for index, device in enumerate(devices):
+        if isinstance(device, AdbDevice) and device.via is not None and device.via not in hubs:
+            remedy = f"choose from: {', '.join(hubs)}" if hubs else "add that hub to the file"
+            raise document.error(
+                ("devices", index, "via"), f"is {device.via!r}, not an ssh device; {remedy}."
+            )
 
 
 def find_local_device(path: Path) -> Device:
-    """The registry's enabled local device, or one called `here` where there is none."""
+    """Return the registry's first enabled local device, or one with the id `here` if it has none.
+
+    A registry at the default path may be missing. Raises ConfigError.
+    """
     if path == DEVICES_FILE and not path.exists():
         return THIS_MACHINE
-    local = [device for device in read_devices(path) if device.kind == "local" and device.enabled]
-    return local[0] if local else THIS_MACHINE
+    for device in read_devices(path):
+        if device.kind == "local" and device.enabled:
+            return device
+    return THIS_MACHINE
 
 
 def select_devices(devices: Sequence[Device], ids: Sequence[str]) -> tuple[Device, ...]:
-    """Raises ConfigError for an id that is not registered."""
-    known: Mapping[str, Device] = {device.id: device for device in devices}
-    for wanted in ids:
-        if wanted not in known:
-            raise ConfigError(f"device {wanted!r} is not registered; known: {', '.join(known)}.")
-    return tuple(known[wanted] for wanted in ids)
+    """Return the devices with these ids, in their order. Raises ConfigError for an unknown id."""
+    by_id = {device.id: device for device in devices}
+    for id in ids:
+        if id not in by_id:
+            raise ConfigError(f"Device {id!r} is not registered; choose from: {', '.join(by_id)}.")
+    return tuple(by_id[id] for id in ids)

@@ -1,4 +1,4 @@
-"""How to measure, as a sweep file or the command line says it → a protocol."""
+"""The reader of protocols, as a sweep file or the command line gives them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,49 +10,58 @@ from harness.core.errors import ConfigError
 from harness.core.ids import to_plain
 
 _CUSTOM = "custom"
-_SWITCH = {"on": True, "off": False}
+_SWITCHES = {"on": True, "off": False}
 
 
 def resolve_protocol(
-    document: Document, words: str | Mapping[str, Any], path: KeyPath = ()
+    document: Document, spec: str | Mapping[str, Any], path: KeyPath = ()
 ) -> Protocol:
-    """A named protocol, or one that is spelled out: what it does not say is as in its `base`. Raises ConfigError."""
-    if isinstance(words, str):
-        return _named(document, words, path=path)
-    given = {key: _value(value) for key, value in words.items()}
-    base = to_plain(_named(document, given.pop("base", "standard"), path=(*path, "base")))
-    if given.get("name") in PROTOCOLS:
+    """Return the protocol with a name or with these settings.
+
+    Missing settings are those of `base`, which is `standard` by default. Raises ConfigError.
+    """
+    if isinstance(spec, str):
+        return _find_protocol(document, spec, path=path)
+    settings = {key: _convert_value(value) for key, value in spec.items()}
+    base_name = settings.pop("base", "standard")
+    base = to_plain(_find_protocol(document, base_name, path=(*path, "base")))
+    if settings.get("name") in PROTOCOLS:
         raise document.error(
             (*path, "name"),
-            f"is {given['name']!r}, which means another; give it a name of its own.",
+            f"is {settings['name']!r}, which is a built-in protocol; choose another name.",
         )
-    if "threads" in given:
+    if "threads" in settings:
         raise document.error(
-            (*path, "threads"), "is no part of a protocol; say `threads` beside it."
+            (*path, "threads"),
+            "does not belong to a protocol; set bench.threads, or give --threads.",
         )
-    gates = _gates(given.pop("gates", {}), base["gates"])
-    made = validate(
-        document, Protocol, value={**base, "name": _CUSTOM, "gates": gates, **given}, prefix=path
-    )
-    if "max_processes" in given and made.max_processes < made.processes:
+    gates = _merge_gates(settings.pop("gates", {}), base["gates"])
+    value = {**base, "name": _CUSTOM, "gates": gates, **settings}
+    protocol = validate(document, Protocol, value=value, prefix=path)
+    if "max_processes" in settings and protocol.max_processes < protocol.processes:
         raise document.error(
-            (*path, "max_processes"), f"is {made.max_processes}, under processes, {made.processes}."
+            (*path, "max_processes"),
+            f"is {protocol.max_processes}, but must be at least processes, "
+            f"which is {protocol.processes}.",
         )
-    if made.min_secs > made.max_secs:
+    if protocol.min_secs > protocol.max_secs:
         raise document.error(
-            (*path, "min_secs"), f"is {made.min_secs:g}, over max_secs, {made.max_secs:g}."
+            (*path, "min_secs"),
+            f"is {protocol.min_secs:g}, but must be at most max_secs, "
+            f"which is {protocol.max_secs:g}.",
         )
-    return made
+    return protocol
 
 
 def parse_protocol(text: str) -> Protocol:
-    """`quick`, or `quick,processes=20,target=1%,gates=off`. Raises ConfigError."""
+    """Parse `quick`, or `quick,processes=20,target=1%,gates=off`. Raises ConfigError."""
     base, *settings = text.split(",")
     if "=" in base:
         base, settings = "standard", [base, *settings]
     if base.strip() not in PROTOCOLS:
         raise ConfigError(
-            f"--protocol {text}: {base.strip()!r} is no protocol; known: {', '.join(PROTOCOLS)}."
+            f"--protocol {text}: unknown protocol {base.strip()!r}; "
+            f"choose from: {', '.join(PROTOCOLS)}."
         )
     if not settings:
         return PROTOCOLS[base.strip()]
@@ -61,27 +70,27 @@ def parse_protocol(text: str) -> Protocol:
     for setting in settings:
         if "=" not in setting:
             raise ConfigError(
-                f"--protocol {text}: {setting!r} has to look like key=value, for example target=1%."
+                f"--protocol {text}: write {setting!r} as key=value, for example target=1%."
             )
-        path, value = parse_override(setting)
+        path, value = parse_override(setting, option="--protocol")
         document = override(
             document, split_key(".".join(map(str, path))), value=value, origin=document.name
         )
     return resolve_protocol(document, document.content)
 
 
-def _named(document: Document, name: Any, path: KeyPath) -> Protocol:
+def _find_protocol(document: Document, name: Any, path: KeyPath) -> Protocol:
     if not isinstance(name, str) or name not in PROTOCOLS:
         raise document.error(
-            path, f"is {name!r}, which is no protocol; known: {', '.join(PROTOCOLS)}."
+            path, f"is {name!r}, not a known protocol; choose from: {', '.join(PROTOCOLS)}."
         )
     return PROTOCOLS[name]
 
 
-def _value(value: Any) -> Any:
-    """Switches and shares as people write them."""
-    if isinstance(value, str) and value in _SWITCH:
-        return _SWITCH[value]
+def _convert_value(value: Any) -> Any:
+    """Convert `on`, `off` and percentages; return any other value unchanged."""
+    if isinstance(value, str) and value in _SWITCHES:
+        return _SWITCHES[value]
     if isinstance(value, str) and value.endswith("%"):
         try:
             return float(value[:-1]) / 100
@@ -90,11 +99,10 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _gates(given: Any, base: Mapping[str, Any] | None) -> Any:
-    if isinstance(given, bool):
-        return base if given else None
-    return (
-        {**(base or {}), **{key: _value(value) for key, value in given.items()}}
-        if isinstance(given, Mapping)
-        else given
-    )
+def _merge_gates(gates: Any, base: Mapping[str, Any] | None) -> Any:
+    """Return the base's gates with these settings; `gates` may also be on or off."""
+    if isinstance(gates, bool):
+        return base if gates else None
+    if not isinstance(gates, Mapping):
+        return gates  # refused later, with its line
+    return {**(base or {}), **{key: _convert_value(value) for key, value in gates.items()}}

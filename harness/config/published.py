@@ -1,4 +1,4 @@
-"""A CSV file of published numbers → core values."""
+"""The reader of CSV files with published latencies."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,69 +12,77 @@ from harness.core.published import PublishedLatency
 
 COLUMNS = tuple(field.name for field in fields(PublishedLatency))
 REQUIRED = tuple(name for name in COLUMNS if name not in ("accuracy", "size_bytes"))
-_NUMBERS = TypeAdapter(PublishedLatency)
+_ADAPTER = TypeAdapter(PublishedLatency)
 
 
 def read_published(file: Path) -> tuple[PublishedLatency, ...]:
-    """All of the file's lines, or none. Raises ConfigError that names file, line and column of the first wrong one."""
+    """Return the latencies of all lines.
+
+    Raises ConfigError, which names the file, line and column of the first wrong cell.
+    """
     try:
-        with file.open(
-            encoding="utf-8-sig", newline=""
-        ) as lines:  # spreadsheets put a byte order mark in front
-            numbers = tuple(_read(file, lines))
+        # Spreadsheets write a byte order mark, which utf-8-sig skips.
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            latencies = tuple(_read_rows(file, lines))
     except OSError as error:
-        raise ConfigError(f"{file}: can't be read: {error.strerror}; check the path.") from error
+        raise ConfigError(f"{file}: can't be read ({error.strerror}); check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{file}: is no CSV file in UTF-8: {error}.") from error
-    if not numbers:
-        raise ConfigError(f"{file}: has a heading alone; add a line for each published number.")
-    return numbers
+        raise ConfigError(f"{file}: is not a CSV file in UTF-8: {error}.") from error
+    if not latencies:
+        raise ConfigError(f"{file}: has only a heading; add a line for each published latency.")
+    return latencies
 
 
-def _read(file: Path, lines: Iterable[str]) -> Iterator[PublishedLatency]:
+def _read_rows(file: Path, lines: Iterable[str]) -> Iterator[PublishedLatency]:
     reader = csv.reader(lines, strict=True)
     heading = [name.strip() for name in next(reader, [])]
     _check_heading(file, heading)
     for cells in reader:
-        where = f"{file}:{reader.line_num}"
+        location = f"{file}:{reader.line_num}"
         if any(cell.strip() for cell in cells):
-            yield _published(where, heading, cells=[cell.strip() for cell in cells])
+            yield _parse_row(location, heading, cells=[cell.strip() for cell in cells])
 
 
 def _check_heading(file: Path, heading: Sequence[str]) -> None:
     for name in heading:
         if name not in COLUMNS:
             raise ConfigError(
-                f"{file}:1: {name!r} is no column that is known here; known: {', '.join(COLUMNS)}."
+                f"{file}:1: unknown column {name!r}; choose from: {', '.join(COLUMNS)}."
             )
         if heading.count(name) > 1:
-            raise ConfigError(f"{file}:1: {name} is there twice.")
+            raise ConfigError(f"{file}:1: column {name} appears twice; remove one.")
     for name in REQUIRED:
         if name not in heading:
-            raise ConfigError(f"{file}:1: {name} is missing; needed: {', '.join(REQUIRED)}.")
+            raise ConfigError(
+                f"{file}:1: column {name} is missing; required: {', '.join(REQUIRED)}."
+            )
 
 
-def _published(where: str, heading: Sequence[str], cells: Sequence[str]) -> PublishedLatency:
+def _parse_row(location: str, heading: Sequence[str], cells: Sequence[str]) -> PublishedLatency:
     if len(cells) != len(heading):
         raise ConfigError(
-            f"{where}: has {len(cells)} cells, but the heading {len(heading)}; quote what holds a comma."
+            f"{location}: has {len(cells)} cells, but the heading has {len(heading)}; "
+            "quote a cell that contains a comma."
         )
     for name, cell in zip(heading, cells, strict=True):
         if not cell.isprintable():
             raise ConfigError(
-                f"{where}: {name} is {cell!r}, which can't be shown in a line; leave out what is no text."
+                f"{location}: {name} is {cell!r}; remove its non-printable characters."
             )
-    told = {name: cell for name, cell in zip(heading, cells, strict=True) if cell}
+    values = {name: cell for name, cell in zip(heading, cells, strict=True) if cell}
     try:
-        return _NUMBERS.validate_strings(told, strict=True)
+        return _ADAPTER.validate_strings(values, strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_words(error)}.") from error
+        raise ConfigError(f"{location}: {_describe(error)}.") from error
 
 
-def _words(error: ValidationError) -> str:
+def _describe(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     column = str(first["loc"][0])
     if first["type"] == "missing":
-        return f"{column} is missing"
-    hint = ", as a share of 1" if column == "accuracy" else ""
-    return f"{column} is {first['input']!r}, but has to be {first['msg'].removeprefix('Input should be ')}{hint}"
+        return f"{column} is missing; fill in the cell"
+    unit = ", as a share of 1" if column == "accuracy" else ""
+    expected = first["msg"].removeprefix("Input should be ")
+    if first["type"].endswith("_parsing"):  # the rest is about pydantic's parser
+        expected = expected.partition(",")[0]
+    return f"{column} is {first['input']!r}, but must be {expected}{unit}"

@@ -1,105 +1,105 @@
-"""`jobs/*.yaml` → the points of a sweep, each with its swept values put in."""
+"""The reader of sweep files, `jobs/*.yaml`, which yields one point for each set of swept values."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.config.document import Document, KeyPath, read_document, validate
 from harness.config.overrides import apply_override, override, split_key
 from harness.config.search import draw_points, list_corners
 from harness.core.sweep import SweepPoint
 
-_NOT_SWEPT = ("name", "grid", "points", "search", "resources", "bench")
+_FIXED_KEYS = ("name", "grid", "points", "search", "resources", "bench")
+_LIST_KEYS = (("precision",), ("seeds",))
 _SPACE = ("search", "space")
-Settings = Mapping[KeyPath, tuple[str, Any]]  # where the value stands: (key, value)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a sweep, and the document that it was read from, which knows where each key stands."""
+    """One point of a sweep, and its document, which knows where each key was set."""
 
     document: Document
     values: SweepPoint
 
 
-def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
-    """Every point of the sweep: the product of `grid`, for each of `points`; or those that a random search draws.
+class _Setting(NamedTuple):
+    """A swept key with one of its values; `path` is where the file sweeps it."""
 
-    Where points are found while others train, the corners of their space stand for all. Raises ConfigError; there is at
-    least one.
+    path: KeyPath
+    key: str
+    value: Any
+
+
+def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
+    """Return every point of the sweep, at least one.
+
+    The points are the product of `grid`, for each of `points`, or those that a random search
+    draws. A search that chooses its points during training returns the corners of its space
+    instead. Raises ConfigError.
     """
     document = read_document(path)
     for text in overrides:
         document = apply_override(document, text)
     head = validate(document, SweepPoint, value=document.content)
-    corner = [
-        _point(document, settings) for settings in _searched(document, list_corners(head.search))
-    ]
+    corners = _build_points(document, _search_settings(list_corners(head.search)))
     if head.search.method == "optuna":
-        return tuple(corner)
-    settings = (
-        _searched(document, draw_points(head.search)) if corner else _settings(document, head)
-    )
-    return tuple(_point(document, one) for one in settings)
+        return corners
+    if corners:
+        return _build_points(document, _search_settings(draw_points(head.search)))
+    return _build_points(document, _grid_settings(document, head))
 
 
 def build_point(document: Document, values: Mapping[str, Any]) -> Point:
-    """The point of a search at these values of its space. Raises ConfigError."""
-    (settings,) = _searched(document, [values])
-    return _point(document, settings)
+    """Return the point of a search with these values of its space. Raises ConfigError."""
+    (point,) = _build_points(document, _search_settings([values]))
+    return point
 
 
-def _searched(document: Document, points: Iterable[Mapping[str, Any]]) -> Iterator[Settings]:
+def _search_settings(points: Iterable[Mapping[str, Any]]) -> Iterator[list[_Setting]]:
     for point in points:
-        places = {(*_SPACE, key): (key, value) for key, value in point.items()}
-        yield {
-            where: (_sweepable(document, where, key=key), value)
-            for where, (key, value) in places.items()
-        }
+        yield [_Setting((*_SPACE, key), key, value) for key, value in point.items()]
 
 
-def _settings(document: Document, head: SweepPoint) -> Iterator[Settings]:
-    axes = [
-        [(("grid", key), key, value) for value in values]
-        for key, values in (head.grid or {}).items()
-    ]
-    rows = [
-        [(("points", n, key), key, value) for key, value in point.items()]
-        for n, point in enumerate(head.points or ({},))
-    ]
-    for row in rows:
-        for where, key, _ in row:
-            if key in (head.grid or {}):
-                raise document.error(where, "is swept by grid too; keep one of them.")
+def _grid_settings(document: Document, head: SweepPoint) -> Iterator[list[_Setting]]:
+    grid = head.grid or {}
+    axes = [_make_axis(key, values) for key, values in grid.items()]
+    for index, values in enumerate(head.points or ({},)):
+        point = [_Setting(("points", index, key), key, value) for key, value in values.items()]
+        for setting in point:
+            if setting.key in grid:
+                raise document.error(setting.path, "is swept by grid as well; keep one of the two.")
         for combination in product(*axes):
-            yield {
-                where: (_sweepable(document, where, key=key), value)
-                for where, key, value in (*row, *combination)
-            }
+            yield [*point, *combination]
 
 
-def _sweepable(document: Document, where: KeyPath, key: str) -> str:
-    if key.split(".", maxsplit=1)[0] in _NOT_SWEPT:
-        raise document.error(
-            where,
-            "can't be swept; sweep keys of model, train, dataset, precision, seeds or convert.",
-        )
-    return key
+def _make_axis(key: str, values: Iterable[Any]) -> list[_Setting]:
+    return [_Setting(("grid", key), key, value) for value in values]
 
 
-def _point(document: Document, settings: Settings) -> Point:
-    for where, (key, value) in settings.items():
-        path = split_key(key)
-        document = override(
-            document, path, value=_listed(path, value), origin=document.locate(where)
-        )
+def _build_points(document: Document, points: Iterable[Iterable[_Setting]]) -> tuple[Point, ...]:
+    return tuple(_build_point(document, settings) for settings in points)
+
+
+def _build_point(document: Document, settings: Iterable[_Setting]) -> Point:
+    for setting in settings:
+        _check_sweepable(document, setting)
+        path = split_key(setting.key)
+        origin = document.locate(setting.path)
+        value = _wrap_in_list(path, setting.value)
+        document = override(document, path, value=value, origin=origin)
     return Point(document, validate(document, SweepPoint, value=document.content))
 
 
-def _listed(path: KeyPath, value: Any) -> Any:
-    """`precision` and `seeds` are lists in the file, but a swept value is one of them."""
-    return (
-        [value] if path in (("precision",), ("seeds",)) and not isinstance(value, list) else value
-    )
+def _check_sweepable(document: Document, setting: _Setting) -> None:
+    if setting.key.split(".", maxsplit=1)[0] in _FIXED_KEYS:
+        raise document.error(
+            setting.path,
+            "can't be swept; sweep keys of model, train, dataset, precision, seeds or convert.",
+        )
+
+
+def _wrap_in_list(path: KeyPath, value: Any) -> Any:
+    """Return a list for a single value of `precision` or `seeds`, which are lists in the file."""
+    return [value] if path in _LIST_KEYS and not isinstance(value, list) else value

@@ -26,12 +26,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def comments(path: Path) -> list[str]:
+def comments_of(path: Path) -> list[str]:
     return [line.partition("#")[2].strip() for line in path.read_text().splitlines() if "#" in line]
 
 
-def test_an_entry_is_added_and_comments_stay(file: Path) -> None:
-    before = comments(file)
+def test_a_new_entry_preserves_comments(file: Path) -> None:
+    before = comments_of(file)
     add_entry(
         file,
         {"id": "it's; a phone", "kind": "adb", "serial": "1A05", "via": "pi4", "tags": ["new"]},
@@ -39,21 +39,21 @@ def test_an_entry_is_added_and_comments_stay(file: Path) -> None:
     assert read_devices(file)[1] == AdbDevice(
         id="it's; a phone", serial="1A05", via="pi4", tags=("new",)
     )
-    assert comments(file) == before
+    assert comments_of(file) == before
 
 
-def test_the_first_entry_makes_the_file(tmp_path: Path) -> None:
+def test_the_first_entry_creates_the_file(tmp_path: Path) -> None:
     add_entry(tmp_path / "new.yaml", {"id": "pi5", "kind": "ssh", "host": "pi5"})
     assert read_devices(tmp_path / "new.yaml") == (SshDevice(id="pi5", host="pi5"),)
 
 
-def test_a_key_is_set_and_comments_stay(file: Path) -> None:
-    before = comments(file)
+def test_a_new_key_preserves_comments(file: Path) -> None:
+    before = comments_of(file)
     set_key(file, "pi4", key="host_key", value="ssh-ed25519 AAAA")
     (board,) = read_devices(file)
     assert isinstance(board, SshDevice)
     assert board.host_key == "ssh-ed25519 AAAA"
-    assert comments(file) == before
+    assert comments_of(file) == before
     set_key(file, "pi4", key="host_key", value="ssh-ed25519 BBBB")
     assert file.read_text().count("host_key") == 1
 
@@ -65,9 +65,9 @@ def test_a_key_is_set_and_comments_stay(file: Path) -> None:
         {"id": "new", "kind": "ssh"},
         {"id": "new", "kind": "adb", "serial": "1", "via": "nowhere"},
     ],
-    ids=["id taken", "no host", "no such hub"],
+    ids=["repeated id", "no host", "unknown hub"],
 )
-def test_a_wrong_entry_changes_nothing(file: Path, entry: dict[str, str]) -> None:
+def test_a_wrong_entry_leaves_the_file_unchanged(file: Path, entry: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"devices\.yaml"):
         add_entry(file, entry)
     assert file.read_text() == REGISTRY

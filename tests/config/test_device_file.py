@@ -21,7 +21,7 @@ def registry(folder: Path, text: str) -> Path:
     return path
 
 
-def test_devices_are_read_in_order_the_disabled_ones_too(tmp_path: Path) -> None:
+def test_devices_are_read_in_order_including_disabled_ones(tmp_path: Path) -> None:
     assert read_devices(registry(tmp_path, TWO)) == (
         LocalDevice(id="here", tags=("desk", "x86"), timeout_s=90.0),
         LocalDevice(id="there", enabled=False),
@@ -31,9 +31,7 @@ def test_devices_are_read_in_order_the_disabled_ones_too(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "line", "key"),
     [
-        pytest.param(
-            TWO.replace("id: there", "id: here"), ":3", "devices.1.id", id="id given twice"
-        ),
+        pytest.param(TWO.replace("id: there", "id: here"), ":3", "devices.1.id", id="repeated id"),
         pytest.param(
             TWO + "  - {id: dove, kind: carrier_pigeon}\n", ":6", "devices.2", id="unknown kind"
         ),
@@ -45,17 +43,19 @@ def test_devices_are_read_in_order_the_disabled_ones_too(tmp_path: Path) -> None
             TWO.replace("enabled: false", "enabled: maybe"),
             ":5",
             "devices.1",
-            id="neither on nor off",
+            id="neither true nor false",
         ),
-        pytest.param(TWO.replace("timeout_s: 90", "timeout_s: 0"), ":2", "devices.0", id="no time"),
         pytest.param(
-            TWO.replace("[desk, x86]", "desk"), ":2", "devices.0", id="tags without a list"
+            TWO.replace("timeout_s: 90", "timeout_s: 0"), ":2", "devices.0", id="a limit of 0"
+        ),
+        pytest.param(
+            TWO.replace("[desk, x86]", "desk"), ":2", "devices.0", id="tags that are no list"
         ),
         pytest.param("devices: []\n", ":1", "devices", id="no devices"),
-        pytest.param("devices:\n", ":1", "devices", id="devices left empty"),
-        pytest.param("devices: [here]\n", ":1", "devices.0", id="a word for a device"),
+        pytest.param("devices:\n", ":1", "devices", id="devices without a value"),
+        pytest.param("devices: [here]\n", ":1", "devices.0", id="a string for a device"),
         pytest.param("- {id: here, kind: local}\n", ":1", "", id="list at the top"),
-        pytest.param("{}\n", "", "devices is missing", id="no key"),
+        pytest.param("{}\n", "", "devices is missing", id="an empty mapping"),
     ],
 )
 def test_a_wrong_registry_is_refused_with_its_file_line_and_key(
@@ -82,13 +82,17 @@ def test_this_machine_is_called_here_without_a_registry(
     assert find_local_device(Path("devices.yaml")) == THIS_MACHINE == LocalDevice(id="here")
 
 
-def test_a_registry_that_was_named_has_to_be_there(tmp_path: Path) -> None:
+def test_a_registry_that_the_user_names_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
         find_local_device(tmp_path / "devices.yaml")
 
 
-def test_this_machine_is_the_registrys_enabled_local_device(tmp_path: Path) -> None:
-    text = "devices:\n  - {id: old, kind: local, enabled: false}\n  - {id: desk, kind: local, tags: [x86]}\n"
+def test_the_first_enabled_local_device_is_this_machine(tmp_path: Path) -> None:
+    text = (
+        "devices:\n"
+        "  - {id: old, kind: local, enabled: false}\n"
+        "  - {id: desk, kind: local, tags: [x86]}\n"
+    )
     assert find_local_device(registry(tmp_path, text)) == LocalDevice(id="desk", tags=("x86",))
 
 
@@ -97,16 +101,18 @@ def test_a_disabled_local_device_is_not_this_machine(tmp_path: Path) -> None:
     assert find_local_device(registry(tmp_path, text)) == THIS_MACHINE
 
 
-def test_a_wrong_registry_is_not_passed_over_for_this_machine(tmp_path: Path) -> None:
+def test_a_wrong_registry_is_not_ignored(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         find_local_device(registry(tmp_path, "devices: []\n"))
 
 
-def test_devices_are_chosen_by_id_in_the_order_asked(tmp_path: Path) -> None:
+def test_devices_are_selected_by_id_in_the_order_given(tmp_path: Path) -> None:
     devices = read_devices(registry(tmp_path, TWO))
     assert [device.id for device in select_devices(devices, ["there", "here"])] == ["there", "here"]
 
 
-def test_an_unknown_device_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'pi9' is not registered; known: here, there"):
+def test_an_unknown_device_is_refused_with_a_list_of_the_others(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="Device 'pi9' is not registered; choose from: here, there"
+    ):
         select_devices(read_devices(registry(tmp_path, TWO)), ["here", "pi9"])

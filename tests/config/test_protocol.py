@@ -12,7 +12,7 @@ QUICK, STANDARD = PROTOCOLS["quick"], PROTOCOLS["standard"]
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("quick", QUICK),
         ("thorough", PROTOCOLS["thorough"]),
@@ -24,47 +24,51 @@ QUICK, STANDARD = PROTOCOLS["quick"], PROTOCOLS["standard"]
         ("standard,order=sequential", replace(STANDARD, name="custom", order="sequential")),
     ],
 )
-def test_a_protocol_is_named_or_spelled_out(text: str, meant: Protocol) -> None:
-    assert parse_protocol(text) == meant
+def test_a_protocol_has_a_name_or_settings(text: str, expected: Protocol) -> None:
+    assert parse_protocol(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "problem"),
     [
-        ("slow", "'slow' is no protocol; known: quick, standard, thorough"),
-        ("quick,fast", "'fast' has to look like key=value"),
-        ("quick,speed=3", "speed is not a key that is known here"),
+        ("slow", "unknown protocol 'slow'; choose from: quick, standard, thorough"),
+        ("quick,fast", "write 'fast' as key=value"),
+        ("quick,speed=3", "speed is not a known key"),
         ("quick,processes=0", "processes is 0"),
         ("quick,processes=many", 'processes is "many"'),
         ("quick,target=200%", "target is 2.0"),
-        ("quick,threads=3", "threads is no part of a protocol"),
-        ("base=slow", "base is 'slow', which is no protocol"),
-        ("", "'' is no protocol"),
-        ("quick,name=standard", "which means another; give it a name of its own"),
-        ("quick,min_secs=200", "min_secs is 200, over max_secs, 150"),
-        ("quick,processes=50,max_processes=10", "max_processes is 10, under processes, 50"),
+        ("quick,threads=3", "threads does not belong to a protocol"),
+        ("base=slow", "base is 'slow', not a known protocol"),
+        ("", "unknown protocol ''"),
+        ("quick,name=standard", "which is a built-in protocol; choose another name"),
+        ("quick,min_secs=200", "min_secs is 200, but must be at most max_secs, which is 150"),
+        (
+            "quick,processes=50,max_processes=10",
+            "max_processes is 10, but must be at least processes, which is 50",
+        ),
         ("quick,processes=1000000000", "processes is 1000000000"),
-        ("quick,gates=7", "gates has to be a mapping"),
-        ("quick,gates.heat=3", "gates.heat is not a key that is known here"),
+        ("quick,gates=7", "gates must be a mapping"),
+        ("quick,gates.heat=3", "gates.heat is not a known key"),
         ("quick,order=random", 'order is "random"'),
+        ("quick,order=[a", "--protocol order=[a: the value is not valid YAML"),
     ],
 )
-def test_what_is_no_protocol_is_told(text: str, words: str) -> None:
+def test_a_wrong_protocol_is_refused_with_the_problem(text: str, problem: str) -> None:
     with pytest.raises(ConfigError, match="--protocol") as refused:
         parse_protocol(text)
-    assert words in str(refused.value)
+    assert problem in str(refused.value)
 
 
-def test_a_file_spells_one_out() -> None:
-    words: dict[str, Any] = {"base": "quick", "processes": 8, "gates": {"max_temperature_c": 50}}
-    made = resolve_protocol(Document("jobs/x.yaml", {}, lines={}, origins={}), words)
-    assert made == replace(
+def test_a_file_may_give_single_settings() -> None:
+    settings: dict[str, Any] = {"base": "quick", "processes": 8, "gates": {"max_temperature_c": 50}}
+    document = Document("jobs/x.yaml", {}, lines={}, origins={})
+    assert resolve_protocol(document, settings) == replace(
         QUICK, name="custom", processes=8, gates=Gates(max_wait_s=5.0, max_temperature_c=50)
     )
 
 
-def test_the_defaults_are_what_the_first_version_did() -> None:
-    """So that its cases keep their ids."""
+def test_the_defaults_are_those_of_the_first_version() -> None:
+    """The cases of that version therefore keep their ids."""
     first = Protocol("quick", warmup_min_secs=0.1, num_runs=20, min_secs=0.2, processes=6)
     assert (
         first.order,

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.config.search import draw_points
-from harness.config.sweep_file import build_point, read_sweep
+from harness.config.sweep_file import Point, build_point, read_sweep
 from harness.core.errors import ConfigError
 from harness.core.recipe import Schedule
 from harness.core.search import Range, Search
@@ -24,16 +25,17 @@ train:
   epochs: 5
   learning_rate: 0.001
 """
-NEXT_LINE = 9  # the first line after BASE
+NEXT_LINE = 9
+"""The line after BASE."""
 
 
-def written(folder: Path, text: str | bytes) -> Path:
+def write_sweep(folder: Path, text: str | bytes) -> Path:
     path = folder / "sweep.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
-def refusal(path: Path, *overrides: str) -> str:
+def read_refused(path: Path, *overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
         read_sweep(path, overrides)
     return str(caught.value)
@@ -44,7 +46,7 @@ def is_one_sentence(message: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "key"),
+    ("original", "replacement", "line", "key"),
     [
         pytest.param("", "colour: red\n", NEXT_LINE, "colour", id="unknown key at the top"),
         pytest.param("", "3: red\n", NEXT_LINE, "3", id="a number as a key"),
@@ -56,13 +58,13 @@ def is_one_sentence(message: str) -> bool:
             "train.learning_rate.colour",
             id="unknown key in a nested schedule",
         ),
-        pytest.param("epochs: 5", 'epochs: "five"', 7, "train.epochs", id="a word for a number"),
+        pytest.param("epochs: 5", 'epochs: "five"', 7, "train.epochs", id="a string for a number"),
         pytest.param("epochs: 5", 'epochs: "5"', 7, "train.epochs", id="a quoted number"),
         pytest.param("epochs: 5", "epochs: 1.5", 7, "train.epochs", id="part of an epoch"),
         pytest.param("epochs: 5", "epochs: true", 7, "train.epochs", id="true epochs"),
         pytest.param("epochs: 5", "epochs: -5", 7, "train.epochs", id="negative epochs"),
         pytest.param("epochs: 5", "epochs: 0", 7, "train.epochs", id="no epochs"),
-        pytest.param("epochs: 5", "epochs:", 7, "train.epochs", id="epochs left empty"),
+        pytest.param("epochs: 5", "epochs:", 7, "train.epochs", id="epochs without a value"),
         pytest.param("epochs: 5", "epochs: [5]", 7, "train.epochs", id="a list of epochs"),
         pytest.param(
             "epochs: 5", "epochs: 2020-01-01", 7, "train.epochs", id="a date for a number"
@@ -112,7 +114,13 @@ def is_one_sentence(message: str) -> bool:
             "", "bench: {protocol: fast}\n", NEXT_LINE, "bench.protocol", id="unknown protocol"
         ),
         pytest.param("", "bench:\n  threads: [1, 0]\n", 10, "bench.threads.1", id="no thread"),
-        pytest.param("", "resources: {gpu: much}\n", NEXT_LINE, "resources.gpu", id="much GPU"),
+        pytest.param(
+            "",
+            "resources: {gpu: much}\n",
+            NEXT_LINE,
+            "resources.gpu",
+            id="a string for a GPU count",
+        ),
         pytest.param("", "resources:\n  cpu: 0\n", 10, "resources.cpu", id="no CPU"),
         pytest.param(
             "", "convert: {formats: [onnx]}\n", NEXT_LINE, "convert.formats.0", id="unknown format"
@@ -139,43 +147,44 @@ def is_one_sentence(message: str) -> bool:
     ],
 )
 def test_a_wrong_value_is_refused_with_its_file_line_and_key(
-    tmp_path: Path, old: str, new: str, line: int, key: str
+    tmp_path: Path, original: str, replacement: str, line: int, key: str
 ) -> None:
-    path = written(tmp_path, BASE.replace(old, new, 1) if old else BASE + new)
-    message = refusal(path)
+    text = BASE.replace(original, replacement, 1) if original else BASE + replacement
+    path = write_sweep(tmp_path, text)
+    message = read_refused(path)
     assert message.startswith(f"{path}:{line}: {key} ")
     assert is_one_sentence(message)
 
 
 def test_a_number_where_a_section_belongs_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, BASE.split("train:", maxsplit=1)[0] + "train: 5\n")
-    message = refusal(path)
+    path = write_sweep(tmp_path, BASE.split("train:", maxsplit=1)[0] + "train: 5\n")
+    message = read_refused(path)
     assert message.startswith(f"{path}:6: train ")
     assert is_one_sentence(message)
 
 
 @pytest.mark.parametrize("key", ["name", "dataset", "model", "precision"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
-    """It stands on no line."""
-    path = written(
+    """A missing key has no line."""
+    path = write_sweep(
         tmp_path,
         "".join(line for line in BASE.splitlines(keepends=True) if not line.startswith(f"{key}:")),
     )
-    assert refusal(path) == f"{path}: {key} is missing."
+    assert read_refused(path) == f"{path}: {key} is missing; add it."
 
 
 def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
-    path = written(
+    path = write_sweep(
         tmp_path, BASE.replace("epochs: 5", "epochs: five").replace("seeds: [0]", "seeds: 0")
     )
-    message = refusal(path)
+    message = read_refused(path)
     assert message.startswith(f"{path}:7: train.epochs ")
-    assert message.endswith("(wrong too: seeds).")
+    assert message.endswith("(also wrong: seeds).")
 
 
-def test_gpu_may_be_auto_and_its_refusal_says_so(tmp_path: Path) -> None:
-    path = written(tmp_path, BASE + "resources: {gpu: much}\n")
-    assert "auto" in refusal(path).removeprefix(str(path))
+def test_a_wrong_gpu_is_refused_with_a_hint_at_auto(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, BASE + "resources: {gpu: much}\n")
+    assert "auto" in read_refused(path).removeprefix(str(path))
 
 
 @pytest.mark.parametrize(
@@ -191,31 +200,31 @@ def test_gpu_may_be_auto_and_its_refusal_says_so(tmp_path: Path) -> None:
         pytest.param("", ":1", id="empty"),
         pytest.param("# nothing but a comment\n", ":1", id="comment only"),
         pytest.param("- name: small\n", ":1", id="list at the top"),
-        pytest.param("small\n", ":1", id="word at the top"),
+        pytest.param("small\n", ":1", id="string at the top"),
         pytest.param(bytes(range(256)), "", id="binary"),
         pytest.param(BASE.encode("utf-16"), "", id="another encoding"),
         pytest.param(b"name: \x00\n", "", id="zero byte"),
     ],
 )
-def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path, text: str | bytes, line: str) -> None:
-    path = written(tmp_path, text)
-    message = refusal(path)
+def test_a_file_in_another_format_is_refused(tmp_path: Path, text: str | bytes, line: str) -> None:
+    path = write_sweep(tmp_path, text)
+    message = read_refused(path)
     assert message.startswith(f"{path}{line}: ")
     assert is_one_sentence(message)
 
 
 def test_a_duplicate_key_is_named(tmp_path: Path) -> None:
-    path = written(tmp_path, BASE + "seeds: [1]\n")
-    assert "seeds" in refusal(path).removeprefix(str(path))
+    path = write_sweep(tmp_path, BASE + "seeds: [1]\n")
+    assert "seeds" in read_refused(path).removeprefix(str(path))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.yaml"
-    assert refusal(path).startswith(f"{path}: can't be read")
+    assert read_refused(path).startswith(f"{path}: can't be read")
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert refusal(tmp_path).startswith(f"{tmp_path}: can't be read")
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    assert read_refused(tmp_path).startswith(f"{tmp_path}: can't be read")
 
 
 @pytest.mark.parametrize(
@@ -236,8 +245,8 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_yamls_merge_key_is_read(tmp_path: Path, text: str) -> None:
-    (point,) = read_sweep(written(tmp_path, text))
+def test_merge_keys_of_yaml_are_read(tmp_path: Path, text: str) -> None:
+    (point,) = read_sweep(write_sweep(tmp_path, text))
     assert point.values.model["name"] == "mlp"
 
 
@@ -249,16 +258,16 @@ def test_yamls_merge_key_is_read(tmp_path: Path, text: str) -> None:
         ),
         pytest.param(
             BASE + f"points: [{{model.units: {'[' * 2000}{']' * 2000}}}]\n",
-            id="2000 lists in one another",
+            id="2000 nested lists",
         ),
     ],
 )
-def test_the_absurd_is_refused_too(tmp_path: Path, text: str) -> None:
-    assert is_one_sentence(refusal(written(tmp_path, text)))
+def test_absurd_values_are_refused_too(tmp_path: Path, text: str) -> None:
+    assert is_one_sentence(read_refused(write_sweep(tmp_path, text)))
 
 
 def test_a_sweep_without_axes_is_one_point(tmp_path: Path) -> None:
-    (point,) = read_sweep(written(tmp_path, BASE))
+    (point,) = read_sweep(write_sweep(tmp_path, BASE))
     assert point.values.model == {"name": "mlp", "layers": 2}
     assert point.values.precision == (Precision.BINARY, Precision.FLOAT32)
     assert (point.values.seeds, point.values.train.epochs, point.values.train.learning_rate) == (
@@ -269,21 +278,21 @@ def test_a_sweep_without_axes_is_one_point(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written_as", "rate"),
+    ("notation", "rate"),
     [("1e-3", 0.001), ("1E-3", 0.001), ("5e-3", 0.005), ("1", 1.0), (".5", 0.5)],
 )
 def test_a_learning_rate_in_any_notation_is_a_float(
-    tmp_path: Path, written_as: str, rate: float
+    tmp_path: Path, notation: str, rate: float
 ) -> None:
-    (point,) = read_sweep(written(tmp_path, BASE.replace("0.001", written_as)))
-    (overridden,) = read_sweep(written(tmp_path, BASE), [f"train.learning_rate={written_as}"])
+    (point,) = read_sweep(write_sweep(tmp_path, BASE.replace("0.001", notation)))
+    (overridden,) = read_sweep(write_sweep(tmp_path, BASE), [f"train.learning_rate={notation}"])
     assert point.values.train.learning_rate == overridden.values.train.learning_rate == rate
     assert isinstance(point.values.train.learning_rate, float)
 
 
 def test_a_schedule_is_read(tmp_path: Path) -> None:
     (point,) = read_sweep(
-        written(
+        write_sweep(
             tmp_path,
             BASE.replace("0.001", "{schedule: exponential, initial: 1e-2, decay_rate: 0.7}"),
         )
@@ -304,38 +313,50 @@ points:
 )
 
 
-def values(points: Any) -> list[tuple[Any, ...]]:
+def swept_values(points: Iterable[Point]) -> list[tuple[Any, ...]]:
+    """Return layers, epochs, units and learning rate of each point."""
     return [
         (
-            p.values.model["layers"],
-            p.values.train.epochs,
-            p.values.model["units"],
-            p.values.train.learning_rate,
+            point.values.model["layers"],
+            point.values.train.epochs,
+            point.values.model["units"],
+            point.values.train.learning_rate,
         )
-        for p in points
+        for point in points
     ]
 
 
 def test_a_sweep_is_the_product_of_its_grid_for_each_of_its_points(tmp_path: Path) -> None:
-    expected = [
-        (la, ep, un, lr) for la, ep in ((1, 10), (4, 40)) for un in (1, 2, 3) for lr in (0.001, 0.1)
+    assert swept_values(read_sweep(write_sweep(tmp_path, SWEPT))) == [
+        (1, 10, 1, 0.001),
+        (1, 10, 1, 0.1),
+        (1, 10, 2, 0.001),
+        (1, 10, 2, 0.1),
+        (1, 10, 3, 0.001),
+        (1, 10, 3, 0.1),
+        (4, 40, 1, 0.001),
+        (4, 40, 1, 0.1),
+        (4, 40, 2, 0.001),
+        (4, 40, 2, 0.1),
+        (4, 40, 3, 0.001),
+        (4, 40, 3, 0.1),
     ]
-    assert values(read_sweep(written(tmp_path, SWEPT))) == expected
 
 
 def test_precisions_and_seeds_can_be_swept(tmp_path: Path) -> None:
     points = read_sweep(
-        written(tmp_path, BASE + "grid:\n  precision: [float32, binary]\n  seeds: [7, 8]\n")
+        write_sweep(tmp_path, BASE + "grid:\n  precision: [float32, binary]\n  seeds: [7, 8]\n")
     )
-    assert [(p.values.precision, p.values.seeds) for p in points] == [
-        ((precision,), (seed,))
-        for precision in (Precision.FLOAT32, Precision.BINARY)
-        for seed in (7, 8)
+    assert [(point.values.precision, point.values.seeds) for point in points] == [
+        ((Precision.FLOAT32,), (7,)),
+        ((Precision.FLOAT32,), (8,)),
+        ((Precision.BINARY,), (7,)),
+        ((Precision.BINARY,), (8,)),
     ]
 
 
 @pytest.mark.parametrize(
-    ("swept", "line", "key"),
+    ("section", "line", "key"),
     [
         pytest.param("grid:\n  train.epochs: [1, two]\n", 10, "train.epochs", id="wrong value"),
         pytest.param(
@@ -350,7 +371,7 @@ def test_precisions_and_seeds_can_be_swept(tmp_path: Path) -> None:
         pytest.param("grid:\n  train.colour: [1]\n", 10, "train.colour", id="unknown key"),
         pytest.param("grid:\n  colour: [1]\n", 10, "colour", id="unknown key at the top"),
         pytest.param("grid:\n  trian.epochs: [1]\n", 10, "trian", id="unknown section"),
-        pytest.param("grid:\n  dataset.x: [1]\n", 10, "dataset", id="below a word"),
+        pytest.param("grid:\n  dataset.x: [1]\n", 10, "dataset", id="below a string"),
         pytest.param("grid:\n  precision: [ternary]\n", 10, "precision", id="unknown precision"),
         pytest.param("grid:\n  seeds: [0, -1]\n", 10, "seeds", id="negative seed"),
         pytest.param(
@@ -369,11 +390,11 @@ def test_precisions_and_seeds_can_be_swept(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_swept_value_is_located_where_it_is_swept(
-    tmp_path: Path, swept: str, line: int, key: str
+def test_a_wrong_swept_value_is_refused_with_its_line(
+    tmp_path: Path, section: str, line: int, key: str
 ) -> None:
-    path = written(tmp_path, BASE + swept)
-    message = refusal(path)
+    path = write_sweep(tmp_path, BASE + section)
+    message = read_refused(path)
     assert message.startswith(f"{path}:{line}: {key}")
     assert is_one_sentence(message)
 
@@ -381,7 +402,7 @@ def test_a_wrong_swept_value_is_located_where_it_is_swept(
 def test_an_override_sets_a_nested_key(tmp_path: Path) -> None:
     schedule = BASE.replace("0.001", "{schedule: cosine, initial: 0.1}")
     (point,) = read_sweep(
-        written(tmp_path, schedule),
+        write_sweep(tmp_path, schedule),
         ["train.epochs=1", "train.learning_rate.initial=0.5", "seeds=[1, 2]", "model.units=9"],
     )
     assert point.values.train.epochs == 1
@@ -391,52 +412,57 @@ def test_an_override_sets_a_nested_key(tmp_path: Path) -> None:
 
 
 def test_the_last_override_of_a_key_counts(tmp_path: Path) -> None:
-    (point,) = read_sweep(written(tmp_path, BASE), ["train.epochs=1", "train.epochs=2"])
+    (point,) = read_sweep(write_sweep(tmp_path, BASE), ["train.epochs=1", "train.epochs=2"])
     assert point.values.train.epochs == 2
 
 
-def test_an_override_makes_a_section_that_is_not_there(tmp_path: Path) -> None:
-    (point,) = read_sweep(written(tmp_path, BASE), ["bench.protocol=quick"])
+def test_an_override_creates_a_missing_section(tmp_path: Path) -> None:
+    (point,) = read_sweep(write_sweep(tmp_path, BASE), ["bench.protocol=quick"])
     assert point.values.bench.protocol == "quick"
 
 
 def test_an_override_replaces_an_axis_of_the_grid(tmp_path: Path) -> None:
-    points = read_sweep(written(tmp_path, SWEPT), ["model.units=7"])
-    assert values(points) == [
-        (la, ep, 7, lr) for la, ep in ((1, 10), (4, 40)) for lr in (0.001, 0.1)
+    points = read_sweep(write_sweep(tmp_path, SWEPT), ["model.units=7"])
+    assert swept_values(points) == [
+        (1, 10, 7, 0.001),
+        (1, 10, 7, 0.1),
+        (4, 40, 7, 0.001),
+        (4, 40, 7, 0.1),
     ]
 
 
 def test_an_override_replaces_the_only_axis(tmp_path: Path) -> None:
     (point,) = read_sweep(
-        written(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["model.units=7"]
+        write_sweep(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["model.units=7"]
     )
     assert point.values.model["units"] == 7
 
 
 def test_an_override_replaces_the_values_of_points(tmp_path: Path) -> None:
     points = read_sweep(
-        written(tmp_path, SWEPT), ["train.epochs=1", "model.units=1", "train.learning_rate=1"]
+        write_sweep(tmp_path, SWEPT), ["train.epochs=1", "model.units=1", "train.learning_rate=1"]
     )
-    assert values(points) == [(1, 1, 1, 1.0), (4, 1, 1, 1.0)]
+    assert swept_values(points) == [(1, 1, 1, 1.0), (4, 1, 1, 1.0)]
 
 
-def test_points_that_an_override_makes_alike_are_one(tmp_path: Path) -> None:
+def test_points_that_an_override_makes_equal_become_one(tmp_path: Path) -> None:
     text = BASE + "points:\n- {model.units: 1}\n- {model.units: 2}\n"
-    (point,) = read_sweep(written(tmp_path, text), ["model.units=7"])
+    (point,) = read_sweep(write_sweep(tmp_path, text), ["model.units=7"])
     assert point.values.model["units"] == 7
 
 
 def test_an_override_replaces_swept_precisions(tmp_path: Path) -> None:
     (point,) = read_sweep(
-        written(tmp_path, BASE + "grid: {precision: [binary, float32]}\n"), ["precision=[float32]"]
+        write_sweep(tmp_path, BASE + "grid: {precision: [binary, float32]}\n"),
+        ["precision=[float32]"],
     )
     assert point.values.precision == (Precision.FLOAT32,)
 
 
-def test_an_override_can_give_an_axis_other_values(tmp_path: Path) -> None:
+def test_an_override_can_replace_the_values_of_an_axis(tmp_path: Path) -> None:
     points = read_sweep(
-        written(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"), ["grid.model.units=[5, 6, 7]"]
+        write_sweep(tmp_path, BASE + "grid: {model.units: [1, 2]}\n"),
+        ["grid.model.units=[5, 6, 7]"],
     )
     assert [point.values.model["units"] for point in points] == [5, 6, 7]
 
@@ -468,8 +494,8 @@ def test_an_override_can_give_an_axis_other_values(tmp_path: Path) -> None:
         "grid.model.units=[]",
     ],
 )
-def test_a_wrong_override_is_named_itself(tmp_path: Path, text: str) -> None:
-    message = refusal(written(tmp_path, BASE), text)
+def test_a_wrong_override_is_named(tmp_path: Path, text: str) -> None:
+    message = read_refused(write_sweep(tmp_path, BASE), text)
     assert message.startswith(f"--set {text}: ")
     assert is_one_sentence(message)
 
@@ -491,13 +517,11 @@ search:
 
 
 def test_a_random_search_draws_the_same_points_from_its_space_each_time(tmp_path: Path) -> None:
-    points = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="random")))
-    again = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="random")))
-    assert [point.values for point in points] == [point.values for point in again]
-    other = read_sweep(
-        written(tmp_path, BY_SGD + SEARCH.format(method="random")), ["search.seed=4"]
-    )
-    assert [point.values for point in points] != [point.values for point in other]
+    path = write_sweep(tmp_path, BY_SGD + SEARCH.format(method="random"))
+    points = read_sweep(path)
+    same_seed, other_seed = read_sweep(path), read_sweep(path, ["search.seed=4"])
+    assert [point.values for point in points] == [point.values for point in same_seed]
+    assert [point.values for point in points] != [point.values for point in other_seed]
     assert len(points) == 40
     rates = [point.values.train.learning_rate for point in points]
     assert all(isinstance(rate, float) and 1e-4 <= rate <= 0.1 for rate in rates)
@@ -513,18 +537,20 @@ def test_a_random_search_draws_the_same_points_from_its_space_each_time(tmp_path
     }
 
 
-def test_a_search_that_finds_its_points_as_it_goes_starts_with_those_that_stand_for_all(
+def test_a_search_that_adapts_starts_with_the_corners_of_its_space(
     tmp_path: Path,
 ) -> None:
-    points = read_sweep(written(tmp_path, BY_SGD + SEARCH.format(method="optuna")))
-    point = points[0]
-    assert {one.values.model["units"] for one in points} == {32, 128}
-    assert {one.values.precision for one in points} == {(Precision.BINARY,), (Precision.FLOAT32,)}
-    found = build_point(
-        point.document, {"model.units": 64, "train.learning_rate": 0.02, "precision": "float32"}
+    points = read_sweep(write_sweep(tmp_path, BY_SGD + SEARCH.format(method="optuna")))
+    assert {point.values.model["units"] for point in points} == {32, 128}
+    assert {point.values.precision for point in points} == {
+        (Precision.BINARY,),
+        (Precision.FLOAT32,),
+    }
+    built = build_point(
+        points[0].document, {"model.units": 64, "train.learning_rate": 0.02, "precision": "float32"}
     )
-    assert found.values.model["units"] == 64
-    assert (found.values.train.learning_rate, found.values.precision) == (
+    assert built.values.model["units"] == 64
+    assert (built.values.train.learning_rate, built.values.precision) == (
         0.02,
         (Precision.FLOAT32,),
     )
@@ -544,7 +570,7 @@ SPACE = "search: {method: optuna, trials: 3, space: "
         pytest.param("{train.momentum: {low: -1, high: 0.5}}", "train.momentum", id="lower end"),
         pytest.param("{train.colour: [1]}", "train.colour", id="unknown key"),
         pytest.param(
-            "{bench.threads: [1]}", "search.space.bench.threads", id="what can't be swept"
+            "{bench.threads: [1]}", "search.space.bench.threads", id="a key that can't be swept"
         ),
         pytest.param("{model.units: []}", "search.space.model.units", id="no choice"),
         pytest.param(
@@ -556,21 +582,21 @@ SPACE = "search: {method: optuna, trials: 3, space: "
             id="logarithm of 0",
         ),
         pytest.param(
-            "{model.units: {from: 0, to: 1}}", "search.space.model.units", id="other words"
+            "{model.units: {from: 0, to: 1}}", "search.space.model.units", id="unknown bounds"
         ),
     ],
 )
-def test_what_is_wrong_in_a_space_is_refused_before_anything_starts(
+def test_a_wrong_space_is_refused_at_once(
     tmp_path: Path, method: str, space: str, key: str
 ) -> None:
-    path = written(tmp_path, BY_SGD + SPACE.replace("optuna", method) + space + "}\n")
-    message = refusal(path)
+    path = write_sweep(tmp_path, BY_SGD + SPACE.replace("optuna", method) + space + "}\n")
+    message = read_refused(path)
     assert message.startswith(f"{path}:10: {key}")
     assert is_one_sentence(message)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "problem"),
     [
         ("search: {method: random, trials: 3}", "need both trials and space"),
         ("search: {method: optuna, space: {model.units: [1]}}", "need both trials and space"),
@@ -601,22 +627,22 @@ def test_what_is_wrong_in_a_space_is_refused_before_anything_starts(
         ("  validation: 0\n  early_stopping: {patience: 2}", "needs validation images"),
     ],
 )
-def test_keys_that_don_t_go_together_are_refused(tmp_path: Path, text: str, words: str) -> None:
-    message = refusal(written(tmp_path, f"{BASE}{text}\n"))
-    assert words in message
+def test_inconsistent_keys_are_refused(tmp_path: Path, text: str, problem: str) -> None:
+    message = read_refused(write_sweep(tmp_path, f"{BASE}{text}\n"))
+    assert problem in message
     assert is_one_sentence(message)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "problem"),
     [
         (
             SPACE + "{model.units: {low: 2, high: 1}}}",
-            " search.space.model.units is at odds with itself: low must be less than high.",
+            " search.space.model.units is inconsistent: low must be less than high.",
         ),
         (
             SPACE + "{model.units: 3}}",
-            " search.space.model.units is 3, but has to be a valid array or a mapping.",
+            " search.space.model.units is 3, but must be a list or a mapping.",
         ),
         (
             SPACE + "{model.units: []}}",
@@ -624,27 +650,29 @@ def test_keys_that_don_t_go_together_are_refused(tmp_path: Path, text: str, word
         ),
         (
             "  initializer: {distribution: he_normal, scale: 0}",
-            " train.initializer.scale is 0, but has to be greater than 0.",
+            " train.initializer.scale is 0, but must be greater than 0.",
         ),
-        ("resources: {gpu: -1}", " resources.gpu is -1, but has to be greater than or equal to 0."),
+        ("resources: {gpu: -1}", " resources.gpu is -1, but must be greater than or equal to 0."),
         (
             "resources: {gpu: much}",
-            " resources.gpu is \"much\", but has to be a valid number or 'auto'.",
+            " resources.gpu is \"much\", but must be a valid number or 'auto'.",
         ),
     ],
 )
-def test_of_a_key_that_may_have_several_forms_only_the_one_that_was_meant_is_told(
-    tmp_path: Path, text: str, words: str
+def test_a_key_with_several_forms_is_judged_by_the_form_that_it_has(
+    tmp_path: Path, text: str, problem: str
 ) -> None:
-    path = written(tmp_path, f"{BASE}{text}\n")
-    assert refusal(path) == f"{path}:9:{words}"
+    path = write_sweep(tmp_path, f"{BASE}{text}\n")
+    assert read_refused(path) == f"{path}:9:{problem}"
 
 
-def test_a_step_may_be_as_wide_as_its_range_though_floats_say_that_it_is_wider(
+def test_a_step_may_equal_its_range_despite_rounding(
     tmp_path: Path,
 ) -> None:
     point, *_ = read_sweep(
-        written(tmp_path, f"{BASE}{SPACE}{{model.units: {{low: 0.2, high: 0.3, step: 0.1}}}}}}\n")
+        write_sweep(
+            tmp_path, f"{BASE}{SPACE}{{model.units: {{low: 0.2, high: 0.3, step: 0.1}}}}}}\n"
+        )
     )
     assert point.values.search.space == {"model.units": Range(0.2, 0.3, step=0.1)}
 
@@ -659,18 +687,17 @@ def test_a_grid_gives_the_products_number_of_distinct_points(
     tmp_path_factory: pytest.TempPathFactory, axes: dict[str, list[int]]
 ) -> None:
     grid = "".join(f"  {key}: {listed}\n" for key, listed in axes.items())
-    points = read_sweep(written(tmp_path_factory.mktemp("grid"), f"{BASE}grid:\n{grid}"))
+    points = read_sweep(write_sweep(tmp_path_factory.mktemp("grid"), f"{BASE}grid:\n{grid}"))
     assert len(points) == prod(map(len, axes.values()))
-    assert len({repr((sorted(p.values.model.items()), p.values.train)) for p in points}) == len(
-        points
-    )
+    distinct = {repr((sorted(point.values.model.items()), point.values.train)) for point in points}
+    assert len(distinct) == len(points)
 
 
 @settings(deadline=None)
 @given(st.text())
 def test_random_text_gives_a_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path = written(tmp_path_factory.mktemp("random"), text.encode("utf-8", "surrogatepass"))
-    assert refusal(path).startswith(str(path))
+    path = write_sweep(tmp_path_factory.mktemp("random"), text.encode("utf-8", "surrogatepass"))
+    assert read_refused(path).startswith(str(path))
 
 
 @pytest.mark.parametrize(
@@ -682,12 +709,13 @@ def test_random_text_gives_a_sentence(tmp_path_factory: pytest.TempPathFactory, 
         (Range(32, 100, step=32), [32, 64, 96]),
     ],
 )
-def test_a_range_in_steps_has_both_its_ends(steps: Range, points: list[float]) -> None:
-    drawn_once = {point["x"] for point in draw_points(Search("random", 200, space={"x": steps}))}
-    assert sorted(drawn_once) == points
-    assert all(type(one) is type(points[0]) for one in drawn_once)
+def test_a_range_with_steps_includes_its_ends(steps: Range, points: list[float]) -> None:
+    search = Search("random", 200, space={"x": steps})
+    values = {point["x"] for point in draw_points(search)}
+    assert sorted(values) == points
+    assert all(type(value) is type(points[0]) for value in values)
 
 
-def test_a_range_of_a_thousand_million_is_drawn_from_without_being_listed() -> None:
+def test_a_range_of_a_billion_values_is_never_listed() -> None:
     (point,) = draw_points(Search("random", 1, space={"x": Range(0, 10**9)}))
     assert 0 <= point["x"] <= 10**9

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that tests and benchmarks start for themselves."""
+"""A PostgreSQL server that tests and benchmarks start and stop."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 _NUMBERS = count(1)
-# Nothing here has to survive the machine.
+# No data needs to survive a crash of the machine.
 _SETTINGS = """
 listen_addresses = ''
 unix_socket_directories = '{folder}'
@@ -44,9 +44,9 @@ class PostgreSQL:
 
 
 def installed() -> Path | None:
-    """Where its server's programs are; Debian keeps them off the PATH."""
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
+    """Return the folder of the server's programs, which Debian keeps off the PATH."""
+    if initdb := shutil.which("initdb"):
+        return Path(initdb).resolve().parent
     debian = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
     )
@@ -60,21 +60,27 @@ def server(binaries: Path) -> Iterator[PostgreSQL]:
         data = folder / "data"
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres")
-        _as_server(
+        _run_as_server(
             [binaries / "initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N", "-D", data],
             folder,
         )
         with (data / "postgresql.conf").open("a") as settings:
             settings.write(_SETTINGS.format(folder=folder))
-        _as_server([binaries / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "start"], folder)
+        _run_as_server(
+            [binaries / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "start"], folder
+        )
         try:
             yield PostgreSQL(folder)
         finally:
-            _as_server([binaries / "pg_ctl", "-w", "-D", data, "-m", "immediate", "stop"], folder)
+            _run_as_server(
+                [binaries / "pg_ctl", "-w", "-D", data, "-m", "immediate", "stop"], folder
+            )
 
 
-def _as_server(argv: list[str | Path], folder: Path) -> None:
-    """PostgreSQL refuses to be run by root."""
-    other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    ended = subprocess.run([*other, *argv], cwd=folder, capture_output=True, text=True, check=False)
+def _run_as_server(argv: list[str | Path], folder: Path) -> None:
+    """Run a command as another user than root, whom PostgreSQL refuses."""
+    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    ended = subprocess.run(
+        [*prefix, *argv], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -1,4 +1,4 @@
-"""Databases to test on: a SQLite file, and a PostgreSQL server that the tests start for themselves."""
+"""Databases to test on: a SQLite file, and a PostgreSQL server that the tests start."""
 
 import os
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ def postgres() -> Iterator[PostgreSQL]:
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
-    with server(binaries) as started:
-        yield started
+    with server(binaries) as postgres:
+        yield postgres
 
 
 @pytest.fixture
@@ -41,13 +41,13 @@ def postgres_url(postgres: PostgreSQL) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> str:
-    """A database that nobody has opened yet, on each server."""
+    """The URL of a new database, on SQLite and on PostgreSQL."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
-    """`url`, opened."""
+    """The database `url`, open."""
     engine = open_database(url)
     yield engine
     engine.dispose()

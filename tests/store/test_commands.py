@@ -8,21 +8,24 @@ from tests.harness_cli import BARE, Cli
 
 
 @pytest.fixture
-def on(url: str, tmp_path: Path) -> Cli:
+def database_cli(url: str, tmp_path: Path) -> Cli:
     return Cli(tmp_path / "workspace", {"HARNESS_DATABASE_URL": url})
 
 
-def test_a_bench_a_query_a_comparison_and_a_status(on: Cli, repository: Path) -> None:
+def test_a_bench_a_query_a_comparison_and_a_status(database_cli: Cli, repository: Path) -> None:
     models = [
         repository / "tests" / "data" / "models" / f"{name}.tflite"
         for name in ("binary_64", "float_64")
     ]
-    benched = on.run("bench", *models, "--protocol", BARE)
+    benched = database_cli.run("bench", *models, "--protocol", BARE)
     assert benched.returncode == 0, benched.stdout + benched.stderr
     assert "here: 2 cases, 2 to measure" in benched.stdout
-    assert "0 to measure, 2 already done" in on.run("bench", *models, "--protocol", BARE).stdout
+    assert (
+        "0 to measure, 2 already done"
+        in database_cli.run("bench", *models, "--protocol", BARE).stdout
+    )
 
-    counted = on.run(
+    counted = database_cli.run(
         "query",
         "SELECT file, runs FROM results WHERE file LIKE '%64%' ORDER BY file",
         "--format",
@@ -30,7 +33,7 @@ def test_a_bench_a_query_a_comparison_and_a_status(on: Cli, repository: Path) ->
     )
     assert counted.stdout.splitlines() == ["file,runs", "binary_64.tflite,6", "float_64.tflite,6"]
 
-    compared = on.run(
+    compared = database_cli.run(
         "compare",
         "float_64.tflite",
         "binary_64.tflite",
@@ -41,18 +44,18 @@ def test_a_bench_a_query_a_comparison_and_a_status(on: Cli, repository: Path) ->
     )
     assert compared.returncode == 0, compared.stderr
     assert "× 0.394" in compared.stdout
-    assert on.run("status").returncode == 0
-    unknown = on.run("query", "leaderboard", "--param", "device=her")
+    assert database_cli.run("status").returncode == 0
+    unknown = database_cli.run("query", "leaderboard", "--param", "device=her")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "Did you mean 'here'?" in unknown.stderr
-    nothing = on.run("query", "energy", "--param", "device=here")
+    nothing = database_cli.run("query", "energy", "--param", "device=here")
     assert (nothing.returncode, nothing.stderr) == (0, "No row answers this.\n")
-    assert on.run("query", "DELETE FROM runs").returncode == 2
-    assert on.rows("SELECT count(*) AS kept FROM runs") == [{"kept": 12}]
+    assert database_cli.run("query", "DELETE FROM runs").returncode == 2
+    assert database_cli.rows("SELECT count(*) AS kept FROM runs") == [{"kept": 12}]
 
 
-def test_before_anything_was_stored_questions_say_what_to_do(on: Cli) -> None:
-    for words in (("status",), ("compare", "binary", "float32"), ("query", "leaderboard")):
-        asked = on.run(*words)
-        assert "Traceback" not in asked.stderr
-        assert asked.returncode in (0, 2)
+def test_commands_on_an_empty_workspace_end_without_a_traceback(database_cli: Cli) -> None:
+    for arguments in (("status",), ("compare", "binary", "float32"), ("query", "leaderboard")):
+        ended = database_cli.run(*arguments)
+        assert "Traceback" not in ended.stderr
+        assert ended.returncode in (0, 2)

@@ -17,11 +17,11 @@ from harness.store.files.workspace import db_folder
 from harness.store.tables import metadata
 from tests.store.examples import count_rows, fill, open_together, read_rows, run_processes
 
-PROMISED = re.findall(
+PROMISED_COLUMNS = re.findall(
     r"\w+",
-    "sweep, trial, model, precision, dataset, seed, params, accuracy, artifact, format, size_bytes, binary_macs, "
-    "float_macs, device, device_kind, tool, threads, latency_us, latency_low_us, latency_high_us, runs, "
-    "peak_memory_bytes, energy_uj, quality, measured_at",
+    "sweep, trial, model, precision, dataset, seed, params, accuracy, artifact, format, "
+    "size_bytes, binary_macs, float_macs, device, device_kind, tool, threads, latency_us, "
+    "latency_low_us, latency_high_us, runs, peak_memory_bytes, energy_uj, quality, measured_at",
 )
 
 NEXT = "9000"
@@ -42,7 +42,7 @@ def upgrade() -> None:
 
 @pytest.fixture
 def next_migrations(tmp_path: Path) -> Path:
-    """The migrations of a version to come."""
+    """The migrations of a future version."""
     folder = tmp_path / "next" / "migrations"
     shutil.copytree(db_folder() / "migrations", folder)
     shutil.copytree(db_folder() / "views", folder.with_name("views"))
@@ -50,14 +50,16 @@ def next_migrations(tmp_path: Path) -> Path:
     return folder
 
 
-def test_opening_makes_every_table_and_the_view_results(engine: Engine) -> None:
-    found = inspect(engine)
-    assert set(metadata.tables) <= set(found.get_table_names())
-    assert {"results"} <= set(found.get_view_names())
+def test_opening_creates_every_table_and_the_view_results(engine: Engine) -> None:
+    inspector = inspect(engine)
+    assert set(metadata.tables) <= set(inspector.get_table_names())
+    assert {"results"} <= set(inspector.get_view_names())
 
 
 def test_results_has_the_columns_that_are_promised(engine: Engine) -> None:
-    assert set(PROMISED) <= {column["name"] for column in inspect(engine).get_columns("results")}
+    assert set(PROMISED_COLUMNS) <= {
+        column["name"] for column in inspect(engine).get_columns("results")
+    }
 
 
 def test_opening_again_changes_nothing(url: str) -> None:
@@ -70,7 +72,7 @@ def test_opening_again_changes_nothing(url: str) -> None:
     assert len(before) == 2
 
 
-def test_the_folder_of_a_new_sqlite_file_is_made(tmp_path: Path) -> None:
+def test_the_folder_of_a_new_sqlite_file_is_created(tmp_path: Path) -> None:
     open_database(f"sqlite:///{tmp_path}/not/yet/harness.db").dispose()
     assert (tmp_path / "not/yet/harness.db").is_file()
 
@@ -81,7 +83,7 @@ def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_the_migrations_make_the_tables_of_tables_py(engine: Engine) -> None:
+def test_the_migrations_create_the_tables_of_tables_py(engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
@@ -119,7 +121,7 @@ def test_an_older_database_is_upgraded_and_keeps_its_rows(url: str, next_migrati
 
 
 @pytest.mark.parametrize("revision", [f"{number:04}" for number in range(1, int(HEAD))])
-def test_a_database_that_an_earlier_version_wrote_is_upgraded_with_its_rows(
+def test_a_database_of_an_earlier_version_is_upgraded_with_its_rows(
     url: str, tmp_path: Path, repository: Path, revision: str
 ) -> None:
     saved = sqlite3.connect(":memory:")
@@ -127,19 +129,21 @@ def test_a_database_that_an_earlier_version_wrote_is_upgraded_with_its_rows(
     saved.executescript(
         (repository / "tests" / "data" / "databases" / f"{revision}.sql").read_text()
     )
-    old = open_database(url, migrations_up_to(revision, tmp_path))
+    old = open_database(url, copy_migrations(revision, tmp_path))
     tables = MetaData()
     tables.reflect(old)
-    kept = [table for table in tables.sorted_tables if table.name != "alembic_version"]
+    old_tables = [table for table in tables.sorted_tables if table.name != "alembic_version"]
     with old.begin() as connection:
-        for table in kept:
-            connection.execute(table.delete())  # a migration may have put something there
-            if rows := [stored(table, row) for row in saved.execute(f"SELECT * FROM {table.name}")]:
+        for table in old_tables:
+            connection.execute(table.delete())  # a migration may have inserted some rows
+            if rows := [
+                convert_row(table, row) for row in saved.execute(f"SELECT * FROM {table.name}")
+            ]:
                 connection.execute(table.insert(), rows)
     old.dispose()
     open_database(url).dispose()
     assert read_rows(url, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
-    for table in kept:
+    for table in old_tables:
         (number,) = saved.execute(f"SELECT count(*) FROM {table.name}").fetchone()
         assert count_rows(url, table.name) == number
     assert [
@@ -147,8 +151,8 @@ def test_a_database_that_an_earlier_version_wrote_is_upgraded_with_its_rows(
     ] == [100.0, 400.0]
 
 
-def migrations_up_to(revision: str, folder: Path) -> Path:
-    """As that version had them; the views of now would not fit its tables."""
+def copy_migrations(revision: str, folder: Path) -> Path:
+    """Copy the migrations up to a revision, without views: today's do not fit its tables."""
     target = folder / "migrations"
     shutil.copytree(db_folder() / "migrations", target)
     for file in (target / "versions").glob("[0-9]*.py"):
@@ -157,8 +161,8 @@ def migrations_up_to(revision: str, folder: Path) -> Path:
     return target
 
 
-def stored(table: Table, row: sqlite3.Row) -> dict[str, object]:
-    """SQLite has no type of its own for what is true."""
+def convert_row(table: Table, row: sqlite3.Row) -> dict[str, object]:
+    """Convert SQLite's integers to booleans where the column has them."""
     values = dict(row)
     return {
         name: bool(value) if isinstance(table.c[name].type, Boolean) else value
@@ -170,7 +174,7 @@ def test_a_copy_of_the_older_sqlite_file_is_kept(
     sqlite_file: Path, sqlite_url: str, next_migrations: Path
 ) -> None:
     engine = open_database(sqlite_url)
-    fill(engine)  # left open: what it wrote may still lie in the write-ahead log
+    fill(engine)  # left open, as its rows may still be in the write-ahead log
     open_database(sqlite_url, next_migrations).dispose()
     engine.dispose()
     (copy,) = sqlite_file.parent.glob("harness.db.*.bak")
@@ -181,15 +185,13 @@ def test_a_copy_of_the_older_sqlite_file_is_kept(
     assert count_rows(f"sqlite:///{copy}", "results") == 2
 
 
-def test_no_copy_is_made_where_nothing_is_upgraded(sqlite_file: Path, sqlite_url: str) -> None:
+def test_opening_without_an_upgrade_makes_no_copy(sqlite_file: Path, sqlite_url: str) -> None:
     open_database(sqlite_url).dispose()
     open_database(sqlite_url).dispose()
     assert list(sqlite_file.parent.glob("*.bak")) == []
 
 
-def test_a_migration_that_fails_leaves_the_database_as_it_was(
-    url: str, next_migrations: Path
-) -> None:
+def test_a_failed_migration_leaves_the_database_unchanged(url: str, next_migrations: Path) -> None:
     engine = open_database(url)
     fill(engine)
     engine.dispose()
@@ -205,7 +207,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 @pytest.mark.parametrize(
     "content", [b"This is no database.\n" * 100, b"SQLite format 3\0" + b"\xff" * 5000]
 )
-def test_a_file_that_is_no_database_is_refused_in_words_and_left_alone(
+def test_a_file_that_is_not_a_database_is_refused_and_left_alone(
     sqlite_file: Path, sqlite_url: str, content: bytes
 ) -> None:
     sqlite_file.write_bytes(content)
@@ -214,26 +216,24 @@ def test_a_file_that_is_no_database_is_refused_in_words_and_left_alone(
     assert sqlite_file.read_bytes() == content
 
 
-def test_a_folder_that_can_not_be_made_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a regular file")
     with pytest.raises(WorkspaceError, match="HARNESS_HOME"):
         open_database(f"sqlite:///{tmp_path}/file/home/harness.db")
 
 
-def test_a_folder_in_the_databases_place_is_refused_in_words(
-    sqlite_file: Path, sqlite_url: str
-) -> None:
+def test_a_folder_in_place_of_the_file_is_refused(sqlite_file: Path, sqlite_url: str) -> None:
     sqlite_file.mkdir()
     with pytest.raises(WorkspaceError, match=r"harness\.db"):
         open_database(sqlite_url)
 
 
-@pytest.mark.parametrize("nonsense", ["nonsense", "nonsense://here/db"])
-def test_a_url_that_names_no_database_is_refused_in_words(nonsense: str) -> None:
+@pytest.mark.parametrize("url", ["nonsense", "nonsense://here/db"])
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(WorkspaceError, match="HARNESS_DATABASE_URL"):
-        open_database(nonsense)
+        open_database(url)
     with pytest.raises(WorkspaceError, match="HARNESS_DATABASE_URL"):
-        open_read_only(nonsense)
+        open_read_only(url)
 
 
 def test_a_password_is_never_shown() -> None:
@@ -245,9 +245,7 @@ def test_a_password_is_never_shown() -> None:
     assert "127.0.0.1" in str(refused.value)
 
 
-def test_processes_that_open_a_new_database_at_once_all_succeed(
-    tmp_path: Path, postgres_url: str
-) -> None:
+def test_processes_may_open_a_new_database_at_once(tmp_path: Path, postgres_url: str) -> None:
     urls = [*(f"sqlite:///{tmp_path}/{number}/harness.db" for number in range(25)), postgres_url]
     assert run_processes(open_together, [(urls,)] * 3) == [0, 0, 0]
     for url in urls:

@@ -1,11 +1,11 @@
-"""Data frames are the same of either database."""
+"""Data frames are the same from either database."""
 
 from sqlalchemy import Engine
 
 from harness.report import query, results
 from tests.store.examples import fill
 
-KINDS = {
+DTYPES = {
     "precision": "string",
     "size_bytes": "Int64",
     "latency_us": "float64",
@@ -15,17 +15,17 @@ KINDS = {
 }
 
 
-def test_types_are_those_of_the_columns(url: str, engine: Engine) -> None:
+def test_dtypes_follow_the_columns_types(url: str, engine: Engine) -> None:
     fill(engine)
     rows = results(url, sweep="study", device="here", model="mlp")
     assert sorted(rows["precision"]) == ["binary", "float32"]
-    assert {name: str(kind) for name, kind in rows.dtypes.items() if name in KINDS} == KINDS
+    assert {name: str(dtype) for name, dtype in rows.dtypes.items() if name in DTYPES} == DTYPES
     assert sorted(rows["classes_agree"].dropna()) == [True], (
-        "of one of the two, the answers were checked"
+        "one of the two had its answers checked"
     )
 
 
-def test_an_average_of_whole_numbers_is_a_number(url: str, engine: Engine) -> None:
+def test_an_average_of_integers_is_a_float(url: str, engine: Engine) -> None:
     fill(engine)
     (mean,) = query("SELECT avg(number) AS mean FROM runs", url)["mean"]
     assert mean == 1.5

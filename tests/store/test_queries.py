@@ -1,4 +1,4 @@
-"""The named queries of db/queries, on SQLite and PostgreSQL: what each answers about rows of which it is known."""
+"""The named queries of db/queries, on SQLite and PostgreSQL, each on rows with a known answer."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def reader(url: str, engine: Engine) -> Iterator[Engine]:
     reader.dispose()
 
 
-def made(
+def make_artifact(
     engine: Engine,
     units: int = 64,
     precision: Precision = BINARY,
@@ -42,7 +42,7 @@ def made(
     size: int = 160,
     seed: int = 0,
 ) -> str:
-    """A trial that has ended, as its artifact's SHA-256."""
+    """Store a finished trial, and return its artifact's SHA-256."""
     base = make_trial(seed, precision)
     trial: Trial = replace(base, parameters={"units": units}, chosen={"units": units})
     outcome = make_outcome(trial, trial.id.encode().ljust(size, b"x"), accuracy=accuracy)
@@ -69,22 +69,23 @@ def bench(
     CaseRows(engine).finish("ssh", replace(measurement, summary=summary))
 
 
-def answer(reader: Engine, name: str, **values: ParameterValue) -> list[dict[str, Any]]:
+def ask(reader: Engine, name: str, **values: ParameterValue) -> list[dict[str, Any]]:
     query = load_named_queries()[name]
     return run_query(reader, query.sql, values=query.parse_values(values)).records()
 
 
-def told(rows: list[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[column] for column in columns) for row in rows]
+def pick(rows: list[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
+    """Return the values of these columns, row by row."""
+    return [tuple(map(row.__getitem__, columns)) for row in rows]
 
 
-def test_the_front_has_what_nothing_else_beats_and_averages_seeds(
+def test_the_pareto_front_has_unbeaten_variants_and_averages_seeds(
     engine: Engine, reader: Engine
 ) -> None:
-    slow_but_good = made(engine, 256, precision=FLOAT, accuracy=0.95, size=1000)
-    fast = made(engine, 64, precision=BINARY, accuracy=0.85, size=200)
-    other_seed = made(engine, 64, precision=BINARY, accuracy=0.87, size=200, seed=1)
-    beaten = made(engine, 128, precision=BINARY, accuracy=0.80, size=300)
+    slow_but_good = make_artifact(engine, 256, precision=FLOAT, accuracy=0.95, size=1000)
+    fast = make_artifact(engine, 64, precision=BINARY, accuracy=0.85, size=200)
+    other_seed = make_artifact(engine, 64, precision=BINARY, accuracy=0.87, size=200, seed=1)
+    beaten = make_artifact(engine, 128, precision=BINARY, accuracy=0.80, size=300)
     for artifact, latency in (
         (slow_but_good, 400.0),
         (fast, 100.0),
@@ -93,70 +94,68 @@ def test_the_front_has_what_nothing_else_beats_and_averages_seeds(
     ):
         bench(engine, artifact, latency_us=latency)
     bench(engine, beaten, latency_us=50.0, device="pi5")
-    assert told(answer(reader, "pareto"), "device", "seeds", "accuracy", "latency_us") == [
+    assert pick(ask(reader, "pareto"), "device", "seeds", "accuracy", "latency_us") == [
         ("pi4", 1, pytest.approx(0.95), 400.0),
         ("pi4", 2, pytest.approx(0.86), 105.0),
         ("pi5", 1, pytest.approx(0.80), 50.0),
     ]
-    assert told(answer(reader, "pareto", device="pi5"), "device") == [("pi5",)]
-    assert answer(reader, "pareto", dataset="another") == []
+    assert pick(ask(reader, "pareto", device="pi5"), "device") == [("pi5",)]
+    assert ask(reader, "pareto", dataset="another") == []
 
 
-def test_twins_are_told_as_times_faster_and_devices_by_their_median(
-    engine: Engine, reader: Engine
-) -> None:
+def test_speedups_are_by_twin_and_by_device(engine: Engine, reader: Engine) -> None:
     for units, times in ((32, 2.0), (64, 3.0), (128, 10.0)):
-        bench(engine, made(engine, units, precision=BINARY), latency_us=100.0)
-        bench(engine, made(engine, units, precision=FLOAT), latency_us=100.0 * times)
-    assert sorted(told(answer(reader, "binary_vs_float"), "times_faster")) == [
+        bench(engine, make_artifact(engine, units, precision=BINARY), latency_us=100.0)
+        bench(engine, make_artifact(engine, units, precision=FLOAT), latency_us=100.0 * times)
+    assert sorted(pick(ask(reader, "binary_vs_float"), "times_faster")) == [
         (2.0,),
         (3.0,),
         (10.0,),
     ]
     columns = ("device", "twins", "median_times_faster", "least", "most")
-    assert told(answer(reader, "speedup_by_device"), *columns) == [("pi4", 3, 3.0, 2.0, 10.0)]
-    bench(engine, made(engine, 256, precision=BINARY), latency_us=100.0)
-    bench(engine, made(engine, 256, precision=FLOAT), latency_us=500.0)
-    assert told(answer(reader, "speedup_by_device"), *columns) == [("pi4", 4, 4.0, 2.0, 10.0)]
-    assert answer(reader, "speedup_by_device", candidate="int8") == []
+    assert pick(ask(reader, "speedup_by_device"), *columns) == [("pi4", 3, 3.0, 2.0, 10.0)]
+    bench(engine, make_artifact(engine, 256, precision=BINARY), latency_us=100.0)
+    bench(engine, make_artifact(engine, 256, precision=FLOAT), latency_us=500.0)
+    assert pick(ask(reader, "speedup_by_device"), *columns) == [("pi4", 4, 4.0, 2.0, 10.0)]
+    assert ask(reader, "speedup_by_device", candidate="int8") == []
 
 
-def test_the_fastest_is_the_fastest_of_those_that_are_accurate_enough(
-    engine: Engine, reader: Engine
-) -> None:
-    bench(engine, made(engine, 64, precision=BINARY, accuracy=0.7), latency_us=100.0)
-    bench(engine, made(engine, 64, precision=FLOAT, accuracy=0.9), latency_us=300.0)
+def test_the_fastest_variant_is_one_that_is_accurate_enough(engine: Engine, reader: Engine) -> None:
+    bench(engine, make_artifact(engine, 64, precision=BINARY, accuracy=0.7), latency_us=100.0)
+    bench(engine, make_artifact(engine, 64, precision=FLOAT, accuracy=0.9), latency_us=300.0)
     columns = ("device", "precision", "latency_us")
-    assert told(answer(reader, "fastest_per_device"), *columns) == [("pi4", "binary", 100.0)]
-    assert told(answer(reader, "fastest_per_device", min_accuracy=0.8), *columns) == [
+    assert pick(ask(reader, "fastest_per_device"), *columns) == [("pi4", "binary", 100.0)]
+    assert pick(ask(reader, "fastest_per_device", min_accuracy=0.8), *columns) == [
         ("pi4", "float32", 300.0)
     ]
-    assert answer(reader, "fastest_per_device", min_accuracy=0.8, precision="binary") == []
+    assert ask(reader, "fastest_per_device", min_accuracy=0.8, precision="binary") == []
 
 
-def test_a_regression_is_the_newest_measurement_against_an_older_one(
+def test_a_regression_compares_the_newest_measurement_with_an_older_one(
     engine: Engine, reader: Engine
 ) -> None:
-    worse, same = made(engine, 64), made(engine, 128)
+    worse, same = make_artifact(engine, 64), make_artifact(engine, 128)
     for artifact, now_us in ((worse, 130.0), (same, 100.5)):
         bench(engine, artifact, latency_us=100.0, at="2026-01-01T00:00:00.000Z")
         bench(engine, artifact, latency_us=now_us, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
     columns = ("artifact", "old_latency_us", "latency_us", "tool_sha256")
     expected = [(worse, 100.0, 130.0, NEWER_TOOL.sha256)]
-    assert told(answer(reader, "regressions"), *columns) == expected
-    assert told(answer(reader, "regressions", date="2026-01-15"), *columns) == expected
+    assert pick(ask(reader, "regressions"), *columns) == expected
+    assert pick(ask(reader, "regressions", date="2026-01-15"), *columns) == expected
     by_tool = {"old_tool": TOOL.sha256[:8], "new_tool": NEWER_TOOL.sha256[:8]}
-    assert told(answer(reader, "regressions", **by_tool), *columns) == expected
-    assert answer(reader, "regressions", old_tool=NEWER_TOOL.sha256) == []
-    assert answer(reader, "regressions", date="2026-03-01") == []
-    assert answer(reader, "regressions", over=0.5) == []
-    assert answer(reader, "regressions", device="pi5") == []
+    assert pick(ask(reader, "regressions", **by_tool), *columns) == expected
+    assert ask(reader, "regressions", old_tool=NEWER_TOOL.sha256) == []
+    assert ask(reader, "regressions", date="2026-03-01") == []
+    assert ask(reader, "regressions", over=0.5) == []
+    assert ask(reader, "regressions", device="pi5") == []
 
 
-def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(
+def test_coverage_lists_missing_queued_failed_and_stale_artifacts(
     engine: Engine, reader: Engine
 ) -> None:
-    good, missing, failed, stale, queued = (made(engine, units) for units in (1, 2, 3, 4, 5))
+    good, missing, failed, stale, queued = (
+        make_artifact(engine, units) for units in (1, 2, 3, 4, 5)
+    )
     pi4 = LocalDevice(id="pi4")
     bench(engine, stale, latency_us=100.0, at="2026-01-01T00:00:00.000Z")
     bench(engine, good, latency_us=100.0, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
@@ -165,35 +164,33 @@ def test_coverage_tells_of_what_is_missing_queued_failed_and_stale(
         CaseRows(engine).fail(failing, "ssh", CaseFailed(Reason.TIMEOUT, message, log=""))
     DeviceRows(engine).set_aside(pi4, CaseFailed(Reason.NO_SPACE, "No space left."))
     DeviceRows(engine).enqueue({"pi4": [(queued, PROTOCOLS["quick"])]})
-    found = {row["artifact"]: row["state"].partition(":")[0] for row in answer(reader, "coverage")}
-    assert found == {missing: "missing", failed: "failed", stale: "stale", queued: "queued"}
-    assert good in {row["artifact"] for row in answer(reader, "coverage", since="2026-03-01")}
-    assert answer(reader, "coverage", sweep="another") == []
-    assert told(answer(reader, "coverage", device="pi4"), "message").count(("Too long.",)) == 1
+    states = {row["artifact"]: row["state"].partition(":")[0] for row in ask(reader, "coverage")}
+    assert states == {missing: "missing", failed: "failed", stale: "stale", queued: "queued"}
+    assert good in {row["artifact"] for row in ask(reader, "coverage", since="2026-03-01")}
+    assert ask(reader, "coverage", sweep="another") == []
+    assert pick(ask(reader, "coverage", device="pi4"), "message").count(("Too long.",)) == 1
     bench(
         engine, good, latency_us=100.0, device="pi5"
     )  # of which its rows alone are here, as after an import
-    assert {row["state"] for row in answer(reader, "coverage", device="pi5")} == {"missing"}
+    assert {row["state"] for row in ask(reader, "coverage", device="pi5")} == {"missing"}
 
 
 def test_energy_scaling_variance_and_history(engine: Engine, reader: Engine) -> None:
-    artifact = made(engine)
+    artifact = make_artifact(engine)
     bench(engine, artifact, latency_us=100.0, energy_uj=300.0)
     bench(engine, artifact, latency_us=40.0, threads=4)
-    assert told(answer(reader, "energy"), "energy_uj", "power_w") == [(300.0, 3.0)]
-    scaled = told(
-        answer(reader, "scaling", model="mlp"), "threads", "times_one_thread", "ns_per_mac"
-    )
+    assert pick(ask(reader, "energy"), "energy_uj", "power_w") == [(300.0, 3.0)]
+    scaled = pick(ask(reader, "scaling", model="mlp"), "threads", "times_one_thread", "ns_per_mac")
     assert scaled == [(1, 1.0, pytest.approx(1e5 / 12928)), (4, 2.5, pytest.approx(4e4 / 12928))]
-    assert sorted(told(answer(reader, "variance"), "threads", "spread")) == [(1, 0.0), (4, 0.0)]
-    assert len(answer(reader, "history", artifact=artifact[:6])) == 2
-    assert answer(reader, "history", device="pi5") == []
+    assert sorted(pick(ask(reader, "variance"), "threads", "spread")) == [(1, 0.0), (4, 0.0)]
+    assert len(ask(reader, "history", artifact=artifact[:6])) == 2
+    assert ask(reader, "history", device="pi5") == []
 
 
-def test_results_shows_the_newest_by_its_time_not_by_when_its_row_came(
+def test_results_shows_the_newest_measurement_by_its_time_not_by_its_row(
     engine: Engine, reader: Engine
 ) -> None:
-    artifact = made(engine)
+    artifact = make_artifact(engine)
     bench(engine, artifact, latency_us=100.0, at="2026-02-01T00:00:00.000Z")
     bench(engine, artifact, latency_us=900.0, at="2026-01-01T00:00:00.000Z")
     assert run_query(reader, "SELECT latency_us FROM results").values == ((100.0,),)
@@ -205,16 +202,18 @@ def test_results_shows_the_newest_by_its_time_not_by_when_its_row_came(
 
 
 @pytest.mark.parametrize("name", sorted(load_named_queries()))
-def test_every_named_query_is_answered_and_takes_its_parameters(
+def test_every_named_query_runs_with_its_parameters(
     engine: Engine, reader: Engine, name: str
 ) -> None:
-    bench(engine, made(engine), latency_us=100.0)
+    bench(engine, make_artifact(engine), latency_us=100.0)
     query = load_named_queries()[name]
-    defaults = {key: one.default for key, one in query.parameters.items()}
+    defaults = {key: parameter.default for key, parameter in query.parameters.items()}
     assert run_query(reader, query.sql, values=query.parse_values({})) == run_query(
         reader, query.sql, values=query.parse_values(defaults)
     )
-    quoted = {key: "it's" for key, one in query.parameters.items() if one.kind == "text"}
+    quoted = {
+        key: "it's" for key, parameter in query.parameters.items() if parameter.kind == "text"
+    }
     assert isinstance(
         run_query(reader, query.sql, values=query.parse_values(quoted)), QueryResult
     ), "values are bound, not pasted"
@@ -229,9 +228,9 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_query_is_found_by_its_name_and_other_text_is_sql() -> None:
-    found = find_named_query("pareto")
-    assert found is not None
-    assert found.name == "pareto"
+    query = find_named_query("pareto")
+    assert query is not None
+    assert query.name == "pareto"
     assert find_named_query("SELECT 1") is None
 
 
@@ -284,20 +283,20 @@ def test_an_unknown_query_is_refused_with_the_closest_name(name: str, message: s
         ("regressions", {"over": "inf"}, "over=inf: expected a number ("),
     ],
 )
-def test_a_value_that_is_not_of_its_kind_is_told(
+def test_a_value_of_the_wrong_kind_is_refused(
     name: str, value: dict[str, ParameterValue], message: str
 ) -> None:
     with pytest.raises(RequestError, match=f"^--param {re.escape(message)}"):
         load_named_queries()[name].parse_values(value)
 
 
-def test_a_value_of_its_kind_is_taken_and_the_rest_are_defaults() -> None:
+def test_other_parameters_have_their_defaults() -> None:
     query = load_named_queries()["fastest_per_device"]
     assert query.parse_values({"min_accuracy": "0.5"}) == {"min_accuracy": 0.5, "precision": ""}
 
 
-def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader: Engine) -> None:
-    bench(engine, made(engine), latency_us=100.0, device="pi4-kitchen")
+def test_an_unknown_name_is_refused_with_the_closest_name(engine: Engine, reader: Engine) -> None:
+    bench(engine, make_artifact(engine), latency_us=100.0, device="pi4-kitchen")
     check_names(
         reader,
         {"device": "pi4-kitchen", "sweep": "study", "dataset": "digits", "model": "", "over": 0.1},
@@ -311,18 +310,20 @@ def test_a_name_that_nothing_has_is_told_with_the_nearest(engine: Engine, reader
         check_names(reader, {"model": "resnet"})
 
 
-def test_an_artifact_is_found_by_how_its_name_begins_and_nothing_else_is(
+def test_an_artifact_is_found_by_the_start_of_its_hash_alone(
     engine: Engine, reader: Engine
 ) -> None:
-    artifact = made(engine)
+    artifact = make_artifact(engine)
     bench(engine, artifact, latency_us=100.0)
-    assert len(answer(reader, "history", artifact=artifact[:6].upper())) == 1
+    assert len(ask(reader, "history", artifact=artifact[:6].upper())) == 1
     for other in ("%", "_" * 64, artifact[1:7]):
-        assert answer(reader, "history", artifact=other) == []
+        assert ask(reader, "history", artifact=other) == []
 
 
-def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reader: Engine) -> None:
-    bench(engine, made(engine), latency_us=100.0)
+def test_numbers_and_booleans_are_the_same_on_both_databases(
+    engine: Engine, reader: Engine
+) -> None:
+    bench(engine, make_artifact(engine), latency_us=100.0)
     (row,) = run_query(
         reader, "SELECT sum(size_bytes) AS total, avg(threads) AS mean, 1.5 AS half FROM results"
     ).records()
@@ -331,16 +332,16 @@ def test_numbers_and_truths_are_the_same_on_both_databases(engine: Engine, reade
         "mean": (float, 1.0),
         "half": (float, 1.5),
     }
-    (measured_once,) = answer(reader, "history")
+    (measured_once,) = ask(reader, "history")
     assert type(measured_once["valid"]) is int
 
 
-def test_a_value_that_is_missing_is_told(reader: Engine) -> None:
+def test_a_missing_value_is_reported(reader: Engine) -> None:
     with pytest.raises(RequestError, match=r"cannot be run.*device"):
         run_query(reader, "SELECT :device AS device", values={"colour": "blue"})
 
 
-def test_an_endless_question_ends_in_time_and_the_next_one_is_answered(reader: Engine) -> None:
+def test_an_endless_query_is_interrupted_and_the_next_one_runs(reader: Engine) -> None:
     with pytest.raises(RequestError, match=r"longer than 0\.2 s.*--timeout"):
         run_query(reader, ENDLESS.format("count(*)"), limits=QueryLimits(seconds=0.2))
     with pytest.raises(RequestError, match=r"longer than 0\.2 s"):
@@ -349,7 +350,7 @@ def test_an_endless_question_ends_in_time_and_the_next_one_is_answered(reader: E
 
 
 @pytest.mark.parametrize("rows", [1, 999, 1_000, 2_500])
-def test_rows_over_the_limit_are_left_out_and_it_says_so(reader: Engine, rows: int) -> None:
+def test_a_result_over_the_limit_is_truncated(reader: Engine, rows: int) -> None:
     cut = run_query(reader, ENDLESS.format("i"), limits=QueryLimits(rows=rows))
     assert (len(cut.values), cut.is_truncated) == (rows, True)
     whole = run_query(reader, f"{ENDLESS.format('i')} LIMIT {rows}", limits=QueryLimits(rows=rows))

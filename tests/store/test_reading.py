@@ -35,7 +35,8 @@ from tests.store.examples import (
 )
 
 ON_EVERY_DATABASE = [
-    "INSERT INTO trial_artifacts SELECT trial_id, artifact, 1, 1, created_at, NULL FROM trial_artifacts",
+    "INSERT INTO trial_artifacts "
+    "SELECT trial_id, artifact, 1, 1, created_at, NULL FROM trial_artifacts",
     "UPDATE trials SET status = 'planned'",
     "DELETE FROM epochs",
     "DROP TABLE runs",
@@ -117,17 +118,17 @@ def assert_refused(reader: Engine, writer: Engine, sql: str) -> None:
     assert read_everything(writer) == before
     assert run_query(reader, "SELECT count(*) AS n FROM epochs").values == (
         (6,),
-    )  # and the next one is answered
+    )  # the next query runs
 
 
 @pytest.mark.parametrize("sql", ON_EVERY_DATABASE)
-def test_sql_from_people_only_reads(reader: Engine, filled: Engine, sql: str) -> None:
+def test_sql_from_people_cannot_write(reader: Engine, filled: Engine, sql: str) -> None:
     assert_refused(reader, filled, sql=sql)
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("sql", ON_SQLITE)
-def test_sql_from_people_only_reads_sqlite(
+def test_sql_from_people_cannot_write_to_sqlite(
     reader: Engine, filled: Engine, sql: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "written-by-sql"
@@ -137,10 +138,10 @@ def test_sql_from_people_only_reads_sqlite(
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
 @pytest.mark.parametrize("sql", ON_POSTGRES)
-def test_sql_from_people_only_reads_postgres(
+def test_sql_from_people_cannot_write_to_postgres(
     reader: Engine, filled: Engine, sql: str, postgres: PostgreSQL
 ) -> None:
-    """Even as a superuser, who may write files on the server."""
+    """The user is a superuser, who may write files on the server."""
     file = postgres.folder / "written-by-sql"
     try:
         assert_refused(reader, filled, sql=sql.format(file=file))
@@ -150,30 +151,30 @@ def test_sql_from_people_only_reads_postgres(
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
-def test_what_postgres_lets_a_reading_transaction_do_is_rolled_back(
+def test_the_writes_that_postgres_allows_to_readers_are_rolled_back(
     reader: Engine, filled: Engine
 ) -> None:
-    run_query(reader, "SELECT lo_create(0)")  # which it refuses from version 16 on
+    run_query(reader, "SELECT lo_create(0)")  # version 16 and newer refuse it
     assert run_query(reader, "SELECT count(*) AS n FROM pg_largeobject_metadata").values == ((0,),)
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
-def test_a_role_that_only_reads_can_ask_everything(
+def test_a_role_that_may_only_read_can_run_every_query(
     url: str, filled: Engine, tmp_path: Path
 ) -> None:
     with filled.begin() as connection:
         connection.exec_driver_sql("CREATE ROLE harness_reader LOGIN IN ROLE pg_read_all_data")
     try:
-        asker = Cli(tmp_path, {"HARNESS_DATABASE_URL": url.replace("postgres@", "harness_reader@")})
-        for words in (
+        cli = Cli(tmp_path, {"HARNESS_DATABASE_URL": url.replace("postgres@", "harness_reader@")})
+        for arguments in (
             ("query", "leaderboard"),
             ("status",),
             ("report", "--out", tmp_path / "report.html"),
         ):
-            asked = asker.run(*words)
-            assert asked.returncode == 0, asked.stderr
+            ended = cli.run(*arguments)
+            assert ended.returncode == 0, ended.stderr
         before = read_everything(filled)
-        imported = asker.run("import-published", "db/published/lce_quicknet.csv")
+        imported = cli.run("import-published", "db/published/lce_quicknet.csv")
         assert imported.returncode == 2
         assert "You may read the database" in imported.stderr
         assert read_everything(filled) == before
@@ -182,7 +183,7 @@ def test_a_role_that_only_reads_can_ask_everything(
             connection.exec_driver_sql("DROP ROLE harness_reader")
 
 
-def test_no_setting_of_one_question_helps_the_next_to_write(reader: Engine, filled: Engine) -> None:
+def test_no_setting_of_one_query_helps_the_next_to_write(reader: Engine, filled: Engine) -> None:
     before = read_everything(filled)
     for sql in (*ON_SQLITE, *ON_POSTGRES, *ON_EVERY_DATABASE):
         if "{file}" not in sql:
@@ -201,20 +202,21 @@ def test_no_setting_of_one_question_helps_the_next_to_write(reader: Engine, fill
         "-- how many\nSELECT count(*) FROM trials",
         "/* how many */ SELECT count(*) FROM trials",
         "WITH x AS (SELECT * FROM trials) SELECT count(*) FROM x",
-        "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 3) SELECT count(*) FROM x",
+        "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 3) "
+        "SELECT count(*) FROM x",
         "(SELECT 3)",
         "VALUES (3)",
     ],
 )
-def test_every_way_to_ask_is_answered(reader: Engine, url: str, sql: str) -> None:
+def test_every_form_of_a_select_runs(reader: Engine, url: str, sql: str) -> None:
     if sql.startswith("(") and url.startswith("sqlite"):
-        with pytest.raises(RequestError):  # its grammar has no such thing
+        with pytest.raises(RequestError):  # SQLite's grammar has no such statement
             run_query(reader, sql)
     else:
         assert run_query(reader, sql).values == ((3,),)
 
 
-def test_rows_have_their_columns_names(reader: Engine) -> None:
+def test_records_are_keyed_by_column(reader: Engine) -> None:
     answer = run_query(reader, "SELECT id AS trial, status FROM trials WHERE status = 'failed'")
     assert answer.columns == ("trial", "status")
     assert answer.records()[0]["status"] == "failed"
@@ -240,11 +242,11 @@ def test_rows_have_their_columns_names(reader: Engine) -> None:
         "%b %d",
     ],
 )
-def test_whatever_stands_in_a_string_survives(reader: Engine, literal: str) -> None:
+def test_string_literals_are_not_changed(reader: Engine, literal: str) -> None:
     assert run_query(reader, f"SELECT '{literal}' AS x").values == ((literal.replace("''", "'"),),)
 
 
-def test_percent_is_an_operator_too(reader: Engine) -> None:
+def test_a_percent_sign_is_an_operator_or_a_wildcard(reader: Engine) -> None:
     assert run_query(reader, "SELECT 7 % 4 AS rest").values == ((3,),)
     assert len(run_query(reader, "SELECT * FROM trials WHERE model LIKE 'm%p'").values) == 3
 
@@ -261,7 +263,7 @@ def test_percent_is_an_operator_too(reader: Engine) -> None:
         "SELECT ?",
     ],
 )
-def test_wrong_sql_is_told_in_one_sentence(reader: Engine, sql: str) -> None:
+def test_an_error_in_the_sql_is_reported_in_one_sentence(reader: Engine, sql: str) -> None:
     with pytest.raises(RequestError) as refused:
         run_query(reader, sql)
     message = str(refused.value)
@@ -274,17 +276,17 @@ def test_wrong_sql_is_told_in_one_sentence(reader: Engine, sql: str) -> None:
 
 
 @pytest.mark.parametrize("sql", ["SELECT * FROM nowhere", "SELECT speed FROM trials"])
-def test_an_unknown_name_is_answered_with_where_the_names_are(reader: Engine, sql: str) -> None:
+def test_an_unknown_name_is_answered_with_a_hint(reader: Engine, sql: str) -> None:
     with pytest.raises(RequestError, match="harness query"):
         run_query(reader, sql)
 
 
-def test_a_refused_write_is_told_that_queries_only_read(reader: Engine) -> None:
+def test_a_refused_write_is_answered_with_a_hint(reader: Engine) -> None:
     with pytest.raises(RequestError, match="read-only"):
         run_query(reader, "DELETE FROM epochs")
 
 
-def test_behind_a_measurement_stand_its_runs_that_counted(
+def test_the_evidence_of_a_measurement_is_its_counted_runs(
     url: str, engine: Engine, reader: Engine
 ) -> None:
     _, outcome = store_trial(engine, seed=1)
@@ -312,12 +314,12 @@ def test_behind_a_measurement_stand_its_runs_that_counted(
     assert read_evidence(reader, []) == {}
 
 
-def test_where_disturbed_runs_had_to_count_they_all_stand_behind_it(engine: Engine) -> None:
+def test_all_runs_are_evidence_if_disturbed_ones_had_to_count(engine: Engine) -> None:
     _, outcome = store_trial(engine)
-    made = make_measurement_from(
+    measurement = make_measurement_from(
         make_case(outcome.artifacts[0].sha256), [10.0, 11.0, 12.0], batch="b1", disturbed=[1, 2]
     )
-    all_counted = replace(made, summary=replace(made.summary, runs=3))
+    all_counted = replace(measurement, summary=replace(measurement.summary, runs=3))
     CaseRows(engine).finish("local", all_counted)
     (row,) = read_results(engine)
     assert read_evidence(engine, [row["measurement_id"]])[row["measurement_id"]].averages_us == (
@@ -360,11 +362,11 @@ def test_a_trial_of_two_sweeps_appears_once_in_the_results(engine: Engine, reade
     artifact = outcome.artifacts[0].sha256
     CaseRows(engine).finish("ssh", make_measurement_from(make_case(artifact), [10.0]))
     (row,) = read_results(reader, artifacts=[artifact])
-    assert row["sweep"] == "another", "the first one by name"
+    assert row["sweep"] == "another", "the first by name"
 
 
-def test_any_number_of_values_can_be_asked_for(engine: Engine, reader: Engine) -> None:
-    """More than a statement of either database may have parameters."""
+def test_a_query_may_have_any_number_of_values(engine: Engine, reader: Engine) -> None:
+    """There are more values than a statement of either database may have parameters."""
     artifact = make_case(make_outcome(make_trial()).artifacts[0].sha256).artifact
     artifacts = [artifact, *(f"{number:064}" for number in range(300_000))]
     (row,) = read_results(reader, artifacts=artifacts, devices=[*artifacts, "here"])
@@ -377,15 +379,13 @@ def test_any_number_of_values_can_be_asked_for(engine: Engine, reader: Engine) -
     assert CaseRows(engine).filter_binary(artifacts) == {artifact}
 
 
-def test_where_no_database_is_yet_the_answer_says_what_to_do(
-    sqlite_file: Path, sqlite_url: str
-) -> None:
+def test_a_missing_database_is_reported_with_what_to_do(sqlite_file: Path, sqlite_url: str) -> None:
     with pytest.raises(WorkspaceError, match=r"harness\.db.*harness submit sweep"):
         open_read_only(sqlite_url)
     assert not sqlite_file.exists()
 
 
-def test_a_server_without_that_database_is_told_so(postgres: PostgreSQL) -> None:
+def test_a_database_that_the_server_lacks_is_reported(postgres: PostgreSQL) -> None:
     with pytest.raises(WorkspaceError, match="HARNESS_DATABASE_URL"):
         run_query(open_read_only(postgres.url("nobody_made_this")), "SELECT 1")
 
@@ -413,7 +413,7 @@ def test_a_writer_with_an_open_transaction_blocks_no_reader(url: str) -> None:
     reader.dispose()
 
 
-def test_every_named_query_says_what_it_is_for() -> None:
+def test_every_named_query_has_a_purpose_and_meanings() -> None:
     assert {
         "leaderboard",
         "pareto",

@@ -1,8 +1,9 @@
-"""Many writers of one SQLite file: nothing lost, nothing doubled, nothing half."""
+"""Many writers at once: nothing is lost, doubled or left incomplete."""
 
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
 
@@ -25,7 +26,7 @@ from tests.store.examples import (
 PROCESSES, TRIALS = 8, 20
 HELD_S = 3.0
 REPOSITORY = Path(__file__).parents[2]
-WHOLE = """
+TRIAL_ROWS = """
 SELECT t.id, t.status, (SELECT count(*) FROM epochs WHERE trial_id = t.id) AS epochs,
        (SELECT artifact FROM trial_artifacts WHERE trial_id = t.id) AS artifact
 FROM trials AS t
@@ -36,13 +37,15 @@ def test_eight_processes_store_their_trials_at_once(sqlite_url: str) -> None:
     seeds = [list(range(start, start + TRIALS)) for start in range(0, PROCESSES * TRIALS, TRIALS)]
     engine = open_database(sqlite_url)
     TrialRows(engine).submit(
-        make_sweep(*(make_trial(seed) for own in seeds for seed in own)), again=[]
+        make_sweep(*(make_trial(seed) for seed in chain.from_iterable(seeds))), again=[]
     )
     engine.dispose()
-    assert run_processes(store_outcomes, [(sqlite_url, own) for own in seeds]) == [0] * PROCESSES
-    found = read_rows(sqlite_url, WHOLE)
-    assert {(row["status"], row["epochs"]) for row in found} == {("done", EPOCHS)}
-    assert len({row["artifact"] for row in found}) == len(found) == PROCESSES * TRIALS
+    assert (
+        run_processes(store_outcomes, [(sqlite_url, share) for share in seeds]) == [0] * PROCESSES
+    )
+    rows = read_rows(sqlite_url, TRIAL_ROWS)
+    assert {(row["status"], row["epochs"]) for row in rows} == {("done", EPOCHS)}
+    assert len({row["artifact"] for row in rows}) == len(rows) == PROCESSES * TRIALS
     assert (
         count_rows(sqlite_url, "trial_artifacts")
         == count_rows(sqlite_url, "artifacts")
@@ -56,8 +59,8 @@ def test_processes_that_store_the_same_trials_at_once_double_nothing(url: str) -
     TrialRows(engine).submit(make_sweep(*map(make_trial, seeds)), again=[])
     engine.dispose()
     assert run_processes(store_outcomes, [(url, seeds)] * 3) == [0] * 3
-    found = read_rows(url, WHOLE)
-    assert {(row["status"], row["epochs"]) for row in found} == {("done", EPOCHS)}
+    rows = read_rows(url, TRIAL_ROWS)
+    assert {(row["status"], row["epochs"]) for row in rows} == {("done", EPOCHS)}
     assert (
         count_rows(url, "trials")
         == count_rows(url, "trial_artifacts")
@@ -66,7 +69,7 @@ def test_processes_that_store_the_same_trials_at_once_double_nothing(url: str) -
     )
 
 
-def test_a_lock_that_another_holds_for_seconds_is_waited_for(sqlite_url: str) -> None:
+def test_a_writer_waits_for_a_lock_that_is_held_for_seconds(sqlite_url: str) -> None:
     engine, other = open_database(sqlite_url), open_database(sqlite_url)
     trial = make_trial()
     TrialRows(engine).submit(make_sweep(trial), again=[])
@@ -85,7 +88,7 @@ def test_a_lock_that_another_holds_for_seconds_is_waited_for(sqlite_url: str) ->
     TrialRows(engine).finish(make_outcome(trial))
     assert time.monotonic() - started > HELD_S - 0.5
     holder.join()
-    assert [row["epochs"] for row in read_rows(sqlite_url, WHOLE)] == [EPOCHS]
+    assert [row["epochs"] for row in read_rows(sqlite_url, TRIAL_ROWS)] == [EPOCHS]
     assert read_rows(sqlite_url, "SELECT status, node FROM trials") == [
         {"status": "done", "node": "node-1"}
     ]
@@ -93,10 +96,13 @@ def test_a_lock_that_another_holds_for_seconds_is_waited_for(sqlite_url: str) ->
     other.dispose()
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_whole_trials(
+def test_a_process_that_is_killed_leaves_only_complete_trials(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    program = "import sys; from pathlib import Path; from tests.store.examples import store_until_killed as run; run(sys.argv[1], Path(sys.argv[2]))"
+    program = (
+        "import sys; from pathlib import Path; from tests.store.examples import store_until_killed; "
+        "store_until_killed(sys.argv[1], Path(sys.argv[2]))"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program, sqlite_url, str(tmp_path / "artifacts")],
         cwd=REPOSITORY,
@@ -108,15 +114,15 @@ def test_a_process_that_is_killed_while_it_writes_leaves_whole_trials(
         writer.kill()
         printed += writer.stdout.read().split()
     files = ArtifactFiles(tmp_path / "artifacts")
-    found = {row["id"]: row for row in read_rows(sqlite_url, WHOLE)}
-    assert set(printed) <= found.keys()
-    for row in found.values():
+    rows = {row["id"]: row for row in read_rows(sqlite_url, TRIAL_ROWS)}
+    assert set(printed) <= rows.keys()
+    for row in rows.values():
         if row["id"] in printed or row["status"] == "done":
             assert (row["status"], row["epochs"]) == ("done", EPOCHS)
             assert files.state(row["artifact"]) is FileState.INTACT
         else:
             assert (row["status"], row["epochs"], row["artifact"]) == ("planned", 0, None)
-    assert len(found) <= len(printed) + 2
+    assert len(rows) <= len(printed) + 2
     open_database(sqlite_url).dispose()
     assert read_rows(sqlite_url, "PRAGMA table_info(trials)")
-    assert count_rows(sqlite_url, "sweep_trials") == len(found)
+    assert count_rows(sqlite_url, "sweep_trials") == len(rows)

@@ -21,7 +21,7 @@ def damage(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_a_saved_file_is_named_by_its_hash_and_whole(files: ArtifactFiles) -> None:
+def test_a_saved_file_is_intact_and_named_by_its_hash(files: ArtifactFiles) -> None:
     assert files.save(CONTENT) == SHA256
     assert files.state(SHA256) is FileState.INTACT
     assert files.verify(SHA256) == files.path(SHA256)
@@ -37,7 +37,7 @@ def test_saving_again_leaves_the_file_alone(files: ArtifactFiles) -> None:
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_nothing_else_lies_beside_the_file(files: ArtifactFiles, tmp_path: Path) -> None:
+def test_saving_leaves_no_other_files(files: ArtifactFiles, tmp_path: Path) -> None:
     files.save(CONTENT)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [files.path(SHA256)]
 
@@ -50,7 +50,7 @@ def test_a_missing_file_is_noticed(files: ArtifactFiles) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT + b"x", b"y" + CONTENT[1:]])
-def test_a_file_of_other_content_is_noticed_and_saving_heals_it(
+def test_a_corrupt_file_is_noticed_and_saving_replaces_it(
     files: ArtifactFiles, content: bytes
 ) -> None:
     damage(files.path(SHA256), content)
@@ -62,11 +62,11 @@ def test_a_file_of_other_content_is_noticed_and_saving_heals_it(
     assert files.verify(SHA256).read_bytes() == CONTENT
 
 
-def test_processes_that_save_the_same_bytes_at_once_leave_one_whole_file_each(
+def test_processes_that_save_the_same_bytes_at_once_leave_one_intact_file_each(
     tmp_path: Path,
 ) -> None:
     contents = [bytes([number]) * 2_000_000 for number in range(10)]
     assert run_processes(save_together, [(tmp_path, contents)] * 2) == [0, 0]
-    found = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert sorted(path.stem for path in found) == sorted(map(sha256_of, contents))
-    assert all(sha256_of_file(path) == path.stem for path in found)
+    paths = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(path.stem for path in paths) == sorted(map(sha256_of, contents))
+    assert all(sha256_of_file(path) == path.stem for path in paths)

@@ -38,7 +38,7 @@ def rows(engine: Engine) -> CaseRows:
 
 @pytest.fixture
 def case(engine: Engine) -> Case:
-    """Of an artifact that a stored trial made."""
+    """A case of an artifact from a stored trial."""
     _, outcome = store_trial(engine)
     return make_case(outcome.artifacts[0].sha256)
 
@@ -54,7 +54,9 @@ def invalidate(engine: Engine, latency_us: float) -> None:
         )
 
 
-def test_a_measurement_is_stored_whole(rows: CaseRows, case: Case, engine: Engine) -> None:
+def test_a_measurement_is_stored_with_all_its_columns(
+    rows: CaseRows, case: Case, engine: Engine
+) -> None:
     measurement = make_measurement(case)
     rows.finish("local", measurement)
     (stored_case,) = records(engine, "SELECT * FROM cases")
@@ -117,7 +119,9 @@ def test_every_run_is_stored_with_its_raw_log(rows: CaseRows, case: Case, engine
     )
 
 
-def test_a_row_of_results_tells_the_whole_story(rows: CaseRows, case: Case, engine: Engine) -> None:
+def test_a_row_of_results_joins_trial_artifact_and_device(
+    rows: CaseRows, case: Case, engine: Engine
+) -> None:
     rows.finish("local", make_measurement(case))
     (row,) = read_results(engine)
     expected = {
@@ -149,7 +153,7 @@ def test_a_row_of_results_tells_the_whole_story(rows: CaseRows, case: Case, engi
     assert {name: row[name] for name in expected} == expected
 
 
-def test_a_second_measurement_of_a_case_takes_the_place_of_the_first_and_history_keeps_both(
+def test_a_second_measurement_replaces_the_first_in_results_but_not_in_history(
     rows: CaseRows, case: Case, engine: Engine
 ) -> None:
     rows.finish("local", make_measurement(case, 100.0))
@@ -199,7 +203,7 @@ def test_a_measurement_is_stored_with_its_runs_or_not_at_all(
     rows: CaseRows, engine: Engine
 ) -> None:
     with pytest.raises(IntegrityError):
-        rows.finish("local", make_measurement(make_case("0" * 64)))  # an artifact that nobody knows
+        rows.finish("local", make_measurement(make_case("0" * 64)))  # an unknown artifact
     for table in ("cases", "measurements", "runs"):
         assert records(engine, f"SELECT * FROM {table}") == []
 
@@ -213,7 +217,7 @@ def test_a_failed_case_keeps_its_reason_and_log(rows: CaseRows, case: Case, engi
     assert read_results(engine) == []
 
 
-def test_failures_names_a_case_until_it_is_measured(
+def test_the_query_failures_lists_a_case_until_it_is_measured(
     rows: CaseRows, case: Case, engine: Engine
 ) -> None:
     rows.fail(case, "local", TIMEOUT)
@@ -223,28 +227,27 @@ def test_failures_names_a_case_until_it_is_measured(
     ] == [(case.id, "crashed")]
     measurement = make_measurement(case)
     rows.finish("local", measurement)
-    with engine.begin() as connection:  # the failures were earlier, by more than the clock's tick
+    # Make the failures earlier than the measurement, whatever the clock's resolution.
+    with engine.begin() as connection:
         connection.execute(text("UPDATE failures SET failed_at = '2026-01-01T00:00:00.000Z'"))
     assert run_named_query(engine, "failures").values == ()
     assert len(records(engine, "SELECT * FROM failures")) == 2
 
 
-def test_a_model_file_of_the_users_own_is_measured_without_a_trial(
-    rows: CaseRows, engine: Engine
-) -> None:
-    own = make_artifact(b"own model", accuracy=None, agreement=None)
-    TrialRows(engine).add_artifact(own, "mobilenet.tflite")
-    rows.finish("local", make_measurement(make_case(own.sha256)))
+def test_a_users_model_file_is_measured_without_a_trial(rows: CaseRows, engine: Engine) -> None:
+    artifact = make_artifact(b"own model", accuracy=None, agreement=None)
+    TrialRows(engine).add_artifact(artifact, "mobilenet.tflite")
+    rows.finish("local", make_measurement(make_case(artifact.sha256)))
     (row,) = read_results(engine)
     assert (row["file"], row["artifact"], row["latency_us"]) == (
         "mobilenet.tflite",
-        own.sha256,
+        artifact.sha256,
         100.0,
     )
     assert row["trial"] is row["sweep"] is row["accuracy"] is row["precision"] is None
 
 
-def test_bytes_that_two_trials_made_are_measured_once_and_stand_for_both(
+def test_bytes_that_two_trials_produced_are_measured_once_for_both(
     rows: CaseRows, engine: Engine
 ) -> None:
     trials = [make_trial(1), make_trial(2)]
@@ -256,7 +259,7 @@ def test_bytes_that_two_trials_made_are_measured_once_and_stand_for_both(
     assert len(records(engine, "SELECT * FROM measurements")) == 1
 
 
-def test_results_may_be_asked_of_some_artifacts_only(
+def test_results_may_be_limited_to_some_artifacts(
     rows: CaseRows, case: Case, engine: Engine
 ) -> None:
     _, other = store_trial(engine, seed=1)
@@ -269,7 +272,7 @@ def test_results_may_be_asked_of_some_artifacts_only(
 
 
 def test_a_message_with_a_nul_is_stored(rows: CaseRows, case: Case, engine: Engine) -> None:
-    """A tool that crashed may have printed anything, and its first words stand in the message."""
+    """A tool that crashed may have printed anything, and the message quotes its first words."""
     rows.fail(case, "local", CaseFailed(Reason.CRASHED, "The tool failed: \0\0 garbage", log="\0"))
     (row,) = records(engine, "SELECT message FROM failures")
     assert row["message"].endswith("garbage")

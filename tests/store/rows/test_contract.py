@@ -94,7 +94,7 @@ ANSWER = AnswerCheck(
 
 
 class InterruptedWrite(Exception):
-    """Stands for whatever may end a write before its end."""
+    """A stand-in for anything that interrupts a write."""
 
 
 def run_at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
@@ -111,7 +111,7 @@ def run_at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
 
 @contextmanager
 def interrupted_at(engine: Engine, number: int) -> Iterator[None]:
-    """Raise InterruptedWrite before the statement of this number, transactions' own not counted."""
+    """Raise InterruptedWrite before the statement of this number, not counting `BEGIN`."""
     numbers = count(1)
 
     def interrupt(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -276,7 +276,7 @@ def test_threads_that_store_the_same_rows_in_any_order_do_not_lock_each_other_ou
 
 
 def test_what_one_process_stored_another_sees_at_once(url: str, engine: Engine) -> None:
-    """An engine of its own is all that another process would have."""
+    """Another process would have just what the test has: an engine of its own."""
     trial, _ = store_trial(engine)
     other = open_database(url)
     assert TrialRows(other).get_states([trial])[trial.id].done

@@ -4,7 +4,7 @@ from sqlalchemy import Engine
 from harness.store.rows.jobs import DONE, FAILED, LOST, RUNNING, JobRow, JobRows
 
 
-def job(number: int, sweep: str = "study") -> JobRow:
+def make_job(number: int, sweep: str = "study") -> JobRow:
     at = f"2026-01-01T00:00:{number:02}.000Z"
     return JobRow(
         f"job-{number}",
@@ -20,21 +20,21 @@ def job(number: int, sweep: str = "study") -> JobRow:
 def rows(engine: Engine) -> JobRows:
     rows = JobRows(engine)
     for number in (1, 3, 2):
-        rows.add(job(number))
+        rows.add(make_job(number))
     return rows
 
 
-def test_a_job_is_under_way_until_its_end_is_known(rows: JobRows) -> None:
+def test_a_job_is_active_until_its_end_is_known(rows: JobRows) -> None:
     rows.update_state("job-1", RUNNING)
     rows.update_state("job-2", DONE)
-    assert [(one.id, one.state) for one in rows.list_active()] == [
+    assert [(job.id, job.state) for job in rows.list_active()] == [
         ("job-3", "pending"),
         ("job-1", "running"),
     ]
-    assert all(one.ended_at is None for one in rows.list_active())
+    assert all(job.ended_at is None for job in rows.list_active())
 
 
-def test_what_is_told_after_its_end_changes_nothing(rows: JobRows) -> None:
+def test_a_job_that_has_ended_keeps_its_state(rows: JobRows) -> None:
     rows.update_state("job-1", FAILED, message="2 trials failed.\0")
     ended = rows.get("job-1")
     rows.update_state("job-1", LOST, message="Ray is gone.")
@@ -44,20 +44,20 @@ def test_what_is_told_after_its_end_changes_nothing(rows: JobRows) -> None:
     assert rows.get("job-1") == ended
 
 
-def test_a_job_that_was_held_for_lost_may_still_tell_its_end(rows: JobRows) -> None:
+def test_a_lost_job_may_still_report_its_end(rows: JobRows) -> None:
     rows.update_state("job-1", LOST, message="Nobody answers.")
-    assert "job-1" not in {one.id for one in rows.list_active()}
+    assert "job-1" not in {job.id for job in rows.list_active()}
     rows.update_state("job-1", DONE)
-    found = rows.get("job-1")
-    assert found is not None
-    assert (found.state, found.message) == (DONE, "")
+    job = rows.get("job-1")
+    assert job is not None
+    assert (job.state, job.message) == (DONE, "")
 
 
 def test_the_newest_jobs_come_first(rows: JobRows) -> None:
-    assert [one.id for one in rows.list_latest(2)] == ["job-3", "job-2"]
+    assert [job.id for job in rows.list_latest(2)] == ["job-3", "job-2"]
 
 
-def test_a_job_that_never_came_to_be_leaves_no_row(rows: JobRows) -> None:
+def test_a_deleted_job_leaves_no_row(rows: JobRows) -> None:
     rows.delete("job-3")
     assert rows.get("job-3") is None
-    assert [one.id for one in rows.list_latest(9)] == ["job-2", "job-1"]
+    assert [job.id for job in rows.list_latest(9)] == ["job-2", "job-1"]

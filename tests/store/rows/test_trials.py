@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 from threading import Thread
 from typing import Any
 
@@ -48,7 +49,7 @@ def records(engine: Engine, sql: str) -> list[dict[str, Any]]:
     return run_query(engine, sql).records()
 
 
-def test_nothing_is_known_of_a_trial_before_it_is_submitted(rows: TrialRows) -> None:
+def test_a_trial_has_no_state_before_it_is_submitted(rows: TrialRows) -> None:
     assert rows.get_states([make_trial()]) == {}
     assert rows.get_states([]) == {}
     assert rows.list_sweeps() == []
@@ -61,7 +62,7 @@ def test_submitted_trials_are_planned(rows: TrialRows) -> None:
     assert rows.get_states([trials[0], make_trial(99)]).keys() == {trials[0].id}
 
 
-def test_submitting_again_adds_nothing_and_forgets_nothing(rows: TrialRows, engine: Engine) -> None:
+def test_submitting_again_changes_nothing(rows: TrialRows, engine: Engine) -> None:
     trial, outcome = store_trial(engine)
     rows.submit(make_sweep(trial), again=[])
     assert rows.get_states([trial]) == {
@@ -71,7 +72,7 @@ def test_submitting_again_adds_nothing_and_forgets_nothing(rows: TrialRows, engi
     assert len(records(engine, "SELECT * FROM sweep_trials")) == 1
 
 
-def test_a_trial_that_is_run_again_is_planned_until_it_finishes(
+def test_a_trial_that_runs_again_is_planned_until_it_finishes(
     rows: TrialRows, engine: Engine
 ) -> None:
     trial, outcome = store_trial(engine)
@@ -93,7 +94,7 @@ def test_two_sweeps_share_a_trial(rows: TrialRows, engine: Engine) -> None:
     assert rows.get_sweep_artifacts("nobody's") == []
 
 
-def test_a_finished_trial_is_stored_whole(rows: TrialRows, engine: Engine) -> None:
+def test_a_finished_trial_is_stored_with_all_its_columns(rows: TrialRows, engine: Engine) -> None:
     trial, outcome = store_trial(engine)
     (row,) = records(engine, "SELECT * FROM trials")
     assert row["finished_at"] >= row["submitted_at"]
@@ -124,8 +125,9 @@ def test_a_finished_trial_is_stored_whole(rows: TrialRows, engine: Engine) -> No
     (artifact,) = records(
         engine, "SELECT * FROM artifacts JOIN trial_artifacts ON artifact = sha256"
     )
-    made = outcome.artifacts[0]
-    assert (artifact["sha256"], artifact["size_bytes"]) == (made.sha256, made.size_bytes)
+    expected_artifact = outcome.artifacts[0]
+    assert artifact["sha256"] == expected_artifact.sha256
+    assert artifact["size_bytes"] == expected_artifact.size_bytes
     assert (artifact["binary_macs"], artifact["float_macs"]) == (8832, 4096)
     assert artifact["operators"] == '{"CONV_2D": 1, "LceBconv2d": 3}'
     assert (artifact["trial_id"], artifact["accuracy"], artifact["agreement"]) == (
@@ -135,20 +137,18 @@ def test_a_finished_trial_is_stored_whole(rows: TrialRows, engine: Engine) -> No
     )
 
 
-def test_which_test_images_an_artifact_got_right_is_stored_with_its_trial(
-    rows: TrialRows, engine: Engine
-) -> None:
+def test_the_correct_images_are_stored_with_the_trial(rows: TrialRows, engine: Engine) -> None:
     bits = b"\x00\x00\x00\x09\xfe\x80"
-    told, silent = make_trial(1), make_trial(2)
-    rows.submit(make_sweep(told, silent), again=[])
-    rows.finish(make_outcome(told, b"the same bytes", correct=bits))
-    rows.finish(make_outcome(silent, b"the same bytes"))
+    with_bits, without_bits = make_trial(1), make_trial(2)
+    rows.submit(make_sweep(with_bits, without_bits), again=[])
+    rows.finish(make_outcome(with_bits, b"the same bytes", correct=bits))
+    rows.finish(make_outcome(without_bits, b"the same bytes"))
     sha256 = make_artifact(b"the same bytes").sha256
-    assert read_correct_images(engine, [sha256, "0" * 64]) == {(told.id, sha256): bits}
+    assert read_correct_images(engine, [sha256, "0" * 64]) == {(with_bits.id, sha256): bits}
     assert read_correct_images(engine, []) == {}
 
 
-def test_a_curve_has_a_row_an_epoch(engine: Engine) -> None:
+def test_a_curve_has_a_row_for_each_epoch(engine: Engine) -> None:
     trial, _ = store_trial(engine)
     curve = records(engine, "SELECT * FROM epochs ORDER BY number")
     assert [row["number"] for row in curve] == [1, 2, 3]
@@ -158,7 +158,7 @@ def test_a_curve_has_a_row_an_epoch(engine: Engine) -> None:
     assert curve[1]["validation_accuracy"] is None
 
 
-def test_finishing_the_same_trial_twice_doubles_nothing(rows: TrialRows, engine: Engine) -> None:
+def test_finishing_a_trial_twice_stores_nothing_twice(rows: TrialRows, engine: Engine) -> None:
     _, outcome = store_trial(engine)
     tables = ("trials", "epochs", "artifacts", "trial_artifacts")
     before = {table: len(records(engine, f"SELECT * FROM {table}")) for table in tables}
@@ -167,7 +167,7 @@ def test_finishing_the_same_trial_twice_doubles_nothing(rows: TrialRows, engine:
     assert before == {"trials": 1, "epochs": EPOCHS, "artifacts": 1, "trial_artifacts": 1}
 
 
-def test_a_shorter_curve_takes_the_place_of_a_longer_one(rows: TrialRows, engine: Engine) -> None:
+def test_a_shorter_curve_replaces_a_longer_one(rows: TrialRows, engine: Engine) -> None:
     trial, _ = store_trial(engine)
     rows.finish(make_outcome(trial, epochs=2))
     assert [
@@ -175,14 +175,14 @@ def test_a_shorter_curve_takes_the_place_of_a_longer_one(rows: TrialRows, engine
     ] == [1, 2]
 
 
-def test_the_newest_artifact_of_a_trial_counts(rows: TrialRows, engine: Engine) -> None:
+def test_the_state_has_the_newest_artifact(rows: TrialRows, engine: Engine) -> None:
     trial, _ = store_trial(engine)
     newer = make_outcome(trial, b"other bytes")
     rows.finish(newer)
     assert rows.get_states([trial])[trial.id].artifacts == {"tflite": newer.artifacts[0].sha256}
 
 
-def test_two_trials_may_make_the_same_bytes(rows: TrialRows, engine: Engine) -> None:
+def test_two_trials_may_produce_the_same_bytes(rows: TrialRows, engine: Engine) -> None:
     first, second = make_trial(1), make_trial(2)
     rows.submit(make_sweep(first, second), again=[])
     for trial in (first, second):
@@ -210,7 +210,7 @@ def test_a_failed_trial_keeps_its_reason_and_log(rows: TrialRows, engine: Engine
     assert decompress_text(failure["log_zstd"]) == DIVERGED.log
 
 
-def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(
+def test_a_failed_trial_may_finish_later_and_keeps_its_failure(
     rows: TrialRows, engine: Engine
 ) -> None:
     trial = make_trial()
@@ -225,26 +225,26 @@ def test_a_failed_trial_may_finish_later_and_its_failure_is_remembered(
     assert run_named_query(engine, "failures").values == ()
 
 
-def test_a_model_file_of_the_users_own_needs_no_trial(rows: TrialRows, engine: Engine) -> None:
-    own: Artifact = make_artifact(b"own model", accuracy=None, agreement=None)
-    rows.add_artifact(own, "mobilenet.tflite")
-    rows.add_artifact(own, "copy.tflite")
+def test_a_users_model_file_needs_no_trial(rows: TrialRows, engine: Engine) -> None:
+    artifact: Artifact = make_artifact(b"own model", accuracy=None, agreement=None)
+    rows.add_artifact(artifact, "mobilenet.tflite")
+    rows.add_artifact(artifact, "copy.tflite")
     (row,) = records(engine, "SELECT * FROM artifacts")
-    assert (row["sha256"], row["name"]) == (own.sha256, "copy.tflite"), "the name that it had last"
+    assert (row["sha256"], row["name"]) == (artifact.sha256, "copy.tflite"), "the newest name"
     assert records(engine, "SELECT * FROM trial_artifacts") == []
 
 
 def test_a_sweep_may_be_submitted_while_another_process_submits_it(
     rows: TrialRows, engine: Engine
 ) -> None:
-    """The other one has written the trial down and has not committed yet: this one waits, and finds it there."""
+    """This process waits until the other one commits the trial, then finds it."""
     trial = make_trial()
     failures: list[BaseException] = []
 
     def submit() -> None:
         try:
             rows.submit(make_sweep(trial), again=[])
-        except BaseException as failure:  # noqa: BLE001  (told below, by the test's own thread)
+        except BaseException as failure:  # noqa: BLE001  (the test's thread checks it)
             failures.append(failure)
 
     thread = Thread(target=submit)
@@ -263,21 +263,23 @@ def test_a_sweep_may_be_submitted_while_another_process_submits_it(
 
 
 @pytest.mark.parametrize("seed", [2**31 - 1, 2**32 - 1])
-def test_every_seed_that_numpy_takes_is_stored(rows: TrialRows, engine: Engine, seed: int) -> None:
+def test_every_seed_that_numpy_accepts_is_stored(
+    rows: TrialRows, engine: Engine, seed: int
+) -> None:
     rows.submit(make_sweep(make_trial(seed)), again=[])
     assert records(engine, "SELECT seed FROM trials") == [{"seed": seed}]
 
 
 @pytest.mark.parametrize("name", sorted(load_named_queries()))
-def test_each_named_query_answers_on_an_empty_database(engine: Engine, name: str) -> None:
-    found = run_named_query(engine, name)
-    assert found.values == ()
-    assert len(set(found.columns)) == len(found.columns) > 3
+def test_each_named_query_runs_on_an_empty_database(engine: Engine, name: str) -> None:
+    result = run_named_query(engine, name)
+    assert result.values == ()
+    assert len(set(result.columns)) == len(result.columns) > 3
 
 
 @pytest.mark.parametrize("name", sorted(load_named_queries()))
-def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -> None:
-    """A number is a number on every database, so that JSON, Parquet and tables need not care where rows come from."""
+def test_each_named_query_returns_plain_values(engine: Engine, name: str) -> None:
+    """Numbers are int or float on both databases, as JSON, Parquet and tables expect."""
     fill(engine)
     slow_down(engine)
     PublishedRows(engine).add(
@@ -293,19 +295,14 @@ def test_each_named_query_answers_with_plain_values(engine: Engine, name: str) -
             )
         ]
     )
-    found = run_named_query(engine, name)
-    assert found.values
-    assert {type(value) for row in found.values for value in row} <= {
-        int,
-        float,
-        str,
-        bool,
-        type(None),
-    }
+    result = run_named_query(engine, name)
+    assert result.values
+    types = set(map(type, chain.from_iterable(result.values)))
+    assert types <= {int, float, str, bool, type(None)}
 
 
 def slow_down(engine: Engine) -> None:
-    """What was measured is measured again, slower, and with its energy."""
+    """Measure all cases again, slower and with their energy."""
     case = make_case(make_outcome(make_trial()).artifacts[0].sha256)
     slower = make_measurement(case, 900.0)
     CaseRows(engine).finish(
@@ -313,7 +310,7 @@ def slow_down(engine: Engine) -> None:
     )
 
 
-def test_a_binary_network_stands_beside_its_float_twin(engine: Engine) -> None:
+def test_a_binary_network_is_compared_with_its_float_twin(engine: Engine) -> None:
     fill(engine)
     (row,) = run_named_query(engine, "binary_vs_float").records()
     assert (row["sweep"], row["model"], row["seed"], row["device"]) == ("study", "mlp", 0, "here")
@@ -322,7 +319,7 @@ def test_a_binary_network_stands_beside_its_float_twin(engine: Engine) -> None:
     assert float(row["accuracy_points"]) == pytest.approx(0.0)
 
 
-def test_the_sweeps_query_counts_what_came_of_each(engine: Engine) -> None:
+def test_the_query_sweeps_counts_trials_and_cases(engine: Engine) -> None:
     fill(engine)
     TrialRows(engine).submit(make_sweep(make_trial(50, Precision.FLOAT32)), again=[])
     (row,) = run_named_query(engine, "sweeps").records()

@@ -43,8 +43,8 @@ def train(
 ) -> Iterator[Event]:
     """Train all units and yield the events; each trial ends with a Finished, Failed or Stopped.
 
-    Ray starts on this machine if `address` is None. `datasets` holds the trials' data sets by name,
-    which Ray copies to its nodes; a Failure in place of one fails the trials that need it.
+    Ray starts on this machine if `address` is None. It copies `datasets`, the trials' data sets by
+    name, to its nodes. A Failure in place of a data set fails the trials that need it.
     A trial that runs out of memory is tried once more after the others, alone on its node.
     Raises RequestError if no node has the resources of a trial.
     """

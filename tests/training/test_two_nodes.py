@@ -160,10 +160,11 @@ def train_sweep(
 
 def nodes_with(cluster: Cluster, files: Sequence[str], name: str) -> set[Path]:
     """Return the folders of the nodes that hold a file of this name."""
-    copies = [Path(file) for file in files if file.endswith(name)]
-    return {
-        folder for folder in cluster.folders if any(copy.is_relative_to(folder) for copy in copies)
-    }
+    nodes = set()
+    for file in files:
+        if file.endswith(name):
+            nodes.update(folder for folder in cluster.folders if Path(file).is_relative_to(folder))
+    return nodes
 
 
 def test_both_nodes_train_with_the_code_that_ray_brings_and_keep_running(

@@ -84,6 +84,16 @@ def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
     # The harness reports as events what Ray logs and prints of a trial.
     logging.disable(logging.CRITICAL)
     ray_private.silence_worker_errors()
+    try:
+        _init_ray(ray, address, code_paths)
+        yield ray
+    finally:
+        ray.shutdown()
+        logging.disable(logging.NOTSET)
+
+
+def _init_ray(ray: Any, address: str | None, code_paths: Sequence[str]) -> None:
+    """Raise HarnessError if Ray does not start, RequestError if it cannot join the cluster."""
     sigterm_handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
@@ -93,7 +103,7 @@ def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
             logging_level=logging.CRITICAL,
             runtime_env={"py_modules": list(code_paths)} if address else None,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a node that starts too slowly is a plain Exception of Ray's
         reason = first_line(error)
         if address is None:
             raise HarnessError(
@@ -103,12 +113,8 @@ def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
             f"--address {address}: cannot join the Ray cluster: {reason}; "
             "if it needs a token, set RAY_AUTH_MODE=token and the token in this shell."
         ) from error
-    signal.signal(signal.SIGTERM, sigterm_handler)  # Ray's handler aborts the process
-    try:
-        yield ray
     finally:
-        ray.shutdown()
-        logging.disable(logging.NOTSET)
+        signal.signal(signal.SIGTERM, sigterm_handler)  # Ray's handler aborts the process
 
 
 def _check_cluster(address: str) -> None:

@@ -1,14 +1,16 @@
 """Trials on a real Ray: dying workers, too little memory, a missing cluster."""
 
+import logging
 import os
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
+import ray
 
 from harness import data
-from harness.core.errors import Reason, RequestError
+from harness.core.errors import HarnessError, Reason, RequestError
 from harness.core.recipe import Recipe
 from harness.core.sweep import Precision, Resources, Trial
 from harness.training.events import Event, Failed, Finished, Started
@@ -91,3 +93,18 @@ def test_a_worker_that_ray_kills_for_lack_of_memory_fails_for_that_reason(tmp_pa
 def test_an_address_without_a_cluster_is_refused_in_one_sentence(address: str) -> None:
     with pytest.raises(RequestError, match=f"--address {address}: no Ray cluster answers there"):
         list(train(as_units([trial(8)]), {}, resources=Resources(), address=address))
+
+
+def test_a_ray_that_does_not_start_is_reported_and_leaves_the_process_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def time_out(**_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Exception("The current node timed out during startup. This could happen")  # noqa: TRY002
+
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "init", time_out)
+    with pytest.raises(HarnessError, match=r"^Cannot start Ray on this machine: The current node"):
+        list(train(as_units([trial(8)]), {}, resources=Resources()))
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert logging.root.manager.disable == logging.NOTSET

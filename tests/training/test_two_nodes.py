@@ -160,7 +160,7 @@ def train_sweep(
 
 def nodes_with(cluster: Cluster, files: Sequence[str], name: str) -> set[Path]:
     """Return the folders of the nodes that hold a file of this name."""
-    nodes = set()
+    nodes: set[Path] = set()
     for file in files:
         if file.endswith(name):
             nodes.update(folder for folder in cluster.folders if Path(file).is_relative_to(folder))

@@ -1,6 +1,6 @@
 """Measurements of speed and accuracy, each beside a yardstick in the same run.
 
-Start one by `python -m benchmarks.NAME`. With `--quick` it does little: a check that it still works.
+Start one with `python -m benchmarks.NAME`. `--quick` makes a short run that shows it still works.
 """
 
 import argparse
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def parse_options(parser: argparse.ArgumentParser, **quick: Any) -> argparse.Namespace:
-    """Parse the command line; `quick` holds the defaults that `--quick` puts in the place of others."""
+    """Parse the command line; `quick` holds the defaults that apply with `--quick`."""
     parser.add_argument(
         "--quick",
         action="store_true",

@@ -34,13 +34,13 @@ def identify(dataset: str) -> str:
     """Return the name that rows and ids use: one of DATASETS, or `user_data.identify` of a path.
 
     The content is read once per process, as by `load`: a later change to the files does not matter.
-    Raises DataUnavailable, whose message continues the key's name: "dataset" + "is 'x', which …".
+    Raises DataUnavailable, whose message continues the key's name: "dataset" + "is unknown: …".
     """
     if dataset in DATASETS:
         return dataset
     if not user_data.is_path(dataset):
         raise DataUnavailable(
-            f"is {dataset!r}, which is unknown; use {', '.join(DATASETS)}, "
+            f"is unknown: {dataset!r}; use {', '.join(DATASETS)}, "
             "or the path of a .npz file or a folder of images, such as ./flowers."
         )
     try:

@@ -72,7 +72,7 @@ def test_a_built_in_data_set_keeps_its_name_even_if_it_is_not_downloaded(name: s
 @pytest.mark.parametrize("name", ["", "mnits", "MNIST", "flowers"])
 def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
     message = (
-        f"is '{name}', which is unknown; use digits, mnist, fashion_mnist, cifar10, "
+        f"is unknown: '{name}'; use digits, mnist, fashion_mnist, cifar10, "
         r"or the path of a \.npz file"
     )
     with pytest.raises(DataUnavailable, match=f"^{message}"):

@@ -136,8 +136,8 @@ def read_finished_trials(cli: Cli) -> set[str]:
     ("change", "message"),
     [
         ("train.epoch=1", "train.epoch is not a key"),
-        ("dataset=cifar", "dataset is 'cifar', which is unknown; use digits"),
-        ("model.name=resnet", "model.name is 'resnet'; known: binarynet"),
+        ("dataset=cifar", "dataset is unknown: 'cifar'; use digits"),
+        ("model.name=resnet", "model.name is unknown: 'resnet'; use binarynet"),
         ("model.units=many", 'model.units is "many"'),
         ("train.loss=hinge", "train.loss is"),
         ("grid.model.units=[]", "grid.model.units is empty"),

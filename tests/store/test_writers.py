@@ -100,7 +100,8 @@ def test_a_process_that_is_killed_leaves_only_complete_trials(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     program = (
-        "import sys; from pathlib import Path; from tests.store.examples import store_until_killed; "
+        "import sys; from pathlib import Path; "
+        "from tests.store.examples import store_until_killed; "
         "store_until_killed(sys.argv[1], Path(sys.argv[2]))"
     )
     with subprocess.Popen(

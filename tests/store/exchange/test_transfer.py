@@ -549,8 +549,8 @@ def test_the_commands_report_what_moved(
     assert f"{file}: {counts}; 0 artifact" in ended.stdout
     assert len(ended.stderr.splitlines()) == 2
     other = Cli(tmp_path / "other", {"HARNESS_DATABASE_URL": postgres_url})
-    assert "new source 3 trials, 2 artifacts, 2 measurements" in other.run("import", file).stdout
-    assert "new source 0 trials, 0 artifacts, 0 measurements" in other.run("import", file).stdout
+    assert "new here 3 trials, 2 artifacts, 2 measurements" in other.run("import", file).stdout
+    assert "new here 0 trials, 0 artifacts, 0 measurements" in other.run("import", file).stdout
     numbers = repository / "db" / "published" / "lce_quicknet.csv"
     assert "9 published numbers, 9 new" in other.run("import-published", numbers).stdout
     assert len(other.rows("SELECT * FROM published")) == 9

@@ -56,7 +56,7 @@ class ReferenceAnswers:
 
 
 def input_of(content: bytes) -> Tensor:
-    """Return a model's only input. Raises CaseFailed for other inputs, or without float32 outputs."""
+    """Return a model's only input. Raises CaseFailed if it has others, or non-float32 outputs."""
     tensors = read_inputs(content)
     if len(tensors) != 1:
         raise CaseFailed(

@@ -57,8 +57,6 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     except ConfigError as error:
         raise ConfigError(str(error).replace(str(partial), str(path))) from error
     except OSError as error:
-        raise ConfigError(
-            f"{path}: can't be written ({error.strerror}); check the path."
-        ) from error
+        raise ConfigError(f"{path}: can't be written: {error.strerror}; check the path.") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def read_document(path: Path) -> Document:
         content = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
         plain = _to_plain(content)
     except OSError as error:
-        raise ConfigError(f"{path}: can't be read ({error.strerror}); check the path.") from error
+        raise ConfigError(f"{path}: can't be read: {error.strerror}; check the path.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not a text file; give a YAML file.") from error
     except YAMLError as error:

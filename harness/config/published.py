@@ -25,7 +25,7 @@ def read_published(file: Path) -> tuple[PublishedLatency, ...]:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             latencies = tuple(_read_rows(file, lines))
     except OSError as error:
-        raise ConfigError(f"{file}: can't be read ({error.strerror}); check the path.") from error
+        raise ConfigError(f"{file}: can't be read: {error.strerror}; check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{file}: is not a CSV file in UTF-8: {error}.") from error
     if not latencies:

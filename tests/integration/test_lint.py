@@ -89,7 +89,7 @@ def test_each_network_of_a_sweep_is_listed_once(cli: Cli, tmp_path: Path) -> Non
             ["text.tflite"],
             "error: text.tflite: not a TensorFlow Lite model: the file identifier is missing; give a",
         ),
-        (["text.yaml"], "error: text.yaml:1: has to be a mapping of keys to values."),
+        (["text.yaml"], "error: text.yaml:1: must be a mapping of keys to values."),
         (
             ["text.tflite", "--set", "a=1"],
             "error: --set: text.tflite is a model, which has no keys; set those of a",

@@ -135,7 +135,7 @@ def read_finished_trials(cli: Cli) -> set[str]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("train.epoch=1", "train.epoch is not a key"),
+        ("train.epoch=1", "train.epoch is not a known key"),
         ("dataset=cifar", "dataset is unknown: 'cifar'; use digits"),
         ("model.name=resnet", "model.name is unknown: 'resnet'; use binarynet"),
         ("model.units=many", 'model.units is "many"'),

@@ -29,27 +29,25 @@ class Gates:
         float,
         Ge(0),
         KeyHelp(
-            "The longest wait for the gates in a batch; then the device is measured as it is.",
+            "The longest total wait in a batch; after it, the device is measured regardless.",
             unit="s",
         ),
     ] = 120.0
     max_temperature_c: Annotated[
-        float, Gt(0), KeyHelp("A hotter device is waited for.", unit="°C")
+        float, Gt(0), KeyHelp("Wait while the device is hotter than this.", unit="°C")
     ] = 60.0
     max_busy: Annotated[
         float,
         Gt(0),
         Le(1),
-        KeyHelp(
-            "A device is waited for that gives a larger share of its CPU time to others, 0 to 1."
-        ),
+        KeyHelp("Wait while other programs use a larger share of the CPU time than this, 0 to 1."),
     ] = 0.1
     min_battery: Annotated[
-        int, Ge(0), Le(100), KeyHelp("A phone with less charge is waited for.", unit="%")
+        int, Ge(0), Le(100), KeyHelp("Wait while a phone's battery has less charge.", unit="%")
     ] = 20
-    unplugged: Annotated[
-        bool, KeyHelp("A phone that is charging, which warms it up, is waited for.")
-    ] = False
+    unplugged: Annotated[bool, KeyHelp("Wait while a phone is charging, which warms it up.")] = (
+        False
+    )
     __pydantic_config__ = STRICT
 
 
@@ -64,7 +62,7 @@ class Protocol:
         str,
         MinLen(1),
         MaxLen(32),
-        KeyHelp("The protocol's name, which stands in every row.", example="cool"),
+        KeyHelp("The protocol's name, as stored in every row.", example="cool"),
     ]
     threads: Annotated[
         int, Ge(1), Le(MAX_THREADS), KeyHelp("The tool's threads.", unit="threads")
@@ -90,7 +88,7 @@ class Protocol:
         Ge(0),
         Le(MAX_PROCESSES),
         KeyHelp(
-            "The most processes that count, while the interval is wider than `target`.",
+            "The largest number of processes, while the interval is wider than `target`.",
             unit="processes",
         ),
     ] = 0
@@ -106,7 +104,9 @@ class Protocol:
         Literal["interleaved", "sequential"],
         KeyHelp("Cases in shuffled blocks (`interleaved`), or one after the other."),
     ] = "sequential"
-    gates: Annotated[Gates | None, KeyHelp("When a device is waited for.")] = None
+    gates: Annotated[
+        Gates | None, KeyHelp("Conditions that the device must meet before a process starts.")
+    ] = None
     canary: Annotated[bool, KeyHelp("Measure a small model before and after each batch.")] = False
     answers: Annotated[
         bool, KeyHelp("Compare the device's outputs with the interpreter's on this machine.")
@@ -162,7 +162,7 @@ class BenchRequest:
 
     protocol: Annotated[
         Literal["quick", "standard", "thorough"] | Mapping[str, Any],
-        KeyHelp("A named protocol, or one spelled out."),
+        KeyHelp("The name of a protocol, or its settings."),
     ] = "standard"
     threads: Annotated[
         tuple[Annotated[int, Ge(1), Le(MAX_THREADS)], ...],

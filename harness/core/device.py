@@ -22,9 +22,9 @@ Text: TypeAlias = Annotated[str, MinLen(1)]
 class _Device:
     """The keys that every entry may have."""
 
-    id: Annotated[Text, KeyHelp("The device's name, which every row of it has.", example="pi4")]
+    id: Annotated[Text, KeyHelp("The device's name, as stored in every row.", example="pi4")]
     tags: Annotated[
-        tuple[str, ...], KeyHelp("Words that `--tag` selects devices by.", example=["cortex-a72"])
+        tuple[str, ...], KeyHelp("Labels by which `--tag` selects devices.", example=["cortex-a72"])
     ] = ()
     enabled: Annotated[bool, KeyHelp("Whether `--fleet` and `--tag` include the device.")] = True
     abi: Annotated[
@@ -82,11 +82,15 @@ class _Device:
     timeout_s: Annotated[
         Annotated[float, Gt(0)] | None,
         KeyHelp(
-            "How long one process may take; without it, by the protocol.", unit="s", example=600
+            "The time limit of one process; without it, the protocol decides.",
+            unit="s",
+            example=600,
         ),
     ] = None
     patience_s: Annotated[
-        float, Ge(0), KeyHelp("How long a lost connection is tried again.", unit="s")
+        float,
+        Ge(0),
+        KeyHelp("How long to keep trying to reconnect after a lost connection.", unit="s"),
     ] = 120.0
     __pydantic_config__ = STRICT
 
@@ -149,7 +153,7 @@ class AdbDevice(_Device):
     via: Annotated[
         Text | None,
         KeyHelp(
-            "The id of the ssh device that the phone hangs on; without it, this machine.",
+            "The id of the ssh device that the phone is attached to; without it, this machine.",
             example="hub",
         ),
     ] = None

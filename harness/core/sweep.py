@@ -79,7 +79,7 @@ class SweepPoint:
         str,
         MinLen(1),
         MaxLen(200),
-        KeyHelp("The sweep's name; it stands in every row.", example="quickstart"),
+        KeyHelp("The sweep's name, as stored in every row.", example="quickstart"),
     ]
     dataset: Annotated[str, KeyHelp("A known data set, or the path of your own.", example="digits")]
     model: Annotated[

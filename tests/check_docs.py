@@ -91,8 +91,11 @@ def missing_paths(document: Path, text: str) -> Iterator[str]:
 
 def unknown_commands(document: Path, text: str) -> Iterator[str]:
     """Yield commands in blocks and code spans that have a wrong name or option."""
-    lines = [*block_commands(text, "sh"), *session_commands(text), *spans(text)]
-    for line in lines:
+    runnable = block_commands(text, "sh")
+    for line in runnable:
+        if line.split()[0] not in ("harness", "make"):
+            yield f"`{line}`: only harness and make run here; mark the block console or shell"
+    for line in [*runnable, *session_commands(text), *spans(text)]:
         if problem := command_problem(line):
             yield f"`{line}`: {problem}"
 

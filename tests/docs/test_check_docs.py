@@ -36,6 +36,10 @@ def test_the_readme_stays_short() -> None:
         ("Run `harness gone`.", "`harness gone`: there is no command gone"),
         ("```sh\nmake gone\n```", "`make gone`: the Makefile has no target gone"),
         (
+            "```sh\npip install datasette\n```",
+            "`pip install datasette`: only harness and make run here; mark the block console or shell",
+        ),
+        (
             "```console\n$ harness compare a b --gone\n```",
             "`harness compare a b --gone`: compare has no option --gone",
         ),

@@ -26,8 +26,8 @@ BOUNDS = {
 }
 EDITORS = """\
 `harness schema {name}` prints these keys as a JSON Schema, by which editors complete and check
-them. The repository has it as `harness/config/schemas/{name}.schema.json`. The shipped files name it
-in their first line:
+them. The repository has it as `harness/config/schemas/{name}.schema.json`. The shipped files name
+it in their first line:
 
 ```yaml
 # yaml-language-server: $schema={path}

@@ -16,7 +16,8 @@ _FAILURES_HEADER = """\
 # Failure reasons
 
 A trial or a case that fails is a row of `failures`, with one of these reasons, a sentence and its
-log. It never stops another trial or case. `harness status` and `harness query failures` show the newest.
+log. It never stops another trial or case. `harness status` and `harness query failures` show the
+newest.
 
 """
 

@@ -235,9 +235,9 @@ def read_results(
         .order_by(text("device, threads, size_bytes, artifact, sweep"))
     )
     if artifacts is not None:
-        query = query.where(is_any_of(engine.dialect, _RESULTS.c.artifact, artifacts))
+        query = query.where(is_any_of(engine.dialect, _RESULTS.c.artifact, values=artifacts))
     if devices is not None:
-        query = query.where(is_any_of(engine.dialect, _RESULTS.c.device, devices))
+        query = query.where(is_any_of(engine.dialect, _RESULTS.c.device, values=devices))
     result = _run(
         engine,
         lambda connection: connection.execute(query, execution_options=_STREAMED),
@@ -253,10 +253,10 @@ def read_evidence(engine: Engine, measurement_ids: Collection[int]) -> dict[int,
     """Return the runs and circumstances of these measurements, by `measurement_id`."""
     summaries = select(
         measurements.c.id, measurements.c.runs, measurements.c.facts, measurements.c.harness_version
-    ).where(is_any_of(engine.dialect, measurements.c.id, measurement_ids))
+    ).where(is_any_of(engine.dialect, measurements.c.id, values=measurement_ids))
     processes = (
         select(runs.c.measurement_id, runs.c.batch, runs.c.block, runs.c.avg_us, runs.c.disturbed)
-        .where(is_any_of(engine.dialect, runs.c.measurement_id, measurement_ids))
+        .where(is_any_of(engine.dialect, runs.c.measurement_id, values=measurement_ids))
         .order_by(runs.c.measurement_id, runs.c.number)
     )
     runs_by_id: dict[int, list[RowMapping]] = {number: [] for number in measurement_ids}
@@ -289,7 +289,7 @@ def read_correct_images(
     query = select(
         trial_artifacts.c.trial_id, trial_artifacts.c.artifact, trial_artifacts.c.correct_zstd
     ).where(
-        is_any_of(engine.dialect, trial_artifacts.c.artifact, artifacts),
+        is_any_of(engine.dialect, trial_artifacts.c.artifact, values=artifacts),
         trial_artifacts.c.correct_zstd.is_not(None),
     )
     with engine.connect() as connection:

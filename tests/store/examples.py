@@ -219,7 +219,9 @@ def fill(engine: Engine) -> None:
     TrialRows(engine).submit(make_sweep(diverged), [])
     TrialRows(engine).fail(diverged.id, Failure(Reason.DIVERGED, "The loss became nan.", log="log"))
     failed_case = make_case(outcome.artifacts[0].sha256, device="shelf")
-    cases.fail(failed_case, "local", CaseFailed(Reason.TIMEOUT, "It took too long.", log="log"))
+    cases.fail(
+        failed_case, "local", failure=CaseFailed(Reason.TIMEOUT, "It took too long.", log="log")
+    )
     cases.add_pending_run(
         failed_case,
         Process(

@@ -161,7 +161,7 @@ def test_coverage_lists_missing_queued_failed_and_stale_artifacts(
     bench(engine, good, latency_us=100.0, tool=NEWER_TOOL, at="2026-02-01T00:00:00.000Z")
     for message in ("What failed before.", "Too long."):
         failing = Case(failed, "pi4", tool=TOOL, protocol=PROTOCOLS["quick"])
-        CaseRows(engine).fail(failing, "ssh", CaseFailed(Reason.TIMEOUT, message, log=""))
+        CaseRows(engine).fail(failing, "ssh", failure=CaseFailed(Reason.TIMEOUT, message, log=""))
     DeviceRows(engine).set_aside(pi4, CaseFailed(Reason.NO_SPACE, "No space left."))
     DeviceRows(engine).enqueue({"pi4": [(queued, PROTOCOLS["quick"])]})
     states = {row["artifact"]: row["state"].partition(":")[0] for row in ask(reader, "coverage")}

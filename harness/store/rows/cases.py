@@ -75,7 +75,7 @@ class CaseRows:
     def filter_binary(self, candidates: Collection[str]) -> frozenset[str]:
         """Return those of the artifacts that have binary layers."""
         query = select(artifacts.c.sha256).where(
-            is_any_of(self._engine.dialect, artifacts.c.sha256, candidates),
+            is_any_of(self._engine.dialect, artifacts.c.sha256, values=candidates),
             artifacts.c.binary_macs > 0,
         )
         with self._engine.connect() as connection:
@@ -98,13 +98,13 @@ class CaseRows:
             "artifact_sha256": process.artifact_sha256,
         }
         with write_transaction(self._engine) as connection:
-            insert_or_replace(connection, pending_runs, row)
+            insert_or_replace(connection, pending_runs, row=row)
 
     def drop_pending_runs(self, planned: Iterable[Case]) -> None:
         """Delete the pending runs of cases that start again with their first process."""
         ids = [case.id for case in planned]
         with write_transaction(self._engine) as connection:
-            condition = is_any_of(connection.dialect, pending_runs.c.case_id, ids)
+            condition = is_any_of(connection.dialect, pending_runs.c.case_id, values=ids)
             connection.execute(delete(pending_runs).where(condition))
 
     def finish(self, device_kind: str, measurement: Measurement) -> None:

@@ -66,7 +66,7 @@ class ObservationRows:
     def add_answer(self, answer: AnswerCheck) -> None:
         """Store an answer check, in place of an earlier one of the artifact, device and tool."""
         with write_transaction(self._engine) as connection:
-            insert_or_replace(connection, answers, _to_columns(answer))
+            insert_or_replace(connection, answers, row=_to_columns(answer))
 
     def get_answers(self, devices: Collection[str]) -> dict[tuple[str, str, Tool], bool | None]:
         """Return by artifact, device and tool whether the classes agreed; None if unknown."""
@@ -81,7 +81,7 @@ class ObservationRows:
     def add_kernels(self, check: Kernels) -> None:
         """Store a kernel check, in place of an earlier one of the device and tool."""
         with write_transaction(self._engine) as connection:
-            insert_or_replace(connection, kernels, _to_columns(check))
+            insert_or_replace(connection, kernels, row=_to_columns(check))
 
     def get_kernel_verdicts(
         self, devices: Collection[str]

@@ -59,12 +59,12 @@ class TrialRows:
         ids = {trial.id for trial in submitted}
         # The status comes first: what it promises is stored when the artifacts are read.
         states = select(trials.c.id, trials.c.status, trials.c.reason).where(
-            is_any_of(self._engine.dialect, trials.c.id, ids)
+            is_any_of(self._engine.dialect, trials.c.id, values=ids)
         )
         formats = (
             select(trial_artifacts.c.trial_id, artifacts.c.format, artifacts.c.sha256)
             .join(artifacts, artifacts.c.sha256 == trial_artifacts.c.artifact)
-            .where(is_any_of(self._engine.dialect, trial_artifacts.c.trial_id, ids))
+            .where(is_any_of(self._engine.dialect, trial_artifacts.c.trial_id, values=ids))
             .order_by(trial_artifacts.c.created_at)
         )
         newest: dict[str, dict[str, str]] = {}
@@ -128,7 +128,7 @@ class TrialRows:
         ids = {trial.id for trial in trained}
         query = (
             select(epochs)
-            .where(is_any_of(self._engine.dialect, epochs.c.trial_id, ids))
+            .where(is_any_of(self._engine.dialect, epochs.c.trial_id, values=ids))
             .order_by(epochs.c.number)
         )
         curves: dict[str, list[Epoch]] = {}
@@ -141,7 +141,7 @@ class TrialRows:
     def get_artifact_sizes(self, hashes: Iterable[str]) -> dict[str, int]:
         """Return the sizes of the artifacts in bytes, by SHA-256."""
         query = select(artifacts.c.sha256, artifacts.c.size_bytes).where(
-            is_any_of(self._engine.dialect, artifacts.c.sha256, set(hashes))
+            is_any_of(self._engine.dialect, artifacts.c.sha256, values=set(hashes))
         )
         with self._engine.connect() as connection:
             return {row.sha256: row.size_bytes for row in connection.execute(query)}
@@ -288,4 +288,4 @@ def _link_artifact(connection: Connection, trial_id: str, artifact: Artifact) ->
         "correct_zstd": zstandard.compress(artifact.correct) if artifact.correct else None,
         "created_at": now(),
     }
-    insert_or_replace(connection, trial_artifacts, row)
+    insert_or_replace(connection, trial_artifacts, row=row)

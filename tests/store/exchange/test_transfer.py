@@ -245,7 +245,9 @@ def test_the_export_of_a_sweep_has_only_what_belongs_to_it(
     case = make_case(outcome.artifacts[0].sha256)
     CaseRows(source.engine).finish("local", make_measurement(case, 77.0))
     CaseRows(source.engine).fail(
-        replace(case, device="shelf"), "local", CaseFailed(Reason.TIMEOUT, "Too long.", log="log")
+        replace(case, device="shelf"),
+        "local",
+        failure=CaseFailed(Reason.TIMEOUT, "Too long.", log="log"),
     )
     source.export_to(file, sweep="another")
     rows_imported = target.import_from(file).rows
@@ -296,7 +298,7 @@ def act(engine: Engine, action: str, seed: int) -> None:
         measure(engine, case)
     if action == "fail":
         CaseRows(engine).fail(
-            case, "local", CaseFailed(Reason.TIMEOUT, f"No. {next(_SECONDS)}", log="log")
+            case, "local", failure=CaseFailed(Reason.TIMEOUT, f"No. {next(_SECONDS)}", log="log")
         )
 
 

@@ -191,7 +191,7 @@ def test_measured_cases_are_those_with_a_valid_measurement(
     assert rows.get_measured_ids(devices) == set()
     rows.finish("local", make_measurement(case, 100.0))
     rows.finish("local", make_measurement(on_shelf, 200.0))
-    rows.fail(failed, "local", TIMEOUT)
+    rows.fail(failed, "local", failure=TIMEOUT)
     assert rows.get_measured_ids(devices) == {case.id, on_shelf.id}
     assert rows.get_measured_ids(["here"]) == {case.id}
     invalidate(engine, 200.0)
@@ -209,7 +209,7 @@ def test_a_measurement_is_stored_with_its_runs_or_not_at_all(
 
 
 def test_a_failed_case_keeps_its_reason_and_log(rows: CaseRows, case: Case, engine: Engine) -> None:
-    rows.fail(case, "local", TIMEOUT)
+    rows.fail(case, "local", failure=TIMEOUT)
     (row,) = records(engine, "SELECT * FROM failures")
     assert (row["case_id"], row["trial_id"]) == (case.id, None)
     assert (row["reason"], row["message"]) == ("timeout", str(TIMEOUT))
@@ -220,8 +220,8 @@ def test_a_failed_case_keeps_its_reason_and_log(rows: CaseRows, case: Case, engi
 def test_the_query_failures_lists_a_case_until_it_is_measured(
     rows: CaseRows, case: Case, engine: Engine
 ) -> None:
-    rows.fail(case, "local", TIMEOUT)
-    rows.fail(case, "local", CaseFailed(Reason.CRASHED, "The tool crashed (SIGSEGV)."))
+    rows.fail(case, "local", failure=TIMEOUT)
+    rows.fail(case, "local", failure=CaseFailed(Reason.CRASHED, "The tool crashed (SIGSEGV)."))
     assert [
         (row["id"], row["reason"]) for row in run_named_query(engine, "failures").records()
     ] == [(case.id, "crashed")]
@@ -273,6 +273,8 @@ def test_results_may_be_limited_to_some_artifacts(
 
 def test_a_message_with_a_nul_is_stored(rows: CaseRows, case: Case, engine: Engine) -> None:
     """A tool that crashed may have printed anything, and the message quotes its first words."""
-    rows.fail(case, "local", CaseFailed(Reason.CRASHED, "The tool failed: \0\0 garbage", log="\0"))
+    rows.fail(
+        case, "local", failure=CaseFailed(Reason.CRASHED, "The tool failed: \0\0 garbage", log="\0")
+    )
     (row,) = records(engine, "SELECT message FROM failures")
     assert row["message"].endswith("garbage")

@@ -147,7 +147,7 @@ WRITES: dict[str, Callable[[Engine], object]] = {
     "finish a case": lambda engine: CaseRows(engine).finish(
         "local", make_measurement(PENDING_CASE)
     ),
-    "fail a case": lambda engine: CaseRows(engine).fail(PENDING_CASE, "local", TIMEOUT),
+    "fail a case": lambda engine: CaseRows(engine).fail(PENDING_CASE, "local", failure=TIMEOUT),
     "submit a sweep": lambda engine: TrialRows(engine).submit(
         make_sweep(make_trial(8), PLANNED), again=[FAILED]
     ),
@@ -288,7 +288,7 @@ def test_what_one_process_stored_another_sees_at_once(url: str, engine: Engine) 
 def test_a_row_that_refers_to_a_missing_one_is_refused(engine: Engine) -> None:
     writes: tuple[Callable[[], object], ...] = (
         lambda: CaseRows(engine).finish("local", make_measurement(CASE)),
-        lambda: CaseRows(engine).fail(CASE, "local", TIMEOUT),
+        lambda: CaseRows(engine).fail(CASE, "local", failure=TIMEOUT),
         lambda: TrialRows(engine).finish(make_outcome(FAILED)),
         lambda: TrialRows(engine).fail(FAILED.id, DIVERGED),
         lambda: DeviceRows(engine).enqueue({"pi4": [(ARTIFACT, PROTOCOLS["quick"])]}),

@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks import parse_options
 from harness.bench.tools import make_arguments
-from harness.cli.actions.bench import stores
+from harness.cli.actions.bench import make_fleet_stores
 from harness.cli.actions.session import Session
 from harness.config.device_file import read_devices
 from harness.conversion.anatomy import read_anatomy
@@ -184,7 +184,7 @@ def run_bench(
 
 def bench(folder: Path, sleep_s: float, *, force: bool, threads: Sequence[int]) -> BenchCost:
     """Bench every model on every device of the folder, in this process."""
-    session = Session.here()
+    session = Session.from_environment()
     session.tools.add(
         "tool",
         tools.write_script(folder / "tool", f"sleep {sleep_s}\n{tools.NUMBERS}").read_bytes(),
@@ -194,7 +194,7 @@ def bench(folder: Path, sleep_s: float, *, force: bool, threads: Sequence[int]) 
     protocols = tuple(replace(PROTOCOL, threads=count) for count in threads)
     request = FleetRequest(artifacts, {device.id: protocols for device in devices}, force=force)
     started = time.perf_counter()
-    events = list(bench_fleet(devices, {}, request=request, stores=stores(session)))
+    events = list(bench_fleet(devices, {}, request=request, stores=make_fleet_stores(session)))
     seconds = time.perf_counter() - started
     usage = resource.getrusage(resource.RUSAGE_SELF)
     pushed = sum(event.pushed_bytes for event in events if isinstance(event, LaneEnded))

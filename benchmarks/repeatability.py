@@ -21,7 +21,7 @@ from statistics import mean, median
 from benchmarks import parse_options
 from harness.bench import CANARIES
 from harness.bench.tools import RUNNER_FILE, make_arguments, read_output
-from harness.cli.actions.bench import stores
+from harness.cli.actions.bench import make_fleet_stores
 from harness.cli.actions.session import Session
 from harness.config.protocol import parse_protocol
 from harness.conversion.anatomy import read_anatomy
@@ -84,7 +84,9 @@ def measure(session: Session, protocol: Protocol) -> list[float]:
     artifacts = [store_model(session, model) for model in MODELS]
     request = FleetRequest(tuple(artifacts), {THIS_MACHINE.id: (protocol,)}, force=True)
     registry = {THIS_MACHINE.id: THIS_MACHINE}
-    events = bench_fleet([THIS_MACHINE], registry, request=request, stores=stores(session))
+    events = bench_fleet(
+        [THIS_MACHINE], registry, request=request, stores=make_fleet_stores(session)
+    )
     latencies_us = {
         event.case.artifact: event.measurement.summary.latency_us
         for event in events

@@ -1,1 +1,1 @@
-"""The command line: `commands` says what people type, `actions` what each command does."""
+"""The command line: `commands` defines commands and options, `actions` implements them."""

@@ -1,7 +1,11 @@
-"""`harness`: where it starts, and how it ends.
+"""The entry point of `harness`, and its exit codes.
 
-Exit codes: 0 all done; 1 some case or trial failed, the rest is stored;
-2 the request itself was wrong, nothing was started.
+Exit codes:
+
+- 0: All is done.
+- 1: A case or trial failed; the rest is stored.
+- 2: The request was wrong; nothing was started.
+- 130: The command was interrupted.
 """
 
 import os
@@ -15,12 +19,15 @@ from harness.cli.commands.main import app
 from harness.core.errors import HarnessError, RequestError
 
 INTERRUPTED = 130
-_GOODBYE = "Interrupted: what is done is kept, and the same command goes on from here."
-_interrupted: list[int] = []  # the signals that came
+_GOODBYE = "Interrupted. Finished work is stored; run the same command again to continue."
+_interrupted: list[int] = []  # received signals
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or a polite kill; not a KeyboardInterrupt, which the command-line library would turn into a failure."""
+    """Ctrl-C or SIGTERM.
+
+    Click would turn a KeyboardInterrupt into a failure, hence a class of our own.
+    """
 
 
 def main() -> NoReturn:
@@ -31,7 +38,7 @@ def main() -> NoReturn:
         sys.exit(0)
     except Interrupted:
         _end(_GOODBYE, INTERRUPTED)
-    except SystemError:  # a C extension that was interrupted says it this way
+    except SystemError:  # raised by a C extension that was interrupted
         if not _interrupted:
             raise
         _end(_GOODBYE, INTERRUPTED)
@@ -39,13 +46,13 @@ def main() -> NoReturn:
         _end(f"error: {error}", 2)
     except HarnessError as error:
         _end(f"error: {error}", 1)
-    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+    except BrokenPipeError:  # the reader, perhaps `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """The first time things are put in order; the second time the process ends at once."""
+    """Let the command clean up at the first signal; end the process at once at the second."""
     if _interrupted:
         os.write(sys.stderr.fileno(), f"{_GOODBYE}\n".encode())
         os._exit(INTERRUPTED)

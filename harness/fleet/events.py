@@ -19,6 +19,13 @@ class LaneMessage:
 
 
 @dataclass(frozen=True)
+class LaneConnecting:
+    """A lane connects to its device, which usually takes a moment."""
+
+    device: Device
+
+
+@dataclass(frozen=True)
 class DevicePlanned:
     """A device is ready: which cases will be measured now, and which have been."""
 
@@ -115,6 +122,7 @@ class LaneEnded:
 
 FleetEvent: TypeAlias = (
     LaneMessage
+    | LaneConnecting
     | DevicePlanned
     | BatchStarted
     | CanaryMeasured

@@ -27,6 +27,7 @@ from harness.fleet.events import (
     DevicePlanned,
     DeviceSetAside,
     FleetEvent,
+    LaneConnecting,
     LaneEnded,
     LaneMessage,
     ProfileFailed,
@@ -290,7 +291,7 @@ class Lane:
         self._report(f"waiting: in use by {holder}")
 
     def _take_turn(self) -> bool:
-        self._report("connecting")
+        self.emit(LaneConnecting(self.device))
         reported = ""
         waited_s = 0.0
         while (holder := self._request_turn()) is not None:

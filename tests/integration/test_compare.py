@@ -232,10 +232,10 @@ def test_a_regression_is_reported_to_a_ci_server(cli: Cli, engine: Engine) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "html"), "--format html: is not known; known: table, junit, markdown."),
+        (("--format", "html"), "--format html: unknown format; use table, junit, markdown."),
         (
             ("--out", "table.txt"),
-            "--out table.txt: is for --format junit or markdown; a table is printed.",
+            "--out table.txt: needs --format junit or markdown; a table is only printed.",
         ),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_job_outlives_its_shell_and_a_lost_one_is_resumed_by_submitting_it_aga
     endless = detach(shell, study, "--set", ENDLESS)
     again = shell.run("submit", "sweep", study, "--detach", "--set", ENDLESS)
     assert again.returncode == 2
-    assert f"study: is under way already, as {endless}" in again.stderr
+    assert f"study is already running as {endless}" in again.stderr
 
     log = f"sqlite:///{shell.home / 'mlflow.db'}"
     short = detach(shell, study, "--set", "name=short", "--set", "model.units=16", "--mlflow", log)
@@ -119,7 +119,7 @@ def test_a_job_outlives_its_shell_and_a_lost_one_is_resumed_by_submitting_it_aga
     )
     kill_ray(shell.settings["TMPDIR"])
     assert read_states(shell) == {endless: "lost", short: "done"}
-    assert "submit the sweep again to go on" in shell.run("status").stdout
+    assert "submit the sweep again to continue" in shell.run("status").stdout
 
     diverging = detach(shell, study, "--set", DIVERGING)
     followed = shell.run("status", "--follow")

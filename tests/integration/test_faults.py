@@ -71,7 +71,7 @@ def test_an_interrupted_and_killed_sweep_resumes_to_identical_results(
     first.send_signal(signal.SIGINT)
     _, printed = first.communicate()
     assert first.returncode == 130
-    assert "the same command goes on from here" in printed
+    assert "run the same command again to continue" in printed
     assert "Traceback" not in printed
     finished = read_finished_trials(cli)
     assert finished

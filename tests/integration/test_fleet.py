@@ -411,13 +411,13 @@ def test_unparsable_output_is_stored_to_be_parsed_again(shelf: Shelf) -> None:
     again = shelf.cli.run("bench", "--reparse")
     assert again.returncode == 0, again.stderr
     assert (
-        "0 measurements changed, 0 withdrawn, 0 finished from what was kept; 2 cases to go on with"
+        "0 measurements changed, 0 withdrawn, 0 completed from stored logs; 2 cases to continue"
         in again.stdout
     )
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     assert shelf.cli.run(*shelf.command).returncode == 0
     assert (
-        "12 runs read again: 0 measurements changed" in shelf.cli.run("bench", "--reparse").stdout
+        "12 runs parsed again: 0 measurements changed" in shelf.cli.run("bench", "--reparse").stdout
     )
     refused = shelf.cli.run("bench", "--reparse", "--fleet")
     assert refused.returncode == 2

@@ -92,7 +92,7 @@ def test_each_network_of_a_sweep_is_listed_once(cli: Cli, tmp_path: Path) -> Non
         (["text.yaml"], "error: text.yaml:1: must be a mapping of keys to values."),
         (
             ["text.tflite", "--set", "a=1"],
-            "error: --set: text.tflite is a model, which has no keys; set those of a",
+            "error: --set: text.tflite is a model, which has no keys; give a sweep",
         ),
         (["small.yaml", "--set", "model.units=x"], "error: --set model.units=x: model.units is"),
     ],

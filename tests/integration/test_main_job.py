@@ -47,7 +47,7 @@ def test_a_submission_ends_well_and_reports_its_results(submitted: Submitted) ->
     _, _, ended = submitted
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 trials done in" in ended.stdout
-    assert "of their time was work" in ended.stdout
+    assert "of their remaining time was work" in ended.stdout
     assert "most accurate" in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
 

@@ -26,7 +26,7 @@ def test_a_search_continues_from_its_tried_points(cli: Cli, tmp_path: Path) -> N
     sweep = tmp_path / "found.yaml"
     sweep.write_text(SEARCH)
     planned = cli.run("submit", "sweep", sweep, "--dry-run")
-    assert "found: 1 point of its search to try, 0 begun before." in planned.stdout, planned.stderr
+    assert "found: 1 point of its search to try, 0 already tried." in planned.stdout, planned.stderr
     assert (
         "here: 2 cases, 0 to measure, 2 more once the new trials are done, 0 already done."
         in planned.stdout
@@ -55,13 +55,13 @@ def test_a_search_continues_from_its_tried_points(cli: Cli, tmp_path: Path) -> N
         "--set",
         "bench.protocol=quick",
     )
-    assert "found: 1 point of its search to try, 1 begun before." in again.stdout, again.stderr
+    assert "found: 1 point of its search to try, 1 already tried." in again.stdout, again.stderr
     assert "2 trials done" in again.stdout, again.stdout + again.stderr
     assert points(cli)[:1] == tried
     assert len(points(cli)) == 2
     assert len(cli.rows("SELECT * FROM results")) == 4, "all artifacts of the search are benched"
     planned = cli.run("submit", "sweep", sweep, "--dry-run", "--set", "bench.protocol=quick")
-    assert "0 points of its search to try, 2 begun before" in planned.stdout
+    assert "0 points of its search to try, 2 already tried" in planned.stdout
     assert "here: 4 cases, 0 to measure, 4 already done." in planned.stdout
 
 

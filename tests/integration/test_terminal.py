@@ -103,7 +103,7 @@ def test_doctor_reports_a_workspace_that_is_a_file(tmp_path: Path) -> None:
     home.write_text("")
     ended = Cli(home).run("doctor")
     assert ended.returncode == 1
-    assert "is no folder" in ended.stdout
+    assert "is not a folder" in ended.stdout
     assert "Traceback" not in ended.stderr
 
 

@@ -49,7 +49,7 @@ def test_a_bench_a_query_a_comparison_and_a_status(database_cli: Cli, repository
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "Did you mean 'here'?" in unknown.stderr
     nothing = database_cli.run("query", "energy", "--param", "device=here")
-    assert (nothing.returncode, nothing.stderr) == (0, "No row answers this.\n")
+    assert (nothing.returncode, nothing.stderr) == (0, "The query has no rows.\n")
     assert database_cli.run("query", "DELETE FROM runs").returncode == 2
     assert database_cli.rows("SELECT count(*) AS kept FROM runs") == [{"kept": 12}]
 

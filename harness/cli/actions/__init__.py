@@ -1,1 +1,1 @@
-"""What each command does; imported only when it runs."""
+"""Implementations of the commands, imported only when they run."""

@@ -1,7 +1,6 @@
-"""The work of `harness query` and `harness status`."""
+"""The implementation of `harness query` and `harness status`."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import inf
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from harness.cli.actions.jobs import print_jobs
-from harness.cli.actions.session import Session, console
+from harness.cli.actions.session import Session, make_console
 from harness.core.errors import RequestError
 from harness.core.units import count_noun
 from harness.report.export.files import FORMATS, WRITERS
@@ -17,87 +16,87 @@ from harness.report.terminal.tables import add_row, make_table, tabulate
 from harness.store.queries import NamedQuery, find_named_query, load_named_queries
 from harness.store.reading import QueryLimits, QueryResult, check_names, run_query
 
-_SHOWN_ROWS = 1_000  # of a table, where nobody says how many; a screen holds fewer
+# The default limits.
+_TABLE_ROWS = 1_000
 _FILE_ROWS = 1_000_000
 
 
 def query(
     question: str | None,
     settings: Sequence[str],
+    *,
     format: str,
     out: Path | None,
     limit: int | None,
     timeout: float,
 ) -> None:
     if format not in FORMATS:
-        raise RequestError(f"--format {format}: is not known; known: {', '.join(FORMATS)}.")
+        raise RequestError(f"--format {format}: unknown format; use {', '.join(FORMATS)}.")
     if question is None:
-        console().print(_listed(load_named_queries().values()))
+        make_console().print(_list_queries(load_named_queries().values()))
         return
     named = find_named_query(question)
     is_table = format == "table" and out is None
-    rows = limit if limit is not None else _SHOWN_ROWS if is_table else _FILE_ROWS
-    limits = QueryLimits(rows or inf, timeout or inf)
-    _write(_answer(named, question, settings=settings, limits=limits), format, out=out)
+    max_rows = limit if limit is not None else _TABLE_ROWS if is_table else _FILE_ROWS
+    limits = QueryLimits(max_rows or inf, timeout or inf)
+    _write(_run_query(named, question, settings=settings, limits=limits), format, out=out)
 
 
-def _listed(queries: Iterable[NamedQuery]) -> Table:
-    told = [(one.name, ", ".join(one.parameters), one.purpose) for one in queries]
-    return tabulate(("query", "--param", "what it answers"), told)
+def _list_queries(queries: Iterable[NamedQuery]) -> Table:
+    rows = [(query.name, ", ".join(query.parameters), query.purpose) for query in queries]
+    return tabulate(("query", "--param", "purpose"), rows)
 
 
-def _answer(
+def _run_query(
     named: NamedQuery | None, question: str, settings: Sequence[str], limits: QueryLimits
 ) -> QueryResult:
     if named is None and settings:
-        raise RequestError(
-            "--param goes with a named query: SQL of your own can say the value itself."
-        )
-    reader = Session.here().reader
+        raise RequestError("--param needs a named query; write the value into the SQL itself.")
+    reader = Session.from_environment().reader
     if named is None:
         return run_query(reader, question, limits=limits)
-    given = list(map(_setting, settings))
-    if repeated := [
-        name for name, count in Counter(name for name, _ in given).items() if count > 1
-    ]:
-        raise RequestError(f"--param {repeated[0]}: is given more than once; give it once.")
-    values = named.parse_values(dict(given))
+    values = named.parse_values(_parse_settings(settings))
     rows = run_query(reader, named.sql, values=values, limits=limits)
     if not rows.values:
         check_names(reader, values)
     return rows
 
 
-def _setting(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise RequestError(f"--param {text}: has to look like NAME=VALUE.")
-    return name, value
+def _parse_settings(settings: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise RequestError(f"--param {setting}: give it as NAME=VALUE.")
+        if name in values:
+            raise RequestError(f"--param {name}: is given more than once; give it once.")
+        values[name] = value
+    return values
 
 
 def _write(rows: QueryResult, format: str, out: Path | None) -> None:
     if rows.is_truncated:
         count = f"{len(rows.values):,}"
         print(
-            f"Only the first {count} rows: ask for less, or for all with --limit 0.",
+            f"Only the first {count} rows; `--limit 0` gives all.",
             file=sys.stderr,
         )
     if not rows.values:
-        print("No row answers this.", file=sys.stderr)
+        print("The query has no rows.", file=sys.stderr)
     if format == "table" and out is None:
-        console().print(tabulate(rows.columns, rows.values))
+        make_console().print(tabulate(rows.columns, rows.values))
         return
     content = WRITERS["csv" if format == "table" else format](rows.columns, rows.values)
     if out is not None:
         save(out, content)
     elif format == "parquet" and sys.stdout.isatty():
-        raise RequestError("--format parquet: is no text; give --out FILE.")
+        raise RequestError("--format parquet: a terminal can't show it; give --out FILE.")
     else:
         sys.stdout.buffer.write(content)
 
 
 def save(out: Path, content: bytes) -> None:
-    """Raises RequestError where the file can't be written."""
+    """Write the file. Raises RequestError if it can't be written."""
     try:
         out.write_bytes(content)
     except OSError as error:
@@ -107,14 +106,14 @@ def save(out: Path, content: bytes) -> None:
 
 
 def status() -> None:
-    """What was submitted, the devices and what waits for them, and what failed and why."""
-    session = Session.here()
-    reader, out = session.reader, console()
+    """Print sweeps, jobs, devices with their queues, and failures."""
+    session = Session.from_environment()
+    reader, out = session.reader, make_console()
     numbers = ("trials", "done", "failed", "waiting", "measured", "failed cases")
-    shown = make_table("sweep", *numbers, "last submitted", right=numbers)
+    sweeps = make_table("sweep", *numbers, "last submitted", right=numbers)
     for row in run_query(reader, load_named_queries()["sweeps"].sql).values:
-        add_row(shown, *(str(value) for value in row))
-    out.print(shown)
+        add_row(sweeps, *(str(value) for value in row))
+    out.print(sweeps)
     print_jobs(out, session)
     devices = run_query(reader, load_named_queries()["devices"].sql)
     if devices.values:
@@ -124,5 +123,5 @@ def status() -> None:
             out.print(f"{count_noun(queued, 'case')} in the queue: `harness query queue`.")
     failures = run_query(reader, load_named_queries()["failures"].sql)
     if failures.values:
-        out.print("\nNot mended yet:")
+        out.print("\nFailures without a later success:")
         out.print(tabulate(failures.columns, failures.values))

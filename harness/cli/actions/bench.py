@@ -1,15 +1,15 @@
-"""The work of `harness bench`, and the measuring part of `harness submit sweep --bench`."""
+"""The implementation of `harness bench`, and of `--bench` of `harness submit sweep`."""
 
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.actions.session import Session, console
+from harness.cli.actions.session import Session, make_console
 from harness.config.device_file import find_local_device, read_devices, select_devices
 from harness.config.protocol import parse_protocol
 from harness.conversion.anatomy import read_anatomy
@@ -28,6 +28,7 @@ from harness.fleet.events import (
     DevicePlanned,
     DeviceSetAside,
     FleetEvent,
+    LaneConnecting,
     LaneEnded,
     LaneMessage,
     ProfileFailed,
@@ -45,93 +46,115 @@ from harness.store.reading import read_results
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The devices to bench, and the whole registry, where their hubs and jump hosts are."""
+class DeviceSelection:
+    """The devices to bench, and the whole registry, which has their hubs and jump hosts."""
 
     devices: tuple[Device, ...]
     registry: dict[str, Device]
 
 
 @dataclass(frozen=True)
-class Way:
-    """How to measure: by `protocols`, with a device's own thread counts where it has some and none were asked for."""
+class BenchOptions:
+    """The options of a bench.
+
+    `protocols` has one protocol for each thread count. The counts in a device's entry take
+    precedence unless `threads_given`.
+    """
 
     protocols: tuple[Protocol, ...]
-    threads_asked: bool = False
+    threads_given: bool = False
     force: bool = False
     dry_run: bool = False
     wait_s: float = 3600.0
     profile: bool = False
     check_answers: bool = False
 
-    def of(self, device: Device) -> tuple[Protocol, ...]:
-        if self.threads_asked or device.threads is None:
+    def protocols_for(self, device: Device) -> tuple[Protocol, ...]:
+        if self.threads_given or device.threads is None:
             return self.protocols
         return with_threads(self.protocols[0], device.threads)
 
 
-def bench(models: Sequence[Path], sweep: str | None, chosen: Chosen, way: Way) -> int:
-    """How many cases and devices failed."""
-    session = Session.here()
+def bench(
+    models: Sequence[Path], sweep: str | None, *, selection: DeviceSelection, options: BenchOptions
+) -> int:
+    """Bench model files or a sweep's artifacts, and return how many cases and devices failed."""
+    session = Session.from_environment()
     return bench_artifacts(
         session,
-        _artifacts(session, models, sweep=sweep, keep=not way.dry_run),
-        chosen=chosen,
-        way=way,
+        _find_artifacts(session, models, sweep=sweep, store=not options.dry_run),
+        selection=selection,
+        options=options,
     )
 
 
-def chosen_devices(registry: Path, fleet: bool, ids: list[str], tags: list[str]) -> Chosen:
-    """Raises RequestError where that is none."""
+def select_bench_devices(
+    registry: Path, *, fleet: bool, ids: Sequence[str] = (), tags: Sequence[str] = ()
+) -> DeviceSelection:
+    """Return the devices with these ids or tags, or all enabled ones, or else this machine.
+
+    Raises RequestError if no device is selected.
+    """
     if not fleet and not ids and not tags:
-        here = find_local_device(registry)
-        return Chosen((here,), {here.id: here})
+        local_device = find_local_device(registry)
+        return DeviceSelection((local_device,), {local_device.id: local_device})
     devices = read_devices(registry)
-    enabled = [one for one in devices if one.enabled and (fleet or set(tags) & set(one.tags))]
-    chosen = tuple(dict.fromkeys([*select_devices(devices, ids), *enabled]))
-    if not chosen:
+    enabled = [
+        device
+        for device in devices
+        if device.enabled and (fleet or not set(tags).isdisjoint(device.tags))
+    ]
+    selected = tuple(dict.fromkeys([*select_devices(devices, ids), *enabled]))
+    if not selected:
         raise RequestError(
             f"{registry}: no enabled device"
             + (f" has the tag {' or '.join(tags)}." if tags else "; enable one.")
         )
-    return Chosen(chosen, {device.id: device for device in devices})
+    return DeviceSelection(selected, {device.id: device for device in devices})
 
 
-def protocols_asked(words: str, threads: str) -> tuple[Protocol, ...]:
-    """Raises RequestError for a protocol or thread counts that are none."""
-    protocol = parse_protocol(words)
+def parse_protocols(text: str, threads: str) -> tuple[Protocol, ...]:
+    """Return the protocol for each thread count. Raises RequestError if either is invalid."""
+    protocol = parse_protocol(text)
     counts = [
         int(count) if re.fullmatch(r"\s*[0-9]{1,4}\s*", count) else 0
         for count in threads.split(",")
     ]
     if not all(1 <= count <= MAX_THREADS for count in counts):
         raise RequestError(
-            f"--threads {threads}: has to be whole numbers of 1 to {MAX_THREADS}, for example 1,4."
+            f"--threads {threads}: give whole numbers from 1 to {MAX_THREADS}, for example 1,4."
         )
     return with_threads(protocol, counts)
 
 
-def _artifacts(
-    session: Session, models: Sequence[Path], sweep: str | None, keep: bool
+def _find_artifacts(
+    session: Session, models: Sequence[Path], sweep: str | None, *, store: bool
 ) -> list[str]:
-    """Raises RequestError where there are none. `keep` takes model files of the user's own into the workspace."""
+    """Return the ids of the model files or of the sweep's artifacts.
+
+    Store the model files in the workspace if `store`. Raises RequestError if there are none.
+    """
     if models and sweep:
         raise RequestError("give model files or --sweep, not both.")
     if models:
-        return [_own_model(session, file, keep=keep) for file in models]
+        return [_read_model(session, file, store=store) for file in models]
     if sweep is None:
-        sweeps = session.trials.list_sweeps()
         raise RequestError(
-            f"say what to bench: --sweep NAME or model files; sweeps here: {', '.join(sweeps) or 'none yet'}."
+            f"give model files or --sweep NAME; sweeps in this workspace: {_list_sweeps(session)}."
         )
     if not (artifacts := session.trials.get_sweep_artifacts(sweep)):
         raise RequestError(
-            f"sweep {sweep!r} has no finished trials here; sweeps: {', '.join(session.trials.list_sweeps()) or 'none yet'}."
+            f"--sweep {sweep}: no finished trials in this workspace; "
+            f"its sweeps: {_list_sweeps(session)}."
         )
     return artifacts
 
 
-def _own_model(session: Session, file: Path, keep: bool) -> str:
+def _list_sweeps(session: Session) -> str:
+    return ", ".join(session.trials.list_sweeps()) or "none yet"
+
+
+def _read_model(session: Session, file: Path, *, store: bool) -> str:
     try:
         content = file.read_bytes()
         artifact = Artifact(
@@ -141,49 +164,58 @@ def _own_model(session: Session, file: Path, keep: bool) -> str:
         raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error
     except ValueError as error:
         raise RequestError(f"{file}: {error}; give a .tflite file.") from error
-    if keep:
+    if store:
         session.files.save(content)
         session.trials.add_artifact(artifact, file.name)
     return artifact.sha256
 
 
 def bench_artifacts(
-    session: Session, artifacts: Sequence[str], chosen: Chosen, way: Way, to_come: int = 0
+    session: Session,
+    artifacts: Sequence[str],
+    *,
+    selection: DeviceSelection,
+    options: BenchOptions,
+    future_artifacts: int = 0,
 ) -> int:
-    """Measures what is missing, shows every row of these artifacts, and returns how many cases and devices failed.
+    """Measure the missing cases, print all results, and return how many cases and devices failed.
 
-    `to_come` artifacts are not made yet: a dry run counts them.
+    A dry run also counts the cases of `future_artifacts` that do not exist yet.
     """
-    out = console()
-    protocols = {device.id: way.of(device) for device in chosen.devices}
+    out = make_console()
+    protocols = {device.id: options.protocols_for(device) for device in selection.devices}
     request = FleetRequest(
         tuple(artifacts),
         protocols,
-        force=way.force,
-        wait_s=way.wait_s,
-        dry_run=way.dry_run,
-        profile=way.profile,
-        check_answers=way.check_answers,
+        force=options.force,
+        wait_s=options.wait_s,
+        dry_run=options.dry_run,
+        profile=options.profile,
+        check_answers=options.check_answers,
     )
-    told = _Told(
-        out,
-        to_come,
-        protocols={id: len(found) for id, found in protocols.items()},
-        dry_run=way.dry_run,
-    )
-    with show_fleet_progress(out, [device.id for device in chosen.devices]) as shown:
+    device_ids = [device.id for device in selection.devices]
+    with show_fleet_progress(out, device_ids) as progress:
+        reporter = _EventReporter(
+            out,
+            progress,
+            future_cases={id: future_artifacts * len(protocols[id]) for id in device_ids},
+            list_cases=options.dry_run,
+        )
         for event in bench_fleet(
-            chosen.devices, chosen.registry, request=request, stores=stores(session)
+            selection.devices,
+            selection.registry,
+            request=request,
+            stores=make_fleet_stores(session),
         ):
-            told.hear(event, shown)
-    for line in told.set_aside:
+            reporter.report(event)
+    for line in reporter.set_aside:
         print(line, file=sys.stderr)
-    if not way.dry_run:
-        show_results(session, artifacts, devices=[device.id for device in chosen.devices], out=out)
-    return told.failed
+    if not options.dry_run:
+        show_results(session, artifacts, devices=device_ids, out=out)
+    return reporter.failures
 
 
-def stores(session: Session) -> FleetStores:
+def make_fleet_stores(session: Session) -> FleetStores:
     tools = session.tools.newest_by_name()
     return FleetStores(
         session.workspace,
@@ -196,90 +228,98 @@ def stores(session: Session) -> FleetStores:
     )
 
 
-class _Told:
-    """What the events of a bench come to: lines for people, and how much failed."""
+class _EventReporter:
+    """A reporter of the events of a bench, which also counts the failures.
+
+    `future_cases` is the number of cases of each device whose artifacts do not exist yet.
+    """
 
     def __init__(
-        self, out: Console, to_come: int, protocols: dict[str, int], dry_run: bool
+        self,
+        out: Console,
+        progress: FleetProgress,
+        *,
+        future_cases: Mapping[str, int],
+        list_cases: bool,
     ) -> None:
         self._out = out
-        self._to_come = to_come
-        self._protocols = protocols
-        self._dry_run = dry_run
-        self.failed = 0
+        self._progress = progress
+        self._future_cases = future_cases
+        self._list_cases = list_cases
+        self.failures = 0
         self.set_aside: list[str] = []
 
-    def hear(self, event: FleetEvent, shown: FleetProgress) -> None:
+    def report(self, event: FleetEvent) -> None:
         id = event.device.id
         match event:
             case LaneMessage():
-                shown.set_status(id, event.text)
+                self._progress.set_status(id, event.text)
+            case LaneConnecting():
+                self._progress.set_status(id, "connecting", is_brief=True)
             case DevicePlanned():
-                self._plan(event, shown)
+                self._report_plan(event)
             case RunEnded(run=run) if run is not None:
-                shown.update(
+                self._progress.update(
                     id,
-                    _doing(event.case, run),
+                    _describe_run(event.case, run),
                     progress=event.progress,
                     temperature_c=run.sensors.temperature_c,
                 )
             case CaseMeasured():
                 summary = event.measurement.summary
                 result = f"{format_us(summary.latency_us)}, {name_warnings(summary.warnings)}"
-                shown.end_case(id, f"{case_name(event.case)}: {result}")
+                self._progress.end_case(id, f"{name_case(event.case)}: {result}")
             case CaseGivenUp(failure=failure):
-                self.failed += 1
-                shown.end_case(id, f"{case_name(event.case)}: failed ({failure.reason}): {failure}")
-            case AnswerChecked(answer=answer) if answer.message:
-                shown.set_status(id, answer.message)
-            case CaseProfiled():
-                shown.set_status(
-                    id,
-                    f"{case_name(event.case)}: {count_noun(len(event.operators), 'operator')} profiled",
+                self.failures += 1
+                self._progress.end_case(
+                    id, f"{name_case(event.case)}: failed ({failure.reason}): {failure}"
                 )
+            case AnswerChecked(answer=answer) if answer.message:
+                self._progress.set_status(id, answer.message)
+            case CaseProfiled():
+                operators = count_noun(len(event.operators), "operator")
+                self._progress.set_status(id, f"{name_case(event.case)}: {operators} profiled")
             case ProfileFailed(failure=failure):
-                self.failed += 1
-                shown.set_status(id, f"not profiled ({failure.reason}): {failure}")
+                self.failures += 1
+                self._progress.set_status(id, f"not profiled ({failure.reason}): {failure}")
             case DeviceSetAside():
-                self._set_aside(event, shown)
+                self._report_set_aside(event)
             case LaneEnded():
-                shown.end_device(id)
+                self._progress.end_device(id)
 
-    def _plan(self, event: DevicePlanned, shown: FleetProgress) -> None:
-        shown.set_total(event.device.id, len(event.to_measure))
-        if self._dry_run:
+    def _report_plan(self, event: DevicePlanned) -> None:
+        self._progress.set_total(event.device.id, len(event.to_measure))
+        if self._list_cases:
             for case in event.to_measure:
                 self._out.print(
-                    f"  to measure: {case_name(case)}, {case.protocol.name}", soft_wrap=True
+                    f"  to measure: {name_case(case)}, {case.protocol.name}", soft_wrap=True
                 )
-        to_come = self._to_come * self._protocols[event.device.id]
-        later = f", {to_come} more once the new trials are done" if to_come else ""
-        total = len(event.to_measure) + len(event.measured) + to_come
+        future = self._future_cases[event.device.id]
+        later = f", {future} more once the new trials are done" if future else ""
+        total = len(event.to_measure) + len(event.measured) + future
         counts = f"{len(event.to_measure)} to measure{later}, {len(event.measured)} already done"
         self._out.print(
             f"{event.device.id}: {count_noun(total, 'case')}, {counts}.", soft_wrap=True
         )
 
-    def _set_aside(self, event: DeviceSetAside, shown: FleetProgress) -> None:
-        self.failed += 1
-        left = (
-            "its cases wait"
-            if event.cases_left is None
-            else f"{count_noun(event.cases_left, 'case')} left"
+    def _report_set_aside(self, event: DeviceSetAside) -> None:
+        self.failures += 1
+        cases = "its cases" if event.cases_left is None else count_noun(event.cases_left, "case")
+        line = (
+            f"set aside ({event.failure.reason}), {cases} left for a later bench: {event.failure}"
         )
-        line = f"set aside ({event.failure.reason}), {left} for a later bench: {event.failure}"
-        shown.set_status(event.device.id, line)
+        self._progress.set_status(event.device.id, line)
         self.set_aside.append(f"{event.device.id}: {line}")
         if event.failure.reason is Reason.BUG and os.environ.get("HARNESS_VERBOSE"):
             print(event.failure.log, file=sys.stderr)
 
 
-def _doing(case: Case, run: Run) -> str:
-    disturbed = f", does not count: {run.disturbed}" if run.disturbed else ""
-    return f"{case_name(case)}, process {run.process.number}{disturbed}"
+def _describe_run(case: Case, run: Run) -> str:
+    disturbance = f", does not count: {run.disturbed}" if run.disturbed else ""
+    return f"{name_case(case)}, process {run.process.number}{disturbance}"
 
 
-def case_name(case: Case) -> str:
+def name_case(case: Case) -> str:
     return f"{case.artifact[:12]} on {case.device}, {count_noun(case.protocol.threads, 'thread')}"
 
 

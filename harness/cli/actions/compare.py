@@ -1,4 +1,4 @@
-"""The work of `harness compare`."""
+"""The implementation of `harness compare`."""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 
 from harness.cli.actions.ask import save
-from harness.cli.actions.session import Session, console
+from harness.cli.actions.session import Session, make_console
 from harness.compare.pairs import compare_rows
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
@@ -29,62 +29,65 @@ _FORMATS = ("table", *_WRITERS)
 def compare(
     baseline: str,
     candidate: str,
+    *,
     metrics: Sequence[str],
     fail_on_regression: str | None,
     format: str,
     out: Path | None,
 ) -> int:
-    """How many regressions there are over the limit."""
+    """Print or write the comparison, and return how many regressions exceed the limit."""
     if unknown := sorted(set(metrics) - set(METRICS)):
-        raise RequestError(f"--metric {unknown[0]}: is not known; known: {', '.join(METRICS)}.")
+        raise RequestError(f"--metric {unknown[0]}: unknown metric; use {', '.join(METRICS)}.")
     if format not in _FORMATS:
-        raise RequestError(f"--format {format}: is not known; known: {', '.join(_FORMATS)}.")
+        raise RequestError(f"--format {format}: unknown format; use {', '.join(_FORMATS)}.")
     if format == "table" and out is not None:
         raise RequestError(
-            f"--out {out}: is for --format {' or '.join(_WRITERS)}; a table is printed."
+            f"--out {out}: needs --format {' or '.join(_WRITERS)}; a table is only printed."
         )
-    limit = _share(fail_on_regression) if fail_on_regression is not None else None
-    asked = ComparisonRequest(baseline, candidate, metrics=tuple(metrics), limit=limit)
-    reader = Session.here().reader
-    found = compare_rows(reader, read_results(reader), baseline=baseline, candidate=candidate)
-    _write(found, asked, format=format, out=out)
-    return _judge(found, asked)
+    limit = _parse_percent(fail_on_regression) if fail_on_regression is not None else None
+    request = ComparisonRequest(baseline, candidate, metrics=tuple(metrics), limit=limit)
+    reader = Session.from_environment().reader
+    comparisons = compare_rows(reader, read_results(reader), baseline=baseline, candidate=candidate)
+    _write(comparisons, request, format=format, out=out)
+    return _report_regressions(comparisons, request)
 
 
 def _write(
-    found: list[Comparison], asked: ComparisonRequest, format: str, out: Path | None
+    comparisons: list[Comparison], request: ComparisonRequest, format: str, out: Path | None
 ) -> None:
     if format == "table":
-        _print(found, asked)
+        _print(comparisons, request)
     elif out is not None:
-        save(out, _WRITERS[format](found, asked))
+        save(out, _WRITERS[format](comparisons, request))
     else:
-        sys.stdout.buffer.write(_WRITERS[format](found, asked))
+        sys.stdout.buffer.write(_WRITERS[format](comparisons, request))
 
 
-def _print(found: list[Comparison], asked: ComparisonRequest) -> None:
-    out = console()
-    out.print(f"{asked.title}. {LEGEND}")
-    print_comparison(out, found, metrics=asked.metrics)
-    for line in describe_comparison(found, asked):
+def _print(comparisons: list[Comparison], request: ComparisonRequest) -> None:
+    out = make_console()
+    out.print(f"{request.title}. {LEGEND}")
+    print_comparison(out, comparisons, metrics=request.metrics)
+    for line in describe_comparison(comparisons, request):
         out.print(line, soft_wrap=True)
 
 
-def _judge(found: list[Comparison], asked: ComparisonRequest) -> int:
-    """How many regressions there are over the limit; on standard error each of them, and what could not be seen."""
-    worse = [line for one in found for line in describe_regressions(one, asked)]
-    for line in (*worse, *describe_undetectable(found, asked)):
+def _report_regressions(comparisons: list[Comparison], request: ComparisonRequest) -> int:
+    """Print regressions and undetectable changes to standard error; return how many regressions."""
+    regressions: list[str] = []
+    for comparison in comparisons:
+        regressions += describe_regressions(comparison, request)
+    for line in (*regressions, *describe_undetectable(comparisons, request)):
         print(line, file=sys.stderr)
-    return len(worse)
+    return len(regressions)
 
 
-def _share(percent: str) -> float:
+def _parse_percent(percent: str) -> float:
     try:
         share = float(percent.strip().removesuffix("%")) / 100
     except ValueError:
         share = -1.0
     if not 0 <= share < inf:
         raise RequestError(
-            f"--fail-on-regression {percent}: has to be a number of percent of 0 or more, for example 3%."
+            f"--fail-on-regression {percent}: give a percentage of 0 or more, for example 3%."
         )
     return share

@@ -1,4 +1,4 @@
-"""The work of `harness submit sweep --detach`."""
+"""The implementation of `harness submit sweep --detach`."""
 
 import os
 import platform
@@ -9,9 +9,9 @@ from pathlib import Path
 from shlex import join, quote
 from urllib.parse import parse_qs, urlsplit
 
-from harness.cli.actions.bench import chosen_devices
+from harness.cli.actions.bench import select_bench_devices
 from harness.cli.actions.jobs import log_of, refresh
-from harness.cli.actions.session import Session, console
+from harness.cli.actions.session import Session, make_console
 from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
 from harness.store.database import now
@@ -19,8 +19,8 @@ from harness.store.rows.jobs import JobRow
 from harness.sweep.trials import build_sweep
 from harness.training import ray_jobs
 
-_JOB = "HARNESS_JOB"
-_SETTINGS = (
+_JOB_VARIABLE = "HARNESS_JOB"
+_PASSED_VARIABLES = (
     "HARNESS_DATA",
     "HARNESS_DEVICES",
     "HARNESS_DATABASE_URL",
@@ -34,41 +34,47 @@ _HARNESS = (sys.executable, "-m", "harness")
 def detach(
     file: Path,
     settings: Sequence[str],
+    *,
     bench: bool,
     fleet: bool,
     address: str | None,
     registry: Path,
     mlflow: str | None,
 ) -> None:
-    """Hands the command over to Ray once it is known to make sense, and says how to follow it."""
-    planned = build_sweep(read_sweep(file, settings))
+    """Check the request, submit it as a job to Ray, and print how to follow it."""
+    sweep = build_sweep(read_sweep(file, settings))
     if bench:
-        chosen_devices(registry, fleet, ids=[], tags=[])
-    session = Session.here()
+        select_bench_devices(registry, fleet=fleet)
+    session = Session.from_environment()
     _refuse_secret(
         "HARNESS_DATABASE_URL",
         session.workspace.database_url,
         elsewhere="~/.pgpass, or the file of PGPASSFILE",
     )
     _refuse_secret("--mlflow", mlflow or "", elsewhere="~/.mlflow/credentials")
-    changes = [word for setting in settings for word in ("--set", setting)]
-    wishes = [option for option, wanted in (("--bench", bench), ("--fleet", fleet)) if wanted]
-    logged = ["--mlflow", mlflow] if mlflow is not None else []
-    asked = [*changes, *wishes, *logged]
+    options: list[str] = []
+    for setting in settings:
+        options += ["--set", setting]
+    if bench:
+        options.append("--bench")
+    if fleet:
+        options.append("--fleet")
+    if mlflow is not None:
+        options += ["--mlflow", mlflow]
     command = (
         "submit",
         "sweep",
         str(file),
-        *asked,
+        *options,
         "--devices",
         str(registry),
         "--address",
         "auto",
     )
-    job = _hand_over(session, planned.name, file=file, command=command, address=address)
-    console().print(
-        f"{planned.name} runs as {job.id} on {job.node}, also when this shell has ended; its output is in "
-        f"{log_of(session, job.id)}.\nTo follow it: harness status --follow",
+    job = _submit_job(session, sweep.name, file=file, command=command, address=address)
+    make_console().print(
+        f"{sweep.name} runs in the background as {job.id} on {job.node}. "
+        f"Its output goes to {log_of(session, job.id)}.\nTo follow it: harness status --follow",
         soft_wrap=True,
     )
 
@@ -77,15 +83,16 @@ def _refuse_secret(name: str, address: str, elsewhere: str) -> None:
     url = urlsplit(address)
     if url.password or "password" in parse_qs(url.query):
         raise RequestError(
-            f"{name}: holds a password, and --detach would show it in Ray's list of jobs; put it into {elsewhere}."
+            f"{name}: holds a password, and --detach would show it in Ray's list of jobs; "
+            f"put it into {elsewhere}."
         )
 
 
-def _hand_over(
+def _submit_job(
     session: Session, sweep: str, file: Path, command: Sequence[str], address: str | None
 ) -> JobRow:
     with ray_jobs.lock_cluster():
-        refuse_second(session, sweep)
+        refuse_second_job(session, sweep)
         server = ray_jobs.ensure_cluster(address)
         job = JobRow(
             f"job-{secrets.token_hex(4)}",
@@ -97,7 +104,7 @@ def _hand_over(
         )
         log_of(session, job.id).parent.mkdir(exist_ok=True)
         log_of(session, job.id).touch()
-        session.jobs.add(job)  # before: its end is noted there
+        session.jobs.add(job)  # first, as the job updates this row
         try:
             ray_jobs.submit_job(server, job.id, script=_script(session, job.id, command=command))
         except RequestError:
@@ -106,19 +113,23 @@ def _hand_over(
     return job
 
 
-def refuse_second(session: Session, sweep: str) -> None:
-    """Two that train one sweep in one workspace would train the same trials. A job does not refuse itself."""
+def refuse_second_job(session: Session, sweep: str) -> None:
+    """Raise RequestError if another job trains the sweep, as both would train the same trials."""
     refresh(session)
     for job in session.jobs.list_active():
-        if job.sweep == sweep and job.id != os.environ.get(_JOB):
+        if job.sweep == sweep and job.id != os.environ.get(_JOB_VARIABLE):
             raise RequestError(
-                f"{sweep}: is under way already, as {job.id} on {job.node}; follow it with `harness status --follow`."
+                f"{sweep} is already running as {job.id} on {job.node}; "
+                "follow it with `harness status --follow`."
             )
 
 
 def _script(session: Session, job_id: str, command: Sequence[str]) -> str:
-    """For a POSIX shell. It outlives a polite kill of the command, to note how that ended."""
-    settings = {**{name: os.environ.get(name) for name in _SETTINGS}, _JOB: job_id}
+    """Return a script for a POSIX shell.
+
+    The script ignores SIGTERM, so that it can store how the command ended.
+    """
+    settings = {**{name: os.environ.get(name) for name in _PASSED_VARIABLES}, _JOB_VARIABLE: job_id}
     settings["HARNESS_HOME"] = str(session.workspace.home)
     lines = (
         "trap : TERM",

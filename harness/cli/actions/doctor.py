@@ -1,4 +1,4 @@
-"""The work of `harness doctor` and `harness db`. Each check is a function that returns a finding."""
+"""The implementation of `harness doctor` and `harness db`."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.cli.actions.session import Session, console
+from harness.cli.actions.session import Session, make_console
 from harness.config.device_file import find_local_device, read_devices
 from harness.core.errors import HarnessError
 from harness.core.units import format_bytes
@@ -20,161 +20,151 @@ from harness.store.database import HEAD, describe_url, open_database
 from harness.store.files.tools import ToolFiles
 from harness.store.files.workspace import Workspace
 
-_LEAST_FREE_BYTES = 2 * 10**9
+_MIN_FREE_BYTES = 2 * 10**9
 _TRAINING = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "ray", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class Finding:
-    """`needed` is False for what only some uses need."""
+class CheckResult:
+    """The result of one check; `required` is False if only some commands need the subject."""
 
-    check: str
+    subject: str
     ok: bool
     text: str
-    needed: bool = True
+    required: bool = True
 
 
-def examine(workspace: Workspace, registry: Path) -> list[Finding]:
-    checks: list[Callable[[], Finding]] = [
-        _python,
-        _training,
-        lambda: _space(workspace),
-        lambda: _database(workspace),
-        lambda: _devices(registry),
-        lambda: _tool(workspace, registry),
-        _data_sets,
+def run_checks(workspace: Workspace, registry: Path) -> list[CheckResult]:
+    checks: list[Callable[[], CheckResult]] = [
+        _check_python,
+        _check_training,
+        lambda: _check_workspace(workspace),
+        lambda: _check_database(workspace),
+        lambda: _check_devices(registry),
+        lambda: _check_tool(workspace, registry),
+        _check_data_sets,
     ]
     return [check() for check in checks]
 
 
-def _python() -> Finding:
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    ok = (3, 10) <= sys.version_info < (3, 13) and platform.system() == "Linux"
-    return Finding(
-        "Python", ok, text=found if ok else f"{found}: use Python 3.10, 3.11 or 3.12 on Linux"
-    )
+def _pass(subject: str, text: str) -> CheckResult:
+    return CheckResult(subject, ok=True, text=text)
 
 
-def _training() -> Finding:
-    missing = [name for name in _TRAINING if _version(name) is None]
+def _fail(subject: str, text: str, *, required: bool = True) -> CheckResult:
+    return CheckResult(subject, ok=False, text=text, required=required)
+
+
+def _check_python() -> CheckResult:
+    python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if (3, 10) <= sys.version_info < (3, 13) and platform.system() == "Linux":
+        return _pass("Python", python)
+    return _fail("Python", f"{python}: use Python 3.10, 3.11 or 3.12 on Linux")
+
+
+def _check_training() -> CheckResult:
+    versions = {name: _find_version(name) for name in _TRAINING}
+    missing = [name for name, version in versions.items() if version is None]
     if missing:
-        return Finding(
-            "training",
-            False,
-            text=f"not installed: {', '.join(missing)}; pip install 'bnn-harness[train]'",
-            needed=False,
-        )
-    return Finding(
-        "training", True, text=", ".join(f"{name} {_version(name)}" for name in _TRAINING)
-    )
+        text = f"not installed: {', '.join(missing)}; run `pip install 'bnn-harness[train]'`"
+        return _fail("training", text, required=False)
+    return _pass("training", ", ".join(f"{name} {version}" for name, version in versions.items()))
 
 
-def _version(package: str) -> str | None:
+def _find_version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _space(workspace: Workspace) -> Finding:
+def _check_workspace(workspace: Workspace) -> CheckResult:
     nearest = next(
         folder for folder in (workspace.home, *workspace.home.parents) if folder.exists()
     )
     free = shutil.disk_usage(nearest).free
     if not nearest.is_dir():
-        return Finding("workspace", False, text=f"{nearest} is no folder; set HARNESS_HOME to one")
-    if not os.access(nearest, os.W_OK):
-        return Finding(
-            "workspace",
-            False,
-            text=f"{workspace.home} can't be written; set HARNESS_HOME to a folder that can",
+        text = f"{nearest} is not a folder; set HARNESS_HOME to a folder"
+    elif not os.access(nearest, os.W_OK):
+        text = f"{workspace.home} can't be written; set HARNESS_HOME to a writable folder"
+    elif free < _MIN_FREE_BYTES:
+        text = (
+            f"{workspace.home}: only {format_bytes(free)} free; "
+            "free some space, or set HARNESS_HOME to a folder on another disk"
         )
-    if free < _LEAST_FREE_BYTES:
-        return Finding(
-            "workspace",
-            False,
-            text=f"{workspace.home}: only {format_bytes(free)} free; make room, or set HARNESS_HOME elsewhere",
-        )
-    return Finding("workspace", True, text=f"{workspace.home}, {format_bytes(free)} free")
+    else:
+        return _pass("workspace", f"{workspace.home}, {format_bytes(free)} free")
+    return _fail("workspace", text)
 
 
-def _database(workspace: Workspace) -> Finding:
+def _check_database(workspace: Workspace) -> CheckResult:
     try:
         open_database(workspace.database_url).dispose()
     except HarnessError as error:
-        return Finding("database", False, text=str(error))
-    return Finding("database", True, text=f"{describe_url(workspace.database_url)}, schema {HEAD}")
+        return _fail("database", str(error))
+    return _pass("database", f"{describe_url(workspace.database_url)}, schema {HEAD}")
 
 
-def _devices(registry: Path) -> Finding:
+def _check_devices(registry: Path) -> CheckResult:
     if not registry.exists():
-        return Finding(
-            "devices",
-            False,
-            text=f"{registry} is not here; only this machine can be benchmarked",
-            needed=False,
-        )
+        text = f"{registry} does not exist; only this machine can be benchmarked"
+        return _fail("devices", text, required=False)
     try:
         devices = read_devices(registry)
     except HarnessError as error:
-        return Finding("devices", False, text=str(error))
-    return Finding(
-        "devices", True, text=f"{registry}: {', '.join(device.id for device in devices)}"
-    )
+        return _fail("devices", str(error))
+    return _pass("devices", f"{registry}: {', '.join(device.id for device in devices)}")
 
 
-def _tool(workspace: Workspace, registry: Path) -> Finding:
+def _check_tool(workspace: Workspace, registry: Path) -> CheckResult:
+    subject = "tool on this machine"
+    tools = ToolFiles(workspace.tools).newest_by_name()
     try:
         device = find_local_device(registry)
-        found = check_device(
-            device,
-            DeviceAccess(
-                {device.id: device}, workspace, tools=ToolFiles(workspace.tools).newest_by_name()
-            ),
-        )
+        check = check_device(device, DeviceAccess({device.id: device}, workspace, tools=tools))
     except (HarnessError, OSError) as error:
-        return Finding("tool on this machine", False, text=str(error), needed=False)
-    if found.tool is None:
-        return Finding("tool on this machine", False, text=str(found.failure), needed=False)
-    over = f" over {found.tool.interpreter}" if found.tool.interpreter else ""
-    return Finding("tool on this machine", True, text=f"{found.tool.name}{over}")
+        return _fail(subject, str(error), required=False)
+    if check.tool is None:
+        return _fail(subject, str(check.failure), required=False)
+    interpreter = f" with {check.tool.interpreter}" if check.tool.interpreter else ""
+    return _pass(subject, f"{check.tool.name}{interpreter}")
 
 
-def _data_sets() -> Finding:
-    here = {one.name: place for one in PUBLISHED if (place := one.find_folder())}
-    missing = ", ".join(one.name for one in PUBLISHED if one.name not in here)
-    found = (
-        "; ".join(f"{name} in {place}" for name, place in here.items()) or "none on this machine"
-    )
+def _check_data_sets() -> CheckResult:
+    folders_by_name: dict[str, Path] = {}
+    missing = []
+    for dataset in PUBLISHED:
+        if folder := dataset.find_folder():
+            folders_by_name[dataset.name] = folder
+        else:
+            missing.append(dataset.name)
+    available = "; ".join(f"{name} in {folder}" for name, folder in folders_by_name.items())
     if not missing:
-        return Finding("data sets", True, text=found)
-    offline = (
-        f"put its files into {folders.folder_of('…')}"
+        return _pass("data sets", available)
+    remedy = (
+        f"put the files into {folders.folder_of('…')}"
         if folders.is_offline()
-        else "fetched when it is needed"
+        else "downloaded when needed"
     )
-    return Finding("data sets", False, text=f"{found}; {missing}: {offline}", needed=False)
+    text = f"{available or 'none on this machine'}; {', '.join(missing)}: {remedy}"
+    return _fail("data sets", text, required=False)
 
 
 def doctor(registry: Path) -> int:
-    """How many needed things are missing."""
-    findings = examine(Session.here().workspace, registry)
-    shown = make_table("check", "", "finding")
-    for finding in findings:
-        add_row(
-            shown,
-            finding.check,
-            "ok" if finding.ok else "missing" if finding.needed else "absent",
-            finding.text,
-        )
-    console().print(shown)
-    return sum(finding.needed and not finding.ok for finding in findings)
+    """Print the result of each check, and return how many required ones failed."""
+    results = run_checks(Session.from_environment().workspace, registry)
+    table = make_table("check", "", "result")
+    for result in results:
+        state = "ok" if result.ok else "missing" if result.required else "absent"
+        add_row(table, result.subject, state, result.text)
+    make_console().print(table)
+    return sum(result.required and not result.ok for result in results)
 
 
 def database_path() -> str:
-    return describe_url(Session.here().workspace.database_url)
+    return describe_url(Session.from_environment().workspace.database_url)
 
 
 def upgrade_database() -> str:
-    Session.here().engine.dispose()
+    Session.from_environment().engine.dispose()
     return f"The database is at schema {HEAD}."

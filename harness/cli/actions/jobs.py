@@ -1,4 +1,4 @@
-"""Sweeps that run as jobs of a Ray cluster: what became of each, and what it says."""
+"""Detached sweeps, which run as jobs of a Ray cluster: their states and their output."""
 
 import platform
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.actions.session import Session, console
+from harness.cli.actions.session import Session, make_console
 from harness.core.errors import RequestError
 from harness.report.terminal.tables import tabulate
 from harness.store.queries import load_named_queries
@@ -15,10 +15,10 @@ from harness.store.reading import run_query
 from harness.store.rows.jobs import DONE, FAILED, LOST, STOPPED, JobRow
 from harness.training import ray_jobs
 
-_LOST = "Ray has ended, or forgotten it; submit the sweep again to go on."
-_STATES = {0: DONE, 130: STOPPED, 143: STOPPED}  # by exit code: interrupted, or ended by SIGTERM
+_LOST = "Ray has ended or lost the job; submit the sweep again to continue."
+_STATES = {0: DONE, 130: STOPPED, 143: STOPPED}  # by exit code: after Ctrl-C or SIGTERM
 _PAUSE_S = 2.0
-_SHOWN = 10
+_MAX_JOBS = 10
 _NUMBERS = ("done", "failed", "trials")
 
 
@@ -27,14 +27,15 @@ def log_of(session: Session, job_id: str) -> Path:
 
 
 def end_job(job_id: str, code: int) -> None:
-    """The last thing that a job does."""
-    session = Session.here()
+    """Store how a job ended, and leave its cluster; the last step of the job."""
+    session = Session.from_environment()
     job = session.jobs.get(job_id)
     if job is None:
-        raise RequestError(f"{job_id}: is no job of the workspace {session.workspace.home}.")
+        raise RequestError(f"Unknown job {job_id} in the workspace {session.workspace.home}.")
     state = _STATES.get(code, FAILED)
-    said = log_of(session, job_id).read_text(errors="replace").strip().splitlines()
-    session.jobs.update_state(job_id, state, message=said[-1] if said and state == FAILED else "")
+    lines = log_of(session, job_id).read_text(errors="replace").strip().splitlines()
+    message = lines[-1] if lines and state == FAILED else ""
+    session.jobs.update_state(job_id, state, message=message)
     with ray_jobs.lock_cluster():
         ray_jobs.leave_cluster(job.server, job_id)
 
@@ -44,7 +45,7 @@ def refresh(session: Session) -> list[str]:
 
     Return a sentence for each cluster that did not answer; its jobs keep their last known states.
     """
-    active = _of_this_machine(session.jobs.list_active())
+    active = _select_local(session.jobs.list_active())
     problems = []
     for server in sorted({job.server for job in active}):
         listing = ray_jobs.list_jobs(server)
@@ -65,13 +66,13 @@ def _describe_problem(server: str, reason: str) -> str:
     )
 
 
-def _of_this_machine(jobs: Sequence[JobRow]) -> list[JobRow]:
+def _select_local(jobs: Sequence[JobRow]) -> list[JobRow]:
     return [job for job in jobs if job.node == platform.node()]
 
 
 def print_jobs(out: Console, session: Session) -> None:
     problems = refresh(session)
-    counts = {
+    sweep_rows = {
         row["sweep"]: row
         for row in run_query(session.reader, load_named_queries()["sweeps"].sql).records()
     }
@@ -81,10 +82,10 @@ def print_jobs(out: Console, session: Session) -> None:
             job.sweep,
             job.submitted_at,
             job.state,
-            *_counts(counts.get(job.sweep)),
+            *_read_counts(sweep_rows.get(job.sweep)),
             job.message,
         )
-        for job in session.jobs.list_latest(_SHOWN)
+        for job in session.jobs.list_latest(_MAX_JOBS)
     ]
     if rows:
         out.print("\nJobs:")
@@ -93,22 +94,25 @@ def print_jobs(out: Console, session: Session) -> None:
         out.print(problem, soft_wrap=True, markup=False)
 
 
-def _counts(sweep: dict[str, object] | None) -> tuple[object, ...]:
-    return tuple(sweep[name] if sweep else 0 for name in _NUMBERS)
+def _read_counts(sweep_row: dict[str, object] | None) -> tuple[object, ...]:
+    return tuple(sweep_row[name] if sweep_row else 0 for name in _NUMBERS)
 
 
 def follow() -> int:
-    """Prints what the newest job says until it is over; it is the newest that is under way, where one is."""
-    session = Session.here()
+    """Print the output of the newest job until it ends, and return 0 if it succeeded.
+
+    A running job takes precedence over a newer one that has ended.
+    """
+    session = Session.from_environment()
     refresh(session)
-    jobs = _of_this_machine((*session.jobs.list_active(), *session.jobs.list_latest(_SHOWN)))
+    jobs = _select_local((*session.jobs.list_active(), *session.jobs.list_latest(_MAX_JOBS)))
     if not jobs:
         raise RequestError(
             "There is no job to follow: submit one with `harness submit sweep FILE --detach`."
         )
-    job, out = jobs[0], console()
+    job, out = jobs[0], make_console()
     out.print(f"{job.id} of {job.sweep}, submitted at {job.submitted_at}, is {job.state}.")
-    for line in _lines(session, job.id):
+    for line in _read_output(session, job.id):
         print(line, end="", flush=True)
     ended = session.jobs.get(job.id) or job
     out.print(
@@ -117,16 +121,16 @@ def follow() -> int:
     return 0 if ended.state == DONE else 1
 
 
-def _lines(session: Session, job_id: str) -> Iterator[str]:
-    """What it has said and what it says, until it is over."""
+def _read_output(session: Session, job_id: str) -> Iterator[str]:
+    """Yield the lines of the job's log until the job ends."""
     with log_of(session, job_id).open(errors="replace") as file:
-        while _is_under_way(session, job_id):
+        while _is_running(session, job_id):
             yield from file
             time.sleep(_PAUSE_S)
         yield from file
 
 
-def _is_under_way(session: Session, job_id: str) -> bool:
+def _is_running(session: Session, job_id: str) -> bool:
     refresh(session)
     job = session.jobs.get(job_id)
     return job is not None and job.is_active

@@ -1,4 +1,4 @@
-"""The work of `harness lint`."""
+"""The implementation of `harness lint`."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness.cli.actions.session import console
+from harness.cli.actions.session import make_console
 from harness.config.sweep_file import read_sweep
 from harness.conversion.lint import Advice, Report, lint
 from harness.core.errors import RequestError, TrialFailed
@@ -19,14 +19,12 @@ from harness.report.terminal.tables import add_row, make_table
 
 
 def lint_file(file: Path, settings: Sequence[str]) -> int:
-    """How many networks could not be converted."""
+    """Print the advice for a model or a sweep; return how many networks could not be converted."""
     if file.suffix != ".tflite":
         return _lint_sweep(file, settings)
     if settings:
-        raise RequestError(
-            f"--set: {file} is a model, which has no keys; set those of a sweep file."
-        )
-    _print(console(), _lint_model(file), told=set())
+        raise RequestError(f"--set: {file} is a model, which has no keys; give a sweep file.")
+    _print_report(make_console(), _lint_model(file), printed=set())
     return 0
 
 
@@ -41,58 +39,62 @@ def _lint_model(file: Path) -> Report:
 
 def _lint_sweep(file: Path, settings: Sequence[str]) -> int:
     points = read_sweep(file, settings)
-    from harness.sweep.lint import (
-        lint_sweep,
-    )  # brings what builds networks, which no model file needs
 
-    out, failed, told = console(), 0, set[Advice]()
-    with _without_notices():
+    # Not at the top: it imports TensorFlow, which a model file does not need.
+    from harness.sweep.lint import lint_sweep
+
+    out, failures, printed = make_console(), 0, set[Advice]()
+    with _silence_libraries():
         for network in lint_sweep(points):
             out.print(f"{network.name}:", soft_wrap=True)
             if isinstance(network.result, TrialFailed):
-                failed += 1
+                failures += 1
                 out.print(network.result, soft_wrap=True)
             else:
-                _print(out, network.result, told=told)
+                _print_report(out, network.result, printed=printed)
             out.print()
-    return failed
+    return failures
 
 
-def _print(out: Console, report: Report, told: set[Advice]) -> None:
-    """Adds to what is told already, and is not said again: the same words about the same layer."""
-    said = [replace(one, share=0) for one in report.advice]
-    new = [one for one, words in zip(report.advice, said, strict=True) if words not in told]
-    told.update(said)
-    if new:
-        out.print(_table(new))
-    again = len(said) - len(new)
-    out.print(
-        report.summary + (f" ({again} of its advice is the same as above.)" if again else ""),
-        soft_wrap=True,
-    )
+def _print_report(out: Console, report: Report, printed: set[Advice]) -> None:
+    """Print the advice that is not in `printed`, and add it there.
+
+    The same advice about the same layer counts as printed, whatever its share of the model.
+    """
+    keys = [replace(advice, share=0) for advice in report.advice]
+    new_advice = [
+        advice for advice, key in zip(report.advice, keys, strict=True) if key not in printed
+    ]
+    printed.update(keys)
+    if new_advice:
+        out.print(_make_advice_table(new_advice))
+    repeated = len(keys) - len(new_advice)
+    note = f" ({repeated} of its advice is the same as above.)" if repeated else ""
+    out.print(report.summary + note, soft_wrap=True)
 
 
-def _table(advice: Sequence[Advice]) -> Table:
-    made = make_table("share", "layer", "rule", "cost", "change", right=("share",))
-    for one in advice:
-        name = " ".join(dict.fromkeys((str(one.number), one.kind, one.layer)))
-        add_row(made, format_percent(one.share), name, one.rule, one.cost, one.change)
-    return made
+def _make_advice_table(advice: Sequence[Advice]) -> Table:
+    table = make_table("share", "layer", "rule", "cost", "change", right=("share",))
+    for entry in advice:
+        name = " ".join(dict.fromkeys((str(entry.number), entry.kind, entry.layer)))
+        share = format_percent(entry.share)
+        add_row(table, share, name, entry.rule, entry.cost, entry.change)
+    return table
 
 
 @contextmanager
-def _without_notices() -> Iterator[None]:
-    """What TensorFlow and the converters write to standard error from C++, unless more was asked for, goes nowhere."""
+def _silence_libraries() -> Iterator[None]:
+    """Discard what TensorFlow and the converters write to standard error, except if verbose."""
     if os.environ.get("HARNESS_VERBOSE"):
         yield
         return
     sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    stderr = os.dup(2)
+    with Path(os.devnull).open("w") as devnull:
+        os.dup2(devnull.fileno(), 2)
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)

@@ -1,4 +1,4 @@
-"""`harness schema`: JSON Schemas of the files that people write."""
+"""The implementation of `harness schema`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the commands share: the workspace, its database, and the console."""
+"""Objects that the commands share: the workspace with its stores, and the console."""
 
 import sys
 from dataclasses import dataclass
@@ -23,25 +23,27 @@ from harness.store.rows.trials import TrialRows
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_WIDTH_IN_A_LOG = 160
+_LOG_WIDTH = 160
 
 
-def console() -> Console:
-    """Prints to standard output; wide where that is no terminal, so that tables in a log are whole."""
+def make_console() -> Console:
+    """Return a console for standard output; for a file or a pipe, one wide enough for tables."""
     return Console(
         highlight=False,
         markup=False,
         emoji=False,
-        width=None if sys.stdout.isatty() else _WIDTH_IN_A_LOG,
+        width=None if sys.stdout.isatty() else _LOG_WIDTH,
     )
 
 
 @dataclass(frozen=True)
 class Session:
+    """A command's access to the workspace, its database and its files."""
+
     workspace: Workspace
 
     @classmethod
-    def here(cls) -> "Session":
+    def from_environment(cls) -> "Session":
         return cls(Workspace.from_environment())
 
     @cached_property
@@ -50,10 +52,7 @@ class Session:
 
     @cached_property
     def reader(self) -> "Engine":
-        """For reading only, of a database that this version understands.
-
-        Raises WorkspaceError where there is none yet.
-        """
+        """The database, read-only. Raises WorkspaceError if it is missing or has another schema."""
         return open_upgraded(self.workspace.database_url)
 
     @property

@@ -1,4 +1,4 @@
-"""The work of `harness export`, `harness import` and `harness import-published`."""
+"""The implementation of `harness export`, `harness import` and `harness import-published`."""
 
 import sys
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from harness.store.exchange import archive
 from harness.store.exchange.transfer import select_all, select_sweep
 from harness.store.rows.published import PublishedRows
 
-_TOLD = {
+_NOUNS = {
     "trials": "trial",
     "artifacts": "artifact",
     "measurements": "measurement",
@@ -22,43 +22,46 @@ _TOLD = {
 
 
 def export(file: Path, sweep: str | None) -> int:
-    """How many artifacts have no whole file here."""
-    session = Session.here()
+    """Export a sweep or all, and return how many artifacts lack an intact file."""
+    session = Session.from_environment()
     session.reader.dispose()  # raises where there is no database yet
-    if sweep is not None and sweep not in (known := session.trials.list_sweeps()):
+    if sweep is not None and sweep not in (sweeps := session.trials.list_sweeps()):
         raise RequestError(
-            f"--sweep {sweep}: was never submitted; known: {', '.join(known) or 'none'}."
+            f"--sweep {sweep}: unknown sweep; this workspace has {', '.join(sweeps) or 'none yet'}."
         )
-    moved = archive.export_file(
+    exported = archive.export_file(
         session.engine,
         session.files,
         file=file,
         selection=select_all() if sweep is None else select_sweep(sweep),
     )
     print(
-        f"{file}: {_told(moved.rows)}; {count_noun(moved.files, 'artifact file')}, {format_bytes(file.stat().st_size)}."
+        f"{file}: {_summarise(exported.rows)}; {count_noun(exported.files, 'artifact file')}, "
+        f"{format_bytes(file.stat().st_size)}."
     )
-    for sha256 in moved.missing:
+    for sha256 in exported.missing:
         print(
-            f"artifact {sha256[:12]}…: its file is not here whole, and was left out.",
+            f"artifact {sha256[:12]}…: its file is missing or corrupt, and was not exported.",
             file=sys.stderr,
         )
-    return len(moved.missing)
+    return len(exported.missing)
 
 
 def import_file(file: Path) -> None:
-    session = Session.here()
-    moved = archive.import_file(session.engine, session.files, file=file)
-    print(f"{file}: new here {_told(moved.rows)}; {count_noun(moved.files, 'artifact file')}.")
+    session = Session.from_environment()
+    imported = archive.import_file(session.engine, session.files, file=file)
+    files = count_noun(imported.files, "artifact file")
+    print(f"{file}: added {_summarise(imported.rows)}; {files}.")
 
 
-def _told(rows: Mapping[str, int]) -> str:
-    return ", ".join(count_noun(rows[name], noun) for name, noun in _TOLD.items())
+def _summarise(rows: Mapping[str, int]) -> str:
+    return ", ".join(count_noun(rows[name], noun) for name, noun in _NOUNS.items())
 
 
 def import_published(file: Path) -> None:
     numbers = read_published(file)
-    new = PublishedRows(Session.here().engine).add(numbers)
+    added = PublishedRows(Session.from_environment().engine).add(numbers)
     print(
-        f"{file}: {count_noun(len(numbers), 'published number')}, {new} new; `harness query published` shows them."
+        f"{file}: {count_noun(len(numbers), 'published number')}, {added} new; "
+        "`harness query published` shows them."
     )

@@ -1,12 +1,17 @@
-"""The work of `harness submit sweep`."""
+"""The implementation of `harness submit sweep`."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import monotonic
 
-from harness.cli.actions.bench import Chosen, Way, bench_artifacts, chosen_devices
-from harness.cli.actions.detach import refuse_second
-from harness.cli.actions.session import Session, console
+from harness.cli.actions.bench import (
+    BenchOptions,
+    DeviceSelection,
+    bench_artifacts,
+    select_bench_devices,
+)
+from harness.cli.actions.detach import refuse_second_job
+from harness.cli.actions.session import Session, make_console
 from harness.config.search import list_corners
 from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Sweep, Timings, Trial
@@ -33,6 +38,7 @@ from harness.training.search import AdaptiveSearch
 def submit(
     file: Path,
     settings: Sequence[str],
+    *,
     bench: bool,
     fleet: bool,
     address: str | None,
@@ -40,214 +46,228 @@ def submit(
     registry: Path,
     mlflow: str | None,
 ) -> int:
-    """How many trials and cases failed; `mlflow` is where their training is logged too."""
+    """Train the missing trials, bench their artifacts on request, and return how many failed.
+
+    `mlflow` is the URI of a store that the training is logged to as well.
+    """
     points = read_sweep(file, settings)
-    planned = build_sweep(points)
-    wanted = chosen_devices(registry, fleet, ids=[], tags=[]) if bench or dry_run else None
-    session = Session.here()
-    plans = _plans(session, planned)
+    sweep = build_sweep(points)
+    selection = select_bench_devices(registry, fleet=fleet) if bench or dry_run else None
+    session = Session.from_environment()
+    plans = _plan_trials(session, sweep)
     search = (
-        resume_search(planned.name, points[0], rows=session.trials)
-        if planned.search.method == "optuna"
+        resume_search(sweep.name, points[0], rows=session.trials)
+        if sweep.search.method == "optuna"
         else None
     )
-    if dry_run and wanted is not None:
-        return _show_plan(session, planned, plans=plans, search=search, wanted=wanted)
-    refuse_second(session, planned.name)
-    mlflow_log = MlflowLog(mlflow, planned.name) if mlflow is not None else None
-    failed = _train(
-        session, planned, plans=plans, search=search, address=address, mlflow_log=mlflow_log
+    if dry_run and selection is not None:
+        return _show_plan(session, sweep, plans=plans, search=search, selection=selection)
+    refuse_second_job(session, sweep.name)
+    mlflow_log = MlflowLog(mlflow, sweep.name) if mlflow is not None else None
+    failures = _train(
+        session, sweep, plans=plans, search=search, address=address, mlflow_log=mlflow_log
     )
-    if wanted is None:
-        return failed
+    if selection is None:
+        return failures
     trials = (
-        planned.trials
+        sweep.trials
         if search is None
-        else resume_search(planned.name, points[0], rows=session.trials).tried_trials()
+        else resume_search(sweep.name, points[0], rows=session.trials).tried_trials()
     )
-    return failed + _bench(session, planned, trials=trials, wanted=wanted)
+    return failures + bench_artifacts(
+        session,
+        _list_artifacts(session, trials),
+        selection=selection,
+        options=BenchOptions(sweep.protocols),
+    )
 
 
-def _plans(session: Session, planned: Sweep) -> tuple[TrialPlan, ...]:
-    states = session.trials.get_states(planned.trials)
+def _plan_trials(session: Session, sweep: Sweep) -> tuple[TrialPlan, ...]:
+    states = session.trials.get_states(sweep.trials)
     return plan_trials(
-        planned, states, files=check_artifact_files(list(states.values()), session.files)
+        sweep, states, files=check_artifact_files(list(states.values()), session.files)
     )
 
 
 def _show_plan(
     session: Session,
-    planned: Sweep,
+    sweep: Sweep,
+    *,
     plans: Sequence[TrialPlan],
     search: AdaptiveSearch | None,
-    wanted: Chosen,
+    selection: DeviceSelection,
 ) -> int:
-    out = console()
-    trials = [
+    out = make_console()
+    rows = [
         (
-            p.trial.id,
-            _name(p.trial),
-            p.trial.precision,
-            p.trial.seed,
-            p.reason or "done",
-            _artifacts(p),
+            plan.trial.id,
+            _describe_model(plan.trial),
+            plan.trial.precision,
+            plan.trial.seed,
+            plan.reason or "done",
+            _format_artifacts(plan),
         )
-        for p in plans
+        for plan in plans
     ]
-    if trials:
-        out.print(tabulate(("trial", "model", "precision", "seed", "state", "artifacts"), trials))
-    out.print(_counts(planned, plans, search=search))
-    artifacts, to_come = _to_bench(session, planned, plans=plans, search=search)
+    if rows:
+        out.print(tabulate(("trial", "model", "precision", "seed", "state", "artifacts"), rows))
+    out.print(_summarise_plan(sweep, plans, search=search))
+    artifacts, future_artifacts = _forecast_artifacts(session, sweep, plans=plans, search=search)
     return bench_artifacts(
-        session, artifacts, chosen=wanted, way=Way(planned.protocols, dry_run=True), to_come=to_come
+        session,
+        artifacts,
+        selection=selection,
+        options=BenchOptions(sweep.protocols, dry_run=True),
+        future_artifacts=future_artifacts,
     )
 
 
-def _to_bench(
-    session: Session, planned: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None
+def _forecast_artifacts(
+    session: Session, sweep: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None
 ) -> tuple[list[str], int]:
-    """The artifacts that are there, and how many are to come."""
+    """Return the artifacts that exist, and how many more the sweep will make."""
     if search is None:
-        there = [sha256 for plan in plans if not plan.reason for sha256 in plan.artifacts.values()]
-        return there, _formats(plan.trial for plan in plans if plan.reason)
-    point = search.build_trials(
-        next(list_corners(planned.search))
-    )  # every other one has as many trials
-    return _made(session, search.tried_trials()), search.count_remaining(planned.search) * _formats(
-        point
-    )
+        artifacts: list[str] = []
+        for plan in plans:
+            if not plan.reason:
+                artifacts += plan.artifacts.values()
+        return artifacts, _count_formats(plan.trial for plan in plans if plan.reason)
+    # Each point has as many trials as any other.
+    point_trials = search.build_trials(next(list_corners(sweep.search)))
+    future_artifacts = search.count_remaining(sweep.search) * _count_formats(point_trials)
+    return _list_artifacts(session, search.tried_trials()), future_artifacts
 
 
-def _formats(trials: Iterable[Trial]) -> int:
+def _count_formats(trials: Iterable[Trial]) -> int:
     return sum(len(trial.convert.formats) for trial in trials)
 
 
-def _made(session: Session, trials: Sequence[Trial]) -> list[str]:
-    return [
-        sha256
-        for state in session.trials.get_states(trials).values()
-        for sha256 in state.artifacts.values()
-    ]
+def _list_artifacts(session: Session, trials: Sequence[Trial]) -> list[str]:
+    artifacts: list[str] = []
+    for state in session.trials.get_states(trials).values():
+        artifacts += state.artifacts.values()
+    return artifacts
 
 
-def _counts(planned: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None) -> str:
+def _summarise_plan(sweep: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None) -> str:
     if search is not None:
-        left = search.count_remaining(planned.search)
-        return f"{planned.name}: {count_noun(left, 'point')} of its search to try, {len(search.tried_points)} begun before."
-    new = sum(bool(plan.reason) for plan in plans)
-    return f"{planned.name}: {count_noun(len(plans), 'trial')}, {new} to train, {len(plans) - new} already done."
-
-
-def _name(trial: Trial) -> str:
-    return " ".join(
-        [trial.architecture, *(f"{key}={value}" for key, value in trial.parameters.items())]
-    )
-
-
-def _artifacts(plan: TrialPlan) -> str:
+        remaining = count_noun(search.count_remaining(sweep.search), "point")
+        return (
+            f"{sweep.name}: {remaining} of its search to try, "
+            f"{len(search.tried_points)} already tried."
+        )
+    missing = sum(bool(plan.reason) for plan in plans)
     return (
-        ", ".join(f"{form} {sha256[:12]}" for form, sha256 in plan.artifacts.items())
-        or "to be made"
+        f"{sweep.name}: {count_noun(len(plans), 'trial')}, {missing} to train, "
+        f"{len(plans) - missing} already done."
     )
+
+
+def _describe_model(trial: Trial) -> str:
+    parameters = [f"{key}={value}" for key, value in trial.parameters.items()]
+    return " ".join([trial.architecture, *parameters])
+
+
+def _format_artifacts(plan: TrialPlan) -> str:
+    artifacts = [f"{format} {sha256[:12]}" for format, sha256 in plan.artifacts.items()]
+    return ", ".join(artifacts) or "none yet"
 
 
 def _train(
     session: Session,
-    planned: Sweep,
+    sweep: Sweep,
+    *,
     plans: Sequence[TrialPlan],
     search: AdaptiveSearch | None,
     address: str | None,
     mlflow_log: MlflowLog | None,
 ) -> int:
-    """How many trials failed."""
-    out = console()
-    out.print(_counts(planned, plans, search=search))
+    """Train the planned trials, and return how many failed."""
+    out = make_console()
+    out.print(_summarise_plan(sweep, plans, search=search))
     for plan in plans:
         if plan.artifacts and plan.reason:
             out.print(f"  trial {plan.trial.id} is trained again: {plan.reason}.")
-    new = [plan.trial for plan in plans if plan.reason]
-    left = len(new) if search is None else search.count_remaining(planned.search)
-    if not left:
-        session.trials.submit(planned, new)
+    missing = [plan.trial for plan in plans if plan.reason]
+    items = len(missing) if search is None else search.count_remaining(sweep.search)
+    if not items:
+        session.trials.submit(sweep, missing)
         return 0
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
-    began, failed = monotonic(), 0
-    up: dict[tuple[str, int], float] = {}  # since when each worker is
+    started, failures = monotonic(), 0
+    worker_starts: dict[tuple[str, int], float] = {}  # by node and process id
     timings: list[Timings] = []
     stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
-    with show_progress(out, "trials", items=left) as shown:
-        for event in train(planned, new, search=search, address=address, stores=stores):
-            _tell(shown, event)
+    with show_progress(out, "trials", items=items) as progress:
+        for event in train(sweep, missing, search=search, address=address, stores=stores):
+            _report(event, progress)
             if mlflow_log is not None:
                 mlflow_log.log(event)
             match event:
                 case Started():
-                    up.setdefault((event.node, event.pid), monotonic())
+                    worker_starts.setdefault((event.node, event.pid), monotonic())
                 case Finished():
                     timings.append(event.outcome.timings)
                 case Failed():
-                    failed += 1
+                    failures += 1
                     timings.append(event.timings or Timings())
     ended = monotonic()
     out.print(
-        _last_line(
-            timings, failed, wall_s=ended - began, up_s=[ended - since for since in up.values()]
+        _summarise_training(
+            timings,
+            failures,
+            wall_s=ended - started,
+            workers_s=[ended - start for start in worker_starts.values()],
         )
     )
     if mlflow_log is not None and mlflow_log.problem:
         out.print(mlflow_log.problem)
-    return failed
+    return failures
 
 
-def _tell(shown: ItemProgress, event: TrialEvent) -> None:
+def _report(event: TrialEvent, progress: ItemProgress) -> None:
     trial = event.trial
-    name = f"{trial.id} {_name(trial)} {trial.precision}"
+    name = f"{trial.id} {_describe_model(trial)} {trial.precision}"
     match event:
         case Started():
-            shown.step(name, 0, trial.recipe.epochs, "starting")
+            progress.step(name, 0, total=trial.recipe.epochs, note="starting")
         case EpochEnded():
-            shown.step(
-                name, event.epoch.number, trial.recipe.epochs, f"loss {event.epoch.loss:.3f}"
+            progress.step(
+                name,
+                event.epoch.number,
+                total=trial.recipe.epochs,
+                note=f"loss {event.epoch.loss:.3f}",
             )
         case Finished(outcome=outcome):
-            made = ", ".join(
+            artifacts = ", ".join(
                 f"{format_bytes(artifact.size_bytes)} at {format_percent(artifact.accuracy)}"
                 for artifact in outcome.artifacts
             )
-            shown.end(name, f"{name}: {made}, in {format_seconds(outcome.timings.work_s)}")
+            progress.end(name, f"{name}: {artifacts}, in {format_seconds(outcome.timings.work_s)}")
         case Retried(failure=failure):
-            shown.step(
-                name,
-                0,
-                trial.recipe.epochs,
-                f"{failure.reason}: once more, alone, when the others are done",
-            )
+            note = f"{failure.reason}: will be tried again alone, after the other trials"
+            progress.step(name, 0, total=trial.recipe.epochs, note=note)
         case Stopped(cause=cause):
-            shown.end(name, f"{name}: ended early ({cause.reason}): {cause.message}")
+            progress.end(name, f"{name}: stopped early ({cause.reason}): {cause.message}")
         case Failed(failure=failure):
-            shown.end(name, f"{name}: failed ({failure.reason}): {failure.message}")
+            progress.end(name, f"{name}: failed ({failure.reason}): {failure.message}")
 
 
-def _last_line(
-    timings: Sequence[Timings], failed: int, wall_s: float, up_s: Sequence[float]
+def _summarise_training(
+    timings: Sequence[Timings], failures: int, wall_s: float, workers_s: Sequence[float]
 ) -> str:
-    """How much of the workers' time was work, once they were up: the rest they waited, for a trial or for the end."""
-    work_s, import_s = (
-        sum(values) for values in zip(*((one.work_s, one.import_s) for one in timings), strict=True)
-    )
-    trials = f"{count_noun(len(timings) - failed, 'trial')} done" + (
-        f", {failed} failed" if failed else ""
-    )
-    if not up_s:
+    """Count the trials, and say how much of the workers' time was work.
+
+    `workers_s` is how long each worker was up; in the rest of this time it waited.
+    """
+    failed = f", {failures} failed" if failures else ""
+    trials = f"{count_noun(len(timings) - failures, 'trial')} done{failed}"
+    if not workers_s:
         return f"{trials} in {format_seconds(wall_s)}."
+    work_share = sum(timing.work_s for timing in timings) / sum(workers_s)
+    import_s = sum(timing.import_s for timing in timings) / len(workers_s)
     return (
-        f"{trials} in {format_seconds(wall_s)}. {count_noun(len(up_s), 'worker')} took {format_seconds(import_s / len(up_s))} "
-        f"each to import what they need; from then on {format_percent(work_s / sum(up_s))} of their time was work."
-    )
-
-
-def _bench(session: Session, planned: Sweep, trials: Sequence[Trial], wanted: Chosen) -> int:
-    """How many cases failed."""
-    return bench_artifacts(
-        session, _made(session, trials), chosen=wanted, way=Way(planned.protocols)
+        f"{trials} in {format_seconds(wall_s)}. "
+        f"{count_noun(len(workers_s), 'worker')} took {format_seconds(import_s)} each to import "
+        f"libraries; {format_percent(work_share)} of their remaining time was work."
     )

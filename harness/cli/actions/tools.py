@@ -1,4 +1,4 @@
-"""The work of `harness tools`."""
+"""The implementation of `harness tools`."""
 
 import sys
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ from urllib.request import urlopen
 
 from harness.bench.elf import ANY_ABI, abis_of
 from harness.bench.tools import PYTHON_RUNNER
-from harness.cli.actions.devices import chosen_for
-from harness.cli.actions.session import Session, console
+from harness.cli.actions.devices import select_with_access
+from harness.cli.actions.session import Session, make_console
+from harness.core.bench import Tool
 from harness.core.comparison import Estimate
 from harness.core.errors import CaseFailed, RequestError, first_line
 from harness.core.ids import sha256_of
@@ -32,28 +33,33 @@ _TIMEOUT_S = 60
 
 
 def add_tool(name: str, url: str | None, file: Path | None, sha256: str | None) -> None:
-    """Raises RequestError where it can't be had, is no program, or is not the one with that SHA-256."""
+    """Add a file, a download or a release as a tool.
+
+    Raises RequestError if the file can't be read, is not a program or has another SHA-256.
+    """
     if url and file:
         raise RequestError("give --url or --file, not both.")
-    content = _read(file) if file is not None else _download(url or _release(name))
+    content = _read(file) if file is not None else _download(url or _release_url(name))
     if sha256 is not None and sha256_of(content) != sha256.lower():
         raise RequestError(
-            f"tool {name}: its SHA-256 is {sha256_of(content)}, not the one that was asked for."
+            f"tool {name}: the SHA-256 of the file is {sha256_of(content)}, not {sha256}."
         )
-    files = Session.here().tools
+    files = Session.from_environment().tools
     added = files.add(name, content)
     try:
         abis = abis_of(added.path)
     except ValueError as error:
         added.path.unlink()
-        raise RequestError(f"tool {name}: {file or url or _release(name)} {error}.") from error
-    print(f"{name}: {format_bytes(added.size_bytes)} for {_words(abis)}, SHA-256 {added.sha256}")
+        raise RequestError(f"tool {name}: {file or url or _release_url(name)} {error}.") from error
+    print(
+        f"{name}: {format_bytes(added.size_bytes)} for {_format_abis(abis)}, SHA-256 {added.sha256}"
+    )
 
 
-def _release(name: str) -> str:
+def _release_url(name: str) -> str:
     if name not in _RELEASED:
         raise RequestError(
-            f"tool {name!r}: give --file or --url; released are {', '.join(_RELEASED)}."
+            f"tool {name!r} is not a release: give --file or --url, or use {', '.join(_RELEASED)}."
         )
     return f"{_RELEASES}/{name}"
 
@@ -67,50 +73,49 @@ def _read(file: Path) -> bytes:
 
 def _download(url: str) -> bytes:
     if not url.startswith("https://"):
-        raise RequestError(f"--url {url}: has to start with https://.")
+        raise RequestError(f"--url {url}: give a URL that starts with https://.")
     try:
-        with urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - https only
-            content: bytes = answer.read()
+        with urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - https only
+            content: bytes = response.read()
             return content
     except (URLError, OSError) as error:
-        message = f"{url}: can't be fetched ({first_line(error)}); fetch it elsewhere and give it with --file."
+        message = (
+            f"{url}: can't be downloaded ({first_line(error)}); "
+            "download it elsewhere and give it with --file."
+        )
         raise RequestError(message) from error
 
 
-def _words(abis: frozenset[str]) -> str:
+def _format_abis(abis: frozenset[str]) -> str:
     return "any ABI (a script)" if abis == ANY_ABI else " and ".join(sorted(abis))
 
 
 def list_tools() -> None:
-    tools = Session.here().tools
+    tools = Session.from_environment().tools
     newest = {tool.path for tool in tools.newest_by_name().values()}
     rows = [
         (
             tool.name,
-            _abis(tool),
+            _describe_abis(tool),
             tool.sha256[:12],
             format_bytes(tool.size_bytes),
-            _added(tool),
-            _use(tool.path in newest),
+            _format_time(tool),
+            "in use" if tool.path in newest else "replaced",
         )
         for tool in tools.list_all()
     ]
     rows.append((PYTHON_RUNNER, "any with Python", "", "", "", "comes with the harness"))
-    console().print(tabulate(("tool", "for", "sha256", "size", "added", ""), rows))
+    make_console().print(tabulate(("tool", "for", "sha256", "size", "added", ""), rows))
 
 
-def _use(newest: bool) -> str:
-    return "in use" if newest else "kept"
-
-
-def _abis(tool: ToolFile) -> str:
+def _describe_abis(tool: ToolFile) -> str:
     try:
-        return _words(abis_of(tool.path))
+        return _format_abis(abis_of(tool.path))
     except ValueError as error:
         return str(error)
 
 
-def _added(tool: ToolFile) -> str:
+def _format_time(tool: ToolFile) -> str:
     return (
         datetime.fromtimestamp(tool.added, timezone.utc)
         .isoformat(timespec="seconds")
@@ -119,46 +124,45 @@ def _added(tool: ToolFile) -> str:
 
 
 def check_tools(registry: Path, ids: Sequence[str]) -> int:
-    """Whether each tool's file is what it was, and whether each device's tool runs the optimised kernels.
+    """Check that the tools' files are intact, and that devices run the optimised kernels.
 
-    How many are damaged, can't be tried, or run the slow ones.
+    Return the number of corrupt files, failed devices and slow kernels.
     """
-    session = Session.here()
-    wrong = [tool for tool in session.tools.list_all() if not session.tools.is_intact(tool)]
-    for tool in wrong:
-        print(f"{tool.name}: its file {tool.path} was changed; add it again.")
-    chosen, reach = chosen_for(registry, ids)
-    made = make_table("device", "tool", "kernels", "reference / optimised", "")
+    session = Session.from_environment()
+    corrupt = [tool for tool in session.tools.list_all() if not session.tools.is_intact(tool)]
+    for tool in corrupt:
+        print(f"{tool.name}: its file {tool.path} is corrupt; add the tool again.")
+    devices, access = select_with_access(registry, ids)
+    table = make_table("device", "tool", "kernels", "reference / optimised", "")
     slow = 0
     failures = []
-    for device, found in zip(
-        chosen, map_devices(chosen, lambda one: check_kernels(one, reach)), strict=True
-    ):
-        if isinstance(found, CaseFailed):
-            failures.append(found)
+    results = map_devices(devices, lambda device: check_kernels(device, access))
+    for device, kernels in zip(devices, results, strict=True):
+        if isinstance(kernels, CaseFailed):
+            failures.append(kernels)
             continue
-        session.observations.add_kernels(found)
-        slow += (
-            found.verdict is KernelVerdict.REFERENCE and found.tool.name != PYTHON_RUNNER
-        )  # which never is fast
-        name = found.tool.interpreter or found.tool.sha256[:12]
+        session.observations.add_kernels(kernels)
+        # The Python runner is never fast.
+        slow += kernels.verdict is KernelVerdict.REFERENCE and kernels.tool.name != PYTHON_RUNNER
         add_row(
-            made,
+            table,
             device.id,
-            f"{found.tool.name} {name}",
-            str(found.verdict),
-            _ratio(found),
-            found.message,
+            _name_tool(kernels.tool),
+            str(kernels.verdict),
+            _format_kernel_ratio(kernels),
+            kernels.message,
         )
-    console().print(made)
+    make_console().print(table)
     for failure in failures:
         print(failure, file=sys.stderr)
-    return len(wrong) + len(failures) + slow
+    return len(corrupt) + len(failures) + slow
 
 
-def _ratio(found: Kernels) -> str:
-    return (
-        "–"
-        if found.ratio is None
-        else format_ratio(Estimate(found.ratio, found.ratio_low, high=found.ratio_high))
-    )
+def _name_tool(tool: Tool) -> str:
+    return f"{tool.name} {tool.interpreter or tool.sha256[:12]}"
+
+
+def _format_kernel_ratio(kernels: Kernels) -> str:
+    if kernels.ratio is None:
+        return "–"
+    return format_ratio(Estimate(kernels.ratio, kernels.ratio_low, high=kernels.ratio_high))

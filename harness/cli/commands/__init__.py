@@ -1,1 +1,1 @@
-"""What people type: every command, its options and its help. What a command does stands in `actions`."""
+"""Every command with its options and its help; `actions` implements them."""

@@ -1,4 +1,7 @@
-"""`harness devices` and `harness tools`: their words, options and help. Each imports its work only when called."""
+"""The commands `harness devices` and `harness tools`.
+
+Each imports its implementation only when it is called.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,20 +11,18 @@ import typer
 from harness.cli.commands.options import DevicesFile, end
 from harness.core.device import DEVICES_FILE
 
-devices_app = typer.Typer(
-    help="The registry of devices, and the devices themselves.", no_args_is_help=True
-)
-tools_app = typer.Typer(help="The programs that run on devices.", no_args_is_help=True)
+devices_app = typer.Typer(help="Manage devices and their registry.", no_args_is_help=True)
+tools_app = typer.Typer(help="Manage the programs that run on devices.", no_args_is_help=True)
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Devices by id; without one, all that are enabled."),
+    typer.Argument(metavar="[ID]...", help="Ids of devices; without one, all enabled devices."),
 ]
 
 
 @devices_app.command("list")
 def list_devices(devices: DevicesFile = DEVICES_FILE) -> None:
-    """Show what is registered, without asking any device."""
+    """List the registered devices without connecting to them."""
     from harness.cli.actions.devices import list_devices as run
 
     run(devices)
@@ -29,7 +30,7 @@ def list_devices(devices: DevicesFile = DEVICES_FILE) -> None:
 
 @devices_app.command()
 def check(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
-    """Ask each device whether it can be benched: reachable, userland, CPU features, system, space, tool."""
+    """Check that devices can be reached and benched, and show their system, space and tool."""
     from harness.cli.actions.devices import check as run
 
     end(run(devices, ids or []))
@@ -37,7 +38,7 @@ def check(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
 
 @devices_app.command()
 def facts(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
-    """Show all that each device says of itself, as it is kept with every measurement."""
+    """Show the facts about devices that every measurement is stored with."""
     from harness.cli.actions.devices import facts as run
 
     end(run(devices, ids or []))
@@ -46,40 +47,47 @@ def facts(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
 @devices_app.command()
 def add(
     id: Annotated[str, typer.Argument(help="A name for the device.")],
-    host: Annotated[
-        str | None, typer.Option(help="A board's host name or address: kind ssh.")
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="The host name or address of a board.")] = None,
     serial: Annotated[
-        str | None, typer.Option(help="A phone's serial, as `adb devices` shows it: kind adb.")
+        str | None, typer.Option(help="The serial of a phone, from `adb devices`.")
     ] = None,
     user: Annotated[str | None, typer.Option(help="The user to log in as.")] = None,
     port: Annotated[int | None, typer.Option(help="The SSH port.")] = None,
-    key: Annotated[str | None, typer.Option(help="The file of the private key.")] = None,
+    key: Annotated[str | None, typer.Option(help="The file with the private key.")] = None,
     jump: Annotated[
-        str | None, typer.Option(help="An ssh device's id, or [USER@]HOST[:PORT], on the way.")
+        str | None,
+        typer.Option(help="Connect through this host: an ssh device's id or [USER@]HOST[:PORT]."),
     ] = None,
-    via: Annotated[str | None, typer.Option(help="The ssh device that a phone hangs on.")] = None,
+    via: Annotated[
+        str | None, typer.Option(help="The ssh device that the phone is attached to.")
+    ] = None,
     abi: Annotated[
         str | None, typer.Option(help="aarch64, aarch32, android-arm64 or x86_64.")
     ] = None,
-    tool: Annotated[str | None, typer.Option(help="A tool by its name.")] = None,
+    tool: Annotated[str | None, typer.Option(help="The name of the tool to run.")] = None,
     python: Annotated[
-        str | None, typer.Option(help="The Python there that has an interpreter.")
+        str | None, typer.Option(help="The device's Python with a TensorFlow Lite interpreter.")
     ] = None,
-    folder: Annotated[str | None, typer.Option(help="The working folder there.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="May be given more than once.")] = None,
+    folder: Annotated[str | None, typer.Option(help="The working folder on the device.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A tag for `--tag` of other commands; repeatable.")
+    ] = None,
     cpus: Annotated[
         str | None,
-        typer.Option(help="The tool's cores, for example 2,3, or all; without it, the big ones."),
+        typer.Option(
+            help="The cores for the tool, for example 2,3, or all; by default the fast ones."
+        ),
     ] = None,
     governor: Annotated[
-        str | None, typer.Option(help="Its cpufreq governor while it is benched; needs root.")
+        str | None, typer.Option(help="The cpufreq governor during a bench; setting it needs root.")
     ] = None,
-    power: Annotated[str | None, typer.Option(help="A command there that prints watts.")] = None,
+    power: Annotated[
+        str | None, typer.Option(help="A command on the device that prints its power in watts.")
+    ] = None,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
-    """Register a board (--host), a phone (--serial), or, with neither, this machine; comments in the file stay."""
-    from harness.cli.actions.devices import add_device, cores
+    """Register a board (--host), a phone (--serial) or else this machine."""
+    from harness.cli.actions.devices import add_device, parse_cores
     from harness.core.errors import RequestError
 
     if host is not None and serial is not None:
@@ -102,7 +110,7 @@ def add(
             "python": python,
             "folder": folder,
             "tags": tag,
-            "cpus": cores(cpus),
+            "cpus": parse_cores(cpus),
             "governor": governor,
             "power": power,
         },
@@ -111,39 +119,42 @@ def add(
 
 @devices_app.command()
 def discover(
+    *,
     via: Annotated[
-        str | None, typer.Option(help="Look on this ssh device, a hub; without it, here.")
+        str | None, typer.Option(help="Search this ssh device instead of this machine.")
     ] = None,
-    add: Annotated[bool, typer.Option("--add", help="Register those that are not.")] = False,
+    add: Annotated[bool, typer.Option("--add", help="Register the new phones.")] = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
-    """Find phones that are attached here or to a hub."""
+    """List the phones that are attached to this machine or to a hub."""
     from harness.cli.actions.devices import discover as run
 
-    run(devices, via, add)
+    run(devices, via, register=add)
 
 
 @devices_app.command()
 def trust(
-    id: Annotated[str, typer.Argument(help="An ssh device.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Record it without asking.")] = False,
+    id: Annotated[str, typer.Argument(help="The id of an ssh device.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Record the key without asking.")] = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
-    """Show the host key that a device has now, and record it in the registry: no other is let in from then on."""
+    """Show a device's host key and record it as the only one to accept."""
     from harness.cli.actions.devices import trust as run
 
-    run(devices, id, (lambda _question: True) if yes else typer.confirm)
+    run(devices, id, confirm=(lambda _question: True) if yes else typer.confirm)
 
 
 @devices_app.command()
 def clean(
     ids: Ids = None,
     keep: Annotated[
-        int, typer.Option(metavar="MB", help="Megabytes of the last used files that may stay.")
+        int,
+        typer.Option(metavar="MB", help="Keep so many megabytes of the files that were used last."),
     ] = 0,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
-    """Remove artifacts and tools from devices, those that were used longest ago first."""
+    """Remove artifacts and tools from devices."""
     from harness.cli.actions.devices import clean_devices
 
     end(clean_devices(devices, ids or [], keep_mb=keep))
@@ -153,17 +164,17 @@ def clean(
 def add_tool(
     name: Annotated[
         str,
-        typer.Argument(help="A release's name, such as lce_benchmark_model_aarch64, or your own."),
+        typer.Argument(
+            help="The name of a release, such as lce_benchmark_model_aarch64, or your own name."
+        ),
     ],
-    url: Annotated[
-        str | None, typer.Option(help="Fetch it from there instead of the release.")
+    url: Annotated[str | None, typer.Option(help="Download the tool from here.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Add this file instead of downloading one.")
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="Take this file; needs no network.")] = None,
-    sha256: Annotated[
-        str | None, typer.Option(help="Refuse it unless this is its SHA-256.")
-    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="Refuse a file with another SHA-256.")] = None,
 ) -> None:
-    """Keep a program for devices, by its SHA-256; the newest of a name is the one in use."""
+    """Add a program for devices; it replaces an older one of its name."""
     from harness.cli.actions.tools import add_tool as run
 
     run(name, url, file, sha256)
@@ -171,7 +182,7 @@ def add_tool(
 
 @tools_app.command("list")
 def list_tools() -> None:
-    """Show the tools that are here, and what each is for."""
+    """List the tools and the devices that each is for."""
     from harness.cli.actions.tools import list_tools as run
 
     run()
@@ -179,7 +190,7 @@ def list_tools() -> None:
 
 @tools_app.command("check")
 def check_tools(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
-    """Look whether each tool's file is whole, and whether it runs the optimised binary kernels on each device."""
+    """Check that tools are intact and run optimised binary kernels on each device."""
     from harness.cli.actions.tools import check_tools as run
 
     end(run(devices, ids or []))

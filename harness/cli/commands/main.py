@@ -1,5 +1,7 @@
-"""Every command: its words, its options, its help. Each imports what does the work only when it is called,
-so that `--help` waits for no database, and a query for no training.
+"""The `harness` command and most of its commands.
+
+Each command imports its implementation only when it is called, so `--help` loads no database
+library, and a query loads no training library.
 """
 
 import os
@@ -20,31 +22,32 @@ from harness.core.device import DEVICES_FILE
 from harness.report.export.files import FORMATS
 
 app = typer.Typer(
-    help="Which variant of my binarized network is best on which device?",
+    help="Find the best variant of a binarized network for each device.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-submit_app = typer.Typer(help="Train what is missing of a sweep.", no_args_is_help=True)
-db_app = typer.Typer(help="The database itself.", no_args_is_help=True)
+submit_app = typer.Typer(help="Train the models of a sweep.", no_args_is_help=True)
+db_app = typer.Typer(help="Manage the database.", no_args_is_help=True)
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(*, is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"harness {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def options(
+    *,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show the cause of an error, traceback and all.")
+        bool, typer.Option("--verbose", help="Show the traceback of an error.")
     ] = False,
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, help="Show the version and end.", is_eager=True
+            "--version", callback=_show_version, help="Show the version and exit.", is_eager=True
         ),
     ] = False,
 ) -> None:
@@ -54,48 +57,49 @@ def options(
 
 @submit_app.callback()
 def _submit() -> None:
-    """Train what is missing of a sweep."""
+    """Train the models of a sweep."""
 
 
 @submit_app.command()
 def sweep(
     file: Annotated[Path, typer.Argument(help="A sweep file, for example jobs/quickstart.yaml.")],
+    *,
     bench: Annotated[
         bool,
-        typer.Option(
-            "--bench", help="Benchmark the artifacts when they are made, on this machine."
-        ),
+        typer.Option("--bench", help="Then benchmark the artifacts on this machine."),
     ] = False,
     fleet: Annotated[
         bool,
-        typer.Option("--fleet", help="Benchmark them on every enabled device of the registry."),
+        typer.Option("--fleet", help="Then benchmark the artifacts on every enabled device."),
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the file."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a key of the sweep file; repeatable."
+        ),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(help="A running Ray cluster; without it Ray is started on this machine."),
+        typer.Option(help="Use this running Ray cluster instead of starting Ray on this machine."),
     ] = None,
     detach: Annotated[
         bool,
         typer.Option(
             "--detach",
-            help="Let a Ray cluster on this machine run it, also when this shell has ended.",
+            help="Run the sweep in the background, as a job of a Ray cluster on this machine.",
         ),
     ] = False,
     mlflow: Annotated[
         str | None,
         typer.Option(
             metavar="URI",
-            help="Log each trial as a run of MLflow too, for example sqlite:///mlflow.db.",
+            help="Also log each trial to MLflow, for example to sqlite:///mlflow.db.",
         ),
     ] = None,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
-    """Train, convert and evaluate the trials of a sweep that are not there yet, and benchmark them if asked."""
+    """Train the trials that are missing, then convert, evaluate and optionally benchmark them."""
     if detach and not dry_run:
         from harness.cli.actions.detach import detach as run
 
@@ -132,64 +136,61 @@ app.add_typer(submit_app, name="submit")
 def bench(
     models: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[MODEL.tflite]...", help="Model files of your own."),
+        typer.Argument(metavar="[MODEL.tflite]...", help="Benchmark these model files."),
     ] = None,
+    *,
     sweep: Annotated[
-        str | None, typer.Option(help="The artifacts of this sweep's finished trials.")
+        str | None, typer.Option(help="Benchmark the artifacts of this sweep's finished trials.")
     ] = None,
     fleet: Annotated[
         bool,
-        typer.Option(
-            "--fleet", help="Every enabled device of the registry; without it, this machine."
-        ),
+        typer.Option("--fleet", help="Use every enabled device instead of this machine."),
     ] = False,
     device: Annotated[
-        list[str] | None, typer.Option(help="A device by its id; may be given more than once.")
+        list[str] | None, typer.Option(help="Use the device with this id; repeatable.")
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option(help="Every enabled device with this tag; may be given more than once."),
+        typer.Option(help="Use every enabled device with this tag; repeatable."),
     ] = None,
     threads: Annotated[
         str | None,
-        typer.Option(help="Thread counts, for example 1,4; without it, each device's own, or 1."),
+        typer.Option(
+            help="Thread counts, for example 1,4; by default those of the device's entry, or 1."
+        ),
     ] = None,
     protocol: Annotated[
         str,
         typer.Option(
-            help=f"How to measure: {', '.join(PROTOCOLS)}, or one of them with settings: quick,processes=20,target=1%."
+            help=f"{', '.join(PROTOCOLS)}, or one with settings: quick,processes=20,target=1%."
         ),
     ] = "standard",
     force: Annotated[
-        bool, typer.Option("--force", help="Measure again what has been measured.")
+        bool, typer.Option("--force", help="Also measure cases that were already measured.")
     ] = False,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for a device that someone else uses.")
+        float, typer.Option(help="Wait so many seconds for a device that is in use.")
     ] = 3600.0,
     profile: Annotated[
         bool,
-        typer.Option(
-            "--profile", help="Note each operator's time too: `harness query op_profile`."
-        ),
+        typer.Option("--profile", help="Also time each operator, for `harness query op_profile`."),
     ] = False,
     check_answers: Annotated[
         bool,
         typer.Option(
             "--check-answers",
-            help="Hold the device's answers against those here once more; the first time is usual.",
+            help="Re-check the device's outputs even if they were already verified.",
         ),
     ] = False,
     reparse: Annotated[
         bool,
-        typer.Option(
-            "--reparse", help="Only read again what tools printed in the past; ask no device."
-        ),
+        typer.Option("--reparse", help="Parse all stored tool logs again; use no device."),
     ] = False,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
-    """Benchmark artifacts on devices; what has been measured under the same protocol is not measured again."""
-    from harness.cli.actions.bench import Way, chosen_devices, protocols_asked
+    """Benchmark artifacts on devices, except cases that were already measured."""
+    from harness.cli.actions.bench import BenchOptions, parse_protocols, select_bench_devices
     from harness.cli.actions.bench import bench as run
 
     if reparse:
@@ -198,46 +199,46 @@ def bench(
 
         if models or sweep or fleet or device or tag:
             raise RequestError(
-                "--reparse reads all that was ever printed: give it no models, sweep or devices."
+                "--reparse parses all stored logs: give it no models, sweep or devices."
             )
         end(reparse_all())
-    wanted = chosen_devices(devices, fleet, ids=device or [], tags=tag or [])
-    way = Way(
-        protocols_asked(protocol, threads or "1"),
-        threads is not None,
+    selection = select_bench_devices(devices, fleet=fleet, ids=device or [], tags=tag or [])
+    bench_options = BenchOptions(
+        parse_protocols(protocol, threads or "1"),
+        threads_given=threads is not None,
         force=force,
         dry_run=dry_run,
         wait_s=wait,
         profile=profile,
         check_answers=check_answers,
     )
-    end(run(models or [], sweep, chosen=wanted, way=way))
+    end(run(models or [], sweep, selection=selection, options=bench_options))
 
 
 @app.command()
 def lint(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="MODEL|SWEEP", help="A .tflite file, or a sweep file: jobs/quickstart.yaml."
-        ),
+        typer.Argument(metavar="MODEL|SWEEP", help="A .tflite file or a sweep file."),
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override any key of the sweep file."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a key of the sweep file; repeatable."
+        ),
     ] = None,
 ) -> None:
-    """Say which layers could be faster with Larq Compute Engine, what they cost and what to change; train nothing."""
+    """List the layers that could be faster with Larq Compute Engine, and what to change."""
     from harness.cli.actions.lint import lint_file
 
     end(lint_file(file, settings or []))
 
 
 def _query_names() -> list[tuple[str, str]]:
-    """For the shell's completion."""
+    """Return the names and purposes of the named queries, for shell completion."""
     from harness.store.queries import load_named_queries
 
-    return [(one.name, one.purpose) for one in load_named_queries().values()]
+    return [(entry.name, entry.purpose) for entry in load_named_queries().values()]
 
 
 @app.command()
@@ -246,18 +247,19 @@ def query(
         str | None,
         typer.Argument(
             metavar="[NAME | SQL]",
-            help="A named query, or a SELECT; without it, the named ones are listed.",
+            help="A named query or a SELECT; without it, list the named queries.",
             autocompletion=_query_names,
         ),
     ] = None,
     param: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=VALUE", help="A parameter of a named query, for example device=pi4."
+            metavar="NAME=VALUE",
+            help="A parameter of a named query, for example device=pi4; repeatable.",
         ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help=f"One of {', '.join(FORMATS)}; json is one object a line.")
+        str, typer.Option(help=f"{', '.join(FORMATS)}; json has one object per line.")
     ] = "table",
     out: Annotated[
         Path | None, typer.Option(help="Write to this file instead of standard output.")
@@ -265,14 +267,15 @@ def query(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Rows at most, 0 for all; without it 1,000 in a table, 1,000,000 in a file."
+            min=0,
+            help="Maximum number of rows, 0 for all; by default 1,000 (table) or 1,000,000 (file).",
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0, help="Seconds that it may take, 0 for as long as it does.")
+        float, typer.Option(min=0, help="Stop the query after so many seconds; 0 for never.")
     ] = 60.0,
 ) -> None:
-    """Ask the database; read-only, whatever the SQL says."""
+    """Query the database; it is opened read-only."""
     from harness.cli.actions.ask import query as run
 
     run(question, param or [], format=format, out=out, limit=limit, timeout=timeout)
@@ -282,30 +285,28 @@ def query(
 def compare(
     baseline: Annotated[
         str,
-        typer.Argument(
-            help="A precision, a trial, an artifact (the start of its id is enough), or a model file's name."
-        ),
+        typer.Argument(help="A precision, a model file's name, or (the start of) an id."),
     ],
-    candidate: Annotated[str, typer.Argument(help="What is held against it.")],
+    candidate: Annotated[str, typer.Argument(help="The same, to compare with the baseline.")],
     metric: Annotated[
         list[str] | None,
-        typer.Option(help=f"Of {', '.join(METRICS)}; may be given more than once."),
+        typer.Option(help=f"One of {', '.join(METRICS)}; repeatable."),
     ] = None,
     fail_on_regression: Annotated[
         str | None,
         typer.Option(
             metavar="PCT",
-            help="End with code 1 where the candidate is worse by more than this, for example 3%.",
+            help="Exit with code 1 if the candidate is worse by more than this, for example 3%.",
         ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help="table, or for CI: junit (XML) or markdown (as GitHub renders it).")
+        str, typer.Option(help="table, or for CI: junit (XML) or markdown.")
     ] = "table",
     out: Annotated[
         Path | None, typer.Option(help="Write to this file instead of standard output.")
     ] = None,
 ) -> None:
-    """Hold a candidate against a baseline, device by device; of two precisions, twin by twin."""
+    """Compare a candidate with a baseline on each device; two precisions twin by twin."""
     from harness.cli.actions.compare import compare as run
 
     end(
@@ -322,14 +323,16 @@ def compare(
 
 @app.command()
 def status(
+    *,
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow", help="Print what the newest job says, until it is over; end as it ended."
+            "--follow",
+            help="Print the output of the newest job until it ends; exit with 1 if it failed.",
         ),
     ] = False,
 ) -> None:
-    """What was submitted, the devices and what waits for them, and what failed and why."""
+    """Show sweeps, jobs, devices with their queues, and failures with their reasons."""
     if follow:
         from harness.cli.actions.jobs import follow as run_on
 
@@ -341,7 +344,7 @@ def status(
 
 @app.command(hidden=True)
 def end_job(job: str, code: int) -> None:
-    """What a detached command does last: note how it ended."""
+    """Store how a detached command ended."""
     from harness.cli.actions.jobs import end_job as run
 
     run(job, code)
@@ -349,9 +352,7 @@ def end_job(job: str, code: int) -> None:
 
 @app.command()
 def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
-    """Look whether everything is here that training, converting and benchmarking need;
-    say what to do about the rest.
-    """
+    """Check that everything needed for training, converting and benchmarking is installed."""
     from harness.cli.actions.doctor import doctor as run
 
     end(run(devices))
@@ -359,7 +360,7 @@ def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
 
 @db_app.command()
 def path() -> None:
-    """Print where the database is, without its password."""
+    """Print the location of the database, without its password."""
     from harness.cli.actions.doctor import database_path
 
     typer.echo(database_path())
@@ -367,7 +368,7 @@ def path() -> None:
 
 @db_app.command()
 def upgrade() -> None:
-    """Make the database, or bring it to this version's schema; an older SQLite file is copied first."""
+    """Create the database or upgrade its schema; an older SQLite file is copied first."""
     from harness.cli.actions.doctor import upgrade_database
 
     typer.echo(upgrade_database())

@@ -1,4 +1,4 @@
-"""`harness report` and `harness dashboard`: results that people look at."""
+"""The commands `harness report` and `harness dashboard`."""
 
 import os
 import sys
@@ -18,10 +18,10 @@ report_app = typer.Typer()
 @report_app.command()
 def report(
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("report.html"),
-    sweep: Annotated[str | None, typer.Option(help="Of this sweep alone.")] = None,
-    device: Annotated[str | None, typer.Option(help="Of this device alone.")] = None,
+    sweep: Annotated[str | None, typer.Option(help="Report only this sweep.")] = None,
+    device: Annotated[str | None, typer.Option(help="Report only this device.")] = None,
 ) -> None:
-    """Write one HTML page: figures, what was run on what, and how to measure each number again."""
+    """Write an HTML page with figures, conditions, and the commands to reproduce them."""
     _need("report", "pandas", "plotly", "jinja2")
     from harness.cli.actions.ask import save
     from harness.report.page.content import read_content
@@ -34,7 +34,7 @@ def report(
         made_at=datetime.now(timezone.utc),
     )
     save(out, html.encode())
-    typer.echo(f"{out}: open it in a browser; it needs nothing beside it.")
+    typer.echo(f"{out}: open it in a browser; it needs no other file.")
 
 
 @report_app.command()
@@ -42,11 +42,11 @@ def dashboard(
     options: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[-- OPTION...]", help="For JupyterLab, for example -- --no-browser."
+            metavar="[-- OPTION...]", help="Options for JupyterLab, for example -- --no-browser."
         ),
     ] = None,
 ) -> None:
-    """Open the notebooks of dashboards/ in JupyterLab, on this workspace."""
+    """Open the notebooks of dashboards/ in JupyterLab, with this workspace."""
     _need("dashboard", "pandas", "plotly", "jupyterlab")
     environment = {**os.environ, HOME_VARIABLE: str(Workspace.from_environment().home)}
     argv = [sys.executable, "-m", "jupyterlab", str(dashboards_folder()), *(options or [])]
@@ -54,19 +54,20 @@ def dashboard(
 
 
 def name_of(workspace: Workspace) -> str:
-    """What people call it: its folder, or where that is hidden, as `.harness` is, the one around it."""
+    """Return the workspace's folder name; of a hidden folder such as `.harness`, its parent's."""
     home = workspace.home
     return home.parent.name if home.name.startswith(".") else home.name
 
 
 def dashboards_folder() -> Path:
-    """`dashboards/`: beside the package in a checkout, inside it in a wheel."""
-    inside = Path(__file__).parents[2] / "_dashboards"
-    return inside if inside.is_dir() else Path(__file__).parents[3] / "dashboards"
+    """Return `dashboards/`: next to the package in a checkout, inside it in a wheel."""
+    packaged = Path(__file__).parents[2] / "_dashboards"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "dashboards"
 
 
 def _need(command: str, *libraries: str) -> None:
     if missing := [name for name in libraries if find_spec(name) is None]:
         raise RequestError(
-            f"harness {command}: needs {', '.join(missing)}; pip install 'bnn-harness[dashboards]'."
+            f"harness {command} needs {', '.join(missing)}: "
+            "run `pip install 'bnn-harness[dashboards]'`."
         )

@@ -1,4 +1,4 @@
-"""`harness schema`: what editors need to complete and check the files that people write."""
+"""The command `harness schema`, for editors that complete and check keys."""
 
 from enum import Enum
 from typing import Annotated

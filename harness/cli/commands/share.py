@@ -1,4 +1,4 @@
-"""The commands that move rows between people: their words, their options, their help."""
+"""The commands that move results between workspaces."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,10 @@ transfer_app = typer.Typer()
 
 @transfer_app.command()
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE.tar.zst", help="Where to write it.")],
-    sweep: Annotated[
-        str | None, typer.Option(help="Only what was trained for this sweep, and measured of it.")
-    ] = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE.tar.zst", help="The file to write.")],
+    sweep: Annotated[str | None, typer.Option(help="Export only this sweep.")] = None,
 ) -> None:
-    """Write the workspace's rows and artifacts into one file, for others to import."""
+    """Write the rows and artifacts of this workspace into one file."""
     from harness.cli.actions.share import export as run
 
     end(run(file, sweep))
@@ -26,10 +24,10 @@ def export(
 @transfer_app.command(name="import")
 def import_file(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE.tar.zst", help="What `harness export` wrote.")
+        Path, typer.Argument(metavar="FILE.tar.zst", help="A file from `harness export`.")
     ],
 ) -> None:
-    """Take in the rows and artifacts of another workspace that are not here yet; twice makes no doubles."""
+    """Add the rows and artifacts of another workspace, except those that exist already."""
     from harness.cli.actions.share import import_file as run
 
     run(file)
@@ -41,11 +39,11 @@ def import_published(
         Path,
         typer.Argument(
             metavar="FILE.csv",
-            help="With the columns model, precision, device, threads, latency_ms, accuracy, source and dated.",
+            help="Columns: model, precision, device, threads, latency_ms, accuracy, source, dated.",
         ),
     ],
 ) -> None:
-    """Take in latencies from papers and READMEs, to set one's own beside; they are kept apart from measured ones."""
+    """Add latencies from papers and READMEs, which are stored apart from measured ones."""
     from harness.cli.actions.share import import_published as run
 
     run(file)

@@ -19,8 +19,8 @@ _MIN_ROWS = 5
 class FleetProgress(Protocol):
     """The display of a bench, device by device."""
 
-    def set_status(self, device: str, text: str) -> None:
-        """Show what the device does or waits for."""
+    def set_status(self, device: str, text: str, *, is_brief: bool = False) -> None:
+        """Show what the device does or waits for; plain lines leave out a brief status."""
 
     def set_total(self, device: str, cases: int) -> None:
         """Set the number of cases to measure on the device; its clock starts."""
@@ -59,7 +59,7 @@ class _FleetState:
     def __init__(self, devices: list[str]) -> None:
         self.states = {device: _DeviceState() for device in devices}
 
-    def set_status(self, device: str, text: str) -> None:
+    def set_status(self, device: str, text: str, *, is_brief: bool = False) -> None:
         self.states[device].text = text
 
     def set_total(self, device: str, cases: int) -> None:
@@ -163,9 +163,9 @@ class _Lines(_FleetState):
         self._console = console
         self._last_line = time.monotonic()
 
-    def set_status(self, device: str, text: str) -> None:
-        super().set_status(device, text)
-        if text != "connecting":
+    def set_status(self, device: str, text: str, *, is_brief: bool = False) -> None:
+        super().set_status(device, text, is_brief=is_brief)
+        if not is_brief:
             self._print(f"{device}: {text}")
 
     def update(self, device: str, text: str, progress: float, temperature_c: float | None) -> None:

@@ -551,8 +551,8 @@ def test_the_commands_report_what_moved(
     assert f"{file}: {counts}; 0 artifact" in ended.stdout
     assert len(ended.stderr.splitlines()) == 2
     other = Cli(tmp_path / "other", {"HARNESS_DATABASE_URL": postgres_url})
-    assert "new here 3 trials, 2 artifacts, 2 measurements" in other.run("import", file).stdout
-    assert "new here 0 trials, 0 artifacts, 0 measurements" in other.run("import", file).stdout
+    assert "added 3 trials, 2 artifacts, 2 measurements" in other.run("import", file).stdout
+    assert "added 0 trials, 0 artifacts, 0 measurements" in other.run("import", file).stdout
     numbers = repository / "db" / "published" / "lce_quicknet.csv"
     assert "9 published numbers, 9 new" in other.run("import-published", numbers).stdout
     assert len(other.rows("SELECT * FROM published")) == 9
@@ -562,7 +562,7 @@ def test_an_unknown_sweep_is_refused(cli: Cli, tmp_path: Path) -> None:
     cli.run("db", "upgrade")
     refused = cli.run("export", tmp_path / "rows.tar.zst", "--sweep", "study")
     assert refused.returncode == 2
-    assert refused.stderr == "error: --sweep study: was never submitted; known: none.\n"
+    assert refused.stderr == "error: --sweep study: unknown sweep; this workspace has none yet.\n"
 
 
 def test_an_artifact_that_cannot_be_saved_stops_the_import(

@@ -1,4 +1,4 @@
-# Everything by itself: each target sets up .venv first, once. HARNESS_HOME and HARNESS_DATABASE_URL are honoured.
+# Each target first sets up .venv if needed. HARNESS_HOME and HARNESS_DATABASE_URL are honoured.
 .PHONY: demo test check docs lab lab-up lab-down setup lock clean help
 
 BIN := .venv/bin
@@ -10,17 +10,17 @@ help:
 	@echo "make demo    set up, train a small sweep, benchmark it here, print the comparison"
 	@echo "make test    set up, run the tests"
 	@echo "make lab     root: emulated ARM64 boards and an adb phone, and the tests that use them"
-	@echo "make lab-up  leave them running, for .lab/devices.yaml; make lab-down ends them"
+	@echo "make lab-up  start the lab and keep it running, for .lab/devices.yaml; make lab-down stops it"
 	@echo "make check   format, lint, types, architecture, docs"
-	@echo "make docs    the documents as a website: site/index.html"
-	@echo "make lock    solve constraints.txt anew"
+	@echo "make docs    build the documentation as a website: site/index.html"
+	@echo "make lock    resolve constraints.txt again"
 
 demo: $(READY)
 	$(BIN)/harness submit sweep jobs/quickstart.yaml --bench
 	@echo
 	$(BIN)/harness compare float32 binary
 
-# In their order: else the group on Ray, which has few tests and takes long, would come last.
+# Keep the order of the files: the slow group on Ray would otherwise run last.
 test: $(READY)
 	$(BIN)/pytest -n 2 --no-loadscope-reorder --ignore=tests/lab
 
@@ -38,7 +38,7 @@ check: $(READY)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@if command -v shellcheck >/dev/null; then shellcheck harness/devices/agent.sh; else echo "agent.sh was not looked at: shellcheck is not installed"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck harness/devices/agent.sh; else echo "agent.sh was not checked: shellcheck is not installed"; fi
 	$(BIN)/python -m tests.check_docs
 	$(MKDOCS) build --strict --quiet
 

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VAGUE_NAMES = frozenset(
-    """about alike anew apart around asked behind beside both far found given gone heard held here how
-    is_now it kept known made many much one own said seen shown stuff such taken that them there these
-    thing things this those told wanted was what when where who why""".split()  # noqa: SIM905
+    """about alike anew apart around asked behind beside both far found given gone heard held here
+    how is_now it kept known made many much one own said seen shown stuff such taken that them there
+    these thing things this those told wanted was what when where who why""".split()  # noqa: SIM905
 )
 """Names that do not say what the value is."""
 
 WEAK_OPENINGS = frozenset(
-    """above across after against among and as at before behind below beside besides between beyond but
-    by despite during except for from how if in inside into like of off on onto or out outside over past
-    per raises since that those though through to toward under unless until up upon what when where
+    """above across after against among and as at before behind below beside besides between beyond
+    but by despite during except for from how if in inside into like of off on onto or out outside over
+    past per raises since that those though through to toward under unless until up upon what when where
     whether which while who whose why with within without""".split()  # noqa: SIM905
 )
 """First words that leave a docstring without a verb or a subject."""
@@ -199,8 +199,10 @@ def read_markdown(file: Path, figures: Figures) -> list[Violation]:
 
 
 def _markdown_blocks(text: str) -> Iterator[tuple[str, int]]:
-    """Yield paragraphs, list items and table cells; code, headings and comments are left out."""
-    text = re.sub(r"<!--.*?-->", lambda found: "\n" * found[0].count("\n"), text, flags=re.DOTALL)
+    """Yield paragraphs, list items and table cells, without code, headings and comments."""
+    text = re.sub(
+        r"<!--.*?-->", lambda comment: "\n" * comment[0].count("\n"), text, flags=re.DOTALL
+    )
     block: list[str] = []
     first, in_code = 0, False
     for number, line in enumerate(text.splitlines(), 1):
@@ -224,9 +226,9 @@ def _markdown_blocks(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _sentences(text: str) -> list[str]:
-    """Split prose into sentences; texts without a verb's worth of words are no sentences."""
+    """Split prose into sentences, without texts of up to three words."""
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = _ABBREVIATION.sub(lambda found: found[0].replace(".", ""), re.sub(r"\s+", " ", text))
+    text = _ABBREVIATION.sub(lambda match: match[0].replace(".", ""), re.sub(r"\s+", " ", text))
     return [part for part in _SENTENCE_END.split(text.strip()) if len(_words(part)) > 3]
 
 

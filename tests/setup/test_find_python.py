@@ -1,4 +1,4 @@
-"""`make` finds a fitting Python by itself, or says which is missing."""
+"""`make` finds a suitable Python, or reports the missing package."""
 
 import shutil
 import subprocess
@@ -10,8 +10,10 @@ import pytest
 Pythons = dict[str, str]
 
 
-def find(repository: Path, folder: Path, pythons: Pythons) -> "subprocess.CompletedProcess[str]":
-    """Runs tools/find-python where PATH holds these programs only; each is given as the body of a shell script."""
+def run_find_python(
+    repository: Path, folder: Path, pythons: Pythons
+) -> "subprocess.CompletedProcess[str]":
+    """Run tools/find-python with only these programs on PATH, each the body of a shell script."""
     for name, body in pythons.items():
         program = folder / name
         program.write_text(f"#!/bin/sh\n{body}\n")
@@ -30,38 +32,40 @@ NO_VENV = f'case "$2" in *ensurepip*) exit 1;; esac; {REAL}'
 
 
 @pytest.mark.parametrize(
-    ("pythons", "chosen"),
+    ("pythons", "expected"),
     [
         ({"python3": REAL}, "python3"),
         ({"python3": TOO_OLD, "python3.10": REAL}, "python3.10"),
         ({"python3.12": NO_VENV, "python3.11": REAL}, "python3.11"),
     ],
 )
-def test_the_first_fitting_one_is_taken(
-    repository: Path, tmp_path: Path, pythons: Pythons, chosen: str
+def test_the_first_suitable_python_is_chosen(
+    repository: Path, tmp_path: Path, pythons: Pythons, expected: str
 ) -> None:
-    found = find(repository, tmp_path, pythons=pythons)
-    assert (found.returncode, found.stdout.strip()) == (0, str(tmp_path / chosen)), found.stderr
+    completed = run_find_python(repository, tmp_path, pythons=pythons)
+    assert (completed.returncode, completed.stdout.strip()) == (0, str(tmp_path / expected)), (
+        completed.stderr
+    )
 
 
 @pytest.mark.parametrize(
-    ("pythons", "words"),
+    ("pythons", "message"),
     [
         ({}, "Python 3.10, 3.11 or 3.12 is needed"),
         ({"python3": TOO_OLD}, "Python 3.10, 3.11 or 3.12 is needed"),
         ({"python3.11": NO_VENV}, "apt install python3-venv"),
     ],
 )
-def test_where_there_is_none_it_says_what_is_missing(
-    repository: Path, tmp_path: Path, pythons: Pythons, words: str
+def test_the_missing_package_is_reported(
+    repository: Path, tmp_path: Path, pythons: Pythons, message: str
 ) -> None:
-    found = find(repository, tmp_path, pythons=pythons)
-    assert found.returncode == 1
-    assert found.stdout == ""
-    assert words in found.stderr
+    completed = run_find_python(repository, tmp_path, pythons=pythons)
+    assert completed.returncode == 1
+    assert completed.stdout == ""
+    assert message in completed.stderr
 
 
-def test_constraints_pin_what_has_to_fit_together(repository: Path) -> None:
+def test_constraints_pin_compatible_versions(repository: Path) -> None:
     pins = dict(
         line.split(" ;")[0].split("==")
         for line in (repository / "constraints.txt").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The style checker finds what it is there to find, and lets plain code through."""
+"""The style checker reports each kind of violation, and accepts plain code."""
 
 import importlib.util
 import sys

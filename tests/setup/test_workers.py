@@ -1,4 +1,4 @@
-"""Tests that share something run in one worker; whether a name in `tests/workers.py` still is one, nothing else would tell."""
+"""Tests that share a resource run in one worker, and the modules named for that exist."""
 
 from pathlib import Path
 
@@ -22,23 +22,21 @@ from tests.workers import ON_RAY, group_of
         *((f"{module}::test_a[1]", "ray") for module in ON_RAY),
     ],
 )
-def test_a_group_is_a_module_a_device_of_the_contract_all_on_ray_or_the_lab(
-    test: str, group: str
-) -> None:
+def test_a_test_has_the_group_of_its_module_device_ray_or_the_lab(test: str, group: str) -> None:
     assert group_of(test) == group
 
 
-def test_whatever_starts_ray_is_in_its_group(repository: Path) -> None:
-    """A sweep that is submitted without --dry-run, or the cluster itself."""
+def test_all_modules_that_start_ray_are_in_its_group(repository: Path) -> None:
+    """These texts show that a module submits a sweep or starts a cluster."""
     starts = (
         "harness.training.ray_cluster import train",
         '"submit", "sweep", sweep',
         '"--detach"',
         '"--address", cluster',
     )
-    files = {
-        file
-        for file in (repository / "tests").rglob("test_*.py")
-        if any(word in file.read_text() for word in starts)
-    }
+    files = set()
+    for file in (repository / "tests").rglob("test_*.py"):
+        source = file.read_text()
+        if any(text in source for text in starts):
+            files.add(file)
     assert files - {Path(__file__)} == {repository / module for module in ON_RAY}

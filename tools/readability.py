@@ -23,10 +23,10 @@ VAGUE_NAMES = frozenset(
 """Names that do not say what the value is."""
 
 WEAK_OPENINGS = frozenset(
-    """above across after against among and as at before behind below beside besides between beyond
-    but by despite during except for from how if in inside into like of off on onto or out outside over
-    past per raises since that those though through to toward under unless until up upon what when where
-    whether which while who whose why with within without""".split()  # noqa: SIM905
+    """above across after against among and as at before behind below beside besides between
+    beyond but by despite during except for from how if in inside into like of off on onto or
+    out outside over past per raises since that those though through to toward under unless
+    until up upon what when where whether which while who whose why with within without""".split()  # noqa: SIM905
 )
 """First words that leave a docstring without a verb or a subject."""
 

@@ -10,7 +10,7 @@ from shlex import join, quote
 from urllib.parse import parse_qs, urlsplit
 
 from harness.cli.actions.bench import select_bench_devices
-from harness.cli.actions.jobs import log_of, refresh
+from harness.cli.actions.jobs import log_of, refresh_jobs
 from harness.cli.actions.session import Session, make_console
 from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
@@ -106,7 +106,9 @@ def _submit_job(
         log_of(session, job.id).touch()
         session.jobs.add(job)  # first, as the job updates this row
         try:
-            ray_jobs.submit_job(server, job.id, script=_script(session, job.id, command=command))
+            ray_jobs.submit_job(
+                server, job.id, script=_make_script(session, job.id, command=command)
+            )
         except RequestError:
             session.jobs.delete(job.id)
             raise
@@ -115,7 +117,7 @@ def _submit_job(
 
 def refuse_second_job(session: Session, sweep: str) -> None:
     """Raise RequestError if another job trains the sweep, as both would train the same trials."""
-    refresh(session)
+    refresh_jobs(session)
     for job in session.jobs.list_active():
         if job.sweep == sweep and job.id != os.environ.get(_JOB_VARIABLE):
             raise RequestError(
@@ -124,7 +126,7 @@ def refuse_second_job(session: Session, sweep: str) -> None:
             )
 
 
-def _script(session: Session, job_id: str, command: Sequence[str]) -> str:
+def _make_script(session: Session, job_id: str, command: Sequence[str]) -> str:
     """Return a script for a POSIX shell.
 
     The script ignores SIGTERM, so that it can store how the command ended.

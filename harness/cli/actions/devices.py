@@ -71,7 +71,7 @@ def select_with_access(path: Path, ids: Sequence[str]) -> tuple[list[Device], De
     )
 
 
-def check(path: Path, ids: Sequence[str]) -> int:
+def check_devices(path: Path, ids: Sequence[str]) -> int:
     """Print what each device can do, and return how many can't be benched."""
     selected, access = select_with_access(path, ids)
     table = make_table(
@@ -144,7 +144,7 @@ def _describe_system(facts: Mapping[str, str]) -> str:
     return f"glibc {facts['glibc']}" if "glibc" in facts else "–"
 
 
-def facts(path: Path, ids: Sequence[str]) -> int:
+def show_facts(path: Path, ids: Sequence[str]) -> int:
     """Print the facts of each device, and return how many can't be reached."""
     selected, access = select_with_access(path, ids)
     checks = list(

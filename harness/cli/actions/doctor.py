@@ -161,7 +161,7 @@ def doctor(registry: Path) -> int:
     return sum(result.required and not result.ok for result in results)
 
 
-def database_path() -> str:
+def describe_database() -> str:
     return describe_url(Session.from_environment().workspace.database_url)
 
 

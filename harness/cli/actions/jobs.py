@@ -40,7 +40,7 @@ def end_job(job_id: str, code: int) -> None:
         ray_jobs.leave_cluster(job.server, job_id)
 
 
-def refresh(session: Session) -> list[str]:
+def refresh_jobs(session: Session) -> list[str]:
     """Ask Ray about this machine's unfinished jobs and store what became of them.
 
     Return a sentence for each cluster that did not answer; its jobs keep their last known states.
@@ -71,7 +71,7 @@ def _select_local(jobs: Sequence[JobRow]) -> list[JobRow]:
 
 
 def print_jobs(out: Console, session: Session) -> None:
-    problems = refresh(session)
+    problems = refresh_jobs(session)
     sweep_rows = {
         row["sweep"]: row
         for row in run_query(session.reader, load_named_queries()["sweeps"].sql).records()
@@ -98,13 +98,13 @@ def _read_counts(sweep_row: dict[str, object] | None) -> tuple[object, ...]:
     return tuple(sweep_row[name] if sweep_row else 0 for name in _NUMBERS)
 
 
-def follow() -> int:
+def follow_job() -> int:
     """Print the output of the newest job until it ends, and return 0 if it succeeded.
 
     A running job takes precedence over a newer one that has ended.
     """
     session = Session.from_environment()
-    refresh(session)
+    refresh_jobs(session)
     jobs = _select_local((*session.jobs.list_active(), *session.jobs.list_latest(_MAX_JOBS)))
     if not jobs:
         raise RequestError(
@@ -131,6 +131,6 @@ def _read_output(session: Session, job_id: str) -> Iterator[str]:
 
 
 def _is_running(session: Session, job_id: str) -> bool:
-    refresh(session)
+    refresh_jobs(session)
     job = session.jobs.get(job_id)
     return job is not None and job.is_active

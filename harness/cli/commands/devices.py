@@ -31,7 +31,7 @@ def list_devices(devices: DevicesFile = DEVICES_FILE) -> None:
 @devices_app.command()
 def check(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
     """Check that devices can be reached and benched, and show their system, space and tool."""
-    from harness.cli.actions.devices import check as run
+    from harness.cli.actions.devices import check_devices as run
 
     end(run(devices, ids or []))
 
@@ -39,7 +39,7 @@ def check(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
 @devices_app.command()
 def facts(ids: Ids = None, devices: DevicesFile = DEVICES_FILE) -> None:
     """Show the facts about devices that every measurement is stored with."""
-    from harness.cli.actions.devices import facts as run
+    from harness.cli.actions.devices import show_facts as run
 
     end(run(devices, ids or []))
 

@@ -334,9 +334,9 @@ def status(
 ) -> None:
     """Show sweeps, jobs, devices with their queues, and failures with their reasons."""
     if follow:
-        from harness.cli.actions.jobs import follow as run_on
+        from harness.cli.actions.jobs import follow_job
 
-        end(run_on())
+        end(follow_job())
     from harness.cli.actions.ask import status as run
 
     run()
@@ -361,9 +361,9 @@ def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
 @db_app.command()
 def path() -> None:
     """Print the location of the database, without its password."""
-    from harness.cli.actions.doctor import database_path
+    from harness.cli.actions.doctor import describe_database
 
-    typer.echo(database_path())
+    typer.echo(describe_database())
 
 
 @db_app.command()

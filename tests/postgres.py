@@ -30,12 +30,15 @@ class PostgreSQL:
     folder: Path
 
     @contextmanager
-    def new_database(self) -> Iterator[str]:
+    def new_database(self, template: str | None = None) -> Iterator[str]:
+        """Yield the URL of an empty database, or of a copy of `template`."""
         name = f"harness_{next(_NUMBERS)}"
         with psycopg.connect(
             host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
         ) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(
+                f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}".encode()
+            )
             yield self.url(name)
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 

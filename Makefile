@@ -1,5 +1,5 @@
 # Each target first sets up .venv if needed. HARNESS_HOME and HARNESS_DATABASE_URL are honoured.
-.PHONY: demo test check docs lab lab-up lab-down setup lock clean help
+.PHONY: demo test test-all check docs lab lab-up lab-down setup lock clean help
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -8,7 +8,8 @@ SOURCES := harness tests benchmarks db/migrations tools
 
 help:
 	@echo "make demo    set up, train a small sweep, benchmark it here, print the comparison"
-	@echo "make test    set up, run the tests"
+	@echo "make test    run the tests that a change needs: a few minutes"
+	@echo "make test-all  run every test that needs no root, with coverage"
 	@echo "make lab     root: emulated ARM64 boards and an adb phone, and the tests that use them"
 	@echo "make lab-up  start the lab and keep it running, for .lab/devices.yaml; make lab-down stops it"
 	@echo "make check   format, lint, types, architecture, docs"
@@ -21,8 +22,14 @@ demo: $(READY)
 	$(BIN)/harness compare float32 binary
 
 # Keep the order of the files: the slow group on Ray would otherwise run last.
+PYTEST := $(BIN)/pytest --no-loadscope-reorder --ignore=tests/lab
+
 test: $(READY)
-	$(BIN)/pytest -n 2 --no-loadscope-reorder --ignore=tests/lab
+	$(PYTEST) -n 2 -m "not full"
+
+# Many of these wait for a device or a lock: more workers than cores keep the cores busy.
+test-all: $(READY)
+	$(PYTEST) -n 4 --durations=20 --cov --cov-report=
 
 lab: $(READY)
 	$(BIN)/pytest -n 2 tests/lab

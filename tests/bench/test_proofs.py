@@ -87,6 +87,7 @@ def smallest_change(estimate: Estimate) -> float:
     return estimate.smallest_change
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda protocol: protocol.name)
 @pytest.mark.parametrize("device", INDEPENDENT, ids=lambda device: device.name)
 def test_the_95_interval_holds_the_true_median_in_93_to_97_of_100(

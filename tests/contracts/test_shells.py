@@ -13,7 +13,10 @@ from tests.contracts.watching import *  # noqa: F403
 from tests.shells import install_shell
 
 
-@pytest.fixture(scope="module", params=["busybox", "mksh"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.full) for name in ("busybox", "mksh")],
+)
 def programs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the programs that come first on PATH."""
     return install_shell(request.param, tmp_path_factory.mktemp(request.param))

@@ -24,7 +24,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
         yield read_devices(fleet.folder / "devices.yaml")[0]
 
 
-@pytest.fixture(params=["local", "ssh", "simulated"])
+@pytest.fixture(params=["local", "ssh", pytest.param("simulated", marks=pytest.mark.full)])
 def transport(
     request: pytest.FixtureRequest, sshd: Sshd, simulated: Device, tmp_path: Path
 ) -> Iterator[Transport]:

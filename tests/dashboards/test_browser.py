@@ -88,6 +88,7 @@ def draw_all(page: Page) -> None:
         plot.locator(".main-svg").first.wait_for(state="attached")
 
 
+@pytest.mark.full
 def test_it_fits_the_screen_without_messages_or_requests(open_page: OpenPage) -> None:
     draw_all(open_page.page)
     assert open_page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -97,6 +98,7 @@ def test_it_fits_the_screen_without_messages_or_requests(open_page: OpenPage) ->
     assert [url for url in open_page.requests if not url.startswith(local)] == []
 
 
+@pytest.mark.full
 def test_a_very_long_name_leaves_the_plot_half_of_its_figure_on_a_phone(
     browser: Browser, content: PageContent, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def test_there_is_a_notebook_for_each_subject() -> None:
     assert {file.stem for file in NOTEBOOKS} == expected
 
 
+@pytest.mark.full
 @every_notebook
 def test_it_runs_from_top_to_bottom_and_shows_something_in_each_cell(
     file: Path, home: Path, monkeypatch: pytest.MonkeyPatch

@@ -193,6 +193,7 @@ def with_plain_names(small: PageContent) -> ParsedPage:
 
 
 # Without shrinking, which takes minutes.
+@pytest.mark.full
 @settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(device=names, variant=names, workspace=names)
 def test_a_name_is_always_text_and_never_html(

@@ -89,6 +89,7 @@ def read_states(shell: Cli) -> dict[str, str]:
     return {row["id"]: row["state"] for row in rows}
 
 
+@pytest.mark.full
 def test_a_job_outlives_its_shell_and_a_lost_one_is_resumed_by_submitting_it_again(
     shell: Cli, study: Path
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_job_outlives_its_shell_and_a_lost_one_is_resumed_by_submitting_it_aga
     wait_until(lambda: not find_ray(shell.settings["TMPDIR"]), "the cluster ends with its last job")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("options", "settings", "message"),
     [

@@ -120,6 +120,7 @@ def test_a_board_is_added_trusted_checked_benched_and_cleaned(
     assert list((tmp_path / "on the board" / "objects").iterdir()) == []
 
 
+@pytest.mark.full
 def test_a_board_is_reached_by_the_users_ssh_configuration_and_over_another_board(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_32_bit_system_on_a_64_bit_chip_is_reported(
     assert "32-bit on a 64-bit chip" in cli.run("devices", "check").stdout
 
 
+@pytest.mark.full
 def test_a_key_is_recorded_only_after_confirmation(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_a_key_is_recorded_only_after_confirmation(
     assert registry.read_text() == before
 
 
+@pytest.mark.full
 def test_a_changed_host_key_is_refused_and_reported(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path
 ) -> None:
@@ -181,6 +184,7 @@ def test_a_changed_host_key_is_refused_and_reported(
     expect_success(cli.run("devices", "check"))
 
 
+@pytest.mark.full
 def test_a_wrong_entry_is_refused_and_the_file_stays_unchanged(cli: Cli, registry: Path) -> None:
     text = "# ours\ndevices:\n  - {id: here, kind: local}\n"
     registry.write_text(text)
@@ -199,6 +203,7 @@ def test_a_wrong_entry_is_refused_and_the_file_stays_unchanged(cli: Cli, registr
         assert registry.read_text() == text
 
 
+@pytest.mark.full
 def test_a_device_without_a_tool_or_python_names_the_programs_to_install(
     cli: Cli, sshd: Sshd, registry: Path, tmp_path: Path, repository: Path
 ) -> None:
@@ -215,6 +220,7 @@ def test_a_device_without_a_tool_or_python_names_the_programs_to_install(
     assert len(cli.rows("SELECT * FROM queue")) == 1
 
 
+@pytest.mark.full
 def test_tools_are_stored_by_their_hash_and_other_files_are_refused(
     cli: Cli, tmp_path: Path
 ) -> None:
@@ -252,6 +258,7 @@ def test_tools_are_stored_by_their_hash_and_other_files_are_refused(
     assert changed.returncode == 1
 
 
+@pytest.mark.full
 def test_the_files_used_longest_ago_are_removed_first(
     cli: Cli, sshd: Sshd, tmp_path: Path, repository: Path
 ) -> None:

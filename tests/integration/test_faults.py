@@ -35,6 +35,7 @@ grid: {model.units: [8, 16]}
 """
 
 
+@pytest.mark.full
 def test_trials_that_diverge_or_do_not_fit_fail_alone(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "faulty.yaml"
     sweep.write_text(FAULTY)
@@ -60,6 +61,7 @@ def test_trials_that_diverge_or_do_not_fit_fail_alone(cli: Cli, tmp_path: Path) 
     assert "failed before" in again
 
 
+@pytest.mark.full
 def test_an_interrupted_and_killed_sweep_resumes_to_identical_results(
     cli: Cli, tmp_path: Path
 ) -> None:
@@ -132,6 +134,7 @@ def read_finished_trials(cli: Cli) -> set[str]:
     return {row["id"] for row in cli.rows("SELECT id FROM trials WHERE status = 'done'")}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -157,6 +160,7 @@ def test_a_wrong_request_starts_nothing(
     assert cli.rows("SELECT * FROM trials") == []
 
 
+@pytest.mark.full
 def test_a_missing_data_set_names_the_folder_to_put_it_into(
     tmp_path: Path, repository: Path
 ) -> None:

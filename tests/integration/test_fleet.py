@@ -97,6 +97,7 @@ def make_other_harness(shelf: Shelf) -> Cli:
     return Cli(shelf.folder / "other", shelf.cli.settings)
 
 
+@pytest.mark.full
 def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
     shelf.register("one", "two; it's", "three")
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
@@ -113,6 +114,7 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
     shelf.assert_each_case_ended_once(6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("body", "reason", "message"),
     [
@@ -153,6 +155,7 @@ def test_a_broken_tool_fails_its_case_with_a_reason_and_a_log(
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.full
 def test_nothing_is_pushed_to_a_board_that_reports_another_abi(shelf: Shelf) -> None:
     shelf.register("board", abi="aarch64")
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
@@ -163,6 +166,7 @@ def test_nothing_is_pushed_to_a_board_that_reports_another_abi(shelf: Shelf) -> 
     assert not (shelf.folder / "on board" / "objects").exists()
 
 
+@pytest.mark.full
 def test_a_tool_for_another_chip_is_not_pushed(shelf: Shelf) -> None:
     shelf.register("board")
     (shelf.folder / "tool").write_bytes(tools.make_elf(tools.AARCH64, None))
@@ -174,6 +178,7 @@ def test_a_tool_for_another_chip_is_not_pushed(shelf: Shelf) -> None:
     assert not (shelf.folder / "on board" / "objects").exists()
 
 
+@pytest.mark.full
 def test_an_artifact_that_changes_on_the_board_is_never_measured(shelf: Shelf) -> None:
     """The tool corrupts its model in each run; the next run notices, and the model is sent again."""
     spoil = (
@@ -190,6 +195,7 @@ def test_an_artifact_that_changes_on_the_board_is_never_measured(shelf: Shelf) -
     assert all(row["same"] for row in rows)
 
 
+@pytest.mark.full
 def test_a_board_in_use_for_too_long_is_set_aside_and_its_user_named(shelf: Shelf) -> None:
     shelf.register("board")
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
@@ -214,6 +220,7 @@ def test_a_board_in_use_for_too_long_is_set_aside_and_its_user_named(shelf: Shel
     shelf.assert_each_case_ended_once(2)
 
 
+@pytest.mark.full
 def test_a_cut_connection_is_resumed_without_repeating_the_run(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
@@ -230,6 +237,7 @@ def test_a_cut_connection_is_resumed_without_repeating_the_run(shelf: Shelf) -> 
     assert tools.count_lines(notes / "overlaps") == 0
 
 
+@pytest.mark.full
 def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
     """Each run kills the shell that waits for the tool, over SSH and on this machine."""
     notes = shelf.folder / "notes"
@@ -250,6 +258,7 @@ def test_a_shell_that_is_killed_on_the_board_costs_no_run(shelf: Shelf) -> None:
     assert tools.count_lines(notes) == 2 * PROCESSES
 
 
+@pytest.mark.full
 def test_a_bench_killed_at_any_point_resumes(shelf: Shelf) -> None:
     notes = shelf.folder / "notes"
     shelf.register("board")
@@ -279,6 +288,7 @@ def assert_pushed_whole(shelf: Shelf, model: Path) -> None:
     assert list(folder.rglob(".part*")) == []
 
 
+@pytest.mark.full
 def test_a_push_that_is_cut_in_the_middle_is_resumed(shelf: Shelf) -> None:
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     model = make_big_model(shelf)
@@ -293,6 +303,7 @@ def test_a_push_that_is_cut_in_the_middle_is_resumed(shelf: Shelf) -> None:
     assert_pushed_whole(shelf, model)
 
 
+@pytest.mark.full
 def test_a_bench_killed_during_a_push_resumes(shelf: Shelf) -> None:
     shelf.add_tool(tools.write_script(shelf.folder / "tool"))
     model = make_big_model(shelf)
@@ -312,6 +323,7 @@ def test_a_bench_killed_during_a_push_resumes(shelf: Shelf) -> None:
     assert_pushed_whole(shelf, model)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("run", [1, PROCESSES], ids=["of_a_run", "of_a_measurement"])
 def test_a_bench_killed_while_it_stores_results_resumes(shelf: Shelf, run: int) -> None:
     notes = shelf.folder / "notes"
@@ -355,6 +367,7 @@ def test_ctrl_c_leaves_nothing_running_and_the_device_free(shelf: Shelf) -> None
     assert shelf.cli.rows("SELECT * FROM leases") == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("same_database", [True, False])
 def test_two_harnesses_take_turns_on_a_board(shelf: Shelf, *, same_database: bool) -> None:
     notes = shelf.folder / "notes"
@@ -382,6 +395,7 @@ def test_two_harnesses_take_turns_on_a_board(shelf: Shelf, *, same_database: boo
     assert tools.count_lines(notes / "overlaps") == 0
 
 
+@pytest.mark.full
 def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(
     shelf: Shelf,
 ) -> None:
@@ -404,6 +418,7 @@ def test_a_database_that_is_locked_for_half_a_minute_only_makes_the_bench_wait(
     assert tools.count_lines(notes / "starts") == 2 * PROCESSES
 
 
+@pytest.mark.full
 def test_unparsable_output_is_stored_to_be_parsed_again(shelf: Shelf) -> None:
     shelf.register("board")
     shelf.add_tool(tools.write_script(shelf.folder / "tool", "echo what a day"))
@@ -424,6 +439,7 @@ def test_unparsable_output_is_stored_to_be_parsed_again(shelf: Shelf) -> None:
     assert "give it no models, sweep or devices" in refused.stderr
 
 
+@pytest.mark.full
 def test_a_wrong_host_key_and_a_wrong_user_do_not_affect_another_board(
     shelf: Shelf,
 ) -> None:
@@ -458,6 +474,7 @@ def test_a_wrong_host_key_and_a_wrong_user_do_not_affect_another_board(
     shelf.assert_each_case_ended_once(6)
 
 
+@pytest.mark.full
 def test_a_board_that_does_not_come_back_is_set_aside(shelf: Shelf, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()

@@ -58,6 +58,7 @@ def test_linting_a_model_imports_no_training_library(cli: Cli) -> None:
     assert not set(ended.stderr.partition("imported:")[2].split()) & set(HEAVY)
 
 
+@pytest.mark.full
 def test_each_network_of_a_sweep_is_listed_once(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "small.yaml"
     file.write_text(SWEEP)

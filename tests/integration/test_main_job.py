@@ -43,6 +43,7 @@ def submitted(
 Submitted = tuple[Cli, Path, "subprocess.CompletedProcess[str]"]
 
 
+@pytest.mark.full
 def test_a_submission_ends_well_and_reports_its_results(submitted: Submitted) -> None:
     _, _, ended = submitted
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -153,6 +154,7 @@ def test_status_counts_finished_trials_and_cases(submitted: Submitted) -> None:
     assert ["tiny", "2", "2", "0", "0", "2", "0"] in lines
 
 
+@pytest.mark.full
 def test_a_model_file_can_be_benched(submitted: Submitted) -> None:
     cli = submitted[0]
     sha256 = cli.rows("SELECT artifact FROM results WHERE precision = 'binary'")[0]["artifact"]
@@ -167,6 +169,7 @@ def test_a_model_file_can_be_benched(submitted: Submitted) -> None:
     assert rows == [{"file": named.name, "threads": threads, "model": None} for threads in (1, 2)]
 
 
+@pytest.mark.full
 def test_a_corrupt_artifact_is_reported_and_made_again(submitted: Submitted) -> None:
     cli, sweep, _ = submitted
     sha256 = cli.rows("SELECT artifact FROM results WHERE precision = 'float32'")[0]["artifact"]

@@ -150,6 +150,7 @@ def test_a_throttled_process_is_stored_but_not_counted_and_repeated(board: Bench
     assert "disturbed: 2 of 8 processes (throttled), these do not count" in row["quality"]
 
 
+@pytest.mark.full
 def test_a_process_on_a_slower_clock_does_not_count(board: Bench) -> None:
     """Each process lasts long enough for its clock to be read."""
     clock = board.sysfs.policy(1) / "scaling_cur_freq"
@@ -174,6 +175,7 @@ def test_a_number_from_disturbed_processes_alone_has_a_warning(board: Bench) -> 
     assert "all count, as too few others remain" in row["quality"]
 
 
+@pytest.mark.full
 def test_a_bench_waits_until_a_hot_device_is_cool(board: Bench) -> None:
     board.sysfs.write(board.sysfs.temperature, 80_000)
     board.add_tool()
@@ -198,6 +200,7 @@ def test_a_bench_waits_until_a_hot_device_is_cool(board: Bench) -> None:
     assert row == {"quality": "ok", "temperature_c": 45.0}
 
 
+@pytest.mark.full
 def test_a_device_that_stays_hot_is_measured_after_the_longest_wait_with_a_warning(
     board: Bench,
 ) -> None:
@@ -231,6 +234,7 @@ def test_an_unreadable_sensor_gives_null_and_no_wait(
     assert board.rows("SELECT waited_s FROM batches") == [{"waited_s": 0.0}]
 
 
+@pytest.mark.full
 def test_the_tool_runs_on_the_fast_cores_unless_the_entry_names_others(board: Bench) -> None:
     board.add_tool("grep Cpus_allowed_list /proc/self/status >>$(dirname $0)/cores")
     expect_success(board.bench(f"{QUICK},canary=off,answers=off"))
@@ -239,6 +243,7 @@ def test_the_tool_runs_on_the_fast_cores_unless_the_entry_names_others(board: Be
     assert {row["cpus"] for row in board.rows("SELECT cpus FROM results")} == {"1", ""}
 
 
+@pytest.mark.full
 def test_canaries_run_before_and_after_and_reveal_a_device_that_drifts(
     board: Bench,
 ) -> None:
@@ -282,6 +287,7 @@ for arg in "$@"; do case $arg in --output_filepath=*) output=${arg#*=} ;; esac; 
     assert answer["largest_difference"] > 0.1
 
 
+@pytest.mark.full
 def test_a_correct_answer_is_checked_once_and_again_on_request(cli: Cli, repository: Path) -> None:
     """The real runner of this machine answers."""
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
@@ -319,6 +325,7 @@ def test_the_answers_of_a_tool_that_writes_no_outputs_stay_unchecked(board: Benc
     assert row == {"classes_agree": None, "largest_difference": None, "quality": "ok"}
 
 
+@pytest.mark.full
 def test_energy_excludes_idle_power_and_is_null_if_unknown(board: Bench) -> None:
     """2 W idle and 5 W busy over 20 ms per inference give 0.06 J."""
     board.add_tool(f"echo 5000000 >{board.sysfs.power}; sleep 1; us=100000")
@@ -410,6 +417,7 @@ def test_profiling_continues_after_someone_else_used_the_device(
     assert len(profiled) == 2
 
 
+@pytest.mark.full
 def test_a_profile_by_the_python_runner_is_refused(cli: Cli, repository: Path) -> None:
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
     protocol = f"{QUICK},canary=off,answers=off,processes=1,max_processes=1,target=0"
@@ -419,6 +427,7 @@ def test_a_profile_by_the_python_runner_is_refused(cli: Cli, repository: Path) -
     assert len(cli.rows("SELECT * FROM results")) == 1, "the measurement stays"
 
 
+@pytest.mark.full
 def test_tools_check_distinguishes_reference_from_optimised_kernels(board: Bench) -> None:
     board.add_tool('case "$*" in *use_reference_bconv=true*) us=400 ;; esac')
     checked = expect_success(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from tests.harness_cli import Cli
@@ -15,6 +16,7 @@ train: {epochs: 2}
 """
 
 
+@pytest.mark.full
 def test_each_trial_is_a_run_with_the_values_of_its_rows(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "logged.yaml"
     sweep.write_text(SWEEP)

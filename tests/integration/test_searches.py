@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.harness_cli import Cli
 
 SEARCH = """
@@ -22,6 +24,7 @@ search:
 """
 
 
+@pytest.mark.full
 def test_a_search_continues_from_its_tried_points(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "found.yaml"
     sweep.write_text(SEARCH)
@@ -83,6 +86,7 @@ search:
 """
 
 
+@pytest.mark.full
 def test_a_missing_data_set_fails_only_the_points_that_need_it(cli: Cli, tmp_path: Path) -> None:
     sweep = tmp_path / "choosy.yaml"
     sweep.write_text(WITH_MISSING_DATA)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pexpect
+import pytest
 
 from tests.harness_cli import COMMAND, Cli
 
@@ -16,6 +17,7 @@ def on_terminal(cli: Cli, arguments: list[str]) -> "pexpect.spawn[str]":
     )
 
 
+@pytest.mark.full
 def test_a_bench_on_a_terminal_shows_a_live_table_and_then_the_results(
     cli: Cli, repository: Path
 ) -> None:
@@ -31,6 +33,7 @@ def test_a_bench_on_a_terminal_shows_a_live_table_and_then_the_results(
     assert child.exitstatus == 0
 
 
+@pytest.mark.full
 def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_the_next_one_resumes(
     cli: Cli, repository: Path
 ) -> None:
@@ -50,6 +53,7 @@ def test_ctrl_c_on_a_terminal_ends_a_bench_cleanly_and_the_next_one_resumes(
     assert "1 case, 1 to measure" in ended.stdout
 
 
+@pytest.mark.full
 def test_a_pipe_gets_plain_lines_without_control_characters(cli: Cli, repository: Path) -> None:
     model = repository / "tests" / "data" / "models" / "binary_64.tflite"
     ended = cli.run("bench", model, "--protocol", "quick")
@@ -58,6 +62,7 @@ def test_a_pipe_gets_plain_lines_without_control_characters(cli: Cli, repository
     assert "[cases: 1/1]" in ended.stdout
 
 
+@pytest.mark.full
 def test_a_refused_request_is_one_sentence_without_a_traceback(
     cli: Cli, tmp_path: Path, repository: Path
 ) -> None:
@@ -107,6 +112,7 @@ def test_doctor_reports_a_workspace_that_is_a_file(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.full
 def test_the_id_of_a_device_cannot_lead_outside_the_workspace(
     cli: Cli, tmp_path: Path, repository: Path
 ) -> None:

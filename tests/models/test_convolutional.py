@@ -46,6 +46,7 @@ def test_normalisation_and_activations_cost_a_binary_artifact_no_operator(name: 
     assert counts["LceQuantize"] <= counts["LceBconv2d"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["binarynet", "birealnet", "cnn", "quicknet"])
 def test_int8_artifacts_convert_to_float_only_at_both_ends(name: str) -> None:
     counts = operators(name, Precision.INT8)

@@ -19,6 +19,7 @@ every_network = pytest.mark.parametrize("name", ARCHITECTURES)
 every_precision = pytest.mark.parametrize("precision", Precision)
 
 
+@pytest.mark.full
 @every_network
 @every_precision
 def test_an_artifact_agrees_with_the_trained_network(name: str, precision: Precision) -> None:

@@ -83,6 +83,7 @@ def test_normalisation_costs_a_binary_artifact_no_operator() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.full
 def test_a_binary_lstm_learns_the_digits() -> None:
     from harness.models.keras import keras
 

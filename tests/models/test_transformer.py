@@ -62,6 +62,7 @@ def test_a_binary_artifact_has_no_operator_for_scale_or_normalisation() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.full
 def test_a_binary_transformer_learns_the_digits() -> None:
     from harness.models.keras import keras
 

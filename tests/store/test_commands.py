@@ -12,6 +12,7 @@ def database_cli(url: str, tmp_path: Path) -> Cli:
     return Cli(tmp_path / "workspace", {"HARNESS_DATABASE_URL": url})
 
 
+@pytest.mark.full
 def test_a_bench_a_query_a_comparison_and_a_status(database_cli: Cli, repository: Path) -> None:
     models = [
         repository / "tests" / "data" / "models" / f"{name}.tflite"

@@ -245,6 +245,7 @@ def test_a_password_is_never_shown() -> None:
     assert "127.0.0.1" in str(refused.value)
 
 
+@pytest.mark.full
 def test_processes_may_open_a_new_database_at_once(tmp_path: Path, postgres_url: str) -> None:
     urls = [*(f"sqlite:///{tmp_path}/{number}/harness.db" for number in range(25)), postgres_url]
     assert run_processes(open_together, [(urls,)] * 3) == [0, 0, 0]

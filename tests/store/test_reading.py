@@ -136,7 +136,7 @@ def test_sql_from_people_cannot_write_to_sqlite(
     assert not file.exists()
 
 
-@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("url", [pytest.param("postgres", marks=pytest.mark.full)], indirect=True)
 @pytest.mark.parametrize("sql", ON_POSTGRES)
 def test_sql_from_people_cannot_write_to_postgres(
     reader: Engine, filled: Engine, sql: str, postgres: PostgreSQL
@@ -150,7 +150,7 @@ def test_sql_from_people_cannot_write_to_postgres(
         file.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("url", [pytest.param("postgres", marks=pytest.mark.full)], indirect=True)
 def test_the_writes_that_postgres_allows_to_readers_are_rolled_back(
     reader: Engine, filled: Engine
 ) -> None:
@@ -158,7 +158,8 @@ def test_the_writes_that_postgres_allows_to_readers_are_rolled_back(
     assert run_query(reader, "SELECT count(*) AS n FROM pg_largeobject_metadata").values == ((0,),)
 
 
-@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+@pytest.mark.full
+@pytest.mark.parametrize("url", [pytest.param("postgres", marks=pytest.mark.full)], indirect=True)
 def test_a_role_that_may_only_read_can_run_every_query(
     url: str, filled: Engine, tmp_path: Path
 ) -> None:
@@ -216,6 +217,7 @@ def test_every_form_of_a_select_runs(reader: Engine, url: str, sql: str) -> None
         assert run_query(reader, sql).values == ((3,),)
 
 
+@pytest.mark.full
 def test_records_are_keyed_by_column(reader: Engine) -> None:
     answer = run_query(reader, "SELECT id AS trial, status FROM trials WHERE status = 'failed'")
     assert answer.columns == ("trial", "status")

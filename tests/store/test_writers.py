@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
 
+import pytest
 from sqlalchemy import text
 
 from harness.store.database import open_database, write_transaction
@@ -33,6 +34,7 @@ FROM trials AS t
 """
 
 
+@pytest.mark.full
 def test_eight_processes_store_their_trials_at_once(sqlite_url: str) -> None:
     seeds = [list(range(start, start + TRIALS)) for start in range(0, PROCESSES * TRIALS, TRIALS)]
     engine = open_database(sqlite_url)
@@ -53,6 +55,7 @@ def test_eight_processes_store_their_trials_at_once(sqlite_url: str) -> None:
     )
 
 
+@pytest.mark.full
 def test_processes_that_store_the_same_trials_at_once_double_nothing(url: str) -> None:
     seeds = list(range(TRIALS))
     engine = open_database(url)
@@ -96,6 +99,7 @@ def test_a_writer_waits_for_a_lock_that_is_held_for_seconds(sqlite_url: str) -> 
     other.dispose()
 
 
+@pytest.mark.full
 def test_a_process_that_is_killed_leaves_only_complete_trials(
     sqlite_url: str, tmp_path: Path
 ) -> None:

@@ -52,17 +52,20 @@ def test_the_curve_depends_on_the_seed() -> None:
     assert losses(4) != first_losses
 
 
+@pytest.mark.full
 def test_without_validation_every_image_is_trained_on() -> None:
     curve = run_fit(Recipe(epochs=1, validation=0.0))
     assert curve[0].validation_loss is None
 
 
+@pytest.mark.full
 def test_a_loss_that_is_not_a_number_fails_the_trial() -> None:
     with pytest.raises(TrialFailed) as failed:
         run_fit(Recipe(epochs=3, optimizer="sgd", learning_rate=1e30))
     assert failed.value.reason is Reason.DIVERGED
 
 
+@pytest.mark.full
 def test_a_batch_may_hold_all_training_images_but_not_more() -> None:
     assert len(run_fit(Recipe(epochs=1, batch_size=1293))) == 1
     message = r"^train.batch_size 1,294 exceeds the 1,293 training images; lower it\.$"
@@ -83,6 +86,7 @@ def assert_same_weights(weights: list[Any], expected: list[Any]) -> None:
         np.testing.assert_array_equal(weight, expected_weight)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "recipe",
     [

@@ -45,6 +45,7 @@ def ends(events: list[Event]) -> dict[str, str]:
     }
 
 
+@pytest.mark.full
 def test_workers_are_reused_and_a_killed_one_fails_only_its_trial() -> None:
     trials = [trial(units) for units in (8, 16, 24, 32)]
     events: list[Event] = []
@@ -73,6 +74,7 @@ def test_workers_are_reused_and_a_killed_one_fails_only_its_trial() -> None:
     assert "died" in failure.log
 
 
+@pytest.mark.full
 def test_a_worker_that_ray_kills_for_lack_of_memory_fails_for_that_reason(tmp_path: Path) -> None:
     memory = psutil.virtual_memory()
     limit = (memory.total - memory.available + 1.2e9) / memory.total

@@ -213,6 +213,7 @@ def test_bop_flips_kernels_as_published_and_leaves_other_weights_to_adam() -> No
     )
 
 
+@pytest.mark.full
 def test_bop_learns_and_resumes_from_a_snapshot_bit_for_bit() -> None:
     recipe = Recipe(
         epochs=4, optimizer="bop", learning_rate=Schedule("cosine", 0.01, warmup_epochs=0.5)
@@ -227,6 +228,7 @@ def test_bop_learns_and_resumes_from_a_snapshot_bit_for_bit() -> None:
     assert all(set(np.unique(kernel)) == {-1, 1} for kernel in kernels(original.model))
 
 
+@pytest.mark.full
 def test_a_float_twin_with_bop_trains_as_with_adam() -> None:
     by_bop = train(Recipe(epochs=1, optimizer="bop"), Precision.FLOAT32)
     by_adam = train(Recipe(epochs=1, optimizer="adam"), Precision.FLOAT32)
@@ -236,6 +238,7 @@ def test_a_float_twin_with_bop_trains_as_with_adam() -> None:
 # Quantizers and initial kernels
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "settings",
     [
@@ -362,6 +365,7 @@ def test_augmentation_depends_on_its_seed_alone() -> None:
         assert not np.array_equal(first, augment(FLIP_AND_SHIFT, images, seed=tf.constant(other)))
 
 
+@pytest.mark.full
 def test_it_trains_on_augmented_images() -> None:
     augmented_losses = [epoch.loss for epoch in train(FLIP_AND_SHIFT).curve]
     plain_losses = [epoch.loss for epoch in train(Recipe(epochs=1)).curve]
@@ -387,6 +391,7 @@ def test_early_stopping_ends_after_its_patience_with_the_best_epochs_weights() -
     assert_same_weights(fit.model.get_weights(), weights[best - 1])
 
 
+@pytest.mark.full
 def test_a_student_of_weight_1_learns_its_teachers_answers_whatever_the_labels() -> None:
     teacher = train(Recipe(epochs=5, learning_rate=0.01), Precision.FLOAT32)
     teacher_scores = teacher.compute_training_scores()

@@ -47,6 +47,7 @@ SEARCH = Search(
 )
 
 
+@pytest.mark.full
 def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupted_ones() -> None:
     good, bad, interrupted = (
         {"rate": 0.05, "units": 64},
@@ -77,6 +78,7 @@ def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupt
     assert not of_kind(events, Stopped)
 
 
+@pytest.mark.full
 def test_halving_ends_outclassed_trials_and_a_budget_ends_slow_ones() -> None:
     good, hopeless = trial(0.05, epochs=9), [trial(1e-7, units, epochs=9) for units in (8, 9)]
     unit_source = FixedUnits(group_trials([good, *hopeless], {}))
@@ -111,6 +113,7 @@ def test_halving_ends_outclassed_trials_and_a_budget_ends_slow_ones() -> None:
     }
 
 
+@pytest.mark.full
 def test_a_search_that_cannot_build_a_point_reports_the_reason() -> None:
     def impossible(point: Mapping[str, Any]) -> tuple[Trial, ...]:
         raise ValueError(f"no trial has a rate of {point['rate']}")

@@ -36,6 +36,7 @@ def outcome() -> TrialOutcome:
     return finished.outcome
 
 
+@pytest.mark.full
 def test_an_artifact_stores_which_test_images_it_classifies_correctly(
     outcome: TrialOutcome,
 ) -> None:

@@ -167,6 +167,7 @@ def nodes_with(cluster: Cluster, files: Sequence[str], name: str) -> set[Path]:
     return nodes
 
 
+@pytest.mark.full
 def test_both_nodes_train_with_the_code_that_ray_brings_and_keep_running(
     cluster: Cluster, tmp_path: Path, work: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_student_trains_after_its_teacher_even_if_the_teacher_is_not_a_trial()
     assert not any(part.is_student for part in float_unit.parts)
 
 
+@pytest.mark.full
 def test_int8_is_the_float_network_quantised_and_costs_no_second_training() -> None:
     events = run(trial(FLOAT), trial(INT8))
     ended = finished(events)
@@ -106,6 +107,7 @@ def test_int8_is_the_float_network_quantised_and_costs_no_second_training() -> N
     assert int8.artifacts[0].sha256 != float32.artifacts[0].sha256
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("precision", [BINARY, FLOAT, INT8])
 def test_a_trial_gives_the_same_file_alone_and_with_its_twins(precision: Precision) -> None:
     alone = finished(run(trial(precision)))[precision].outcome
@@ -115,6 +117,7 @@ def test_a_trial_gives_the_same_file_alone_and_with_its_twins(precision: Precisi
     assert with_twins[precision].outcome.artifacts[0].sha256 == alone.artifacts[0].sha256
 
 
+@pytest.mark.full
 def test_a_student_learns_to_answer_as_its_teacher_does() -> None:
     recipe = replace(DISTILLED, epochs=15)
     outcomes = finished(run(trial(BINARY, recipe), trial(FLOAT, recipe)))
@@ -128,6 +131,7 @@ def test_a_student_learns_to_answer_as_its_teacher_does() -> None:
     assert (predict_classes(BINARY) == predict_classes(FLOAT)).mean() > 0.85
 
 
+@pytest.mark.full
 def test_a_student_fails_with_its_teacher_and_names_the_reason() -> None:
     hopeless = replace(DISTILLED, optimizer="sgd", learning_rate=1e30)
     reasons = {
@@ -147,6 +151,7 @@ def test_an_unexpected_error_fails_its_trial_with_a_log() -> None:
     assert "Traceback" in failed.failure.log
 
 
+@pytest.mark.full
 def test_a_training_resumed_from_its_checkpoint_gives_the_same_files() -> None:
     recipe = replace(DISTILLED, epochs=4)
     trials = trial(BINARY, recipe), trial(FLOAT, recipe)
@@ -169,6 +174,7 @@ def test_a_training_resumed_from_its_checkpoint_gives_the_same_files() -> None:
         ]
 
 
+@pytest.mark.full
 def test_a_compiled_network_serves_the_next_trial_and_changes_none_of_its_numbers() -> None:
     """A trial gives the same numbers on a new worker and after another trial of its form."""
     first, second = (
@@ -186,6 +192,7 @@ def test_a_compiled_network_serves_the_next_trial_and_changes_none_of_its_number
     assert [epoch.loss for epoch in after_another.curve] == [epoch.loss for epoch in alone.curve]
 
 
+@pytest.mark.full
 def test_a_checkpoint_of_another_network_is_ignored() -> None:
     wide = [
         event

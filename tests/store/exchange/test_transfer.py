@@ -316,6 +316,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.full
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -464,6 +465,7 @@ def test_rows_of_a_wrong_type_are_refused_in_one_sentence(
     assert_empty(target)
 
 
+@pytest.mark.full
 def test_a_measurement_that_was_withdrawn_elsewhere_no_longer_counts_here(
     source: Store, target: Store, file: Path
 ) -> None:
@@ -538,6 +540,7 @@ def test_an_export_of_an_older_version_is_upgraded(
     assert target.import_from(file).rows["measurements"] == expected > 0
 
 
+@pytest.mark.full
 def test_the_commands_report_what_moved(
     cli: Cli, postgres_url: str, tmp_path: Path, repository: Path
 ) -> None:

@@ -60,7 +60,8 @@ def _make_split(part: _Part) -> Split:
 
 def _read_arrays(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # numpy leaves a damaged archive open if it opens the file itself
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             arrays = {key: file[key] for key in KEYS if key in file}
     except Exception as error:  # numpy's and zipfile's errors depend on the damaged place
         raise DataUnavailable(

@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 SOURCES := harness tests benchmarks db/migrations tools
+DOCUMENTS := README.md CHANGELOG.md CONTRIBUTING.md docs
 
 help:
 	@echo "make demo    set up, train a small sweep, benchmark it here, print the comparison"
@@ -29,7 +30,7 @@ test: $(READY)
 
 # Many of these wait for a device or a lock: more workers than cores keep the cores busy.
 test-all: $(READY)
-	$(PYTEST) -n 4 --durations=20 --cov --cov-report=
+	$(PYTEST) -n 4 --durations=20 --cov --cov-report=term:skip-covered
 
 lab: $(READY)
 	$(BIN)/pytest -n 2 tests/lab
@@ -46,6 +47,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@if command -v shellcheck >/dev/null; then shellcheck harness/devices/agent.sh; else echo "agent.sh was not checked: shellcheck is not installed"; fi
+	$(BIN)/python tools/readability.py --check $(SOURCES) $(DOCUMENTS)
 	$(BIN)/python -m tests.check_docs
 	$(MKDOCS) build --strict --quiet
 

@@ -34,7 +34,7 @@ class Patience:
             retry=retry_if_exception(
                 lambda error: isinstance(error, Unreachable) and error.passing
             ),
-            wait=wait_exponential_jitter(initial=0.5, max=30, jitter=0.5),
+            wait=wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5),
             stop=stop_after_delay(self.seconds) | stop_when_event_set(self.stop),
             sleep=sleep_using_event(self.stop),
             before_sleep=self._report,

@@ -101,13 +101,17 @@ def unknown_commands(document: Path, text: str) -> Iterator[str]:
 
 
 def unknown_imports(document: Path, text: str) -> Iterator[str]:
-    """Yield what Python in blocks and code spans imports from the package, but does not exist."""
+    """Yield what Python in blocks and code spans imports from the package, but does not exist.
+
+    A class that the text adds need not exist.
+    """
+    added = set(re.findall(r"\bclass (\w+)", text))
     code = "\n".join([*block_commands(text, "python"), *spans(text)])
     for line in IMPORT.finditer(code):
         module = ROOT.joinpath(*line["module"].split("."))
         files = [module.with_suffix(".py"), module / "__init__.py"]
         source = "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
-        for name in re.findall(r"\w+", line["names"]):
+        for name in set(re.findall(r"\w+", line["names"])) - added:
             exists = re.search(rf"\b{name}\b", source) or module.joinpath(f"{name}.py").exists()
             if not exists:
                 yield f"{line['module']} has no {name}"

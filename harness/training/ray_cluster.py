@@ -83,13 +83,13 @@ def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
 
     # The harness reports as events what Ray logs and prints of a trial.
     logging.disable(logging.CRITICAL)
-    ray_private.silence_worker_errors()
-    try:
-        _init_ray(ray, address, code_paths)
-        yield ray
-    finally:
-        ray.shutdown()
-        logging.disable(logging.NOTSET)
+    with ray_private.silence_worker_errors():
+        try:
+            _init_ray(ray, address, code_paths)
+            yield ray
+        finally:
+            ray.shutdown()
+            logging.disable(logging.NOTSET)
 
 
 def _init_ray(ray: Any, address: str | None, code_paths: Sequence[str]) -> None:

@@ -5,21 +5,29 @@ names the one that changed.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 RAY_COMMAND = (sys.executable, "-m", "ray.scripts.scripts")
 """The `ray` command of this Python; it has no public module, and may not be on PATH."""
 
 
-def silence_worker_errors() -> None:
-    """Keep Ray from printing the errors of its workers; the harness reports them as events.
+@contextmanager
+def silence_worker_errors() -> Iterator[None]:
+    """Keep Ray from printing errors of its workers; the harness reports them as events.
 
     `ray.init(log_to_driver=False)` silences the workers' output only. No public option silences the
     thread that prints their errors.
     """
     import ray
 
+    printer = ray._private.worker.print_to_stdstream
     ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        ray._private.worker.print_to_stdstream = printer
 
 
 def find_cluster() -> str:

@@ -258,7 +258,7 @@ def test_the_command_writes_the_page_and_says_where(home: Path, tmp_path: Path) 
     out = tmp_path / "fleet.html"
     ended = Cli(home).run("report", "--out", out, "--sweep", SWEEP)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == f"{out}: open it in a browser; it needs nothing beside it.\n"
+    assert ended.stdout == f"{out}: open it in a browser; it needs no other file.\n"
     assert ParsedPage(out.read_text()).text["h1"][0] == home.name
 
 

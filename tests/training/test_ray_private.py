@@ -67,22 +67,22 @@ def test_ray_has_each_function_and_it_takes_our_arguments(
 
 
 def test_ray_prints_errors_of_workers_through_the_function_that_we_replace(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_errors = find("ray._private.worker", "listen_error_messages")
-    stdstream_printer = find("ray._private.worker", "print_to_stdstream")
-    monkeypatch.setattr(ray._private.worker, "print_to_stdstream", stdstream_printer)
-
     print_errors(*worker_with_error("a worker died"))
     assert "a worker died" in capsys.readouterr().out, "Ray reports errors in another way now"
 
-    ray_private.silence_worker_errors()
-    print_errors(*worker_with_error("another worker died"))
+    with ray_private.silence_worker_errors():
+        print_errors(*worker_with_error("another worker died"))
     printed = capsys.readouterr()
     assert printed.out + printed.err == "", (
         f"Ray {version('ray')} no longer calls ray._private.worker.print_to_stdstream: "
         "find what it calls for harness/training/ray_private.py."
     )
+
+    print_errors(*worker_with_error("a third worker died"))
+    assert "a third worker died" in capsys.readouterr().out, "the printer is restored"
 
 
 def worker_with_error(message: str) -> tuple[Any, threading.Event]:

@@ -45,14 +45,15 @@ WARNINGS: Mapping[str, WarningRule] = MappingProxyType(
             remedy="measure a larger model",
         ),
         "wide_interval": WarningRule(
-            "the 95 % interval is still wider than the protocol's target after its most processes",
+            "the 95 % interval is still wider than the protocol's target "
+            "after its maximum number of processes",
             "the protocol promised more precision than this device reached",
             remedy="measure with `--protocol thorough`, "
             "or look for disturbances with `harness devices check {device}`",
         ),
         "spread": WarningRule(
             "the slowest and the fastest process differ by more than "
-            f"{MAX_SPREAD:.0%} of the median",
+            f"{MAX_SPREAD * 100:.0f} % of the median",
             "idle boards stay under 3 %",
             remedy="something else is running, see `harness devices check {device}`",
         ),
@@ -67,7 +68,7 @@ WARNINGS: Mapping[str, WarningRule] = MappingProxyType(
             remedy="pin the tool with `cpus`, or fix the clock with `governor`",
         ),
         "drift": WarningRule(
-            f"a trend of over {MAX_DRIFT:.0%} at the 1 % level (Mann-Kendall)",
+            f"a trend of over {MAX_DRIFT * 100:.0f} % at the 1 % level (Mann-Kendall)",
             "the number depends on when it was taken; ratios within a batch do not",
             remedy="let the device warm up or cool down, or lower `gates.max_temperature_c`",
         ),
@@ -82,14 +83,14 @@ WARNINGS: Mapping[str, WarningRule] = MappingProxyType(
             remedy="cool the device, stop other programs on it, or raise `gates.max_wait_s`",
         ),
         "unsteady_clock": WarningRule(
-            f"the cores' clock fell under {STEADY_CLOCK:.0%} of its highest value between "
+            f"the cores' clock fell under {STEADY_CLOCK * 100:.0f} % of its highest value between "
             "processes that count",
             "a latency belongs to a clock; boards with a fixed clock stay within 1 %",
             remedy="set `governor: performance` in the device's entry",
         ),
         "canary": WarningRule(
             f"the canary is over {CANARY_SIGMAS:g} robust standard deviations, and over "
-            f"{CANARY_CHANGE:.0%}, off its own median of {MIN_CANARY_HISTORY} or more",
+            f"{CANARY_CHANGE * 100:.0f} %, off its own median of {MIN_CANARY_HISTORY} or more",
             "the same model on the same device should not change; "
             "4 sigmas come once in 16,000 times",
             remedy="the device itself has changed, "

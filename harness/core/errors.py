@@ -76,7 +76,8 @@ FAILURE_HELP: Final[Mapping[Reason, FailureHelp]] = {
     ),
     Reason.OUT_OF_MEMORY: FailureHelp(
         "The network or its batches did not fit into memory, even in a second try alone.",
-        "Lower `train.batch_size`, make the network smaller, or raise `resources.cpu`.",
+        "Lower `train.batch_size`, make the network smaller, or raise `resources.cpu`: "
+        "fewer trials then run at once.",
     ),
     Reason.KILLED: FailureHelp(
         "Something killed the worker or the tool; often memory ran out.",

@@ -17,7 +17,7 @@ INTRODUCTION = f"""\
 This is what the database holds, at schema {HEAD}. `harness query` reads it, and the view
 `results` answers most questions. SQLite and PostgreSQL have the same tables.
 
-- Units stand in the names: `_us`, `_bytes`, `_uj`, `_c`, `_khz`.
+- Names end with the unit: `_us`, `_bytes`, `_uj`, `_c`, `_khz`.
 - Times are ISO 8601 in UTC, and sort as text. JSON is text. Logs are compressed by zstd.
 - Nothing is overwritten: a case that is measured again has another row in `measurements`.
 

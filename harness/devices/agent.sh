@@ -279,13 +279,14 @@ count_time() {
 watch() {
     pause=1
     case $interval in 0.*) pause=$interval ;; esac
-    while { sleep "$pause" || sleep 1; } && [ -e tool ]; do
+    while { sleep "$pause" || sleep 1; } && [ -s tool ]; do
         sample
         pause=$interval
     done
 }
 
 stop_watching() {
+    : >tool # ends a watcher that has just started: in mksh, it may miss the signal
     trap '' TERM
     kill -TERM 0 # the process group: this shell, its watcher, and the watcher's children
     wait "$watcher"

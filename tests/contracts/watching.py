@@ -165,6 +165,12 @@ def test_watching_ends_when_a_command_exceeds_its_time_limit(
     wait_until(lambda: not running_processes(transport), "all processes have ended")
 
 
+def test_a_watched_tool_that_ends_at_once_ends_its_run(transport: Transport) -> None:
+    """The watcher is stopped while it starts: a shell may lose a signal in that moment."""
+    for _ in range(10):
+        assert transport.run(["true"], PATIENCE_S, watch=["/proc/loadavg"]).exit_code == 0
+
+
 def test_output_and_readings_are_separate(transport: Transport) -> None:
     result = transport.run(
         ["sh", "-c", "echo out; echo err >&2"], PATIENCE_S, watch=["!echo reading"]

@@ -14,7 +14,7 @@ BARE = "quick,target=0,gates=off,canary=off,answers=off"
 
 @dataclass(frozen=True)
 class Cli:
-    """The command in a workspace: `home` is HARNESS_HOME, `settings` are added to the environment."""
+    """The command in a workspace; `home` is HARNESS_HOME, `settings` extend the environment."""
 
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Cli:
 
 
 def wait_for_line(process: "subprocess.Popen[str]", text: str) -> str:
-    """Return the first line of the process's output with this text. Fail if the output ends before."""
+    """Return the first line of output with this text; fail if the output ends before."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:

@@ -52,13 +52,23 @@ def test_equal_conditions_have_no_differences() -> None:
     ("candidate", "expected"),
     [
         ({"tool_sha256": "4d5e6f" + "0" * 58}, "tool python_runner: 111111… → 4d5e6f…"),
-        ({"tool": "lce_benchmark_model", "tool_sha256": "2" * 64}, "tool python_runner → lce_benchmark_model"),
-        ({"interpreter": "an interpreter 2.0"}, "interpreter an interpreter 1.0 → an interpreter 2.0"),
+        (
+            {"tool": "lce_benchmark_model", "tool_sha256": "2" * 64},
+            "tool python_runner → lce_benchmark_model",
+        ),
+        (
+            {"interpreter": "an interpreter 2.0"},
+            "interpreter an interpreter 1.0 → an interpreter 2.0",
+        ),
         ({"interpreter": ""}, "interpreter an interpreter 1.0 → none"),
-        ({"protocol": "standard", "protocol_settings": protocol_settings("standard")}, "protocol quick → standard"),
+        (
+            {"protocol": "standard", "protocol_settings": protocol_settings("standard")},
+            "protocol quick → standard",
+        ),
         ({"protocol_settings": protocol_settings(num_runs=50)}, "protocol quick: num_runs 20 → 50"),
         ({"protocol_settings": protocol_settings(gates=None, order="sequential")},
-         "protocol quick: order interleaved → sequential, max_wait_s 5.0 → none, max_temperature_c 60.0 → none, "
+         "protocol quick: order interleaved → sequential, max_wait_s 5.0 → none, "
+         "max_temperature_c 60.0 → none, "
          "max_busy 0.1 → none, min_battery 20 → none, unplugged False → none"),
         ({"cpus": "2,3"}, "cores any → 2,3"),
     ],

@@ -82,9 +82,12 @@ def test_the_shipped_files_are_valid_and_name_their_schema(
 @pytest.mark.parametrize(
     "more",
     [
-        "grid: {model.units: [64, 128], train.learning_rate: [0.1, {schedule: cosine, initial: 1}]}",
-        "points: [{train.optimizer: sgd, train.momentum: 0.9}, {train.learning_rate.initial: 0.1, train.learning_rate.schedule: linear}]",
-        "search: {method: random, trials: 2, space: {model.units: {low: 8, high: 16}, precision: [binary]}}",
+        "grid: {model.units: [64, 128], "
+        "train.learning_rate: [0.1, {schedule: cosine, initial: 1}]}",
+        "points: [{train.optimizer: sgd, train.momentum: 0.9}, "
+        "{train.learning_rate.initial: 0.1, train.learning_rate.schedule: linear}]",
+        "search: {method: random, trials: 2, "
+        "space: {model.units: {low: 8, high: 16}, precision: [binary]}}",
         "resources: {cpu: 1, gpu: 0.5}",
         "bench: {protocol: standard, threads: [1, 4]}",
         "bench: {protocol: {base: quick, name: cool, target: 1%, gates: {max_busy: 5 %}}}",

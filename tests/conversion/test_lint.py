@@ -1,4 +1,4 @@
-"""Every rule, with one converted network that breaks it and one that follows it, and their costs."""
+"""Every rule: one converted network breaks it and one follows it; and their costs."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -165,7 +165,8 @@ def test_a_corrected_network_breaks_no_other_rule(rule: str) -> None:
         ("kernel_depth", "a filter's 9 × 32 = 288 values are padded to 384: 25.0 % of"),
         (
             "zero_padding",
-            "3.58 k of 8.19 k outputs are corrected at the edges, and a separate operator binarizes",
+            "3.58 k of 8.19 k outputs are corrected at the edges, and a separate operator "
+            "binarizes",
         ),
         ("unfused", "RELU is not fused: 8.19 k float operations"),
         ("float_pool", "8.19 k float values are pooled"),

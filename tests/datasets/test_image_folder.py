@@ -94,7 +94,8 @@ def test_a_format_that_needs_another_program_is_not_opened(tmp_path: Path) -> No
     Image.new("RGB", (4, 3)).save(drawing)
     with pytest.raises(
         DataUnavailable,
-        match=r"drawing\.eps: does not have the suffix of an image \(\.png, \.jpg, .*\.webp\); remove",
+        match=r"drawing\.eps: does not have the suffix of an image "
+        r"\(\.png, \.jpg, .*\.webp\); remove",
     ):
         identify(str(folder))
     drawing.rename(drawing.with_suffix(".png"))

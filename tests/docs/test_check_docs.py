@@ -37,7 +37,8 @@ def test_the_readme_stays_short() -> None:
         ("```sh\nmake gone\n```", "`make gone`: the Makefile has no target gone"),
         (
             "```sh\npip install datasette\n```",
-            "`pip install datasette`: only harness and make run here; mark the block console or shell",
+            "`pip install datasette`: only harness and make run here; "
+            "mark the block console or shell",
         ),
         (
             "```console\n$ harness compare a b --gone\n```",

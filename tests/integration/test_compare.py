@@ -104,8 +104,8 @@ def test_faster_slower_and_no_difference_found(cli: Cli, engine: Engine) -> None
     assert "× 0.25 (0.2" in lines_by_variant["seed=0"]
     sentences = [line for line in lines if line.startswith(("pi4, 1 thread:", "pi5, 1 thread:"))]
     assert (
-        "binary is faster in 1 of 3 variants (× 0.25), slower in 1 (× 1.03), no difference found in 1 ("
-        in sentences[0]
+        "binary is faster in 1 of 3 variants (× 0.25), slower in 1 (× 1.03), "
+        "no difference found in 1 (" in sentences[0]
     )
     assert "% would have been detected)." in sentences[0]
     assert sentences[1] == "pi5, 1 thread: binary is faster in 1 of 1 variant (× 0.8)."

@@ -66,5 +66,5 @@ def test_an_unknown_option_makes_a_command_invalid() -> None:
 
 
 def is_valid(arguments: list[str]) -> bool:
-    """Return whether the options exist: they are parsed before the help is shown, and nothing runs."""
+    """Return whether the options exist: `--help` parses them, and nothing runs."""
     return CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0

@@ -1,4 +1,4 @@
-"""Boards over a real sshd: a fault of one case, device or link affects no other, and loses nothing."""
+"""Boards over a real sshd: a fault of one case, device or link affects no other."""
 
 import os
 import signal
@@ -180,7 +180,7 @@ def test_a_tool_for_another_chip_is_not_pushed(shelf: Shelf) -> None:
 
 @pytest.mark.full
 def test_an_artifact_that_changes_on_the_board_is_never_measured(shelf: Shelf) -> None:
-    """The tool corrupts its model in each run; the next run notices, and the model is sent again."""
+    """The tool corrupts its model in each run; the next run notices it, and sends it again."""
     spoil = (
         'for arg in "$@"; do case $arg in --graph=*) echo spoilt >>"${arg#--graph=}" ;; esac; done'
     )

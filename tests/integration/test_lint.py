@@ -1,4 +1,4 @@
-"""`harness lint` on model files, and on sweeps, whose networks are checked before they are trained."""
+"""`harness lint` on model files, and on the untrained networks of sweeps."""
 
 import re
 import subprocess
@@ -88,7 +88,8 @@ def test_each_network_of_a_sweep_is_listed_once(cli: Cli, tmp_path: Path) -> Non
         (["no.yaml"], "error: no.yaml: can't be read: No such file or directory; check the path."),
         (
             ["text.tflite"],
-            "error: text.tflite: not a TensorFlow Lite model: the file identifier is missing; give a",
+            "error: text.tflite: not a TensorFlow Lite model: the file identifier is missing; "
+            "give a",
         ),
         (["text.yaml"], "error: text.yaml:1: must be a mapping of keys to values."),
         (

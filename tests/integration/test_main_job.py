@@ -1,4 +1,4 @@
-"""The main workflow: a small sweep is trained, converted, benchmarked, queried, and never repeated."""
+"""The main workflow: a small sweep is trained, converted, benchmarked and queried once."""
 
 import json
 import subprocess

@@ -383,7 +383,8 @@ def test_an_unknown_governor_is_reported_with_the_available_ones(board: Bench) -
 def test_a_profile_is_taken_in_addition_to_the_measurement(board: Bench, repository: Path) -> None:
     recorded = repository / "tests" / "data" / "golden" / "profile_bnn" / "stdout"
     board.add_tool(
-        f'case "$*" in *op_profiling*) grep -v "Num threads\\|Min \\|Graph" {recorded}; exit ;; esac'
+        f'case "$*" in *op_profiling*) grep -v "Num threads\\|Min \\|Graph" {recorded}; '
+        "exit ;; esac"
     )
     expect_success(board.bench(f"{QUICK},canary=off,answers=off", "--profile"))
     profile = board.rows("op_profile")

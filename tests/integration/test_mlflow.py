@@ -31,7 +31,8 @@ def test_each_trial_is_a_run_with_the_values_of_its_rows(cli: Cli, tmp_path: Pat
     }
     rows = cli.rows(
         "SELECT t.id, t.precision, a.accuracy, f.sha256, f.size_bytes FROM trials AS t "
-        "JOIN trial_artifacts AS a ON a.trial_id = t.id JOIN artifacts AS f ON f.sha256 = a.artifact"
+        "JOIN trial_artifacts AS a ON a.trial_id = t.id "
+        "JOIN artifacts AS f ON f.sha256 = a.artifact"
     )
     assert {row["id"] for row in rows} == set(runs)
     for row in rows:

@@ -201,7 +201,8 @@ def test_a_wrong_module_function_or_parameter_is_refused(
     [
         (
             "askew",
-            r"but returned a Functional from \(None, 8, 8, 1\) to \(None, 8, 8, 10\); correct it\.$",
+            r"but returned a Functional from \(None, 8, 8, 1\) to \(None, 8, 8, 10\); "
+            r"correct it\.$",
         ),
         ("nothing", r"but returned a NoneType from None to None; correct it\.$"),
     ],

@@ -41,7 +41,7 @@ def test_states_follow_the_equations() -> None:
 
 
 def _compute_states(inputs: NDArray[Any], gain: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
-    """Compute the states of Hochreiter and Schmidhuber, with the forget gate of Gers et al. (2000)."""
+    """Compute the states of Hochreiter and Schmidhuber, with Gers et al.'s forget gate (2000)."""
     state = cell = np.zeros((len(inputs), 1, len(kernel)))
     states = []
     for row in range(inputs.shape[1]):

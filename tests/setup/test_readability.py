@@ -62,7 +62,10 @@ def test_a_violation_is_named_with_its_line(
 
 
 def test_plain_code_has_no_violation(check: Callable[[str, str], tuple[int, str]]) -> None:
-    source = '"""Trials of a sweep."""\n\n\ndef parse_log(text: str) -> list[str]:\n    """Return the lines."""\n    return [line for line in text.splitlines()]\n'
+    source = (
+        '"""Trials of a sweep."""\n\n\ndef parse_log(text: str) -> list[str]:\n'
+        '    """Return the lines."""\n    return [line for line in text.splitlines()]\n'
+    )
     assert check("module.py", source) == (0, "Names and prose follow the rules.\n")
 
 
@@ -81,7 +84,8 @@ def test_code_and_tables_of_a_page_are_no_long_sentences(
     check: Callable[[str, str], tuple[int, str]],
 ) -> None:
     words = "word " * 15
-    page = f"# {words * 2}\n\n```sh\n{words * 2}\n```\n\n| {words} | {words} |\n\n- {words}\n- {words}\n"
+    code_block = f"```sh\n{words * 2}\n```\n"
+    page = f"# {words * 2}\n\n{code_block}\n| {words} | {words} |\n\n- {words}\n- {words}\n"
     assert check("page.md", page)[0] == 0
     code, output = check("page.md", f"Short.\n\n{words.capitalize()}\n{words}.\n")
     assert code == 1

@@ -66,7 +66,7 @@ def postgres_url(request: pytest.FixtureRequest, postgres: PostgreSQL) -> Iterat
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.full)])
 def url(request: pytest.FixtureRequest) -> str:
-    """The URL of a database on each server: empty, or with tables for a test that needs `engine`."""
+    """The URL of a database on each server: empty, or with tables if the test asks for `engine`."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 

@@ -148,7 +148,7 @@ def _count_rows(connection: Connection) -> dict[str, int]:
 
 def _merge_trials(read_chunks: ChunkReader, target: Connection) -> set[str]:
     """Copy trials that are new, or done in `source` alone, and return their ids."""
-    statuses = dict(target.execute(select(trials.c.id, trials.c.status)).tuples().all())
+    statuses = dict(target.execute(select(trials.c.id, trials.c.status)).all())
     copied = set()
     for rows in read_chunks(trials):
         new = [row for row in rows if row["id"] not in statuses]
@@ -180,7 +180,7 @@ def _merge_numbered(
     def get_key(row: TableRow) -> tuple[Any, ...]:
         return tuple(row[name] for name in key)
 
-    keys = set(target.execute(select(*(table.c[name] for name in key))).tuples())
+    keys = set(target.execute(select(*(table.c[name] for name in key))))
     insert_rows = insert(table).returning(table.c.id, sort_by_parameter_order=True)
     new_numbers: dict[int, int] = {}
     for rows in read_chunks(table):
@@ -210,7 +210,7 @@ def _withdraw(source: Connection, target: Connection, selection: RowSelection) -
     withdrawn = select(*key).where(
         selection.get(measurements, false()), measurements.c.valid.is_(False)
     )
-    for values in source.execute(withdrawn).tuples():
+    for values in source.execute(withdrawn):
         same_key = (column == value for column, value in zip(key, values, strict=True))
         target.execute(update(measurements).where(*same_key).values(valid=False))
 

@@ -204,7 +204,7 @@ def test_runs_follow_their_measurement_to_its_new_number(
         .order_by(measurements.c.id, runs.c.number)
     )
     with target.engine.connect() as connection:
-        latencies = connection.execute(query).tuples().all()
+        latencies = connection.execute(query).all()
     assert latencies == [(55.0, 55.0)] * 3 + [(100.0, 100.0)] * 2 + [(400.0, 400.0)] * 2
 
 
@@ -353,7 +353,7 @@ def read_identities(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     whole = {name: tables[name] for name in ("measurements", "runs", "failures")}
     with engine.connect() as connection:
         keys = {
-            table.name: sorted(connection.execute(select(*table.primary_key)).tuples())
+            table.name: sorted(map(tuple, connection.execute(select(*table.primary_key))))
             for table in MOVED_TABLES
             if table.name not in whole and table.name != "published"
         }

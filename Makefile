@@ -30,7 +30,7 @@ test: $(READY)
 
 # Many of these wait for a device or a lock: more workers than cores keep the cores busy.
 test-all: $(READY)
-	$(PYTEST) -n 4 --durations=20 --cov --cov-report=term:skip-covered
+	$(PYTEST) -n 3 --durations=20 --cov --cov-report=term:skip-covered
 
 lab: $(READY)
 	$(BIN)/pytest -n 2 tests/lab

@@ -108,7 +108,8 @@ def _run(engine: Engine, statement: _Statement, limits: QueryLimits) -> QueryRes
     try:
         with engine.connect() as connection:
             _limit_time(connection, limits.seconds)
-            return _fetch(statement(connection), limits)
+            with statement(connection) as result:  # closes a cursor that is not read to its end
+                return _fetch(result, limits)
     except DBAPIError as error:
         raise _translate_error(error, limits) from error
     except StatementError as error:  # raised before the database was asked: a value is missing

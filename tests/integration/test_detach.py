@@ -135,7 +135,7 @@ def test_a_job_outlives_its_shell_and_a_lost_one_is_resumed_by_submitting_it_aga
 @pytest.mark.parametrize(
     ("options", "settings", "message"),
     [
-        (["--set", "train.epoch=1"], {}, "train.epoch is not a key"),
+        (["--set", "train.epoch=1"], {}, "train.epoch is not a known key"),
         (["--address", "192.0.2.77:6379"], {}, "--address 192.0.2.77:6379: is not on this machine"),
         (["--address", "127.0.0.1:1"], {}, "--address 127.0.0.1:1: no Ray cluster answers there"),
         (["--address", "nonsense"], {}, "give HOST:PORT of a running cluster, or auto"),

@@ -254,6 +254,7 @@ def test_the_device_restores_its_governors_after_the_harness_has_died(board: Tra
     )
 
 
+@pytest.mark.full
 def test_a_governor_stays_when_an_earlier_harness_has_died(board: Transport) -> None:
     """The keeper process of the dead harness must not undo what the second harness has set."""
     board.set_governor(Turn("dead", OURS.owner, seconds=0), "performance")

@@ -60,6 +60,7 @@ def test_a_cluster_that_does_not_answer_is_reported_in_one_line_with_the_reason(
     assert state_of(jobs) == RUNNING
 
 
+@pytest.mark.full
 def test_a_cluster_that_has_ended_loses_its_jobs(cli: Cli, jobs: JobRows) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -163,6 +163,7 @@ def test_a_process_on_a_slower_clock_does_not_count(board: Bench) -> None:
     assert "slowed down to" in marked[0]["disturbed"]
 
 
+@pytest.mark.full
 def test_a_number_from_disturbed_processes_alone_has_a_warning(board: Bench) -> None:
     board.sysfs.write(board.sysfs.throttled, "0x2")
     board.add_tool()
@@ -354,6 +355,7 @@ def test_a_governor_is_set_while_the_device_is_benched_and_put_back(board: Bench
     assert [file.read_text().strip() for file in files] == ["ondemand", "ondemand"]
 
 
+@pytest.mark.full
 def test_a_governor_is_put_back_by_the_next_bench_after_one_that_was_killed(board: Bench) -> None:
     board.register(governor="performance")
     file = board.sysfs.policy(0) / "scaling_governor"
@@ -394,6 +396,7 @@ def test_a_profile_is_taken_in_addition_to_the_measurement(board: Bench, reposit
     assert {row["role"]: row["macs"] for row in profile}["binary convolution"] > 0
 
 
+@pytest.mark.full
 def test_profiling_continues_after_someone_else_used_the_device(
     board: Bench, repository: Path
 ) -> None:

@@ -57,6 +57,7 @@ def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(1 / (1 + np.exp(-values)))
 
 
+@pytest.mark.full
 def test_all_rows_share_one_set_of_packed_weights_in_the_file() -> None:
     (graph,) = read_graphs(artifact("lstm", Precision.BINARY))
     uses = Counter(

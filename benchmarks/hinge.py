@@ -1,7 +1,7 @@
 """Set-ups that show when a squared hinge loss learns: each is one step away from the recipe's.
 
     python -m benchmarks.hinge [--units 256] [--epochs 2] [--seeds 0] [--dataset fashion_mnist]
-                               [--rates 0.0001 0.001 0.01 0.1]
+                               [--rates 0.0001 0.001 0.01 0.1] [--no-jit]
 
 Each set-up trains a binary MLP of three layers, with batches of 100 images.
 The table shows the accuracy at each constant learning rate, as the mean over the seeds.
@@ -138,6 +138,7 @@ def main() -> None:
                     epochs=options.epochs,
                     seed=seed,
                     dataset=dataset,
+                    jit=options.jit,
                 )
                 for seed in options.seeds
             )
@@ -154,11 +155,24 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--dataset", default="fashion_mnist")
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 1e-1])
-    return parse_options(parser, dataset="digits", units=8, epochs=1, rates=[1e-3])
+    parser.add_argument("--jit", action=argparse.BooleanOptionalAction, default=True)
+    return parse_options(parser, dataset="digits", units=8, epochs=1, rates=[1e-3], jit=False)
 
 
-def train(setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset: Dataset) -> float:
-    """Train one network and return its accuracy on the validation images."""
+def train(
+    setup: Setup,
+    rate: float,
+    *,
+    units: int,
+    epochs: int,
+    seed: int,
+    dataset: Dataset,
+    jit: bool,
+) -> float:
+    """Train one network and return its accuracy on the validation images.
+
+    Compiling it with XLA (`jit`) takes seconds, and makes long trainings faster.
+    """
     from harness.models.keras import keras
 
     keras.backend.clear_session()
@@ -173,7 +187,7 @@ def train(setup: Setup, rate: float, units: int, epochs: int, seed: int, dataset
     steps = len(training) // BATCH
     keras_optimizer = build_optimizer(recipe)
     keras_optimizer.learning_rate.assign(rate)
-    model.compile(keras_optimizer, setup.loss, jit_compile=True, steps_per_execution=steps)
+    model.compile(keras_optimizer, setup.loss, jit_compile=jit, steps_per_execution=steps)
     targets = setup.targets(training.labels)
     model.fit(training.images, targets, batch_size=BATCH, epochs=epochs, verbose=0)
     outputs = np.asarray(model(validation.images, training=False))

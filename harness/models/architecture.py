@@ -1,13 +1,16 @@
 """The interface of an architecture, and the task that its networks are built for."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from harness.core.recipe import Initializer, InputQuantizer, KernelQuantizer, Recipe
 from harness.core.sweep import Precision
 
 if TYPE_CHECKING:
     from harness.models.keras import Model
+
+Layout: TypeAlias = Literal["small", "imagenet"]
+"""The images that a network's first and last layers are meant for; `imagenet` is its paper's."""
 
 
 @dataclass(frozen=True)

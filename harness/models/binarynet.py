@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from harness.core.bench import STRICT
 from harness.core.key_help import KeyHelp
 from harness.models.architecture import Task
 from harness.models.blocks import (
+    BATCH_NORM_EPSILON,
     activation,
     convolution,
     copy_weights,
@@ -32,9 +33,10 @@ class BinaryNet:
     """Blocks of two 3x3 convolutions and a 2x2 max-pool; `filters` double with each block.
 
     Two dense layers of `units` follow, and then the layer of the scores.
-    The paper has 3 blocks, 128 filters and 1024 units.
+    The paper has 3 blocks, 128 filters and 1024 units. Its code pools before normalisation, with an
+    epsilon of 0.0001 (github.com/MatthieuCourbariaux/BinaryNet, Train-time/cifar10.py).
     Dense layers are deployed as convolutions, for which LCE has binary kernels.
-    Unlike in the paper, pooling comes after normalisation: LCE then pools signs as bits.
+    By default, pooling comes after normalisation: LCE then pools signs as bits.
     The float twin has ReLU after every normalisation but the last.
     """
 
@@ -48,6 +50,12 @@ class BinaryNet:
         KeyHelp("Filters of the first block; each next one has twice as many."),
     ] = 32
     units: Annotated[int, Ge(1), Lt(2**31), KeyHelp("Units of each of the two dense layers.")] = 256
+    pool_before_normalisation: Annotated[
+        bool, KeyHelp("Pools sums, as in the paper. The default pools signs, which is faster.")
+    ] = False
+    epsilon: Annotated[
+        float, Gt(0), Lt(1), KeyHelp("Added to the variances in batch normalisation.")
+    ] = BATCH_NORM_EPSILON
     __pydantic_config__ = STRICT
 
     def build_training_model(self, task: Task) -> "Model":
@@ -74,14 +82,17 @@ class BinaryNet:
         x = image
         for block in range(self.blocks):
             filters = self.filters * 2**block
-            x = _normalise(task, convolution(task, filters, size=3, real_input=block == 0)(x))
-            x = _normalise(task, convolution(task, filters, size=3)(x))
-            x = layers.MaxPooling2D(2, padding="same")(x)
-        x = _normalise(task, first(x))
-        x = _normalise(task, linear(task, self.units)(x))
-        x = normalisation()(linear(task, task.classes)(x))
+            x = convolution(task, filters, size=3, real_input=block == 0)(x)
+            x = convolution(task, filters, size=3)(self._normalise(task, x))
+            pool = layers.MaxPooling2D(2, padding="same")
+            if self.pool_before_normalisation:
+                x = self._normalise(task, pool(x))
+            else:
+                x = pool(self._normalise(task, x))
+        x = self._normalise(task, first(x))
+        x = self._normalise(task, linear(task, self.units)(x))
+        x = normalisation(epsilon=self.epsilon)(linear(task, task.classes)(x))
         return Model(image, layers.Reshape((task.classes,))(x), name="binarynet")
 
-
-def _normalise(task: Task, x: Any) -> Any:
-    return activation(task)(normalisation()(x))
+    def _normalise(self, task: Task, x: Any) -> Any:
+        return activation(task)(normalisation(epsilon=self.epsilon)(x))

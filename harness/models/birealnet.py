@@ -10,7 +10,7 @@ from annotated_types import Ge, Le, Lt
 
 from harness.core.bench import STRICT
 from harness.core.key_help import KeyHelp
-from harness.models.architecture import Task
+from harness.models.architecture import Layout, Task
 from harness.models.blocks import (
     activation,
     as_float,
@@ -18,6 +18,7 @@ from harness.models.blocks import (
     convolution,
     normalisation,
     pointwise,
+    score,
 )
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ class BiRealNet:
 
     Each stage but the first halves height and width.
     Its shortcut is an average pool, a float 1x1 convolution and batch normalisation.
-    The paper's 18-layer network has 4 stages of 4 layers with 64 filters.
-    Its first layer is 7x7 and quarters the image.
-    Here, for small images, the first layer is 3x3 and keeps the size.
+    With the layout `small`, the first layer is 3x3 and keeps the size.
+    With `imagenet` it is 7x7, and a 3x3 max-pool follows: together they quarter the image.
+    The paper's 18-layer network is `imagenet` with 4 stages of 4 layers and 64 filters.
     The first and the last layer are float.
     The float twin has ReLU where the binary network takes signs.
     """
@@ -47,19 +48,25 @@ class BiRealNet:
         Lt(2**16),
         KeyHelp("Filters of the first stage; each next one has twice as many."),
     ] = 32
+    layout: Annotated[Layout, KeyHelp("The first and the last layers: for which images.")] = "small"
     __pydantic_config__ = STRICT
 
     def build_training_model(self, task: Task) -> "Model":
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = normalisation()(convolution(as_float(task), self.filters, size=3)(image))
+        if self.layout == "imagenet":
+            x = normalisation()(convolution(as_float(task), self.filters, size=7, strides=2)(image))
+            x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+        else:
+            x = normalisation()(convolution(as_float(task), self.filters, size=3)(image))
         for stage in range(self.stages):
             for layer in range(self.layers):
                 x = _build_block(
                     task, x, filters=self.filters * 2**stage, halve=stage > 0 and layer == 0
                 )
-        return Model(image, classify(task, layers.ReLU()(x)), name="birealnet")
+        scores = score(task, x) if self.layout == "imagenet" else classify(task, layers.ReLU()(x))
+        return Model(image, scores, name="birealnet")
 
     def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         return trained

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.models.keras import Model
 
 BATCH_NORM_MOMENTUM = 0.9
+BATCH_NORM_EPSILON = 1e-3
 
 
 def dense(task: Task, units: int, *, real_input: bool = False) -> Any:
@@ -108,10 +109,25 @@ def as_float(task: Task) -> Task:
     return replace(task, precision=Precision.FLOAT32)
 
 
-def normalisation() -> Any:
+def score(task: Task, features: Any) -> Any:
+    """Return scores from a float layer with a bias over the mean of the features.
+
+    Features are (batch, height, width, channels). Networks for ImageNet end like this.
+    """
     from harness.models.keras import layers
 
-    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)
+    start = make_initializer(task.initializer)
+    mean = layers.GlobalAveragePooling2D()(features)
+    return layers.Dense(task.classes, kernel_initializer=start)(mean)
+
+
+def normalisation(*, epsilon: float = BATCH_NORM_EPSILON, affine: bool = True) -> Any:
+    """Return a batch normalisation, which ends in a trained scale and shift if it is `affine`."""
+    from harness.models.keras import layers
+
+    return layers.BatchNormalization(
+        momentum=BATCH_NORM_MOMENTUM, epsilon=epsilon, scale=affine, center=affine
+    )
 
 
 def activation(task: Task) -> Any:

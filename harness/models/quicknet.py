@@ -10,7 +10,7 @@ from annotated_types import Ge, Le, Lt, MultipleOf
 
 from harness.core.bench import STRICT
 from harness.core.key_help import KeyHelp
-from harness.models.architecture import Task
+from harness.models.architecture import Layout, Task
 from harness.models.blocks import (
     as_float,
     blur,
@@ -19,6 +19,7 @@ from harness.models.blocks import (
     depthwise,
     normalisation,
     pointwise,
+    score,
 )
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ class QuickNet:
 
     Between stages an antialiased max-pool (Zhang 2019) halves height and width.
     A float 1x1 convolution then doubles the channels.
-    The paper has 4 stages of 4 blocks with 64 filters, and its stem quarters the image.
-    Here, for small images, the stem keeps the size. The stem and the last layer are float.
+    With the layout `small`, the stem keeps the image's size; with `imagenet` it quarters it.
+    The paper's network is `imagenet` with 4 stages of 4 blocks and 64 filters. Its small and large
+    versions have other filters or blocks in each stage, which can't be set here.
+    The stem and the last layer are float.
     ReLU and batch normalisation follow each binary convolution, an order that LCE fuses.
     The float twin has the same order, where normalisation costs two operators.
     """
@@ -48,29 +51,34 @@ class QuickNet:
         MultipleOf(4),
         KeyHelp("Filters of the first stage; each next one has twice as many."),
     ] = 32
+    layout: Annotated[Layout, KeyHelp("The first and the last layers: for which images.")] = "small"
     __pydantic_config__ = STRICT
 
     def build_training_model(self, task: Task) -> "Model":
         from harness.models.keras import Model, layers
 
         image = layers.Input(task.shape, name="image")
-        x = _build_stem(task, image, filters=self.filters)
+        x = _build_stem(task, image, filters=self.filters, layout=self.layout)
         for stage in range(self.stages):
             if stage > 0:
-                x = _build_transition(task, x, filters=self.filters * 2**stage)
+                filters = self.filters * 2**stage
+                x = _build_transition(task, x, filters=filters, layout=self.layout)
             for _ in range(self.blocks):
                 x = _build_block(task, x)
-        return Model(image, classify(task, layers.ReLU()(x)), name="quicknet")
+        make_scores = score if self.layout == "imagenet" else classify
+        return Model(image, make_scores(task, layers.ReLU()(x)), name="quicknet")
 
     def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         return trained
 
 
-def _build_stem(task: Task, x: Any, filters: int) -> Any:
+def _build_stem(task: Task, x: Any, filters: int, *, layout: Layout) -> Any:
     from harness.models.keras import layers
 
-    x = layers.ReLU()(normalisation()(convolution(as_float(task), filters // 4, size=3)(x)))
-    x = normalisation()(depthwise(task, 3)(x))
+    strides = 2 if layout == "imagenet" else 1
+    x = convolution(as_float(task), filters // 4, size=3, strides=strides)(x)
+    x = depthwise(task, 3, strides=strides)(layers.ReLU()(normalisation()(x)))
+    x = normalisation(affine=layout == "small")(x)
     return normalisation()(pointwise(as_float(task), filters)(x))
 
 
@@ -81,8 +89,10 @@ def _build_block(task: Task, x: Any) -> Any:
     return layers.Add()([normalisation()(layers.ReLU()(product)), x])
 
 
-def _build_transition(task: Task, x: Any, filters: int) -> Any:
+def _build_transition(task: Task, x: Any, filters: int, *, layout: Layout) -> Any:
+    """Halve height and width; the paper's unpadded pool needs images of at least two pixels."""
     from harness.models.keras import layers
 
-    x = layers.MaxPooling2D(2, strides=1, padding="same")(layers.ReLU()(x))
+    padding = "valid" if layout == "imagenet" else "same"
+    x = layers.MaxPooling2D(2, strides=1, padding=padding)(layers.ReLU()(x))
     return normalisation()(pointwise(as_float(task), filters)(blur(x.shape[-1])(x)))

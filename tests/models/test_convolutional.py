@@ -1,19 +1,38 @@
 """Properties of each convolutional architecture; `test_every_network.py` tests what all share."""
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
+from harness.config.sweep_file import read_sweep
 from harness.core.sweep import Precision
-from harness.models import ARCHITECTURES, Task
+from harness.models import ARCHITECTURES, Architecture, Task, build_architecture
 from harness.models.binarynet import BinaryNet
 from harness.models.birealnet import BiRealNet
 from harness.models.quicknet import QuickNet
+from harness.sweep.trials import build_trials
+from harness.training.recipe import plan_learning_rates
+from tests.models.layer_tables import list_layers, read_table
 from tests.models.networks import layer_types, network, operators
 
 
-def test_binarynet_can_build_the_papers_network_for_cifar_10() -> None:
-    model = BinaryNet(filters=128, units=1024).build_training_model(
+def build_for_imagenet(architecture: Architecture) -> Any:
+    return architecture.build_training_model(
+        Task((224, 224, 3), 1000, precision=Precision.BINARY, kernel_quantizer="ste_sign")
+    )
+
+
+def test_the_job_of_binarynet_trains_the_papers_network(repository: Path) -> None:
+    """Its layers are those of the authors' code: pools come before normalisation."""
+    trial = build_trials(read_sweep(repository / "jobs" / "cifar10_binarynet.yaml")[0])[0]
+    model = build_architecture(trial).build_training_model(
         Task((32, 32, 3), 10, precision=Precision.BINARY)
     )
+    kinds = [row[0] for row in list_layers(model)]
+    block = ["Conv2D", "BatchNormalization", "Conv2D", "MaxPooling2D", "BatchNormalization"]
+    assert kinds == 3 * block + 3 * ["Dense", "BatchNormalization"]
     weights = [
         layer.get_weights()[0].shape
         for layer in model.layers
@@ -24,6 +43,37 @@ def test_binarynet_can_build_the_papers_network_for_cifar_10() -> None:
         (3, 3, 256, 256), (3, 3, 256, 512), (3, 3, 512, 512),
         (4 * 4 * 512, 1024), (1024, 1024), (1024, 10),
     ]  # fmt: skip
+    assert {layer.epsilon for layer in model.layers if hasattr(layer, "epsilon")} == {1e-4}
+    rates = plan_learning_rates(trial.recipe, steps_per_epoch=2)
+    assert rates(1)[0] == rates(1)[1] == pytest.approx(1e-3)
+    assert rates(2)[0] == pytest.approx(1e-3 * 3e-4 ** (1 / 500))
+    assert rates(500)[1] * 3e-4 ** (1 / 500) == pytest.approx(3e-7, rel=1e-3)
+
+
+def test_a_binarynet_that_pools_sums_is_deployed_as_it_was_trained() -> None:
+    architecture = BinaryNet(blocks=1, filters=32, units=32, pool_before_normalisation=True)
+    task = Task((8, 8, 1), 10, precision=Precision.BINARY)
+    trained = architecture.build_training_model(task)
+    deployed = architecture.build_deployed_model(task, trained)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 1)).astype(np.float32)
+    np.testing.assert_allclose(trained(images), deployed(images), atol=1e-5)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("birealnet", BiRealNet(stages=4, layers=4, filters=64, layout="imagenet")),
+        ("quicknet", QuickNet(stages=4, blocks=4, filters=64, layout="imagenet")),
+    ],
+)
+def test_the_papers_network_has_the_layers_of_larq_zoos(
+    name: str, architecture: Architecture
+) -> None:
+    model = build_for_imagenet(architecture)
+    assert list_layers(model) == read_table(name)
+    # Larq Zoo's documentation has these figures.
+    assert model.count_params() == {"birealnet": 11_699_112, "quicknet": 13_243_720}[name]
 
 
 def test_binarynet_stays_bits_from_its_second_convolution_to_its_scores() -> None:

@@ -19,16 +19,14 @@ from pathlib import Path
 from statistics import mean, median
 
 from benchmarks import parse_options
+from benchmarks.fleet import store_model
 from harness.bench import CANARIES
 from harness.bench.tools import RUNNER_FILE, make_arguments, read_output
 from harness.cli.actions.bench import make_fleet_stores
 from harness.cli.actions.session import Session
 from harness.config.protocol import parse_protocol
-from harness.conversion.anatomy import read_anatomy
 from harness.core.bench import Protocol
 from harness.core.device import LocalDevice
-from harness.core.ids import sha256_of
-from harness.core.sweep import Artifact
 from harness.core.units import format_us
 from harness.fleet.events import CaseMeasured
 from harness.fleet.plan import FleetRequest
@@ -93,19 +91,6 @@ def measure(session: Session, protocol: Protocol) -> list[float]:
         if isinstance(event, CaseMeasured)
     }
     return [latencies_us[artifact] for artifact in artifacts]
-
-
-def store_model(session: Session, model: Path) -> str:
-    """Store a model file as an artifact, and return its SHA-256."""
-    content = model.read_bytes()
-    session.files.save(content)
-    session.trials.add_artifact(
-        Artifact(
-            sha256_of(content), "tflite", size_bytes=len(content), anatomy=read_anatomy(content)
-        ),
-        model.name,
-    )
-    return sha256_of(content)
 
 
 def measure_in_loop(protocol: Protocol) -> list[float]:

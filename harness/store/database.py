@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +44,12 @@ def open_database(url: str, migrations: Path | None = None) -> Engine:
     was created by a newer version.
     """
     engine = _create_engine(url)
-    with _translate_errors(engine), _lock_file(engine):
-        if _read_revision(engine) != HEAD or migrations is not None:
-            _upgrade(engine, migrations or db_folder() / "migrations")
+    with ExitStack() as on_failure:
+        on_failure.callback(engine.dispose)
+        with _translate_errors(engine), _lock_file(engine):
+            if _read_revision(engine) != HEAD or migrations is not None:
+                _upgrade(engine, migrations or db_folder() / "migrations")
+        on_failure.pop_all()
     return engine
 
 

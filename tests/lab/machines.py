@@ -105,6 +105,7 @@ class Machine:
         self.folder = folder
         self._client_key = client_key
         self._link = f"lab-{kind.name}"
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def name(self) -> str:
@@ -152,6 +153,8 @@ class Machine:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             wait_until(lambda: self._pid is None, f"{self.name} is down")
+        if self._process is not None:
+            self._process.wait()
 
     def reboot(self) -> None:
         self.stop()
@@ -287,14 +290,14 @@ class Machine:
             self._make_init(),
         ]
         with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 ["ip", "netns", "exec", self._link, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        (self.folder / "pid").write_text(str(process.pid))
+        (self.folder / "pid").write_text(str(self._process.pid))
 
     def _make_init(self) -> str:
         """Return the script of its first process: mounts that end with it, then its service."""

@@ -4,12 +4,29 @@ One script runs all the commands.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harness.bench.sensors import MAX_SENSORS_PER_KIND, POWER_KINDS
-from harness.core.units import parse_degrees_c
+from harness.bench.cores import (
+    CORES_COMMAND,
+    CPUFREQ_COMMAND,
+    parse_cpu_capacity,
+    parse_cpu_parts,
+    parse_cpufreq,
+    parse_cpus_offline,
+    parse_cpus_online,
+)
+from harness.bench.readings import read_battery_c
+from harness.bench.sensor_facts import (
+    POWER_COMMAND,
+    SYSFS,
+    THERMAL_COMMAND,
+    parse_power_doubts,
+    parse_power_sensors,
+    parse_temperature_c,
+    parse_temperature_doubts,
+    parse_thermal_zones,
+)
 
 
 @dataclass(frozen=True)
@@ -24,12 +41,8 @@ class Fact:
     parse: Callable[[str], str | None]
 
 
-_POWER_GROUPS = ("battery", "total", "rails", "pmic")
-_CPU_ZONE = re.compile(
-    "cpu|soc|pkg|package|bcm|big|little|gold|silver|prime|cluster|core", re.IGNORECASE
-)
-_POLICY = re.compile(r"(policy\d+) (\d{1,12}) ([\w-]+) (\d{1,4}(?: \d{1,4})*)")
 # BatteryManager.BATTERY_STATUS_*
+_FULL = 100
 _BATTERY_STATES = {"2": "charging", "3": "discharging", "4": "not charging", "5": "full"}
 
 
@@ -81,70 +94,57 @@ def _parse_glibc(text: str) -> str | None:
     return match[1] if match else None
 
 
-def _parse_hottest_c(text: str) -> str | None:
-    degrees = parse_degrees_c(text.split())
-    return f"{max(degrees):g}" if degrees else None
-
-
 def _parse_battery_c(text: str) -> str | None:
     """Parse Android's `dumpsys battery`, which prints tenths of a degree."""
-    match = re.search(r"^\s*temperature: ([0-9]{1,9})$", text, re.MULTILINE)
-    return f"{int(match[1]) / 10:g}" if match else None
+    tenths = _find_setting(text, "temperature")
+    degrees = read_battery_c(int(tenths)) if re.fullmatch("[0-9]{1,9}", tenths) else None
+    return None if degrees is None or _is_absent(text) else f"{degrees:g}"
 
 
 def _parse_model(text: str) -> str | None:
     return _parse_text(text.replace("\0", ""))
 
 
-def _parse_thermal_zones(text: str) -> str | None:
-    """Parse lines `TYPE=FILE`: the zones whose type is of a CPU, or else all zones."""
-    zones = [line.strip() for line in text.splitlines() if re.fullmatch(r"\s*[^;=]+=/[^;]+", line)]
-    cpu_zones = [zone for zone in zones if _CPU_ZONE.search(zone.partition("=")[0])]
-    return ";".join((cpu_zones or zones)[:MAX_SENSORS_PER_KIND]) or None
-
-
-def _parse_cpufreq(text: str) -> str | None:
-    """Parse the folder, then a line `POLICY MAX_KHZ GOVERNOR CPU CPU…` for each clock."""
-    folder, *lines = text.strip().splitlines() or [""]
-    entries = []
-    for line in lines:
-        if match := _POLICY.fullmatch(line.strip()):
-            name, max_khz, governor, cpus = match.groups()
-            entries.append(f"{name} {cpus.replace(' ', ',')} {max_khz} {governor}")
-    return ";".join((folder, *entries)) if entries and re.fullmatch("/[^;]+", folder) else None
-
-
-def _parse_power_sensors(text: str) -> str | None:
-    """Parse lines `GROUP KIND=SOURCE`, and keep the first group alone.
-
-    The groups overlap: a battery powers all rails, for one.
-    """
-    groups = defaultdict(list)
-    for line in text.splitlines():
-        match = re.fullmatch(r"(\w+) ((\w+)=[/!][^;]+)", line.strip())
-        if match and match[3] in POWER_KINDS:
-            groups[match[1]].append(match[2])
-    first = next((name for name in _POWER_GROUPS if name in groups), None)
-    return ";".join(groups[first]) if first else None
-
-
 def _parse_source(text: str) -> str | None:
     return text.strip() if re.fullmatch(r"[/!][^\n]+", text.strip()) else None
 
 
+def _find_setting(text: str, name: str) -> str:
+    """Return the value of the first line `NAME: VALUE`, or an empty text."""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""
+
+
+def _is_absent(text: str) -> bool:
+    """Return whether Android reports a battery that is not there, as on boards without one."""
+    return _find_setting(text, "present") == "false"
+
+
 def parse_battery_percent(text: str) -> int | None:
-    """Parse the battery's level in Android's `dumpsys battery`."""
-    match = re.search(r"^\s*level: ([0-9]{1,3})$", text, re.MULTILINE)
-    return int(match[1]) if match else None
+    """Parse the battery's level in Android's `dumpsys battery`; None without a battery."""
+    level = _find_setting(text, "level")
+    if _is_absent(text) or not re.fullmatch("[0-9]{1,3}", level) or int(level) > _FULL:
+        return None
+    return int(level)
 
 
 def parse_battery_state(text: str) -> str | None:
     """Parse the battery's status: one of BatteryManager's numbers, or the kernel's words."""
-    match = re.search(r"^\s*status: ([\w ]{1,20})$", text, re.MULTILINE)
-    if match is None:
+    status = _find_setting(text, "status")
+    if _is_absent(text) or not re.fullmatch(r"\w[\w ]{0,19}", status):
         return None
-    status = match[1].strip()
     return _BATTERY_STATES.get(status, status.lower())
+
+
+def _parse_battery_doubts(text: str) -> str | None:
+    level = _find_setting(text, "level")
+    if not level or parse_battery_percent(text) is not None:
+        return None
+    reason = "is not there" if _is_absent(text) else f"reports a level of {level:.20} %"
+    return f"battery {reason}"
 
 
 def parse_screen(text: str) -> str | None:
@@ -170,55 +170,19 @@ def _parse_lines(text: str) -> str | None:
     return "; ".join(line.strip() for line in text.splitlines() if line.strip()) or None
 
 
-# A tree of plain files may stand in for the kernel's.
-_SYSFS = '"${HARNESS_SYSFS:-/sys}"'
-_THERMAL_ZONES = f"""
-for zone in {_SYSFS}/class/thermal/thermal_zone*; do
-    read -r type <"$zone/type" && read -r _ <"$zone/temp" && echo "$type=$zone/temp"
-done"""
-_CPUFREQ = f"""
-folder={_SYSFS}/devices/system/cpu/cpufreq
-echo "$folder"
-for policy in "$folder"/policy*; do
-    read -r cpus <"$policy/related_cpus" && read -r max <"$policy/cpuinfo_max_freq" &&
-        read -r governor <"$policy/scaling_governor" && echo "${{policy##*/}} $max $governor $cpus"
-done"""
 _THROTTLE_SOURCE = f"""
-flags={_SYSFS}/devices/platform/soc/soc:firmware/get_throttled
+flags={SYSFS}/devices/platform/soc/soc:firmware/get_throttled
 if read -r _ <"$flags"; then echo "$flags"; else
     case $(vcgencmd get_throttled) in throttled=*) echo '!vcgencmd get_throttled' ;; esac
 fi"""
-# NVIDIA's boards label the sensor at their input (VDD_IN, POM_5V_IN); other rails are parts of it.
-_POWER_SENSORS = f"""
-for supply in {_SYSFS}/class/power_supply/*; do
-    read -r type <"$supply/type" && read -r status <"$supply/status" || continue
-    if [ "$type $status" != 'Battery Discharging' ]; then continue; fi
-    if read -r _ <"$supply/power_now"; then
-        echo "battery power_uw=$supply/power_now"
-    elif read -r _ <"$supply/current_now" && read -r _ <"$supply/voltage_now"; then
-        echo "battery current_ua=$supply/current_now"
-        echo "battery voltage_uv=$supply/voltage_now"
-    fi
-done
-for power in {_SYSFS}/class/hwmon/hwmon*/power*_input; do
-    if read -r _ <"$power"; then echo "rails power_uw=$power"; fi
-done
-for current in {_SYSFS}/class/hwmon/hwmon*/curr*_input; do
-    chip=${{current%/*}} rail=${{current##*/curr}} name='' label=''
-    rail=${{rail%_input}}
-    read -r name <"$chip/name"
-    read -r label <"$chip/in${{rail}}_label"
-    if [ "$name" != ina3221 ]; then continue; fi
-    case $label in *_IN) group=total ;; *) group=rails ;; esac
-    if read -r _ <"$current" && read -r _ <"$chip/in${{rail}}_input"; then
-        echo "$group current_ma=$current"
-        echo "$group voltage_mv=$chip/in${{rail}}_input"
-    fi
-done
-case $(vcgencmd pmic_read_adc) in *'current('*) echo 'pmic pmic=!vcgencmd pmic_read_adc' ;; esac"""
-_BATTERY = f"""
-dumpsys battery || for supply in {_SYSFS}/class/power_supply/*; do
+# The battery of a mouse or a pen has the scope Device.
+BATTERY_COMMAND = f"""
+dumpsys battery || for supply in {SYSFS}/class/power_supply/*; do
+    scope='' present='' status=''
     read -r type <"$supply/type" && [ "$type" = Battery ] || continue
+    read -r scope <"$supply/scope"
+    read -r present <"$supply/present"
+    if [ "$scope" = Device ] || [ "$present" = 0 ]; then continue; fi
     read -r level <"$supply/capacity" || continue
     read -r status <"$supply/status"
     echo "level: $level"
@@ -233,8 +197,12 @@ FACTS = (
     Fact("kernel", "uname -r", parse=_parse_text),
     Fact("userland_bits", 'od -An -tu1 -j4 -N1 "$(command -v sh)"', parse=_parse_userland_bits),
     Fact("model", "cat /proc/device-tree/model || getprop ro.product.model", parse=_parse_model),
-    Fact("cpu", "cat /proc/cpuinfo", parse=_parse_cpu_model),
-    Fact("cpu_features", "cat /proc/cpuinfo", parse=_parse_cpu_features),
+    Fact("cpu", CORES_COMMAND, parse=_parse_cpu_model),
+    Fact("cpu_features", CORES_COMMAND, parse=_parse_cpu_features),
+    Fact("cpus_online", CORES_COMMAND, parse=parse_cpus_online),
+    Fact("cpus_offline", CORES_COMMAND, parse=parse_cpus_offline),
+    Fact("cpu_capacity", CORES_COMMAND, parse=parse_cpu_capacity),
+    Fact("cpu_parts", CORES_COMMAND, parse=parse_cpu_parts),
     Fact("cpus", "nproc", parse=_parse_text),
     Fact("memory_bytes", "cat /proc/meminfo", parse=_parse_memory_bytes),
     Fact("glibc", "getconf GNU_LIBC_VERSION", parse=_parse_glibc),
@@ -242,46 +210,67 @@ FACTS = (
     Fact("free_bytes", "df -k .", parse=_parse_free_bytes),
     Fact(
         "governor",
-        f"cat {_SYSFS}/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+        f"cat {SYSFS}/devices/system/cpu/cpu0/cpufreq/scaling_governor",
         parse=_parse_text,
     ),
-    Fact("temperature_c", f"cat {_SYSFS}/class/thermal/thermal_zone*/temp", parse=_parse_hottest_c),
+    Fact("temperature_c", THERMAL_COMMAND, parse=parse_temperature_c),
+    Fact("temperature_doubts", THERMAL_COMMAND, parse=parse_temperature_doubts),
     Fact("battery_c", "dumpsys battery", parse=_parse_battery_c),
-    Fact("battery", _BATTERY, parse=_parse_battery),
+    Fact("battery", BATTERY_COMMAND, parse=_parse_battery),
+    Fact("battery_doubts", BATTERY_COMMAND, parse=_parse_battery_doubts),
     Fact("screen", "dumpsys power | grep mWakefulness=", parse=parse_screen),
     Fact("os_image", _OS_IMAGE, parse=_parse_lines),
-    Fact("thermal_zones", _THERMAL_ZONES, parse=_parse_thermal_zones),
-    Fact("cpufreq", _CPUFREQ, parse=_parse_cpufreq),
+    Fact("thermal_zones", THERMAL_COMMAND, parse=parse_thermal_zones),
+    Fact("cpufreq", CPUFREQ_COMMAND, parse=parse_cpufreq),
     Fact("throttle_source", _THROTTLE_SOURCE, parse=_parse_source),
-    Fact("power_sensors", _POWER_SENSORS, parse=_parse_power_sensors),
+    Fact("power_sensors", POWER_COMMAND, parse=parse_power_sensors),
+    Fact("power_doubts", POWER_COMMAND, parse=parse_power_doubts),
     Fact("taskset", "command -v taskset >/dev/null && echo yes", parse=_parse_text),
     Fact("timeout", "timeout 5 true && echo yes", parse=_parse_text),
     Fact("load_1min", "cat /proc/loadavg", parse=_parse_first_word),
 )
 
 _MARK = "\x1e"
+_MAX_CHARACTERS = 4_000_000
 
 
 def build_facts_script() -> str:
-    """Return a script that runs every fact's command.
+    """Return a script that runs every fact's command; facts with the same command share one run.
 
     A command that fails, or is not installed on the device, leaves its part empty.
     """
+    names: dict[str, list[str]] = {}
+    for fact in FACTS:
+        names.setdefault(fact.command, []).append(fact.name)
     commands = (
-        f"printf '{_MARK}%s\\n' {fact.name}; {{ {fact.command}; }} 2>/dev/null" for fact in FACTS
+        f"printf '{_MARK}%s\\n' '{' '.join(shared)}'; {{ {command}\n}} 2>/dev/null"
+        for command, shared in names.items()
     )
     return "; ".join((*commands, ":"))
 
 
 def read_facts(printed: str) -> dict[str, str]:
-    """Parse the script's output. Facts that the device does not know are missing."""
+    """Parse the script's output. Facts that the device does not know are missing.
+
+    What exceeds a few megabytes is not read: no device has so much to say.
+    """
     parsers = {fact.name: fact.parse for fact in FACTS}
     facts = {}
-    for part in printed.split(_MARK)[1:]:
-        name, _, text = part.partition("\n")
-        if name in parsers:
-            facts[name] = parsers[name](text)
+    for part in printed[:_MAX_CHARACTERS].split(_MARK)[1:]:
+        names, _, text = part.partition("\n")
+        for name in names.split(" "):
+            if name in parsers:
+                facts[name] = parsers[name](text)
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def list_doubts(facts: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each sensor that is not believed, and for cores that are off."""
+    names = ("temperature_doubts", "power_doubts", "battery_doubts")
+    doubts = [f"{facts[name]}; its value stays unknown." for name in names if name in facts]
+    if "cpus_offline" in facts:
+        doubts.append(f"cores {facts['cpus_offline']} are off; no tool is bound to them.")
+    return doubts
 
 
 def abi_of(facts: dict[str, str]) -> str | None:

@@ -1,17 +1,15 @@
 """A device's sensors, and the cores that its tool runs on: both follow from the device's facts."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
-from typing import Final, Literal, TypeAlias, cast, get_args
+from typing import Final, Literal, TypeAlias, cast
 
-PowerKind: TypeAlias = Literal[
-    "power_uw", "power_w", "current_ua", "voltage_uv", "current_ma", "voltage_mv", "pmic"
-]
-Kind: TypeAlias = Literal["temperature", "frequency", "any_frequency", "throttled"] | PowerKind
-POWER_KINDS: Final[frozenset[str]] = frozenset(get_args(PowerKind))
-MAX_SENSORS_PER_KIND: Final = 8
+from harness.bench.cores import group_by_speed, list_online, read_policies
+from harness.bench.readings import POWER_KINDS, TEMPERATURE_KINDS, PowerKind, TemperatureKind
+
+Kind: TypeAlias = TemperatureKind | Literal["frequency", "any_frequency", "throttled"] | PowerKind
+MAX_CLOCKS: Final = 8
 _COMMAND_TIMEOUT_S: Final = 5  # a command that hangs must not delay the run
 
 
@@ -21,37 +19,18 @@ class Sensor:
 
     Its kind decides what it prints:
 
-    - `temperature`: millidegrees Celsius.
+    - `temperature`: thousandths of a degree Celsius; `temperature_tenth_c`, `temperature_c`:
+      tenths or whole degrees.
     - `frequency`: kHz of a core that the tool uses; `any_frequency`: of one that it may use.
     - `throttled`: the Raspberry Pi's flags, in hexadecimal.
-    - `power_uw`, `power_w`: power in that unit.
-    - `current_ua` and `voltage_uv` of a power supply, `current_ma` and `voltage_mv` of a hardware
-      monitor: a current and the voltage that follows it make a pair.
+    - `power_uw`, `power_mw`, `power_w`: power in that unit.
+    - `current_ua`, `current_ma` and `voltage_uv`, `voltage_mv`: a current and the voltage that
+      follows it make a pair.
     - `pmic`: a Raspberry Pi 5's rails, as `vcgencmd pmic_read_adc` prints them.
     """
 
     kind: Kind
     source: str
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Cores that share one clock, as in the kernel's cpufreq; `folder` is the policy's."""
-
-    folder: str
-    cpus: tuple[int, ...]
-    max_khz: int
-
-
-def read_policies(facts: Mapping[str, str]) -> tuple[Policy, ...]:
-    """Parse the fact `cpufreq`: `FOLDER;NAME CPU,CPU… MAX_KHZ GOVERNOR;…`."""
-    folder, *entries = facts.get("cpufreq", "").split(";")
-    return tuple(_read_policy(folder, entry) for entry in entries)
-
-
-def _read_policy(folder: str, entry: str) -> Policy:
-    name, cpus, max_khz, _ = entry.split()
-    return Policy(f"{folder}/{name}", tuple(map(int, cpus.split(","))), max_khz=int(max_khz))
 
 
 def choose_cpus(
@@ -60,7 +39,7 @@ def choose_cpus(
     """Return the cores that a tool with so many threads is bound to.
 
     `big` means the fastest cores, and the next faster ones if those are too few. An empty tuple
-    means all cores, also on a device that cannot bind.
+    means all cores, also on a device that cannot bind. Cores that are off are never chosen.
     """
     if cpus == "all":
         return ()
@@ -69,17 +48,20 @@ def choose_cpus(
     return cpus
 
 
+def find_cpus_off(cpus: Sequence[int], facts: Mapping[str, str]) -> tuple[int, ...]:
+    """Return those of the cores that are off, or that the device lacks."""
+    online = list_online(facts)
+    return tuple(cpu for cpu in cpus if online and cpu not in online)
+
+
 def _fastest_cpus(facts: Mapping[str, str], threads: int) -> tuple[int, ...]:
-    """Return at least so many cores of the highest clocks.
+    """Return at least so many of the fastest cores.
 
     The result is empty if that means all cores, or if there are too few.
     """
-    policies = read_policies(facts)
-    clocks_khz = sorted({policy.max_khz for policy in policies}, reverse=True)
-    for min_khz in clocks_khz[:-1]:
-        cpus: list[int] = []
-        for policy in policies:
-            cpus += policy.cpus if policy.max_khz >= min_khz else ()
+    cpus: set[int] = set()
+    for group in group_by_speed(facts)[:-1]:
+        cpus |= group
         if len(cpus) >= threads:
             return tuple(sorted(cpus))
     return ()
@@ -93,7 +75,7 @@ def find_sensors(
     `power_command` prints watts.
     """
     zones = _parse_sources(facts.get("thermal_zones", ""))
-    temperatures = [Sensor("temperature", path) for _, path in zones]
+    temperatures = [Sensor(_temperature_kind(name), path) for name, path in zones]
     throttled = (
         [Sensor("throttled", facts["throttle_source"])] if "throttle_source" in facts else []
     )
@@ -120,7 +102,7 @@ def _find_clocks(facts: Mapping[str, str], cpus: tuple[int, ...]) -> list[Sensor
     ]
     kind: Kind = "frequency" if cpus or len(policies) == 1 else "any_frequency"
     clocks = [Sensor(kind, f"{policy.folder}/scaling_cur_freq") for policy in policies]
-    return clocks if len(clocks) <= MAX_SENSORS_PER_KIND else []
+    return clocks if len(clocks) <= MAX_CLOCKS else []
 
 
 def _find_power_sensors(facts: Mapping[str, str], command: str | None) -> list[Sensor]:
@@ -137,6 +119,17 @@ def _limit_time(sensor: Sensor) -> Sensor:
     return Sensor(sensor.kind, f"!timeout {_COMMAND_TIMEOUT_S} sh -c {quote(sensor.source[1:])}")
 
 
+def _temperature_kind(zone: str) -> Kind:
+    """Return the kind after the zone's type; a type alone is one in the kernel's own unit."""
+    kind = zone.rpartition(" ")[2]
+    return cast(Kind, kind) if kind in TEMPERATURE_KINDS else "temperature"
+
+
 def _parse_sources(fact: str) -> list[tuple[str, str]]:
     """Parse `name=source;…`, where a source is an absolute path or a command."""
-    return re.findall(r"([^;]+?)=([/!][^;]*)", fact)
+    pairs = []
+    for entry in fact.split(";"):
+        name, _, source = entry.partition("=")
+        if name and source.startswith(("/", "!")):
+            pairs.append((name, source))
+    return pairs

@@ -26,7 +26,7 @@ def summarise(
     counted = select_counted(runs)
     averages = [run.log.inference.avg_us for run in counted]
     interval = median_interval(averages) or (None, None)
-    energies = [energy for run in counted if (energy := _energy_uj(run, idle_uw or {})) is not None]
+    energies = _list_energies_uj(counted, idle_uw or {})
     energy_interval = median_interval(energies) or (None, None)
     return Summary(
         latency_us=median(averages),
@@ -42,6 +42,12 @@ def summarise(
         energy_low_uj=energy_interval[0],
         energy_high_uj=energy_interval[1],
     )
+
+
+def _list_energies_uj(runs: Iterable[Run], idle_uw: Mapping[str, float]) -> list[float]:
+    """Return the known energies, or none if a tool seems to take no power: the sensor is stuck."""
+    energies = [energy for run in runs if (energy := _energy_uj(run, idle_uw)) is not None]
+    return energies if energies and median(energies) > 0 else []
 
 
 def _energy_uj(run: Run, idle_uw: Mapping[str, float]) -> float | None:

@@ -12,14 +12,25 @@ other lines come from devices/agent.sh:
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from shlex import quote
 from statistics import fmean
 
-from harness.bench.facts import parse_battery_percent, parse_battery_state, parse_screen
+from harness.bench.facts import (
+    BATTERY_COMMAND,
+    parse_battery_percent,
+    parse_battery_state,
+    parse_screen,
+)
+from harness.bench.readings import (
+    POWER_KINDS,
+    TEMPERATURE_KINDS,
+    read_clock_khz,
+    read_temperature_c,
+    read_throttle_flags,
+    sum_power_uw,
+)
 from harness.bench.sensors import Sensor
 from harness.core.bench import Gates, SensorSummary
-from harness.core.units import parse_degrees_c
 
 _JIFFIES_PER_S = 100  # USER_HZ, which does not depend on the kernel's own clock (time(7))
 
@@ -29,12 +40,7 @@ _IDLE, _IOWAIT = 3, 4
 # Under-voltage, clock capped, throttled, soft limit. The higher flags are about the past.
 _THROTTLED_NOW = 0b1111
 _MIN_POWER_SAMPLES = 2
-_POWER_UW: tuple[tuple[tuple[str, ...], float], ...] = (
-    (("power_uw",), 1.0),
-    (("power_w",), 1e6),
-    (("current_ua", "voltage_uv"), 1e-6),
-    (("current_ma", "voltage_mv"), 1.0),
-)
+_MAX_CHARACTERS = 2_000_000  # hours of samples
 
 _DECIMAL = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _TIMES = rf"([0-9]{{1,9}})m({_DECIMAL})s ([0-9]{{1,9}})m({_DECIMAL})s\n"
@@ -42,9 +48,6 @@ _SAMPLE = re.compile(rf"^at ({_DECIMAL})((?: \S+)*)\n", re.MULTILINE)
 _CPU_TIMES = re.compile(
     rf"^cpu ({_DECIMAL})((?: [0-9]{{1,15}}){{8}})(?: [0-9]+)*\n{_TIMES}{_TIMES}", re.MULTILINE
 )
-_NUMBER = re.compile(rf"(-?{_DECIMAL}(?:[eE][-+]?[0-9]{{1,2}})?)(?:,?[Ww](?:atts?)?)?")
-_THROTTLE_FLAGS = re.compile("(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})")
-_RAIL = re.compile(rf"(\w+)_([AV]),(?:current|volt)\([0-9]+\)=({_DECIMAL})[AV]")
 
 
 def format_header(sensors: Sequence[Sensor]) -> str:
@@ -62,11 +65,6 @@ class Sample:
     def select(self, kind: str) -> list[str]:
         """Return the values of the sensors of this kind."""
         return [value for sensor_kind, value in self.values if sensor_kind == kind]
-
-    def numbers(self, kind: str) -> list[float | None]:
-        """Return the values as numbers; None if a sensor gave none."""
-        matches = map(_NUMBER.fullmatch, self.select(kind))
-        return [float(match[1]) if match else None for match in matches]
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def summarise_sensors(text: str, runs_s: float | None = None) -> SensorSummary:
         running = [sample for sample in during if sample.uptime_s >= end_s - runs_s]
     temperatures: list[float] = []
     for sample in samples:
-        temperatures += parse_degrees_c(sample.select("temperature"))
+        temperatures += _temperatures_c(sample)
     return SensorSummary(
         temperature_c=max(temperatures, default=None),
         frequency_khz=_mean(map(_frequency_khz, during)),
@@ -113,7 +111,12 @@ def read_idle_power_uw(text: str) -> float | None:
 
 
 def _read_samples(text: str) -> list[Sample]:
-    """Return the complete samples: if a text was cut off, its last line has no end."""
+    """Return the complete samples: if a text was cut off, its last line has no end.
+
+    A text that is too long has none.
+    """
+    if len(text) > _MAX_CHARACTERS:
+        return []
     header, _, lines = text.partition("\n")
     kinds = header.split()[1:] if header.startswith("sensors") else []
     samples = []
@@ -126,6 +129,8 @@ def _read_samples(text: str) -> list[Sample]:
 
 def read_cpu_times(text: str) -> list[CpuTimes]:
     """Return the device's account of its cores' time, right before the tool and right after it."""
+    if len(text) > _MAX_CHARACTERS:
+        return []
     return [_read_cpu_times(*groups) for groups in _CPU_TIMES.findall(text)]
 
 
@@ -152,50 +157,33 @@ def _busy_share(times: Sequence[CpuTimes]) -> float | None:
     return min(max(others_s / total_s, 0.0), 1.0)
 
 
+def _temperatures_c(sample: Sample) -> list[float]:
+    readings = [(kind, text) for kind, text in sample.values if kind in TEMPERATURE_KINDS]
+    return _drop_unknown(read_temperature_c(kind, text) for kind, text in readings)
+
+
 def _frequency_khz(sample: Sample) -> float | None:
     """Return the clock of the slowest core that the tool uses.
 
     If the tool may use any core, it is that of the fastest, where the tool will run.
     """
-    used_khz = _drop_unknown(sample.numbers("frequency"))
-    possible_khz = _drop_unknown(sample.numbers("any_frequency"))
+    used_khz = _drop_unknown(map(read_clock_khz, sample.select("frequency")))
+    possible_khz = _drop_unknown(map(read_clock_khz, sample.select("any_frequency")))
     return min(used_khz, default=max(possible_khz, default=None))
 
 
 def _is_throttled(samples: Sequence[Sample]) -> bool | None:
-    """Parse flags such as `0x50005`, `throttled=0x50005` or, in the kernel's file, `50005`."""
+    """Return whether the flags of any sample say that the device slows down now."""
     values: list[str] = []
     for sample in samples:
         values += sample.select("throttled")
-    matches = list(filter(None, map(_THROTTLE_FLAGS.fullmatch, values)))
-    return any(int(match[1], 16) & _THROTTLED_NOW for match in matches) if matches else None
+    flags = [number for number in map(read_throttle_flags, values) if number is not None]
+    return any(number & _THROTTLED_NOW for number in flags) if flags else None
 
 
 def _power_uw(sample: Sample) -> float | None:
     """Return the sum over the power sensors, or None if one of them gave nothing."""
-    powers_uw = list(map(_rails_power_uw, sample.select("pmic")))
-    for kinds, factor in _POWER_UW:
-        for numbers in zip(*map(sample.numbers, kinds), strict=False):
-            factors = _drop_unknown(numbers)
-            powers_uw.append(abs(prod(factors)) * factor if len(factors) == len(kinds) else None)
-    known_uw = _drop_unknown(powers_uw)
-    return sum(known_uw) if known_uw and len(known_uw) == len(powers_uw) else None
-
-
-def _rails_power_uw(printed: str) -> float | None:
-    """Parse pairs of lines, joined by commas, and sum the products.
-
-    Such a pair is `3V3_SYS_A current(1)=0.0654A` and `3V3_SYS_V volt(9)=3.31V`.
-    """
-    rails: dict[str, dict[str, float]] = {"A": {}, "V": {}}
-    for rail, unit, number in _RAIL.findall(printed):
-        rails[unit][rail] = float(number)
-    products = [
-        1e6 * amperes * rails["V"][rail]
-        for rail, amperes in rails["A"].items()
-        if rail in rails["V"]
-    ]
-    return sum(products) if products else None
+    return sum_power_uw((kind, text) for kind, text in sample.values if kind in POWER_KINDS)
 
 
 def _drop_unknown(values: Iterable[float | None]) -> list[float]:
@@ -227,7 +215,9 @@ def build_reading_script(sensors: Sequence[Sensor], facts: Mapping[str, str]) ->
 
     It takes about a fifth of a second.
     """
-    needed = [sensor for sensor in sensors if sensor.kind in ("temperature", "throttled")]
+    kinds = {*TEMPERATURE_KINDS, "throttled"}
+    needed = [sensor for sensor in sensors if sensor.kind in kinds]
+    has_battery = "android" in facts or "battery" in facts
     lines = (
         f"echo {quote(format_header(needed).strip())}",
         _PRINT_CPU_TIMES,
@@ -236,7 +226,8 @@ def build_reading_script(sensors: Sequence[Sensor], facts: Mapping[str, str]) ->
         'set -f; line="at $up"',
         *(_build_sample_command(sensor.source) for sensor in needed),
         'unset IFS; echo "$line"',
-        *(("dumpsys battery", "dumpsys power | grep mWakefulness=") if "android" in facts else ()),
+        *(("set +f", BATTERY_COMMAND.strip()) if has_battery else ()),
+        *(("dumpsys power | grep mWakefulness=",) if "android" in facts else ()),
     )
     return f"{{ {'; '.join(lines)}; }} 2>/dev/null"
 

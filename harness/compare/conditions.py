@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from harness.bench.sensors import read_policies
+from harness.bench.cores import read_policies
 from harness.core.bench import Protocol
 from harness.core.comparison import Evidence, Pair, ResultRow
 from harness.core.ids import to_plain

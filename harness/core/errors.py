@@ -21,6 +21,10 @@ class WorkspaceError(RequestError):
     """The workspace or its database is not usable in its present state."""
 
 
+class ToolFileError(RequestError):
+    """A file is no program that a device can run; the message continues a sentence about it."""
+
+
 class DatabaseBusy(HarnessError):
     """Another process has locked the database for too long."""
 
@@ -54,6 +58,7 @@ class Reason(str, Enum):
     NO_SPACE = "no_space"
     NOT_WRITABLE = "not_writable"
     WRONG_ABI = "wrong_abi"
+    CORES_OFF = "cores_off"
     DEVICE_BUSY = "device_busy"
     WRONG_ANSWER = "wrong_answer"
     NOT_PROFILED = "not_profiled"
@@ -156,6 +161,10 @@ FAILURE_HELP: Final[Mapping[Reason, FailureHelp]] = {
     Reason.WRONG_ABI: FailureHelp(
         "The tool is built for another kind of processor than the device has.",
         "Correct `abi` or `tool` in the device's entry, or add the tool that fits.",
+    ),
+    Reason.CORES_OFF: FailureHelp(
+        "The device's entry names a core that is off or that the device lacks.",
+        "Set `cpus` in its entry to cores that are on, or to `big`.",
     ),
     Reason.DEVICE_BUSY: FailureHelp(
         "Someone else used the device for longer than `--wait`.", "Try again later."

@@ -1,8 +1,5 @@
 """Numbers with units, for people. Stored ones have the unit in their name, such as `_us`."""
 
-import re
-from collections.abc import Iterable
-
 # From this share of a unit on, three digits would show 1000 of the next smaller one.
 _ROUNDS_UP = 0.9995
 _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -57,9 +54,3 @@ def format_seconds(seconds: float) -> str:
 
 def _three_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def parse_degrees_c(millidegrees: Iterable[str]) -> list[float]:
-    """Return the readings of the kernel's sensors in °C, without those that are off (0 or less)."""
-    readings = [int(text) for text in millidegrees if re.fullmatch("[0-9]{1,9}", text)]
-    return [reading / 1000 for reading in readings if reading > 0]

@@ -13,6 +13,7 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed, DeviceBusy, Reason
 from harness.devices import Patience, Transport, Turn, open_transport
 from harness.fleet.device_tool import collect_facts, install_tool
+from harness.fleet.process import check_cpus
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.leases import describe_owner
@@ -64,6 +65,7 @@ def check_device(device: Device, access: DeviceAccess, *, with_tool: bool = True
     facts: dict[str, str] = {}
     try:
         facts = collect_facts(transport)
+        check_cpus(device, facts)
         tool = _try_tool(device, transport, facts=facts, access=access) if with_tool else None
     except CaseFailed as failure:
         return DeviceCheck(device, facts, failure=failure)

@@ -9,7 +9,7 @@ from harness.bench.facts import abi_of, build_facts_script, read_facts
 from harness.bench.tools import NO_INTERPRETER, PYTHON_RUNNER, RUNNER_FILE
 from harness.core.bench import Tool
 from harness.core.device import Device
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import CaseFailed, Reason, ToolFileError
 from harness.core.ids import sha256_of_file
 from harness.devices import RunResult, Transport
 from harness.store.files.tools import ToolFile
@@ -90,7 +90,7 @@ def _install_binary(
 ) -> DeviceTool:
     try:
         tool_abis = abis_of(tool_file.path)
-    except (OSError, ValueError) as error:
+    except ToolFileError as error:
         raise CaseFailed(
             Reason.WRONG_ABI, f"tool {tool_file.name}: its file {error}; add it again."
         ) from error

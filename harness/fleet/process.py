@@ -4,9 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.bench.cores import format_cpus, list_online
 from harness.bench.profile import PROFILE_FLAGS, read_profile
 from harness.bench.quality import describe_disturbance
-from harness.bench.sensors import Sensor, choose_cpus, find_sensors, select_power_sensors
+from harness.bench.sensors import (
+    Sensor,
+    choose_cpus,
+    find_cpus_off,
+    find_sensors,
+    select_power_sensors,
+)
 from harness.bench.summary import summarise
 from harness.bench.tools import make_arguments, read_output
 from harness.bench.watch import format_header, read_idle_power_uw, summarise_sensors
@@ -44,12 +51,27 @@ class DeviceSession:
     turn: Turn
 
     def cpus(self, threads: int) -> tuple[int, ...]:
-        """Return the cores to pin a tool with so many threads to; none means any core."""
+        """Return the cores to pin a tool with so many threads to; none means any core.
+
+        Raises CaseFailed: cores_off, if the entry names a core that is off.
+        """
+        check_cpus(self.device, self.facts)
         return choose_cpus(self.device.cpus, self.facts, threads=threads)
 
     def sensors(self, cpus: tuple[int, ...] = ()) -> tuple[Sensor, ...]:
         """Return the sensors to watch while a tool runs on these cores."""
         return find_sensors(self.facts, cpus, power_command=self.device.power)
+
+
+def check_cpus(device: Device, facts: Mapping[str, str]) -> None:
+    """Raise CaseFailed, cores_off, if the device's entry names cores that are off."""
+    cpus = device.cpus if isinstance(device.cpus, tuple) else ()
+    if off := find_cpus_off(cpus, facts):
+        message = (
+            f"device {device.id}: its entry names cores {format_cpus(off)}, which are off or "
+            f"missing: set `cpus` to some of {format_cpus(list_online(facts))}."
+        )
+        raise CaseFailed(Reason.CORES_OFF, message)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.bench.facts import list_doubts
 from harness.cli.actions.session import Session, make_console
 from harness.config.device_edit import add_entry, set_key
 from harness.config.device_file import THIS_MACHINE, read_devices, select_devices
@@ -95,6 +96,9 @@ def check_devices(path: Path, ids: Sequence[str]) -> int:
     for id, trend in trends.items():
         if trend.warning:
             print(f"{id}: {trend.warning}")
+    for check in checks:
+        for doubt in list_doubts(check.facts):
+            print(f"{check.device.id}: {doubt}")
     return _report_failures(checks)
 
 
@@ -126,9 +130,15 @@ def _make_cells(check: DeviceCheck) -> list[str]:
         _describe_system(facts),
         free,
         facts.get("governor", "–"),
-        facts.get("temperature_c") or facts.get("battery_c") or "–",
+        _describe_temperature(facts),
         f"{tool.name} {tool.interpreter or tool.sha256[:12]}" if tool else "no",
     ]
+
+
+def _describe_temperature(facts: Mapping[str, str]) -> str:
+    if "temperature_c" not in facts and "battery_c" in facts:
+        return f"{facts['battery_c']} (battery)"
+    return facts.get("temperature_c", "–")
 
 
 def _describe_userland(facts: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from harness.cli.actions.devices import select_with_access
 from harness.cli.actions.session import Session, make_console
 from harness.core.bench import Tool
 from harness.core.comparison import Estimate
-from harness.core.errors import CaseFailed, RequestError, first_line
+from harness.core.errors import CaseFailed, RequestError, ToolFileError, first_line
 from harness.core.ids import sha256_of
 from harness.core.observations import Kernels, KernelVerdict
 from harness.core.units import format_bytes
@@ -48,7 +48,7 @@ def add_tool(name: str, url: str | None, file: Path | None, sha256: str | None) 
     added = files.add(name, content)
     try:
         abis = abis_of(added.path)
-    except ValueError as error:
+    except ToolFileError as error:
         added.path.unlink()
         raise RequestError(f"tool {name}: {file or url or _release_url(name)} {error}.") from error
     print(
@@ -111,7 +111,7 @@ def list_tools() -> None:
 def _describe_abis(tool: ToolFile) -> str:
     try:
         return _format_abis(abis_of(tool.path))
-    except ValueError as error:
+    except ToolFileError as error:
         return str(error)
 
 

@@ -10,7 +10,14 @@ from pydantic import Field
 
 from harness.config.document import Document, read_document, validate
 from harness.core.bench import STRICT
-from harness.core.device import DEVICES_FILE, AdbDevice, Device, LocalDevice, SshDevice
+from harness.core.device import (
+    DEVICES_FILE,
+    AdbDevice,
+    Device,
+    LocalDevice,
+    SshDevice,
+    address_of,
+)
 from harness.core.errors import ConfigError
 from harness.core.key_help import KeyHelp
 
@@ -34,18 +41,36 @@ def read_devices(path: Path) -> tuple[Device, ...]:
     document = read_document(path)
     devices = validate(document, DeviceRegistry, value=document.content).devices
     _check_ids(document, devices)
+    _check_addresses(document, devices)
     _check_hubs(document, devices)
     return devices
 
 
 def _check_ids(document: Document, devices: Sequence[Device]) -> None:
-    ids: set[str] = set()
+    numbers: dict[str, int] = {}
     for index, device in enumerate(devices):
-        if device.id in ids:
+        if device.id in numbers:
             raise document.error(
-                ("devices", index, "id"), f"repeats {device.id!r}; give each device a unique id."
+                ("devices", index, "id"),
+                f"repeats {device.id!r}, the id of devices.{numbers[device.id]}; "
+                "give each device a unique id.",
             )
-        ids.add(device.id)
+        numbers[device.id] = index
+
+
+def _check_addresses(document: Document, devices: Sequence[Device]) -> None:
+    ids: dict[tuple[object, ...], str] = {}
+    for index, device in enumerate(devices):
+        address = address_of(device)
+        if address is None:
+            continue
+        if address in ids:
+            key = str(address[0])
+            raise document.error(
+                ("devices", index, key),
+                f"makes {device.id!r} the same device as {ids[address]!r}; remove one of them.",
+            )
+        ids[address] = device.id
 
 
 def _check_hubs(document: Document, devices: Sequence[Device]) -> None:

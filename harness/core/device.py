@@ -12,6 +12,7 @@ from harness.core.key_help import KeyHelp
 DEVICES_FILE = Path("devices.yaml")
 """The registry unless the user names another."""
 MAX_CPUS = 1024
+SSH_PORT = 22
 ABI: TypeAlias = Literal["aarch64", "aarch32", "android-arm64", "x86_64"]
 Threads: TypeAlias = Annotated[int, Ge(1), Le(MAX_THREADS)]
 Port: TypeAlias = Annotated[int, Ge(1), Le(65535)]
@@ -148,7 +149,11 @@ class AdbDevice(_Device):
 
     kind: Annotated[Literal["adb"], KeyHelp("A phone, over adb.")] = "adb"
     serial: Annotated[
-        Text, KeyHelp("The phone's serial, as `adb devices` shows it.", example="1A051FDF6007")
+        Text,
+        KeyHelp(
+            "The phone's serial, as `adb devices` shows it, or its port, such as `usb:1-2`.",
+            example="1A051FDF6007",
+        ),
     ]
     via: Annotated[
         Text | None,
@@ -162,3 +167,17 @@ class AdbDevice(_Device):
 
 Device: TypeAlias = LocalDevice | SshDevice | AdbDevice
 DEVICE_KINDS: tuple[str, ...] = tuple(kind.kind for kind in get_args(Device))
+
+
+def address_of(device: Device) -> tuple[object, ...] | None:
+    """Return what only one entry of a registry may have: the place where a device is reached.
+
+    Hosts behind different jump hosts, and phones on different hubs, may share an address. So may
+    the entries of one board that each name a working folder of their own, such as containers.
+    """
+    if isinstance(device, SshDevice):
+        host = device.host.lower().strip("[]").rstrip(".")
+        return ("host", host, device.port or SSH_PORT, device.jump, device.folder)
+    if isinstance(device, AdbDevice):
+        return ("serial", device.serial, device.via)
+    return None

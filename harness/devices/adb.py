@@ -1,6 +1,9 @@
 """Android phones, over the `adb` program of this machine or of the hub that a phone hangs on."""
 
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import join, quote
 
@@ -20,9 +23,66 @@ _REFUSALS = {
         False,
     ),
     "closed": ("adb has lost the phone: check that it is on and its cable is plugged in", True),
+    "more than one": (
+        "several phones have this serial: set `serial` in its entry to its port, such as usb:1-2",
+        False,
+    ),
     "offline": ("adb reports it as offline: unplug it and plug it in again", True),
 }
 """Words in adb's error message → what to do, and whether the state may pass by itself."""
+_START_ANDROID = "it has not started Android: restart it with `adb reboot`"
+_WAIT = "adb is still connecting to it: wait some seconds, and look at its screen"
+_STATES = {
+    "bootloader": _START_ANDROID,
+    "recovery": _START_ANDROID,
+    "rescue": _START_ANDROID,
+    "sideload": _START_ANDROID,
+    "authorizing": _WAIT,
+    "connecting": _WAIT,
+    "detached": "another program has detached it: run `adb attach`",
+    "host": "it is not a phone but another computer's adb: unplug it",
+}
+"""Other states of adb (its adb.cpp, ConnectionState) → what to do."""
+_READY = "device"
+_KNOWN_STATES = frozenset({_READY, "offline", "unauthorized", "unknown", *_STATES})
+_HEADING = "List of devices attached"
+_MAX_CHARACTERS = 1_000_000
+_PROPERTIES = ("usb:", "product:", "model:", "device:", "transport_id:")
+_NO_SERIAL = re.compile(r"\?+|\(no serial number\)|no serial number")
+_NETWORK_SERIAL = re.compile(r"(?!usb:)(?:\[[^\]]+\]|[^:]+):[0-9]{1,5}")
+
+
+@dataclass(frozen=True)
+class AttachedPhone:
+    """A phone in adb's list; `port` is such as `usb:1-2`, or empty over a network.
+
+    `address` is what tells it from all others: its serial, or else its port, or else nothing.
+    """
+
+    serial: str
+    state: str
+    model: str
+    port: str
+    address: str
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == _READY and self.address != ""
+
+    @property
+    def label(self) -> str:
+        """The words that name the phone to people."""
+        return f"{self.serial} ({self.port})" if self.port else self.serial
+
+    @property
+    def remedy(self) -> str:
+        """The remedy for a phone that is not ready."""
+        if self.state == _READY:
+            return "its serial and port can't tell it from another phone: attach one at a time"
+        for words, (message, _) in _REFUSALS.items():
+            if self.state.startswith(words):
+                return message
+        return _STATES.get(self.state, f"adb reports it as {self.state}: unplug it and try again")
 
 
 class AdbLink:
@@ -43,12 +103,14 @@ class AdbLink:
             raise Unreachable(
                 "no adb program was found: install Android's platform-tools", passing=False
             )
-        is_network_serial = re.fullmatch(r"[^:]+:\d+", self._serial)
-        if is_network_serial:  # a new server has no connection to it yet
+        if _NETWORK_SERIAL.fullmatch(self._serial):  # a new server has no connection to it yet
             self._host.execute(join(["adb", "connect", self._serial]), _TIMEOUT_S)
         state = self._host.execute(join(["adb", "-s", self._serial, "get-state"]), _TIMEOUT_S)
-        if state.exit_code != 0 or state.stdout.strip() != b"device":
-            raise _explain_refusal((state.stderr or state.stdout).decode(errors="replace"))
+        name = state.stdout.decode(errors="replace").strip()
+        if state.exit_code == 0 and name in _STATES:
+            raise Unreachable(_STATES[name])
+        if state.exit_code != 0 or name != _READY:
+            raise _explain_refusal(state.stderr.decode(errors="replace") or name)
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
         """Run a line of POSIX shell on the phone, as `Link.execute`."""
@@ -77,8 +139,8 @@ def _explain_refusal(error_text: str) -> Unreachable:
     return Unreachable(f"adb: {reason}")
 
 
-def list_phones(host: Link) -> list[tuple[str, str]]:
-    """Return the serial and model of each phone that is ready on the host.
+def list_phones(host: Link) -> list[AttachedPhone]:
+    """Return the phones that are attached to the host, ready or not.
 
     Raises Unreachable if the host has no adb.
     """
@@ -91,18 +153,56 @@ def list_phones(host: Link) -> list[tuple[str, str]]:
     return parse_devices(result.stdout.decode(errors="replace"))
 
 
-def parse_devices(text: str) -> list[tuple[str, str]]:
-    """Parse the output of `adb devices -l`: the serial and model of each phone that is ready.
+def parse_devices(text: str) -> list[AttachedPhone]:
+    """Parse the output of `adb devices -l`: one phone for each line of the list.
 
-    The model is empty if adb does not report it.
+    A serial may hold any characters, blanks too. Without a serial, or with one that another phone
+    has as well, a phone's address is its port.
     """
-    phones = []
-    for line in text.splitlines():
-        if match := re.fullmatch(r"(\S+)\s+(device)\b(.*)", line):
-            phones.append((match[1], _parse_model(match[3])))
-    return phones
+    lines = [line.strip() for line in text[:_MAX_CHARACTERS].splitlines()]
+    if _HEADING in lines:
+        lines = lines[lines.index(_HEADING) + 1 :]
+    phones = [_parse_phone(line) for line in lines if line and not line.startswith("* ")]
+    serials = Counter(phone.serial for phone in phones)
+    ports = Counter(phone.port for phone in phones)
+    return [_with_address(phone, serials, ports) for phone in phones]
 
 
-def _parse_model(properties: str) -> str:
-    model = re.search(r"\bmodel:(\S+)", properties)
-    return model[1] if model else ""
+def _parse_phone(line: str) -> AttachedPhone:
+    """Parse `SERIAL STATE KEY:VALUE…`; the first key after a known state ends the state."""
+    words = list(re.finditer(r"\S+", line))
+    end = len(words)
+    for index in range(2, len(words)):
+        if words[index][0].startswith(_PROPERTIES) and _ends_state(words[index - 1][0]):
+            end = index
+            break
+    start = _find_state([word[0] for word in words[:end]])
+    properties = dict(word[0].partition(":")[::2] for word in words[end:])
+    return AttachedPhone(
+        line[: words[start].start()].rstrip() if start < end else line,
+        line[words[start].start() : words[end - 1].end()] if start < end else "unknown",
+        model=properties.get("model", ""),
+        port=f"usb:{properties['usb']}" if "usb" in properties else "",
+        address="",
+    )
+
+
+def _ends_state(word: str) -> bool:
+    """Return whether a state may end with this word, as `no permissions (…); see […]` does."""
+    return word in _KNOWN_STATES or word.endswith(("permissions", "]", ")"))
+
+
+def _find_state(words: Sequence[str]) -> int:
+    """Return the index where the state begins, which is 1 at least."""
+    for index in range(1, len(words) - 1):
+        if words[index] == "no" and words[index + 1].startswith("permissions"):
+            return index
+    return max(len(words) - 1, 1)
+
+
+def _with_address(
+    phone: AttachedPhone, serials: Mapping[str, int], ports: Mapping[str, int]
+) -> AttachedPhone:
+    if serials[phone.serial] == 1 and not _NO_SERIAL.fullmatch(phone.serial):
+        return replace(phone, address=phone.serial)
+    return replace(phone, address=phone.port if ports[phone.port] == 1 else "")

@@ -70,6 +70,46 @@ def test_a_wrong_registry_is_refused_with_its_file_line_and_key(
     assert "\n" not in message
 
 
+PHONE = "{id: a, kind: adb, serial: '1A'}"
+HUB = "{id: hub, kind: ssh, host: hub}"
+BOARD = "{id: a, kind: ssh, host: pi4.lab}"
+
+
+@pytest.mark.parametrize(
+    ("entries", "key"),
+    [
+        ([PHONE, PHONE.replace("id: a", "id: b")], "devices.1.serial"),
+        ([BOARD, BOARD.replace("id: a", "id: b")], "devices.1.host"),
+        (
+            [BOARD, "{id: b, kind: ssh, host: PI4.lab., port: 22, user: pi}"],
+            "devices.1.host",
+        ),
+        ([BOARD, HUB, BOARD.replace("id: a", "id: b")], "devices.2.host"),
+    ],
+)
+def test_a_device_that_stands_twice_is_refused_with_both_entries(
+    tmp_path: Path, entries: list[str], key: str
+) -> None:
+    text = "devices:\n" + "".join(f"  - {entry}\n" for entry in entries)
+    with pytest.raises(ConfigError, match=f"{key} makes 'b' the same device as 'a'; remove one"):
+        read_devices(registry(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [HUB, PHONE, "{id: b, kind: adb, serial: '1A', via: hub}"],
+        [BOARD, BOARD.replace("id: a", "id: b").replace("}", ", port: 2222}")],
+        [BOARD, HUB, BOARD.replace("id: a", "id: b").replace("}", ", jump: hub}")],
+        [BOARD, BOARD.replace("id: a", "id: b").replace("}", ", folder: /srv/b}")],
+    ],
+    ids=["another hub", "another port", "another network", "a folder of its own"],
+)
+def test_devices_in_different_places_may_share_a_name(tmp_path: Path, entries: list[str]) -> None:
+    text = "devices:\n" + "".join(f"  - {entry}\n" for entry in entries)
+    assert len(read_devices(registry(tmp_path, text))) == len(entries)
+
+
 def test_a_missing_registry_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
         read_devices(tmp_path / "devices.yaml")

@@ -1,5 +1,7 @@
 """The parsing of the adb program's output; `tests/lab` has the program itself."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,11 @@ from harness.core.errors import Unreachable
 from harness.devices.adb import AdbLink, parse_devices
 from harness.devices.link import CommandResult
 
+SERIAL = (
+    st.text("abcXYZ019?_.:-() []%", min_size=1, max_size=30)
+    .map(str.strip)
+    .filter(lambda serial: serial and not serial.startswith("* "))
+)
 WORD = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789_.:-", min_size=1, max_size=20)
 LISTED = """\
 List of devices attached
@@ -40,42 +47,116 @@ class FixedHost:
         pass
 
 
-def test_ready_phones_are_listed_with_their_models() -> None:
-    assert parse_devices(LISTED) == [
-        ("emulator-5554", "sdk_gphone64_arm64"),
-        ("R58M123ABCD", "SM_G973F"),
+def test_every_line_is_a_phone_with_its_state_and_remedy() -> None:
+    phones = parse_devices(LISTED)
+    assert [(phone.serial, phone.model, phone.is_ready) for phone in phones] == [
+        ("emulator-5554", "sdk_gphone64_arm64", True),
+        ("8A2X0L3HM", "", False),
+        ("192.168.1.20:5555", "Pixel_1", False),
+        ("R58M123ABCD", "SM_G973F", True),
+        ("0123456789", "", False),
     ]
+    remedies = [phone.remedy for phone in phones if not phone.is_ready]
+    for remedy, word in zip(remedies, ["accept the key", "unplug", "udev rules"], strict=True):
+        assert word in remedy
+
+
+@pytest.mark.parametrize(
+    ("line", "serial", "state", "address"),
+    [
+        (
+            "adb-R5-x (2)._adb-tls-connect._tcp device product:p transport_id:4",
+            None,
+            "device",
+            None,
+        ),
+        ("[fe80::1%wlan0]:5555 device product:p model:m", None, "device", None),
+        ("a  b device usb:1-1", None, "device", None),
+        ("my device offline transport_id:1", "my device", "offline", None),
+        ("host device device usb:1-1 product:a b", "host device", "device", None),
+        ("(no serial number) device usb:1-4.2 product:p", None, "device", "usb:1-4.2"),
+        ("(no serial number) device product:p", None, "device", ""),
+        (
+            "???????????? no permissions (verify udev rules); see [http://x/y] usb:1-4",
+            None,
+            "no permissions (verify udev rules); see [http://x/y]",
+            "usb:1-4",
+        ),
+        ("???? no permissions usb:3", None, "no permissions", "usb:3"),
+        ("R58 no permissions; see [http://x]", None, "no permissions; see [http://x]", None),
+        ("R58 hibernating", None, "hibernating", None),
+        ("R58", "R58", "unknown", None),
+        ("R58 recovery usb:1-1 transport_id:3", None, "recovery", None),
+    ],
+)
+def test_a_serial_may_hold_anything(
+    line: str, serial: str | None, state: str, address: str | None
+) -> None:
+    (phone,) = parse_devices(f"List of devices attached\n{line}\n\n")
+    expected = serial if serial is not None else line.partition(f" {state}")[0]
+    assert (phone.serial, phone.state) == (expected, state)
+    assert phone.address == (address if address is not None else expected)
+    assert phone.is_ready == (state == "device" and phone.address != "")
+
+
+def test_phones_with_one_serial_are_told_apart_by_their_ports() -> None:
+    twins = "0123 device usb:1-2\n0123 device usb:1-3\n0123 device\n0123 device\n"
+    addresses = [phone.address for phone in parse_devices(twins)]
+    assert addresses == ["usb:1-2", "usb:1-3", "", ""]
+    assert "one at a time" in parse_devices(twins)[2].remedy
 
 
 @given(
     st.lists(
         st.tuples(
-            WORD,
+            SERIAL,
             WORD,
             st.booleans(),
             st.sampled_from(["device", "offline", "unauthorized", "host"]),
         )
     )
 )
-def test_every_ready_phone_is_found_among_others(phones: list[tuple[str, str, bool, str]]) -> None:
+def test_every_phone_is_found(phones: list[tuple[str, str, bool, str]]) -> None:
     lines = [
-        f"{serial:<22} {state} usb:1-1 transport_id:1"
+        f"{serial:<22} {state} usb:1-1"
         + (f" model:{model} device:x" if has_model else "")
+        + " transport_id:1"
         for serial, model, has_model, state in phones
     ]
     printed = "\n".join(["* daemon started successfully", "List of devices attached", *lines, ""])
-    expected = [
-        (serial, model if has_model else "")
-        for serial, model, has_model, state in phones
-        if state == "device"
+    assert [(phone.serial, phone.model, phone.state) for phone in parse_devices(printed)] == [
+        (serial, model if has_model else "", state) for serial, model, has_model, state in phones
     ]
-    assert parse_devices(printed) == expected
 
 
 @given(st.text())
 def test_arbitrary_text_lists_no_unknown_phone_and_raises_no_error(text: str) -> None:
-    for serial, _ in parse_devices(text):
-        assert serial in text
+    for phone in parse_devices(text):
+        assert phone.serial in text
+
+
+@pytest.mark.parametrize("filler", [" ", "a ", "no permissions ", "usb:1 ", "device\n", "x\n"])
+def test_a_long_list_is_read_quickly(filler: str) -> None:
+    started = time.perf_counter()
+    parse_devices("List of devices attached\nx" + filler * (50_000 // len(filler)))
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("serial", "connects"),
+    [
+        ("192.168.1.20:5555", True),
+        ("pixel.lab:5555", True),
+        ("[fe80::1]:5555", True),
+        ("R58M", False),
+        ("usb:3", False),
+        ("usb:1-2", False),
+    ],
+)
+def test_only_a_phone_in_the_network_is_connected_to(serial: str, *, connects: bool) -> None:
+    host = FixedHost(CommandResult(0, b"device\n", stderr=b""))
+    AdbLink(AdbDevice(id="phone", serial=serial), host).open()
+    assert any("adb connect" in command for command in host.commands) == connects
 
 
 @pytest.mark.parametrize(
@@ -98,6 +179,7 @@ def test_arbitrary_text_lists_no_unknown_phone_and_raises_no_error(text: str) ->
             "cannot connect to daemon",
             True,
         ),
+        ("error: more than one device\n", "its port", False),
         ("", "no answer", True),
     ],
 )

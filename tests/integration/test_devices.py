@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.config.device_file import read_devices
+from harness.core.device import AdbDevice
 from harness.core.ids import sha256_of_file
 from tests import tools
 from tests.harness_cli import BARE, COMMAND, Cli
 from tests.sshd import Sshd, make_key
+from tests.sysfs import Sysfs
 
 
 @pytest.fixture
@@ -151,6 +154,88 @@ def test_a_32_bit_system_on_a_64_bit_chip_is_reported(
     registry.write_text("devices:\n  - {id: here, kind: local}\n")
     cli.settings["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     assert "32-bit on a 64-bit chip" in cli.run("devices", "check").stdout
+
+
+FAKE_ADB = """
+case $1 in
+start-server) ;;
+devices) cat {folder}/list ;;
+-s) echo device ;;
+esac
+"""
+
+
+@pytest.fixture
+def adb_list(cli: Cli, tmp_path: Path) -> Path:
+    """Return the file with the list of phones that an adb of ours prints."""
+    (tmp_path / "bin").mkdir()
+    script = FAKE_ADB.format(folder=tmp_path)
+    tools.write_script(tmp_path / "bin" / "adb", script).chmod(0o755)
+    cli.settings["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return tmp_path / "list"
+
+
+def test_phones_are_registered_and_the_others_named_with_a_remedy(
+    cli: Cli, registry: Path, adb_list: Path
+) -> None:
+    adb_list.write_text(
+        "List of devices attached\n"
+        "adb-R5-x (2)._adb-tls-connect._tcp device model:SM_G973F transport_id:4\n"
+        "0123 device usb:1-2 model:Cheap transport_id:5\n"
+        "0123 device usb:1-3 model:Cheap transport_id:6\n"
+        "8A2X unauthorized usb:1-4 transport_id:7\n"
+    )
+    ended = cli.run("devices", "discover", "--add")
+    assert ended.returncode == 1, "one of the phones is not registered"
+    assert "8A2X (usb:1-4) is not ready" in ended.stdout
+    assert "accept the key on its screen" in ended.stdout
+    phones = [device for device in read_devices(registry) if isinstance(device, AdbDevice)]
+    assert [(phone.id, phone.serial) for phone in phones] == [
+        ("sm-g973f", "adb-R5-x (2)._adb-tls-connect._tcp"),
+        ("cheap", "usb:1-2"),
+        ("cheap-2", "usb:1-3"),
+    ]
+    adb_list.write_text("List of devices attached\n0123 device usb:1-3 model:Cheap\n")
+    expect_success(cli.run("devices", "discover", "--add"))
+    assert len(read_devices(registry)) == 3, "a phone that is alone now is no new one"
+
+
+def test_a_phone_is_added_with_a_word_on_its_state(
+    cli: Cli, registry: Path, adb_list: Path
+) -> None:
+    adb_list.write_text(
+        "List of devices attached\n0123 device usb:1-2\n0123 device usb:1-3\nR5 offline\n"
+    )
+    refused = cli.run("devices", "add", "phone", "--serial", "0123")
+    assert refused.returncode == 2
+    assert "stands for 2 phones: use --serial usb:1-2 or usb:1-3." in refused.stderr
+    assert not registry.exists()
+    added = expect_success(cli.run("devices", "add", "phone", "--serial", "R5"))
+    assert "R5 is not ready: adb reports it as offline" in added
+    twice = cli.run("devices", "add", "phone2", "--serial", "R5")
+    assert twice.returncode == 2
+    assert "makes 'phone2' the same device as 'phone'" in twice.stderr
+    absent = expect_success(cli.run("devices", "add", "later", "--serial", "R6"))
+    assert "No phone with the serial R6 is attached now" in absent
+    adb_list.write_text("List of devices attached\n\n")
+    assert "No phone is attached" in expect_success(cli.run("devices", "discover"))
+
+
+def test_a_sensor_that_is_not_believed_is_named(cli: Cli, registry: Path, tmp_path: Path) -> None:
+    board = Sysfs.make(tmp_path / "sys")
+    board.write(board.temperature, 200_000)
+    cli.settings["HARNESS_SYSFS"] = str(board.root)
+    registry.write_text("devices:\n  - {id: here, kind: local}\n")
+    checked = expect_success(cli.run("devices", "check"))
+    assert "here: cpu-thermal reads 200000, not 5 to 120 °C in any unit" in checked
+    assert "200000" in expect_success(cli.run("devices", "facts"))
+
+
+def test_an_entry_that_names_cores_which_are_off_is_refused(cli: Cli, registry: Path) -> None:
+    registry.write_text("devices:\n  - {id: here, kind: local, cpus: [0, 1000]}\n")
+    refused = cli.run("devices", "check")
+    assert refused.returncode == 1
+    assert "its entry names cores 1000, which are off or missing" in refused.stderr
 
 
 @pytest.mark.full

@@ -10,11 +10,11 @@ from harness.cli.actions.session import Session, make_console
 from harness.config.device_edit import add_entry, set_key
 from harness.config.device_file import THIS_MACHINE, read_devices, select_devices
 from harness.core.device import AdbDevice, Device, SshDevice
-from harness.core.errors import CaseFailed, RequestError
+from harness.core.errors import CaseFailed, ConfigError, RequestError
 from harness.core.observations import Canary
 from harness.core.units import format_bytes
 from harness.devices import jump_of, make_link
-from harness.devices.adb import list_phones
+from harness.devices.adb import AttachedPhone, list_phones
 from harness.devices.local import LocalLink
 from harness.fleet.canary import CanaryTrend, trend_of
 from harness.fleet.device_check import (
@@ -187,8 +187,43 @@ def parse_cores(text: str | None) -> list[int] | str | None:
     return [int(number) for number in numbers]
 
 
-def discover(path: Path, via: str | None, *, register: bool) -> None:
-    """List the phones on this machine or a hub; with `register`, add entries for new ones."""
+def add_phone(path: Path, entry: Mapping[str, Any]) -> None:
+    """Add a phone's entry to the registry, and say what keeps the phone from being ready.
+
+    Raises ConfigError if its serial stands for several of the attached phones.
+    """
+    note = _describe_attached(path, serial=entry["serial"], via=entry.get("via"))
+    add_device(path, entry)
+    if note:
+        print(note)
+
+
+def _describe_attached(path: Path, serial: str, via: str | None) -> str:
+    """Return a sentence on the state of the phone, or an empty text if nothing stops it."""
+    registry = {device.id: device for device in read_devices(path)} if path.exists() else {}
+    if via is not None and via not in registry:
+        return ""
+    try:
+        phones = list_phones(LocalLink() if via is None else make_link(registry[via], registry))
+    except CaseFailed:
+        return ""  # the phone may be attached later, and the hub may be off
+    matching = [phone for phone in phones if serial in (phone.serial, phone.address)]
+    if len(matching) > 1:
+        addresses = [phone.address for phone in matching if phone.address]
+        remedy = f"use --serial {' or '.join(addresses)}" if addresses else "attach one at a time"
+        raise ConfigError(f"--serial {serial} stands for {len(matching)} phones: {remedy}.")
+    if not matching:
+        others = ", ".join(phone.label for phone in phones) or "none"
+        return f"No phone with the serial {serial} is attached now; attached: {others}."
+    (phone,) = matching
+    return "" if phone.is_ready else f"{phone.label} is not ready: {phone.remedy}."
+
+
+def discover(path: Path, via: str | None, *, register: bool) -> int:
+    """List the phones on this machine or a hub; with `register`, add entries for new ones.
+
+    Return how many should have been registered and are not ready.
+    """
     devices = read_devices(path) if path.exists() else ()
     registry = {device.id: device for device in devices}
     link = LocalLink() if via is None else make_link(select_devices(devices, [via])[0], registry)
@@ -198,17 +233,45 @@ def discover(path: Path, via: str | None, *, register: bool) -> None:
         if isinstance(device, AdbDevice) and device.via == via
     }
     phones = list_phones(link)
-    rows = [(serial, model, registered.get(serial, "no")) for serial, model in phones]
-    make_console().print(tabulate(("serial", "model", "registered"), rows))
-    new_phones = [(serial, model) for serial, model in phones if serial not in registered]
-    if new_phones and not register:
-        print("`--add` registers the new phones.")
-        return
-    for serial, model in new_phones:
-        id = _find_free_id(model.lower().replace("_", "-") or "phone", registry)
-        entry = {"id": id, "kind": "adb", "serial": serial, **({"via": via} if via else {})}
+    _print_phones(phones, registered)
+    new_phones = [phone for phone in phones if not _find_entry(phone, registered)]
+    ready_phones = [phone for phone in new_phones if phone.is_ready]
+    if not register:
+        if ready_phones:
+            print("`--add` registers the new phones.")
+        return 0
+    for phone in ready_phones:
+        id = _find_free_id(phone.model.lower().replace("_", "-") or "phone", registry)
+        entry = {"id": id, "kind": "adb", "serial": phone.address, **({"via": via} if via else {})}
         add_device(path, entry)
-        registry[id] = AdbDevice(id=id, serial=serial)
+        registry[id] = AdbDevice(id=id, serial=phone.address)
+    return len(new_phones) - len(ready_phones)
+
+
+def _find_entry(phone: AttachedPhone, registered: Mapping[str, str]) -> str:
+    """Return the id of the entry for a phone's address or its port, or an empty text."""
+    return registered.get(phone.address) or registered.get(phone.port) or ""
+
+
+def _print_phones(phones: Sequence[AttachedPhone], registered: Mapping[str, str]) -> None:
+    """Print the phones, and what to do about each that is not ready."""
+    if not phones:
+        print("No phone is attached: plug one in, and switch its USB debugging on.")
+        return
+    rows = [
+        (
+            phone.serial,
+            phone.port or "–",
+            phone.model or "–",
+            "ready" if phone.is_ready else phone.state.partition(" (")[0].partition(";")[0],
+            _find_entry(phone, registered) or "no",
+        )
+        for phone in phones
+    ]
+    make_console().print(tabulate(("serial", "port", "model", "state", "registered"), rows))
+    for phone in phones:
+        if not phone.is_ready:
+            print(f"{phone.label} is not ready: {phone.remedy}.")
 
 
 def _find_free_id(name: str, registry: Mapping[str, Device]) -> str:

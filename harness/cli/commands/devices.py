@@ -49,7 +49,7 @@ def add(
     id: Annotated[str, typer.Argument(help="A name for the device.")],
     host: Annotated[str | None, typer.Option(help="The host name or address of a board.")] = None,
     serial: Annotated[
-        str | None, typer.Option(help="The serial of a phone, from `adb devices`.")
+        str | None, typer.Option(help="The serial of a phone, or its port, from `adb devices -l`.")
     ] = None,
     user: Annotated[str | None, typer.Option(help="The user to log in as.")] = None,
     port: Annotated[int | None, typer.Option(help="The SSH port.")] = None,
@@ -87,13 +87,14 @@ def add(
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Register a board (--host), a phone (--serial) or else this machine."""
-    from harness.cli.actions.devices import add_device, parse_cores
+    from harness.cli.actions.devices import add_device, add_phone, parse_cores
     from harness.core.errors import RequestError
 
     if host is not None and serial is not None:
         raise RequestError("give --host for a board or --serial for a phone, not both.")
     kind = "ssh" if host is not None else "adb" if serial is not None else "local"
-    add_device(
+    register = add_phone if kind == "adb" else add_device
+    register(
         devices,
         {
             "id": id,
@@ -129,7 +130,7 @@ def discover(
     """List the phones that are attached to this machine or to a hub."""
     from harness.cli.actions.devices import discover as run
 
-    run(devices, via, register=add)
+    end(run(devices, via, register=add))
 
 
 @devices_app.command()

@@ -152,11 +152,10 @@ def _find_online(text: str) -> set[int]:
 
 def _read_lists(text: str, name: str) -> set[int]:
     """Return the cores of all lines that start with this name."""
+    lists = [line.strip() for line in text.splitlines() if line.strip().startswith(f"{name} ")]
     cpus: set[int] = set()
-    for line in text.splitlines():
-        word, _, numbers = line.strip().partition(" ")
-        if word == name:
-            cpus |= parse_cpus(numbers)
+    for line in lists[:MAX_CPUS]:
+        cpus |= parse_cpus(line.removeprefix(name))
     return cpus
 
 

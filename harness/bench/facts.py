@@ -232,6 +232,8 @@ FACTS = (
 
 _MARK = "\x1e"
 _MAX_CHARACTERS = 4_000_000
+_MAX_PART = 300_000  # /proc/cpuinfo of a thousand ARM cores
+_MAX_NAMES = 1000
 
 
 def build_facts_script() -> str:
@@ -252,15 +254,13 @@ def build_facts_script() -> str:
 def read_facts(printed: str) -> dict[str, str]:
     """Parse the script's output. Facts that the device does not know are missing.
 
-    What exceeds a few megabytes is not read: no device has so much to say.
+    Each part is read up to a length that no real one has.
     """
-    parsers = {fact.name: fact.parse for fact in FACTS}
-    facts = {}
+    texts: dict[str, str] = {}
     for part in printed[:_MAX_CHARACTERS].split(_MARK)[1:]:
         names, _, text = part.partition("\n")
-        for name in names.split(" "):
-            if name in parsers:
-                facts[name] = parsers[name](text)
+        texts.update(dict.fromkeys(names[:_MAX_NAMES].split(" "), text[:_MAX_PART]))
+    facts = {fact.name: fact.parse(texts[fact.name]) for fact in FACTS if fact.name in texts}
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -92,3 +92,10 @@ def test_energy_is_per_inference_net_of_the_idle_power_of_its_batch() -> None:
     assert summary.energy_high_uj is not None
     assert 300_000 <= summary.energy_low_uj < 300_250 < summary.energy_high_uj <= 300_500
     assert summarise(CASE, runs([100] * 6), idle_uw={"b": 2_000_000}).energy_uj is None
+
+
+@pytest.mark.parametrize("power_uw", [2_000_000, 1_900_000], ids=["stuck", "below idle"])
+def test_a_tool_that_seems_to_take_no_power_has_no_known_energy(power_uw: float) -> None:
+    measured = [run(100_000, power_uw=power_uw) for _ in range(6)]
+    summary = summarise(CASE, measured, idle_uw={"b": 2_000_000})
+    assert (summary.energy_uj, summary.energy_low_uj, summary.energy_high_uj) == (None, None, None)

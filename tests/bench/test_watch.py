@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,6 +149,41 @@ def test_only_the_current_throttling_flags_count(flags: str, *, throttled: bool 
 
 
 @pytest.mark.parametrize(
+    ("kind", "reading", "temperature_c"),
+    [
+        ("temperature", "61500", 61.5),
+        ("temperature_tenth_c", "654", 65.4),
+        ("temperature_c", "71", 71.0),
+        ("temperature", "71", None),
+        ("temperature_c", "255", None),
+        ("temperature", "200000", None),
+        ("temperature", "-40000", None),
+    ],
+)
+def test_a_temperature_is_read_in_its_sensors_unit(
+    kind: Kind, reading: str, temperature_c: float | None
+) -> None:
+    assert summarise_sensors(make_text([kind], reading)).temperature_c == temperature_c
+
+
+@pytest.mark.parametrize(
+    ("kinds", "values"),
+    [
+        (["power_uw", "power_uw"], ["0", "0"]),
+        (["power_w"], ["5000"]),
+        (["current_ma", "voltage_uv"], ["0", "3987000"]),
+    ],
+)
+def test_a_power_that_no_device_takes_is_unknown(kinds: list[Kind], values: list[str]) -> None:
+    assert summarise_sensors(make_text(kinds, *values), 100.0).power_uw is None
+
+
+def test_an_impossible_clock_or_flag_is_unknown() -> None:
+    assert summarise_sensors(make_text(["frequency"], "0")).frequency_khz is None
+    assert summarise_sensors(make_text(["throttled"], "ffffffff")).throttled is None
+
+
+@pytest.mark.parametrize(
     ("kinds", "values", "khz"),
     [
         (["frequency", "frequency"], ["1800000", "600000"], 600_000),
@@ -195,6 +232,18 @@ def test_random_text_raises_nothing(text: str, runs_s: float | None) -> None:
     parse_reading(text)
 
 
+@pytest.mark.parametrize(
+    "filler", [" ", "a", "at 1.0 ", "at 1.0 1\n", "cpu 1.0 1 ", "x_A", "level: \n", "0_A,volt("]
+)
+def test_a_long_text_is_read_quickly(filler: str) -> None:
+    text = "sensors pmic\n" + filler * (200_000 // len(filler))
+    started = time.perf_counter()
+    summarise_sensors(text, 1.0)
+    read_idle_power_uw(text)
+    parse_reading(text)
+    assert time.perf_counter() - started < 1
+
+
 readings = st.one_of(
     st.sampled_from(["-", "0", "45000", "throttled=0x50005", PMIC, "3.5e-1"]),
     st.text(st.characters(blacklist_categories=["Cc", "Cs", "Z"]), min_size=1),
@@ -230,6 +279,7 @@ def test_busy_is_the_share_of_all_cores_time(share: float, cores: int, jiffies: 
         (WHOLE, Reading(55.0, summarise_sensors(WHOLE).busy)),
         (DUMPSYS, Reading(battery_percent=80, charging=True)),
         (DUMPSYS.replace("status: 2", "status: 3"), Reading(battery_percent=80, charging=False)),
+        (DUMPSYS.replace("status: 2", "present: false"), Reading()),
         ("    mWakefulness=Awake\n    mWakefulnessChanging=false\n", Reading(screen_on=True)),
         ("    mWakefulness=Asleep\n", Reading(screen_on=False)),
         ("    mWakefulness=Dozing\n", Reading(screen_on=False)),
@@ -242,6 +292,7 @@ def test_a_reading_is_parsed(text: str, reading: Reading) -> None:
 def test_battery_and_screen_are_read_on_phones_only() -> None:
     assert "dumpsys" in build_reading_script((), {"android": "14"})
     assert "dumpsys" not in build_reading_script((), {})
+    assert "power_supply" in build_reading_script((), {"battery": "63 %, discharging"})
 
 
 @pytest.mark.parametrize(

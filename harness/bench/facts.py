@@ -119,8 +119,8 @@ def _find_setting(text: str, name: str) -> str:
 
 
 def _is_absent(text: str) -> bool:
-    """Return whether Android reports a battery that is not there, as on boards without one."""
-    return _find_setting(text, "present") == "false"
+    """Return whether a battery is reported that is not there, as on boards without one."""
+    return _find_setting(text, "present") == "false" or _find_setting(text, "voltage") == "0"
 
 
 def parse_battery_percent(text: str) -> int | None:
@@ -178,14 +178,16 @@ fi"""
 # The battery of a mouse or a pen has the scope Device.
 BATTERY_COMMAND = f"""
 dumpsys battery || for supply in {SYSFS}/class/power_supply/*; do
-    scope='' present='' status=''
+    scope='' present='' status='' voltage=''
     read -r type <"$supply/type" && [ "$type" = Battery ] || continue
     read -r scope <"$supply/scope"
     read -r present <"$supply/present"
     if [ "$scope" = Device ] || [ "$present" = 0 ]; then continue; fi
     read -r level <"$supply/capacity" || continue
     read -r status <"$supply/status"
+    read -r voltage <"$supply/voltage_now"
     echo "level: $level"
+    echo "voltage: $voltage"
     echo "status: $status"
 done"""
 _OS_IMAGE = """

@@ -59,6 +59,7 @@ _BATTERY_V: Final = (2.0, 60.0)
 _PACK_FROM_V: Final = 6.0
 _CELL_W: Final = (0.05, 40.0)
 _PACK_W: Final = (0.5, 300.0)
+_LEAST_CURRENT_UA: Final = 20_000  # more than the noise of a rail that is off
 
 _DECIMAL = r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _NUMBER = re.compile(rf"({_DECIMAL}(?:[eE][-+]?[0-9]{{1,2}})?)(?:,?[Ww](?:atts?)?)?")
@@ -171,6 +172,17 @@ def sum_power_uw(readings: Iterable[tuple[str, str]]) -> float | None:
         return None
     lowest, highest = _POWER_UW
     return sum(known_uw) if lowest <= sum(known_uw) <= highest else None
+
+
+def find_direction(kind: str, text: str) -> int:
+    """Return 1 or -1 for a current that clearly flows one way, else 0.
+
+    A battery's current changes its sign when a charger is plugged in or out.
+    """
+    current_ua = _read_millionths(kind, text) if kind.startswith("current") else None
+    if current_ua is None or abs(current_ua) < _LEAST_CURRENT_UA:
+        return 0
+    return 1 if current_ua > 0 else -1
 
 
 def _read_millionths(kind: str, text: str) -> float | None:

@@ -24,6 +24,7 @@ from harness.bench.facts import (
 from harness.bench.readings import (
     POWER_KINDS,
     TEMPERATURE_KINDS,
+    find_direction,
     read_clock_khz,
     read_temperature_c,
     read_throttle_flags,
@@ -101,13 +102,13 @@ def summarise_sensors(text: str, runs_s: float | None = None) -> SensorSummary:
         frequency_khz=_mean(map(_frequency_khz, during)),
         throttled=_is_throttled(samples),
         busy=_busy_share(times),
-        power_uw=_mean(map(_power_uw, running), _MIN_POWER_SAMPLES),
+        power_uw=_mean_power_uw(running),
     )
 
 
 def read_idle_power_uw(text: str) -> float | None:
     """Return the average power over all samples of a process that did nothing."""
-    return _mean(map(_power_uw, _read_samples(text)), _MIN_POWER_SAMPLES)
+    return _mean_power_uw(_read_samples(text))
 
 
 def _read_samples(text: str) -> list[Sample]:
@@ -179,6 +180,17 @@ def _is_throttled(samples: Sequence[Sample]) -> bool | None:
         values += sample.select("throttled")
     flags = [number for number in map(read_throttle_flags, values) if number is not None]
     return any(number & _THROTTLED_NOW for number in flags) if flags else None
+
+
+def _mean_power_uw(samples: Sequence[Sample]) -> float | None:
+    """Return the average power, or None if a charger was plugged in or out meanwhile."""
+    directions: dict[int, set[int]] = {}
+    for sample in samples:
+        for index, (kind, text) in enumerate(sample.values):
+            directions.setdefault(index, set()).add(find_direction(kind, text))
+    if any({1, -1} <= seen_directions for seen_directions in directions.values()):
+        return None
+    return _mean(map(_power_uw, samples), _MIN_POWER_SAMPLES)
 
 
 def _power_uw(sample: Sample) -> float | None:

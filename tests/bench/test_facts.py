@@ -121,6 +121,7 @@ MemAvailable:    3241180 kB
             DUMPSYS_BATTERY.replace("status: 2", "present: false\n  status: 1"),
             "battery is not there",
         ),
+        ("battery", "level: 0\nvoltage: 0\nstatus: Unknown\n", None),
         ("battery", "level: 255\nstatus: Unknown\n", None),
         ("battery_c", DUMPSYS_BATTERY, "27.4"),
         ("battery_c", "  temperature: 0\n", None),

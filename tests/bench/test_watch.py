@@ -90,6 +90,23 @@ def test_idle_power_is_averaged_over_all_samples() -> None:
     assert read_idle_power_uw(text.replace("3.5", "-")) is None
 
 
+@pytest.mark.parametrize(
+    ("currents", "power_uw"),
+    [
+        (("-400000", "-410000"), 1_620_000),
+        (("-400000", "900000"), None),
+        (("-400000", "5000"), 810_000),
+    ],
+    ids=["discharged", "plugged in", "noise"],
+)
+def test_a_phone_that_was_plugged_in_meanwhile_has_no_known_power(
+    currents: tuple[str, str], power_uw: float | None
+) -> None:
+    header = format_header([Sensor("current_ua", "/c"), Sensor("voltage_uv", "/v")])
+    samples = (f"at {number}.0 {current} 4000000\n" for number, current in enumerate(currents))
+    assert read_idle_power_uw(header + "".join(samples)) == power_uw
+
+
 def make_text(sensor_kinds: list[Kind], *values: str) -> str:
     """Return a text with four identical samples while the tool ran."""
     samples = "".join(f"at {second}.5 {' '.join(values)}\n" for second in (1, 2, 3, 4))

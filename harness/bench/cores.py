@@ -16,7 +16,7 @@ folder={SYSFS}/devices/system/cpu
 read -r list <"$folder/online" && echo "online $list"
 for core in "$folder"/cpu[0-9]*; do
     [ -d "$core" ] || continue
-    on=1 capacity=- midr=-
+    on=- capacity=- midr=-
     read -r on <"$core/online"
     read -r capacity <"$core/cpu_capacity"
     read -r midr <"$core/regs/identification/midr_el1"
@@ -93,7 +93,7 @@ for _rank, _names in enumerate(_SLOW_TO_FAST):
     _RANKS.update(dict.fromkeys(_names.values(), float(_rank)))
 
 _POLICY = re.compile(r"(policy[0-9]{1,4}) ([0-9]{1,12}) ([\w-]{1,40}) ([0-9]{1,4}(?: [0-9]{1,4})*)")
-_CORE = re.compile(r"core ([0-9]{1,4}) ([01]) ([0-9]{1,6}|-) ((?:0x)?[0-9a-fA-F]{1,16}|-)")
+_CORE = re.compile(r"core ([0-9]{1,4}) ([01-]) ([0-9]{1,6}|-) ((?:0x)?[0-9a-fA-F]{1,16}|-)")
 _RANGE = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 
@@ -106,8 +106,9 @@ def parse_cpus_online(text: str) -> str | None:
 
 def parse_cpus_offline(text: str) -> str | None:
     """Return the cores that the device has and that are off."""
+    online = _find_online(text)
     present = {int(match[1]) for match in _find_cores(text)}
-    return format_cpus(present - _find_online(text)) or None
+    return format_cpus(present - online) or None if online else None
 
 
 def parse_cpu_capacity(text: str) -> str | None:
@@ -143,11 +144,16 @@ def _find_cores(text: str) -> list[re.Match[str]]:
 
 
 def _find_online(text: str) -> set[int]:
+    """Return the cores of the kernel's list, or else those that anything shows to be on.
+
+    Only the list names every core: the first one often lacks a file of its own.
+    """
     if online := _read_lists(text, "online"):
         return online
-    if cores := _find_cores(text):
-        return {int(match[1]) for match in cores if match[2] == "1"}
-    return _read_lists(text, "running")
+    cores = _find_cores(text)
+    on = {int(match[1]) for match in cores if {match[2], match[3], match[4]} != {"-"}}
+    off = {int(match[1]) for match in cores if match[2] == "0"}
+    return (on | _read_lists(text, "running")) - off
 
 
 def _read_lists(text: str, name: str) -> set[int]:

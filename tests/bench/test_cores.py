@@ -32,6 +32,8 @@ CPU part\t: 0xfff
     [
         ("online 0-3\ncore 0 1 417 -\ncore 4 1 1024 -\nrunning 0\n", "0-3", "4"),
         ("core 0 1 417 -\ncore 1 0 417 -\nrunning 0\nrunning 1\n", "0", "1"),
+        ("core 0 - - -\nrunning 0\nrunning 1\n", "0-1", None),
+        ("core 0 - 417 -\ncore 1 - 1024 -\nrunning 0\n", "0-1", None),
         ("running 0\nrunning 1\nrunning 4\n", "0-1,4", None),
         ("online 0-7\nallowed 0-3\n", "0-3", None),
         ("online 0-99999999\n", None, None),

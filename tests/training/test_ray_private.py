@@ -5,8 +5,10 @@ No cluster is started. A failure here after an upgrade of Ray names what to chan
 """
 
 import inspect
+import os
 import re
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +26,14 @@ from ray.job_submission import JobSubmissionClient
 from harness.training import ray_private
 
 TIMED_OUT_S = 0.2
+
+PRINT_WHETHER_A_TOKEN_IS_USED = """
+import ray
+from harness.training import ray_private
+
+ray_private.use_token_if_available()
+print(ray._raylet.get_authentication_mode() == ray._raylet.AuthenticationMode.TOKEN)
+"""
 
 
 def find(module: str, name: str) -> Callable[..., Any]:
@@ -98,12 +108,17 @@ def worker_with_error(message: str) -> tuple[Any, threading.Event]:
     return SimpleNamespace(gcs_error_subscriber=subscriber, current_job_id=job_id), stopped
 
 
-def test_a_token_is_not_used_where_the_user_has_disabled_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    ray_private.use_token_if_available()
-    assert ray._raylet.get_authentication_mode() != ray._raylet.AuthenticationMode.TOKEN
+@pytest.mark.parametrize(("mode", "uses_token"), [("token", True), ("disabled", False)])
+def test_a_token_is_used_unless_the_user_has_disabled_it(mode: str, *, uses_token: bool) -> None:
+    """Ray keeps the first mode for as long as a process lives, so each has its own."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PRINT_WHETHER_A_TOKEN_IS_USED],
+        env=os.environ | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": "0" * 32},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.split() == [str(uses_token)]
 
 
 @pytest.fixture

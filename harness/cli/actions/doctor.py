@@ -1,4 +1,4 @@
-"""The implementation of `harness doctor` and `harness db`."""
+"""The implementation of `harness doctor`."""
 
 import os
 import platform
@@ -159,12 +159,3 @@ def doctor(registry: Path) -> int:
         add_row(table, result.subject, state, result.text)
     make_console().print(table)
     return sum(result.required and not result.ok for result in results)
-
-
-def describe_database() -> str:
-    return describe_url(Session.from_environment().workspace.database_url)
-
-
-def upgrade_database() -> str:
-    Session.from_environment().engine.dispose()
-    return f"The database is at schema {HEAD}."

@@ -361,7 +361,7 @@ def doctor(devices: DevicesFile = DEVICES_FILE) -> None:
 @db_app.command()
 def path() -> None:
     """Print the location of the database, without its password."""
-    from harness.cli.actions.doctor import describe_database
+    from harness.cli.actions.database import describe_database
 
     typer.echo(describe_database())
 
@@ -369,7 +369,7 @@ def path() -> None:
 @db_app.command()
 def upgrade() -> None:
     """Create the database or upgrade its schema; an older SQLite file is copied first."""
-    from harness.cli.actions.doctor import upgrade_database
+    from harness.cli.actions.database import upgrade_database
 
     typer.echo(upgrade_database())
 

@@ -1,7 +1,7 @@
 """A database of a million runs, queried and written to, on SQLite and PostgreSQL.
 
     python -m benchmarks.queries [--measurements 100000] [--devices 200] [--seconds 60]
-                                 [--sqlite-only]
+                                 [--writers 8 20] [--sqlite-only]
 
 `benchmarks/rows.py` inserts the rows in bulk: 10 runs a measurement, 495 artifacts.
 Every named query, a filtered `results` and the report are then timed.
@@ -9,7 +9,7 @@ Each query runs three times and all its rows are read; the median counts.
 A query that takes longer than a second is printed with its plan.
 The yardstick is the server itself, reading every column of every measurement.
 
-Then 8 processes, and later 20, store measurements as the benches of a fleet do.
+Then 8 processes, and later 20 (--writers), store measurements as the benches of a fleet do.
 Each stores at most twenty a second, with 10 runs each; finally the stored measurements are counted.
 """
 
@@ -72,8 +72,9 @@ def read_options() -> argparse.Namespace:
     )
     for name, default in (("measurements", 100_000), ("devices", 200), ("seconds", 60)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--writers", type=int, nargs="+", default=[8, 20])
     parser.add_argument("--sqlite-only", action="store_true")
-    return parse_options(parser, measurements=1000, devices=20, seconds=1)
+    return parse_options(parser, measurements=1000, devices=20, seconds=1, writers=[2])
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def measure(url: str, options: argparse.Namespace) -> None:
     ):
         seconds = time_call(partial(run_harness, url, *command))
         print(f"{name:24} {seconds:8.2f} s with its start-up")
-    for writers in (8, 20):
+    for writers in options.writers:
         measure_writers(url, writers, seconds=options.seconds)
 
 

@@ -63,7 +63,7 @@ def main() -> None:
     )
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=20)
-    options = parse_options(parser, trials=2, epochs=1)
+    options = parse_options(parser, trials=1, epochs=1)
     print(f"{options.trials} trials of {options.epochs} epochs, {machine()}")
     with tempfile.TemporaryDirectory() as folder:
         sweep_s = run_sweep(Path(folder), options)

@@ -40,13 +40,15 @@ class Sshd:
     process: "subprocess.Popen[bytes]"
 
     @classmethod
-    def start(cls, folder: Path) -> "Sshd":
+    def start(cls, folder: Path, settings: str = "") -> "Sshd":
+        """Start sshd with more lines of sshd_config, in which `{folder}` is its folder."""
         for name in ("host_key", "client_key"):
-            make_key(folder / name)
+            if not (folder / name).exists():
+                make_key(folder / name)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         for port in (find_free_port() for _ in range(5)):  # another program may take it first
-            if (process := _start_sshd(folder, port)) is not None:
+            if (process := _start_sshd(folder, port, settings)) is not None:
                 return cls(folder, port, process)
         raise AssertionError((folder / "sshd.log").read_text())
 
@@ -90,9 +92,11 @@ class Sshd:
                 os.kill(int(pid), signal.SIGKILL)
 
 
-def _start_sshd(folder: Path, port: int) -> "subprocess.Popen[bytes] | None":
+def _start_sshd(folder: Path, port: int, settings: str) -> "subprocess.Popen[bytes] | None":
     """Return sshd once it listens, or None if it can't."""
-    (folder / "sshd_config").write_text(_CONFIGURATION.format(folder=folder, port=port))
+    (folder / "sshd_config").write_text(
+        (settings + _CONFIGURATION).format(folder=folder, port=port)
+    )
     command = [find_sshd(), "-D", "-e", "-f", str(folder / "sshd_config")]
     log = folder / "sshd.log"
     with log.open("wb") as stderr:
@@ -114,8 +118,8 @@ def find_sshd() -> str:
     return program
 
 
-def make_key(path: Path) -> None:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+def make_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", path], check=True)
 
 
 def find_free_port() -> int:

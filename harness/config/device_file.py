@@ -1,7 +1,7 @@
 """The reader of the device registry, `devices.yaml`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +17,11 @@ from harness.core.device import (
     LocalDevice,
     SshDevice,
     address_of,
+    hops_of,
 )
 from harness.core.errors import ConfigError
 from harness.core.key_help import KeyHelp
+from harness.core.ssh import parse_address, parse_public_key
 
 THIS_MACHINE = LocalDevice(id="here")
 
@@ -39,11 +41,42 @@ class DeviceRegistry:
 def read_devices(path: Path) -> tuple[Device, ...]:
     """Return every device of the registry, including disabled ones. Raises ConfigError."""
     document = read_document(path)
-    devices = validate(document, DeviceRegistry, value=document.content).devices
+    devices = tuple(
+        _with_address(document, index, device=device)
+        for index, device in enumerate(
+            validate(document, DeviceRegistry, value=document.content).devices
+        )
+    )
     _check_ids(document, devices)
     _check_addresses(document, devices)
     _check_hubs(document, devices)
+    _check_ssh(document, devices)
     return devices
+
+
+def _with_address(document: Document, index: int, device: Device) -> Device:
+    """Return the device with the user and port that its `host` may name, as `ssh` takes them."""
+    if not isinstance(device, SshDevice):
+        return device
+    path = ("devices", index, "host")
+    try:
+        address = parse_address(device.host)
+    except ValueError as error:
+        raise document.error(
+            path, f"is {device.host!r}, but must be a host name or address: {error}."
+        ) from error
+    for key in ("user", "port"):
+        part, value = getattr(address, key), getattr(device, key)
+        if None not in (part, value) and part != value:
+            raise document.error(
+                path, f"names the {key} {part!r}, but {key} is {value!r}; remove one."
+            )
+    return replace(
+        device,
+        host=address.host,
+        user=address.user or device.user,
+        port=address.port or device.port,
+    )
 
 
 def _check_ids(document: Document, devices: Sequence[Device]) -> None:
@@ -81,6 +114,32 @@ def _check_hubs(document: Document, devices: Sequence[Device]) -> None:
             raise document.error(
                 ("devices", index, "via"), f"is {device.via!r}, not an ssh device; {remedy}."
             )
+
+
+def _check_ssh(document: Document, devices: Sequence[Device]) -> None:
+    registry = {device.id: device for device in devices}
+    for index, device in enumerate(devices):
+        if not isinstance(device, SshDevice):
+            continue
+        try:
+            hops_of(device, registry)
+        except ValueError as error:
+            raise document.error(
+                ("devices", index, "jump"),
+                f"is {device.jump!r}, but must be an ssh device or [user@]host[:port]: {error}.",
+            ) from error
+        if device.host_key is not None:
+            _check_host_key(document, index, text=device.host_key)
+
+
+def _check_host_key(document: Document, index: int, text: str) -> None:
+    try:
+        parse_public_key(text)
+    except ValueError as error:
+        raise document.error(
+            ("devices", index, "host_key"),
+            f"is not a public key ({error}); remove it and run `harness devices trust`.",
+        ) from error
 
 
 def find_local_device(path: Path) -> Device:

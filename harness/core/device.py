@@ -1,5 +1,6 @@
 """Devices, as `devices.yaml` describes them. Transports know how to talk to them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
@@ -8,6 +9,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from harness.core.bench import MAX_THREADS, STRICT
 from harness.core.key_help import KeyHelp
+from harness.core.ssh import parse_address
 
 DEVICES_FILE = Path("devices.yaml")
 """The registry unless the user names another."""
@@ -129,14 +131,16 @@ class SshDevice(_Device):
     jump: Annotated[
         Text | None,
         KeyHelp(
-            "The host on the way: an ssh device's id, or `[user@]host[:port]`.", example="gateway"
+            "The host on the way: an ssh device's id, or `[user@]host[:port]`; `none`: no host. "
+            "Without it, `~/.ssh/config` decides.",
+            example="gateway",
         ),
     ] = None
     host_key: Annotated[
         Text | None,
         KeyHelp(
             "The only trusted host key, as `type base64`; "
-            "without it, `~/.ssh/known_hosts` decides.",
+            "without it, the `known_hosts` files decide.",
             example="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA…",
         ),
     ] = None
@@ -181,3 +185,35 @@ def address_of(device: Device) -> tuple[object, ...] | None:
     if isinstance(device, AdbDevice):
         return ("serial", device.serial, device.via)
     return None
+
+
+NO_JUMP = "none"
+"""The value of `jump` that connects directly, whatever `~/.ssh/config` says."""
+
+
+def hops_of(
+    device: SshDevice, registry: Mapping[str, Device], *, visited: frozenset[str] = frozenset()
+) -> tuple[SshDevice, ...]:
+    """Return the hosts to log in to on the way to a device, in order; the device is the last.
+
+    `jump` names a registered ssh device, with hops of its own, or an address. As in OpenSSH, commas
+    separate several. Raises ValueError, whose text says what is wrong with `jump`.
+    """
+    if device.jump is None or (device.jump == NO_JUMP and NO_JUMP not in registry):
+        return (device,)
+    visited |= {device.id}
+    names = [device.jump] if device.jump in registry else device.jump.split(",")
+    first, *others = [_find_hop(name.strip(), registry) for name in names]
+    if first.id in visited:
+        raise ValueError(f"leads back to {first.id!r}")
+    return (*hops_of(first, registry, visited=visited), *others, device)
+
+
+def _find_hop(name: str, registry: Mapping[str, Device]) -> SshDevice:
+    registered = registry.get(name)
+    if isinstance(registered, SshDevice):
+        return registered
+    if registered is not None:
+        raise ValueError(f"names {name!r}, which is not an ssh device")
+    address = parse_address(name)
+    return SshDevice(id=name, host=address.host, user=address.user, port=address.port)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.core.device import AdbDevice, Device, LocalDevice, SshDevice
+from harness.core.device import AdbDevice, Device, LocalDevice, SshDevice, hops_of
 from harness.devices.adb import AdbLink
 from harness.devices.link import Link
 from harness.devices.local import LocalLink
@@ -31,7 +31,6 @@ __all__ = [
     "RunResult",
     "Transport",
     "Turn",
-    "jump_of",
     "make_link",
     "open_transport",
 ]
@@ -47,7 +46,7 @@ def _make_ssh_link(device: SshDevice, registry: Registry) -> Link:
     # Fabric is slow to import: only users of SSH wait for it.
     from harness.devices.ssh import SshLink
 
-    return SshLink(device, jump_of(device, registry))
+    return SshLink(hops_of(device, registry))
 
 
 def _make_adb_link(device: AdbDevice, registry: Registry) -> Link:
@@ -68,19 +67,6 @@ _DEFAULT_FOLDERS = {"ssh": ".cache/bnn-harness", "adb": "/data/local/tmp/bnn-har
 def make_link(device: Device, registry: Registry) -> Link:
     """Return the link to a device; it connects when it is opened."""
     return LINKS[device.kind](device, registry)
-
-
-def jump_of(device: SshDevice, registry: Registry) -> SshDevice | None:
-    """Return the registered device that `jump` names, or one made of `[user@]host[:port]`."""
-    if device.jump is None:
-        return None
-    if isinstance(registered := registry.get(device.jump), SshDevice):
-        return registered
-    user, _, address = device.jump.rpartition("@")
-    host, _, port = address.partition(":")
-    return SshDevice(
-        id=device.jump, host=host, user=user or None, port=int(port) if port.isdigit() else None
-    )
 
 
 def open_transport(

@@ -1,52 +1,41 @@
-"""Boards over SSH. Only this module imports Fabric and paramiko."""
+"""Boards over SSH: commands on a connection."""
 
 import select
-import socket
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import BoundedSemaphore
 
-from fabric import Config, Connection
-from paramiko import (
-    AuthenticationException,
-    BadHostKeyException,
-    Channel,
-    PKey,
-    RejectPolicy,
-    SSHException,
-    Transport,
-)
+from fabric import Connection
+from paramiko import Channel, SSHException
 
 from harness.core.device import SshDevice
-from harness.core.errors import ConfigError, Unreachable, first_line
+from harness.core.errors import Unreachable, first_line
 from harness.devices.link import CommandResult
+from harness.devices.ssh_connection import SILENCE_MS, open_route, plan_route
 
-_CONNECT_TIMEOUT_S = 30
-_KEEPALIVE_S = 15
-_SILENCE_MS = 45_000  # data unacknowledged for this long means that the link is lost
 _CHUNK_BYTES = 1 << 15
 # Connecting costs some 50 ms of CPU on both sides: hundreds at once would exceed their limits.
 _CONNECTING = BoundedSemaphore(16)
 
 
 class SshLink:
-    """A link over SSH, through the host `jump` if there is one."""
+    """A link over SSH, through the hosts before the last of `hops`."""
 
-    def __init__(self, device: SshDevice, jump: SshDevice | None = None) -> None:
-        self._device = device
-        self._jump = jump
+    def __init__(self, hops: Sequence[SshDevice]) -> None:
+        self._hops = hops
         self._connection: Connection | None = None
+        self._resources = ExitStack()
 
     def open(self) -> None:
         """Connect unless connected. Raises Unreachable."""
         if self._connection is not None and self._connection.is_connected:
             return
         self.close()
-        connection = _make_connection(self._device, self._jump)
-        with _CONNECTING:
-            _open(connection, self._device)
-        self._connection = connection
+        with ExitStack() as resources, _CONNECTING:
+            self._connection = open_route(plan_route(self._hops), resources)
+            self._resources = resources.pop_all()
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
         """Run a line of POSIX shell, as `Link.execute`."""
@@ -65,18 +54,16 @@ class SshLink:
 
     def close(self) -> None:
         """Close the connection and those to its jump hosts."""
-        connection, self._connection = self._connection, None
-        while isinstance(connection, Connection):
-            with suppress(Exception):  # closing a broken connection may fail
-                connection.close()
-            connection = connection.gateway
+        resources, self._resources, self._connection = self._resources, ExitStack(), None
+        with suppress(Exception):  # closing a broken connection may fail
+            resources.close()
 
 
 def _execute(
     connection: Connection, command: str, deadline: float, stdin: Path | None
 ) -> CommandResult:
     with connection.create_session() as channel:
-        channel.settimeout(_SILENCE_MS / 1000)
+        channel.settimeout(SILENCE_MS / 1000)
         channel.exec_command(command)
         if stdin is not None:
             _send(channel, stdin)
@@ -119,110 +106,3 @@ def _drain(channel: Channel, streams: tuple[list[bytes], list[bytes]]) -> None:
         streams[0].append(channel.recv(1 << 20))
     while channel.recv_stderr_ready():
         streams[1].append(channel.recv_stderr(1 << 20))
-
-
-def _make_connection(device: SshDevice, jump: SshDevice | None) -> Connection:
-    connect_kwargs = {"key_filename": str(Path(device.key).expanduser())} if device.key else {}
-    connection = Connection(
-        device.host,
-        user=device.user,
-        port=device.port,
-        config=Config(),  # reads ~/.ssh/config
-        gateway=_make_connection(jump, None) if jump else None,
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        connect_kwargs={
-            **connect_kwargs,
-            "banner_timeout": _CONNECT_TIMEOUT_S,
-            "auth_timeout": _CONNECT_TIMEOUT_S,
-        },
-    )
-    _refuse_unknown_keys(connection, device.host_key)
-    return connection
-
-
-def _refuse_unknown_keys(connection: Connection, host_key: str | None) -> None:
-    """Refuse unknown host keys on every hop: Fabric accepts any key by default."""
-    hop: object = connection
-    while isinstance(hop, Connection):
-        hop.client.set_missing_host_key_policy(RejectPolicy())
-        if hop is connection and host_key is not None:
-            name = hop.host if hop.port == 22 else f"[{hop.host}]:{hop.port}"
-            key = _parse_public_key(host_key)
-            hop.client.get_host_keys().add(name, key.get_name(), key)
-        else:
-            hop.client.load_system_host_keys()
-        hop = hop.gateway
-
-
-def _parse_public_key(text: str) -> PKey:
-    """Parse a line of a known_hosts file without its host. Raises ConfigError if it is invalid."""
-    from base64 import b64decode
-
-    try:
-        kind, encoded = text.split()[:2]
-        return PKey.from_type_string(kind, b64decode(encoded))
-    except Exception as error:
-        raise ConfigError(
-            f"host_key {text[:40]!r} is not a public key; "
-            "record the device's key with `harness devices trust`."
-        ) from error
-
-
-def _open(connection: Connection, device: SshDevice) -> None:
-    """Connect and log in. Raises Unreachable; only a wrong key or user does not pass by itself."""
-    try:
-        connection.open()
-    except BadHostKeyException as error:
-        message = (
-            f"its host key has changed (now {describe_key(error.key)}): find out why; "
-            f"if the device was reinstalled, run `harness devices trust {device.id}`"
-        )
-        raise Unreachable(message, passing=False) from error
-    except AuthenticationException as error:
-        message = (
-            f"it refuses the login ({first_line(error)}): "
-            "check `user`, `key` and the keys of your SSH agent"
-        )
-        raise Unreachable(message, passing=False) from error
-    except SSHException as error:
-        if "not found in known_hosts" in str(error):
-            message = f"its host key is unknown: verify it with `harness devices trust {device.id}`"
-            raise Unreachable(message, passing=False) from error
-        raise Unreachable(f"no SSH connection ({first_line(error)})") from error
-    except (OSError, EOFError) as error:
-        raise Unreachable(f"no SSH connection ({first_line(error)})") from error
-    _tune(connection.transport)
-
-
-def _tune(transport: Transport) -> None:
-    """Set keepalive and time limits, so that a cut link is noticed soon.
-
-    Turn off Nagle's algorithm: its delay of small packets costs each command 40 ms.
-    """
-    transport.set_keepalive(_KEEPALIVE_S)
-    if isinstance(transport.sock, socket.socket):
-        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS)
-
-
-def describe_key(key: PKey) -> str:
-    """Return the type and fingerprint of a key, as `ssh-keygen -l` shows them."""
-    return f"{key.get_name()} {key.fingerprint}"
-
-
-def fetch_host_key(device: SshDevice, jump: SshDevice | None = None) -> PKey:
-    """Return the host key that the device shows, without logging in. Raises Unreachable."""
-    connection = _make_connection(device, jump)
-    try:
-        sock = connection.open_gateway() if connection.gateway else _open_socket(connection)
-        with Transport(sock) as transport:
-            transport.start_client(timeout=_CONNECT_TIMEOUT_S)
-            return transport.get_remote_server_key()
-    except (SSHException, OSError, EOFError) as error:
-        raise Unreachable(f"no SSH connection ({first_line(error)})") from error
-    finally:
-        connection.close()
-
-
-def _open_socket(connection: Connection) -> socket.socket:
-    return socket.create_connection((connection.host, connection.port), _CONNECT_TIMEOUT_S)

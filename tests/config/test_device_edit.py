@@ -17,6 +17,8 @@ devices:
 
 # The end.
 """
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOYABlxDCzNC6z2DbvVyT2Jja5zQZXofft3sDKVX1pSp"
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOYABlxDCzNC6z2DbvVyT2Jja5zQZXofft3sDKVXAAAA"
 
 
 @pytest.fixture
@@ -49,12 +51,17 @@ def test_the_first_entry_creates_the_file(tmp_path: Path) -> None:
 
 def test_a_new_key_preserves_comments(file: Path) -> None:
     before = comments_of(file)
-    set_key(file, "pi4", key="host_key", value="ssh-ed25519 AAAA")
+    set_key(
+        file,
+        "pi4",
+        key="host_key",
+        value=KEY,
+    )
     (board,) = read_devices(file)
     assert isinstance(board, SshDevice)
-    assert board.host_key == "ssh-ed25519 AAAA"
+    assert board.host_key == KEY
     assert comments_of(file) == before
-    set_key(file, "pi4", key="host_key", value="ssh-ed25519 BBBB")
+    set_key(file, "pi4", key="host_key", value=OTHER_KEY)
     assert file.read_text().count("host_key") == 1
 
 

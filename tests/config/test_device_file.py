@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.config.device_file import THIS_MACHINE, find_local_device, read_devices, select_devices
-from harness.core.device import LocalDevice
+from harness.core.device import LocalDevice, SshDevice
 from harness.core.errors import ConfigError
 
 TWO = """\
@@ -108,6 +108,50 @@ def test_a_device_that_stands_twice_is_refused_with_both_entries(
 def test_devices_in_different_places_may_share_a_name(tmp_path: Path, entries: list[str]) -> None:
     text = "devices:\n" + "".join(f"  - {entry}\n" for entry in entries)
     assert len(read_devices(registry(tmp_path, text))) == len(entries)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("pi4.lab", ("pi4.lab", None, None)),
+        ("pi@pi4.lab", ("pi4.lab", "pi", None)),
+        ("pi4.lab:2222", ("pi4.lab", None, 2222)),
+        ("pi@10.0.0.7:2222", ("10.0.0.7", "pi", 2222)),
+        ("fe80::1%eth0", ("fe80::1%eth0", None, None)),
+        ("pi@[fe80::1]:2222", ("fe80::1", "pi", 2222)),
+        ("ssh://pi@pi4.lab", ("pi4.lab", "pi", None)),
+    ],
+)
+def test_a_host_may_name_its_user_and_port(
+    tmp_path: Path, host: str, address: tuple[str, str | None, int | None]
+) -> None:
+    text = f"devices: [{{id: a, kind: ssh, host: '{host}'}}]\n"
+    (device,) = read_devices(registry(tmp_path, text))
+    assert isinstance(device, SshDevice)
+    assert (device.host, device.user, device.port) == address
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("host: 'pi4 lab'", "devices.0.host is 'pi4 lab', but must be a host name or address"),
+        ("host: '-oProxyCommand=x'", "devices.0.host is"),
+        ("host: 'pi4:ssh'", "'ssh' is not a port from 1 to 65535"),
+        ("host: 'pi4:70000'", "'70000' is not a port from 1 to 65535"),
+        ("host: 'fe80::1:zz'", "devices.0.host is"),
+        ("host: 'pi@pi4', user: root", "names the user 'pi', but user is 'root'; remove one"),
+        ("host: 'pi4:22', port: 23", "names the port 22, but port is 23; remove one"),
+        ("host: pi4, jump: 'gate way'", "devices.0.jump is 'gate way', but must be"),
+        ("host: pi4, jump: a", "leads back to 'a'"),
+        ("host: pi4, host_key: 'ssh-ed25519 AAAA'", "devices.0.host_key is not a public key"),
+    ],
+)
+def test_a_host_that_ssh_could_not_reach_is_refused(
+    tmp_path: Path, keys: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_devices(registry(tmp_path, f"devices: [{{id: a, kind: ssh, {keys}}}]\n"))
+    assert message in str(caught.value)
 
 
 def test_a_missing_registry_is_refused(tmp_path: Path) -> None:

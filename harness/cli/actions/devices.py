@@ -9,11 +9,12 @@ from harness.bench.facts import list_doubts
 from harness.cli.actions.session import Session, make_console
 from harness.config.device_edit import add_entry, set_key
 from harness.config.device_file import THIS_MACHINE, read_devices, select_devices
-from harness.core.device import AdbDevice, Device, SshDevice
+from harness.core.device import AdbDevice, Device, SshDevice, hops_of
 from harness.core.errors import CaseFailed, ConfigError, RequestError
 from harness.core.observations import Canary
+from harness.core.ssh import parse_public_key
 from harness.core.units import format_bytes
-from harness.devices import jump_of, make_link
+from harness.devices import make_link
 from harness.devices.adb import AttachedPhone, list_phones
 from harness.devices.local import LocalLink
 from harness.fleet.canary import CanaryTrend, trend_of
@@ -281,7 +282,8 @@ def _find_free_id(name: str, registry: Mapping[str, Device]) -> str:
 
 def trust(path: Path, id: str, *, confirm: Callable[[str], bool]) -> None:
     """Show an ssh device's host key, and record it in the registry if the user confirms."""
-    from harness.devices.ssh import describe_key, fetch_host_key
+    from harness.devices.host_keys import describe_key
+    from harness.devices.ssh_connection import fetch_host_key
 
     devices = read_devices(path)
     device = select_devices(devices, [id])[0]
@@ -289,10 +291,9 @@ def trust(path: Path, id: str, *, confirm: Callable[[str], bool]) -> None:
         raise RequestError(
             f"device {id!r} is of kind {device.kind}; only ssh devices have a host key."
         )
-    key = fetch_host_key(device, jump_of(device, {entry.id: entry for entry in devices}))
+    key = fetch_host_key(hops_of(device, {entry.id: entry for entry in devices}))
     print(f"{id} ({_format_address(device)}) has the host key {describe_key(key)}")
-    text = f"{key.get_name()} {key.get_base64()}"
-    if device.host_key == text:
+    if device.host_key is not None and parse_public_key(device.host_key) == key:
         print("This key is already trusted.")
         return
     if device.host_key is not None:
@@ -300,7 +301,7 @@ def trust(path: Path, id: str, *, confirm: Callable[[str], bool]) -> None:
     question = "Does `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` print this on the device?"
     if not confirm(question):
         raise RequestError(f"device {id}: its key was not recorded.")
-    set_key(path, id, key="host_key", value=text)
+    set_key(path, id, key="host_key", value=str(key))
     print(f"{path}: recorded as the host_key of {id}.")
 
 

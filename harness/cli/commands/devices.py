@@ -56,7 +56,9 @@ def add(
     key: Annotated[str | None, typer.Option(help="The file with the private key.")] = None,
     jump: Annotated[
         str | None,
-        typer.Option(help="Connect through this host: an ssh device's id or [USER@]HOST[:PORT]."),
+        typer.Option(
+            help="Connect through this host: an ssh device's id, [USER@]HOST[:PORT] or none."
+        ),
     ] = None,
     via: Annotated[
         str | None, typer.Option(help="The ssh device that the phone is attached to.")

@@ -1,0 +1,193 @@
+"""The check of the key that an SSH host shows. What is not known is refused, as in OpenSSH."""
+
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    SSHCertificate,
+    SSHCertificateType,
+    SSHCertPublicKeyTypes,
+    load_ssh_public_identity,
+)
+
+from harness.core.device import SshDevice
+from harness.core.errors import Unreachable
+from harness.core.ssh import CERTIFICATE_MARK, PublicKey, parse_public_key
+from harness.devices.known_hosts import KnownHost, read_known_host
+from harness.devices.ssh_settings import SshSettings
+
+_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
+_RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
+_CERTIFICATE_ENDING = f"{CERTIFICATE_MARK}v01@openssh.com"
+
+
+def describe_key(key: PublicKey) -> str:
+    """Return the type and fingerprint of a key, as `ssh-keygen -l` shows them."""
+    digest = b64encode(sha256(key.blob).digest()).decode().rstrip("=")
+    return f"{key.type} SHA256:{digest}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostTrust:
+    """Trust in the key of a host: the registry's `host_key`, or the known_hosts files.
+
+    `remedy` tells how to record a key that was verified.
+    """
+
+    name: str
+    recorded: PublicKey | None
+    known_host: KnownHost
+    revoked_file: Path | None
+    remedy: str
+
+    def list_algorithms(self) -> Iterator[str]:
+        """Yield the algorithms to ask the host for, those of certificates before those of keys."""
+        if self.recorded is None and self.known_host.authorities:
+            for algorithm in (*_KEY_TYPES, *_RSA_ALGORITHMS):
+                yield f"{algorithm}{_CERTIFICATE_ENDING}"
+        keys = [entry.key for entry in self.known_host.trusted]
+        for key in keys if self.recorded is None else [self.recorded]:
+            yield from _RSA_ALGORITHMS if key.type == "ssh-rsa" else (key.type,)
+
+    def check(self, key: PublicKey, certificate: PublicKey | None) -> None:
+        """Check the key that the host has proven to own, and the certificate that states it.
+
+        Raises Unreachable unless one of them is trusted.
+        """
+        if place := self._find_revocation(key):
+            raise Unreachable(f"its host key is revoked by {place}: replace it", passing=False)
+        if key in self._trusted_keys():
+            return
+        if certificate is not None and self.recorded is None:
+            problem = _find_certificate_problem(
+                certificate, name=self.name, known_host=self.known_host
+            )
+            if problem is None:
+                return
+            raise self._refuse(f"its host certificate is not trusted: {problem}")
+        raise self._explain(key)
+
+    def _trusted_keys(self) -> list[PublicKey]:
+        if self.recorded is not None:
+            return [self.recorded]
+        return [entry.key for entry in self.known_host.trusted]
+
+    def _find_revocation(self, key: PublicKey) -> str:
+        """Return the place that revokes a key, or ""."""
+        for entry in self.known_host.revoked:
+            if entry.key == key:
+                return entry.place
+        return _search_revoked_file(self.revoked_file, key) if self.revoked_file else ""
+
+    def _explain(self, key: PublicKey) -> Unreachable:
+        if any(trusted.type == key.type for trusted in self._trusted_keys()):
+            places = [
+                entry.place for entry in self.known_host.trusted if entry.key.type == key.type
+            ]
+            origin = "" if self.recorded else f", unlike {places[0]}"
+            return self._refuse(
+                f"its host key has changed (now {describe_key(key)}{origin}): find out why"
+            )
+        if self.known_host.authorities and self.recorded is None:
+            place = self.known_host.authorities[0].place
+            return self._refuse(f"its host key has no certificate of the authority in {place}")
+        if self.known_host.damaged and self.recorded is None:
+            return self._refuse(f"its host key in {self.known_host.damaged[0]} is damaged or cut")
+        return self._refuse("its host key is unknown")
+
+    def _refuse(self, problem: str) -> Unreachable:
+        return Unreachable(f"{problem}; {self.remedy}", passing=False)
+
+
+def read_trust(device: SshDevice, settings: SshSettings, *, is_jump: bool) -> HostTrust:
+    """Return what is trusted for a host. Raises nothing: unreadable files trust no key."""
+    alias = settings.host_key_alias
+    command = f"ssh {settings.name}" if is_jump else f"harness devices trust {device.id}"
+    return HostTrust(
+        name=alias or settings.hostname,
+        recorded=parse_public_key(device.host_key) if device.host_key else None,
+        known_host=read_known_host(
+            settings.known_hosts,
+            alias or settings.hostname,
+            port=None if alias else settings.port,
+        ),
+        revoked_file=settings.revoked_host_keys,
+        remedy=f"verify it with `{command}`",
+    )
+
+
+def _search_revoked_file(file: Path, key: PublicKey) -> str:
+    """Return the place in a file of `RevokedHostKeys` that revokes a key, or "".
+
+    Raises Unreachable if the file can't be read, as OpenSSH refuses every key then.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise Unreachable(
+            f"{file} of RevokedHostKeys can't be read: correct it", passing=False
+        ) from error
+    if content.startswith(b"SSHKRL\n\0"):
+        raise Unreachable(
+            f"{file} of RevokedHostKeys is a KRL: list the revoked keys as text", passing=False
+        )
+    for number, line in enumerate(content.decode(errors="replace").split("\n"), 1):
+        with suppress(ValueError):
+            if parse_public_key(line) == key:
+                return f"{file}:{number}"
+    return ""
+
+
+def _find_certificate_problem(
+    certificate: PublicKey, name: str, known_host: KnownHost
+) -> str | None:
+    """Return why a host certificate is not trusted, or None if it is.
+
+    It must be valid now, name the host and be signed by an authority that is known for the host
+    (OpenSSH, PROTOCOL.certkeys). The connection has proven that the host owns its key.
+    """
+    try:
+        content = load_ssh_public_identity(str(certificate).encode())
+        assert isinstance(content, SSHCertificate)
+        authority = _to_public_key(content.signature_key())
+        content.verify_cert_signature()
+    except (ValueError, AssertionError, UnsupportedAlgorithm, InvalidSignature):
+        return "its signature is wrong"
+    is_known = any(entry.key == authority for entry in known_host.authorities)
+    is_revoked = any(entry.key == authority for entry in known_host.revoked)
+    conditions = {
+        f"known_hosts does not have its authority {describe_key(authority)}": is_known,
+        "its authority is revoked": not is_revoked,
+        "its signature uses SHA-1": not _is_signed_with_sha1(certificate, content),
+        "it is not for a host": content.type is SSHCertificateType.HOST,
+        "it has conditions": not content.critical_options,
+        "it is not valid now": content.valid_after <= time.time() < content.valid_before,
+        f"it does not name {name}": name.lower().encode() in content.valid_principals,
+    }
+    return next((problem for problem, is_met in conditions.items() if not is_met), None)
+
+
+def _to_public_key(key: SSHCertPublicKeyTypes) -> PublicKey:
+    text = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return parse_public_key(text.decode())
+
+
+def _is_signed_with_sha1(certificate: PublicKey, content: SSHCertificate) -> bool:
+    """Tell whether an RSA authority signed with `ssh-rsa`, which OpenSSH no longer accepts.
+
+    A certificate ends with the name of the algorithm and the signature, each after its length.
+    """
+    key = content.signature_key()
+    if not isinstance(key, RSAPublicKey):
+        return False
+    signature_length = 4 + (key.key_size + 7) // 8
+    return certificate.blob[:-signature_length].endswith(b"\0\0\0\7ssh-rsa")

@@ -121,6 +121,7 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
         ("sleep 1000", "timeout", "still running"),
         ("kill -SEGV $$", "crashed", "SIGSEGV"),
         ("kill -KILL $$", "killed", "memory"),
+        ("kill -TERM $$", "killed", "not the model"),
         ("echo what a day", "unparsable", "another program"),
         ("head -c 1000 /dev/urandom", "unparsable", ""),
         (":", "unparsable", ""),
@@ -135,6 +136,7 @@ def test_all_boards_are_measured_at_once_and_only_once(shelf: Shelf) -> None:
         "hangs",
         "crashes",
         "is_killed",
+        "is_terminated",
         "garbage",
         "binary_garbage",
         "nothing",
@@ -153,6 +155,10 @@ def test_a_broken_tool_fails_its_case_with_a_reason_and_a_log(
     assert [row["reason"] for row in failures] == [reason] * 2, "each case fails by itself"
     assert message in failures[0]["message"]
     assert "Traceback" not in ended.stdout + ended.stderr
+    failed_files = shelf.cli.run("query", "failures", "--format", "csv").stdout
+    for model in shelf.models:
+        assert f"{model} (" in ended.stdout
+        assert model.name in failed_files
 
 
 @pytest.mark.full

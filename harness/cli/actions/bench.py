@@ -1,21 +1,21 @@
 """The implementation of `harness bench`, and of `--bench` of `harness submit sweep`."""
 
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 
-from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.session import Session, make_console, print_traceback
 from harness.config.device_file import find_local_device, read_devices, select_devices
 from harness.config.protocol import parse_protocol
 from harness.conversion.anatomy import read_anatomy
 from harness.core.bench import MAX_THREADS, Case, Protocol, Run, with_threads
 from harness.core.device import Device
-from harness.core.errors import Reason, RequestError
+from harness.core.errors import RequestError
 from harness.core.ids import sha256_of
 from harness.core.quality import name_warnings
 from harness.core.sweep import Artifact
@@ -43,6 +43,8 @@ from harness.report.terminal.tables import (
     print_leaderboard,
 )
 from harness.store.reading import read_results
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,13 @@ def bench(
 ) -> int:
     """Bench model files or a sweep's artifacts, and return how many cases and devices failed."""
     session = Session.from_environment()
+    names = _read_models(session, models, sweep=sweep, store=not options.dry_run)
     return bench_artifacts(
         session,
-        _find_artifacts(session, models, sweep=sweep, store=not options.dry_run),
+        list(names) or _find_artifacts(session, sweep),
         selection=selection,
         options=options,
+        names=names,
     )
 
 
@@ -127,17 +131,23 @@ def parse_protocols(text: str, threads: str) -> tuple[Protocol, ...]:
     return with_threads(protocol, counts)
 
 
-def _find_artifacts(
+def _read_models(
     session: Session, models: Sequence[Path], sweep: str | None, *, store: bool
-) -> list[str]:
-    """Return the ids of the model files or of the sweep's artifacts.
+) -> dict[str, str]:
+    """Return the ids of the model files, each with the name of its first file.
 
-    Store the model files in the workspace if `store`. Raises RequestError if there are none.
+    Store the files in the workspace if `store`. Raises RequestError if one is not a model.
     """
     if models and sweep:
         raise RequestError("give model files or --sweep, not both.")
-    if models:
-        return [_read_model(session, file, store=store) for file in models]
+    names: dict[str, str] = {}
+    for file in models:
+        names.setdefault(_read_model(session, file, store=store), str(file))
+    return names
+
+
+def _find_artifacts(session: Session, sweep: str | None) -> list[str]:
+    """Return the ids of the sweep's artifacts. Raises RequestError if there are none."""
     if sweep is None:
         raise RequestError(
             f"give model files or --sweep NAME; sweeps in this workspace: {_list_sweeps(session)}."
@@ -177,10 +187,12 @@ def bench_artifacts(
     selection: DeviceSelection,
     options: BenchOptions,
     future_artifacts: int = 0,
+    names: Mapping[str, str] = NO_NAMES,
 ) -> int:
     """Measure the missing cases, print all results, and return how many cases and devices failed.
 
-    A dry run also counts the cases of `future_artifacts` that do not exist yet.
+    A dry run also counts the cases of `future_artifacts` that do not exist yet. `names` are those
+    of artifacts that people know by another name than their id.
     """
     out = make_console()
     protocols = {device.id: options.protocols_for(device) for device in selection.devices}
@@ -200,6 +212,7 @@ def bench_artifacts(
             progress,
             future_cases={id: future_artifacts * len(protocols[id]) for id in device_ids},
             list_cases=options.dry_run,
+            names=names,
         )
         for event in bench_fleet(
             selection.devices,
@@ -241,11 +254,13 @@ class _EventReporter:
         *,
         future_cases: Mapping[str, int],
         list_cases: bool,
+        names: Mapping[str, str],
     ) -> None:
         self._out = out
         self._progress = progress
         self._future_cases = future_cases
         self._list_cases = list_cases
+        self._names = names
         self.failures = 0
         self.set_aside: list[str] = []
 
@@ -261,24 +276,24 @@ class _EventReporter:
             case RunEnded(run=run) if run is not None:
                 self._progress.update(
                     id,
-                    _describe_run(event.case, run),
+                    f"{self._name(event.case)}, {_describe_run(run)}",
                     progress=event.progress,
                     temperature_c=run.sensors.temperature_c,
                 )
             case CaseMeasured():
                 summary = event.measurement.summary
                 result = f"{format_us(summary.latency_us)}, {name_warnings(summary.warnings)}"
-                self._progress.end_case(id, f"{name_case(event.case)}: {result}")
+                self._progress.end_case(id, f"{self._name(event.case)}: {result}")
             case CaseGivenUp(failure=failure):
                 self.failures += 1
                 self._progress.end_case(
-                    id, f"{name_case(event.case)}: failed ({failure.reason}): {failure}"
+                    id, f"{self._name(event.case)}: failed ({failure.reason}): {failure}"
                 )
             case AnswerChecked(answer=answer) if answer.message:
                 self._progress.set_status(id, answer.message)
             case CaseProfiled():
                 operators = count_noun(len(event.operators), "operator")
-                self._progress.set_status(id, f"{name_case(event.case)}: {operators} profiled")
+                self._progress.set_status(id, f"{self._name(event.case)}: {operators} profiled")
             case ProfileFailed(failure=failure):
                 self.failures += 1
                 self._progress.set_status(id, f"not profiled ({failure.reason}): {failure}")
@@ -287,12 +302,15 @@ class _EventReporter:
             case LaneEnded():
                 self._progress.end_device(id)
 
+    def _name(self, case: Case) -> str:
+        return name_case(case, self._names)
+
     def _report_plan(self, event: DevicePlanned) -> None:
         self._progress.set_total(event.device.id, len(event.to_measure))
         if self._list_cases:
             for case in event.to_measure:
                 self._out.print(
-                    f"  to measure: {name_case(case)}, {case.protocol.name}", soft_wrap=True
+                    f"  to measure: {self._name(case)}, {case.protocol.name}", soft_wrap=True
                 )
         future = self._future_cases[event.device.id]
         later = f", {future} more once the new trials are done" if future else ""
@@ -310,17 +328,19 @@ class _EventReporter:
         )
         self._progress.set_status(event.device.id, line)
         self.set_aside.append(f"{event.device.id}: {line}")
-        if event.failure.reason is Reason.BUG and os.environ.get("HARNESS_VERBOSE"):
-            print(event.failure.log, file=sys.stderr)
+        print_traceback(event.failure)
 
 
-def _describe_run(case: Case, run: Run) -> str:
+def _describe_run(run: Run) -> str:
     disturbance = f", does not count: {run.disturbed}" if run.disturbed else ""
-    return f"{name_case(case)}, process {run.process.number}{disturbance}"
+    return f"process {run.process.number}{disturbance}"
 
 
-def name_case(case: Case) -> str:
-    return f"{case.artifact[:12]} on {case.device}, {count_noun(case.protocol.threads, 'thread')}"
+def name_case(case: Case, names: Mapping[str, str] = NO_NAMES) -> str:
+    """Return a case's model, device and threads; `names` are those of artifacts by id."""
+    id = case.artifact[:12]
+    model = f"{names[case.artifact]} ({id})" if case.artifact in names else id
+    return f"{model} on {case.device}, {count_noun(case.protocol.threads, 'thread')}"
 
 
 def show_results(

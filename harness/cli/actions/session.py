@@ -1,5 +1,6 @@
 """Objects that the commands share: the workspace with its stores, and the console."""
 
+import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from harness.core.errors import CaseFailed, Reason
 from harness.store.database import open_database, open_upgraded
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.files.checkpoints import CheckpointFiles
@@ -34,6 +36,18 @@ def make_console() -> Console:
         emoji=False,
         width=None if sys.stdout.isatty() else _LOG_WIDTH,
     )
+
+
+def print_failure(failure: CaseFailed) -> None:
+    """Print a failure's sentence to standard error; with --verbose, a bug's traceback, too."""
+    print(failure, file=sys.stderr)
+    print_traceback(failure)
+
+
+def print_traceback(failure: CaseFailed) -> None:
+    """Print the traceback of a bug to standard error if --verbose was given."""
+    if failure.reason is Reason.BUG and os.environ.get("HARNESS_VERBOSE"):
+        print(failure.log, file=sys.stderr)
 
 
 @dataclass(frozen=True)

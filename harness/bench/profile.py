@@ -8,6 +8,7 @@ import re
 from itertools import takewhile
 from math import inf
 
+from harness.bench.toollog import MAX_CHARACTERS, quote
 from harness.core.errors import CaseFailed, Reason
 from harness.core.observations import OperatorTime, Role
 
@@ -49,6 +50,8 @@ def read_profile(text: str) -> tuple[OperatorTime, ...]:
     Raises CaseFailed with the reason unparsable if there is no such table, or if it is cut off.
     Shares that do not sum to the whole time are unparsable, too.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise _unparsable("The tool printed too much; use a released tool.", text)
     preamble, _, regular = text.rpartition(_HEADING)
     table = _TABLE.search(regular)
     if table is None or (not preamble and _INITIALISATION_HEADING in text):
@@ -82,7 +85,7 @@ def _read_operator(number: int, row: str, header: str, separator: str, text: str
     columns = header.strip("\t").count(separator)
     fields = [field.strip() for field in row.lstrip("\t").rsplit(separator, columns)]
     if columns < _COLUMNS_AFTER_TYPE or len(fields) != columns + 1:
-        raise _unparsable(f"A row of the tool's profile lacks columns: {row!r}.", text)
+        raise _unparsable(f"A row of the tool's profile lacks columns: {quote(row)}.", text)
     type, (avg_ms, percent, _, _, calls, name) = fields[0], fields[-_COLUMNS_AFTER_TYPE:]
     try:
         avg_us, share = float(avg_ms) * 1e3, float(percent.removesuffix("%")) / 100
@@ -96,9 +99,13 @@ def _read_operator(number: int, row: str, header: str, separator: str, text: str
             role=role_of(type),
         )
     except ValueError as error:
-        raise _unparsable(f"A row of the tool's profile lacks numbers: {row!r}.", text) from error
+        raise _unparsable(
+            f"A row of the tool's profile lacks numbers: {quote(row)}.", text
+        ) from error
     if not (0 <= operator.avg_us < inf and 0 <= operator.share < inf and operator.calls >= 0):
-        raise _unparsable(f"A row of the tool's profile has impossible numbers: {row!r}.", text)
+        raise _unparsable(
+            f"A row of the tool's profile has impossible numbers: {quote(row)}.", text
+        )
     return operator
 
 

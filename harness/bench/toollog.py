@@ -8,18 +8,36 @@ TensorFlow Lite's `tools/benchmark` and `util/stats_calculator.h`, from 1.13 on,
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import inf, isclose
+from math import inf, isclose, nan
+from types import MappingProxyType
 
 from harness.core.bench import Timing, ToolLog
 from harness.core.errors import CaseFailed, Reason
 
 MIB = 1024 * 1024  # the tool's MB where it reports memory
+_QUOTED_CHARACTERS = 100
 _PRINTED_PRECISION = 1e-4  # the tool prints six digits
 _TWO_DECIMALS_US = 10.0  # the rounding error of milliseconds with two decimals
 
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "Num threads": "threads",
+        "Min num runs": "num_runs",
+        "Min warmup runs": "warmup_runs",
+        "Min runs duration (seconds)": "min_secs",
+        "Max runs duration (seconds)": "max_secs",
+        "Min warmup runs duration (seconds)": "warmup_min_secs",
+    }
+)
+"""Echoed name → the protocol's setting. Older versions do not print all of these lines."""
+
+MAX_CHARACTERS = 4_000_000
+"""The longest output that is parsed."""
+
 _VALUE = r"[^\s,]+"  # a whole token: half of a number must not pass for a number
+_NUMBER = re.compile(r"[0-9.eE+-]{1,40}")  # Python also takes 1_000 and other scripts' digits
 _PREFIX = r"(?:.*(?:INFO|\btflite *): )?"  # the tool's own, or that of Android's log
 _COUNT = re.compile(rf"^{_PREFIX}count=(?P<count>\S*)(?P<rest>.*)")  # not those of a profile
 _FIELD = re.compile(r"(?:^|\s)(?P<name>first|curr|min|max|avg|std|p5|median|p95)=(?P<value>\S*)")
@@ -30,7 +48,7 @@ _PEAK = re.compile(
     r"\[Overall\] - Memory usage: max resident set size = )(?P<mb>\S+)"
 )
 _RESIDENT = re.compile(r"- VmRSS +: (?P<mb>\S+) MB")
-_ECHO = re.compile(rf"^{_PREFIX}(?P<name>[A-Z#][^:\[\]]*?): \[(?P<value>.*)\]$")
+_ECHO = re.compile(rf"^{_PREFIX}(?P<name>[A-Z#][^:\[\]]*?): \[(?P<value>.*)$")
 _UNCONSUMED = re.compile(r"\bUnconsumed cmdline flags: (?P<flags>.+)")
 
 # Lines that repeat numbers of other lines: the pattern, the microseconds of its unit, and its
@@ -53,7 +71,7 @@ _SUMMARY_LINES = (
         re.compile(
             rf"\bInference timings in us: Init: (?P<init>{_VALUE})"
             rf"(?:, First inference: (?P<first>{_VALUE}))?"
-            rf"(?:, Warmup \(avg\): (?P<warmup>{_VALUE}))?.*"
+            rf"(?:, Warmup \(avg\): (?P<warmup>{_VALUE}))?.{{0,200}}"
             rf", Inference \(avg\): (?P<average>{_VALUE})"
         ),
         1.0,
@@ -68,10 +86,14 @@ def parse_log(text: str) -> ToolLog:
     Raises CaseFailed with the reason unparsable, nothing_ran, or, for a flag that the tool does not
     know, echo_mismatch.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise _unparsable("The tool printed too much; use a released tool.", text)
     # A last line without its end may lack half of its number.
     lines = text[: text.rfind("\n") + 1].splitlines()
     if unknown := _search_lines(_UNCONSUMED, lines):
-        message = f"The tool does not know {unknown['flags']}; use another version of the tool."
+        message = (
+            f"The tool does not know {shorten(unknown['flags'])}; use another version of the tool."
+        )
         raise CaseFailed(Reason.ECHO_MISMATCH, message, log=text)
     repeats = _read_summary_lines(lines, text)
     warmup, inference = _read_timings(lines, text=text, has_average="average" in repeats)
@@ -88,6 +110,15 @@ def parse_log(text: str) -> ToolLog:
         resident_memory_bytes=_read_memory(_RESIDENT, lines, text=text),
         echo=_read_echoes(lines, text),
     )
+
+
+def shorten(text: str) -> str:
+    """Return the beginning of a text that is too long for a sentence."""
+    return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}…"
+
+
+def quote(text: str) -> str:
+    return repr(shorten(text))
 
 
 def _search_lines(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | None:
@@ -149,7 +180,7 @@ def _read_timing(match: re.Match[str], text: str) -> Timing | None:
     One run, or runs that all took equally long, print their time as `curr` alone.
     """
     if not re.fullmatch(r"\d{1,12}", match["count"]):
-        raise _unparsable(f"The tool printed {match['count']!r} instead of a count.", text)
+        raise _unparsable(f"The tool printed {quote(match['count'])} instead of a count.", text)
     count = int(match["count"])
     if count == 0:
         return None
@@ -157,16 +188,16 @@ def _read_timing(match: re.Match[str], text: str) -> Timing | None:
     fields = {name: _parse_number(value, text) for name, value in printed}
     if len(fields) < len(printed):
         raise _unparsable(
-            f"The tool contradicts itself: a number appears twice in {match[0]!r}.", text
+            f"The tool contradicts itself: a number appears twice in {quote(match[0])}.", text
         )
     if fields.keys() - {"p5", "median", "p95"} == {"curr"}:
         fields |= dict.fromkeys(("first", "min", "max", "avg"), fields["curr"])
         fields |= {"std": 0.0} if count > 1 else {}
     if not {"first", "min", "max", "avg"} <= fields.keys():
-        raise _unparsable(f"The tool's line {match[0]!r} lacks a number.", text)
+        raise _unparsable(f"The tool's line {quote(match[0])} lacks a number.", text)
     if not _is_ordered(fields) or (count == 1 and fields["min"] < fields["max"]):
         raise _unparsable(
-            f"The tool contradicts itself: a number is out of order in {match[0]!r}.", text
+            f"The tool contradicts itself: a number is out of order in {quote(match[0])}.", text
         )
     required = (fields[name] for name in ("first", "min", "max", "avg"))
     return Timing(count, *required, *map(fields.get, ("std", "p5", "median", "p95")))
@@ -202,23 +233,30 @@ def _read_memory(pattern: re.Pattern[str], lines: Sequence[str], text: str) -> i
 
 
 def _read_echoes(lines: Sequence[str], text: str) -> dict[str, str]:
-    echoes: dict[str, str] = {}
-    for match in filter(None, (_ECHO.search(line.strip()) for line in lines)):
-        name, value = match["name"], match["value"]
-        if echoes.setdefault(name, value) != value:
+    """Return the echoed parameters that have one value.
+
+    With `--verbose=true`, each delegate prints parameters of its own, and their names may coincide.
+    """
+    echoes: dict[str, set[str]] = defaultdict(set)
+    for line in map(str.strip, lines):
+        if line.endswith("]") and (match := _ECHO.search(line)):
+            echoes[match["name"].rstrip()].add(match["value"].removesuffix("]"))
+    for name in SETTINGS:
+        if len(values := sorted(echoes[name])) > 1:
             raise _unparsable(
-                f"The tool contradicts itself: it prints {name} [{echoes[name]}] and {match[0]}.",
+                f"The tool contradicts itself: it prints {name} {quote(values[0])} "
+                f"and {quote(values[1])}.",
                 text,
             )
-    return echoes
+    return {name: values.pop() for name, values in echoes.items() if len(values) == 1}
 
 
 def _parse_number(printed: str, text: str) -> float:
     """Return a time or a size: finite, and not negative."""
     try:
-        number = float(printed)
-    except ValueError as error:
-        raise _unparsable(f"The tool printed {printed!r} instead of a number.", text) from error
+        number = float(printed) if _NUMBER.fullmatch(printed) else nan
+    except ValueError:
+        number = nan
     if not 0 <= number < inf:
-        raise _unparsable(f"The tool printed {printed!r} instead of a time or a size.", text)
+        raise _unparsable(f"The tool printed {quote(printed)} instead of a time or a size.", text)
     return number

@@ -5,7 +5,7 @@ import signal
 from math import isclose
 from pathlib import Path
 
-from harness.bench.toollog import parse_log
+from harness.bench.toollog import SETTINGS, parse_log
 from harness.core.bench import Protocol, ToolLog
 from harness.core.errors import CaseFailed, Reason
 
@@ -15,15 +15,21 @@ RUNNER_FILE = Path(__file__).with_name("runner.py")
 NO_INTERPRETER = 3
 """The Python runner's exit code if the device has no interpreter."""
 
-# The flags that the tool echoes. Older versions do not print all of these lines.
-_ECHOED = {
-    "Num threads": "threads",
-    "Min num runs": "num_runs",
-    "Min warmup runs": "warmup_runs",
-    "Min runs duration (seconds)": "min_secs",
-    "Max runs duration (seconds)": "max_secs",
-    "Min warmup runs duration (seconds)": "warmup_min_secs",
-}
+_SIGNALLED = 128  # a shell adds the signal's number to it
+# The signals that a program's own faults raise; any other one comes from outside.
+_FAULTS = frozenset(
+    {
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGPIPE,
+        signal.SIGSEGV,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+    }
+)
+_LIMITS = frozenset({signal.SIGXCPU, signal.SIGXFSZ})
 
 
 def make_arguments(protocol: Protocol, graph: str) -> list[str]:
@@ -67,8 +73,9 @@ def diagnose_failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
         return CaseFailed(
             Reason.NO_INTERPRETER, f"The device has no interpreter: {cause}.", log=log
         )
-    if exit_code < 0 or exit_code > 128:
-        return _diagnose_signal(-exit_code if exit_code < 0 else exit_code - 128, log)
+    number = -exit_code if exit_code < 0 else exit_code - _SIGNALLED
+    if number in signal.valid_signals():
+        return _diagnose_signal(signal.Signals(number), log)
     return CaseFailed(Reason.CRASHED, f"The tool failed: {cause}.", log=log)
 
 
@@ -77,24 +84,23 @@ def _find_cause(stderr: str) -> str:
     return next(errors, "").removeprefix("ERROR: ").strip().rstrip(".")
 
 
-def _diagnose_signal(number: int, log: str) -> CaseFailed:
-    name = signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
-    if name == "SIGKILL":
-        return CaseFailed(
-            Reason.KILLED,
-            "The tool was killed, perhaps because memory ran out; free some and bench again.",
-            log=log,
-        )
-    return CaseFailed(
-        Reason.CRASHED,
-        f"The tool crashed ({name}); the model may be broken or made for another tool.",
-        log=log,
-    )
+def _diagnose_signal(number: signal.Signals, log: str) -> CaseFailed:
+    name = number.name
+    if number in _FAULTS:
+        message = f"The tool crashed ({name}); the model may be broken or made for another tool."
+        return CaseFailed(Reason.CRASHED, message, log=log)
+    if number == signal.SIGKILL:
+        message = f"The tool was killed ({name}), perhaps because memory ran out; free some"
+    elif number in _LIMITS:
+        message = f"The tool reached a limit of its shell ({name}); raise it with `ulimit`"
+    else:
+        message = f"Something outside ended the tool ({name}), not the model; find what"
+    return CaseFailed(Reason.KILLED, f"{message}, and bench again.", log=log)
 
 
 def _check_echoes(protocol: Protocol, log: ToolLog, output: str) -> None:
     """Compare the echoed flags with the protocol: the tool only warns of flags that it ignores."""
-    for label, field in _ECHOED.items():
+    for label, field in SETTINGS.items():
         expected, echoed = getattr(protocol, field), log.echo.get(label)
         if echoed is not None and not _is_equal(echoed, expected):
             raise CaseFailed(

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.bench.toollog import MIB, parse_log
+from harness.bench.toollog import MAX_CHARACTERS, MIB, SETTINGS, parse_log
 from harness.core.bench import Timing, ToolLog
 from harness.core.errors import CaseFailed, Reason
 from tests.bench.golden import NAMES, load_published_log, load_recording
+from tests.processor_time import bounded_time
 
 # warm-up, runs, initialisation, peak
 NUMBERS: dict[str, tuple[Timing, Timing, float, int | None]] = {
@@ -140,6 +141,27 @@ def test_the_echoed_flags_are_kept() -> None:
     assert echo["Input shapes"] == "1,28,28,1"
     assert echo["#threads used for CPU inference"] == "1"
     assert echo["Use xnnpack"] == "0"
+
+
+def test_parameters_of_several_delegates_may_share_a_name() -> None:
+    """Each delegate prints all of its parameters if the tool is given `--verbose=true`."""
+    delegates = (
+        "INFO: Max number of delegated partitions: [0]\n"
+        "INFO: Min nodes per partition: [0]\n"
+        "INFO: Max number of delegated partitions: [4]\n"
+        "INFO: Min nodes per partition: [0]\n"
+    )
+    recorded = load_recording("base_bnn").merged
+    log = parse_log(delegates + recorded)
+    assert log.inference == parse_log(recorded).inference
+    assert log.echo["Min nodes per partition"] == "0"
+    assert "Max number of delegated partitions" not in log.echo
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_with_two_values_is_refused(name: str) -> None:
+    echoes = f"INFO: {name}: [1]\nINFO: {name}: [2]\n"
+    assert fail(echoes + load_recording("base_bnn").merged).reason is Reason.UNPARSABLE
 
 
 @pytest.mark.parametrize(
@@ -663,3 +685,23 @@ def test_a_broken_number_or_a_contradiction_across_lines_is_refused(others: str)
     with pytest.raises(CaseFailed) as failed:
         parse_log(f"{LINE}\n{others}\n")
     assert failed.value.reason is Reason.UNPARSABLE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Inference timings in us: Init: 1, First inference: 1, Warmup (avg): 1" * 6,
+        "count=50 first=1 curr=" * 20,
+        "INFO: Name" + ": [" * 200,
+        "A" * 500,
+        "INFO: tflite : " * 60,
+    ],
+)
+def test_a_long_log_is_read_in_linear_time(line: str) -> None:
+    text = f"{line}\n" * (1_000_000 // len(line))
+    with bounded_time(), pytest.raises(CaseFailed):
+        parse_log(text)
+
+
+def test_a_log_beyond_all_bounds_is_refused() -> None:
+    assert fail("x\n" * MAX_CHARACTERS).reason is Reason.UNPARSABLE

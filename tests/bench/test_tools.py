@@ -108,6 +108,23 @@ def test_a_crash_names_its_signal(exit_code: int, name: str) -> None:
     assert name in str(fail(exit_code))
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "name"), [(143, "SIGTERM"), (-15, "SIGTERM"), (129, "SIGHUP"), (130, "SIGINT")]
+)
+def test_a_signal_from_outside_is_not_blamed_on_the_model(exit_code: int, name: str) -> None:
+    failure = fail(exit_code)
+    assert failure.reason is Reason.KILLED
+    assert name in str(failure)
+    assert "not the model" in str(failure)
+
+
+@pytest.mark.parametrize("exit_code", [152, 153])
+def test_a_limit_of_the_shell_is_named(exit_code: int) -> None:
+    failure = fail(exit_code)
+    assert failure.reason is Reason.KILLED
+    assert "ulimit" in str(failure)
+
+
 @pytest.mark.parametrize("exit_code", [1, 3, 137])
 def test_a_failure_is_a_whole_sentence(exit_code: int) -> None:
     assert str(fail(exit_code, stderr="ERROR: Could not open the graph\n")).endswith(".")

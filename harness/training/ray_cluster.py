@@ -6,7 +6,6 @@ Results come back through Ray, so that nodes need no shared file system.
 import logging
 import math
 import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -94,15 +93,15 @@ def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
 
 def _init_ray(ray: Any, address: str | None, code_paths: Sequence[str]) -> None:
     """Raise HarnessError if Ray does not start, RequestError if it cannot join the cluster."""
-    sigterm_handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            runtime_env={"py_modules": list(code_paths)} if address else None,
-        )
+        with ray_private.keep_sigterm_handler():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                runtime_env={"py_modules": list(code_paths)} if address else None,
+            )
     except Exception as error:  # a node that starts too slowly is a plain Exception of Ray's
         reason = first_line(error)
         if address is None:
@@ -113,8 +112,6 @@ def _init_ray(ray: Any, address: str | None, code_paths: Sequence[str]) -> None:
             f"--address {address}: cannot join the Ray cluster: {reason}; "
             "if it needs a token, set RAY_AUTH_MODE=token and the token in this shell."
         ) from error
-    finally:
-        signal.signal(signal.SIGTERM, sigterm_handler)  # Ray's handler aborts the process
 
 
 def _check_cluster(address: str) -> None:

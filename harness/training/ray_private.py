@@ -30,6 +30,19 @@ def silence_worker_errors() -> Iterator[None]:
         ray._private.worker.print_to_stdstream = printer
 
 
+@contextmanager
+def keep_sigterm_handler() -> Iterator[None]:
+    """Keep Ray from handling SIGTERM in this process: it would end the process without a word."""
+    from ray._private import utils
+
+    setter = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = setter
+
+
 def find_cluster() -> str:
     """Return the address, HOST:PORT, of the cluster that Ray means by `auto`.
 

@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM end a command with a sentence, from its first import to its last moment."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.harness_cli import Cli
+
+GOODBYE = "Interrupted. Finished work is stored; run the same command again to continue."
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+# The interpreter destroys its modules last of all, when it handles no signal any more.
+ENDING = """
+import os, sys
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number={number}):
+        kill(pid, number)
+sys.last = Last()
+sys.argv = ["harness", "--help"]
+from harness.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("module", ["typer", "rich.console", "sqlalchemy"])
+def test_a_signal_during_imports_ends_the_command_with_a_sentence(
+    cli: Cli, module: str, number: signal.Signals
+) -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "harness", "devices", "check"]
+    with subprocess.Popen(
+        argv, env=cli.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any(line.split("|")[-1].strip() == module for line in process.stderr)
+        process.send_signal(number)
+        lines = [line for line in process.stderr if not line.startswith("import time:")]
+    assert (process.returncode, lines) == (130, [f"{GOODBYE}\n"])
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_after_the_last_line_changes_nothing(cli: Cli, number: signal.Signals) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDING.format(number=int(number))],
+        env=cli.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Usage" in ended.stdout

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import uuid4
@@ -13,6 +13,7 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed, DeviceBusy, Reason
 from harness.devices import Patience, Transport, Turn, open_transport
 from harness.fleet.device_tool import collect_facts, install_tool
+from harness.fleet.failures import to_failure
 from harness.fleet.process import check_cpus
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
@@ -53,24 +54,36 @@ class DeviceAccess:
         )
 
 
-def map_devices(devices: Sequence[Device], work: Callable[[Device], T]) -> Iterator[T]:
-    """Call `work` for all devices in parallel, and yield the results in the devices' order."""
+def map_devices(
+    devices: Sequence[Device], work: Callable[[Device], T]
+) -> Iterator[tuple[Device, T | CaseFailed]]:
+    """Call `work` for all devices in parallel, and yield each device with its result, in order.
+
+    The result is a failure if `work` raised anything: no device affects another.
+    """
+
+    def attempt(device: Device) -> T | CaseFailed:
+        try:
+            return work(device)
+        except BaseException as error:  # noqa: BLE001 - reported, as a bug unless it is a failure
+            return to_failure(device.id, error)
+
     with ThreadPoolExecutor(min(_MAX_PARALLEL, len(devices) or 1)) as pool:
-        yield from pool.map(work, devices)
+        yield from zip(devices, pool.map(attempt, devices), strict=True)
 
 
 def check_device(device: Device, access: DeviceAccess, *, with_tool: bool = True) -> DeviceCheck:
     """Collect a device's facts, and install and start its tool."""
-    transport = access.open_transport(device)
     facts: dict[str, str] = {}
+    tool = None
     try:
-        facts = collect_facts(transport)
-        check_cpus(device, facts)
-        tool = _try_tool(device, transport, facts=facts, access=access) if with_tool else None
-    except CaseFailed as failure:
-        return DeviceCheck(device, facts, failure=failure)
-    finally:
-        transport.close()
+        with closing(access.open_transport(device)) as transport:
+            facts = collect_facts(transport)
+            check_cpus(device, facts)
+            if with_tool:
+                tool = _try_tool(device, transport, facts=facts, access=access)
+    except Exception as error:  # noqa: BLE001 - what was found before it is still of use
+        return DeviceCheck(device, facts, tool=tool, failure=to_failure(device.id, error))
     return DeviceCheck(device, facts, tool=tool)
 
 
@@ -91,18 +104,13 @@ def _try_tool(
     return device_tool.tool
 
 
-def clean_device(
-    device: Device, access: DeviceAccess, limit_bytes: int
-) -> tuple[Device, int, CaseFailed | None]:
-    """Remove the least recently used files of a device, and return how many bytes that freed."""
-    transport = access.open_transport(device)
-    try:
-        with hold_device(device, transport):
-            return device, sum(transport.clean(limit_bytes).values()), None
-    except CaseFailed as failure:
-        return device, 0, failure
-    finally:
-        transport.close()
+def clean_device(device: Device, access: DeviceAccess, limit_bytes: int) -> int:
+    """Remove the least recently used files of a device, and return how many bytes that freed.
+
+    Raises CaseFailed.
+    """
+    with closing(access.open_transport(device)) as transport, hold_device(device, transport):
+        return sum(transport.clean(limit_bytes).values())
 
 
 @contextmanager

@@ -4,6 +4,8 @@ It times the binary canary with and without them, in turn. A tool that was built
 another chip, silently runs the slow reference kernels.
 """
 
+from contextlib import closing
+
 from harness.bench import CANARIES
 from harness.bench.statistics import estimate_paired_ratio
 from harness.core.comparison import Estimate
@@ -22,20 +24,17 @@ _PAIRS = 6
 _MIN_RATIO = 1.1
 
 
-def check_kernels(device: Device, access: DeviceAccess) -> Kernels | CaseFailed:
-    """Check a device's kernels; a failure that is returned is the device's or its tool's."""
-    transport = access.open_transport(device)
-    try:
-        with hold_device(device, transport) as turn:
-            facts = collect_facts(transport)
-            device_tool = install_tool(device, transport, facts=facts, tools=access.tools)
-            return _compare_kernels(
-                DeviceSession(device, transport, device_tool=device_tool, facts=facts, turn=turn)
-            )
-    except CaseFailed as failure:
-        return failure
-    finally:
-        transport.close()
+def check_kernels(device: Device, access: DeviceAccess) -> Kernels:
+    """Check a device's kernels. Raises CaseFailed if the device or its tool fails."""
+    with (
+        closing(access.open_transport(device)) as transport,
+        hold_device(device, transport) as turn,
+    ):
+        facts = collect_facts(transport)
+        device_tool = install_tool(device, transport, facts=facts, tools=access.tools)
+        return _compare_kernels(
+            DeviceSession(device, transport, device_tool=device_tool, facts=facts, turn=turn)
+        )
 
 
 def _compare_kernels(session: DeviceSession) -> Kernels:

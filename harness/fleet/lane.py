@@ -3,8 +3,8 @@
 It waits for the device, measures batch by batch, and lets others use the device in between.
 """
 
-import traceback
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,12 +32,12 @@ from harness.fleet.events import (
     LaneMessage,
     ProfileFailed,
 )
+from harness.fleet.failures import to_failure
 from harness.fleet.lease_keeper import LeaseKeeper
 from harness.fleet.plan import FleetRequest, plan_cases, split_cases
 from harness.fleet.process import DeviceSession, profile_operators
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
-from harness.store.rows.leases import describe_owner
 
 _POLL_INTERVAL_S = 2.0
 
@@ -47,13 +47,13 @@ class BenchSnapshot:
     """The contents of the database and the workspace when the bench began.
 
     `measured` has the ids of measured cases, `pending` the processes of unfinished ones by case id,
-    and `binary` the artifacts with binary layers.
+    and `binary` the artifacts with binary layers. `turn` is what the lanes take on their devices.
     """
 
     measured: frozenset[str]
     pending: Mapping[str, Sequence[Process]]
     file: Callable[[str], Path]
-    identity: str
+    turn: Turn
     tools: Mapping[str, ToolFile]
     workspace: Workspace
     canaries: Sequence[Canary]
@@ -70,6 +70,8 @@ class Lane:
     The lease keeps other harnesses with this database off the device, and the turn on the device
     keeps off those with other databases. All harnesses with one database share its token, so that
     one can follow a killed one at once.
+
+    The last event of a lane is LaneEnded. `error` is what kept it from reporting its end.
     """
 
     device: Device
@@ -78,32 +80,49 @@ class Lane:
     snapshot: BenchSnapshot
     keeper: LeaseKeeper
     emit: Callable[[FleetEvent], None]
-    stop: Event
     cases_left: int | None = None
+    error: BaseException | None = None
+    stop: Event = field(init=False, default_factory=Event)
     canaries: list[Canary] = field(init=False, default_factory=list)
-    transport: Transport = field(init=False)
-    turn: Turn = field(init=False)
     answer_checker: AnswerChecker = field(init=False)
-    thread: Thread = field(init=False)
+    _transport: Transport | None = field(init=False, default=None)
+    _thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        patience = Patience(self.device.patience_s, self.stop, on_retry=self._report_retry)
-        folder = self.snapshot.workspace.device_folder(self.device.id)
-        self.transport = open_transport(
-            self.device, self.registry, local_folder=folder, patience=patience
-        )
-        self.turn = Turn(self.snapshot.identity, describe_owner())
         self.answer_checker = AnswerChecker(
             self.snapshot.references, self.snapshot.answers, recheck=self.request.check_answers
         )
-        self.thread = Thread(target=self._run, name=f"lane {self.device.id}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"lane {self.device.id}", daemon=True)
 
     def start(self) -> None:
-        self.thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            self.error = error
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
 
     def end(self) -> None:
         """Make everything that waits for the link fail; for calls from another thread."""
-        self.transport.interrupt()
+        self.stop.set()
+        if self._transport is not None:
+            self._transport.interrupt()
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    @property
+    def transport(self) -> Transport:
+        """The transport to the device, which is opened when the lane first needs it."""
+        if self._transport is None:
+            patience = Patience(self.device.patience_s, self.stop, on_retry=self._report_retry)
+            folder = self.snapshot.workspace.device_folder(self.device.id)
+            self._transport = open_transport(
+                self.device, self.registry, local_folder=folder, patience=patience
+            )
+        return self._transport
 
     def _report(self, text: str) -> None:
         self.emit(LaneMessage(self.device, text))
@@ -113,30 +132,36 @@ class Lane:
 
     def _run(self) -> None:
         try:
-            self._bench()
-        except CaseFailed as failure:
-            if not self.stop.is_set():
-                self.emit(DeviceSetAside(self.device, failure, cases_left=self.cases_left))
-        except Exception as error:  # noqa: BLE001 - a bug in one lane does not stop the others
-            message = (
-                f"device {self.device.id}: a bug in the harness ({error!r}); "
-                "run again with --verbose and report the traceback."
-            )
-            bug = CaseFailed(Reason.BUG, message, log=traceback.format_exc())
-            self.emit(DeviceSetAside(self.device, bug, cases_left=self.cases_left))
-        finally:
-            pushed_bytes = self.transport.bytes_pushed
-            self._release_device()
+            with ExitStack() as leaving:
+                for step in (self._release_lease, self._disconnect, self._release_turn):
+                    leaving.callback(self._attempt, step)
+                self._attempt(self._bench)
+            pushed_bytes = self._transport.bytes_pushed if self._transport else 0
             self.emit(LaneEnded(self.device, pushed_bytes))
+        except BaseException as error:  # noqa: BLE001 - bench_fleet reports it
+            self.error = error
 
-    def _release_device(self) -> None:
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do a step; whatever it raises sets the device aside, and affects no other lane."""
         try:
-            self.transport.release_turn(self.turn)
-        except CaseFailed:
-            pass  # the device can't be reached: the turn expires by itself
-        finally:
-            self.transport.close()
-            self.keeper.release(self.device.id)
+            step()
+        except BaseException as error:  # noqa: BLE001 - reported, with its traceback if it is a bug
+            if isinstance(error, CaseFailed) and self.stop.is_set():
+                return
+            failure = to_failure(self.device.id, error)
+            self.emit(DeviceSetAside(self.device, failure, cases_left=self.cases_left))
+
+    def _release_turn(self) -> None:
+        if self._transport is not None:
+            with suppress(CaseFailed):  # the device can't be reached: the turn expires by itself
+                self._transport.release_turn(self.snapshot.turn)
+
+    def _disconnect(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _release_lease(self) -> None:
+        self.keeper.release(self.device.id)
 
     def _bench(self) -> None:
         if not self._get_device():
@@ -146,7 +171,11 @@ class Lane:
             self.device, self.transport, facts=facts, tools=self.snapshot.tools
         )
         session = DeviceSession(
-            self.device, self.transport, device_tool=device_tool, facts=facts, turn=self.turn
+            self.device,
+            self.transport,
+            device_tool=device_tool,
+            facts=facts,
+            turn=self.snapshot.turn,
         )
         protocols = self.request.protocols[self.device.id]
         cases = plan_cases(
@@ -269,7 +298,7 @@ class Lane:
         """
         waiting_for_lease = self.keeper.count_waiting(self.device.id)
         if waiting_for_lease or waiting_for_turn:
-            self.transport.release_turn(self.turn)
+            self.transport.release_turn(self.snapshot.turn)
             if waiting_for_lease:
                 self.keeper.release(self.device.id)
             self._get_device()
@@ -282,7 +311,10 @@ class Lane:
         """
         return (
             self.keeper.wait_for(
-                self.device.id, self._report_holder, patience_s=self.request.wait_s
+                self.device.id,
+                self._report_holder,
+                patience_s=self.request.wait_s,
+                stop=self.stop,
             )
             and self._take_turn()
         )
@@ -312,5 +344,5 @@ class Lane:
     def _request_turn(self) -> str | None:
         """Return who has the device, or None if it is ours, with its governor set."""
         if self.device.governor is None:
-            return self.transport.take_turn(self.turn)
-        return self.transport.set_governor(self.turn, self.device.governor)
+            return self.transport.take_turn(self.snapshot.turn)
+        return self.transport.set_governor(self.snapshot.turn, self.device.governor)

@@ -1,13 +1,16 @@
 """A bench of all devices at once, with a lane for each; only one thread writes rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
-from queue import SimpleQueue
-from threading import Event
+from queue import Empty, SimpleQueue
 
 from harness.core.bench import Case, Protocol
 from harness.core.device import Device
+from harness.core.errors import HarnessError
+from harness.devices import Turn
 from harness.fleet.answer_check import ReferenceAnswers
 from harness.fleet.events import (
     AnswerChecked,
@@ -23,6 +26,7 @@ from harness.fleet.events import (
     LaneEnded,
     RunEnded,
 )
+from harness.fleet.failures import to_failure
 from harness.fleet.lane import BenchSnapshot, Lane
 from harness.fleet.lease_keeper import LeaseKeeper
 from harness.fleet.plan import FleetRequest
@@ -31,10 +35,11 @@ from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
-from harness.store.rows.leases import Leases
+from harness.store.rows.leases import Leases, describe_owner
 from harness.store.rows.observations import ObservationRows
 
 _JOIN_TIMEOUT_S = 15.0
+_LIVENESS_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,18 @@ def bench_fleet(
     registry: Mapping[str, Device],
     request: FleetRequest,
     stores: FleetStores,
-) -> Iterator[FleetEvent]:
+) -> Generator[FleetEvent, None, None]:
     """Measure a request's cases, and yield every event after it is stored.
 
-    If the caller stops early, the processes on the devices are ended.
+    Each device's last event is LaneEnded, whatever happened to its lane. If the caller closes the
+    generator early, the processes on the devices are ended.
     """
     ids = [device.id for device in devices]
     snapshot = BenchSnapshot(
         stores.cases.get_measured_ids(ids),
         stores.cases.get_pending_processes(ids),
         file=cache(stores.files.verify),
-        identity=stores.leases.get_database_id(),
+        turn=Turn(stores.leases.get_database_id(), describe_owner()),
         tools=stores.tools,
         workspace=stores.workspace,
         canaries=stores.observations.list_canaries(ids),
@@ -75,8 +81,7 @@ def bench_fleet(
         binary=stores.cases.filter_binary(request.artifacts),
     )
     events: SimpleQueue[FleetEvent] = SimpleQueue()
-    stop = Event()
-    with LeaseKeeper(stores.leases, stop) as keeper:
+    with LeaseKeeper(stores.leases) as keeper:
         lanes = [
             Lane(
                 device,
@@ -85,22 +90,72 @@ def bench_fleet(
                 snapshot=snapshot,
                 keeper=keeper,
                 emit=events.put,
-                stop=stop,
             )
             for device in devices
         ]
         try:
             for lane in lanes:
                 lane.start()
-            running = len(lanes)
-            while running:
-                event = events.get()
-                if not request.dry_run:
-                    _store(event, request, stores=stores)
-                running -= isinstance(event, LaneEnded)
-                yield event
+            received = _receive(events, lanes)
+            if not request.dry_run:
+                received = _store_all(received, lanes, request=request, stores=stores)
+            yield from received
         finally:
-            _stop(lanes, stop)
+            _stop(lanes)
+
+
+def _receive(events: SimpleQueue[FleetEvent], lanes: Sequence[Lane]) -> Iterator[FleetEvent]:
+    """Yield the lanes' events until each lane has ended, even one that could not report its end."""
+    running = {lane.device.id: lane for lane in lanes}
+    while running:
+        # All events of a lane that has ended precede a moment when no event comes.
+        ended = [lane for lane in running.values() if not lane.is_running]
+        try:
+            event = events.get(timeout=_LIVENESS_INTERVAL_S)
+        except Empty:
+            for lane in ended:
+                del running[lane.device.id]
+                yield _set_aside(lane, lane.error or RuntimeError("its thread has ended"))
+                yield LaneEnded(lane.device, pushed_bytes=0)
+            continue
+        if isinstance(event, LaneEnded):
+            del running[event.device.id]
+        yield event
+
+
+def _set_aside(lane: Lane, error: BaseException) -> DeviceSetAside:
+    return DeviceSetAside(
+        lane.device, to_failure(lane.device.id, error), cases_left=lane.cases_left
+    )
+
+
+def _store_all(
+    events: Iterator[FleetEvent],
+    lanes: Sequence[Lane],
+    request: FleetRequest,
+    stores: FleetStores,
+) -> Iterator[FleetEvent]:
+    """Store each event and yield it; a lane with an event that can't be stored ends.
+
+    Raises HarnessError if the database can't be written to: then no lane can go on.
+    """
+    lane_by_device = {lane.device.id: lane for lane in lanes}
+    ending: set[str] = set()
+    for event in events:
+        id = event.device.id
+        if id in ending and not isinstance(event, LaneEnded):
+            continue
+        try:
+            _store(event, request, stores=stores)
+            stored = event
+        except HarnessError:
+            raise
+        except Exception as error:  # noqa: BLE001 - stored as a bug, with its traceback
+            ending.add(id)
+            lane_by_device[id].end()
+            stored = _set_aside(lane_by_device[id], error)
+            _store(stored, request, stores=stores)
+        yield stored
 
 
 def _store(event: FleetEvent, request: FleetRequest, stores: FleetStores) -> None:
@@ -138,9 +193,18 @@ def _pairs_of(cases: Sequence[Case]) -> list[tuple[str, Protocol]]:
     return [(case.artifact, case.protocol) for case in cases]
 
 
-def _stop(lanes: Sequence[Lane], stop: Event) -> None:
-    stop.set()
+def _stop(lanes: Sequence[Lane]) -> None:
+    """End the lanes that still run: all of them, even if one can't be reached."""
     for lane in lanes:
-        lane.end()
+        lane.stop.set()
+    running = [lane for lane in lanes if lane.is_running]
+    with ExitStack() as ending:
+        ending.callback(_join, running)
+        for lane in running:
+            ending.callback(lane.end)
+
+
+def _join(lanes: Sequence[Lane]) -> None:
+    deadline = time.monotonic() + _JOIN_TIMEOUT_S
     for lane in lanes:
-        lane.thread.join(_JOIN_TIMEOUT_S)
+        lane.join(max(0.0, deadline - time.monotonic()))

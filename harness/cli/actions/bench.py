@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -214,13 +215,15 @@ def bench_artifacts(
             list_cases=options.dry_run,
             names=names,
         )
-        for event in bench_fleet(
+        running = bench_fleet(
             selection.devices,
             selection.registry,
             request=request,
             stores=make_fleet_stores(session),
-        ):
-            reporter.report(event)
+        )
+        with closing(running) as events:  # its lanes end before an error here is printed
+            for event in events:
+                reporter.report(event)
     for line in reporter.set_aside:
         print(line, file=sys.stderr)
     if not options.dry_run:

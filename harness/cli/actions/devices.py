@@ -1,12 +1,12 @@
 """The implementation of `harness devices`."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.bench.facts import list_doubts
-from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.session import Session, make_console, print_failure
 from harness.config.device_edit import add_entry, set_key
 from harness.config.device_file import THIS_MACHINE, read_devices, select_devices
 from harness.core.device import AdbDevice, Device, SshDevice, hops_of
@@ -88,7 +88,7 @@ def check_devices(path: Path, ids: Sequence[str]) -> int:
         "tool",
         "canary",
     )
-    checks = list(map_devices(selected, lambda device: check_device(device, access)))
+    checks = _check_all(selected, access)
     trends = _read_trends([device.id for device in selected])
     for check in checks:
         id = check.device.id
@@ -103,10 +103,20 @@ def check_devices(path: Path, ids: Sequence[str]) -> int:
     return _report_failures(checks)
 
 
+def _check_all(
+    devices: Sequence[Device], access: DeviceAccess, *, with_tool: bool = True
+) -> list[DeviceCheck]:
+    checks = map_devices(devices, partial(check_device, access=access, with_tool=with_tool))
+    return [
+        DeviceCheck(device, failure=check) if isinstance(check, CaseFailed) else check
+        for device, check in checks
+    ]
+
+
 def _report_failures(checks: Sequence[DeviceCheck]) -> int:
     failures = [check.failure for check in checks if check.failure is not None]
     for failure in failures:
-        print(failure, file=sys.stderr)
+        print_failure(failure)
     return len(failures)
 
 
@@ -158,9 +168,7 @@ def _describe_system(facts: Mapping[str, str]) -> str:
 def show_facts(path: Path, ids: Sequence[str]) -> int:
     """Print the facts of each device, and return how many can't be reached."""
     selected, access = select_with_access(path, ids)
-    checks = list(
-        map_devices(selected, lambda device: check_device(device, access, with_tool=False))
-    )
+    checks = _check_all(selected, access, with_tool=False)
     rows: list[tuple[str, str, str]] = []
     for check in checks:
         rows += [(check.device.id, name, value) for name, value in check.facts.items()]
@@ -309,12 +317,11 @@ def clean_devices(path: Path, ids: Sequence[str], keep_mb: int) -> int:
     """Remove files from devices, and return how many could not be cleaned."""
     selected, access = select_with_access(path, ids)
     failures: list[CaseFailed] = []
-    for device, freed, failure in map_devices(
-        selected, lambda device: clean_device(device, access, limit_bytes=keep_mb * 1_000_000)
-    ):
-        if failure is None:
-            print(f"{device.id}: {format_bytes(freed)} freed")
+    clean = partial(clean_device, access=access, limit_bytes=keep_mb * 1_000_000)
+    for device, freed in map_devices(selected, clean):
+        if isinstance(freed, CaseFailed):
+            failures.append(freed)
+            print_failure(freed)
         else:
-            failures.append(failure)
-            print(f"{failure}", file=sys.stderr)
+            print(f"{device.id}: {format_bytes(freed)} freed")
     return len(failures)

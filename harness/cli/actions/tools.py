@@ -1,6 +1,5 @@
 """The implementation of `harness tools`."""
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,7 +9,7 @@ from urllib.request import urlopen
 from harness.bench.elf import ANY_ABI, abis_of
 from harness.bench.tools import PYTHON_RUNNER
 from harness.cli.actions.devices import select_with_access
-from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.session import Session, make_console, print_failure
 from harness.core.bench import Tool
 from harness.core.comparison import Estimate
 from harness.core.errors import CaseFailed, RequestError, ToolFileError, first_line
@@ -136,8 +135,7 @@ def check_tools(registry: Path, ids: Sequence[str]) -> int:
     table = make_table("device", "tool", "kernels", "reference / optimised", "")
     slow = 0
     failures = []
-    results = map_devices(devices, lambda device: check_kernels(device, access))
-    for device, kernels in zip(devices, results, strict=True):
+    for device, kernels in map_devices(devices, lambda device: check_kernels(device, access)):
         if isinstance(kernels, CaseFailed):
             failures.append(kernels)
             continue
@@ -154,7 +152,7 @@ def check_tools(registry: Path, ids: Sequence[str]) -> int:
         )
     make_console().print(table)
     for failure in failures:
-        print(failure, file=sys.stderr)
+        print_failure(failure)
     return len(corrupt) + len(failures) + slow
 
 

@@ -8,15 +8,22 @@ from pathlib import Path
 import pytest
 
 
+def find_shell(name: str) -> str:
+    """Return the shell's path. Skip the test, or fail it in CI, if it is not installed."""
+    if (program := shutil.which(name)) is not None:
+        return program
+    message = f"{name} is not installed (Debian and Ubuntu: apt install {name})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
 def install_shell(name: str, folder: Path) -> Path:
     """Make that shell `sh` in `folder`, which is to come first on PATH, and return the folder.
 
-    Busybox brings its own programs. Skip the test, or fail it in CI, if the shell is not installed.
+    Busybox brings its own programs.
     """
-    program = shutil.which(name)
-    if program is None:
-        refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        refuse(f"{name} is not installed (Debian and Ubuntu: apt install {name})")
+    program = find_shell(name)
     if name == "busybox":
         subprocess.run([program, "--install", "-s", folder], check=True)
     else:

@@ -5,6 +5,7 @@ import signal
 from math import isclose
 from pathlib import Path
 
+from harness.bench.starting import diagnose_start
 from harness.bench.toollog import SETTINGS, parse_log
 from harness.core.bench import Protocol, ToolLog
 from harness.core.errors import CaseFailed, Reason
@@ -12,6 +13,7 @@ from harness.core.errors import CaseFailed, Reason
 PYTHON_RUNNER = "python_runner"
 RUNNER_FILE = Path(__file__).with_name("runner.py")
 """Never imported: it is a program for the device's Python."""
+_LONGEST_CAUSE = 200
 NO_INTERPRETER = 3
 """The Python runner's exit code if the device has no interpreter."""
 
@@ -68,6 +70,9 @@ def diagnose_failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
             "binary layers need lce_benchmark_model there, or on x86-64 Linux larq-compute-engine."
         )
         return CaseFailed(Reason.MISSING_OPERATOR, message, log=log)
+    if start := diagnose_start(exit_code, stderr):
+        message = f"The tool did not start ({start.quote}): {start.remedy}."
+        return CaseFailed(start.reason, message, log=log)
     cause = _find_cause(stderr) or f"exit code {exit_code}"
     if exit_code == NO_INTERPRETER:
         return CaseFailed(
@@ -80,8 +85,12 @@ def diagnose_failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
 
 
 def _find_cause(stderr: str) -> str:
-    errors = (line for line in stderr.splitlines() if line.startswith("ERROR: "))
-    return next(errors, "").removeprefix("ERROR: ").strip().rstrip(".")
+    """Return the first line of an error, or else the last line that is no note."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    others = [line for line in lines if not line.startswith(("INFO: ", "WARNING: "))]
+    cause = errors[0] if errors else others[-1] if others else ""
+    return cause[:_LONGEST_CAUSE].rstrip(".")
 
 
 def _diagnose_signal(number: signal.Signals, log: str) -> CaseFailed:

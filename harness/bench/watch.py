@@ -225,7 +225,7 @@ class Reading:
 def build_reading_script(sensors: Sequence[Sensor], facts: Mapping[str, str]) -> str:
     """Return POSIX shell whose output `parse_reading` parses.
 
-    It takes about a fifth of a second.
+    It takes about a fifth of a second. Its times are all 0: a reading is of one moment.
     """
     kinds = {*TEMPERATURE_KINDS, "throttled"}
     needed = [sensor for sensor in sensors if sensor.kind in kinds]
@@ -235,18 +235,16 @@ def build_reading_script(sensors: Sequence[Sensor], facts: Mapping[str, str]) ->
         _PRINT_CPU_TIMES,
         "sleep 0.2 || sleep 1",
         _PRINT_CPU_TIMES,
-        'set -f; line="at $up"',
+        'set -f; line="at 0"',
         *(_build_sample_command(sensor.source) for sensor in needed),
         'unset IFS; echo "$line"',
         *(("set +f", BATTERY_COMMAND.strip()) if has_battery else ()),
         *(("dumpsys power | grep mWakefulness=",) if "android" in facts else ()),
     )
-    return f"{{ {'; '.join(lines)}; }} 2>/dev/null"
+    return f"LC_ALL=C; export LC_ALL; {{ {'; '.join(lines)}; }} 2>/dev/null"
 
 
-_PRINT_CPU_TIMES = (
-    'read -r up _ </proc/uptime; read -r _ jiffies </proc/stat; echo "cpu $up $jiffies"; times'
-)
+_PRINT_CPU_TIMES = 'jiffies=; read -r _ jiffies </proc/stat; echo "cpu 0 $jiffies"; times'
 
 
 def _build_sample_command(source: str) -> str:

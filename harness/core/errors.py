@@ -47,6 +47,7 @@ class Reason(str, Enum):
     OUTCLASSED = "outclassed"
     BUDGET = "budget"
     TIMEOUT = "timeout"
+    NOT_STARTED = "not_started"
     CRASHED = "crashed"
     MISSING_OPERATOR = "missing_operator"
     NO_INTERPRETER = "no_interpreter"
@@ -117,6 +118,10 @@ FAILURE_HELP: Final[Mapping[Reason, FailureHelp]] = {
     Reason.TIMEOUT: FailureHelp(
         "A run exceeded its time limit and was ended.",
         "Raise `timeout_s` in the device's entry, or measure with fewer runs.",
+    ),
+    Reason.NOT_STARTED: FailureHelp(
+        "The device's system could not start the tool.",
+        "Follow the message, which quotes the system.",
     ),
     Reason.CRASHED: FailureHelp(
         "The tool or the device's shell ended with an error.",

@@ -10,12 +10,12 @@ from harness.devices.adb import AdbLink
 from harness.devices.link import Link
 from harness.devices.local import LocalLink
 from harness.devices.patience import Patience
+from harness.devices.run_result import RunResult
 from harness.devices.transport import (
     SLOWEST_BYTES_PER_S,
     WATCH_INTERVAL_S,
     FileAbsent,
     ModelFile,
-    RunResult,
     Transport,
     Turn,
 )

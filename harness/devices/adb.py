@@ -5,17 +5,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shlex import join, quote
+from shlex import join
 
 from harness.core.device import AdbDevice
 from harness.core.errors import Unreachable
 from harness.devices.link import CommandResult, Link
+from harness.devices.shell import is_marked, run_in_sh
 
 _TIMEOUT_S = 30.0
 _COMMAND_NOT_FOUND = 127
-# adb itself also exits with 1, and old phones pass no exit code: the phone's shell prints it.
-_EXIT_MARK = "\x1eharness-exit:"
-_EXIT_LINE = re.compile(rb"\n?\x1eharness-exit:(\d{1,3})\r?\n?\Z")
 _REFUSALS = {
     "unauthorized": ("it does not trust this computer: accept the key on its screen", False),
     "no permissions": (
@@ -98,14 +96,14 @@ class AdbLink:
         The server gets a command of its own: it would hold the pipes of the command that starts it.
         """
         self._host.open()
-        started = self._host.execute("adb start-server >/dev/null 2>&1", _TIMEOUT_S)
+        started = run_in_sh(self._host, "adb start-server >/dev/null 2>&1", _TIMEOUT_S)
         if started.exit_code == _COMMAND_NOT_FOUND:
             raise Unreachable(
                 "no adb program was found: install Android's platform-tools", passing=False
             )
         if _NETWORK_SERIAL.fullmatch(self._serial):  # a new server has no connection to it yet
-            self._host.execute(join(["adb", "connect", self._serial]), _TIMEOUT_S)
-        state = self._host.execute(join(["adb", "-s", self._serial, "get-state"]), _TIMEOUT_S)
+            run_in_sh(self._host, join(["adb", "connect", self._serial]), _TIMEOUT_S)
+        state = self._run_adb("get-state")
         name = state.stdout.decode(errors="replace").strip()
         if state.exit_code == 0 and name in _STATES:
             raise Unreachable(_STATES[name])
@@ -113,17 +111,22 @@ class AdbLink:
             raise _explain_refusal(state.stderr.decode(errors="replace") or name)
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
-        """Run a line of POSIX shell on the phone, as `Link.execute`."""
-        marked = f"( {command}\n); printf '\\n{_EXIT_MARK}%d\\n' $?"
-        result = self._host.execute(
-            f"exec adb -s {quote(self._serial)} shell {quote(marked)}", timeout_s, stdin=stdin
-        )
-        if (exit_line := _EXIT_LINE.search(result.stdout)) is None:
-            raise _explain_refusal(
-                result.stderr.decode(errors="replace") or "the connection was lost during a command"
-            )
-        stdout = result.stdout[: exit_line.start()]
-        return CommandResult(int(exit_line[1]), stdout, stderr=result.stderr)
+        """Run a command line in the phone's shell, as `Link.execute`.
+
+        Only the marks of `shell.py` show that the phone has answered. Old phones pass no exit code,
+        and a failure of adb's own ends with 1.
+        """
+        result = self._run_adb("shell", command, timeout_s=timeout_s, stdin=stdin)
+        if not is_marked(result.stdout):
+            error_text = (result.stderr or result.stdout).decode(errors="replace")
+            raise _explain_refusal(error_text or "the connection was lost during a command")
+        return result
+
+    def _run_adb(
+        self, *arguments: str, timeout_s: float = _TIMEOUT_S, stdin: Path | None = None
+    ) -> CommandResult:
+        script = f"exec {join(['adb', '-s', self._serial, *arguments])}"
+        return run_in_sh(self._host, script, timeout_s, stdin=stdin)
 
     def close(self) -> None:
         """Disconnect from the machine whose adb is used."""
@@ -145,7 +148,8 @@ def list_phones(host: Link) -> list[AttachedPhone]:
     Raises Unreachable if the host has no adb.
     """
     host.open()
-    result = host.execute("adb start-server >/dev/null 2>&1 && adb devices -l", _TIMEOUT_S)
+    script = "adb start-server >/dev/null 2>&1 && adb devices -l"
+    result = run_in_sh(host, script, _TIMEOUT_S)
     if result.exit_code != 0:
         raise Unreachable(
             "no working adb program was found: install Android's platform-tools", passing=False

@@ -4,6 +4,7 @@ A command that a lost link cut off is run again on a new connection.
 """
 
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -13,11 +14,17 @@ from harness.core.errors import CaseFailed, Reason, Unreachable
 from harness.core.ids import sha256_of_file
 from harness.devices.link import CommandResult, Link
 from harness.devices.patience import Patience
+from harness.devices.run_result import decode
+from harness.devices.shell import run_in_sh
 
 COMMAND_TIMEOUT_S = 60.0
 _FILE = Path(__file__).with_name("agent.sh")
-_NO_AGENT = (2, 126, 127)  # exit codes of a shell that can't run the program
+_NO_AGENT = 77  # of the line that starts the program, which agent.sh itself never returns
+_DAMAGED = 78
 _SIGNALLED = 128
+_LONGEST_QUOTE = 60
+_LONGEST_CAUSE = 200
+_LONGEST_LOG = 10_000
 
 
 class ExitCode(IntEnum):
@@ -70,19 +77,22 @@ class Agent:
         self._link.close()
 
     def run_script(self, script: str) -> CommandResult:
-        """Run a script of POSIX shell in the working folder; a lost link may run it twice."""
-        return self.retry(
-            lambda: self._link.execute(
-                f"exec sh -c {quote(f'cd {quote(self.root)} && {script}')}", COMMAND_TIMEOUT_S
-            )
-        )
+        """Run a script of POSIX shell in the working folder; a lost link may run it twice.
+
+        The script goes through standard input: some SSH servers take no line of over 9,000 bytes.
+        Braces make a script that arrives without its first line fail as a whole.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "script.sh"
+            file.write_text(f"{{\n{script}\n}}\n", errors="surrogateescape")
+            return self.retry(lambda: self._execute(self._read_script(), stdin=file))
+
+    def _read_script(self) -> str:
+        return f'cd {quote(self.root)} 2>/dev/null || exit {_NO_AGENT}; eval "$(cat)"'
 
     def call(self, *arguments: str, allowed: Sequence[int] = ()) -> CommandResult:
-        """Run a command of the program that may run twice; its exit code is 0 or an allowed one."""
-        result = self.retry(lambda: self.call_once(*arguments))
-        if result.exit_code not in (0, *allowed):
-            raise self.explain_failure(result)
-        return result
+        """Run a command of the program that may run twice, as `call_once`."""
+        return self.retry(lambda: self.call_once(*arguments, allowed=allowed))
 
     def retry(self, attempt: Callable[[], CommandResult]) -> CommandResult:
         """Make an attempt while connected, and again on a new connection if the link is lost."""
@@ -102,17 +112,32 @@ class Agent:
             raise Unreachable(f"device {self.device}: {error}.", passing=error.passing) from error
 
     def call_once(
-        self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S, stdin: Path | None = None
+        self,
+        *arguments: str,
+        allowed: Sequence[int] = (),
+        timeout_s: float = COMMAND_TIMEOUT_S,
+        stdin: Path | None = None,
     ) -> CommandResult:
-        """Run a command of the program without retrying; for attempts within `retry`."""
-        command = f"exec {join(['sh', f'{self._root}/{_file_name()}', *arguments])}"
-        result = self._link.execute(command, timeout_s, stdin=stdin)
-        if not 0 <= result.exit_code < _SIGNALLED:  # a run that it started can be collected
+        """Run a command of the program, whose exit code has to be 0 or an allowed one.
+
+        It is not retried: this is for attempts within `retry`.
+        """
+        program = quote(f"{self.root}/{_file_name()}")
+        script = f"[ -r {program} ] || exit {_NO_AGENT}; exec sh {program} {join(arguments)}"
+        result = self._execute(script, timeout_s, stdin=stdin)
+        if result.exit_code >= _SIGNALLED:  # a run that it started can be collected
             raise Unreachable("its shell was killed")
-        if result.exit_code in _NO_AGENT and _file_name().encode() in result.stderr:
-            raise Unreachable("its working folder was removed")
-        if result.exit_code == ExitCode.TROUBLE:
+        if result.exit_code not in (0, *allowed):
             raise self.explain_failure(result)
+        return result
+
+    def _execute(
+        self, script: str, timeout_s: float = COMMAND_TIMEOUT_S, stdin: Path | None = None
+    ) -> CommandResult:
+        """Run a script in the device's `sh`; it exits with _NO_AGENT if it must be installed."""
+        result = run_in_sh(self._link, script, timeout_s, stdin=stdin)
+        if result.exit_code == _NO_AGENT:
+            raise Unreachable("its working folder was removed")
         return result
 
     def _install(self) -> str:
@@ -120,40 +145,53 @@ class Agent:
         self._link.open()
         folder = quote(self._folder)
         script = (
-            f"LC_ALL=C; export LC_ALL; umask 077; mkdir -p {folder} && cd {folder} && "
-            f"cat >.agent.$$ && mv -f .agent.$$ {_file_name()} && pwd"
+            f"trouble() {{ exit {ExitCode.TROUBLE:d}; }}; umask 077; "
+            f"mkdir -p {folder} && cd {folder} && cat >.agent.$$ || trouble; "
+            f"[ $(wc -c <.agent.$$) -eq {_FILE.stat().st_size} ] || exit {_DAMAGED}; "
+            f"mv -f .agent.$$ {_file_name()} && pwd || trouble"
         )
-        result = self._link.execute(f"exec sh -c {quote(script)}", COMMAND_TIMEOUT_S, stdin=_FILE)
+        result = self._execute(script, stdin=_FILE)
+        if result.exit_code == _DAMAGED:
+            raise Unreachable("a file did not arrive whole: does its login shell read the input?")
         if result.exit_code != 0:
             raise self.explain_failure(result)
-        return decode(result.stdout).rstrip("\n")
+        root = decode(result.stdout).removesuffix("\n")
+        if not root.startswith("/") or "\n" in root:
+            raise self.explain_damage(result)
+        return root
+
+    def explain_damage(self, result: CommandResult) -> CaseFailed:
+        """Return the failure of an answer that the program does not give."""
+        message = (
+            f"device {self.device}: the answer of its shell is damaged "
+            f"({decode(result.stdout[:_LONGEST_QUOTE])!r}): "
+            "let its start-up files run nothing in the background."
+        )
+        return CaseFailed(Reason.UNPARSABLE, message, log=decode(result.stdout[:_LONGEST_LOG]))
 
     def explain_failure(self, result: CommandResult) -> CaseFailed:
         """Return the failure that the system's own error message means."""
         errors = decode(result.stderr)
-        last_line = (errors.strip().splitlines() or ["no error message"])[-1].rstrip(".")
-        if re.search(r"No space left|[Qq]uota exceeded", errors):
+        last_line = (errors.strip().splitlines() or [f"exit code {result.exit_code}"])[-1]
+        cause = last_line[:_LONGEST_CAUSE].rstrip(".")
+        is_about_folder = result.exit_code == ExitCode.TROUBLE
+        if is_about_folder and re.search(r"No space left|[Qq]uota exceeded", errors):
             message = (
                 f"device {self.device}: no space left in its folder {self._folder}: "
                 "free some space, or set `folder` to another one."
             )
             return CaseFailed(Reason.NO_SPACE, message, log=errors)
-        if re.search(
+        if is_about_folder and re.search(
             r"Read-only|Permission denied|not permitted|can't create|cannot create", errors
         ):
             message = (
-                f"device {self.device}: its folder {self._folder} is not writable ({last_line}): "
+                f"device {self.device}: its folder {self._folder} is not writable ({cause}): "
                 "set `folder` to one that is."
             )
             return CaseFailed(Reason.NOT_WRITABLE, message, log=errors)
-        message = f"device {self.device}: its shell failed ({last_line})."
+        message = f"device {self.device}: its shell failed ({cause})."
         return CaseFailed(Reason.CRASHED, message, log=errors)
 
 
 def _file_name() -> str:
     return f"agent-{sha256_of_file(_FILE)[:12]}.sh"
-
-
-def decode(data: bytes) -> str:
-    """Decode a device's output; bytes that are not UTF-8 are replaced."""
-    return data.decode(errors="replace")

@@ -29,8 +29,19 @@ hash_of() {
 }
 
 # Sets `uptime`, in seconds since boot: the device's clock may be wrong, or be set meanwhile.
+# Android hides /proc/uptime from apps such as Termux. A new process shows the same clock: the 22nd
+# number about it is when it started, in hundredths of a second since boot (proc(5)).
 read_uptime() {
-    read -r uptime _ </proc/uptime
+    uptime=''
+    read -r uptime _ 2>/dev/null </proc/uptime
+    case $uptime in [0-9]*) return ;; esac
+    process=$(read -r line 2>/dev/null </proc/self/stat && printf '%s\n' "${line##*) }")
+    # shellcheck disable=SC2086 # split into words, from the third number on
+    set -- $process
+    if [ $# -lt 20 ] || ! [ "${20}" -ge 100 ] 2>/dev/null; then
+        trouble 'neither /proc/uptime nor /proc/self/stat can be read'
+    fi
+    uptime=${20%??}.${20#"${20%??}"}
 }
 
 # ---- Turns. The file `queue` has this boot's id and a line "TOKEN UNTIL OWNER" for each user who
@@ -268,7 +279,8 @@ sample() {
 # Appends the time of all cores, and the share of this shell and its children: harness and tool.
 count_time() {
     read_uptime
-    read -r _ jiffies </proc/stat
+    jiffies=''
+    read -r _ jiffies 2>/dev/null </proc/stat
     {
         echo "cpu $uptime $jiffies"
         times
@@ -423,6 +435,7 @@ forget) # SHA256 NAME
 # TOKEN SECONDS OWNER RUN PREVIOUS LIMIT AFFINITY INTERVAL SENSORS SHA256 MODEL ARGV...: waits for
 # the end of a run, and reports
 run)
+    read_uptime # ends here if it can't
     waiting=0
     if [ -n "$1" ]; then
         take_turn "$1" "$2" "$3"

@@ -1,13 +1,17 @@
 """This machine as a device: the same shell, over a link that cannot be lost."""
 
 import os
+import selectors
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from harness.core.errors import Unreachable
-from harness.devices.link import CommandResult
+from harness.devices.link import CommandResult, check_answer_size
+
+_CHUNK_BYTES = 1 << 20
 
 
 class LocalLink:
@@ -20,7 +24,7 @@ class LocalLink:
         """Do nothing: there is no connection."""
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
-        """Run a line of POSIX shell, as `Link.execute`."""
+        """Run a command line, as `Link.execute`."""
         with (stdin or Path(os.devnull)).open("rb") as source:
             process = self._process = subprocess.Popen(
                 ["sh", "-c", command],
@@ -29,14 +33,17 @@ class LocalLink:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise Unreachable(
-                f"its shell did not answer within {timeout_s:g} s; is the machine overloaded?"
-            ) from error
-        finally:
-            self.close()
+        deadline = time.monotonic() + timeout_s
+        with process:
+            try:
+                stdout, stderr = _read(process, deadline)
+                process.wait(max(deadline - time.monotonic(), 0))
+            except (TimeoutError, subprocess.TimeoutExpired) as error:
+                raise Unreachable(
+                    f"its shell did not answer within {timeout_s:g} s; is the machine overloaded?"
+                ) from error
+            finally:
+                self.close()
         return CommandResult(process.returncode, stdout, stderr=stderr)
 
     def close(self) -> None:
@@ -44,3 +51,25 @@ class LocalLink:
         if self._process is not None and self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _read(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, bytes]:
+    """Read both streams to their ends. Raises TimeoutError, or Unreachable for too long ones."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    outputs = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for descriptor in outputs:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                chunk = os.read(key.fd, _CHUNK_BYTES)
+                outputs[key.fd] += chunk
+                if not chunk:
+                    selector.unregister(key.fd)
+            check_answer_size(sum(map(len, outputs.values())))
+    stdout, stderr = map(bytes, outputs.values())
+    return stdout, stderr

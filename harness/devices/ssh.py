@@ -12,7 +12,7 @@ from paramiko import Channel, SSHException
 
 from harness.core.device import SshDevice
 from harness.core.errors import Unreachable, first_line
-from harness.devices.link import CommandResult
+from harness.devices.link import CommandResult, check_answer_size
 from harness.devices.ssh_connection import SILENCE_MS, open_route, plan_route
 
 _CHUNK_BYTES = 1 << 15
@@ -38,7 +38,7 @@ class SshLink:
             self._resources = resources.pop_all()
 
     def execute(self, command: str, timeout_s: float, stdin: Path | None = None) -> CommandResult:
-        """Run a line of POSIX shell, as `Link.execute`."""
+        """Run a command line, as `Link.execute`."""
         self.open()
         connection = self._connection
         if connection is None:
@@ -88,21 +88,23 @@ def _send(channel: Channel, source: Path) -> None:
 
 def _read(channel: Channel, deadline: float) -> tuple[bytes, bytes]:
     """Read both streams as they come, so that a command never waits for one to be read."""
-    streams: tuple[list[bytes], list[bytes]] = ([], [])
+    stdout, stderr = bytearray(), bytearray()
     ready = select.poll()
     ready.register(channel.fileno(), select.POLLIN)
     while not (channel.eof_received or channel.closed):
         if (remaining_s := deadline - time.monotonic()) <= 0:
             raise Unreachable("it did not answer in time")
         ready.poll(min(remaining_s, 10) * 1000)
-        _drain(channel, streams)
+        _drain(channel, stdout, stderr)
     channel.status_event.wait(max(deadline - time.monotonic(), 1))
-    _drain(channel, streams)
-    return b"".join(streams[0]), b"".join(streams[1])
+    _drain(channel, stdout, stderr)
+    return bytes(stdout), bytes(stderr)
 
 
-def _drain(channel: Channel, streams: tuple[list[bytes], list[bytes]]) -> None:
-    while channel.recv_ready():
-        streams[0].append(channel.recv(1 << 20))
-    while channel.recv_stderr_ready():
-        streams[1].append(channel.recv_stderr(1 << 20))
+def _drain(channel: Channel, stdout: bytearray, stderr: bytearray) -> None:
+    while (has_output := channel.recv_ready()) or channel.recv_stderr_ready():
+        if has_output:
+            stdout += channel.recv(1 << 20)
+        else:
+            stderr += channel.recv_stderr(1 << 20)
+        check_answer_size(len(stdout) + len(stderr))

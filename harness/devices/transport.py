@@ -3,6 +3,7 @@
 `tests/contracts` holds what every kind of link must do.
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from harness.core.errors import CaseFailed, DeviceBusy, Reason
-from harness.devices.agent import COMMAND_TIMEOUT_S, Agent, ExitCode, decode
+from harness.devices.agent import COMMAND_TIMEOUT_S, Agent, ExitCode
 from harness.devices.link import CommandResult, Link
 from harness.devices.packing import pack
 from harness.devices.patience import Patience
+from harness.devices.run_result import TIMED_OUT, RunResult, decode, parse_report
 
 SLOWEST_BYTES_PER_S = 50_000
 """The rate of the slowest transfer that is still waited for."""
@@ -23,24 +25,8 @@ WATCH_INTERVAL_S = 10.0
 
 _GRACE_S = 30.0  # how long after its time limit the end of a run may arrive
 _COLLECT_S = 20
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A command that ended.
-
-    `exit_code` is over 128 if a signal ended the command, and `seconds` are by the device's clock.
-    `watch` holds the sensor readings, in the format that `bench/watch.py` parses. `model_sha256` is
-    that of the model file that was checked, and `others_waiting` how many others want the device.
-    """
-
-    exit_code: int
-    stdout: str
-    stderr: str
-    seconds: float
-    watch: str = ""
-    model_sha256: str = ""
-    others_waiting: int = 0
+_LARGEST_SCRIPT_ANSWER_BYTES = 1_000_000
+_REMOVED = re.compile(r"^([0-9a-f]{64}) ([0-9]{1,12})$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -96,9 +82,12 @@ class Transport:
     def run_script(self, script: str) -> RunResult:
         """Run a script of POSIX shell in the working folder, without the safeguards of `run`.
 
-        A lost link may run the script twice.
+        A lost link may run the script twice. Raises CaseFailed: unparsable for an answer of more
+        than a megabyte.
         """
         result = self._agent.run_script(script)
+        if len(result.stdout) + len(result.stderr) > _LARGEST_SCRIPT_ANSWER_BYTES:
+            raise self._agent.explain_damage(result)
         return RunResult(
             result.exit_code, decode(result.stdout), stderr=decode(result.stderr), seconds=0.0
         )
@@ -165,7 +154,9 @@ class Transport:
         settings = (run, self._last_run, f"{timeout_s:g}", mask, *watching)
         checked_file = (model.sha256, model.path) if model else ("", "")
         result = self._agent.call_once(
-            "run", *place, *settings, *checked_file, *argv, timeout_s=timeout_s + _GRACE_S
+            *("run", *place, *settings, *checked_file, *argv),
+            allowed=(ExitCode.BUSY, ExitCode.ABSENT, ExitCode.MISMATCH),
+            timeout_s=timeout_s + _GRACE_S,
         )
         if result.exit_code == ExitCode.BUSY:
             message = f"device {self._device} is in use by {decode(result.stderr).strip()}."
@@ -178,7 +169,10 @@ class Transport:
         """Return the result of a run that was started before the link was lost."""
         sha256 = model.sha256 if model else ""
         for _ in range(int((timeout_s + _GRACE_S) // _COLLECT_S) + 1):
-            result = self._agent.call_once("collect", run, str(_COLLECT_S), sha256)
+            result = self._agent.call_once(
+                *("collect", run, str(_COLLECT_S), sha256),
+                allowed=(ExitCode.GONE, ExitCode.PENDING),
+            )
             if result.exit_code != ExitCode.PENDING:
                 return result
         self._agent.call_once("end", run)
@@ -195,30 +189,18 @@ class Transport:
     def _parse_result(
         self, result: CommandResult, argv: Sequence[str], timeout_s: float
     ) -> RunResult:
-        if result.exit_code != 0:
-            raise self._agent.explain_failure(result)
-        summary, _, output = result.stdout.partition(b"\n")
-        code, started, ended, stdout_bytes, watch_bytes, sha256, waiting = summary.decode().split()
-        watch_start = int(stdout_bytes)
-        stderr_start = watch_start + int(watch_bytes)
-        stdout = decode(output[:watch_start])
-        watch = decode(output[watch_start:stderr_start])
-        stderr = decode(output[stderr_start:])
-        if code == "timeout":
+        try:
+            run_result = parse_report(result.stdout)
+        except ValueError as error:
+            raise self._agent.explain_damage(result) from error
+        if run_result.exit_code == TIMED_OUT:
             message = (
                 f"{argv[0]} was still running after {timeout_s:g} s on {self._device} "
                 "and was ended."
             )
-            raise CaseFailed(Reason.TIMEOUT, message, log=f"{stdout}\n{stderr}")
-        return RunResult(
-            int(code),
-            stdout,
-            stderr=stderr,
-            seconds=round(float(ended) - float(started), 3),
-            watch=watch,
-            model_sha256=sha256.removeprefix("-"),
-            others_waiting=int(waiting),
-        )
+            log = f"{run_result.stdout}\n{run_result.stderr}"
+            raise CaseFailed(Reason.TIMEOUT, message, log=log)
+        return run_result
 
     def push(self, source: Path, sha256: str, name: str) -> str:
         """Send a file unless the device has it, and return its path on the device.
@@ -252,7 +234,10 @@ class Transport:
             timeout_s = COMMAND_TIMEOUT_S + content.stat().st_size / SLOWEST_BYTES_PER_S
             result = self._agent.retry(
                 lambda: self._agent.call_once(
-                    "receive", sha256, name, encoding, *cleaning, timeout_s=timeout_s, stdin=content
+                    *("receive", sha256, name, encoding, *cleaning),
+                    allowed=(ExitCode.MISMATCH,),
+                    timeout_s=timeout_s,
+                    stdin=content,
                 )
             )
             self.bytes_pushed += content.stat().st_size
@@ -317,7 +302,7 @@ class Transport:
         Files whose hashes are in `keep` stay. Return the freed bytes by hash.
         """
         result = self._agent.call("clean", str(limit_bytes // 1024), *keep)
-        removed = (line.split() for line in decode(result.stdout).splitlines())
+        removed = _REMOVED.findall(decode(result.stdout))
         return {sha256: int(kilobytes) * 1024 for sha256, kilobytes in removed}
 
     def interrupt(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import uuid4
 
+from harness.bench.sensors import choose_cpus
+from harness.bench.starting import diagnose_start
 from harness.bench.tools import PYTHON_RUNNER
 from harness.core.bench import Tool
 from harness.core.device import Device
@@ -22,6 +24,7 @@ from harness.store.rows.leases import describe_owner
 T = TypeVar("T")
 _MAX_PARALLEL = 32
 _TOOL_TIMEOUT_S = 60.0
+_SIGNALLED = 128
 _PATIENCE_S = 3.0
 
 
@@ -93,14 +96,20 @@ def _try_tool(
     """Install the tool that a bench would use, and start it once. Raises CaseFailed."""
     device_tool = install_tool(device, transport, facts=facts, tools=access.tools)
     if device_tool.tool.name != PYTHON_RUNNER:
-        started = transport.run([*device_tool.argv, "--help"], _TOOL_TIMEOUT_S)
-        if started.exit_code in (126, 127) or started.exit_code > 128:
-            lines = started.stderr.strip().splitlines() or [f"exit code {started.exit_code}"]
+        cpus = choose_cpus(device.cpus, facts, threads=1)
+        ended = transport.run([*device_tool.argv, "--help"], _TOOL_TIMEOUT_S, cpus=cpus)
+        if failure := diagnose_start(ended.exit_code, ended.stderr):
             message = (
                 f"device {device.id}: its tool {device_tool.tool.name} does not start "
-                f"({lines[-1]}): add another build of it."
+                f"({failure.quote}): {failure.remedy}."
             )
-            raise CaseFailed(Reason.CRASHED, message, log=started.stderr)
+            raise CaseFailed(failure.reason, message, log=ended.stderr)
+        if ended.exit_code > _SIGNALLED:
+            message = (
+                f"device {device.id}: its tool {device_tool.tool.name} crashes as it starts "
+                f"(exit code {ended.exit_code}): add another build of it."
+            )
+            raise CaseFailed(Reason.CRASHED, message, log=ended.stderr)
     return device_tool.tool
 
 

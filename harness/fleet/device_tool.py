@@ -14,6 +14,7 @@ from harness.core.ids import sha256_of_file
 from harness.devices import RunResult, Transport
 from harness.store.files.tools import ToolFile
 
+_LONGEST_QUOTE = 100
 _DESCRIBE_TIMEOUT_S = 120.0  # small boards need long to import numpy
 
 
@@ -26,8 +27,19 @@ class DeviceTool:
 
 
 def collect_facts(transport: Transport) -> dict[str, str]:
-    """Collect the device's facts, such as its CPU, system and sensors."""
-    return read_facts(transport.run_script(build_facts_script()).stdout)
+    """Collect the device's facts, such as its CPU, system and sensors.
+
+    Raises CaseFailed: unparsable if the device knows none, as no device does whose shell works.
+    """
+    result = transport.run_script(build_facts_script())
+    if facts := read_facts(result.stdout):
+        return facts
+    lines = result.stderr.strip().splitlines() or [f"exit code {result.exit_code}"]
+    message = (
+        f"The device told nothing about itself ({lines[-1][:_LONGEST_QUOTE]}): "
+        "its shell did not run the harness's script; log in and try `sh -c 'uname -m'`."
+    )
+    raise CaseFailed(Reason.UNPARSABLE, message, log=result.stdout + result.stderr)
 
 
 def install_tool(

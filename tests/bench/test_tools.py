@@ -90,8 +90,8 @@ def test_a_failure_repeats_the_cause_that_the_tool_reported(name: str, cause: st
         (-9, Reason.KILLED),
         (NO_INTERPRETER, Reason.NO_INTERPRETER),
         (1, Reason.CRASHED),
-        (126, Reason.CRASHED),
-        (127, Reason.CRASHED),
+        (126, Reason.NOT_STARTED),
+        (127, Reason.NOT_STARTED),
         (255, Reason.CRASHED),
     ],
 )

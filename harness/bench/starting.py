@@ -1,0 +1,123 @@
+"""The cause of a program that a system did not start, in the system's own words, and the remedy.
+
+The words are those of the shells, of util-linux, BusyBox and toybox, and of the loaders of glibc,
+musl and Android.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.core.errors import Reason
+
+NOT_EXECUTABLE: Final = 126
+NOT_FOUND: Final = 127
+"""The shell's exit codes for a program that it can't run, and for one that it can't find."""
+_ILLEGAL_INSTRUCTION: Final = 128 + 4
+_MOST_LINES = 200
+_LONGEST_QUOTE = 200
+
+
+@dataclass(frozen=True)
+class StartFailure:
+    """The reason, the system's own words, and what to do, as the end of a sentence."""
+
+    reason: Reason
+    quote: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class _Obstacle:
+    """The words of one obstacle. `only_from_shell` are too general for other exit codes."""
+
+    words: re.Pattern[str]
+    remedy: str
+    reason: Reason = Reason.NOT_STARTED
+    only_from_shell: bool = False
+
+
+def _obstacle(
+    words: str,
+    remedy: str,
+    *,
+    reason: Reason = Reason.NOT_STARTED,
+    only_from_shell: bool = False,
+) -> _Obstacle:
+    return _Obstacle(re.compile(words), remedy, reason=reason, only_from_shell=only_from_shell)
+
+
+_OBSTACLES = (
+    _obstacle(
+        r"\btaskset'?: (?:.*not found|No such file)",
+        "install taskset, or set `cpus: all` in the device's entry",
+        only_from_shell=True,
+    ),
+    _obstacle(
+        r"taskset: .*(?:affinity|\bmask\b)|sched_setaffinity",
+        "set `cpus` in the device's entry to cores that are on, or to `all`",
+    ),
+    _obstacle(
+        r"version `GLIBC\w*_[\w.]+' not found",
+        "update the device's system, or add a build of the tool for an older one",
+    ),
+    _obstacle(
+        r"error while loading shared libraries|Error loading shared library|"
+        r"CANNOT LINK EXECUTABLE|symbol lookup error|Error relocating",
+        "install that library on the device, or add a static build of the tool",
+    ),
+    # Where the kernel refuses a program, the C library has a shell read it as a script.
+    _obstacle(
+        r"\d: [Ss]yntax error: .*unexpected|not executable: \d+-bit ELF|wrong ELF class|"
+        r"[Ee]xec format error|cannot execute binary file",
+        "add a build of the tool for the device's ABI",
+        reason=Reason.WRONG_ABI,
+    ),
+    _obstacle(
+        r"python[\d.]*'?: .*(?:not found|No such file)",
+        "install Python on the device, or set `python` in its entry",
+        reason=Reason.NO_INTERPRETER,
+        only_from_shell=True,
+    ),
+    _obstacle(
+        r"Permission denied|not permitted",
+        "set `folder` in the device's entry to one whose file system runs programs (no `noexec`)",
+        only_from_shell=True,
+    ),
+    _obstacle(
+        r"not found|No such file|bad interpreter|required file",
+        "the program that loads it is not on the device: add a static build of the tool, "
+        "or one for the device's system",
+        only_from_shell=True,
+    ),
+)
+
+
+def diagnose_start(exit_code: int, stderr: str) -> StartFailure | None:
+    """Return why the program did not start, or None if it did as far as its end shows."""
+    lines = [line.strip() for line in stderr.splitlines()[:_MOST_LINES] if line.strip()]
+    from_shell = exit_code in (NOT_EXECUTABLE, NOT_FOUND)
+    for obstacle in _OBSTACLES:
+        if obstacle.only_from_shell and not from_shell:
+            continue
+        if line := _find_line(obstacle.words, lines):
+            return StartFailure(obstacle.reason, line, remedy=obstacle.remedy)
+    if from_shell:
+        quote = _shorten(lines[-1]) if lines else f"exit code {exit_code}"
+        return StartFailure(Reason.NOT_STARTED, quote, remedy="add another build of the tool")
+    if exit_code == _ILLEGAL_INSTRUCTION:
+        return StartFailure(
+            Reason.WRONG_ABI,
+            "illegal instruction",
+            remedy="the tool needs a newer processor: add a build for this one",
+        )
+    return None
+
+
+def _find_line(words: re.Pattern[str], lines: Sequence[str]) -> str:
+    return next((line for line in map(_shorten, lines) if words.search(line)), "")
+
+
+def _shorten(line: str) -> str:
+    return line[:_LONGEST_QUOTE].rstrip(".")

@@ -2,22 +2,25 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from harness.config.yaml_text import (
+    MAX_CHARACTERS,
+    KeyPath,
+    YamlTextError,
+    read_yaml,
+    show_briefly,
+)
 from harness.core.device import DEVICE_KINDS
 from harness.core.errors import ConfigError
 
 T = TypeVar("T")
-KeyPath = tuple[str | int, ...]
 
 _KINDS = ", ".join(DEVICE_KINDS)
 _PROBLEMS = {
@@ -35,24 +38,31 @@ _PROBLEMS = {
 """Plainer texts than pydantic's, by its error types."""
 
 _FORMS = {"dataclass_type": "a mapping", "dict_type": "a mapping", "tuple_type": "a list"}
-_MAX_VALUE_LENGTH = 60
+_MAX_NAMES = 5
 _UNION_MEMBERS = re.compile(
     r"float|int|constrained-(float|int)|Schedule|Initializer|Range|Gates"
     rf"|(literal|dict|tuple)\[.*\]|{'|'.join(DEVICE_KINDS)}"
 )
 
 
+class Override(NamedTuple):
+    """A key that `origin`, an option or another line of the file, replaced with all below it."""
+
+    path: KeyPath
+    origin: str
+
+
 @dataclass(frozen=True)
 class Document:
     """The top-level mapping of a YAML file.
 
-    `lines` has the lines of its keys. `origins` names the option that set a key instead.
+    `lines` has the lines of its keys. `overrides` were made afterwards, in this order.
     """
 
     name: str
     content: Mapping[str, Any]
     lines: Mapping[KeyPath, int]
-    origins: Mapping[KeyPath, str]
+    overrides: tuple[Override, ...] = ()
 
     def locate(self, path: KeyPath) -> str:
         """Return the file and line of a key, or of the nearest enclosing key in the file.
@@ -60,61 +70,54 @@ class Document:
         For a key that was not set by the file, return its origin.
         """
         for length in range(len(path), -1, -1):
-            if (origin := self.origins.get(path[:length])) is not None:
-                return origin
-            if (line := self.lines.get(path[:length])) is not None:
-                return f"{self.name}:{line}"
+            if place := self._find_place(path[:length]):
+                return place
         return self.name
 
-    def with_origin(self, path: KeyPath, origin: str) -> "Document":
-        """Return the document after `origin` replaced a key and everything below it."""
-        first_new_length = next(
-            length
-            for length in range(1, len(path) + 1)
-            if length == len(path) or not self._has(path[:length])
-        )
-        origins = {
-            **_drop_below(self.origins, path),
-            **{path[:length]: origin for length in range(first_new_length, len(path) + 1)},
-        }
-        return replace(self, lines=_drop_below(self.lines, path), origins=origins)
-
-    def _has(self, path: KeyPath) -> bool:
-        return path in self.lines or path in self.origins
+    def _find_place(self, path: KeyPath) -> str:
+        """Return where this very key was set; empty if it was not, or was replaced since."""
+        creator = ""
+        for override in reversed(self.overrides):
+            if path[: len(override.path)] == override.path:
+                return override.origin if path == override.path else creator
+            if path and override.path[: len(path)] == path:
+                creator = override.origin  # it created the section, if nothing earlier did
+        line = self.lines.get(path)
+        return creator if line is None else f"{self.name}:{line}"
 
     def error(self, path: KeyPath, problem: str) -> ConfigError:
         """Return an error about a key; `problem` continues a sentence that starts with the key."""
         return ConfigError(f"{self.locate(path)}: {join_key(path)} {problem}")
 
 
-def _drop_below(values: Mapping[KeyPath, T], path: KeyPath) -> dict[KeyPath, T]:
-    return {key: value for key, value in values.items() if key[: len(path)] != path}
-
-
 def join_key(path: KeyPath) -> str:
-    return ".".join(str(part) for part in path) or "the file"
+    return show_briefly(".".join(map(str, path))) or "the file"
 
 
 def read_document(path: Path) -> Document:
     """Read a YAML file. Raises ConfigError if it is unreadable, invalid, or not a mapping."""
     try:
-        content = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-        plain = _to_plain(content)
+        yaml_text = read_yaml(read_bounded(path, MAX_CHARACTERS))
+    except YamlTextError as error:
+        line = f":{error.line}" if error.line else ""
+        raise ConfigError(f"{path}{line}: {error}.") from error
+    if not isinstance(yaml_text.value, dict):
+        raise ConfigError(f"{path}:1: must be a mapping of keys to values.")
+    return Document(str(path), yaml_text.value, lines=yaml_text.lines)
+
+
+def read_bounded(path: Path, max_bytes: int) -> str:
+    """Return the text of a file. Raises ConfigError if it is unreadable, larger, or not UTF-8."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise ConfigError(f"{path}: is larger than {max_bytes:,} bytes; split it.")
+        return content.decode("utf-8-sig")  # spreadsheets and editors may write a byte order mark
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}; check the path.") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not a text file; give a YAML file.") from error
-    except YAMLError as error:
-        raise ConfigError(
-            f"{path}{_format_line(error)}: is not valid YAML: {_describe(error)}."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"{path}: has too long a number or too deep a nesting: {_describe(error)}."
-        ) from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}:1: must be a mapping of keys to values.")
-    return Document(str(path), plain, lines=dict(_find_lines(content, ())), origins={})
+        raise ConfigError(f"{path}: is not a text file in UTF-8; save it as one.") from error
 
 
 def validate(document: Document, kind: type[T], value: object, prefix: KeyPath = ()) -> T:
@@ -123,9 +126,14 @@ def validate(document: Document, kind: type[T], value: object, prefix: KeyPath =
     Raises ConfigError, which names the first wrong key.
     """
     try:
-        checked: T = _adapter(kind).validate_json(json.dumps(value, default=str), strict=True)
+        return check(kind, value)
     except ValidationError as error:
-        raise _translate(document, prefix, error=error) from error
+        raise explain(error, document, prefix=prefix) from error
+
+
+def check(kind: type[T], value: object) -> T:
+    """Return `value` as a `kind`, strictly. Raises pydantic's ValidationError."""
+    checked: T = _adapter(kind).validate_json(json.dumps(value), strict=True)
     return checked
 
 
@@ -133,7 +141,8 @@ def validate(document: Document, kind: type[T], value: object, prefix: KeyPath =
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
-def _translate(document: Document, prefix: KeyPath, error: ValidationError) -> ConfigError:
+def explain(error: ValidationError, document: Document, prefix: KeyPath = ()) -> ConfigError:
+    """Return an error in the user's words, about a value at `prefix` in the document."""
     problems: dict[KeyPath, list[Any]] = {}
     for problem in error.errors(include_url=False):
         path = prefix + _without_union_members(problem["loc"])
@@ -142,9 +151,15 @@ def _translate(document: Document, prefix: KeyPath, error: ValidationError) -> C
     # may have one for an item and one for itself.
     deepest = max(problems, key=len)
     others = {path for path in problems if path != deepest[: len(path)]}
-    also = f" (also wrong: {', '.join(sorted(map(join_key, others)))})" if others else ""
+    also = f" (also wrong: {_list_keys(others)})" if others else ""
     text = _describe_problems(_select_form(problems[deepest]))
     return document.error(deepest, f"{text}{also}.")
+
+
+def _list_keys(paths: Collection[KeyPath]) -> str:
+    names = sorted(map(join_key, paths))
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more
 
 
 def _select_form(problems: Sequence[Any]) -> Sequence[Any]:
@@ -167,9 +182,7 @@ def _describe_problems(problems: Sequence[Any]) -> str:
         return text
     if first["type"] == "value_error":  # about several keys together
         return f"is inconsistent: {first['ctx']['error']}"
-    value = json.dumps(first["input"], default=str)
-    if len(value) > _MAX_VALUE_LENGTH:
-        value = f"{value[: _MAX_VALUE_LENGTH - 1]}…"
+    value = show_briefly(json.dumps(first["input"], default=str))
     forms = dict.fromkeys(
         _FORMS.get(problem["type"]) or problem["msg"].removeprefix("Input should be ")
         for problem in problems
@@ -182,37 +195,3 @@ def _without_union_members(location: Sequence[str | int]) -> KeyPath:
     return tuple(
         part for part in location if isinstance(part, int) or not _UNION_MEMBERS.fullmatch(part)
     )
-
-
-def _to_plain(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {str(key): _to_plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_to_plain(value) for value in node]
-    if isinstance(node, bool) or node is None:
-        return node
-    for base in (int, float, str):
-        if isinstance(node, base):
-            return base(node)
-    return node
-
-
-def _find_lines(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
-    """Yield the line of every key and list item, from 1; merged keys (`<<`) have none."""
-    if not isinstance(node, CommentedMap | CommentedSeq):
-        return
-    for key, value in node.items() if isinstance(node, CommentedMap) else enumerate(node):
-        key_path = (*path, key if isinstance(node, CommentedSeq) else str(key))
-        if (position := (node.lc.data or {}).get(key)) is not None:
-            yield key_path, position[0] + 1
-        yield from _find_lines(value, key_path)
-
-
-def _format_line(error: YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f":{mark.line + 1}" if mark is not None else ""
-
-
-def _describe(error: Exception) -> str:
-    text = error.problem if isinstance(error, MarkedYAMLError) and error.problem else str(error)
-    return " ".join(text.split())

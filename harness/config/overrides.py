@@ -1,30 +1,40 @@
 """Values that are set in a document: swept ones, and those of `--set train.epochs=1`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from harness.config.document import Document, KeyPath, join_key
+from harness.config.document import Document, Override, join_key
+from harness.config.yaml_text import MAX_CHARACTERS, KeyPath, YamlTextError, read_yaml, show_briefly
 from harness.core.errors import ConfigError
 
 _FLAT_SECTIONS = ("grid",)  # their keys contain dots
+_MAX_PARTS = 20
 
 
 def parse_override(text: str, option: str = "--set") -> tuple[KeyPath, Any]:
     """Parse `key=value`, with the value as YAML. Raises ConfigError."""
     key, equals, value = text.partition("=")
+    setting = f"{option} {show_briefly(text)}"
     if not equals or not key.strip():
-        raise ConfigError(f"{option} {text}: write key=value, for example {option} train.epochs=1.")
+        raise ConfigError(f"{setting}: write key=value, for example {option} train.epochs=1.")
+    if not _is_unicode(key):
+        raise ConfigError(f"{setting}: is not text in UTF-8; type it again.")
+    path = split_key(key.strip())
+    if len(key) > MAX_CHARACTERS or len(path) > _MAX_PARTS:
+        raise ConfigError(f"{setting}: the key has more than {_MAX_PARTS} parts; check its dots.")
     try:
-        return split_key(key.strip()), YAML(typ="safe", pure=True).load(value)
-    except (YAMLError, ValueError, RecursionError) as error:
+        return path, read_yaml(value).value
+    except YamlTextError as error:
         raise ConfigError(
-            f"{option} {text}: the value is not valid YAML; quote it if it has special characters."
+            f"{setting}: the value {error}; quote it if it has special characters."
         ) from error
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether the text was valid UTF-8 on the command line."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def split_key(dotted_key: str) -> KeyPath:
@@ -36,8 +46,10 @@ def split_key(dotted_key: str) -> KeyPath:
 
 def override(document: Document, path: KeyPath, value: Any, origin: str) -> Document:
     """Return the document with one key set. Raises ConfigError if its section is not a mapping."""
-    content = _replace_key(document.content, path, value=value, full_path=path, origin=origin)
-    return replace(document.with_origin(path, origin), content=content)
+    change = Override(path, origin)
+    content = _replace_key(document.content, change, value=value)
+    overrides = (*document.overrides, change)
+    return Document(document.name, content, lines=document.lines, overrides=overrides)
 
 
 def apply_override(document: Document, text: str) -> Document:
@@ -48,7 +60,9 @@ def apply_override(document: Document, text: str) -> Document:
         for key, section in document.content.items()
     }
     content = {key: section for key, section in content.items() if section is not None}
-    return override(replace(document, content=content), path, value=value, origin=f"--set {text}")
+    return override(
+        replace(document, content=content), path, value=value, origin=f"--set {show_briefly(text)}"
+    )
 
 
 def _stop_sweeping(section_key: str, section: Any, swept_key: str) -> Any:
@@ -60,7 +74,7 @@ def _stop_sweeping(section_key: str, section: Any, swept_key: str) -> Any:
         return _remove_key(section, swept_key) or (None if section else section)
     if section_key == "points" and isinstance(section, list):
         points = [_remove_key(point, swept_key) for point in section]
-        return [point for index, point in enumerate(points) if point not in points[:index]]
+        return list({json.dumps(point, sort_keys=True): point for point in points}.values())
     return section
 
 
@@ -74,22 +88,25 @@ def _remove_key(values: Any, swept_key: str) -> Any:
     }
 
 
-def _replace_key(node: Any, path: KeyPath, value: Any, full_path: KeyPath, origin: str) -> Any:
-    """Return `node` with the value at `path`; `full_path` and `origin` are for the error."""
-    if not path:
+def _replace_key(node: Any, change: Override, value: Any, depth: int = 0) -> Any:
+    """Return `node`, which is `depth` steps along the path of the change, with the value set."""
+    if depth == len(change.path):
         return value
-    step, below = path[0], path[1:]
-    replace_below = partial(
-        _replace_key, path=below, value=value, full_path=full_path, origin=origin
-    )
-    if isinstance(node, list) and str(step).isdigit() and int(step) < len(node):
-        return [
-            replace_below(item) if index == int(step) else item for index, item in enumerate(node)
-        ]
+    step = str(change.path[depth])
+    if isinstance(node, list) and (index := _parse_index(step, node)) is not None:
+        below = _replace_key(node[index], change, value=value, depth=depth + 1)
+        return [*node[:index], below, *node[index + 1 :]]
     if not isinstance(node, Mapping):
-        section = join_key(full_path[: len(full_path) - len(path)])
+        section = join_key(change.path[:depth])
         raise ConfigError(
-            f"{origin}: {join_key(full_path)} can't be set, because {section} has no keys; "
-            f"set {section} itself."
+            f"{change.origin}: {join_key(change.path)} can't be set, because {section} has no "
+            f"keys; set {section} itself."
         )
-    return {**node, step: replace_below(node.get(step, {}))}
+    return {**node, step: _replace_key(node.get(step, {}), change, value=value, depth=depth + 1)}
+
+
+def _parse_index(step: str, items: list[Any]) -> int | None:
+    """Return the index that a step of a key names, or None if it names no item."""
+    if not (step.isascii() and step.isdigit() and len(step) <= len(str(len(items)))):
+        return None
+    return int(step) if int(step) < len(items) else None

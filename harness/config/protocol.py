@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from harness.config.document import Document, KeyPath, validate
+from harness.config.document import Document, validate
 from harness.config.overrides import override, parse_override, split_key
+from harness.config.yaml_text import KeyPath, show_briefly
 from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.errors import ConfigError
 from harness.core.ids import to_plain
 
 _CUSTOM = "custom"
+_MAX_SETTINGS = 50
 _SWITCHES = {"on": True, "off": False}
 
 
@@ -25,7 +27,7 @@ def resolve_protocol(
     settings = {key: _convert_value(value) for key, value in spec.items()}
     base_name = settings.pop("base", "standard")
     base = to_plain(_find_protocol(document, base_name, path=(*path, "base")))
-    if settings.get("name") in PROTOCOLS:
+    if isinstance(settings.get("name"), str) and settings["name"] in PROTOCOLS:
         raise document.error(
             (*path, "name"),
             f"is {settings['name']!r}, which is a built-in protocol; choose another name.",
@@ -56,21 +58,24 @@ def resolve_protocol(
 def parse_protocol(text: str) -> Protocol:
     """Parse `quick`, or `quick,processes=20,target=1%,gates=off`. Raises ConfigError."""
     base, *settings = text.split(",")
+    option = f"--protocol {show_briefly(text)}"
     if "=" in base:
         base, settings = "standard", [base, *settings]
     if base.strip() not in PROTOCOLS:
         raise ConfigError(
-            f"--protocol {text}: unknown protocol {base.strip()!r}; "
+            f"{option}: unknown protocol {show_briefly(base.strip())!r}; "
             f"choose from: {', '.join(PROTOCOLS)}."
         )
     if not settings:
         return PROTOCOLS[base.strip()]
-    document = Document(f"--protocol {text}", {}, lines={}, origins={})
+    if len(settings) > _MAX_SETTINGS:
+        raise ConfigError(f"{option}: has more than {_MAX_SETTINGS} settings; give each once.")
+    document = Document(option, {}, lines={})
     document = override(document, ("base",), value=base.strip(), origin=document.name)
     for setting in settings:
         if "=" not in setting:
             raise ConfigError(
-                f"--protocol {text}: write {setting!r} as key=value, for example target=1%."
+                f"{option}: write {show_briefly(setting)!r} as key=value, for example target=1%."
             )
         path, value = parse_override(setting, option="--protocol")
         document = override(
@@ -82,7 +87,9 @@ def parse_protocol(text: str) -> Protocol:
 def _find_protocol(document: Document, name: Any, path: KeyPath) -> Protocol:
     if not isinstance(name, str) or name not in PROTOCOLS:
         raise document.error(
-            path, f"is {name!r}, not a known protocol; choose from: {', '.join(PROTOCOLS)}."
+            path,
+            f"is {show_briefly(repr(name))}, not a known protocol; "
+            f"choose from: {', '.join(PROTOCOLS)}.",
         )
     return PROTOCOLS[name]
 

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations_with_replacement, product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
 from harness.core.search import Range, Search
+
+MAX_PAIRED = 8
+"""Choices of a key up to which all are paired with those of other keys: pairs grow quickly."""
 
 Space = Mapping[str, Sequence[Any] | Range]
 
@@ -20,14 +23,22 @@ def draw_points(search: Search) -> Iterator[dict[str, Any]]:
 
 
 def list_corners(search: Search) -> Iterator[dict[str, Any]]:
-    """Yield points that together have every pair of choices, or of ends of ranges, of two keys.
+    """Yield points that together have every choice of each key, and pairs of choices of two keys.
 
-    A value that is wrong, alone or together with another one, is in at least one of them.
+    A value that is wrong alone is in at least one of them. So is every wrong pair, except between
+    the choices in the middle of a list of more than MAX_PAIRED.
     """
-    ends = {key: _ends_of(values) for key, values in _space_of(search).items()}
-    origin = {key: values[0] for key, values in ends.items()}
-    for keys in combinations_with_replacement(ends, 2):
-        for pair in product(*(ends[key] for key in keys)):
+    choices = {key: _ends_of(values) for key, values in _space_of(search).items()}
+    origin = {key: values[0] for key, values in choices.items()}
+    for key, values in choices.items():
+        for value in values:
+            yield {**origin, key: value}
+    few = {
+        key: values if len(values) <= MAX_PAIRED else (values[0], values[-1])
+        for key, values in choices.items()
+    }
+    for keys in combinations(few, 2):
+        for pair in product(*(few[key] for key in keys)):
             yield {**origin, **dict(zip(keys, pair, strict=True))}
 
 

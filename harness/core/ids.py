@@ -7,11 +7,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 ID_LENGTH = 16
 _CHUNK_BYTES = 1 << 20
+_SCALARS = (str, int, float)
 
 
 def content_id(value: object) -> str:
@@ -37,8 +39,12 @@ def sha256_of_file(path: Path) -> str:
 
 def to_plain(value: Any) -> Any:
     """Return a frozen value as dictionaries and lists, with all its fields."""
+    if value is None or isinstance(value, _SCALARS):
+        return value
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        return {
+            field.name: to_plain(getattr(value, field.name)) for field in _fields_of(type(value))
+        }
     return _convert_items(value, to_plain)
 
 
@@ -50,10 +56,13 @@ def omit_defaults(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: omit_defaults(getattr(value, field.name))
-            for field in fields(value)
+            for field in _fields_of(type(value))
             if field.default is MISSING or getattr(value, field.name) != field.default
         }
     return _convert_items(value, omit_defaults)
+
+
+_fields_of = cache(fields)  # a sweep asks for those of very many trials
 
 
 def _convert_items(value: Any, convert: Any) -> Any:

@@ -6,7 +6,7 @@ The types carry the bounds (annotated-types), from which the file readers check 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
@@ -129,6 +129,9 @@ class SweepPoint:
             raise ValueError("search needs validation images; set train.validation above 0")
 
 
+_omit_defaults = lru_cache(omit_defaults)  # the trials of a sweep share recipes
+
+
 @dataclass(frozen=True)
 class Trial:
     """One training run: one set of hyperparameters and one seed.
@@ -170,9 +173,9 @@ class Trial:
         return {
             "model": {"name": self.architecture, **self.chosen},
             "dataset": self.dataset,
-            "train": omit_defaults(self.recipe),
+            "train": _omit_defaults(self.recipe),
             "seed": self.seed,
-            "convert": omit_defaults(self.convert),
+            "convert": _omit_defaults(self.convert),
         }
 
 

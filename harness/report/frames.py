@@ -17,8 +17,8 @@ from harness.core.comparison import Comparison, Estimate
 from harness.core.errors import RequestError, first_line
 from harness.report.variants import label_rows
 from harness.store import reading
-from harness.store.database import open_upgraded
-from harness.store.files.workspace import Workspace
+from harness.store.database import close_database, open_upgraded
+from harness.store.files.workspace import Workspace, sqlite_url
 from harness.store.queries import ParameterValue, load_named_queries
 
 try:
@@ -27,8 +27,9 @@ except ModuleNotFoundError as error:
     raise RequestError("Data frames need pandas; run pip install 'bnn-harness[frames]'.") from error
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
+_URL = re.compile(r"[a-z][a-z0-9+]*://")
 _BOOLEANS = frozenset({"classes_agree", "throttled", "valid"})
 # The dtype of a column by what pandas infers from its values.
 _DTYPES = {
@@ -244,16 +245,16 @@ def open_reader(workspace: Path | str | None) -> "Iterator[Engine]":
     try:
         yield reader
     finally:
-        reader.dispose()
+        close_database(reader)
 
 
-def _url_of(workspace: Path | str | None) -> str:
+def _url_of(workspace: Path | str | None) -> "str | URL":
     if workspace is None:
         return Workspace.from_environment().database_url
-    if "://" in str(workspace):
-        return str(workspace)
+    if isinstance(workspace, str) and _URL.match(workspace):
+        return workspace
     path = Path(workspace).absolute()
-    return f"sqlite:///{path if path.is_file() else path / 'harness.db'}"
+    return sqlite_url(path if path.is_file() else path / "harness.db")
 
 
 def _make_frame(rows: reading.QueryResult) -> pd.DataFrame:

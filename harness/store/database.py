@@ -14,12 +14,19 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, Progr
 
 from harness.core.errors import DatabaseBusy, HarnessError, WorkspaceError, first_line
 from harness.store.files.workspace import db_folder
+from harness.store.sqlite_file import can_write, connect_to_read, fold_log
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0005"  # the newest migration; a test compares this with db/migrations
 _BUSY_MS = 60_000
+_WRITER_PRAGMAS = (
+    f"busy_timeout={_BUSY_MS}",
+    "journal_mode=WAL",
+    "foreign_keys=ON",
+    "synchronous=NORMAL",
+)
 _READ_CACHE_KB = 200_000  # at most; a query over a million runs reads every page once
 _BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"
@@ -37,20 +44,77 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def open_database(url: str, migrations: Path | None = None) -> Engine:
+def open_database(url: str | URL, migrations: Path | None = None) -> Engine:
     """Open the database; create it or upgrade it to this version if necessary.
 
-    An older SQLite file is copied first. Raises WorkspaceError if the database cannot be opened, or
-    was created by a newer version.
+    An older SQLite file is copied first. One that this user may only read is opened as it is, and
+    `write_transaction` then refuses to write. Raises WorkspaceError if the database cannot be
+    opened, was created by a newer version, or is older and may only be read.
     """
-    engine = _create_engine(url)
+    engine = _create_engine(_parse_url(url))
     with ExitStack() as on_failure:
         on_failure.callback(engine.dispose)
         with _translate_errors(engine), _lock_file(engine):
-            if _read_revision(engine) != HEAD or migrations is not None:
+            revision = _read_revision(engine)
+            if revision != HEAD and not _is_writable(engine):
+                raise _wrong_revision(engine, revision)
+            if revision != HEAD or migrations is not None:
                 _upgrade(engine, migrations or db_folder() / "migrations")
         on_failure.pop_all()
     return engine
+
+
+def close_database(engine: Engine) -> None:
+    """Disconnect from the database. A SQLite file alone then holds every row.
+
+    The exception is a file whose log another process still reads: the next command completes it.
+    """
+    engine.dispose()
+    if (file := _file_of(engine.url)) is not None:
+        fold_log(file)
+
+
+def _file_of(url: URL) -> Path | None:
+    """Return the path of a SQLite file, or None for another kind of database."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return Path(url.database).absolute()
+
+
+def check_writable(engine: Engine) -> None:
+    """Raise WorkspaceError if this user may only read the database's file."""
+    if not _is_writable(engine):
+        raise _only_readable(_describe(engine))
+
+
+def _is_writable(engine: Engine) -> bool:
+    file = _file_of(engine.url)
+    return file is None or can_write(file)
+
+
+def _only_readable(database: str) -> WorkspaceError:
+    return WorkspaceError(
+        f"You may read the database {database} but not write to it; "
+        "ask its owner for permission, or copy the workspace."
+    )
+
+
+def _wrong_revision(engine: Engine, revision: str | None) -> WorkspaceError:
+    """Return the error for a file that would have to be upgraded but may only be read."""
+    if revision is not None and revision > HEAD:
+        return _newer_revision(revision)
+    return WorkspaceError(
+        f"The database {_describe(engine)} has an older schema ({revision or 'none'}; this version "
+        f"reads {HEAD}) and may only be read; copy it to a folder that you may write to."
+    )
+
+
+def _newer_revision(revision: str, supported: str = HEAD) -> WorkspaceError:
+    return WorkspaceError(
+        f"A newer version of the harness created the database (schema {revision}, but this "
+        f"version supports up to {supported}); upgrade the harness, or set HARNESS_HOME "
+        "to another folder."
+    )
 
 
 @contextmanager
@@ -64,23 +128,31 @@ def _translate_errors(engine: Engine) -> Iterator[None]:
         ) from error
 
 
-def _create_engine(url: str) -> Engine:
-    parsed = _parse_url(url)
+def _create_engine(url: URL) -> Engine:
+    file = _file_of(url)
+    if file is None:
+        return create_engine(url)
+    if not can_write(file):
+        engine = create_engine(url, creator=lambda: connect_to_read(file))
+        _configure_sqlite(engine, pragmas=(f"busy_timeout={_BUSY_MS}",))
+        return engine
     try:
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WorkspaceError(
-            f"{error.filename}: cannot create this folder: {error.strerror}; "
-            "set HARNESS_HOME to a folder that you may write to."
-        ) from error
-    engine = create_engine(parsed)
-    if engine.dialect.name == "sqlite":
-        _configure_sqlite(engine)
+        raise _cannot_create(error) from error
+    engine = create_engine(url)
+    _configure_sqlite(engine, pragmas=_WRITER_PRAGMAS)
     return engine
 
 
-def _parse_url(url: str) -> URL:
+def _cannot_create(error: OSError) -> WorkspaceError:
+    return WorkspaceError(
+        f"{error.filename}: cannot be created: {error.strerror}; "
+        "set HARNESS_HOME to a folder that you may write to."
+    )
+
+
+def _parse_url(url: str | URL) -> URL:
     """Parse a database's URL.
 
     Raises WorkspaceError, without the URL's password, if it is invalid or its driver is missing.
@@ -103,16 +175,11 @@ def _parse_url(url: str) -> URL:
     return parsed
 
 
-def _configure_sqlite(engine: Engine) -> None:
+def _configure_sqlite(engine: Engine, pragmas: Sequence[str]) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # `begin` starts transactions, not the driver
-        for pragma in (
-            f"busy_timeout={_BUSY_MS}",
-            "journal_mode=WAL",
-            "foreign_keys=ON",
-            "synchronous=NORMAL",
-        ):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -147,10 +214,7 @@ def _explain_refusal(database: str, message: str) -> HarnessError | None:
             "stop that process and repeat the command. All stored results are kept."
         )
     if any(sign in message for sign in ("permission denied", "readonly database")):
-        return WorkspaceError(
-            f"You may read the database {database} but not write to it; "
-            "ask its owner for permission."
-        )
+        return _only_readable(database)
     return None
 
 
@@ -173,11 +237,7 @@ def _upgrade(engine: Engine, migrations: Path) -> None:
     ]
     current = _read_revision(engine)
     if current is not None and current not in newest_first:
-        raise WorkspaceError(
-            f"A newer version of the harness created the database (schema {current}, but this "
-            f"version supports up to {newest_first[0]}); upgrade the harness, or set HARNESS_HOME "
-            "to another folder."
-        )
+        raise _newer_revision(current, supported=newest_first[0])
     if current is not None and current != newest_first[0]:
         _back_up(engine, current)
     _migrate(engine, config, migrations=migrations)
@@ -203,15 +263,20 @@ def _lock_file(engine: Engine) -> Iterator[None]:
 
     Its change to WAL mode does not wait for other processes, and only one may upgrade it.
     """
-    if engine.dialect.name != "sqlite" or not engine.url.database:
+    file = _file_of(engine.url)
+    if file is None or not can_write(file):
         yield
         return
-    with FileLock(f"{engine.url.database}.lock"):
+    try:
+        lock = FileLock(f"{file}.lock").acquire()
+    except OSError as error:
+        raise _cannot_create(error) from error
+    with lock:
         yield
 
 
 def _back_up(engine: Engine, revision: str) -> None:
-    if engine.dialect.name != "sqlite" or not (file := engine.url.database):
+    if (file := _file_of(engine.url)) is None:
         return
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     with (
@@ -233,7 +298,7 @@ def _create_views(connection: Connection, views: Sequence[Path]) -> None:
         connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
-def describe_url(url: str) -> str:
+def describe_url(url: str | URL) -> str:
     """Return a SQLite file's path, or another database's URL without its password."""
     parsed = make_url(url)
     return (
@@ -244,10 +309,10 @@ def describe_url(url: str) -> str:
 
 
 def _describe(engine: Engine) -> str:
-    return describe_url(engine.url.render_as_string(hide_password=False))
+    return describe_url(engine.url)
 
 
-def open_read_only(url: str) -> Engine:
+def open_read_only(url: str | URL) -> Engine:
     """Open the database for SQL from people: whatever it says, nothing is written.
 
     Raises WorkspaceError if there is no database.
@@ -258,19 +323,19 @@ def open_read_only(url: str) -> Engine:
         if engine.driver == "psycopg":
             event.listen(engine, "connect", _load_plain_numbers)
         return engine.execution_options(postgresql_readonly=True)
-    if not parsed.database or not Path(parsed.database).is_file():
+    file = _file_of(parsed)
+    if file is None or not file.is_file():
         raise WorkspaceError(
             f"There is no database at {parsed.database} yet; submit a sweep first, "
             "for example `harness submit sweep jobs/quickstart.yaml --bench`."
         )
-    file = Path(parsed.database).absolute()
-    return create_engine("sqlite://", creator=lambda: _read_only_sqlite(file))
+    return create_engine(parsed, creator=lambda: _read_only_sqlite(file))
 
 
-def open_upgraded(url: str) -> Engine:
+def open_upgraded(url: str | URL) -> Engine:
     """Upgrade the database to this version, then open it as `open_read_only` does."""
     reader = open_read_only(url)
-    open_database(url).dispose()
+    close_database(open_database(url))
     return reader
 
 
@@ -287,7 +352,7 @@ def _load_plain_numbers(connection: Any, _record: object) -> None:
 
 
 def _read_only_sqlite(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    connection = connect_to_read(file)
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     connection.execute(f"PRAGMA cache_size=-{_READ_CACHE_KB}")
     connection.execute("PRAGMA query_only=ON")

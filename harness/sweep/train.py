@@ -1,7 +1,7 @@
 """Train a sweep's new trials, and store each one's rows and files as soon as it ends."""
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness import data
@@ -45,7 +45,7 @@ def train(
     search: AdaptiveSearch | None,
     address: str | None,
     stores: TrainingStores,
-) -> Iterator[TrialEvent]:
+) -> Generator[TrialEvent, None, None]:
     """Train the sweep's new trials, or the points that its `search` chooses.
 
     Each event is stored before it is yielded, so that none is lost.

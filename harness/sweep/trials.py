@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import data
-from harness.config.document import Document, validate
 from harness.config.protocol import resolve_protocol
 from harness.config.sweep_file import Point, build_point
 from harness.core.bench import with_threads
@@ -49,7 +48,7 @@ def build_trials_at(base: Point, values: Mapping[str, Any]) -> tuple[Trial, ...]
 def build_trials(point: Point) -> list[Trial]:
     """Return the point's trials, one for each seed and precision. Raises ConfigError."""
     values, dataset = point.values, _identify_dataset(point)
-    architecture, parameters = _identify_model(point.document, values.model)
+    architecture, parameters = _identify_model(point)
     trials = []
     for seed in values.seeds:
         for precision in values.precision:
@@ -75,20 +74,18 @@ def _identify_dataset(point: Point) -> str:
         raise point.document.error(("dataset",), str(error)) from error
 
 
-def _identify_model(
-    document: Document, model: Mapping[str, Any]
-) -> tuple[str, Architecture | Mapping[str, Any]]:
+def _identify_model(point: Point) -> tuple[str, Architecture | Mapping[str, Any]]:
     """Return the name under which rows store the model, and its parameters."""
-    parameters = dict(model)
+    parameters = dict(point.values.model)
     name = parameters.pop("name", None)
     advice = f"use {', '.join(ARCHITECTURES)}, or your own function as package.module:function"
     if name is None:
-        raise document.error(("model", "name"), f"is missing; {advice}.")
+        raise point.document.error(("model", "name"), f"is missing; {advice}.")
     if isinstance(name, str) and name in ARCHITECTURES:
-        return name, validate(document, ARCHITECTURES[name], value=parameters, prefix=("model",))
+        return name, point.validate(ARCHITECTURES[name], parameters, prefix=("model",))
     if not isinstance(name, str) or not custom.is_custom(name):
-        raise document.error(("model", "name"), f"is unknown: {name!r}; {advice}.")
+        raise point.document.error(("model", "name"), f"is unknown: {name!r}; {advice}.")
     try:
         return custom.identify(name, parameters), parameters
     except RequestError as error:
-        raise document.error(("model", "name"), str(error)) from error
+        raise point.document.error(("model", "name"), str(error)) from error

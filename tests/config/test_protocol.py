@@ -61,7 +61,7 @@ def test_a_wrong_protocol_is_refused_with_the_problem(text: str, problem: str) -
 
 def test_a_file_may_give_single_settings() -> None:
     settings: dict[str, Any] = {"base": "quick", "processes": 8, "gates": {"max_temperature_c": 50}}
-    document = Document("jobs/x.yaml", {}, lines={}, origins={})
+    document = Document("jobs/x.yaml", {}, lines={})
     assert resolve_protocol(document, settings) == replace(
         QUICK, name="custom", processes=8, gates=Gates(max_wait_s=5.0, max_temperature_c=50)
     )

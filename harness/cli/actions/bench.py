@@ -43,6 +43,7 @@ from harness.report.terminal.tables import (
     describe_warnings,
     print_leaderboard,
 )
+from harness.store.database import check_writable
 from harness.store.reading import read_results
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -232,6 +233,7 @@ def bench_artifacts(
 
 
 def make_fleet_stores(session: Session) -> FleetStores:
+    check_writable(session.engine)  # even a dry run leases the devices that it asks
     tools = session.tools.newest_by_name()
     return FleetStores(
         session.workspace,

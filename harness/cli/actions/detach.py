@@ -15,6 +15,7 @@ from harness.cli.actions.session import Session, make_console
 from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
 from harness.store.database import now
+from harness.store.files.workspace import DATABASE_VARIABLE, HOME_VARIABLE
 from harness.store.rows.jobs import JobRow
 from harness.sweep.trials import build_sweep
 from harness.training import ray_jobs
@@ -23,7 +24,7 @@ _JOB_VARIABLE = "HARNESS_JOB"
 _PASSED_VARIABLES = (
     "HARNESS_DATA",
     "HARNESS_DEVICES",
-    "HARNESS_DATABASE_URL",
+    DATABASE_VARIABLE,
     "HARNESS_VERBOSE",
     "PGPASSFILE",
     "PYTHONPATH",
@@ -47,8 +48,8 @@ def detach(
         select_bench_devices(registry, fleet=fleet)
     session = Session.from_environment()
     _refuse_secret(
-        "HARNESS_DATABASE_URL",
-        session.workspace.database_url,
+        DATABASE_VARIABLE,
+        os.environ.get(DATABASE_VARIABLE, ""),
         elsewhere="~/.pgpass, or the file of PGPASSFILE",
     )
     _refuse_secret("--mlflow", mlflow or "", elsewhere="~/.mlflow/credentials")
@@ -132,7 +133,7 @@ def _make_script(session: Session, job_id: str, command: Sequence[str]) -> str:
     The script ignores SIGTERM, so that it can store how the command ended.
     """
     settings = {**{name: os.environ.get(name) for name in _PASSED_VARIABLES}, _JOB_VARIABLE: job_id}
-    settings["HARNESS_HOME"] = str(session.workspace.home)
+    settings[HOME_VARIABLE] = str(session.workspace.home)
     lines = (
         "trap : TERM",
         f"cd {quote(str(Path.cwd()))} || exit",

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.session import make_console
 from harness.config.device_file import find_local_device, read_devices
 from harness.core.errors import HarnessError
 from harness.core.units import format_bytes
 from harness.data import PUBLISHED, folders
 from harness.fleet.device_check import DeviceAccess, check_device
 from harness.report.terminal.tables import add_row, make_table
-from harness.store.database import HEAD, describe_url, open_database
+from harness.store.database import HEAD, close_database, describe_url, open_database
 from harness.store.files.tools import ToolFiles
 from harness.store.files.workspace import Workspace
 
@@ -99,7 +99,7 @@ def _check_workspace(workspace: Workspace) -> CheckResult:
 
 def _check_database(workspace: Workspace) -> CheckResult:
     try:
-        open_database(workspace.database_url).dispose()
+        close_database(open_database(workspace.database_url))
     except HarnessError as error:
         return _fail("database", str(error))
     return _pass("database", f"{describe_url(workspace.database_url)}, schema {HEAD}")
@@ -152,7 +152,7 @@ def _check_data_sets() -> CheckResult:
 
 def doctor(registry: Path) -> int:
     """Print the result of each check, and return how many required ones failed."""
-    results = run_checks(Session.from_environment().workspace, registry)
+    results = run_checks(Workspace.from_environment(), registry)
     table = make_table("check", "", "result")
     for result in results:
         state = "ok" if result.ok else "missing" if result.required else "absent"

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli.actions.session import Session, make_console
-from harness.core.errors import RequestError
+from harness.core.errors import RequestError, WorkspaceError
 from harness.report.terminal.tables import tabulate
 from harness.store.queries import load_named_queries
 from harness.store.reading import run_query
@@ -52,11 +52,17 @@ def refresh_jobs(session: Session) -> list[str]:
         if listing.problem:
             problems.append(_describe_problem(server, listing.problem))
             continue
-        for job in active:
-            if job.server == server:
-                current = listing.jobs.get(job.id, ray_jobs.RayJob(LOST, _LOST))
-                session.jobs.update_state(job.id, current.state, message=current.message)
+        try:
+            _store_states(session, [job for job in active if job.server == server], listing)
+        except WorkspaceError as error:
+            problems.append(f"Job states may be outdated: {error}")
     return problems
+
+
+def _store_states(session: Session, jobs: Sequence[JobRow], listing: ray_jobs.JobList) -> None:
+    for job in jobs:
+        current = listing.jobs.get(job.id, ray_jobs.RayJob(LOST, _LOST))
+        session.jobs.update_state(job.id, current.state, message=current.message)
 
 
 def _describe_problem(server: str, reason: str) -> str:

@@ -1,5 +1,6 @@
 """Objects that the commands share: the workspace with its stores, and the console."""
 
+import atexit
 import os
 import sys
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from harness.core.errors import CaseFailed, Reason
-from harness.store.database import open_database, open_upgraded
+from harness.store.database import close_database, open_database, open_upgraded
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.files.checkpoints import CheckpointFiles
 from harness.store.files.tools import ToolFiles
@@ -58,7 +59,16 @@ class Session:
 
     @classmethod
     def from_environment(cls) -> "Session":
-        return cls(Workspace.from_environment())
+        """Return a session that is closed when the process ends, however the command ended."""
+        session = cls(Workspace.from_environment())
+        atexit.register(session.close)
+        return session
+
+    def close(self) -> None:
+        """Close the databases that are open. A SQLite file alone then holds every row."""
+        for name in ("reader", "engine"):
+            if (engine := vars(self).pop(name, None)) is not None:
+                close_database(engine)
 
     @cached_property
     def engine(self) -> "Engine":

@@ -1,8 +1,12 @@
 """The implementation of `harness submit sweep`."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
+
+from rich.table import Table
 
 from harness.cli.actions.bench import (
     BenchOptions,
@@ -14,6 +18,7 @@ from harness.cli.actions.detach import refuse_second_job
 from harness.cli.actions.session import Session, make_console
 from harness.config.search import list_corners
 from harness.config.sweep_file import read_sweep
+from harness.core.ids import to_plain
 from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import count_noun, format_bytes, format_percent, format_seconds
 from harness.report.terminal.progress import ItemProgress, show_progress
@@ -33,6 +38,8 @@ from harness.training.events import (
     TrialEvent,
 )
 from harness.training.search import AdaptiveSearch
+
+_MAX_ROWS = 1_000
 
 
 def submit(
@@ -98,19 +105,10 @@ def _show_plan(
     selection: DeviceSelection,
 ) -> int:
     out = make_console()
-    rows = [
-        (
-            plan.trial.id,
-            _describe_model(plan.trial),
-            plan.trial.precision,
-            plan.trial.seed,
-            plan.reason or "done",
-            _format_artifacts(plan),
-        )
-        for plan in plans
-    ]
-    if rows:
-        out.print(tabulate(("trial", "model", "precision", "seed", "state", "artifacts"), rows))
+    if plans:
+        out.print(_tabulate_plans(plans[:_MAX_ROWS]))
+    if len(plans) > _MAX_ROWS:
+        out.print(f"… and {len(plans) - _MAX_ROWS:,} more trials.")
     out.print(_summarise_plan(sweep, plans, search=search))
     artifacts, future_artifacts = _forecast_artifacts(session, sweep, plans=plans, search=search)
     return bench_artifacts(
@@ -120,6 +118,48 @@ def _show_plan(
         options=BenchOptions(sweep.protocols, dry_run=True),
         future_artifacts=future_artifacts,
     )
+
+
+def _tabulate_plans(plans: Sequence[TrialPlan]) -> Table:
+    settings = _list_differences([plan.trial for plan in plans])
+    differ = any(settings)
+    headings = ["trial", "model", *(["settings"] if differ else []), "precision", "seed", "state"]
+    rows: list[list[object]] = []
+    for plan, setting in zip(plans, settings, strict=True):
+        trial = plan.trial
+        row = [trial.id, _describe_model(trial), *([setting] if differ else [])]
+        state = plan.reason or "done"
+        rows.append([*row, trial.precision, trial.seed, state, _format_artifacts(plan)])
+    return tabulate([*headings, "artifacts"], rows)
+
+
+def _list_differences(trials: Sequence[Trial]) -> list[str]:
+    """Describe each trial by the settings that it does not have in common with all others.
+
+    Its model, precision and seed are left out.
+    """
+    settings = [dict(_list_settings(trial)) for trial in trials]
+    common = set.intersection(*(set(of_trial.items()) for of_trial in settings))
+    differences = []
+    for of_trial in settings:
+        words = [f"{key}={value}" for key, value in of_trial.items() if (key, value) not in common]
+        differences.append(" ".join(words))
+    return differences
+
+
+def _list_settings(trial: Trial) -> Iterator[tuple[str, str]]:
+    yield "dataset", trial.dataset
+    yield from _flatten("train", to_plain(trial.recipe))
+    yield from _flatten("convert", to_plain(trial.convert))
+
+
+def _flatten(key: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield each key with its dots, and its value as in a sweep file."""
+    if not isinstance(value, dict):
+        yield key, value if isinstance(value, str) else json.dumps(value)
+        return
+    for name, below in value.items():
+        yield from _flatten(f"{key}.{name}", below)
 
 
 def _forecast_artifacts(
@@ -198,8 +238,9 @@ def _train(
     worker_starts: dict[tuple[str, int], float] = {}  # by node and process id
     timings: list[Timings] = []
     stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
-    with show_progress(out, "trials", items=items) as progress:
-        for event in train(sweep, missing, search=search, address=address, stores=stores):
+    events = train(sweep, missing, search=search, address=address, stores=stores)
+    with show_progress(out, "trials", items=items) as progress, closing(events):
+        for event in events:
             _report(event, progress)
             if mlflow_log is not None:
                 mlflow_log.log(event)

@@ -27,10 +27,9 @@ def report(
     from harness.report.page.content import read_content
     from harness.report.page.page import render_page
 
-    workspace = Workspace.from_environment()
     html = render_page(
-        read_content(workspace.database_url, sweep, device=device),
-        name_of(workspace),
+        read_content(None, sweep, device=device),
+        name_of(Workspace.from_environment()),
         made_at=datetime.now(timezone.utc),
     )
     save(out, html.encode())

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -56,13 +57,15 @@ class PageContent:
     device_ids: tuple[str, ...]
 
 
-def read_content(url: str, sweep: str | None = None, device: str | None = None) -> PageContent:
-    """Read the database at `url`, or only its results of one sweep or device.
+def read_content(
+    workspace: Path | str | None, sweep: str | None = None, device: str | None = None
+) -> PageContent:
+    """Read a workspace's database, or only its results of one sweep or device.
 
     Raises WorkspaceError if there is no database, and RequestError if nothing was measured for
     the sweep or device.
     """
-    with open_reader(url) as reader:
+    with open_reader(workspace) as reader:
         return _read_content(reader, sweep or "", device=device or "")
 
 

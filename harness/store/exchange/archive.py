@@ -21,9 +21,16 @@ from sqlalchemy.exc import StatementError
 
 from harness.core.errors import RequestError, WorkspaceError, first_line
 from harness.core.ids import sha256_of_file
-from harness.store.database import HEAD, open_database, open_read_only, write_transaction
+from harness.store.database import (
+    HEAD,
+    close_database,
+    open_database,
+    open_read_only,
+    write_transaction,
+)
 from harness.store.exchange.transfer import RowSelection, merge, open_snapshot, select_all
 from harness.store.files.artifacts import ArtifactFiles, FileState
+from harness.store.files.workspace import sqlite_url
 from harness.store.reading import run_query
 from harness.store.tables import artifacts
 
@@ -53,11 +60,11 @@ def export_file(
     """
     with TemporaryDirectory(prefix="harness-export-") as folder:
         database = Path(folder) / _DATABASE
-        copy = open_database(f"sqlite:///{database}")
+        copy = open_database(sqlite_url(database))
         with open_snapshot(engine) as source, write_transaction(copy) as target:
             rows = merge(source, target, selection=selection)
             hashes = list(target.scalars(select(artifacts.c.sha256).order_by(artifacts.c.sha256)))
-        copy.dispose()
+        close_database(copy)
         intact = [sha256 for sha256 in hashes if files.state(sha256) is FileState.INTACT]
         # The database comes first, so that an import refuses a newer version before all else.
         members = {_DATABASE: database, **_artifact_members(files, intact)}
@@ -188,6 +195,8 @@ def _translate_os_errors(file: Path) -> Iterator[None]:
             f"{error.filename or file}: {error.strerror}. Nothing was imported; "
             "check the path and the free space."
         ) from error
+    except WorkspaceError as error:
+        raise WorkspaceError(f"{error} Nothing was imported.") from error
 
 
 def _iter_members(file: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
@@ -214,7 +223,7 @@ def _check_version(file: Path, database: Path) -> None:
 
 
 def _read_schema(file: Path, database: Path) -> str:
-    reader = open_read_only(f"sqlite:///{database}")
+    reader = open_read_only(sqlite_url(database))
     try:
         ((schema,),) = run_query(reader, "SELECT version_num FROM alembic_version").values
     except (RequestError, ValueError) as error:
@@ -241,7 +250,7 @@ def _save(files: ArtifactFiles, path: Path) -> bool:
 def _open_rows(file: Path, database: Path) -> Iterator[Connection]:
     """Open the unpacked database, upgraded to this version's schema."""
     try:
-        engine = open_database(f"sqlite:///{database}")
+        engine = open_database(sqlite_url(database))
     except WorkspaceError as error:
         raise _invalid_export(file) from error
     try:

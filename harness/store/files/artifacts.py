@@ -1,11 +1,12 @@
 """Artifact files, named by their SHA-256 and never changed."""
 
 import os
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from uuid import uuid4
 
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import CaseFailed, Reason, WorkspaceError
 from harness.core.ids import sha256_of, sha256_of_file
 
 
@@ -59,12 +60,25 @@ class ArtifactFiles:
         return self.path(sha256)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that it is never seen incomplete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file under a temporary name and rename it, so that it is never seen incomplete.
+
+    Raises WorkspaceError if the folder cannot be written or the disk is full.
+    """
     partial = path.with_name(f".{path.name}.{uuid4().hex}")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            partial.chmod(mode)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise WorkspaceError(
+            f"{path.parent}: cannot be written: {error.strerror}; "
+            "free some space, or set HARNESS_HOME to a folder that you may write to."
+        ) from error

@@ -3,14 +3,12 @@
 Of several tools with one name, the newest is used.
 """
 
-import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from harness.core.errors import RequestError
 from harness.core.ids import sha256_of, sha256_of_file
+from harness.store.files.artifacts import write_atomically
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,7 @@ class ToolFiles:
                 f"tool {name!r}: choose a name without slashes that does not start with a dot."
             )
         path = self._folder / name / sha256_of(content)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{uuid4().hex}")
-        partial.write_bytes(content)
-        partial.chmod(0o700)
-        partial.replace(path)
-        os.utime(path, (time.time(), time.time()))
+        write_atomically(path, content, mode=0o700)
         return _describe_file(path)
 
     def list_all(self) -> list[ToolFile]:

@@ -4,8 +4,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.core.ids import content_id
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 HOME_VARIABLE = "HARNESS_HOME"
 DATABASE_VARIABLE = "HARNESS_DATABASE_URL"
@@ -37,8 +41,15 @@ class Workspace:
         return self.home / "devices" / f"{readable}-{content_id(device_id)[:8]}"
 
     @property
-    def database_url(self) -> str:
-        return os.environ.get(DATABASE_VARIABLE) or f"sqlite:///{self.home / 'harness.db'}"
+    def database_url(self) -> "str | URL":
+        return os.environ.get(DATABASE_VARIABLE) or sqlite_url(self.home / "harness.db")
+
+
+def sqlite_url(file: Path) -> "URL":
+    """Return the URL of a SQLite file. It is not a string, since a path may hold any character."""
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str(file))
 
 
 def db_folder() -> Path:

@@ -118,6 +118,8 @@ class Leases:
         return content_id([database_id, *place])
 
     def release(self, tokens: Sequence[str]) -> None:
+        if not tokens:
+            return
         with write_transaction(self._engine) as connection:
             connection.execute(delete(leases).where(leases.c.token.in_(tokens)))
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from harness.core.errors import Reason
 from harness.core.ids import to_plain
+from harness.core.recipe import Recipe
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, write_transaction
 from harness.store.rows.values import (
@@ -24,6 +26,7 @@ from harness.store.rows.values import (
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
 
 _LONGEST_NAME = 200
+_CHUNK = 1_000
 DONE, FAILED, PLANNED, STOPPED = "done", "failed", "planned", "stopped"
 
 
@@ -219,13 +222,18 @@ def _plan(
     point: str | None = None,
 ) -> None:
     submitted_at = now()
-    links = [
-        {"sweep": sweep, "trial_id": trial.id, "submitted_at": submitted_at, "point": point}
-        for trial in planned
-    ]
-    rows = [_trial_columns(trial, sweep, submitted_at=submitted_at) for trial in planned]
-    insert_missing(connection, trials, *rows)
-    insert_missing(connection, sweep_trials, *links)
+    in_order = sorted(planned, key=lambda trial: trial.id)  # that of all other writers
+    for first in range(0, len(in_order), _CHUNK):
+        chunk = in_order[first : first + _CHUNK]
+        rows = [_trial_columns(trial, sweep, submitted_at=submitted_at) for trial in chunk]
+        insert_missing(connection, trials, *rows)
+    for first in range(0, len(in_order), _CHUNK):
+        chunk = in_order[first : first + _CHUNK]
+        links = [
+            {"sweep": sweep, "trial_id": trial.id, "submitted_at": submitted_at, "point": point}
+            for trial in chunk
+        ]
+        insert_missing(connection, sweep_trials, *links)
     if again:
         replan = (
             update(trials)
@@ -245,11 +253,16 @@ def _trial_columns(trial: Trial, sweep: str, submitted_at: str) -> dict[str, Any
         "parameters": to_json(to_plain(trial.parameters)),
         "precision": trial.precision.value,
         "dataset": trial.dataset,
-        "recipe": to_json(to_plain(trial.recipe)),
+        "recipe": _format_recipe(trial.recipe),
         "seed": trial.seed,
         "status": PLANNED,
         "submitted_at": submitted_at,
     }
+
+
+@lru_cache
+def _format_recipe(recipe: Recipe) -> str:
+    return to_json(to_plain(recipe))
 
 
 def _outcome_columns(outcome: TrialOutcome) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Custom:
     def build_training_model(self, task: Task) -> "Model":
         """Call the user's function.
 
-        Raises TrialFailed if its source has changed since planning, or its model has other shapes.
+        Raises TrialFailed if its source has changed since planning, or if its model has other
+        shapes. So does a model with a training of its own, which the recipe would replace.
         """
         model = self._import_planned()(task, **self.parameters)
         actual = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
@@ -53,6 +54,7 @@ class Custom:
                 f"{self.name} must return a Keras model from {expected[0]} to {expected[1]}, but "
                 f"returned a {type(model).__name__} from {actual[0]} to {actual[1]}; correct it.",
             )
+        _refuse_own_training(self.name, model)
         return model
 
     def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
@@ -71,6 +73,28 @@ class Custom:
                 f"The source of {self.name} has changed since planning; submit the sweep again.",
             )
         return function
+
+
+def _refuse_own_training(name: str, model: "Model") -> None:
+    """Raise TrialFailed if the model was compiled, or overrides how Keras trains it.
+
+    The recipe decides the optimizer, the loss and the steps.
+    """
+    from harness.models.keras import Model
+
+    overridden = [
+        f"overrides {method}"
+        for method in ("train_step", "compute_loss")
+        if getattr(type(model), method) is not getattr(Model, method)
+    ]
+    if getattr(model, "optimizer", None) is not None:
+        overridden.append("is compiled")
+    if overridden:
+        raise TrialFailed(
+            Reason.BUG,
+            f"The model of {name} {overridden[0]}, but the recipe decides how it is trained; "
+            "remove that, or load it with compile=False.",
+        )
 
 
 def is_custom(name: str) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from harness.core.errors import Reason, TrialFailed
 from harness.core.ids import content_id, to_plain
-from harness.core.recipe import Recipe
 from harness.core.sweep import Trial
+from harness.models.custom import is_custom
 from harness.training.recipe import augment, build_loss, build_optimizer
 
 _CACHE_SIZE = 2  # a student and its teacher
@@ -20,23 +21,27 @@ class CompiledNetwork:
 
     `run_epoch` takes images (n, height, width, channels), labels (n,) and a teacher's scores
     (n, classes). Then it takes the batches' image indices (steps, batch), learning rates (steps,)
-    and a random seed (2,). It returns the mean loss and accuracy (2,). `initial_state` holds the
-    optimizer's variables before its first step.
+    and a random seed (2,). It returns the mean loss and accuracy (2,). `generators` are the states
+    of the network's random layers, such as dropout. `initial_state` holds the optimizer's variables
+    and these states before the first step.
     """
 
     model: Any
     optimizer: Any
+    generators: tuple[Any, ...]
     run_epoch: Any
     initial_state: tuple[NDArray[Any], ...]
 
     @property
     def variables(self) -> list[Any]:
-        return [*self.model.variables, *self.optimizer.variables]
+        """Everything that a step changes."""
+        return [*self.model.variables, *self.optimizer.variables, *self.generators]
 
     def reset(self, weights: Sequence[NDArray[Any]]) -> None:
         """Set these weights, and everything else as if the network were newly built."""
         self.model.set_weights(weights)
-        for variable, value in zip(self.optimizer.variables, self.initial_state, strict=True):
+        state = (*self.optimizer.variables, *self.generators)
+        for variable, value in zip(state, self.initial_state, strict=True):
             variable.assign(value)
 
 
@@ -47,14 +52,15 @@ COMPILED_NETWORKS: dict[str, CompiledNetwork] = {}
 def get_compiled(trial: Trial, model: Any, *, distilled: bool) -> CompiledNetwork:
     """Return the compiled network of the trial's form, with the weights of `model`.
 
-    The first trial of a form compiles its own model.
+    The first trial of a form compiles its own model. Raises TrialFailed if the network is random in
+    a way that no seed repeats.
     """
     form, weights = _form_of(trial, model), model.get_weights()
     if form not in COMPILED_NETWORKS:
         while len(COMPILED_NETWORKS) >= _CACHE_SIZE:
             oldest = next(iter(COMPILED_NETWORKS))
             del COMPILED_NETWORKS[oldest]
-        COMPILED_NETWORKS[form] = _compile(model, trial.recipe, distilled=distilled)
+        COMPILED_NETWORKS[form] = _compile(model, trial, distilled=distilled)
     network = COMPILED_NETWORKS[form]
     network.reset(weights)
     return network
@@ -63,8 +69,11 @@ def get_compiled(trial: Trial, model: Any, *, distilled: bool) -> CompiledNetwor
 def _form_of(trial: Trial, model: Any) -> str:
     """Return an id that trials share if one compiled epoch serves them all.
 
-    They may differ in weights, learning rates, and what happens between epochs.
+    They may differ in weights, learning rates, and what happens between epochs. A network of the
+    user's own may hold more than weights that differ by seed: it is compiled for its trial alone.
     """
+    if is_custom(trial.architecture):
+        return trial.id
     recipe = replace(
         trial.recipe, epochs=1, learning_rate=1.0, initializer="glorot_uniform", early_stopping=None
     )
@@ -72,9 +81,11 @@ def _form_of(trial: Trial, model: Any) -> str:
     return content_id((*network, to_plain(recipe), model.input_shape, model.output_shape))
 
 
-def _compile(model: Any, recipe: Recipe, *, distilled: bool) -> CompiledNetwork:
+def _compile(model: Any, trial: Trial, *, distilled: bool) -> CompiledNetwork:
     from harness.models.keras import tf
 
+    recipe = trial.recipe
+    generators = find_generators(model) if is_custom(trial.architecture) else ()
     optimizer, variables = build_optimizer(recipe), model.trainable_variables
     optimizer.build(variables)
     compute_losses = build_loss(recipe, distilled=distilled)
@@ -84,6 +95,8 @@ def _compile(model: Any, recipe: Recipe, *, distilled: bool) -> CompiledNetwork:
         with tf.GradientTape() as tape:
             scores = model(images, training=True)
             loss = tf.reduce_mean(compute_losses(labels, scores, teacher_scores))
+            # What layers add by themselves, such as a penalty on their weights
+            loss += sum(tf.reduce_mean(tf.cast(added, loss.dtype)) for added in model.losses)
         gradients = tape.gradient(loss, variables)
         optimizer.learning_rate.assign(rate)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -107,8 +120,51 @@ def _compile(model: Any, recipe: Recipe, *, distilled: bool) -> CompiledNetwork:
             )
         return total / tf.cast(steps, tf.float32)
 
-    initial_state = tuple(variable.numpy() for variable in optimizer.variables)
-    return CompiledNetwork(model, optimizer, run_epoch=run_epoch, initial_state=initial_state)
+    initial_state = tuple(variable.numpy() for variable in (*optimizer.variables, *generators))
+    return CompiledNetwork(
+        model, optimizer, generators=generators, run_epoch=run_epoch, initial_state=initial_state
+    )
+
+
+def find_generators(model: Any) -> tuple[Any, ...]:
+    """Return the variables, other than weights, that the network changes while it trains.
+
+    These are the states of its random layers, in the order in which the network uses them. Raises
+    TrialFailed if it has random operations without such a state: no seed repeats them, and no
+    checkpoint continues them.
+    """
+    from harness.models.keras import tf
+
+    images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+    forward = tf.function(lambda images: model(images, training=True)).get_concrete_function(images)
+    kinds = _list_operators(forward.graph.as_graph_def())
+    if unrepeatable := sorted(kind for kind in kinds if _is_unrepeatable(kind)):
+        raise TrialFailed(
+            Reason.BUG,
+            f"{model.name} uses {unrepeatable[0]}, which no seed repeats; "
+            "use a Keras layer such as GaussianNoise, or a tf.random.Generator.",
+        )
+    weights = {id(variable) for variable in model.variables}
+    order = {id(tensor): number for number, tensor in enumerate(forward.captured_inputs)}
+    others = [variable for variable in forward.variables if id(variable) not in weights]
+    return tuple(sorted(others, key=lambda variable: order[id(variable.handle)]))
+
+
+def _list_operators(graph: Any) -> set[str]:
+    """Return the types of the operators of a TensorFlow graph and of its functions."""
+    kinds = {node.op for node in graph.node}
+    for function in graph.library.function:
+        kinds.update(node.op for node in function.node_def)
+    return kinds
+
+
+def _is_unrepeatable(kind: str) -> bool:
+    """Return whether an operator draws random numbers from a state that can't be saved."""
+    return kind.startswith("Random") or kind in (
+        "Multinomial",
+        "ParameterizedTruncatedNormal",
+        "TruncatedNormal",
+    )
 
 
 def suits_xla(model: Any) -> bool:

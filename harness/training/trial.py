@@ -50,11 +50,12 @@ class Stopwatch:
 
 def build_model(trial: Trial, dataset: Dataset) -> Any:
     """Return the network to train, with its initial weights."""
-    from harness.models.keras import keras
+    from harness.models.keras import keras, tf
 
     # With a clean graph and fixed names, a trial gives the same bytes on a new and a used worker.
     keras.backend.clear_session()
     keras.utils.set_random_seed(trial.seed)
+    tf.random.set_global_generator(tf.random.Generator.from_seed(trial.seed))
     return build_architecture(trial).build_training_model(_task(trial, dataset))
 
 

@@ -1,8 +1,11 @@
 # Each target first sets up .venv if needed. HARNESS_HOME and HARNESS_DATABASE_URL are honoured.
 .PHONY: demo test test-all check docs lab lab-up lab-down setup lock clean help
 
+comma := ,
 BIN := .venv/bin
 READY := .venv/.ready
+# A machine with an NVIDIA driver also gets the CUDA libraries that TensorFlow needs.
+EXTRAS := dev$(if $(wildcard /proc/driver/nvidia/version),$(comma)gpu)
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 SOURCES := harness tests benchmarks db/migrations tools
 DOCUMENTS := README.md CHANGELOG.md CONTRIBUTING.md docs
@@ -59,7 +62,7 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@PYTHON="$$(sh tools/find-python)" && { test -x $(BIN)/python || "$$PYTHON" -m venv .venv; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 lock:

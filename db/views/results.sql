@@ -6,7 +6,13 @@ SELECT
     a.sha256 AS artifact, a.format, a.size_bytes, a.binary_macs, a.float_macs,
     c.device, c.device_kind, c.tool, c.threads, c.protocol,
     m.latency_us, m.latency_low_us, m.latency_high_us, m.runs,
-    m.peak_memory_bytes, m.energy_uj, m.quality, m.measured_at,
+    m.peak_memory_bytes, m.energy_uj,
+    CASE
+        WHEN t.quality IS NULL OR t.quality = 'ok' THEN m.quality
+        WHEN m.quality = 'ok' THEN t.quality
+        ELSE m.quality || '; ' || t.quality
+    END AS quality,
+    m.measured_at,
     m.disturbed_runs, m.temperature_c, m.frequency_khz, m.energy_low_uj, m.energy_high_uj,
     w.classes_agree, w.largest_difference,
     c.cpus, c.tool_sha256, c.interpreter, c.protocol_settings,

@@ -6,7 +6,13 @@ from statistics import median
 from types import MappingProxyType
 
 from harness.bench.schedule import is_wide
-from harness.bench.statistics import find_outliers, find_trend, is_bimodal, median_interval
+from harness.bench.statistics import (
+    CHANCE_ALPHA,
+    find_outliers,
+    find_trend,
+    is_bimodal,
+    median_interval,
+)
 from harness.core.bench import Case, Gates, Protocol, Run, SensorSummary
 from harness.core.quality import Warning
 
@@ -101,6 +107,12 @@ WARNINGS: Mapping[str, WarningRule] = MappingProxyType(
             "a wrongly built tool silently runs Larq Compute Engine's slow kernels",
             remedy="add a tool that was built with Ruy, such as the released one",
         ),
+        "chance": WarningRule(
+            "the artifact does not classify significantly more test images correctly than naming "
+            f"the most frequent class for each would (binomial test, {CHANCE_ALPHA * 100:.0f} %)",
+            "the latency of a network that learned nothing is no result",
+            remedy="train longer, or look at the loss with `harness query curves`",
+        ),
     }
 )
 """The catalogue of warnings by name; the manual's table is compared with it."""
@@ -109,8 +121,8 @@ _CIRCUMSTANCES = frozenset({"not_settled", "canary", "reference_kernels"})
 """Warnings that cannot be derived from the runs: a later reading keeps them as they are."""
 
 
-def make_warning(name: str, value: str, device: str) -> Warning:
-    """Return the warning of that name, with its remedy for the device of that id."""
+def make_warning(name: str, value: str, device: str = "") -> Warning:
+    """Return the warning of that name, with its remedy for the device of that id, if any."""
     return Warning(name, value, WARNINGS[name].remedy.format(device=device))
 
 

@@ -36,6 +36,7 @@ MIN_PAIRS = 6  # fewer can't reject: 2 * 0.5**5 = 6.3 %
 OUTLIER_Z_SCORE = 3.5
 MIN_OUTLIER_DEVIATION = 0.05  # 3.5 alone flags one value of ten in 13 of 100 clean samples
 TREND_ALPHA = 0.01
+CHANCE_ALPHA = 0.01
 MIN_VALUES_FOR_MODES = 8
 MIN_MODE_SHARE = 0.2
 
@@ -131,6 +132,19 @@ def is_bimodal(values: Sequence[float]) -> bool:
     squares = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups)
     deviation = sqrt(squares / (count - 2))
     return float(np.max(gaps)) > max(1.0, 45 / count) * deviation
+
+
+def is_better_than_chance(correct: int, count: int, chance: float) -> bool:
+    """Return whether `correct` of `count` answers are significantly more than guesses would be.
+
+    Each guess is correct with the probability `chance`, 0 to 1. The exact one-sided binomial test
+    is used, at 1 %: with few answers, even all of them may be correct by chance.
+    """
+    if correct == 0:
+        return False
+    # The probability of at least as many, as a regularized incomplete beta function
+    p = scipy.special.betainc(correct, count - correct + 1, chance)
+    return bool(p < CHANCE_ALPHA)
 
 
 def estimate_paired_ratio(baseline: Sequence[float], candidate: Sequence[float]) -> Estimate:

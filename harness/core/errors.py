@@ -41,6 +41,7 @@ class Reason(str, Enum):
     KILLED = "killed"
     NO_DATA = "no_data"
     NO_TEACHER = "no_teacher"
+    NO_GPU = "no_gpu"
     CONVERSION = "conversion"
     DISAGREEMENT = "disagreement"
     LOST = "lost"
@@ -96,6 +97,11 @@ FAILURE_HELP: Final[Mapping[Reason, FailureHelp]] = {
     Reason.NO_TEACHER: FailureHelp(
         "The float twin that a distilled network learns from failed.",
         "Fix the twin's failure first.",
+    ),
+    Reason.NO_GPU: FailureHelp(
+        "The trial was given a GPU that TensorFlow does not see on that node.",
+        "Run `pip install '.[gpu]'` on the node and check its NVIDIA driver, "
+        "or set `resources.gpu` to 0.",
     ),
     Reason.CONVERSION: FailureHelp(
         "The converter can't convert the trained network.",

@@ -9,12 +9,13 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, TypeAlias
 
-from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from harness.core.bench import STRICT, BenchRequest, Protocol
 from harness.core.errors import Reason
 from harness.core.ids import content_id, omit_defaults
 from harness.core.key_help import KeyHelp
+from harness.core.quality import Warning
 from harness.core.recipe import Recipe
 from harness.core.search import Search
 
@@ -44,9 +45,9 @@ class Resources:
 
     cpu: Annotated[float, Gt(0), KeyHelp("The CPUs of one trial.", unit="cores")] = 1.0
     gpu: Annotated[
-        Annotated[float, Ge(0)] | Literal["auto"],
+        Annotated[float, Ge(0), Le(1)] | Literal["auto"],
         KeyHelp(
-            "The GPUs of one trial, a fraction to share one; `auto` is one if the cluster has any.",
+            "The GPU of one trial, a fraction to share one; `auto` is one if the cluster has any.",
             unit="GPUs",
         ),
     ] = "auto"
@@ -268,7 +269,8 @@ class Timings:
 class TrialOutcome:
     """The outcome of a finished trial.
 
-    `accuracy` is the trained model's on the test set. `files` and `probes` are keyed by the
+    `accuracy` is the trained model's on the test set. `processors` is what TensorFlow saw, and
+    `warnings` are reasons to distrust the network. `files` and `probes` are keyed by the
     artifacts' SHA-256. A file is an artifact's bytes. A probe is a few test images with the
     interpreter's outputs, to compare a device's with (`bench/answers.py`).
     """
@@ -282,6 +284,8 @@ class TrialOutcome:
     timings: Timings
     node: str
     versions: Mapping[str, str]
+    processors: str | None = None
+    warnings: tuple[Warning, ...] = ()
     probes: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 

@@ -57,7 +57,9 @@ trials = Table(
     Column("accuracy", Float),
     Column("params", BigInteger),
     Column("node", String(200)),
+    Column("processors", Text),
     Column("versions", Text),
+    Column("quality", Text),
     *(
         Column(part, Float)
         for part in ("waiting_s", "import_s", "data_s", "fit_s", "convert_s", "evaluate_s")

@@ -115,7 +115,13 @@ def _store_end(event: Finished | Failed | Stopped, stores: TrainingStores) -> No
         case Stopped():
             stores.rows.stop(event.trial.id, event.cause)
         case Failed():
-            stores.rows.fail(event.trial.id, event.failure, event.timings, event.node)
+            stores.rows.fail(
+                event.trial.id,
+                event.failure,
+                timings=event.timings,
+                node=event.node,
+                processors=event.processors,
+            )
         case Finished():
             # Files come before the row, so that a row never names a missing file.
             for content in event.outcome.files.values():

@@ -38,12 +38,13 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """The trial failed; `timings` and `node` are unknown if its worker died."""
+    """The trial failed; `timings`, `node` and `processors` are unknown if its worker died."""
 
     trial: Trial
     failure: Failure
     timings: Timings | None = None
     node: str | None = None
+    processors: str | None = None
 
 
 @dataclass(frozen=True)

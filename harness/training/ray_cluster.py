@@ -49,7 +49,9 @@ def train(
     """
     with _join_ray(address, _code_paths(unit_source, search) if address else ()) as ray:
         share = _plan_share(ray, resources)
-        conditions = Conditions(max(1, round(share["cpu"])), resources.checkpoint_s)
+        conditions = Conditions(
+            max(1, round(share["cpu"])), resources.checkpoint_s, gpus=share["gpu"]
+        )
         references = {name: ray.put(dataset) for name, dataset in datasets.items()}
         yield ClusterReady()
         out_of_memory: list[Trial] = []

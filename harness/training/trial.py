@@ -9,17 +9,30 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from harness.bench.answers import Probe, save_probe, select_surest
+from harness.bench.quality import make_warning
+from harness.bench.statistics import is_better_than_chance
 from harness.conversion.anatomy import read_anatomy
 from harness.conversion.convert import convert
-from harness.conversion.evaluate import MIN_AGREEMENT, Evaluation, evaluate, pack_correct
+from harness.conversion.evaluate import (
+    MIN_AGREEMENT,
+    Evaluation,
+    evaluate,
+    pack_correct,
+    unpack_correct,
+)
 from harness.core.errors import Reason, TrialFailed
 from harness.core.ids import sha256_of
+from harness.core.quality import Warning
 from harness.core.sweep import Artifact, Precision, Timings, Trial, TrialOutcome
+from harness.core.units import count_noun
 from harness.data import Dataset
 from harness.models import Task, build_architecture, make_task
 from harness.models.blocks import add_softmax
 from harness.training.fit import Fit, compute_scores
+from harness.training.processors import describe_processors
 
 # Quantisation to eight bits may change the class where scores are nearly tied. In a network that
 # has hardly learned, all are. Its artifact's accuracy and agreement then show what it is worth.
@@ -109,7 +122,9 @@ def finish_trial(
         files={sha256_of(file): file for file in files.values()},
         timings=Timings(**watch.collect()),
         node=platform.node(),
+        processors=describe_processors(),
         versions={name: version(name) for name in _RECORDED_PACKAGES},
+        warnings=_find_warnings(dataset, artifacts[0]),
         probes=probes,
     )
 
@@ -145,6 +160,20 @@ def _describe_artifact(form: str, file: bytes, evaluation: Evaluation) -> Artifa
     )
 
 
+def _find_warnings(dataset: Dataset, artifact: Artifact) -> tuple[Warning, ...]:
+    """Warn of a network that may as well guess."""
+    labels = dataset.test.labels
+    most_frequent = int(np.bincount(labels).max())
+    correct = int(unpack_correct(artifact.correct).sum())
+    if is_better_than_chance(correct, len(labels), chance=most_frequent / len(labels)):
+        return ()
+    value = (
+        f"{correct:,} of {count_noun(len(labels), 'test image')} right; "
+        f"naming the most frequent class for each gets {most_frequent:,}"
+    )
+    return (make_warning("chance", value),)
+
+
 def _make_probe(dataset: Dataset, evaluation: Evaluation) -> bytes:
     """Return the test images of whose classes the artifact is surest, with its outputs.
 
@@ -154,12 +183,15 @@ def _make_probe(dataset: Dataset, evaluation: Evaluation) -> bytes:
     return save_probe(Probe(dataset.test.images[indices], evaluation.outputs[indices]))
 
 
-def warm_up(threads: int) -> None:
-    """Import what every trial needs, and limit TensorFlow to the worker's share of the cores."""
+def warm_up(threads: int, *, use_gpu: bool = True) -> None:
+    """Import what every trial needs, and limit TensorFlow to the worker's share of the node."""
     from harness.models.keras import tf  # first: it settles which Keras TensorFlow loads
 
     import_module("larq_compute_engine")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    if not use_gpu:  # else TensorFlow would train on a GPU that is another trial's
+        tf.config.set_visible_devices([], "GPU")
+        return
     for gpu in tf.config.list_physical_devices("GPU"):  # other workers may share it
         tf.config.experimental.set_memory_growth(gpu, enable=True)

@@ -17,6 +17,7 @@ from harness.models.custom import SHIPPING_ADVICE
 from harness.models.user_code import locate_in_user_code
 from harness.training.events import Checkpoint, EpochEnded, Failed, Finished, Started, UnitEvent
 from harness.training.fit import Fit, Scores
+from harness.training.processors import describe_processors, require_gpu
 from harness.training.snapshot import pack, unpack
 from harness.training.trial import (
     Stopwatch,
@@ -76,10 +77,11 @@ class Unit:
 
 @dataclass(frozen=True)
 class Conditions:
-    """The threads that a worker trains with, and the seconds between its checkpoints."""
+    """The threads and the GPUs that a worker trains with, and the seconds between checkpoints."""
 
     threads: int = 1
     checkpoint_s: float = float("inf")
+    gpus: float = 0.0
 
 
 def group_trials(trials: Sequence[Trial], checkpoints: Mapping[str, bytes]) -> tuple[Unit, ...]:
@@ -163,6 +165,8 @@ def _train(
             Reason.NO_TEACHER,
             "The training of its teacher, the float twin, failed; fix that first.",
         )
+    if conditions.gpus:
+        require_gpu()
     leader = part.leader
     with watch.measure("fit_s"), translate_memory_errors(leader):
         fit = Fit(
@@ -199,7 +203,13 @@ def _fail(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
     else:
         reason, message = Reason.BUG, _describe_bug(trial, error)
     failure = Failure(reason, message, log=traceback.format_exc())
-    return Failed(trial, failure, timings=Timings(**watch.collect()), node=platform.node())
+    return Failed(
+        trial,
+        failure,
+        timings=Timings(**watch.collect()),
+        node=platform.node(),
+        processors=describe_processors(),
+    )
 
 
 def _describe_bug(trial: Trial, error: Exception) -> str:

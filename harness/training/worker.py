@@ -22,7 +22,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._input = worker_input
         self._watch = Stopwatch()
         with self._watch.measure("import_s"):
-            warm_up(worker_input.conditions.threads)
+            conditions = worker_input.conditions
+            warm_up(conditions.threads, use_gpu=conditions.gpus > 0)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

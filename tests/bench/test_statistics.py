@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness.bench.statistics import (
     ALPHA,
+    CHANCE_ALPHA,
     adjust_p_values,
     decide_verdict,
     estimate_accuracy_difference,
@@ -18,6 +19,7 @@ from harness.bench.statistics import (
     estimate_unpaired_ratio,
     find_outliers,
     find_trend,
+    is_better_than_chance,
     is_bimodal,
     median_interval,
 )
@@ -336,3 +338,33 @@ def test_identical_answers_show_no_difference_but_leave_doubt() -> None:
 def test_images_that_cannot_be_paired_are_refused(baseline: int, candidate: int) -> None:
     with pytest.raises(ValueError, match=f"{baseline} and {candidate} images cannot be paired"):
         estimate_accuracy_difference(np.ones(baseline, dtype=bool), np.ones(candidate, dtype=bool))
+
+
+@untimed
+@given(st.integers(1, 500), st.floats(0.01, 0.99))
+def test_guessing_is_taken_for_more_in_no_more_cases_than_promised(
+    count: int, chance: float
+) -> None:
+    verdicts = [is_better_than_chance(right, count, chance) for right in range(count + 1)]
+    assert verdicts == sorted(verdicts), "more correct answers are never less convincing"
+    limit = verdicts.index(True) if any(verdicts) else count + 1
+    p_values = scipy.stats.binom.sf([limit - 1, limit - 2], count, chance)
+    assert p_values[0] < CHANCE_ALPHA
+    assert limit == 0 or p_values[1] >= CHANCE_ALPHA or limit == count + 1
+
+
+@pytest.mark.parametrize(
+    ("correct", "count", "chance", "expected"),
+    [
+        (6, 6, 0.5, False),  # 0.5 ** 6 = 1.6 %
+        (7, 7, 0.5, True),  # 0.8 %
+        (1000, 10_000, 0.1, False),
+        (1100, 10_000, 0.1, True),  # 3.3 standard deviations above
+        (0, 10, 0.1, False),
+        (990, 1000, 0.99, False),  # names the class that 99 % of the images have
+    ],
+)
+def test_whether_answers_are_better_than_chance(
+    correct: int, count: int, chance: float, *, expected: bool
+) -> None:
+    assert is_better_than_chance(correct, count, chance=chance) is expected

@@ -653,6 +653,7 @@ def test_inconsistent_keys_are_refused(tmp_path: Path, text: str, problem: str) 
             " train.initializer.scale is 0, but must be greater than 0.",
         ),
         ("resources: {gpu: -1}", " resources.gpu is -1, but must be greater than or equal to 0."),
+        ("resources: {gpu: 2}", " resources.gpu is 2, but must be less than or equal to 1."),
         (
             "resources: {gpu: much}",
             " resources.gpu is \"much\", but must be a valid number or 'auto'.",

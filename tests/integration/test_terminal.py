@@ -103,6 +103,7 @@ def test_a_refused_request_is_one_sentence_without_a_traceback(
         assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
 
 
+@pytest.mark.full  # it asks TensorFlow
 def test_doctor_reports_a_workspace_that_is_a_file(tmp_path: Path) -> None:
     home = tmp_path / "file"
     home.write_text("")

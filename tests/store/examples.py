@@ -114,6 +114,7 @@ def make_outcome(
         files={artifact.sha256: content},
         timings=Timings(waiting_s=1, import_s=2, data_s=3, fit_s=4, convert_s=5, evaluate_s=6),
         node="node-1",
+        processors="CPU",
         versions={"tensorflow": "2.21.0"},
     )
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from harness.report.terminal.tables import add_row, make_table
 from harness.store.database import HEAD, close_database, describe_url, open_database
 from harness.store.files.tools import ToolFiles
 from harness.store.files.workspace import Workspace
+from harness.training.processors import GPU_REMEDY, NO_DRIVER, describe_driver
 
 _MIN_FREE_BYTES = 2 * 10**9
+_TENSORFLOW_S = 120.0
 _TRAINING = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "ray", "scikit-learn")
 
 
@@ -38,6 +41,7 @@ def run_checks(workspace: Workspace, registry: Path) -> list[CheckResult]:
     checks: list[Callable[[], CheckResult]] = [
         _check_python,
         _check_training,
+        _check_processors,
         lambda: _check_workspace(workspace),
         lambda: _check_database(workspace),
         lambda: _check_devices(registry),
@@ -69,6 +73,29 @@ def _check_training() -> CheckResult:
         text = f"not installed: {', '.join(missing)}; run `pip install 'bnn-harness[train]'`"
         return _fail("training", text, required=False)
     return _pass("training", ", ".join(f"{name} {version}" for name, version in versions.items()))
+
+
+def _check_processors() -> CheckResult:
+    """Ask TensorFlow in another process: on some machines its import kills the process."""
+    subject = "TensorFlow sees"
+    if _find_version("tensorflow") is None:
+        return _fail(subject, "TensorFlow is not installed", required=False)
+    command = [sys.executable, "-m", "harness.training.processors"]
+    try:
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TENSORFLOW_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return _fail(subject, f"no answer within {_TENSORFLOW_S:g} s", required=False)
+    processors, driver = ended.stdout.strip(), describe_driver()
+    if ended.returncode != 0:
+        error = (ended.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        text = f"its import ended with {ended.returncode}: {error}"
+        return _fail(subject, text, required=False)
+    if driver != NO_DRIVER and "GPU" not in processors:
+        text = f"{processors}, but no GPU ({driver}); run `{GPU_REMEDY}`"
+        return _fail(subject, text, required=False)
+    return _pass(subject, f"{processors} ({driver})")
 
 
 def _find_version(package: str) -> str | None:

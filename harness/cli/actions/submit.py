@@ -284,7 +284,11 @@ def _report(event: TrialEvent, progress: ItemProgress) -> None:
                 f"{format_bytes(artifact.size_bytes)} at {format_percent(artifact.accuracy)}"
                 for artifact in outcome.artifacts
             )
-            progress.end(name, f"{name}: {artifacts}, in {format_seconds(outcome.timings.work_s)}")
+            warnings = "".join(f"; warning: {warning}" for warning in outcome.warnings)
+            progress.end(
+                name,
+                f"{name}: {artifacts}, in {format_seconds(outcome.timings.work_s)}{warnings}",
+            )
         case Retried(failure=failure):
             note = f"{failure.reason}: will be tried again alone, after the other trials"
             progress.step(name, 0, total=trial.recipe.epochs, note=note)

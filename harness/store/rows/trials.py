@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from harness.core.errors import Reason
 from harness.core.ids import to_plain
 from harness.core.recipe import Recipe
+from harness.core.quality import format_quality
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, write_transaction
 from harness.store.rows.values import (
@@ -182,6 +183,7 @@ class TrialRows:
         failure: Failure,
         timings: Timings | None = None,
         node: str | None = None,
+        processors: str | None = None,
     ) -> None:
         """Store that the trial failed, and add the failure with its log."""
         failed_at = now()
@@ -191,6 +193,7 @@ class TrialRows:
             "status": FAILED,
             "finished_at": failed_at,
             "node": node,
+            "processors": processors,
             **(asdict(timings) if timings else {}),
         }
         row = {
@@ -273,7 +276,9 @@ def _outcome_columns(outcome: TrialOutcome) -> dict[str, Any]:
         "accuracy": outcome.accuracy,
         "params": outcome.params,
         "node": outcome.node,
+        "processors": outcome.processors,
         "versions": to_json(dict(outcome.versions)),
+        "quality": format_quality(outcome.warnings),
         "finished_at": now(),
         **asdict(outcome.timings),
     }

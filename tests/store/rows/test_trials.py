@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from harness.core.errors import Reason
 from harness.core.published import PublishedLatency
+from harness.core.quality import Warning, format_quality, parse_quality
 from harness.core.sweep import Artifact, Failure, Precision
 from harness.store.database import write_transaction
 from harness.store.queries import load_named_queries
@@ -37,6 +38,7 @@ DIVERGED = Failure(
     log="epoch 1\nepoch 2 µ\n",
 )
 
+RESULTS = "SELECT trial, quality FROM results"
 REQUIRED = [column.name for column in trials_table.columns if not column.nullable]
 
 
@@ -113,7 +115,9 @@ def test_a_finished_trial_is_stored_with_all_its_columns(rows: TrialRows, engine
         "accuracy": 0.91,
         "params": 12_938,
         "node": "node-1",
+        "processors": "CPU",
         "versions": '{"tensorflow": "2.21.0"}',
+        "quality": "ok",
         "waiting_s": 1.0,
         "import_s": 2.0,
         "data_s": 3.0,
@@ -208,6 +212,32 @@ def test_a_failed_trial_keeps_its_reason_and_log(rows: TrialRows, engine: Engine
     assert (failure["trial_id"], failure["case_id"]) == (trial.id, None)
     assert (failure["reason"], failure["message"]) == ("diverged", DIVERGED.message)
     assert decompress_text(failure["log_zstd"]) == DIVERGED.log
+
+
+def test_what_a_failed_trial_trained_on_is_stored(rows: TrialRows, engine: Engine) -> None:
+    trial = make_trial()
+    rows.submit(make_sweep(trial), again=[])
+    rows.fail(trial.id, DIVERGED, node="node-1", processors="CPU, GPU NVIDIA A100")
+    (row,) = records(engine, "SELECT node, processors, quality FROM trials")
+    assert row == {"node": "node-1", "processors": "CPU, GPU NVIDIA A100", "quality": None}
+
+
+def test_a_warning_about_a_network_is_shown_with_its_measurements(
+    rows: TrialRows, engine: Engine
+) -> None:
+    fill(engine)
+    before = {row["trial"]: row["quality"] for row in records(engine, RESULTS)}
+    warned = min(before)
+    chance = Warning("chance", "30 of 360 right", "train longer")
+    with engine.begin() as connection:
+        connection.execute(
+            trials_table.update()
+            .where(trials_table.c.id == warned)
+            .values(quality=format_quality([chance]))
+        )
+    after = {row["trial"]: row["quality"] for row in records(engine, RESULTS)}
+    assert {trial for trial in before if before[trial] != after[trial]} == {warned}
+    assert parse_quality(after[warned]) == (*parse_quality(before[warned]), chance)
 
 
 def test_a_failed_trial_may_finish_later_and_keeps_its_failure(

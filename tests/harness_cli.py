@@ -43,11 +43,12 @@ class Cli:
             check=False,
         )
 
-    def start(self, *arguments: str | Path) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str | Path, cwd: Path | None = None) -> "subprocess.Popen[str]":
         """Start the command and return its process, whose standard output is a pipe."""
         return subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             env=self.environment,
+            cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -17,6 +17,7 @@ ON_RAY = (
     "tests/integration/test_main_job.py",
     "tests/integration/test_mlflow.py",
     "tests/integration/test_searches.py",
+    "tests/training/test_lost_node.py",
     "tests/training/test_ray_cluster.py",
     "tests/training/test_search.py",
     "tests/training/test_two_nodes.py",

@@ -112,7 +112,9 @@ FAILURE_HELP: Final[Mapping[Reason, FailureHelp]] = {
         "Compare the deployed graph with the trained one: the conversion changed the network.",
     ),
     Reason.LOST: FailureHelp(
-        "Ray ended without reporting this trial.", "Run the same command again."
+        "Ray ended without reporting this trial, lost its node in three tries, or has no node left "
+        "that could train it.",
+        "Run the same command again, after starting a node if none is left.",
     ),
     Reason.OUTCLASSED: FailureHelp(
         "Successive halving (`search.asha`) ended the trial because others did better.",

@@ -99,6 +99,7 @@ def _run(
         resources=sweep.resources,
         search=sweep.search,
         address=address,
+        load_checkpoints=checkpoints.load,
     )
 
 

@@ -17,11 +17,12 @@ class ClusterReady:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker has begun to train the trial."""
+    """A worker has begun to train the trial; `node_id` is what Ray calls its node."""
 
     trial: Trial
     node: str
     pid: int
+    node_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,16 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class NodeLost:
+    """Ray lost the node that trained the trial, or something killed the worker there."""
+
+    trial: Trial
+    failure: Failure
+
+
+@dataclass(frozen=True)
 class Retried:
-    """The trial ran out of memory; it is tried once more after the others, alone on its node."""
+    """The trial is tried again after the others: alone on a node if it ran out of memory."""
 
     trial: Trial
     failure: Failure

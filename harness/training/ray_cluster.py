@@ -6,9 +6,13 @@ Results come back through Ray, so that nodes need no shared file system.
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
 
 from harness.config.search import list_corners
 from harness.core.errors import HarnessError, Reason, RequestError, first_line
@@ -17,9 +21,9 @@ from harness.core.sweep import Failure, Resources, Trial
 from harness.data import Dataset
 from harness.models.custom import find_user_modules
 from harness.training import ray_private
-from harness.training.events import ClusterReady, Event, Failed, Retried
+from harness.training.events import ClusterReady, Event, Failed, NodeLost, Retried
 from harness.training.ray_address import check_listening
-from harness.training.ray_tune import run_tune
+from harness.training.ray_tune import find_fitting_nodes, get_live_nodes, run_tune
 from harness.training.search import FixedUnits, UnitSource
 from harness.training.unit import Conditions, Unit, group_trials, trials_in
 
@@ -31,6 +35,9 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about a default that will change
 }
 _ANSWER_S = 10.0
+MAX_TRIES = 3
+"""How often a trial is started whose node is lost every time."""
+CheckpointLoader: TypeAlias = Callable[[set[str]], Mapping[str, bytes]]
 
 
 def train(
@@ -39,38 +46,87 @@ def train(
     resources: Resources,
     search: Search = Search(),  # noqa: B008  (frozen)
     address: str | None = None,
+    load_checkpoints: CheckpointLoader = lambda _: {},
 ) -> Iterator[Event]:
     """Train all units and yield the events; each trial ends with a Finished, Failed or Stopped.
 
     Ray starts on this machine if `address` is None. It copies `datasets`, the trials' data sets by
     name, to its nodes. A Failure in place of a data set fails the trials that need it.
-    A trial that runs out of memory is tried once more after the others, alone on its node.
+    A trial that runs out of memory is tried once more after the others, alone on its node. One that
+    a lost node interrupted is tried again on another, up to MAX_TRIES times in all. Both continue
+    from the checkpoints that `load_checkpoints` returns for their trainings.
     Raises RequestError if no node has the resources of a trial.
     """
     with _join_ray(address, _code_paths(unit_source, search) if address else ()) as ray:
-        share = _plan_share(ray, resources)
+        share = _plan_share(resources)
         conditions = Conditions(
             max(1, round(share["cpu"])), resources.checkpoint_s, gpus=share["gpu"]
         )
         references = {name: ray.put(dataset) for name, dataset in datasets.items()}
         yield ClusterReady()
-        out_of_memory: list[Trial] = []
-        for event in run_tune(
-            unit_source, search, share=share, datasets=references, conditions=conditions
-        ):
-            if isinstance(event, Failed) and event.failure.reason is Reason.OUT_OF_MEMORY:
-                out_of_memory.append(event.trial)
-                yield Retried(event.trial, event.failure)
-            else:
-                yield event
-        if out_of_memory:
-            yield from run_tune(
-                FixedUnits(group_trials(out_of_memory, {})),
-                Search(),
-                share=_plan_whole_node(ray, share),
-                datasets=references,
-                conditions=conditions,
+        started = time.monotonic()
+        run = partial(run_tune, datasets=references, conditions=conditions)
+        retries = _Retries()
+        yield from retries.sort_out(run(unit_source, search, share=share))
+        while trials := retries.take():
+            checkpoints = load_checkpoints({trial.training for trial in trials})
+            yield from retries.sort_out(
+                run(
+                    FixedUnits(group_trials(trials, checkpoints)),
+                    _limit_retries(search, elapsed_s=time.monotonic() - started),
+                    share=_plan_whole_node(share) if retries.alone else share,
+                )
             )
+
+
+@dataclass
+class _Retries:
+    """The trials of a sweep that are tried again.
+
+    Those that a lost node interrupted come first. Those that ran out of memory follow, each `alone`
+    on its node. `losses` counts how often a trial lost its node.
+    """
+
+    lost: list[Trial] = field(default_factory=list)
+    out_of_memory: list[Trial] = field(default_factory=list)
+    alone: bool = False
+    losses: Counter[str] = field(default_factory=Counter)
+
+    def sort_out(self, events: Iterable[Event | NodeLost]) -> Iterator[Event]:
+        """Yield the events, with a Retried in place of each end that is not final."""
+        for event in events:
+            match event:
+                case NodeLost(trial, failure):
+                    yield self._count_loss(trial, failure)
+                case Failed(trial, failure) if (
+                    failure.reason is Reason.OUT_OF_MEMORY and not self.alone
+                ):
+                    self.out_of_memory.append(trial)
+                    yield Retried(trial, failure)
+                case _:
+                    yield event
+
+    def take(self) -> list[Trial]:
+        """Return the trials to try next, and forget them."""
+        self.alone = not self.lost
+        trials = self.out_of_memory if self.alone else self.lost
+        batch = trials.copy()
+        trials.clear()
+        return batch
+
+    def _count_loss(self, trial: Trial, failure: Failure) -> Retried | Failed:
+        self.losses[trial.id] += 1
+        if self.losses[trial.id] == MAX_TRIES:
+            return Failed(trial, failure)
+        self.lost.append(trial)
+        return Retried(trial, failure)
+
+
+def _limit_retries(search: Search, elapsed_s: float) -> Search:
+    """Return the search of trials that are tried again: what is left of the time, and no rivals."""
+    if search.budget_s is None:
+        return Search()
+    return Search(budget_s=max(1.0, search.budget_s - elapsed_s))
 
 
 @contextmanager
@@ -146,22 +202,17 @@ def _code_paths(unit_source: UnitSource, search: Search) -> list[str]:
     return [next(iter(getattr(module, "__path__", ())), str(module.__file__)) for module in modules]
 
 
-def _live_nodes(ray: Any) -> list[dict[str, float]]:
-    """Return the resources of each node that is up."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _plan_share(ray: Any, resources: Resources) -> dict[str, float]:
+def _plan_share(resources: Resources) -> dict[str, float]:
     """Return the CPUs and GPUs of one trial.
 
     Raises RequestError if no node has as many: Ray would wait for ever.
     """
-    nodes = _live_nodes(ray)
+    nodes = get_live_nodes()
     gpu = resources.gpu
     if gpu == "auto":
         gpu = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
     share = {"cpu": resources.cpu, "gpu": gpu}
-    if any(node.get("CPU", 0) >= share["cpu"] and node.get("GPU", 0) >= gpu for node in nodes):
+    if find_fitting_nodes(share):
         return share
     most_cpus = max(node.get("CPU", 0) for node in nodes)
     most_gpus = max(node.get("GPU", 0) for node in nodes)
@@ -172,9 +223,9 @@ def _plan_share(ray: Any, resources: Resources) -> dict[str, float]:
     )
 
 
-def _plan_whole_node(ray: Any, share: Mapping[str, float]) -> dict[str, float]:
+def _plan_whole_node(share: Mapping[str, float]) -> dict[str, float]:
     """Return the share with which a trial has the largest node that fits it to itself."""
-    nodes = _live_nodes(ray)
+    nodes = get_live_nodes()
     fitting = [node for node in nodes if node.get("GPU", 0) >= share["gpu"]]
     return {
         "cpu": max(node.get("CPU", 0) for node in fitting or nodes),

@@ -16,7 +16,15 @@ from typing import Any
 from harness.core.errors import HarnessError, Reason
 from harness.core.search import Search
 from harness.core.sweep import Failure, Trial
-from harness.training.events import Failed, Finished, PointStarted, Stopped, UnitEvent
+from harness.training.events import (
+    Failed,
+    Finished,
+    NodeLost,
+    PointStarted,
+    Started,
+    Stopped,
+    UnitEvent,
+)
 from harness.training.search import FixedUnits, UnitSource, scheduler_settings
 from harness.training.unit import Conditions, trials_in
 from harness.training.worker_input import WorkerInput
@@ -27,12 +35,25 @@ _LOST = Failure(
     Reason.LOST, "Ray ended without reporting this trial; submit the sweep again to continue."
 )
 
+_NO_NODE = Failure(
+    Reason.LOST,
+    "No node that is up has the CPUs and GPUs of this trial any more; "
+    "start one, and submit the sweep again to continue.",
+)
+NODE_PATIENCE_S = 300.0
+"""How long trials wait for a node that could train them, when the last such node was lost."""
+_LOOK_S = 10.0
+
 
 @dataclass(frozen=True)
 class _TuneEnded:
-    """The last message of the channel; `problem` is Tune's traceback if it broke down."""
+    """The last message of the channel; `problem` is Tune's traceback if it broke down.
+
+    With `is_hopeless`, no node that is up could train what is left.
+    """
 
     problem: str = ""
+    is_hopeless: bool = False
 
 
 def run_tune(
@@ -41,7 +62,7 @@ def run_tune(
     share: Mapping[str, float],
     datasets: Mapping[str, Any],
     conditions: Conditions,
-) -> Iterator[PointStarted | UnitEvent]:
+) -> Iterator[PointStarted | UnitEvent | NodeLost]:
     """Run Tune in a thread and yield the events, so that Ctrl-C reaches their reader.
 
     `datasets` holds Ray references, and `share` the CPUs and GPUs of one trial.
@@ -51,18 +72,34 @@ def run_tune(
         unit_source,
         datasets,
         conditions=conditions,
-        channel=_create_channel(),
+        channel=create_channel(),
         submitted_at=time.time(),
         reports_epochs=search.asha is not None or search.budget_s is not None,
     )
     threading.Thread(target=_tune, args=(worker_input, search, share), daemon=True).start()
-    yield from _read_events(worker_input, search)
+    yield from _read_events(worker_input, search, share)
 
 
-def _create_channel() -> Any:
+def create_channel() -> Any:
+    """Return a queue on the driver's node: on another one, every trial would end with that node."""
     from ray.util.queue import Queue
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    return Queue(actor_options={"num_cpus": 0})
+    pinned = NodeAffinitySchedulingStrategy(get_driver_node(), soft=False)
+    return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": pinned})
+
+
+def get_driver_node() -> str:
+    from ray import get_runtime_context
+
+    return str(get_runtime_context().get_node_id())
+
+
+def _has_other_nodes() -> bool:
+    """Return whether the cluster has, or had, nodes other than the driver's."""
+    from ray import nodes
+
+    return any(node["NodeID"] != get_driver_node() for node in nodes())
 
 
 def _tune(worker_input: WorkerInput, search: Search, share: Mapping[str, float]) -> None:
@@ -148,19 +185,26 @@ def _explain_death(log: str) -> Failure:
     return Failure(Reason.KILLED, message, log=log)
 
 
-def _read_events(worker_input: WorkerInput, search: Search) -> Iterator[PointStarted | UnitEvent]:
+def _read_events(
+    worker_input: WorkerInput, search: Search, share: Mapping[str, float]
+) -> Iterator[PointStarted | UnitEvent | NodeLost]:
     """Yield events until Tune ends; then end each unfinished trial, so that none disappears.
 
     Raises HarnessError if Tune broke down and no trial was unfinished.
     """
     unit_source = worker_input.unit_source
     unfinished: dict[str, Trial] = {}
+    starts: dict[str, Started] = {}
     if isinstance(unit_source, FixedUnits):
         unfinished = {trial.id: trial for trial in trials_in(unit_source.units)}
-    while not isinstance(event := _receive(worker_input.channel), _TuneEnded):
+    while not isinstance(event := _receive(worker_input.channel, share), _TuneEnded):
         if isinstance(event, PointStarted):
             unfinished.update({trial.id: trial for trial in event.trials})
-        if isinstance(event, Finished | Failed | Stopped):
+        if isinstance(event, Started):
+            starts[event.trial.id] = event
+        if isinstance(event, Failed) and event.failure.reason is Reason.KILLED:
+            event = _judge_death(event, starts.get(event.trial.id))
+        if isinstance(event, Finished | Failed | Stopped | NodeLost):
             had_ended = unfinished.pop(event.trial.id, None) is None
             if had_ended:
                 continue
@@ -171,7 +215,11 @@ def _read_events(worker_input: WorkerInput, search: Search) -> Iterator[PointSta
             f"Ray Tune ended unexpectedly: {reason}; submit the sweep again to continue."
         )
     for trial in unfinished.values():
-        yield _end_trial(trial, search, problem=event.problem)
+        yield (
+            Failed(trial, _NO_NODE)
+            if event.is_hopeless
+            else _end_trial(trial, search, problem=event.problem)
+        )
 
 
 def _end_trial(trial: Trial, search: Search, problem: str) -> Failed | Stopped:
@@ -184,11 +232,57 @@ def _end_trial(trial: Trial, search: Search, problem: str) -> Failed | Stopped:
     return Failed(trial, _LOST)
 
 
-def _receive(channel: Any) -> Any:
-    """Wait for the next message of the channel; it is _TuneEnded if Ray itself broke down."""
-    from ray.exceptions import RayError
+def _judge_death(event: Failed, start: Started | None) -> Failed | NodeLost:
+    """Turn the death of a worker on another node into the loss of that node.
 
-    try:
-        return channel.get()
-    except RayError as error:
-        return _TuneEnded(str(error))
+    A node that dies takes its workers with it, one after the other: what Ray reports first is often
+    the death of the worker alone. A worker on the driver's own node was killed by itself.
+    """
+    if not _has_other_nodes() or (start is not None and start.node_id == get_driver_node()):
+        return event
+    node = start.node if start is not None else "its node"
+    message = (
+        f"Ray lost {node}, or something killed the worker there; "
+        "submit the sweep again to continue."
+    )
+    return NodeLost(event.trial, Failure(Reason.LOST, message, log=event.failure.log))
+
+
+def _receive(channel: Any, share: Mapping[str, float]) -> Any:
+    """Wait for the next message of the channel.
+
+    It is _TuneEnded if Ray itself broke down. So it is if no node that is up has the share of a
+    trial for too long, as Tune would wait for ever.
+    """
+    from ray.exceptions import RayError
+    from ray.util.queue import Empty
+
+    hopeless_since: float | None = None
+    while True:
+        try:
+            return channel.get(timeout=_LOOK_S)
+        except Empty:
+            if find_fitting_nodes(share):
+                hopeless_since = None
+                continue
+            hopeless_since = hopeless_since or time.monotonic()
+            if time.monotonic() - hopeless_since > NODE_PATIENCE_S:
+                return _TuneEnded(is_hopeless=True)
+        except RayError as error:
+            return _TuneEnded(str(error))
+
+
+def get_live_nodes() -> list[dict[str, float]]:
+    """Return the resources of each node that is up."""
+    from ray import nodes
+
+    return [node["Resources"] for node in nodes() if node["Alive"]]
+
+
+def find_fitting_nodes(share: Mapping[str, float]) -> list[dict[str, float]]:
+    """Return the resources of each node that is up and has the share of a trial."""
+    return [
+        node
+        for node in get_live_nodes()
+        if node.get("CPU", 0) >= share["cpu"] and node.get("GPU", 0) >= share["gpu"]
+    ]

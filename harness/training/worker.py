@@ -3,11 +3,19 @@
 import time
 from collections.abc import Iterator
 from typing import Any
+from dataclasses import replace
 
-from ray import get, tune
+from ray import get, get_runtime_context, tune
 
 from harness.core.sweep import Failure
-from harness.training.events import EpochEnded, Failed, Finished, PointStarted, UnitEvent
+from harness.training.events import (
+    EpochEnded,
+    Failed,
+    Finished,
+    PointStarted,
+    Started,
+    UnitEvent,
+)
 from harness.training.search import AdaptiveSearch, TrialResult, compute_objectives
 from harness.training.trial import Stopwatch, warm_up
 from harness.training.unit import run_unit, trials_in
@@ -25,6 +33,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             conditions = worker_input.conditions
             warm_up(conditions.threads, use_gpu=conditions.gpus > 0)
         self._begin(config)
+        self._node_id = get_runtime_context().get_node_id()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare another config; Tune calls this to reuse the process."""
@@ -39,7 +48,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     def step(self) -> dict[str, Any]:
         """Run one epoch if Tune wants to hear of each, else everything."""
         for event in self._events:
-            self._input.channel.put(event)
+            self._input.channel.put(
+                replace(event, node_id=self._node_id) if isinstance(event, Started) else event
+            )
             if isinstance(event, Finished):
                 self._finished.append(event)
             elif isinstance(event, EpochEnded) and self._input.reports_epochs:

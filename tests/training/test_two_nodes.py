@@ -1,30 +1,19 @@
 """A cluster of two nodes that share only the network: Ray carries code, data and results."""
 
 import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from sklearn.datasets import load_digits
 
 from harness.store.files.artifacts import ArtifactFiles
 from tests.harness_cli import Cli
-from tests.waiting import wait_until
-
-# Ray needs a token by default; to join a cluster, a process must set its token and the mode.
-TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "for-this-test-" + 18 * "0"}
-RAY = Path(sys.executable).with_name("ray")
+from tests.ray_nodes import TOKEN, head_address, run_node, wait_for_node
 
 # Each worker writes a note, and waits until as many notes exist as workers must run at once.
 NETWORK = """
@@ -81,47 +70,11 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Yield a cluster that runs until the test ends."""
-    with node(tmp_path / "head", "--head", "--port=0", "--include-dashboard=false") as head:
-        address = head_address(tmp_path / "head" / "ray.log")
-        with node(tmp_path / "second", f"--address={address}", "--num-gpus=1") as second:
-            wait_until(
-                lambda: "Ray runtime started" in (tmp_path / "second" / "ray.log").read_text(),
-                "a node",
-                patience_s=120,
-            )
-            yield Cluster(address, (head, second))
-
-
-@contextmanager
-def node(place: Path, *options: str) -> Iterator[Path]:
-    """Run a node in the working folder `place`, without data; yield the folder of Ray's files."""
-    place.mkdir()
-    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    settings = {**inherited, "RAY_USAGE_STATS_ENABLED": "0", "HARNESS_DATA": str(place), **TOKEN}
-    ports = ("--dashboard-agent-listen-port=0", "--num-cpus=1", "--block")
-    # The path of pytest's own folder is too long for Ray's sockets
-    with (
-        (place / "ray.log").open("w") as log,
-        TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder,
-    ):
-        command = [RAY, "start", *ports, *options, f"--temp-dir={folder}"]
-        process = psutil.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env=settings, cwd=place
-        )
-        try:
-            yield Path(folder)
-        finally:
-            family = [*process.children(recursive=True), process]
-            for member in family:
-                with suppress(psutil.NoSuchProcess):  # it may end with its parent
-                    member.kill()
-            psutil.wait_procs(family, timeout=60)
-
-
-def head_address(log: Path) -> str:
-    address = re.compile(r"--address='([\d.]+:\d+)'")
-    wait_until(lambda: address.search(log.read_text()) is not None, "the head node", patience_s=120)
-    return str(address.findall(log.read_text())[0])
+    with run_node(tmp_path / "head", "--head", "--port=0", "--include-dashboard=false") as head:
+        address = head_address(tmp_path / "head")
+        with run_node(tmp_path / "second", f"--address={address}", "--num-gpus=1") as second:
+            wait_for_node(tmp_path / "second")
+            yield Cluster(address, (head.folder, second.folder))
 
 
 @pytest.fixture
@@ -144,9 +97,14 @@ def work(tmp_path: Path) -> Path:
 
 
 def train_sweep(
-    cluster: Cluster, cli: Cli, work: Path, name: str, settings: Sequence[str] = ()
+    cluster: Cluster,
+    cli: Cli,
+    work: Path,
+    name: str,
+    settings: Sequence[str] = (),
+    exit_code: int = 0,
 ) -> list[dict[str, Any]]:
-    """Submit the sweep and return the notes of the workers that trained it."""
+    """Submit the sweep and return the notes of the workers that built its networks."""
     notes = work / name
     notes.mkdir()
     (work / "sweep.yaml").write_text(SWEEP.replace("NOTES", str(notes)))
@@ -154,7 +112,7 @@ def train_sweep(
     for setting in settings:
         options += ["--set", setting]
     ended = cli.run("submit", "sweep", *options, cwd=work)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.returncode == exit_code, ended.stdout + ended.stderr
     return [json.loads(note.read_text()) for note in notes.glob("*.json")]
 
 
@@ -187,8 +145,13 @@ def test_both_nodes_train_with_the_code_that_ray_brings_and_keep_running(
     assert len(rows) == 4
     assert all(ArtifactFiles(cli.home / "artifacts").path(row["sha256"]).is_file() for row in rows)
 
+    # Ray believes that the second node has a GPU; TensorFlow knows better.
     settings = ["resources={cpu: 0.5, gpu: 0.5}", "grid.model.units=[40, 48]"]
-    halves = train_sweep(cluster, cli, work=work, name="halves", settings=settings)
-    assert len(halves) == 2, "both at once, as each waited for the other"
-    assert len({note["node"] for note in halves}) == 1, "the one with the GPU"
-    assert len(cli.rows(finished)) == 6
+    assert train_sweep(cluster, cli, work=work, name="gpu", settings=settings, exit_code=1) == []
+    failed = cli.rows("SELECT reason, message, processors FROM trials WHERE status = 'failed'")
+    assert [(row["reason"], row["processors"]) for row in failed] == 2 * [("no_gpu", "CPU")]
+    assert all("TensorFlow sees no GPU" in row["message"] for row in failed)
+    assert {row["processors"] for row in cli.rows("SELECT processors FROM trials")} == {"CPU"}
+
+    left = chain.from_iterable(folder.rglob("__autograph*") for folder in cluster.folders)
+    assert list(left) == [], "workers remove the files that TensorFlow generates"

@@ -18,6 +18,7 @@ from harness.cli.actions.detach import refuse_second_job
 from harness.cli.actions.session import Session, make_console
 from harness.config.search import list_corners
 from harness.config.sweep_file import read_sweep
+from harness.core.errors import Reason
 from harness.core.ids import to_plain
 from harness.core.sweep import Sweep, Timings, Trial
 from harness.core.units import count_noun, format_bytes, format_percent, format_seconds
@@ -290,8 +291,10 @@ def _report(event: TrialEvent, progress: ItemProgress) -> None:
                 f"{name}: {artifacts}, in {format_seconds(outcome.timings.work_s)}{warnings}",
             )
         case Retried(failure=failure):
-            note = f"{failure.reason}: will be tried again alone, after the other trials"
+            alone = " alone" if failure.reason is Reason.OUT_OF_MEMORY else ""
+            note = f"{failure.reason}: will be tried again{alone}, after the other trials"
             progress.step(name, 0, total=trial.recipe.epochs, note=note)
+            progress.note(f"{name}: {note}")
         case Stopped(cause=cause):
             progress.end(name, f"{name}: stopped early ({cause.reason}): {cause.message}")
         case Failed(failure=failure):

@@ -23,6 +23,9 @@ class ItemProgress(Protocol):
     def step(self, item: str, completed: int, total: int, note: str = "") -> None:
         """Show that `completed` of the item's `total` steps are done."""
 
+    def note(self, line: str) -> None:
+        """Print a line about an item that goes on."""
+
     def end(self, item: str, line: str) -> None:
         """Print the item's last line and count the item as finished."""
 
@@ -56,10 +59,13 @@ class _Bars:
             self._items[item] = self._bars.add_task(f"  {item}", total=total, note="")
         self._bars.update(self._items[item], completed=completed, note=note)
 
+    def note(self, line: str) -> None:
+        self._bars.console.print(line, markup=False, highlight=False)
+
     def end(self, item: str, line: str) -> None:
         if item in self._items:
             self._bars.remove_task(self._items.pop(item))
-        self._bars.console.print(line, markup=False, highlight=False)
+        self.note(line)
         self._bars.advance(self._overall)
 
 
@@ -78,17 +84,17 @@ class _Lines:
         self._ended = 0
         self._started = self._last_line = time.monotonic()
 
+    def note(self, line: str) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def step(self, item: str, completed: int, total: int, note: str = "") -> None:
         if time.monotonic() - self._last_line >= self._PAUSE_S:
-            self._print(f"{item}: {completed}/{total} {note}")
+            self.note(f"{item}: {completed}/{total} {note}")
 
     def end(self, item: str, line: str) -> None:
         self._ended += 1
         remaining_items = self._items - self._ended
         remaining_s = (time.monotonic() - self._started) / self._ended * remaining_items
         estimate = f", about {remaining_s:.0f} s left" if remaining_items > 0 else ""
-        self._print(f"{line} [{self._title}: {self._ended}/{self._items}{estimate}]")
-
-    def _print(self, line: str) -> None:
-        self._last_line = time.monotonic()
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.note(f"{line} [{self._title}: {self._ended}/{self._items}{estimate}]")

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from harness.core.errors import Reason
 from harness.core.ids import to_plain
-from harness.core.recipe import Recipe
 from harness.core.quality import format_quality
+from harness.core.recipe import Recipe
 from harness.core.sweep import Artifact, Epoch, Failure, Sweep, Timings, Trial, TrialOutcome
 from harness.store.database import now, write_transaction
 from harness.store.rows.values import (

@@ -1,0 +1,86 @@
+"""Nodes of a Ray cluster on this machine, each with a working and a temporary folder of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from tests.waiting import wait_until
+
+# Ray needs a token by default; to join a cluster, a process must set its token and the mode.
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "for-this-test-" + 18 * "0"}
+RAY = Path(sys.executable).with_name("ray")
+_LOG = "ray.log"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that runs: Ray and the workers keep their temporary files in `folder`."""
+
+    folder: Path
+    process: psutil.Popen
+
+    def kill(self) -> None:
+        """Kill every process of the node at once, as if its machine lost power."""
+        family = [self.process]
+        with suppress(psutil.NoSuchProcess):
+            family = [*self.process.children(recursive=True), self.process]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):  # it may end with its parent
+                member.kill()
+        psutil.wait_procs(family, timeout=60)
+
+
+@contextmanager
+def run_node(
+    place: Path, *options: str, settings: Mapping[str, str] | None = None
+) -> Iterator[Node]:
+    """Run a node in the new working folder `place`, without data, until the context ends.
+
+    Its folder of temporary files is its own, too.
+    """
+    place.mkdir()
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    ports = ("--dashboard-agent-listen-port=0", "--num-cpus=1", "--block")
+    # The path of pytest's own folder is too long for Ray's sockets
+    with (
+        (place / _LOG).open("w") as log,
+        TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder,
+    ):
+        environment = {
+            **inherited,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "HARNESS_DATA": str(place),
+            "TMPDIR": folder,
+            **TOKEN,
+            **(settings or {}),
+        }
+        command = [RAY, "start", *ports, *options, f"--temp-dir={folder}"]
+        process = psutil.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=place
+        )
+        node = Node(Path(folder), process)
+        try:
+            yield node
+        finally:
+            node.kill()
+
+
+def wait_for_node(place: Path) -> None:
+    """Wait until the node in the working folder `place` is up."""
+    log = place / _LOG
+    wait_until(lambda: "Ray runtime started" in log.read_text(), "a node", patience_s=120)
+
+
+def head_address(place: Path) -> str:
+    """Return the address of the head node in `place`, as soon as it is up."""
+    log, address = place / _LOG, re.compile(r"--address='([\d.]+:\d+)'")
+    wait_until(lambda: address.search(log.read_text()) is not None, "the head node", patience_s=120)
+    return str(address.findall(log.read_text())[0])

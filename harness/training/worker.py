@@ -1,9 +1,10 @@
 """The trainable that Ray Tune runs in each worker process, around units of trials."""
 
+import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any
 from dataclasses import replace
+from typing import Any
 
 from ray import get, get_runtime_context, tune
 
@@ -28,18 +29,26 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     def setup(self, config: dict[str, Any], worker_input: WorkerInput) -> None:
         """Import what every trial needs and prepare the first config; Tune calls this once."""
         self._input = worker_input
+        # TensorFlow removes the Python files that it generates at exit, but Ray kills its workers.
+        self._folder = tempfile.TemporaryDirectory(prefix="harness-worker-")
+        tempfile.tempdir = self._folder.name
         self._watch = Stopwatch()
+        self._node_id = get_runtime_context().get_node_id()
         with self._watch.measure("import_s"):
             conditions = worker_input.conditions
             warm_up(conditions.threads, use_gpu=conditions.gpus > 0)
         self._begin(config)
-        self._node_id = get_runtime_context().get_node_id()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare another config; Tune calls this to reuse the process."""
         self._watch = Stopwatch()
         self._begin(new_config)
         return True
+
+    def cleanup(self) -> None:
+        """Remove the worker's temporary files; Tune calls this before it ends the process."""
+        tempfile.tempdir = None
+        self._folder.cleanup()
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._finished: list[Finished] = []

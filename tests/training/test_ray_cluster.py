@@ -101,7 +101,7 @@ def test_a_ray_that_does_not_start_is_reported_and_leaves_the_process_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def time_out(**_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ray._private.utils.set_sigterm_handler(lambda *_: None)  # as Ray does while it starts
         raise Exception("The current node timed out during startup. This could happen")  # noqa: TRY002
 
     handler = signal.getsignal(signal.SIGTERM)

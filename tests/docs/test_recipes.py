@@ -128,6 +128,8 @@ def test_each_kind_of_extension_has_a_recipe() -> None:
         "A data set",
         "A query",
         "A metric",
+        "A key",
+        "A column",
         "A tool",
         "A device kind",
     ]

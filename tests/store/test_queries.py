@@ -103,6 +103,20 @@ def test_the_pareto_front_has_unbeaten_variants_and_averages_seeds(
     assert ask(reader, "pareto", dataset="another") == []
 
 
+def test_trials_lead_to_the_accuracy_of_artifacts_that_nobody_measured(
+    engine: Engine, reader: Engine
+) -> None:
+    better = make_artifact(engine, 64, precision=BINARY, accuracy=0.95, size=300)
+    worse = make_artifact(engine, 32, precision=BINARY, accuracy=0.85, size=200)
+    bench(engine, worse, latency_us=100.0)
+    rows = ask(reader, "trials")
+    assert pick(rows, "artifact", "accuracy", "size_bytes", "status") == [
+        (better, pytest.approx(0.95), 300, "done"),
+        (worse, pytest.approx(0.85), 200, "done"),
+    ]
+    assert ask(reader, "trials", sweep="another") == []
+
+
 def test_speedups_are_by_twin_and_by_device(engine: Engine, reader: Engine) -> None:
     for units, times in ((32, 2.0), (64, 3.0), (128, 10.0)):
         bench(engine, make_artifact(engine, units, precision=BINARY), latency_us=100.0)

@@ -111,7 +111,8 @@ class SimulatedFleet:
         """The public host key of all endpoints, in the format of known_hosts without the host."""
         return self._keys.host
 
-    def write_devices(self, path: Path) -> None:
+    def write_devices(self, path: Path, **settings: str) -> None:
+        """Write a registry of the endpoints; `settings` are further keys of each entry."""
         devices = [
             {
                 "id": endpoint.name,
@@ -123,6 +124,7 @@ class SimulatedFleet:
                 "host_key": self.host_key,
                 "abi": platform.machine(),
                 "tags": ["simulated"],
+                **settings,
             }
             for endpoint in self.endpoints
         ]

@@ -149,7 +149,7 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
         RequestError: `baseline` or `candidate` selects no result, or no two results match.
     """
     with open_reader(workspace) as reader:
-        rows = reading.read_results(reader)
+        rows = reading.read_results(reader, selectors=(baseline, candidate))
         return frame_comparisons(compare_rows(reader, rows, baseline=baseline, candidate=candidate))
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import zstandard
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     CursorResult,
     Engine,
@@ -17,7 +18,9 @@ from sqlalchemy import (
     Select,
     String,
     column,
+    false,
     literal_column,
+    or_,
     select,
     table,
     text,
@@ -50,7 +53,10 @@ _ROWS_BETWEEN_CHECKS = 1_000
 # before it, no COPY to a file. Rows over the limit are never sent.
 _STREAMED = {"stream_results": True}
 
-_RESULTS = table("results", column("artifact", String), column("device", String))
+_RESULTS = table(
+    "results",
+    *(column(name, String) for name in ("artifact", "device", "precision", "file", "trial")),
+)
 
 _Statement: TypeAlias = Callable[[Connection], CursorResult[Any]]
 
@@ -225,9 +231,12 @@ def read_results(
     *,
     artifacts: Collection[str] | None = None,
     devices: Collection[str] | None = None,
+    selectors: Collection[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of the view `results`, of these artifacts and devices if given.
 
+    With `selectors`, return those whose precision or model file is one of them, or whose trial or
+    artifact starts with one.
     A trial that several sweeps share appears once.
     """
     query: Select[Any] = (
@@ -239,6 +248,8 @@ def read_results(
         query = query.where(is_any_of(engine.dialect, _RESULTS.c.artifact, values=artifacts))
     if devices is not None:
         query = query.where(is_any_of(engine.dialect, _RESULTS.c.device, values=devices))
+    if selectors is not None:
+        query = query.where(or_(false(), *map(_matches, selectors)))
     result = _run(
         engine,
         lambda connection: connection.execute(query, execution_options=_STREAMED),
@@ -248,6 +259,15 @@ def read_results(
     for row in result.records():
         first_rows.setdefault((row["case_id"], row["trial"]), row)
     return list(first_rows.values())
+
+
+def _matches(selector: str) -> ColumnElement[bool]:
+    return or_(
+        _RESULTS.c.precision == selector,
+        _RESULTS.c.file == selector,
+        _RESULTS.c.trial.startswith(selector, autoescape=True),
+        _RESULTS.c.artifact.startswith(selector, autoescape=True),
+    )
 
 
 def read_evidence(engine: Engine, measurement_ids: Collection[int]) -> dict[int, Evidence]:

@@ -47,7 +47,8 @@ def compare(
     limit = _parse_percent(fail_on_regression) if fail_on_regression is not None else None
     request = ComparisonRequest(baseline, candidate, metrics=tuple(metrics), limit=limit)
     reader = Session.from_environment().reader
-    comparisons = compare_rows(reader, read_results(reader), baseline=baseline, candidate=candidate)
+    rows = read_results(reader, selectors=(baseline, candidate))
+    comparisons = compare_rows(reader, rows, baseline=baseline, candidate=candidate)
     _write(comparisons, request, format=format, out=out)
     return _report_regressions(comparisons, request)
 

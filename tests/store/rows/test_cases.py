@@ -271,6 +271,25 @@ def test_results_may_be_limited_to_some_artifacts(
     assert read_results(engine, artifacts=[]) == []
 
 
+@pytest.mark.parametrize("model_file", ["mine.tflite", "50%_done.tflite"])
+def test_results_may_be_limited_to_what_a_comparison_selects(
+    rows: CaseRows, case: Case, engine: Engine, model_file: str
+) -> None:
+    rows.finish("local", make_measurement(case))
+    theirs = make_artifact(b"own model", accuracy=None, agreement=None)
+    TrialRows(engine).add_artifact(theirs, model_file)
+    rows.finish("local", make_measurement(make_case(theirs.sha256)))
+
+    def select(*selectors: str) -> set[str]:
+        return {row["artifact"] for row in read_results(engine, selectors=selectors)}
+
+    assert select("binary") == select(make_trial().id[:6]) == select(case.artifact[:6])
+    assert select("binary") == {case.artifact}
+    assert select(model_file) == select(theirs.sha256[:8]) == {theirs.sha256}
+    assert select("binary", model_file) == {case.artifact, theirs.sha256}
+    assert select("float32") == select("%%%%") == select("____") == select() == set()
+
+
 def test_a_message_with_a_nul_is_stored(rows: CaseRows, case: Case, engine: Engine) -> None:
     """A tool that crashed may have printed anything, and the message quotes its first words."""
     rows.fail(

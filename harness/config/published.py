@@ -3,10 +3,13 @@
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from io import StringIO
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from harness.config.document import read_bounded
+from harness.config.yaml_text import MAX_CHARACTERS
 from harness.core.errors import ConfigError
 from harness.core.published import PublishedLatency
 
@@ -21,13 +24,10 @@ def read_published(file: Path) -> tuple[PublishedLatency, ...]:
     Raises ConfigError, which names the file, line and column of the first wrong cell.
     """
     try:
-        # Spreadsheets write a byte order mark, which utf-8-sig skips.
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            latencies = tuple(_read_rows(file, lines))
-    except OSError as error:
-        raise ConfigError(f"{file}: can't be read: {error.strerror}; check the path.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{file}: is not a CSV file in UTF-8: {error}.") from error
+        lines = StringIO(read_bounded(file, MAX_CHARACTERS), newline="")
+        latencies = tuple(_read_rows(file, lines))
+    except csv.Error as error:
+        raise ConfigError(f"{file}: is not a CSV file: {error}.") from error
     if not latencies:
         raise ConfigError(f"{file}: has only a heading; add a line for each published latency.")
     return latencies

@@ -124,9 +124,9 @@ def test_a_file_in_another_format_is_refused(tmp_path: Path) -> None:
         read_published(tmp_path)
     file = tmp_path / "image.csv"
     file.write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(ConfigError, match="is not a CSV file in UTF-8"):
+    with pytest.raises(ConfigError, match="is not a text file in UTF-8"):
         read_published(file)
-    with pytest.raises(ConfigError, match="is not a CSV file in UTF-8"):
+    with pytest.raises(ConfigError, match="is not a CSV file"):
         read_published(write_csv(tmp_path, HEADING, '"an open quote'))
 
 

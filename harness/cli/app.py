@@ -14,6 +14,7 @@ import atexit
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -39,6 +40,8 @@ def main() -> NoReturn:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     sys.unraisablehook = _handle_unraisable
+    if isinstance(sys.stdout, TextIOWrapper):  # a path may have bytes that are not UTF-8
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         _run()
     except Interrupted:

@@ -3,6 +3,7 @@
 A command that a lost link cut off is run again on a new connection.
 """
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -155,7 +156,7 @@ class Agent:
             raise Unreachable("a file did not arrive whole: does its login shell read the input?")
         if result.exit_code != 0:
             raise self.explain_failure(result)
-        root = decode(result.stdout).removesuffix("\n")
+        root = os.fsdecode(result.stdout).removesuffix("\n")  # a path may have any bytes
         if not root.startswith("/") or "\n" in root:
             raise self.explain_damage(result)
         return root

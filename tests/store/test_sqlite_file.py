@@ -1,9 +1,11 @@
 """A SQLite file is whole when a command has ended, and can be read wherever it lies."""
 
+import os
 import re
 import shutil
 import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -142,6 +144,7 @@ def test_a_read_only_workspace_is_read_with_the_rows_of_its_log(
     assert sorted(path.name for path in file.parent.iterdir()) == before
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -166,6 +169,7 @@ def test_commands_that_only_read_need_no_writable_workspace(
     assert ended.returncode in ((0, 1) if words[0] == "export" else (0,)), ended.stderr
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["bench", "dry run"])
 def test_a_bench_says_that_a_workspace_may_only_be_read(
     file: Path, cli: Cli, options: tuple[str, ...], repository: Path
@@ -193,6 +197,22 @@ def test_a_workspace_in_a_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
         open_database(sqlite_url(tmp_path / "file" / "harness.db"))
 
 
+@pytest.mark.full
+def test_paths_may_have_bytes_that_are_not_text(repository: Path, tmp_path: Path) -> None:
+    home = tmp_path / os.fsdecode(b"caf\xe9 %20?")
+    model = tmp_path / os.fsdecode(b"mod\xe8le.tflite")
+    shutil.copy(repository / "harness" / "bench" / "canaries" / "float.tflite", model)
+    cli = Cli(home)
+    ended = cli.run("bench", model, "--protocol", BARE)
+    assert ended.returncode == 0, ended.stderr
+    assert [row["name"] for row in cli.rows("SELECT name FROM artifacts")] == ["mod\ufffdle.tflite"]
+    assert count_in_copy(home / "harness.db", "results", tmp_path) == 1
+    strict = cli.environment | {"PYTHONIOENCODING": "utf-8:strict"}  # as in most UTF-8 locales
+    printed = subprocess.run([*COMMAND, "db", "path"], env=strict, capture_output=True, check=True)
+    assert printed.stdout == os.fsencode(home / "harness.db") + b"\n"
+
+
+@pytest.mark.full
 def test_a_bench_that_is_interrupted_leaves_one_file(
     cli: Cli, repository: Path, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ from harness.report.terminal.tables import (
     print_leaderboard,
 )
 from harness.store.database import check_writable
+from harness.store.files.workspace import format_path
 from harness.store.reading import read_results
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -144,7 +145,7 @@ def _read_models(
         raise RequestError("give model files or --sweep, not both.")
     names: dict[str, str] = {}
     for file in models:
-        names.setdefault(_read_model(session, file, store=store), str(file))
+        names.setdefault(_read_model(session, file, store=store), format_path(file))
     return names
 
 
@@ -178,7 +179,7 @@ def _read_model(session: Session, file: Path, *, store: bool) -> str:
         raise RequestError(f"{file}: {error}; give a .tflite file.") from error
     if store:
         session.files.save(content)
-        session.trials.add_artifact(artifact, file.name)
+        session.trials.add_artifact(artifact, format_path(file.name))
     return artifact.sha256
 
 

@@ -15,7 +15,7 @@ from harness.cli.actions.session import Session, make_console
 from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
 from harness.store.database import now
-from harness.store.files.workspace import DATABASE_VARIABLE, HOME_VARIABLE
+from harness.store.files.workspace import DATABASE_VARIABLE, HOME_VARIABLE, format_path
 from harness.store.rows.jobs import JobRow
 from harness.sweep.trials import build_sweep
 from harness.training import ray_jobs
@@ -98,7 +98,7 @@ def _submit_job(
         job = JobRow(
             f"job-{secrets.token_hex(4)}",
             sweep,
-            file=str(file),
+            file=format_path(file),
             node=platform.node(),
             server=server,
             submitted_at=now(),

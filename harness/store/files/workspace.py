@@ -52,6 +52,11 @@ def sqlite_url(file: Path) -> "URL":
     return URL.create("sqlite", database=str(file))
 
 
+def format_path(path: Path | str) -> str:
+    """Return a path as text that a database takes: bytes that are not UTF-8 are replaced."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def db_folder() -> Path:
     """Return `db/`, which is beside the package in a checkout and inside it in a wheel."""
     inside = Path(__file__).parents[2] / "_db"

@@ -1,5 +1,6 @@
 """Connections to SSH hosts, over jump hosts and proxies, with every error in plain words."""
 
+import logging
 import socket
 import threading
 import time
@@ -36,6 +37,9 @@ from harness.devices.host_keys import HostTrust, read_trust
 from harness.devices.ssh_identities import Identities, open_identities
 from harness.devices.ssh_proxy import start_proxy
 from harness.devices.ssh_settings import SshSettings, read_settings
+
+# Paramiko's threads log what they also raise: without a handler, Python prints it as a traceback.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _MAX_JUMPS = 8
 _LOGIN_TIMEOUT_S = 30

@@ -16,10 +16,11 @@ import signal
 import sys
 from io import TextIOWrapper
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False  # importing it from `typing` takes as long as all else before the handlers
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+    from typing import NoReturn
 
 INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -35,7 +36,7 @@ class Interrupted(BaseException):
     """
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     atexit.register(_ignore_signals)  # the first that is registered is the last to run
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
@@ -52,7 +53,7 @@ def main() -> NoReturn:
         _end(_GOODBYE, INTERRUPTED)
 
 
-def _run() -> NoReturn:
+def _run() -> "NoReturn":
     from harness.cli.commands.main import app
     from harness.core.errors import HarnessError, RequestError
 
@@ -68,7 +69,7 @@ def _run() -> NoReturn:
         sys.exit(0)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def _interrupt(number: int, frame: FrameType | None) -> "NoReturn":
     """Let the command clean up at the first signal; end the process at once at the second.
 
     End it at once during an import, too: Python may drop an exception that is raised there, or turn
@@ -104,14 +105,14 @@ def _handle_unraisable(unraisable: "UnraisableHookArgs") -> None:
     sys.__unraisablehook__(unraisable)
 
 
-def _exit_at_once() -> NoReturn:
+def _exit_at_once() -> "NoReturn":
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), _SHOW_CURSOR)
     os.write(sys.stderr.fileno(), f"{_GOODBYE}\n".encode())
     os._exit(INTERRUPTED)
 
 
-def _end(message: str, code: int) -> NoReturn:
+def _end(message: str, code: int) -> "NoReturn":
     if os.environ.get("HARNESS_VERBOSE"):
         import traceback
 

@@ -1,7 +1,8 @@
 """The leases of one bench: a thread that renews them all and knows who has each device."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from threading import Condition, Event, Thread
 from uuid import uuid4
@@ -39,8 +40,7 @@ class LeaseKeeper:
         self._ended = True
         self._wake_up.set()
         self._thread.join()
-        if self._tokens:
-            self._leases.release(list(self._tokens.values()))
+        self._give_back(list(self._tokens.values()))
 
     def wait_for(
         self, device: str, on_wait: Callable[[str], None], patience_s: float, stop: Event
@@ -101,7 +101,12 @@ class LeaseKeeper:
             self._positions.pop(device, None)
             self._errors.pop(device, None)
         if token is not None:
-            self._leases.release([token])
+            self._give_back([token])
+
+    def _give_back(self, tokens: Sequence[str]) -> None:
+        if tokens:
+            with suppress(DatabaseBusy):  # the leases expire, or end with this process
+                self._leases.release(tokens)
 
     def _find_error(self, device: str) -> BaseException | None:
         return self._fatal_error or self._errors.get(device)

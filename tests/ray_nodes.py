@@ -18,6 +18,8 @@ from tests.waiting import wait_until
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "for-this-test-" + 18 * "0"}
 RAY = Path(sys.executable).with_name("ray")
 _LOG = "ray.log"
+_UP = "Ray runtime started"
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Node:
 def run_node(
     place: Path, *options: str, settings: Mapping[str, str] | None = None
 ) -> Iterator[Node]:
-    """Run a node in the new working folder `place`, without data, until the context ends.
+    """Start a node in the new working folder `place`, without data, until the context ends.
 
     Its folder of temporary files is its own, too.
     """
@@ -50,10 +52,7 @@ def run_node(
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     ports = ("--dashboard-agent-listen-port=0", "--num-cpus=1", "--block")
     # The path of pytest's own folder is too long for Ray's sockets
-    with (
-        (place / _LOG).open("w") as log,
-        TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder,
-    ):
+    with TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         environment = {
             **inherited,
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -62,25 +61,32 @@ def run_node(
             **TOKEN,
             **(settings or {}),
         }
-        command = [RAY, "start", *ports, *options, f"--temp-dir={folder}"]
-        process = psutil.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=place
-        )
-        node = Node(Path(folder), process)
+        command = [str(RAY), "start", *ports, *options, f"--temp-dir={folder}"]
+        node = Node(Path(folder), _start(command, environment, place))
         try:
             yield node
         finally:
             node.kill()
 
 
-def wait_for_node(place: Path) -> None:
-    """Wait until the node in the working folder `place` is up."""
+def _start(command: list[str], environment: Mapping[str, str], place: Path) -> psutil.Popen:
+    """Return the node's process once it is up; Ray itself gives up after 30 s on a busy machine."""
     log = place / _LOG
-    wait_until(lambda: "Ray runtime started" in log.read_text(), "a node", patience_s=120)
+    for _ in range(_TRIES):
+        with log.open("w") as output:
+            process = psutil.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=place
+            )
+        wait_until(
+            lambda: _UP in log.read_text() or process.poll() is not None,  # noqa: B023
+            "a node",
+            patience_s=120,
+        )
+        if _UP in log.read_text():
+            return process
+    raise AssertionError(f"no node in {_TRIES} tries: {log.read_text()}")
 
 
 def head_address(place: Path) -> str:
-    """Return the address of the head node in `place`, as soon as it is up."""
-    log, address = place / _LOG, re.compile(r"--address='([\d.]+:\d+)'")
-    wait_until(lambda: address.search(log.read_text()) is not None, "the head node", patience_s=120)
-    return str(address.findall(log.read_text())[0])
+    """Return the address of the head node in `place`."""
+    return str(re.findall(r"--address='([\d.]+:\d+)'", (place / _LOG).read_text())[0])

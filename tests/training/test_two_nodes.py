@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from harness.store.files.artifacts import ArtifactFiles
 from tests.harness_cli import Cli
-from tests.ray_nodes import TOKEN, head_address, run_node, wait_for_node
+from tests.ray_nodes import TOKEN, head_address, run_node
 
 # Each worker writes a note, and waits until as many notes exist as workers must run at once.
 NETWORK = """
@@ -73,7 +73,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     with run_node(tmp_path / "head", "--head", "--port=0", "--include-dashboard=false") as head:
         address = head_address(tmp_path / "head")
         with run_node(tmp_path / "second", f"--address={address}", "--num-gpus=1") as second:
-            wait_for_node(tmp_path / "second")
             yield Cluster(address, (head.folder, second.folder))
 
 

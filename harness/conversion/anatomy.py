@@ -3,15 +3,19 @@
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import tflite
 from flatbuffers import flexbuffers
 from tflite.Model import Model
 from tflite.TensorType import TensorType
-from tflite.utils import opcode2name
+from tflite.utils import BUILTIN_OPCODE2NAME
 
+from harness.conversion.loops import count_runs, order_by_calls
+from harness.conversion.shapes import resolve_shapes
+from harness.conversion.work import BINARY_CONVOLUTION, count_macs
 from harness.core.sweep import Anatomy
 
 if TYPE_CHECKING:
@@ -21,10 +25,24 @@ if TYPE_CHECKING:
 IDENTIFIER = b"TFL3"
 # The deprecated one-byte field holds this value where the operator's code does not fit into a byte.
 _PLACEHOLDER_CODE = 127
-BINARY_CONVOLUTION = "LceBconv2d"
-# Signs in a value of a bit-packed tensor (docs.larq.dev/compute-engine/api/operators).
-CHANNELS_PER_WORD = 32
 _DTYPES = {value: name.lower() for name, value in vars(TensorType).items() if name.isupper()}
+# Bounds on what is read: far beyond every real model, and they keep a damaged file from taking
+# for ever. Tables may share their parts, so the size of the file alone bounds nothing.
+_MAX_TABLES = 200_000  # operators and tensors of all subgraphs
+_MAX_OPERANDS = 2_000_000
+_MAX_RANK = 16
+_MAX_COUNT = 2**62  # of elements and multiply-accumulates; the database stores 63 bits
+_MAX_OPTION = 2**31
+_CONVOLUTION_OPTIONS = (
+    "channels_in",
+    "padding",
+    "pad_values",
+    "stride_height",
+    "stride_width",
+    "dilation_height_factor",
+    "dilation_width_factor",
+)
+_POSITIVE_OPTIONS = {name for name in _CONVOLUTION_OPTIONS if name not in ("padding", "pad_values")}
 _Parsed = TypeVar("_Parsed")
 Shape = tuple[int, ...]
 Options = Mapping[str, Any]
@@ -32,7 +50,7 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of a model; `shape` has 1 where a dimension is dynamic.
+    """A tensor of a model; `shape` has 1 for each of its `dynamic` axes.
 
     `dtype` is numpy's name where numpy has the type; others are `string`, `int4` or `unknown`.
     """
@@ -40,52 +58,75 @@ class Tensor:
     name: str
     shape: Shape
     dtype: str
+    dynamic: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Operator:
     """One step of an inference.
 
+    `kind` is the builtin operator's name, `BUILTIN_` and its number if this version does not know
+    it, or a custom operator's name.
     `inputs` and `outputs` are indices of its graph's tensors, -1 for an omitted optional one.
-    `options` are filled for binary convolutions only; `macs` counts multiply-accumulates.
+    `options` has those that the harness uses, and `subgraphs`, which the operator runs.
+    `macs` counts multiply-accumulates, without those of subgraphs; None if unknown.
     """
 
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Options
-    macs: int
+    macs: int | None
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A subgraph: its operators in execution order, and the bytes of constant tensors by index."""
+    """A subgraph: its operators in execution order, and the bytes of constant tensors by index.
+
+    One inference runs it `runs` times, None if unknown.
+    """
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     constants: Mapping[int, "NDArray[np.uint8]"] = field(repr=False, compare=False)
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    runs: int | None = 1
 
 
 def read_anatomy(flatbuffer: bytes) -> Anatomy:
-    """Count operators and multiply-accumulates of one inference, over every subgraph.
+    """Count operators and multiply-accumulates of one inference.
 
-    Raises ValueError if the bytes are not a TensorFlow Lite model.
+    Only subgraphs count that the first one reaches: their operators once, and their
+    multiply-accumulates as often as they run. Raises ValueError if the bytes are not a TensorFlow
+    Lite model.
     """
-    operators: list[Operator] = []
-    for graph in read_graphs(flatbuffer):
-        operators += graph.operators
-    kinds = Counter(operator.kind for operator in operators)
-    macs = sum(operator.macs for operator in operators)
-    binary_macs = sum(
-        operator.macs for operator in operators if operator.kind == BINARY_CONVOLUTION
-    )
+    graphs = read_graphs(flatbuffer)
+    kinds = Counter[str]()
+    for graph in graphs:
+        kinds.update(operator.kind for operator in graph.operators)
     return Anatomy(
-        dict(sorted(kinds.items())), binary_macs=binary_macs, float_macs=macs - binary_macs
+        dict(sorted(kinds.items())),
+        binary_macs=_sum_macs(graphs, binary=True),
+        float_macs=_sum_macs(graphs, binary=False),
     )
+
+
+def _sum_macs(graphs: Sequence[Graph], *, binary: bool) -> int | None:
+    """Sum over binary convolutions or all other operators; None if one of them is unknown."""
+    total = 0
+    for graph in graphs:
+        for operator in graph.operators:
+            if (operator.kind == BINARY_CONVOLUTION) != binary or 0 in (operator.macs, graph.runs):
+                continue
+            if operator.macs is None or graph.runs is None:
+                return None
+            total += operator.macs * graph.runs
+    return total if total < _MAX_COUNT else None
 
 
 def read_graphs(flatbuffer: bytes) -> tuple[Graph, ...]:
-    """Return every subgraph. Raises ValueError as `read_anatomy` does."""
+    """Return the first subgraph and those that it reaches. Raises ValueError as `read_anatomy`."""
     return _parse(flatbuffer, _read_graphs)
 
 
@@ -93,7 +134,9 @@ def read_inputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
     """Return the inputs of the first subgraph. Raises ValueError as `read_anatomy` does."""
     return _parse(
         flatbuffer,
-        lambda model: _read_tensors(model.Subgraphs(0), model.Subgraphs(0).InputsAsNumpy()),
+        lambda model: _read_tensors(
+            model.Subgraphs(0), _read_indices(model.Subgraphs(0).InputsAsNumpy())
+        ),
     )
 
 
@@ -101,7 +144,9 @@ def read_outputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
     """Return the outputs of the first subgraph. Raises ValueError as `read_anatomy` does."""
     return _parse(
         flatbuffer,
-        lambda model: _read_tensors(model.Subgraphs(0), model.Subgraphs(0).OutputsAsNumpy()),
+        lambda model: _read_tensors(
+            model.Subgraphs(0), _read_indices(model.Subgraphs(0).OutputsAsNumpy())
+        ),
     )
 
 
@@ -110,58 +155,199 @@ def _parse(flatbuffer: bytes, extract: Callable[[Any], _Parsed]) -> _Parsed:
         raise ValueError("not a TensorFlow Lite model: the file identifier is missing")
     try:
         return extract(Model.GetRootAsModel(flatbuffer, 0))
-    except (struct.error, LookupError, TypeError, AttributeError, ValueError) as error:
+    except (
+        struct.error,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        ArithmeticError,
+    ) as error:
         raise ValueError(
             "not a valid TensorFlow Lite model: the file is truncated or damaged"
         ) from error
 
 
 def _read_graphs(model: Any) -> tuple[Graph, ...]:
-    count = model.SubgraphsLength()
-    return tuple(_read_graph(model, model.Subgraphs(index)) for index in range(count))
+    subgraphs = [model.Subgraphs(index) for index in range(_check_count(model.SubgraphsLength()))]
+    _check_count(sum(graph.TensorsLength() + graph.OperatorsLength() for graph in subgraphs))
+    graphs = tuple(_read_graph(model, graph) for graph in subgraphs)
+    order = order_by_calls(graphs)
+    sizes = resolve_shapes(graphs, order)
+    runs = count_runs(graphs)
+    return tuple(
+        _count_graph(graphs[index], sizes[index], runs=runs[index]) for index in sorted(order)
+    )
+
+
+def _count_graph(graph: Graph, sizes: Sequence[tuple[int | None, ...]], runs: int | None) -> Graph:
+    operators = tuple(_count_operator(operator, sizes) for operator in graph.operators)
+    return replace(graph, operators=operators, runs=runs)
+
+
+def _check_count(count: int) -> int:
+    if count > _MAX_TABLES:
+        raise ValueError(f"{count} parts")
+    return count
+
+
+def _count_operator(operator: Operator, sizes: Sequence[tuple[int | None, ...]]) -> Operator:
+    inputs = [_get_sizes(sizes, tensor) for tensor in operator.inputs]
+    outputs = [_get_sizes(sizes, tensor) for tensor in operator.outputs]
+    macs = count_macs(operator.kind, inputs, outputs, options=operator.options)
+    if macs is not None and macs >= _MAX_COUNT:
+        raise ValueError(f"{macs} multiply-accumulates")
+    return replace(operator, macs=macs)
+
+
+def _get_sizes(sizes: Sequence[tuple[int | None, ...]], tensor: int) -> tuple[int | None, ...]:
+    return sizes[tensor] if tensor >= 0 else ()
 
 
 def _read_graph(model: Any, graph: Any) -> Graph:
     tensors = _read_tensors(graph, range(graph.TensorsLength()))
     operators = tuple(
-        _read_operator(model, tensors, operator=graph.Operators(index))
-        for index in range(graph.OperatorsLength())
+        _read_operator(model, graph.Operators(index)) for index in range(graph.OperatorsLength())
     )
+    inputs, outputs = (
+        _read_indices(indices) for indices in (graph.InputsAsNumpy(), graph.OutputsAsNumpy())
+    )
+    _check_indices(operators, (*inputs, *outputs), len(tensors))
     buffers = {index: model.Buffers(graph.Tensors(index).Buffer()) for index in range(len(tensors))}
     constants = {
-        index: buffer.DataAsNumpy() for index, buffer in buffers.items() if buffer.DataLength()
+        index: buffer.DataAsNumpy()
+        for index, buffer in buffers.items()
+        if buffer is not None and buffer.DataLength()
     }
-    return Graph(tensors, operators, constants=constants)
+    return Graph(tensors, operators, constants=constants, inputs=inputs, outputs=outputs)
 
 
-def _read_operator(model: Any, tensors: tuple[Tensor, ...], operator: Any) -> Operator:
+def _check_indices(operators: Sequence[Operator], ends: Sequence[int], tensors: int) -> None:
+    operands = sum(len(operator.inputs) + len(operator.outputs) for operator in operators)
+    if operands > _MAX_OPERANDS:
+        raise ValueError(f"{operands} operands")
+    for operator in operators:
+        for index in (*operator.inputs, *operator.outputs):
+            if not -1 <= index < tensors:
+                raise ValueError(f"there is no tensor {index}")
+    if any(not 0 <= index < tensors for index in ends):
+        raise ValueError("an input or output is no tensor")
+
+
+def _read_indices(vector: Any) -> tuple[int, ...]:
+    """Return a vector of integers; flatbuffers gives 0 for one that is absent."""
+    if isinstance(vector, int):
+        return ()
+    if len(vector) > _MAX_OPERANDS:
+        raise ValueError(f"{len(vector)} operands")
+    return tuple(vector.tolist())
+
+
+def _read_operator(model: Any, operator: Any) -> Operator:
     kind = _read_kind(model.OperatorCodes(operator.OpcodeIndex()))
-    inputs = tuple(operator.Inputs(index) for index in range(operator.InputsLength()))
-    outputs = tuple(operator.Outputs(index) for index in range(operator.OutputsLength()))
-    options = _read_options(operator) if kind == BINARY_CONVOLUTION else {}
-    count_macs = _MAC_COUNTERS.get(kind)
-    shapes = _shapes_of(tensors, inputs), _shapes_of(tensors, outputs)
-    macs = count_macs(*shapes, options) if count_macs else 0
-    return Operator(kind, inputs, outputs=outputs, options=options, macs=macs)
+    inputs = _read_indices(operator.InputsAsNumpy())
+    outputs = _read_indices(operator.OutputsAsNumpy())
+    read_options = _OPTION_READERS.get(kind)
+    return Operator(
+        kind,
+        inputs,
+        outputs=outputs,
+        options=read_options(operator) if read_options else {},
+        macs=None,
+    )
 
 
-def _shapes_of(tensors: Sequence[Tensor], indices: Sequence[int]) -> list[Shape]:
-    return [tensors[index].shape if index >= 0 else () for index in indices]
+def _read_convolution_options(operator: Any) -> Options:
+    """Read the options by name: a damaged map may refer to itself over and over."""
+    options = flexbuffers.GetRoot(bytearray(operator.CustomOptionsAsNumpy().tobytes())).AsMap
+    values = {"channels_in": options["channels_in"].AsInt}
+    for name in _CONVOLUTION_OPTIONS:
+        try:
+            values[name] = options[name].AsInt
+        except KeyError:
+            continue
+    for name, value in values.items():
+        if not (name in _POSITIVE_OPTIONS) <= value < _MAX_OPTION:
+            raise ValueError(f"{name} is {value}")
+    return values
 
 
-def _read_options(operator: Any) -> Options:
-    return dict(flexbuffers.Loads(bytearray(operator.CustomOptionsAsNumpy().tobytes())))
+def _read_builtin_options(operator: Any, table: str) -> Any:
+    """Return a table of options, or None if it is absent, which means that all have defaults."""
+    for kinds, kind, content in (
+        (tflite.BuiltinOptions, operator.BuiltinOptionsType(), operator.BuiltinOptions()),
+        (tflite.BuiltinOptions2, operator.BuiltinOptions2Type(), operator.BuiltinOptions2()),
+    ):
+        if content is not None and kind == getattr(kinds, table, None):
+            options = getattr(tflite, table)()
+            options.Init(content.Bytes, content.Pos)
+            return options
+    return None
 
 
-def _read_tensors(graph: Any, indices: Any) -> tuple[Tensor, ...]:
-    return tuple(_read_tensor(graph.Tensors(int(index))) for index in indices)
+def _read_matmul_options(operator: Any) -> Options:
+    options = _read_builtin_options(operator, "BatchMatMulOptions")
+    return {"adj_x": bool(options.AdjX())} if options else {}
+
+
+def _read_dot_options(operator: Any) -> Options:
+    options = _read_builtin_options(operator, "StablehloDotGeneralOptions")
+    axes = options.LhsContractingDimensionsAsNumpy() if options else 0
+    return {"contracting_axes": _read_indices(axes)}
+
+
+def _make_activation_reader(table: str) -> Callable[[Any], Options]:
+    def read(operator: Any) -> Options:
+        options = _read_builtin_options(operator, table)
+        return {"activation": options.FusedActivationFunction()} if options else {}
+
+    return read
+
+
+def _make_callee_reader(table: str, *fields: str) -> Callable[[Any], Options]:
+    def read(operator: Any) -> Options:
+        options = _read_builtin_options(operator, table)
+        return {"subgraphs": tuple(getattr(options, name)() for name in fields)}
+
+    return read
+
+
+_OPTION_READERS: Mapping[str, Callable[[Any], Options]] = {
+    BINARY_CONVOLUTION: _read_convolution_options,
+    "BATCH_MATMUL": _read_matmul_options,
+    "STABLEHLO_DOT_GENERAL": _read_dot_options,
+    **{kind: _make_activation_reader(f"{kind.title()}Options") for kind in ("ADD", "SUB", "MUL")},
+    "WHILE": _make_callee_reader("WhileOptions", "CondSubgraphIndex", "BodySubgraphIndex"),
+    "STABLEHLO_WHILE": _make_callee_reader(
+        "StablehloWhileOptions", "CondSubgraphIndex", "BodySubgraphIndex"
+    ),
+    "IF": _make_callee_reader("IfOptions", "ThenSubgraphIndex", "ElseSubgraphIndex"),
+    "CALL": _make_callee_reader("CallOptions", "Subgraph"),
+    "STABLEHLO_COMPOSITE": _make_callee_reader(
+        "StableHLOCompositeOptions", "DecompositionSubgraphIndex"
+    ),
+}
+
+
+def _read_tensors(graph: Any, indices: Sequence[int]) -> tuple[Tensor, ...]:
+    return tuple(_read_tensor(graph.Tensors(index)) for index in indices)
 
 
 def _read_tensor(tensor: Any) -> Tensor:
-    # A dynamic dimension is stored as -1.
-    shape = tuple(abs(int(tensor.Shape(axis))) for axis in range(tensor.ShapeLength()))
+    sizes, signature = (
+        _read_indices(vector) for vector in (tensor.ShapeAsNumpy(), tensor.ShapeSignatureAsNumpy())
+    )
+    # The signature has -1 for a dynamic dimension; the shape has 1, or -1 in a few old files.
+    dynamic = tuple(
+        axis
+        for axis, size in enumerate(sizes)
+        if size == -1 or (len(signature) == len(sizes) and signature[axis] == -1)
+    )
+    shape = tuple(1 if size == -1 else size for size in sizes)
+    if len(shape) > _MAX_RANK or min(shape, default=0) < 0 or prod(shape) >= _MAX_COUNT:
+        raise ValueError(f"the shape {shape}")
     name = (tensor.Name() or b"").decode(errors="replace")
-    return Tensor(name, shape, dtype=_DTYPES.get(tensor.Type(), "unknown"))
+    return Tensor(name, shape, dtype=_DTYPES.get(tensor.Type(), "unknown"), dynamic=dynamic)
 
 
 def _read_kind(code: Any) -> str:
@@ -169,54 +355,7 @@ def _read_kind(code: Any) -> str:
         return str(custom.decode())
     deprecated, current = code.DeprecatedBuiltinCode(), code.BuiltinCode()
     is_placeholder = deprecated == _PLACEHOLDER_CODE
-    return str(opcode2name(current if is_placeholder else max(deprecated, current)))
-
-
-def _count_convolution(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
-    """Count one filter for each output value: kernel height × width × input channels.
-
-    Filters are stored as OHWI.
-    """
-    return prod(outputs[0]) * prod(inputs[1][1:])
-
-
-def _count_binary_convolution(
-    inputs: Sequence[Shape], outputs: Sequence[Shape], options: Options
-) -> int:
-    """Count as for a convolution, with channels from the filter and the options.
-
-    Inputs and outputs may be bit-packed, so their shapes do not show the channels.
-    A filter of a grouped convolution has some of the channels, rounded up to full words.
-    """
-    channels_out, *kernel, words = inputs[1]
-    channels = min(options["channels_in"], CHANNELS_PER_WORD * words)
-    return int(prod(outputs[0][:-1]) * channels_out * prod(kernel) * channels)
-
-
-def _count_depthwise(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
-    return prod(outputs[0]) * prod(inputs[1][1:-1])
-
-
-def _count_transposed_convolution(
-    inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options
-) -> int:
-    """Count one filter per output channel for each value of the third input, the image."""
-    return prod(inputs[2]) * prod(inputs[1][:-1])
-
-
-def _count_fully_connected(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
-    return prod(outputs[0]) * inputs[1][-1]
-
-
-def _count_batch_matmul(inputs: Sequence[Shape], outputs: Sequence[Shape], _: Options) -> int:
-    return prod(outputs[0]) * inputs[0][-1]
-
-
-_MAC_COUNTERS: dict[str, Callable[[Sequence[Shape], Sequence[Shape], Options], int]] = {
-    BINARY_CONVOLUTION: _count_binary_convolution,
-    "CONV_2D": _count_convolution,
-    "DEPTHWISE_CONV_2D": _count_depthwise,
-    "TRANSPOSE_CONV": _count_transposed_convolution,
-    "FULLY_CONNECTED": _count_fully_connected,
-    "BATCH_MATMUL": _count_batch_matmul,
-}
+    number = current if is_placeholder else max(deprecated, current)
+    if number < 0:
+        raise ValueError(f"there is no operator {number}")
+    return str(BUILTIN_OPCODE2NAME.get(number, f"BUILTIN_{number}"))

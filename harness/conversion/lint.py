@@ -8,13 +8,7 @@ No two findings count the same work, so their shares add up.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.conversion.anatomy import (
-    BINARY_CONVOLUTION,
-    CHANNELS_PER_WORD,
-    Graph,
-    Operator,
-    read_graphs,
-)
+from harness.conversion.anatomy import Graph, Operator, read_graphs
 from harness.conversion.network import (
     BINARY_MACS_PER_OP,
     DEPTH_STEP,
@@ -29,12 +23,14 @@ from harness.conversion.network import (
     find_layer_name,
     follow_chain,
     has_binary_weights,
+    has_ternary_weights,
     only_signs_are_read,
     pads_with_zeros,
     read_binary_convolution,
     reads_unpacked_signs,
     round_up,
 )
+from harness.conversion.work import BINARY_CONVOLUTION, CHANNELS_PER_WORD
 from harness.core.units import count_noun, format_bytes, format_count, format_percent
 
 # A filter's share of padding that is still fine: zero is hard, and this rule matters least.
@@ -43,7 +39,12 @@ _GUIDE = "docs.larq.dev/compute-engine/model_optimization_guide"
 _OPERATORS = "docs.larq.dev/compute-engine/api/operators"
 _QUICKNET = "arxiv.org/abs/2011.09398"
 _BINARY = frozenset({BINARY_CONVOLUTION})
-_FLOAT = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+_FLOAT = frozenset(
+    {
+        *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"),
+        *("TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE"),
+    }
+)
 _NORMALISE_BEFORE_POOL = "put BatchNormalization between the convolution and the pool"
 
 
@@ -84,15 +85,25 @@ class Advice:
 
 @dataclass(frozen=True)
 class Report:
-    """One model's advice, largest share first, and its work in `ops`."""
+    """One model's advice, largest share first, and its work in `ops`.
+
+    `uncounted` names the kinds of operators of which `ops` lacks multiplications or repetitions.
+    """
 
     advice: tuple[Advice, ...]
     ops: float
     binary_layers: int
+    uncounted: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
-        """A sentence about the whole model."""
+        """One or two sentences about the whole model."""
+        if not self.uncounted:
+            return self._summarise()
+        kinds = " and ".join(self.uncounted)
+        return f"{self._summarise()} The shares leave out work of {kinds}, which is unknown."
+
+    def _summarise(self) -> str:
         if not self.advice:
             return _summarise_without_advice(self.binary_layers)
         layers = count_noun(len({advice.number for advice in self.advice}), "layer")
@@ -112,7 +123,12 @@ def _summarise_without_advice(binary_layers: int) -> str:
 
 def lint(flatbuffer: bytes) -> Report:
     """Check a `.tflite` file. Raises ValueError if the bytes are not a TensorFlow Lite model."""
-    return lint_graphs(read_graphs(flatbuffer))
+    graphs = read_graphs(flatbuffer)
+    try:
+        return lint_graphs(graphs)
+    except (LookupError, ValueError, ArithmeticError) as error:
+        # Operands that contradict each other, such as a convolution of one axis.
+        raise ValueError("not a valid TensorFlow Lite model: the file is damaged") from error
 
 
 def lint_graphs(graphs: Sequence[Graph]) -> Report:
@@ -120,7 +136,9 @@ def lint_graphs(graphs: Sequence[Graph]) -> Report:
     operators: list[tuple[Network, Operator]] = []
     for network in map(Network, graphs):
         operators += ((network, operator) for operator in network.graph.operators)
-    total_ops = sum(count_ops(network, operator) for network, operator in operators)
+    total_ops = sum(
+        _count_runs(network) * count_ops(network, operator) for network, operator in operators
+    )
     advice: list[Advice] = []
     for number, (network, operator) in enumerate(operators):
         for rule, finding in _check_rules(network, operator):
@@ -132,12 +150,30 @@ def lint_graphs(graphs: Sequence[Graph]) -> Report:
                     rule=rule,
                     cost=finding.cost,
                     change=finding.change,
-                    share=finding.ops / total_ops,
+                    share=_count_runs(network) * finding.ops / (total_ops or 1),
                 )
             )
     advice.sort(key=lambda entry: -entry.share)
     binary_layers = sum(operator.kind == BINARY_CONVOLUTION for _, operator in operators)
-    return Report(tuple(advice), total_ops, binary_layers=binary_layers)
+    return Report(
+        tuple(advice), total_ops, binary_layers=binary_layers, uncounted=_list_uncounted(graphs)
+    )
+
+
+def _count_runs(network: Network) -> int:
+    """Return how often an inference runs the operators: once if that is unknown."""
+    runs = network.graph.runs
+    return 1 if runs is None else runs
+
+
+def _list_uncounted(graphs: Sequence[Graph]) -> tuple[str, ...]:
+    """Return the kinds of operators whose multiplications or repetitions are unknown."""
+    kinds: set[str] = set()
+    for graph in graphs:
+        for operator in graph.operators:
+            if operator.macs is None or (graph.runs is None and operator.macs):
+                kinds.add(operator.kind)
+    return tuple(sorted(kinds))
 
 
 def _check_rules(network: Network, operator: Operator) -> Iterator[tuple[str, Finding]]:
@@ -277,11 +313,40 @@ def _check_binary_weights(network: Network, operator: Operator) -> Finding | Non
     is_dense = operator.kind == "FULLY_CONNECTED" and reads_signs
     if is_dense or not has_binary_weights(network, operator):
         return None
-    if reads_signs or operator.kind == "DEPTHWISE_CONV_2D":
-        change = "make it float, which costs the same: LCE has no binary kernel for it"
+    if reads_signs or operator.kind not in ("CONV_2D", "FULLY_CONNECTED"):
+        change = f"make it float, which costs the same: {_explain_float(network, operator)}"
     else:
         change = "make it float, which costs the same, or give it an input_quantizer"
     return _report_float_execution(network, operator, change=change)
+
+
+def _explain_float(network: Network, operator: Operator) -> str:
+    """Say why LCE runs a layer as float that has binary weights."""
+    if operator.kind != "CONV_2D":
+        return f"LCE has no binary kernel for {operator.kind}"
+    channels, all_channels = (network.shape(tensor)[-1] for tensor in operator.inputs[1::-1])
+    if channels != all_channels and channels % CHANNELS_PER_WORD:
+        return f"a group has {channels} channels, and LCE needs a multiple of {CHANNELS_PER_WORD}"
+    return "LCE did not recognise a binary convolution, for example as something stands between"
+
+
+def _check_other_weights(network: Network, operator: Operator) -> Finding | None:
+    """Find layers with quantized weights of more than two values, and those that read signs."""
+    is_ternary = has_ternary_weights(network, operator)
+    reads_signs = reads_unpacked_signs(network, operator)
+    if has_binary_weights(network, operator) or not (is_ternary or reads_signs):
+        return None
+    weights = network.weights(operator)
+    values = "three values" if is_ternary else "more than two values"
+    cost = (
+        f"weights of {values} run as {network.graph.tensors[operator.inputs[1]].dtype}: "
+        f"{format_count(operator.macs)} MACs and {format_bytes(weights.nbytes)}"
+    )
+    return Finding(
+        operator.macs or 0,
+        cost,
+        change="give it kernel_quantizer='ste_sign', or make it float: LCE runs two values as bits",
+    )
 
 
 def _report_float_execution(network: Network, operator: Operator, change: str) -> Finding:
@@ -291,7 +356,7 @@ def _report_float_execution(network: Network, operator: Operator, change: str) -
         f"binary weights run as {dtype}: {format_count(operator.macs)} MACs and {size}; "
         f"as bits, 1/{BINARY_MACS_PER_OP} of the work and 1/{size_ratio} of the size"
     )
-    return Finding(operator.macs, cost, change=change)
+    return Finding(operator.macs or 0, cost, change=change)
 
 
 def _check_unpacking(network: Network, operator: Operator) -> Finding:
@@ -304,14 +369,16 @@ def _check_unpacking(network: Network, operator: Operator) -> Finding:
 
 def _check_float_layer(network: Network, operator: Operator) -> Finding | None:
     binary_ops = network.binary_ops
-    if not 0 < binary_ops < operator.macs or has_binary_weights(network, operator):
+    macs = operator.macs or 0
+    is_reported = has_binary_weights(network, operator) or _check_other_weights(network, operator)
+    if not 0 < binary_ops < macs or is_reported:
         return None
     cost = (
-        f"{format_count(operator.macs)} float MACs, "
+        f"{format_count(macs)} float MACs, "
         f"compared with {format_count(round(binary_ops))} OPs in all binary layers"
     )
     change = "make it smaller: fewer filters, a stride, or depthwise and 1x1 convolutions instead"
-    return Finding(operator.macs, cost, change=change)
+    return Finding(macs, cost, change=change)
 
 
 RULES: dict[str, Rule] = {
@@ -362,6 +429,12 @@ RULES: dict[str, Rule] = {
         _OPERATORS,
         kinds=_FLOAT,
         check=_check_binary_weights,
+    ),
+    "other_weights": Rule(
+        "A layer that reads signs has weights of two values.",
+        _OPERATORS,
+        kinds=_FLOAT,
+        check=_check_other_weights,
     ),
     "unpacking": Rule(
         "Only binary layers read signs.",

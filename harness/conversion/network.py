@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.conversion.anatomy import BINARY_CONVOLUTION, CHANNELS_PER_WORD, Graph, Operator, Shape
+from harness.conversion.anatomy import Graph, Operator, Shape
+from harness.conversion.work import BINARY_CONVOLUTION, CHANNELS_PER_WORD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +33,9 @@ _RESHAPES = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}  # they do not change values
 _SAME = 0  # the code of SAME padding in the options; 1 is VALID
 _SIGN = re.compile(r"[^/]+/(?P<layer>.+)/[^/]+/Sign(_\d+)?")  # model, layer, Larq's quantizer
 _OPERATION = re.compile(r"[^/]+/(?P<layer>.+)/[^/]+")  # model, layer, operation
+# They move or repeat values, or add zeros.
+_PASSES = _RESHAPES | {"PAD", "PADV2", "MIRROR_PAD", "TRANSPOSE", "STRIDED_SLICE", "SLICE"}
+_FILTER_AXES = {"DEPTHWISE_CONV_2D": -1, "CONV_3D": -1, "CONV_3D_TRANSPOSE": -2}  # others: 0
 _READABLE = ("float32", "float16", "int8")
 
 
@@ -96,7 +100,9 @@ class Network:
 
         The array is empty if the weights are not a constant that numpy can read.
         """
-        index = operator.inputs[1]
+        index = operator.inputs[1] if len(operator.inputs) > 1 else -1
+        if index < 0:
+            return np.zeros(0)
         tensor, content = self.graph.tensors[index], self.graph.constants.get(index)
         if content is None or tensor.dtype not in _READABLE:
             return np.zeros(0)
@@ -132,7 +138,7 @@ def count_ops(network: Network, operator: Operator) -> float:
         macs = read_binary_convolution(network, operator).macs
         return macs / BINARY_MACS_PER_OP + count_corrections(network, operator)
     if operator.macs or operator.kind in _RESHAPES:
-        return operator.macs
+        return operator.macs or 0
     return max(
         (prod(network.shape(tensor)) for tensor in (*operator.inputs[:1], *operator.outputs)),
         default=0,
@@ -217,12 +223,18 @@ def only_signs_are_read(network: Network, operator: Operator) -> bool:
 
 
 def reads_unpacked_signs(network: Network, operator: Operator) -> bool:
-    tensor = operator.inputs[0]
+    tensor = operator.inputs[get_image_place(operator.kind)]
     for producer in reversed(network.graph.operators):
-        if tensor in producer.outputs and producer.kind not in _RESHAPES:
+        if tensor in producer.outputs and producer.kind not in _PASSES:
             return producer.kind == "LceDequantize"
-        tensor = producer.inputs[0] if tensor in producer.outputs else tensor
+        if tensor in producer.outputs:
+            tensor = producer.inputs[0]
     return False
+
+
+def get_image_place(kind: str) -> int:
+    """Return which operand is the image: a transposed convolution's first one is a shape."""
+    return 2 if kind in ("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE") else 0
 
 
 def has_binary_weights(network: Network, operator: Operator) -> bool:
@@ -230,13 +242,25 @@ def has_binary_weights(network: Network, operator: Operator) -> bool:
 
     Binary weights look like this once a normalisation is fused into them.
     """
+    return _holds_one_magnitude(network, operator, with_zeros=False)
+
+
+def has_ternary_weights(network: Network, operator: Operator) -> bool:
+    """Tell if each filter holds zeros and one magnitude with both signs."""
+    return _holds_one_magnitude(network, operator, with_zeros=True)
+
+
+def _holds_one_magnitude(network: Network, operator: Operator, *, with_zeros: bool) -> bool:
     weights = network.weights(operator)
     if not weights.size:
         return False
-    filters = np.moveaxis(weights, -1 if operator.kind == "DEPTHWISE_CONV_2D" else 0, 0)
+    filters = np.moveaxis(weights, _FILTER_AXES.get(operator.kind, 0), 0)
     magnitudes = np.abs(filters.reshape(len(filters), -1))
+    fits = magnitudes == magnitudes.max(axis=1, keepdims=True)
+    zeros = magnitudes == 0
     return bool(
-        (magnitudes == magnitudes[:, :1]).all()
+        (fits | zeros).all()
+        and zeros.any() == with_zeros
         and weights.min() < 0 < weights.max()
         and magnitudes.shape[1] > 1
     )

@@ -222,11 +222,14 @@ def validation_accuracy(recipe: Recipe, curve: Sequence[Epoch]) -> float | None:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """An artifact's operator counts, and the multiply-accumulates of one inference."""
+    """An artifact's operator counts, and the multiply-accumulates of one inference.
+
+    They are None if the work of an operator or the trips of a loop are unknown.
+    """
 
     operators: Mapping[str, int]
-    binary_macs: int
-    float_macs: int
+    binary_macs: int | None
+    float_macs: int | None
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,8 @@ artifacts = Table(
     Column("format", String(32), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("operators", Text, nullable=False),
-    Column("binary_macs", BigInteger, nullable=False),
-    Column("float_macs", BigInteger, nullable=False),
+    Column("binary_macs", BigInteger),
+    Column("float_macs", BigInteger),
     Column("name", String(200)),
     Column("created_at", String(32), nullable=False),
 )

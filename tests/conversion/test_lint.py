@@ -12,18 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.bench import CANARIES
-from harness.conversion.anatomy import (
-    BINARY_CONVOLUTION,
-    Graph,
-    Operator,
-    Tensor,
-    read_anatomy,
-    read_graphs,
-)
+from harness.conversion.anatomy import Graph, Operator, Tensor, read_anatomy, read_graphs
 from harness.conversion.convert import convert
 from harness.conversion.evaluate import predict
 from harness.conversion.lint import RULES, Advice, Report, lint, lint_graphs
 from harness.conversion.network import Network, count_corrections, read_binary_convolution
+from harness.conversion.work import BINARY_CONVOLUTION
 from harness.core.sweep import Precision
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -121,6 +115,10 @@ NETWORKS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: sequence(NARROW, layer("Activation", signs()), layer("DepthwiseConv2D", 3), norm()),
         lambda: sequence(NARROW, layer("DepthwiseConv2D", 3), norm()),
     ),
+    "other_weights": (
+        lambda: sequence(WIDE, quantised(64, kernel_quantizer="ste_tern"), norm()),
+        lambda: sequence(WIDE, quantised(64), norm()),
+    ),
     "float_layer": (
         lambda: sequence((8, 8, 3), layer("Conv2D", 128, 3), norm(), quantised(8, 1)),
         lambda: sequence((8, 8, 1), layer("Conv2D", 128, 1), norm(), quantised(128)),
@@ -172,6 +170,7 @@ def test_a_corrected_network_breaks_no_other_rule(rule: str) -> None:
         ("float_pool", "8.19 k float values are pooled"),
         ("dense", "binary weights run as float32: 8.19 k MACs and 32.8 kB; as bits"),
         ("binary_weights", "binary weights run as float32: 221 k MACs and 13.8 kB; as bits"),
+        ("other_weights", "weights of three values run as float32: 4.72 M MACs and 295 kB"),
         ("unpacking", "512 signs are unpacked to numbers for DEPTHWISE_CONV_2D"),
         ("float_layer", "124 k float MACs, compared with 576 OPs in all binary layers"),
     ],

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select
+from sqlalchemy import Connection, Engine, RowMapping, delete, insert, or_, select
 
 from harness import __version__
 from harness.core.bench import (
@@ -76,7 +76,8 @@ class CaseRows:
         """Return those of the artifacts that have binary layers."""
         query = select(artifacts.c.sha256).where(
             is_any_of(self._engine.dialect, artifacts.c.sha256, values=candidates),
-            artifacts.c.binary_macs > 0,
+            # The binary work is unknown only where there is some.
+            or_(artifacts.c.binary_macs > 0, artifacts.c.binary_macs.is_(None)),
         )
         with self._engine.connect() as connection:
             return frozenset(connection.scalars(query))

@@ -207,13 +207,18 @@ class TrialRows:
             connection.execute(insert(failures), [row])
 
     def add_artifact(self, artifact: Artifact, name: str) -> None:
-        """Store a model file of the user's own; a new name replaces its earlier one."""
+        """Store a model file of the user's own; a new name replaces its earlier one.
+
+        So do new counts: an earlier version of the harness may not have known an operator.
+        """
+        columns = _artifact_columns(artifact)
+        counts = {key: columns[key] for key in ("operators", "binary_macs", "float_macs")}
         with write_transaction(self._engine) as connection:
-            insert_missing(connection, artifacts, _artifact_columns(artifact))
+            insert_missing(connection, artifacts, columns)
             connection.execute(
                 update(artifacts)
                 .where(artifacts.c.sha256 == artifact.sha256)
-                .values(name=name[-_LONGEST_NAME:])
+                .values(name=name[-_LONGEST_NAME:], **counts)
             )
 
 

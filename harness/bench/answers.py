@@ -7,7 +7,6 @@ import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
@@ -28,7 +27,7 @@ _SINGLE_RUN = (
     "--num_threads=1",
 )
 # A share of the outputs' range: kernels differ in the order of sums, and in rounding.
-_SINGLE_OUTPUT_TOLERANCE = 0.01
+_TOLERANCE = 0.01
 _MIN_TOLERANCE = 1e-3
 # The errors that numpy and zipfile raise for damaged bytes.
 _DAMAGE_ERRORS = (
@@ -73,10 +72,13 @@ class Probe:
 
 @dataclass(frozen=True)
 class Agreement:
-    """The agreement of a tool's answers to `images` images with those of this machine."""
+    """The agreement of a tool's answers to `images` images with those of this machine.
+
+    `largest_difference` is None if some outputs are not finite on one side only.
+    """
 
     images: int
-    largest_difference: float
+    largest_difference: float | None
     classes_agree: bool
 
 
@@ -191,17 +193,37 @@ def read_outputs(stdout: str, count: int, classes: int) -> Values | None:
         raise CaseFailed(Reason.UNPARSABLE, message, log=stdout) from error
 
 
-def compare_outputs(expected: NDArray[Any], actual: NDArray[Any]) -> Agreement:
-    """Compare outputs of shape (n, k).
+def compare_outputs(
+    expected: NDArray[Any], actual: NDArray[Any], widths: Sequence[int]
+) -> Agreement:
+    """Compare outputs of shape (n, k): each image's outputs, of these widths, side by side.
 
-    A single output counts as the same class if it is within 1 % of the range of those expected.
+    Values that are infinite or no number have to be so on both sides. An output of several values
+    agrees if its largest value is at the same place. It agrees, too, if the two places are a tie:
+    on both sides, their values are within the tolerance. A single value agrees if it is within the
+    tolerance of the expected one. The tolerance is 1 % of the range of the output's values.
     """
-    if not (np.isfinite(expected).all() and np.isfinite(actual).all()):
-        return Agreement(len(expected), inf, classes_agree=False)
-    difference = float(np.abs(expected - actual).max(initial=0.0))
-    if expected.shape[1] > 1:
-        agree = bool((expected.argmax(axis=1) == actual.argmax(axis=1)).all())
-    else:
-        tolerance = max(_SINGLE_OUTPUT_TOLERANCE * float(np.ptp(expected)), _MIN_TOLERANCE)
-        agree = difference <= tolerance
-    return Agreement(len(expected), difference, classes_agree=agree)
+    finite = np.isfinite(expected)
+    if not np.array_equal(expected[~finite], actual[~finite], equal_nan=True):
+        return Agreement(len(expected), None, classes_agree=False)
+    if not np.isfinite(actual[finite]).all():
+        return Agreement(len(expected), None, classes_agree=False)
+    difference = np.abs(expected[finite] - actual[finite]).max(initial=0.0)
+    bounds = np.cumsum(widths)[:-1]
+    sides = (np.split(np.where(finite, side, 0), bounds, axis=1) for side in (expected, actual))
+    agree = all(_agree(*output) for output in zip(*sides, strict=True))
+    return Agreement(len(expected), float(difference), classes_agree=agree)
+
+
+def _agree(expected: NDArray[Any], actual: NDArray[Any]) -> bool:
+    """Return whether one output agrees for all images; its values (n, width) are finite."""
+    tolerance = max(_TOLERANCE * float(np.ptp(expected)), _MIN_TOLERANCE)
+    if expected.shape[1] == 1:
+        return bool((np.abs(expected - actual) <= tolerance).all())
+    places = actual.argmax(axis=1)[:, None]
+    expected_places = expected.argmax(axis=1)[:, None]
+    lost = np.take_along_axis(expected, expected_places, 1) - np.take_along_axis(
+        expected, places, 1
+    )
+    won = np.take_along_axis(actual, places, 1) - np.take_along_axis(actual, expected_places, 1)
+    return bool((np.maximum(lost, won) <= tolerance).all())

@@ -183,7 +183,7 @@ def measure(make, size, options):
         print_info("Overall peak memory footprint (MB) via periodic monitoring: %g" % peak_mb())
         print_info("- VmRSS              : %d MB" % resident_mb())
     if options.output_filepath:
-        write_outputs(interpreter, batches, options.output_filepath)
+        write_outputs(make, batches, options.output_filepath)
 
 
 def run_series(interpreter, inputs, min_runs, min_s, max_s):
@@ -281,11 +281,14 @@ def parse_value_file(options):
     return path
 
 
-def write_outputs(interpreter, batches, path):
-    """Write the outputs for each input one after the other: raw values, little-endian."""
+def write_outputs(make, batches, path):
+    """Write the outputs for each input one after the other: raw values, little-endian.
+
+    Each has an interpreter of its own, as in the C++ tool: a model may remember earlier inputs.
+    """
     with open(path, "wb") as file:
         for inputs in batches:
-            for output in interpreter.predict(inputs):
+            for output in make().predict(inputs):
                 file.write(output.astype(output.dtype.newbyteorder("<")).tobytes())
 
 

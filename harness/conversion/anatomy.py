@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import tflite
 from flatbuffers import flexbuffers
+from tflite.BuiltinOperator import BuiltinOperator
 from tflite.Model import Model
 from tflite.TensorType import TensorType
 from tflite.utils import BUILTIN_OPCODE2NAME
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IDENTIFIER = b"TFL3"
+_KINDS_WITH_STATE = frozenset(
+    {
+        BuiltinOperator.VAR_HANDLE,
+        BuiltinOperator.CALL_ONCE,
+        BuiltinOperator.MULTINOMIAL,
+        BuiltinOperator.RANDOM_STANDARD_NORMAL,
+        BuiltinOperator.RANDOM_UNIFORM,
+    }
+)
 # The deprecated one-byte field holds this value where the operator's code does not fit into a byte.
 _PLACEHOLDER_CODE = 127
 _DTYPES = {value: name.lower() for name, value in vars(TensorType).items() if name.isupper()}
@@ -148,6 +158,26 @@ def read_outputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
             model.Subgraphs(0), _read_indices(model.Subgraphs(0).OutputsAsNumpy())
         ),
     )
+
+
+def has_state(flatbuffer: bytes) -> bool:
+    """Return whether a run of the model may change what the next one answers.
+
+    It may if the model keeps variables from one run to the next, or draws random numbers. Raises
+    ValueError as `read_anatomy` does.
+    """
+    return _parse(flatbuffer, _has_state)
+
+
+def _has_state(model: Any) -> bool:
+    codes = (model.OperatorCodes(index) for index in range(model.OperatorCodesLength()))
+    kinds = {max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes}
+    if not kinds.isdisjoint(_KINDS_WITH_STATE):
+        return True
+    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        if any(graph.Tensors(index).IsVariable() for index in range(graph.TensorsLength())):
+            return True
+    return False
 
 
 def _parse(flatbuffer: bytes, extract: Callable[[Any], _Parsed]) -> _Parsed:

@@ -14,7 +14,7 @@ import numpy as np
 from harness.bench.answers import Probe, save_probe, select_surest
 from harness.bench.quality import make_warning
 from harness.bench.statistics import is_better_than_chance
-from harness.conversion.anatomy import read_anatomy
+from harness.conversion.anatomy import has_state, read_anatomy
 from harness.conversion.convert import convert
 from harness.conversion.evaluate import (
     MIN_AGREEMENT,
@@ -112,7 +112,8 @@ def finish_trial(
     for form, file in files.items():
         artifact = _describe_artifact(form, file, evaluation=evaluations[form])
         artifacts.append(artifact)
-        probes[artifact.sha256] = _make_probe(dataset, evaluations[form])
+        if not has_state(file):  # the evaluation's answers depend on their order then
+            probes[artifact.sha256] = _make_probe(dataset, evaluations[form])
     return TrialOutcome(
         trial_id=trial.id,
         accuracy=accuracy,

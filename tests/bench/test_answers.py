@@ -209,14 +209,35 @@ def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
             id="another class",
         ),
         pytest.param(
-            [[1, 2]], [[nan, 2]], Agreement(1, inf, classes_agree=False), id="not a number"
+            [[1, 2]], [[nan, 2]], Agreement(1, None, classes_agree=False), id="not a number"
         ),
-        pytest.param([[1, 2]], [[1, inf]], Agreement(1, inf, classes_agree=False), id="infinite"),
+        pytest.param([[1, 2]], [[1, inf]], Agreement(1, None, classes_agree=False), id="infinite"),
         pytest.param(
-            [[1, nan]],
-            [[1, nan]],
-            Agreement(1, inf, classes_agree=False),
-            id="not a number expected",
+            [[inf, 2]], [[-inf, 2]], Agreement(1, None, classes_agree=False), id="another infinity"
+        ),
+        pytest.param(
+            [[1, nan, inf]],
+            [[1.5, nan, inf]],
+            Agreement(1, 0.5, classes_agree=True),
+            id="not a number and infinite on both sides",
+        ),
+        pytest.param(
+            [[nan, 1, 2]],
+            [[nan, 2, 1]],
+            Agreement(1, 1, classes_agree=False),
+            id="another class beside what is no number",
+        ),
+        pytest.param(
+            [[5, 1, 5]],
+            [[5 - 2**-12, 1, 5]],
+            Agreement(1, 2**-12, classes_agree=True),
+            id="two classes that tie",
+        ),
+        pytest.param(
+            [[5, 1, 5]],
+            [[4, 1, 5]],
+            Agreement(1, 1, classes_agree=False),
+            id="a tie that is none any more",
         ),
         pytest.param(
             [[0], [100]], [[1], [100]], Agreement(2, 1, classes_agree=True), id="one output, near"
@@ -241,7 +262,16 @@ def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
 def test_answers_are_compared(
     expected: list[list[float]], actual: list[list[float]], agreement: Agreement
 ) -> None:
-    assert compare_outputs(floats(expected), floats(actual)) == agreement
+    widths = [len(expected[0])]
+    assert compare_outputs(floats(expected), floats(actual), widths) == agreement
+
+
+def test_each_output_of_a_model_is_compared() -> None:
+    expected = floats([[1, 9, 9, 2, 7]])
+    tie_between_outputs = floats([[1, 9, 9.5, 2, 7]])
+    assert compare_outputs(expected, tie_between_outputs, [2, 2, 1]).classes_agree
+    for wrong in ([[9, 1, 9, 2, 7]], [[1, 9, 2, 9, 7]], [[1, 9, 9, 2, 3]]):
+        assert not compare_outputs(expected, floats(wrong), [2, 2, 1]).classes_agree
 
 
 # ---- On a device.
@@ -374,4 +404,6 @@ def test_the_python_runner_answers_as_the_interpreter_of_this_machine(
     assert completed.returncode == 0
     outputs = read_outputs(completed.stdout, 3, classes=10)
     assert outputs is not None
-    assert compare_outputs(predict(content, images), outputs) == Agreement(3, 0, classes_agree=True)
+    assert compare_outputs(predict(content, images), outputs, [10]) == Agreement(
+        3, 0, classes_agree=True
+    )

@@ -281,7 +281,7 @@ for arg in "$@"; do case $arg in --output_filepath=*) output=${arg#*=} ;; esac; 
     assert ended.returncode == 1
     (failure,) = board.rows("SELECT reason, message FROM failures")
     assert failure["reason"] == "wrong_answer"
-    assert "predicts other classes than the interpreter" in failure["message"]
+    assert "answers otherwise than the interpreter" in failure["message"]
     assert board.rows("SELECT * FROM results") == []
     (answer,) = board.rows("SELECT images, classes_agree, largest_difference FROM answers")
     assert (answer["images"], bool(answer["classes_agree"])) == (8, False)

@@ -1,0 +1,88 @@
+"""Models that keep something from one run to the next, and their answers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.conversion.anatomy import has_state
+from harness.core.errors import CaseFailed
+from harness.core.ids import sha256_of
+from harness.fleet.answer_check import ReferenceAnswers
+from harness.store.files.artifacts import ArtifactFiles
+
+
+def convert(answer: Callable[[Any, Any], Any]) -> bytes:
+    """Convert a function of an image (1, 4) and of a variable (4,), which starts as zeros."""
+    from harness.models.keras import tf
+
+    class Network(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.memory = tf.Variable(tf.zeros(4))
+
+        @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.float32)])  # type: ignore[untyped-decorator]
+        def __call__(self, image: Any) -> Any:
+            return answer(image, self.memory)
+
+    network = Network()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [network.__call__.get_concrete_function()], network
+    )
+    converter.experimental_enable_resource_variables = True
+    return bytes(converter.convert())
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, bytes]:
+    from harness.models.keras import tf
+
+    return {
+        "plain": convert(lambda image, _memory: tf.nn.softmax(image * 2.0)),
+        "remembering": convert(lambda image, memory: memory.assign_add(image[0])[None]),
+        "random": convert(lambda image, _memory: image + tf.random.uniform((1, 4))),
+        "undefined": convert(lambda image, _memory: tf.math.log(-tf.abs(image))),
+    }
+
+
+@pytest.fixture
+def references(tmp_path: Path, models: dict[str, bytes]) -> ReferenceAnswers:
+    files = ArtifactFiles(tmp_path)
+    for content in models.values():
+        files.save(content)
+    return ReferenceAnswers(files)
+
+
+@pytest.mark.full
+def test_a_model_with_variables_or_random_numbers_has_a_state(models: dict[str, bytes]) -> None:
+    assert {name: has_state(content) for name, content in models.items()} == {
+        "plain": False,
+        "remembering": True,
+        "random": True,
+        "undefined": False,
+    }
+
+
+@pytest.mark.full
+def test_each_answer_is_that_of_a_fresh_interpreter(
+    references: ReferenceAnswers, models: dict[str, bytes]
+) -> None:
+    probe = references.load_probe(sha256_of(models["remembering"]))
+    assert np.allclose(probe.outputs, probe.inputs.reshape(len(probe.inputs), -1))
+
+
+@pytest.mark.full
+def test_answers_that_are_no_numbers_are_kept(
+    references: ReferenceAnswers, models: dict[str, bytes]
+) -> None:
+    assert np.isnan(references.load_probe(sha256_of(models["undefined"])).outputs).all()
+
+
+@pytest.mark.full
+def test_a_model_that_answers_at_random_can_not_be_compared(
+    references: ReferenceAnswers, models: dict[str, bytes]
+) -> None:
+    with pytest.raises(CaseFailed, match="its answers differ from run to run"):
+        references.load_probe(sha256_of(models["random"]))

@@ -42,7 +42,10 @@ ERRORS: tuple[Callable[[], BaseException], ...] = (
     lambda: OSError(5, "raised by a test"),
     lambda: SystemExit("raised by a test"),
 )
-FAILURES = "SELECT device, reason, message, log_zstd FROM failures WHERE device <> ''"
+FAILURES = (
+    "SELECT coalesce(failures.device, cases.device) AS device, reason, message, log_zstd"
+    " FROM failures LEFT JOIN cases ON case_id = cases.id"
+)
 LANES = 20  # of one bench
 
 
@@ -137,11 +140,13 @@ def assert_lanes_end_alone(shelf: Shelf, protocol: Protocol, calls: Sequence[Cal
     failures = {row["device"]: row for row in shelf.rows(FAILURES)}
     raised = [id for id in plan if f"lane {id}" not in watch.errors]
     for id, (call, error) in plan.items():
-        if id in raised:
+        if id in raised and id in failures:
             assert failures[id]["reason"] == "bug", call
             assert type(error).__name__ in failures[id]["message"], call
             assert "Traceback" in decompress_text(failures[id]["log_zstd"]), call
         else:
+            # A reader of outside text foresees a ValueError, and the device is asked again.
+            assert id not in raised or isinstance(error, ValueError), call
             assert measured[id] == len(MODELS), call
     return len(raised)
 

@@ -16,6 +16,7 @@ NOT_FOUND: Final = 127
 """The shell's exit codes for a program that it can't run, and for one that it can't find."""
 _ILLEGAL_INSTRUCTION: Final = 128 + 4
 _MOST_LINES = 200
+_LONGEST_LINE = 600  # two paths of the tool may stand before the cause
 _LONGEST_QUOTE = 200
 
 
@@ -96,7 +97,8 @@ _OBSTACLES = (
 
 def diagnose_start(exit_code: int, stderr: str) -> StartFailure | None:
     """Return why the program did not start, or None if it did as far as its end shows."""
-    lines = [line.strip() for line in stderr.splitlines()[:_MOST_LINES] if line.strip()]
+    stripped = (line.strip()[:_LONGEST_LINE] for line in stderr.splitlines()[:_MOST_LINES])
+    lines = [line for line in stripped if line]
     from_shell = exit_code in (NOT_EXECUTABLE, NOT_FOUND)
     for obstacle in _OBSTACLES:
         if obstacle.only_from_shell and not from_shell:
@@ -116,7 +118,11 @@ def diagnose_start(exit_code: int, stderr: str) -> StartFailure | None:
 
 
 def _find_line(words: re.Pattern[str], lines: Sequence[str]) -> str:
-    return next((line for line in map(_shorten, lines) if words.search(line)), "")
+    """Return the first line with these words; a long line loses its start, such as a path."""
+    for line in lines:
+        if match := words.search(line):
+            return _shorten(line[max(0, match.end() - _LONGEST_QUOTE) :])
+    return ""
 
 
 def _shorten(line: str) -> str:

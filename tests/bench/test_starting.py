@@ -142,6 +142,20 @@ def test_the_words_of_other_systems_are_understood(
         assert remedy in failure.remedy
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "words", "remedy"),
+    [
+        (126, "Permission denied", "`folder`"),
+        (1, "/lib/libc.so.6: version `GLIBC_2.34' not found", "older one"),
+    ],
+)
+def test_a_long_path_does_not_hide_the_cause(exit_code: int, words: str, remedy: str) -> None:
+    failure = diagnose_start(exit_code, f"/{'a' * 250}/tool: {words}")
+    assert failure is not None
+    assert words in failure.quote
+    assert remedy in failure.remedy
+
+
 @given(st.integers(-256, 256), st.text())
 def test_any_output_gives_a_short_quote(exit_code: int, stderr: str) -> None:
     failure = diagnose_start(exit_code, stderr)

@@ -111,7 +111,8 @@ def select_surest(outputs: NDArray[Any], count: int = 8) -> NDArray[np.intp]:
     if outputs.shape[1] == 1:
         return np.arange(min(count, len(outputs)))
     second, best = np.partition(outputs.astype(np.float64), -2, axis=1)[:, -2:].T
-    order = np.argsort(second - best, kind="stable")
+    with np.errstate(invalid="ignore"):  # two infinite values have no difference: they come last
+        order = np.argsort(second - best, kind="stable")
     classes = outputs.argmax(axis=1)[order]
     ranks_in_class = [
         int(np.sum(classes[:position] == label)) for position, label in enumerate(classes)
@@ -208,18 +209,33 @@ def compare_outputs(
         return Agreement(len(expected), None, classes_agree=False)
     if not np.isfinite(actual[finite]).all():
         return Agreement(len(expected), None, classes_agree=False)
+    # The difference of two large 32-bit floats may be infinite in 32 bits.
+    expected, actual = expected.astype(np.float64), actual.astype(np.float64)
     difference = np.abs(expected[finite] - actual[finite]).max(initial=0.0)
     bounds = np.cumsum(widths)[:-1]
-    sides = (np.split(np.where(finite, side, 0), bounds, axis=1) for side in (expected, actual))
+    sides = (np.split(side, bounds, axis=1) for side in (expected, actual))
     agree = all(_agree(*output) for output in zip(*sides, strict=True))
     return Agreement(len(expected), float(difference), classes_agree=agree)
 
 
 def _agree(expected: NDArray[Any], actual: NDArray[Any]) -> bool:
-    """Return whether one output agrees for all images; its values (n, width) are finite."""
-    tolerance = max(_TOLERANCE * float(np.ptp(expected)), _MIN_TOLERANCE)
+    """Return whether one output, of shape (n, width), agrees for all images.
+
+    Both sides are finite at the same places, and have the same values elsewhere.
+    """
+    finite = np.isfinite(expected)
+    if not finite.any():
+        return True
+    tolerance = max(_TOLERANCE * float(np.ptp(expected[finite])), _MIN_TOLERANCE)
     if expected.shape[1] == 1:
-        return bool((np.abs(expected - actual) <= tolerance).all())
+        return bool((np.abs(expected[finite] - actual[finite]) <= tolerance).all())
+    # A value that is no number is never the largest (0 would be, among negative scores), and an
+    # infinite one is larger than all others.
+    values = np.concatenate([expected[finite], actual[finite]])
+    low, high = values.min(), 2 * values.max() - values.min() + 1
+    expected, actual = (
+        np.nan_to_num(side, nan=low, posinf=high, neginf=low) for side in (expected, actual)
+    )
     places = actual.argmax(axis=1)[:, None]
     expected_places = expected.argmax(axis=1)[:, None]
     lost = np.take_along_axis(expected, expected_places, 1) - np.take_along_axis(

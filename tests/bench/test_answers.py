@@ -102,6 +102,11 @@ def test_a_model_with_a_single_output_gets_the_first_images() -> None:
     assert select_surest(floats([[5], [9], [1]])).tolist() == [0, 1, 2]
 
 
+def test_images_whose_best_classes_have_no_difference_come_last() -> None:
+    outputs = floats([[inf, inf], [nan, nan], [1, 2], [3, 0]])
+    assert set(select_surest(outputs, 2).tolist()) == {2, 3}
+
+
 def test_integer_outputs_do_not_overflow() -> None:
     outputs = np.array([[-128, 127], [0, 120], [126, 127]], np.int8)
     assert select_surest(outputs, 2).tolist() == [0, 1]
@@ -240,6 +245,43 @@ def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
             id="a tie that is none any more",
         ),
         pytest.param(
+            [[nan, -10, -2]],
+            [[nan, -2, -10]],
+            Agreement(1, 8, classes_agree=False),
+            id="another class among negative scores beside what is no number",
+        ),
+        pytest.param(
+            [[nan, 1000, 1004]],
+            [[nan, 1004, 1000]],
+            Agreement(1, 4, classes_agree=False),
+            id="another class among scores of a narrow range beside what is no number",
+        ),
+        pytest.param(
+            [[-1, -inf, -3]],
+            [[-3, -inf, -1]],
+            Agreement(1, 2, classes_agree=False),
+            id="another class beside what is infinitely low",
+        ),
+        pytest.param(
+            [[inf, 1, 2]],
+            [[inf, 2, 1]],
+            Agreement(1, 1, classes_agree=True),
+            id="a class that is infinitely high",
+        ),
+        pytest.param(
+            [[nan, nan], [1, 2]],
+            [[nan, nan], [2, 1]],
+            Agreement(2, 1, classes_agree=False),
+            id="an image without numbers excuses no other",
+        ),
+        pytest.param([[nan]], [[nan]], Agreement(1, 0, classes_agree=True), id="never a number"),
+        pytest.param(
+            [[2.0**127, -(2.0**127)]],
+            [[-(2.0**127), 2.0**127]],
+            Agreement(1, 2.0**128, classes_agree=False),
+            id="a range that 32 bits do not hold",
+        ),
+        pytest.param(
             [[0], [100]], [[1], [100]], Agreement(2, 1, classes_agree=True), id="one output, near"
         ),
         pytest.param(
@@ -272,6 +314,11 @@ def test_each_output_of_a_model_is_compared() -> None:
     assert compare_outputs(expected, tie_between_outputs, [2, 2, 1]).classes_agree
     for wrong in ([[9, 1, 9, 2, 7]], [[1, 9, 2, 9, 7]], [[1, 9, 9, 2, 3]]):
         assert not compare_outputs(expected, floats(wrong), [2, 2, 1]).classes_agree
+
+
+def test_an_output_without_values_agrees() -> None:
+    assert compare_outputs(floats([[1, 2]]), floats([[1, 2]]), [0, 2]).classes_agree
+    assert not compare_outputs(floats([[1, 2]]), floats([[2, 1]]), [0, 2]).classes_agree
 
 
 # ---- On a device.

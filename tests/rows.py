@@ -48,6 +48,7 @@ def result_row(**columns: Any) -> dict[str, Any]:
         "frequency_khz": None,
         "classes_agree": None,
         "largest_difference": None,
+        "inputs": None,
         "cpus": "",
         "tool_sha256": "1" * 64,
         "interpreter": "an interpreter 1.0",

@@ -15,7 +15,7 @@ SELECT
     m.measured_at,
     m.disturbed_runs, m.temperature_c, m.frequency_khz, m.energy_low_uj, m.energy_high_uj,
     w.classes_agree, w.largest_difference,
-    c.cpus, c.tool_sha256, c.interpreter, c.protocol_settings,
+    c.cpus, c.tool_sha256, c.interpreter, c.protocol_settings, c.inputs, a.signature,
     m.id AS measurement_id, c.id AS case_id, t.twin, a.name AS file
 FROM measurements AS m
 JOIN cases AS c ON c.id = m.case_id

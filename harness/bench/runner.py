@@ -20,6 +20,7 @@ import math
 import os
 import re
 import resource
+import struct
 import sys
 import time
 
@@ -39,6 +40,7 @@ ECHOES = (
     ("graph", "Graph"),
     ("input_layer", "Input layers"),
     ("input_layer_shape", "Input shapes"),
+    ("input_layer_value_range", "Input value ranges"),
     ("input_layer_value_files", "Input value files"),
     ("output_filepath", "File path to export outputs layer to"),
     ("use_xnnpack", "Use xnnpack"),
@@ -70,8 +72,13 @@ def format_option(value):
 def make_parser():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--graph", default="")
-    parser.add_argument("--input_layer", default="", help="the name of the only input")
-    parser.add_argument("--input_layer_shape", default="", help="its shape, as 1,28,28,1")
+    parser.add_argument("--input_layer", default="", help="names for all inputs, as one,two")
+    parser.add_argument(
+        "--input_layer_shape", default="", help="their shapes, as 1,28,28,1:1,10; replaces 1s"
+    )
+    parser.add_argument(
+        "--input_layer_value_range", default="", help="ranges of values, as one,0,99:two,0,1"
+    )
     parser.add_argument(
         "--input_layer_value_files", default="", help="NAME:FILE of raw values, a colon doubled"
     )
@@ -132,6 +139,8 @@ def benchmark(options):
     except OSError as error:
         return report_failure("Can't read the graph %s: %s" % (options.graph, error.strerror))
     try:
+        if options.input_layer_shape:
+            model = set_input_shapes(model, options)
         _, _, module, make = load_interpreter()
         measure(lambda: make(module, model, options), len(model), options)
     except ImportError as error:
@@ -153,7 +162,7 @@ def measure(make, size, options):
     batches = (
         read_inputs(interpreter, options)
         if options.input_layer_value_files
-        else [random_inputs(interpreter)]
+        else [random_inputs(interpreter, parse_ranges(options))]
     )
     inputs = batches[0]
     warmup_us = run_series(
@@ -225,25 +234,84 @@ def mean(values):
     return sum(values) / len(values) if values else 0
 
 
-def random_inputs(interpreter):
+def parse_ranges(options):
+    """Return the least and the largest value of each input that has a range, by its number."""
+    names = options.input_layer.split(",")
+    ranges = {}
+    for text in options.input_layer_value_range.split(":"):
+        if text:
+            name, low, high = text.split(",")
+            ranges[names.index(name)] = (int(low), int(high))
+    return ranges
+
+
+def parse_shape(text):
+    return [int(size) for size in text.split(",") if text]
+
+
+def set_input_shapes(model, options):
+    """Return the model's bytes with the shapes of its inputs replaced.
+
+    Every other shape follows from them when the interpreter starts. The numbers of the fields are
+    those of TensorFlow Lite's schema.
+    """
+    data = bytearray(model)
+    shapes = [parse_shape(text) for text in options.input_layer_shape.split(":")]
+
+    def read(form, position):
+        return struct.unpack_from("<" + form, data, position)[0]
+
+    def follow(position):
+        return position + read("I", position)
+
+    def find(table, number):
+        fields = table - read("i", table)
+        end = read("H", fields)
+        offset = read("H", fields + 4 + 2 * number) if 4 + 2 * number < end else 0
+        if not offset:
+            raise ValueError("the model lacks field %d of a table" % number)
+        return follow(table + offset)
+
+    graph = follow(find(read("I", 0), 2) + 4)
+    tensors, inputs = find(graph, 0), find(graph, 1)
+    if read("I", inputs) != len(shapes):
+        message = "input_layer_shape=%s: the model has %d inputs"
+        raise ValueError(message % (options.input_layer_shape, read("I", inputs)))
+    for number, shape in enumerate(shapes):
+        if not shape:  # a scalar, whose shape may be absent
+            continue
+        index = read("i", inputs + 4 + 4 * number)
+        sizes = find(follow(tensors + 4 + 4 * index), 0)
+        if read("I", sizes) != len(shape):
+            message = "input_layer_shape=%s: input %d has %d dimensions"
+            raise ValueError(message % (options.input_layer_shape, number, read("I", sizes)))
+        struct.pack_into("<%di" % len(shape), data, sizes + 4, *shape)
+    return bytes(data)
+
+
+def random_inputs(interpreter, ranges):
     return [
-        make_input(shape, dtype)
-        for shape, dtype in zip(interpreter.input_shapes, interpreter.input_types)
+        make_input(shape, dtype, ranges.get(number))
+        for number, (shape, dtype) in enumerate(
+            zip(interpreter.input_shapes, interpreter.input_types)
+        )
     ]
 
 
-def make_input(shape, dtype):
+def make_input(shape, dtype, bounds):
     """Return an input like the tool's, the same in every call.
 
-    Floats are from -0.5 to 0.5, integers from 0 to 126.
+    Without bounds, floats are from -0.5 to 0.5, integers from 0 to 126.
     """
     import numpy as np
 
     random = np.random.RandomState(0)  # the numpy of old systems has it
     dtype = np.dtype(dtype)
     if dtype.kind == "f":
-        return random.uniform(-0.5, 0.5, shape).astype(dtype)
-    return random.randint(0, 127, shape).astype(dtype)
+        low, high = bounds or (-0.5, 0.5)
+        return random.uniform(low, high, shape).astype(dtype)
+    low, high = bounds or (0, 126)
+    return random.randint(low, high + 1, shape, dtype="int64").astype(dtype)
 
 
 def read_inputs(interpreter, options):
@@ -256,10 +324,6 @@ def read_inputs(interpreter, options):
         )
     shape, dtype = interpreter.input_shapes[0], np.dtype(interpreter.input_types[0])
     path = parse_value_file(options)
-    shape_text = ",".join(map(str, shape))
-    if options.input_layer_shape and options.input_layer_shape != shape_text:
-        message = "input_layer_shape=%s: the model's input is %s"
-        raise ValueError(message % (options.input_layer_shape, shape_text))
     with open(path, "rb") as file:
         content = file.read()
     size = dtype.itemsize * int(np.prod(shape))

@@ -2,12 +2,13 @@
 
 import re
 import signal
+from collections.abc import Sequence
 from math import isclose
 from pathlib import Path
 
 from harness.bench.starting import diagnose_start
 from harness.bench.toollog import SETTINGS, parse_log
-from harness.core.bench import Protocol, ToolLog
+from harness.core.bench import ModelInput, Protocol, ToolLog
 from harness.core.errors import CaseFailed, Reason
 
 PYTHON_RUNNER = "python_runner"
@@ -34,9 +35,10 @@ _FAULTS = frozenset(
 _LIMITS = frozenset({signal.SIGXCPU, signal.SIGXFSZ})
 
 
-def make_arguments(protocol: Protocol, graph: str) -> list[str]:
+def make_arguments(protocol: Protocol, graph: str, inputs: Sequence[ModelInput] = ()) -> list[str]:
     """Return the flags for one process of lce_benchmark_model or of the Python runner."""
     return [
+        *_make_input_flags(inputs),
         f"--graph={graph}",
         f"--num_threads={protocol.threads}",
         f"--num_runs={protocol.num_runs}",
@@ -46,6 +48,25 @@ def make_arguments(protocol: Protocol, graph: str) -> list[str]:
         f"--warmup_min_secs={protocol.warmup_min_secs:g}",
         "--report_peak_memory_footprint=true",
     ]
+
+
+def _make_input_flags(inputs: Sequence[ModelInput]) -> list[str]:
+    """Return the flags for these inputs, which are all of the model's.
+
+    The tool takes names from the flags for names of its own, in the model's order: the model's may
+    hold the separators.
+    """
+    if not inputs:
+        return []
+    names = [f"input{number}" for number in range(len(inputs))]
+    shapes = [",".join(map(str, entry.shape)) for entry in inputs]
+    ranges = [
+        f"{name},{entry.low},{entry.high}"
+        for name, entry in zip(names, inputs, strict=True)
+        if entry.low is not None
+    ]
+    flags = [f"--input_layer={','.join(names)}", f"--input_layer_shape={':'.join(shapes)}"]
+    return [*flags, *([f"--input_layer_value_range={':'.join(ranges)}"] if ranges else [])]
 
 
 def read_output(protocol: Protocol, exit_code: int, stdout: str, stderr: str) -> ToolLog:

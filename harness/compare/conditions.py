@@ -34,13 +34,14 @@ _TIME_STEPS = (
 def list_differences(pair: Pair, baseline: Evidence, candidate: Evidence) -> tuple[str, ...]:
     """Return a few words on each difference between the conditions of a pair's measurements.
 
-    They cover tool, protocol, cores, governor, system, clock, harness version and time.
+    They cover tool, protocol, cores, inputs, governor, system, clock, harness version and time.
     """
     differences = (
         _compare_tools(pair),
         _compare_column(pair, "interpreter", name="interpreter", missing="none"),
         _compare_protocols(pair),
         _compare_column(pair, "cpus", name="cores", missing="any"),
+        _compare_column(pair, "inputs", name="inputs", missing="the tool's own"),
         _compare_fact("governor", baseline, candidate),
         _compare_systems(baseline, candidate),
         _compare_clocks(pair, baseline, candidate),

@@ -43,6 +43,8 @@ _MAX_OPERANDS = 2_000_000
 _MAX_RANK = 16
 _MAX_COUNT = 2**62  # of elements and multiply-accumulates; the database stores 63 bits
 _MAX_OPTION = 2**31
+_MAX_SIGNATURES = 1000
+_LONGEST_NAME = 200
 _CONVOLUTION_OPTIONS = (
     "channels_in",
     "padding",
@@ -119,7 +121,17 @@ def read_anatomy(flatbuffer: bytes) -> Anatomy:
         dict(sorted(kinds.items())),
         binary_macs=_sum_macs(graphs, binary=True),
         float_macs=_sum_macs(graphs, binary=False),
+        signature=_parse(flatbuffer, _read_signature),
     )
+
+
+def _read_signature(model: Any) -> str:
+    """Return the name of the first subgraph's signature, which tools run, or ""."""
+    for index in range(min(model.SignatureDefsLength(), _MAX_SIGNATURES)):
+        signature = model.SignatureDefs(index)
+        if signature.SubgraphIndex() == 0:
+            return (signature.SignatureKey() or b"").decode(errors="replace")[:_LONGEST_NAME]
+    return ""
 
 
 def _sum_macs(graphs: Sequence[Graph], *, binary: bool) -> int | None:

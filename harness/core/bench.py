@@ -185,10 +185,29 @@ class Tool:
 
 
 @dataclass(frozen=True)
+class ModelInput:
+    """The values that the tool feeds to one input of a model: random ones, of this shape.
+
+    They are from `low` to `high`, both included. None means the tool's own range: -0.5 to 0.5 for
+    floats, 0 to 126 for integers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    low: int | None = None
+    high: int | None = None
+
+    def __str__(self) -> str:
+        values = "" if self.low is None else f" from {self.low} to {self.high}"
+        return f"{self.name}:{','.join(map(str, self.shape))}{values}"
+
+
+@dataclass(frozen=True)
 class Case:
     """An artifact, a device, a tool and a protocol: the unit that is planned, retried and resumed.
 
-    `cpus` is the tool's affinity.
+    `cpus` is the tool's affinity. `inputs` are all inputs of the model, in its order; none means
+    that the tool chooses their values, in the model's own shapes.
     """
 
     artifact: str
@@ -196,6 +215,7 @@ class Case:
     tool: Tool
     protocol: Protocol
     cpus: tuple[int, ...] = ()
+    inputs: tuple[ModelInput, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -205,7 +225,11 @@ class Case:
             "tool": to_plain(self.tool),
             "protocol": omit_defaults(self.protocol),
         }
-        return content_id({**content, "cpus": to_plain(self.cpus)} if self.cpus else content)
+        if self.cpus:
+            content["cpus"] = to_plain(self.cpus)
+        if self.inputs:
+            content["inputs"] = to_plain(self.inputs)
+        return content_id(content)
 
 
 @dataclass(frozen=True)

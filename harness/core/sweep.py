@@ -224,12 +224,14 @@ def validation_accuracy(recipe: Recipe, curve: Sequence[Epoch]) -> float | None:
 class Anatomy:
     """An artifact's operator counts, and the multiply-accumulates of one inference.
 
-    They are None if the work of an operator or the trips of a loop are unknown.
+    They are None if the work of an operator or the trips of a loop are unknown. `signature` names
+    the signature that is run; it is empty if the first subgraph has none, and None if unknown.
     """
 
     operators: Mapping[str, int]
     binary_macs: int | None
     float_macs: int | None
+    signature: str | None = None
 
 
 @dataclass(frozen=True)

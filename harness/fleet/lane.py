@@ -184,6 +184,7 @@ class Lane:
             tool=device_tool.tool,
             protocols=protocols,
             cpus=session.cpus,
+            inputs=self.request.inputs,
         )
         plan = split_cases(cases, self.snapshot.measured, force=self.request.force)
         self.emit(

@@ -1,10 +1,11 @@
 """The request for a bench, and the plan of a device's cases that follows from it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
+from types import MappingProxyType
 
-from harness.core.bench import Case, Protocol, Tool
+from harness.core.bench import Case, ModelInput, Protocol, Tool
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,8 @@ class FleetRequest:
     """The artifacts to measure, and the protocols of each device.
 
     `wait_s` limits the wait for a busy device. `profile` adds operator profiles. `check_answers`
-    checks answers again even if they have been checked before.
+    checks answers again even if they have been checked before. `inputs` are those of the artifacts
+    whose inputs the tool does not choose.
     """
 
     artifacts: tuple[str, ...]
@@ -22,6 +24,7 @@ class FleetRequest:
     dry_run: bool = False
     profile: bool = False
     check_answers: bool = False
+    inputs: Mapping[str, tuple[ModelInput, ...]] = field(default_factory=dict)
 
     def list_pairs(self, device: str) -> list[tuple[str, Protocol]]:
         """Return the artifacts and protocols to measure on a device."""
@@ -43,14 +46,23 @@ def plan_cases(
     tool: Tool,
     protocols: Sequence[Protocol],
     cpus: Callable[[int], tuple[int, ...]] = lambda _threads: (),
+    inputs: Mapping[str, tuple[ModelInput, ...]] = MappingProxyType({}),
 ) -> tuple[Case, ...]:
     """Return the cases of a device: each artifact under each protocol, once.
 
-    `cpus` maps a number of threads to the cores that the tool is pinned to.
+    `cpus` maps a number of threads to the cores that the tool is pinned to. `inputs` are by
+    artifact.
     """
     cases: dict[str, Case] = {}
     for protocol, artifact in product(protocols, artifacts):
-        case = Case(artifact, device, tool=tool, protocol=protocol, cpus=cpus(protocol.threads))
+        case = Case(
+            artifact,
+            device,
+            tool=tool,
+            protocol=protocol,
+            cpus=cpus(protocol.threads),
+            inputs=inputs.get(artifact, ()),
+        )
         cases[case.id] = case
     return tuple(cases.values())
 

@@ -98,7 +98,11 @@ def run_process(
     model = ModelFile(
         case.artifact, session.transport.path_of(case.artifact, f"{case.artifact}.tflite")
     )
-    argv = [*session.device_tool.argv, *make_arguments(case.protocol, model.path), *extra]
+    argv = [
+        *session.device_tool.argv,
+        *make_arguments(case.protocol, model.path, case.inputs),
+        *extra,
+    ]
     sensors = session.sensors(case.cpus)
     result = run_watched(
         session,

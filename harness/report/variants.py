@@ -4,13 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.core.bench import ModelInput
 from harness.core.comparison import ResultRow
 
 
 def label_rows(rows: Sequence[ResultRow]) -> list[str]:
     """Return a label for each row: the model, and the settings that differ between these rows.
 
-    An example is `mlp units=128 seed=1`. A model file of the user's own is labelled by its name.
+    An example is `mlp units=128 seed=1`. A model file of the user's own is labelled by its
+    name, and the inputs that were chosen.
     """
     settings = [_flatten_settings(row) for row in rows]
     names: dict[str, None] = {}
@@ -30,9 +32,18 @@ def _differs(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
 
 def _label(row: ResultRow, settings: Mapping[str, Any], names: Sequence[str]) -> str:
     if row["model"] is None:
-        return str(row["file"] or row["artifact"][:12])
+        return " ".join([str(row["file"] or row["artifact"][:12]), *_list_inputs(row)])
     parts = [f"{name}={_shorten(settings[name])}" for name in names if name in settings]
     return " ".join([row["model"], *parts])
+
+
+def _list_inputs(row: ResultRow) -> list[str]:
+    """Return `NAME:SIZES` for each input that was chosen, with its range if it has one."""
+    inputs = [
+        ModelInput(entry["name"], tuple(entry["shape"]), entry["low"], entry["high"])
+        for entry in json.loads(row["inputs"] or "[]")
+    ]
+    return list(map(str, inputs))
 
 
 def _flatten_settings(row: ResultRow) -> dict[str, Any]:

@@ -104,6 +104,7 @@ artifacts = Table(
     Column("operators", Text, nullable=False),
     Column("binary_macs", BigInteger),
     Column("float_macs", BigInteger),
+    Column("signature", Text),
     Column("name", String(200)),
     Column("created_at", String(32), nullable=False),
 )
@@ -135,6 +136,7 @@ cases = Table(
     Column("protocol_settings", Text, nullable=False),
     Column("threads", Integer, nullable=False),
     Column("cpus", String(200), nullable=False, server_default=""),
+    Column("inputs", Text),
     Column("planned_at", String(32), nullable=False),
     Index("ix_cases_place", "artifact", "device"),
 )

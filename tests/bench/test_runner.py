@@ -234,7 +234,8 @@ def test_values_of_the_wrong_size_are_refused(tmp_path: Path, size: int) -> None
         ("--input_layer_value_files=serving_default_image:0:in.bin", "has to be the NAME"),
         ("--input_layer_value_files=another:in.bin", "has to be the NAME"),
         ("--input_layer_value_files=in.bin", "has to be the NAME"),
-        ("--input_layer_shape=1,28,28,1", "the model's input is 1,8,8,1"),
+        ("--input_layer_shape=1,8,8", "input 0 has 4 dimensions"),
+        ("--input_layer_shape=1,8,8,1:1,2", "the model has 1 inputs"),
         ("--output_filepath=/no/such/folder/out.bin", "/no/such/folder/out.bin"),
     ],
 )

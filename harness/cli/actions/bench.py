@@ -4,7 +4,8 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,8 +14,9 @@ from rich.console import Console
 from harness.cli.actions.session import Session, make_console, print_traceback
 from harness.config.device_file import find_local_device, read_devices, select_devices
 from harness.config.protocol import parse_protocol
-from harness.conversion.anatomy import read_anatomy
-from harness.core.bench import MAX_THREADS, Case, Protocol, Run, with_threads
+from harness.conversion.anatomy import Tensor, read_anatomy, read_inputs
+from harness.conversion.inputs import InputChoices, choose_inputs
+from harness.core.bench import MAX_THREADS, Case, ModelInput, Protocol, Run, with_threads
 from harness.core.device import Device
 from harness.core.errors import RequestError
 from harness.core.ids import sha256_of
@@ -63,7 +65,7 @@ class BenchOptions:
     """The options of a bench.
 
     `protocols` has one protocol for each thread count. The counts in a device's entry take
-    precedence unless `threads_given`.
+    precedence unless `threads_given`. `choices` are for the inputs of model files.
     """
 
     protocols: tuple[Protocol, ...]
@@ -73,6 +75,7 @@ class BenchOptions:
     wait_s: float = 3600.0
     profile: bool = False
     check_answers: bool = False
+    choices: InputChoices = field(default_factory=InputChoices)
 
     def protocols_for(self, device: Device) -> tuple[Protocol, ...]:
         if self.threads_given or device.threads is None:
@@ -85,6 +88,9 @@ def bench(
 ) -> int:
     """Bench model files or a sweep's artifacts, and return how many cases and devices failed."""
     session = Session.from_environment()
+    if options.choices.names and not models:
+        raise RequestError("--input-shape and --input-range are for model files: give some.")
+    inputs = choose_all_inputs(models, options.choices)
     names = _read_models(session, models, sweep=sweep, store=not options.dry_run)
     return bench_artifacts(
         session,
@@ -92,7 +98,46 @@ def bench(
         selection=selection,
         options=options,
         names=names,
+        inputs=inputs,
     )
+
+
+def choose_all_inputs(
+    models: Sequence[Path], choices: InputChoices
+) -> dict[str, tuple[ModelInput, ...]]:
+    """Return what to feed to each model file, by its artifact's id.
+
+    Raises RequestError if a model leaves a size open, or if no model has an input that was chosen.
+    """
+    tensors: dict[str, tuple[Tensor, ...]] = {}
+    files: dict[str, Path] = {}
+    for file in models:
+        content, of_file = _read_inputs(file)
+        files[sha256_of(content)], tensors[sha256_of(content)] = file, of_file
+    names = dict.fromkeys(tensor.name for tensor in chain.from_iterable(tensors.values()))
+    for name in sorted(choices.names.difference(names)):
+        raise RequestError(f"{name} is no input of the models; their inputs: {', '.join(names)}.")
+    return {
+        sha256: choose_inputs(format_path(file), tensors[sha256], choices)
+        for sha256, file in files.items()
+    }
+
+
+def _read_inputs(file: Path) -> tuple[bytes, tuple[Tensor, ...]]:
+    content = _read_file(file)
+    try:
+        return content, read_inputs(content)
+    except ValueError as error:
+        raise RequestError(f"{format_path(file)}: {error}; give a .tflite file.") from error
+
+
+def _read_file(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise RequestError(
+            f"{format_path(file)}: can't be read: {error.strerror}; check the path."
+        ) from error
 
 
 def select_bench_devices(
@@ -168,13 +213,11 @@ def _list_sweeps(session: Session) -> str:
 
 
 def _read_model(session: Session, file: Path, *, store: bool) -> str:
+    content = _read_file(file)
     try:
-        content = file.read_bytes()
         artifact = Artifact(
             sha256_of(content), "tflite", size_bytes=len(content), anatomy=read_anatomy(content)
         )
-    except OSError as error:
-        raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error
     except ValueError as error:
         raise RequestError(f"{file}: {error}; give a .tflite file.") from error
     if store:
@@ -191,11 +234,12 @@ def bench_artifacts(
     options: BenchOptions,
     future_artifacts: int = 0,
     names: Mapping[str, str] = NO_NAMES,
+    inputs: Mapping[str, tuple[ModelInput, ...]] = MappingProxyType({}),
 ) -> int:
     """Measure the missing cases, print all results, and return how many cases and devices failed.
 
     A dry run also counts the cases of `future_artifacts` that do not exist yet. `names` are those
-    of artifacts that people know by another name than their id.
+    of artifacts that people know by another name than their id, and `inputs` what is fed to them.
     """
     out = make_console()
     protocols = {device.id: options.protocols_for(device) for device in selection.devices}
@@ -207,6 +251,7 @@ def bench_artifacts(
         dry_run=options.dry_run,
         profile=options.profile,
         check_answers=options.check_answers,
+        inputs=inputs,
     )
     device_ids = [device.id for device in selection.devices]
     with show_fleet_progress(out, device_ids) as progress:

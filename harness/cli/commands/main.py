@@ -186,12 +186,27 @@ def bench(
         bool,
         typer.Option("--reparse", help="Parse all stored tool logs again; use no device."),
     ] = False,
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:SIZES",
+            help="The shape of an input that has no fixed size, as image:1,224,224,3; repeatable.",
+        ),
+    ] = None,
+    input_range: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:LOW,HIGH",
+            help="The least and the largest value of an input, as words:0,99; repeatable.",
+        ),
+    ] = None,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Benchmark artifacts on devices, except cases that were already measured."""
     from harness.cli.actions.bench import BenchOptions, parse_protocols, select_bench_devices
     from harness.cli.actions.bench import bench as run
+    from harness.conversion.inputs import parse_choices
 
     if reparse:
         from harness.cli.actions.reparse import reparse_all
@@ -211,6 +226,7 @@ def bench(
         wait_s=wait,
         profile=profile,
         check_answers=check_answers,
+        choices=parse_choices(input_shape or [], input_range or []),
     )
     end(run(models or [], sweep, selection=selection, options=bench_options))
 

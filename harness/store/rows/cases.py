@@ -13,6 +13,7 @@ from harness.core.bench import (
     Case,
     Gates,
     Measurement,
+    ModelInput,
     Process,
     Protocol,
     Run,
@@ -185,6 +186,7 @@ def _case_columns(case: Case, device_kind: str) -> dict[str, Any]:
         "protocol_settings": to_json(to_plain(case.protocol)),
         "threads": case.protocol.threads,
         "cpus": format_cpus(case.cpus),
+        "inputs": to_json(to_plain(case.inputs)) if case.inputs else None,
         "planned_at": now(),
     }
 
@@ -263,7 +265,13 @@ def case_from_row(row: RowMapping) -> Case:
         tool=Tool(row["tool"], row["tool_sha256"], interpreter=row["interpreter"]),
         protocol=_protocol_from_settings(json.loads(row["protocol_settings"])),
         cpus=parse_cpus(row["cpus"]),
+        inputs=_parse_inputs(row["inputs"]),
     )
+
+
+def _parse_inputs(text: str | None) -> tuple[ModelInput, ...]:
+    inputs = json.loads(text or "[]")
+    return tuple(ModelInput(**{**entry, "shape": tuple(entry["shape"])}) for entry in inputs)
 
 
 def _protocol_from_settings(settings: dict[str, Any]) -> Protocol:

@@ -212,7 +212,8 @@ class TrialRows:
         So do new counts: an earlier version of the harness may not have known an operator.
         """
         columns = _artifact_columns(artifact)
-        counts = {key: columns[key] for key in ("operators", "binary_macs", "float_macs")}
+        read = ("operators", "binary_macs", "float_macs", "signature")
+        counts = {key: columns[key] for key in read}
         with write_transaction(self._engine) as connection:
             insert_missing(connection, artifacts, columns)
             connection.execute(
@@ -297,6 +298,7 @@ def _artifact_columns(artifact: Artifact) -> dict[str, Any]:
         "operators": to_json(dict(artifact.anatomy.operators)),
         "binary_macs": artifact.anatomy.binary_macs,
         "float_macs": artifact.anatomy.float_macs,
+        "signature": artifact.anatomy.signature,
         "created_at": now(),
     }
 

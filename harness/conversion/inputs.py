@@ -1,0 +1,154 @@
+"""The inputs that a model is measured with: sizes that it leaves open, and ranges of values."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.conversion.anatomy import Shape, Tensor
+from harness.core.bench import ModelInput
+from harness.core.errors import RequestError
+
+_SHAPE_OPTION, _RANGE_OPTION = "--input-shape", "--input-range"
+_MAX_SIZE = 2**31 - 1
+_MAX_ELEMENTS = 2**31
+_MAX_RANK = 16
+_EXAMPLE_IMAGE, _EXAMPLE_LENGTH = 224, 128
+Range = tuple[int, int]
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,10}")
+
+
+@dataclass(frozen=True)
+class InputChoices:
+    """The shapes and ranges that a user chose, by the inputs' names."""
+
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        return {*self.shapes, *self.ranges}
+
+
+def parse_choices(shapes: Sequence[str], ranges: Sequence[str]) -> InputChoices:
+    """Parse `NAME:1,224,224,3` and `NAME:0,99`. A name may hold colons. Raises RequestError."""
+    return InputChoices(
+        _parse_all(_SHAPE_OPTION, shapes, parse=_parse_shape),
+        _parse_all(_RANGE_OPTION, ranges, parse=_parse_range),
+    )
+
+
+def _parse_all(option: str, texts: Sequence[str], parse: Any) -> dict[str, Any]:
+    choices: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = text.rpartition(":")
+        if not name:
+            raise RequestError(f"{option} {text}: write NAME:VALUES, such as image:1,224,224,3.")
+        if name in choices:
+            raise RequestError(f"{option} {text}: the input {name} has two of them; keep one.")
+        choices[name] = parse(f"{option} {text}", value)
+    return choices
+
+
+def _parse_shape(request: str, text: str) -> Shape:
+    sizes = text.split(",")
+    if len(sizes) > _MAX_RANK or not all(_is_size(size) for size in sizes):
+        raise RequestError(f"{request}: give whole numbers from 1, such as 1,224,224,3.")
+    shape = tuple(map(int, sizes))
+    if math.prod(shape) > _MAX_ELEMENTS:
+        raise RequestError(f"{request}: is {math.prod(shape):,} values; give a smaller shape.")
+    return shape
+
+
+def _is_size(text: str) -> bool:
+    text = text.strip()
+    return text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= _MAX_SIZE
+
+
+def _parse_range(request: str, text: str) -> Range:
+    values = [value.strip() for value in text.split(",")]
+    if len(values) != 2 or not all(map(_WHOLE_NUMBER.fullmatch, values)):
+        raise RequestError(f"{request}: give the least and the largest whole number, as 0,99.")
+    low, high = map(int, values)
+    if low > high:
+        raise RequestError(f"{request}: the least value comes first.")
+    return low, high
+
+
+def choose_inputs(
+    model: str, tensors: Sequence[Tensor], choices: InputChoices
+) -> tuple[ModelInput, ...]:
+    """Return what to feed to a model with these inputs; none if the tool's own choice will do.
+
+    `model` names it in errors. Raises RequestError if it leaves a size open that `choices` do not
+    give, or if a choice does not fit.
+    """
+    inputs = tuple(_choose(model, tensor, choices) for tensor in tensors)
+    names = {tensor.name for tensor in tensors}
+    return inputs if names & choices.names else ()
+
+
+def _choose(model: str, tensor: Tensor, choices: InputChoices) -> ModelInput:
+    shape = choices.shapes.get(tensor.name)
+    if shape is None and _open_axes(tensor):
+        raise RequestError(
+            f"{model}: its input {tensor.name} has no fixed size ({_format(tensor)}); "
+            f"add {_SHAPE_OPTION} {tensor.name}:{_example(tensor)}, with the size to measure."
+        )
+    if shape is not None:
+        _check_shape(model, tensor, shape)
+    low, high = choices.ranges.get(tensor.name, (None, None))
+    if low is not None and high is not None:
+        _check_range(model, tensor, low, high)
+    return ModelInput(tensor.name, shape or tensor.shape, low, high)
+
+
+def _open_axes(tensor: Tensor) -> list[int]:
+    """Return the dynamic axes, without the batch, which is measured with one image."""
+    batch = 0 if len(tensor.shape) > 1 else None
+    return [axis for axis in tensor.dynamic if axis != batch]
+
+
+def _format(tensor: Tensor) -> str:
+    sizes = ["?" if axis in tensor.dynamic else str(size) for axis, size in enumerate(tensor.shape)]
+    return " × ".join(sizes)
+
+
+def _example(tensor: Tensor) -> str:
+    size = _EXAMPLE_IMAGE if len(tensor.shape) == 4 else _EXAMPLE_LENGTH
+    open_axes = _open_axes(tensor)
+    return ",".join(
+        str(size if axis in open_axes else fixed) for axis, fixed in enumerate(tensor.shape)
+    )
+
+
+def _check_shape(model: str, tensor: Tensor, shape: Shape) -> None:
+    fits = len(shape) == len(tensor.shape) and all(
+        axis in tensor.dynamic or size == fixed
+        for axis, (size, fixed) in enumerate(zip(shape, tensor.shape, strict=False))
+    )
+    if not fits:
+        raise RequestError(
+            f"{model}: its input {tensor.name} is {_format(tensor)}, "
+            f"which {','.join(map(str, shape))} does not fit; change {_SHAPE_OPTION}."
+        )
+
+
+def _check_range(model: str, tensor: Tensor, low: int, high: int) -> None:
+    problem = f"{model}: its input {tensor.name} is {tensor.dtype}, which "
+    try:
+        dtype = np.dtype(tensor.dtype)
+    except TypeError:
+        dtype = np.dtype(object)
+    if dtype.kind not in "fiu":
+        raise RequestError(f"{problem}has no range; remove its {_RANGE_OPTION}.")
+    bounds = np.iinfo(dtype) if dtype.kind in "iu" else np.iinfo(np.int32)
+    least, most = max(bounds.min, -_MAX_SIZE), min(bounds.max, _MAX_SIZE)
+    if not least <= low <= high <= most:
+        raise RequestError(
+            f"{problem}may have whole numbers from {least} to {most} as its range; "
+            f"change {_RANGE_OPTION}."
+        )

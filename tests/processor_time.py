@@ -1,10 +1,12 @@
 """A bound on the processor time that a reader of outside text may take."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 BOUND_S = 1.0
+TRACED_BOUND_S = 5.0  # measuring coverage slows a reader several times
 
 
 @contextmanager
@@ -17,4 +19,5 @@ def bounded_time() -> Iterator[None]:
     started = time.thread_time()
     yield
     duration_s = time.thread_time() - started
-    assert duration_s < BOUND_S, f"took {duration_s:.2f} s of processor time"
+    bound_s = BOUND_S if sys.gettrace() is None else TRACED_BOUND_S
+    assert duration_s < bound_s, f"took {duration_s:.2f} s of processor time"

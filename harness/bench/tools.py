@@ -32,7 +32,6 @@ _FAULTS = frozenset(
         signal.SIGTRAP,
     }
 )
-_LIMITS = frozenset({signal.SIGXCPU, signal.SIGXFSZ})
 
 
 def make_arguments(protocol: Protocol, graph: str, inputs: Sequence[ModelInput] = ()) -> list[str]:
@@ -91,14 +90,14 @@ def diagnose_failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
             "binary layers need lce_benchmark_model there, or on x86-64 Linux larq-compute-engine."
         )
         return CaseFailed(Reason.MISSING_OPERATOR, message, log=log)
-    if start := diagnose_start(exit_code, stderr):
-        message = f"The tool did not start ({start.quote}): {start.remedy}."
-        return CaseFailed(start.reason, message, log=log)
     cause = _find_cause(stderr) or f"exit code {exit_code}"
     if exit_code == NO_INTERPRETER:
         return CaseFailed(
             Reason.NO_INTERPRETER, f"The device has no interpreter: {cause}.", log=log
         )
+    if start := diagnose_start(exit_code, stderr):
+        message = f"The tool did not start ({start.quote}): {start.remedy}."
+        return CaseFailed(start.reason, message, log=log)
     number = -exit_code if exit_code < 0 else exit_code - _SIGNALLED
     if number in signal.valid_signals():
         return _diagnose_signal(signal.Signals(number), log)
@@ -116,12 +115,15 @@ def _find_cause(stderr: str) -> str:
 
 def _diagnose_signal(number: signal.Signals, log: str) -> CaseFailed:
     name = number.name
+    if number == signal.SIGXFSZ:  # the device's program limits what it prints
+        message = f"The tool printed more than is kept ({name}); use a released tool."
+        return CaseFailed(Reason.CRASHED, message, log=log)
     if number in _FAULTS:
         message = f"The tool crashed ({name}); the model may be broken or made for another tool."
         return CaseFailed(Reason.CRASHED, message, log=log)
     if number == signal.SIGKILL:
         message = f"The tool was killed ({name}), perhaps because memory ran out; free some"
-    elif number in _LIMITS:
+    elif number == signal.SIGXCPU:
         message = f"The tool reached a limit of its shell ({name}); raise it with `ulimit`"
     else:
         message = f"Something outside ended the tool ({name}), not the model; find what"

@@ -118,11 +118,16 @@ def test_a_signal_from_outside_is_not_blamed_on_the_model(exit_code: int, name: 
     assert "not the model" in str(failure)
 
 
-@pytest.mark.parametrize("exit_code", [152, 153])
-def test_a_limit_of_the_shell_is_named(exit_code: int) -> None:
-    failure = fail(exit_code)
+def test_a_limit_of_the_shell_is_named() -> None:
+    failure = fail(152)
     assert failure.reason is Reason.KILLED
     assert "ulimit" in str(failure)
+
+
+def test_a_tool_that_prints_without_end_has_failed() -> None:
+    failure = fail(153)
+    assert failure.reason is Reason.CRASHED
+    assert "printed more than is kept" in str(failure)
 
 
 @pytest.mark.parametrize("exit_code", [1, 3, 137])

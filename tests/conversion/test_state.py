@@ -42,7 +42,9 @@ def models() -> dict[str, bytes]:
     return {
         "plain": convert(lambda image, _memory: tf.nn.softmax(image * 2.0)),
         "remembering": convert(lambda image, memory: memory.assign_add(image[0])[None]),
-        "random": convert(lambda image, _memory: image + tf.random.uniform((1, 4))),
+        "random": convert(
+            lambda image, _memory: image + tf.raw_ops.RandomUniform(shape=(1, 4), dtype=tf.float32)
+        ),
         "undefined": convert(lambda image, _memory: tf.math.log(-tf.abs(image))),
     }
 

@@ -54,11 +54,14 @@ _MILLIONTHS: Final[Mapping[str, float]] = {
 # No device that runs a benchmark takes less or more.
 _POWER_UW: Final = (1e3, 1e9)
 # A phone that is awake draws 50 mW to 40 W from its one cell, a laptop 0.5 to 300 W from its pack.
-# The ends of each range are less than 1000 apart, so that a number fits one unit at most.
+# A phone that sleeps may draw a tenth of that. A number that could be so in one unit, and right in
+# another 1000 times as large, is not believed in either.
 _BATTERY_V: Final = (2.0, 60.0)
 _PACK_FROM_V: Final = 6.0
 _CELL_W: Final = (0.05, 40.0)
 _PACK_W: Final = (0.5, 300.0)
+_ASLEEP_CELL_W: Final = 0.005
+_MAX_PAIR_UW: Final = 300e6  # of a current and a voltage
 _LEAST_CURRENT_UA: Final = 20_000  # more than the noise of a rail that is off
 
 _DECIMAL = r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?"
@@ -131,17 +134,23 @@ def find_battery_kind(text: str, volts: float, candidates: Iterable[str]) -> str
     """Return the kind of a discharging battery's current or power.
 
     `volts` is its voltage, which tells a phone from a laptop. Some drivers give mA or mW although
-    the kernel's unit is µA or µW (Documentation/ABI/testing/sysfs-class-power).
+    the kernel's unit is µA or µW (Documentation/ABI/testing/sysfs-class-power). None if the number
+    fits no unit, or more than one.
     """
     lowest_w, highest_w = _CELL_W if volts < _PACK_FROM_V else _PACK_W
+    asleep_w = _ASLEEP_CELL_W if volts < _PACK_FROM_V else lowest_w
+    fitting: dict[str, float] = {}
     for kind in candidates:
         number = _read_base_unit(kind, text)
         if number is None:
             return None
         watts = abs(number) * (volts if kind.startswith("current") else 1.0)
-        if lowest_w <= watts <= highest_w:
-            return kind
-    return None
+        if asleep_w <= watts <= highest_w:
+            fitting[kind] = watts
+    if len(fitting) != 1:
+        return None
+    ((kind, watts),) = fitting.items()
+    return kind if watts >= lowest_w else None
 
 
 def read_volts(kind: str, text: str) -> float:
@@ -198,7 +207,10 @@ def _read_base_unit(kind: str, text: str) -> float | None:
 
 
 def _multiply(current_ua: float | None, voltage_uv: float | None) -> float | None:
-    return None if current_ua is None or voltage_uv is None else current_ua * voltage_uv / 1e6
+    if current_ua is None or voltage_uv is None:
+        return None
+    power_uw = current_ua * voltage_uv / 1e6
+    return power_uw if abs(power_uw) <= _MAX_PAIR_UW else None
 
 
 def _sum_rails_uw(printed: str) -> float | None:

@@ -20,7 +20,7 @@ from harness.bench.readings import (
     sum_power_uw,
 )
 
-MAX_TEMPERATURES = 16
+MAX_TEMPERATURES = 64
 _MAX_NAMES = 3
 
 # A tree of plain files may stand in for the kernel's.
@@ -223,13 +223,17 @@ def _find_batteries(lines: Iterable[str]) -> _PowerSensors:
     """Return the sensors of the batteries that are discharged, or none if one is not believed."""
     sources: list[str] = []
     doubts: list[tuple[str, str]] = []
+    names: dict[tuple[str, str], str] = {}
     for match in filter(None, map(_BATTERY_LINE.fullmatch, lines)):
         voltage, reading, quantity, folder = match.groups()
-        if (battery := _find_battery(voltage, reading, quantity, folder=folder)) is not None:
+        name = folder.rpartition("/")[2]
+        if (other := names.setdefault((voltage, reading), name)) != name:
+            doubts.append((name, f"reads the same as {other}: both may be one battery"))
+        elif (battery := _find_battery(voltage, reading, quantity, folder=folder)) is not None:
             sources += battery
         else:
             readings = f"voltage_now {voltage}, {quantity}_now {reading}"
-            doubts.append((folder.rpartition("/")[2], f"reads {readings}: in no known units"))
+            doubts.append((name, f"reads {readings}: no unit is certain"))
     return _PowerSensors(() if doubts else tuple(sources), tuple(doubts))
 
 

@@ -16,6 +16,7 @@ NOT_FOUND: Final = 127
 """The shell's exit codes for a program that it can't run, and for one that it can't find."""
 _ILLEGAL_INSTRUCTION: Final = 128 + 4
 _MOST_LINES = 200
+_OWN_MARKS = ("ERROR: ", "WARNING: ", "INFO: ", "WARN: ")  # of a tool that has started
 _LONGEST_LINE = 600  # two paths of the tool may stand before the cause
 _LONGEST_QUOTE = 200
 
@@ -88,8 +89,8 @@ _OBSTACLES = (
     ),
     _obstacle(
         r"not found|No such file|bad interpreter|required file",
-        "the program that loads it is not on the device: add a static build of the tool, "
-        "or one for the device's system",
+        "the program that loads or interprets it is not on the device: correct a script's first "
+        "line, or add a static build of the tool",
         only_from_shell=True,
     ),
 )
@@ -98,7 +99,7 @@ _OBSTACLES = (
 def diagnose_start(exit_code: int, stderr: str) -> StartFailure | None:
     """Return why the program did not start, or None if it did as far as its end shows."""
     stripped = (line.strip()[:_LONGEST_LINE] for line in stderr.splitlines()[:_MOST_LINES])
-    lines = [line for line in stripped if line]
+    lines = [line for line in stripped if line and not line.startswith(_OWN_MARKS)]
     from_shell = exit_code in (NOT_EXECUTABLE, NOT_FOUND)
     for obstacle in _OBSTACLES:
         if obstacle.only_from_shell and not from_shell:

@@ -163,10 +163,10 @@ def parse_devices(text: str) -> list[AttachedPhone]:
     A serial may hold any characters, blanks too. Without a serial, or with one that another phone
     has as well, a phone's address is its port.
     """
-    lines = [line.strip() for line in text[:_MAX_CHARACTERS].splitlines()]
+    lines = [line.strip() for line in text[:_MAX_CHARACTERS].split("\n")]
     if _HEADING in lines:
         lines = lines[lines.index(_HEADING) + 1 :]
-    phones = [_parse_phone(line) for line in lines if line and not line.startswith("* ")]
+    phones = [_parse_phone(line) for line in lines if line and not line.startswith("* daemon")]
     serials = Counter(phone.serial for phone in phones)
     ports = Counter(phone.port for phone in phones)
     return [_with_address(phone, serials, ports) for phone in phones]

@@ -97,9 +97,9 @@ def is_marked(stdout: bytes) -> bool:
 def _explain_missing_answer(answer: CommandResult, *, is_begun: bool) -> Unreachable:
     if is_begun:
         return Unreachable("the connection was lost during a command")
-    if not 0 <= answer.exit_code < _SIGNALLED:
-        return Unreachable("its shell was killed")
     printed = (answer.stderr.strip() or answer.stdout.strip()).decode(errors="replace")
+    if not printed and not 0 <= answer.exit_code < _SIGNALLED:
+        return Unreachable("its shell was killed")
     last_line = (printed.splitlines() or [f"exit code {answer.exit_code}"])[-1]
     message = (
         f"its login shell does not run commands ({last_line[:_LONGEST_QUOTE].rstrip('.')}): "

@@ -33,6 +33,7 @@ from harness.store.files.artifacts import ArtifactFiles
 _TIMEOUT_S = 600.0
 _CANDIDATES = 64  # of which those images are used that the model is surest of
 _REPEATED = 4
+_OPEN_SIZES = "the sizes of its outputs depend on its input."
 
 
 class ReferenceAnswers:
@@ -104,7 +105,27 @@ def _answer(file: Path, tensor: Tensor, images: NDArray[Any]) -> answers.Values:
                 f"the interpreter on this machine failed ({last_line}).",
                 log=process.stderr,
             )
-        return np.fromfile(outputs_file, "<f4").reshape(len(images), -1)
+        outputs = np.fromfile(outputs_file, "<f4")
+    width = sum(_find_widths(file.read_bytes()))
+    if outputs.size != len(images) * width:
+        raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
+    return outputs.reshape(len(images), width)
+
+
+def _require_width(probe: Probe, width: int) -> None:
+    """Raise CaseFailed if the answers have another number of values."""
+    if probe.outputs.shape[1] != width:
+        raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
+
+
+def _find_widths(content: bytes) -> list[int]:
+    """Return the number of values of each output. Raises CaseFailed if it depends on the input."""
+    outputs = read_outputs(content)
+    for output in outputs:
+        batch = 0 if len(output.shape) > 1 else None
+        if any(axis != batch for axis in output.dynamic):
+            raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
+    return [prod(output.shape) for output in outputs]
 
 
 @dataclass
@@ -146,7 +167,9 @@ class AnswerChecker:
                 "the inputs are chosen for this case.",
             )
         try:
+            widths = _find_widths(file(case.artifact).read_bytes())
             probe = self.references.load_probe(case.artifact)
+            _require_width(probe, sum(widths))
             outputs = _run_probe(case, session, file=file(case.artifact), probe=probe)
         except DeviceLost:
             raise
@@ -159,13 +182,6 @@ class AnswerChecker:
                 case,
                 f"{case.tool.name} on {case.device} can't write its outputs: "
                 "answers were not checked.",
-            )
-        widths = [prod(output.shape) for output in read_outputs(file(case.artifact).read_bytes())]
-        if sum(widths) != probe.outputs.shape[1]:
-            return _make_check(
-                case,
-                f"answers of artifact {case.artifact[:12]}… were not checked: "
-                "the sizes of its outputs depend on its input.",
             )
         agreement = answers.compare_outputs(probe.outputs, outputs, widths)
         message = "" if agreement.classes_agree else _describe_difference(case, agreement)

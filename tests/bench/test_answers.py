@@ -308,6 +308,17 @@ def test_answers_are_compared(
     assert compare_outputs(floats(expected), floats(actual), widths) == agreement
 
 
+@pytest.mark.parametrize(
+    ("expected", "actual"),
+    [([-1e9, -1, -9], [-1e9, -9, -1]), ([1e-4, 2e-4, 9e-4], [9e-4, 2e-4, 1e-4])],
+    ids=["masked scores", "small scores"],
+)
+def test_the_range_of_the_scores_hides_no_other_class(
+    expected: list[float], actual: list[float]
+) -> None:
+    assert not compare_outputs(floats([expected]), floats([actual]), [3]).classes_agree
+
+
 def test_each_output_of_a_model_is_compared() -> None:
     expected = floats([[1, 9, 9, 2, 7]])
     tie_between_outputs = floats([[1, 9, 9.5, 2, 7]])

@@ -55,11 +55,11 @@ def test_cores_are_as_warm_as_their_believable_zones(
 
 
 def test_the_hottest_of_too_many_zones_are_watched() -> None:
-    text = "".join(f"{30_000 + 1000 * number} cpu{number}=/z{number}\n" for number in range(40))
+    text = "".join(f"{30_000 + 100 * number} cpu{number}=/z{number}\n" for number in range(80))
     watched = parse_thermal_zones(text)
     assert watched is not None
     assert watched.count(";") == MAX_TEMPERATURES - 1
-    assert watched.endswith("cpu39=/z39")
+    assert watched.endswith("cpu79=/z79")
 
 
 def test_zones_that_are_not_believed_are_named_with_the_reason() -> None:
@@ -124,11 +124,25 @@ def test_power_is_read_in_the_units_that_make_it_believable(text: str, sensors: 
     [
         ("battery 3987000 0 current=/s/bat0/current_now", "bat0 reads voltage_now 3987000"),
         ("battery - -412 current=/s/bat0/current_now", "bat0 reads voltage_now -"),
-        ("battery 0 -412 current=/s/bat0/current_now", "in no known units"),
-        ("battery 3987000 11000 current=/s/bat0/current_now", "in no known units"),
+        ("battery 0 -412 current=/s/bat0/current_now", "no unit is certain"),
+        ("battery 3987000 11000 current=/s/bat0/current_now", "no unit is certain"),
+        ("battery 4000000 -9000 current=/s/bat0/current_now", "no unit is certain"),
+        (
+            "battery 4000000 -412000 current=/s/battery/current_now\n"
+            "battery 4000000 -412000 current=/s/maxfg/current_now",
+            "maxfg reads the same as battery: both may be one battery",
+        ),
         ("rails 0 power_uw=/a\nrails 0 power_uw=/b", "power of rails reads 0, 0"),
     ],
-    ids=["at rest", "no voltage", "no battery", "11 A or 11 mA", "rails of 0 W"],
+    ids=[
+        "at rest",
+        "no voltage",
+        "no battery",
+        "11 A or 11 mA",
+        "9 A or 9 mA",
+        "one battery twice",
+        "rails of 0 W",
+    ],
 )
 def test_power_that_is_not_believed_is_named_and_not_used(text: str, words: str) -> None:
     assert parse_power_sensors(text) is None

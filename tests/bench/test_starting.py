@@ -122,12 +122,19 @@ def test_a_program_that_ran_has_no_such_failure(transport: Transport) -> None:
             "static build",
         ),
         (127, "Error loading shared library libstdc++.so.6: No such file", "not_started", "static"),
-        (127, "bash: /t/x: cannot execute: required file not found", "not_started", "loads it"),
+        (
+            127,
+            "bash: /t/x: cannot execute: required file not found",
+            "not_started",
+            "loads or interprets it",
+        ),
         (127, "sh: 1: python3: not found", "no_interpreter", "`python`"),
         (126, "sh: /sdcard/x: can't execute: Permission denied", "not_started", "`folder`"),
         (132, "Illegal instruction", "wrong_abi", "newer processor"),
         (127, "", "not_started", "another build"),
         (1, "ERROR: Failed to load the model", None, ""),
+        (1, "ERROR: graph.txt line 3: Syntax error: unexpected token", None, ""),
+        (126, "sh: ./x: /bin/sh^M: bad interpreter: No such file", "not_started", "first line"),
     ],
 )
 def test_the_words_of_other_systems_are_understood(

@@ -31,6 +31,7 @@ def test_a_float_network_is_three_hidden_layers_and_an_output_layer() -> None:
         {"CONV_2D": 4, "RESHAPE": 2, "SOFTMAX": 1},
         binary_macs=0,
         float_macs=FIRST + 2 * HIDDEN + LAST,
+        signature="serving_default",
     )
 
 
@@ -39,6 +40,7 @@ def test_a_binary_networks_first_layer_takes_real_values_and_is_float() -> None:
         {"CONV_2D": 1, "LceBconv2d": 3, "LceQuantize": 1, "RESHAPE": 2, "SOFTMAX": 1},
         binary_macs=2 * HIDDEN + LAST,
         float_macs=FIRST,
+        signature="serving_default",
     )
 
 

@@ -109,9 +109,9 @@ def split_panels(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def name_variants(rows: pd.DataFrame) -> Any:
     """Return a series with a label for each row that names the settings in which rows differ."""
-    key = rows["artifact"] + rows["trial"].fillna("")
+    key = rows["artifact"] + rows["trial"].fillna("") + rows["inputs"].fillna("")
     is_first = ~key.duplicated()
-    columns = ("model", "parameters", "recipe", "seed", "dataset", "file", "artifact")
+    columns = ("model", "parameters", "recipe", "seed", "dataset", "file", "artifact", "inputs")
     labels = label_rows(to_records(rows[is_first], columns))
     return key.map(dict(zip(key[is_first], labels, strict=True)))
 

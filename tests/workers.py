@@ -22,6 +22,7 @@ ON_RAY = (
     "tests/training/test_search.py",
     "tests/training/test_two_nodes.py",
 )
+_BENCHMARK_ON_RAY = re.compile(r"tests/integration/test_benchmarks\.py::.*\[sweep\]")
 # Many tests; those of one device do not disturb the others. Other lab tests stop phone1.
 _CONTRACT = re.compile(r"tests/(?:contracts|lab)/.*\[(local|ssh|simulated|busybox|mksh|phone2)\b")
 
@@ -35,7 +36,7 @@ def make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
 def group_of(test: str) -> str:
     """Return the group of a test id: mostly its module, whose tests share fixtures."""
     module = test.partition("::")[0]
-    if module in ON_RAY:
+    if module in ON_RAY or _BENCHMARK_ON_RAY.match(test):
         return "ray"
     if contract := _CONTRACT.match(test):
         return contract[1]

@@ -19,6 +19,11 @@ from tests.workers import ON_RAY, group_of
         ("tests/lab/test_contract.py::test_a[phone2-128]", "phone2"),
         ("tests/lab/test_contract.py::test_a[phone1-128]", "lab"),
         ("tests/lab/test_fleet.py::test_a", "lab"),
+        ("tests/integration/test_benchmarks.py::test_a[sweep]", "ray"),
+        (
+            "tests/integration/test_benchmarks.py::test_a[fleet]",
+            "tests/integration/test_benchmarks.py",
+        ),
         *((f"{module}::test_a[1]", "ray") for module in ON_RAY),
     ],
 )

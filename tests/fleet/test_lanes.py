@@ -1,5 +1,6 @@
 """Whatever raises in a bench ends one lane at most, with a stored failure; the bench ends."""
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -105,6 +106,13 @@ class Shelf:
             " GROUP BY device"
         )
         return {row["device"]: row["n"] for row in rows}
+
+
+@pytest.fixture(autouse=True)
+def collect_processes() -> Iterator[None]:
+    """Collect what a raised error left here, where its warnings are ignored."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from subprocess import TimeoutExpired
 
 import pytest
 
+from harness.training.snapshot import unpack
 from tests.harness_cli import Cli
 from tests.ray_nodes import TOKEN, head_address, run_node
 
@@ -40,6 +42,42 @@ precision: [float32]
 seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 train: {epochs: 60, batch_size: 20}
 resources: {cpu: 1, gpu: 0, checkpoint_s: 0.2}
+"""
+# Each worker dies as soon as a checkpoint is stored that it made itself, and keeps a copy of it.
+MORTAL_NETWORK = """
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from tensorflow.keras import Sequential, layers
+
+
+def network(task, checkpoints, copies):
+    threading.Thread(target=die, args=(Path(checkpoints), Path(copies)), daemon=True).start()
+    return Sequential([layers.Flatten(input_shape=task.shape), layers.Dense(task.classes)])
+
+
+def die(checkpoints, copies):
+    before = read(checkpoints)
+    while (content := read(checkpoints)) == before:
+        time.sleep(0.05)
+    number = len(list(copies.iterdir()))
+    copies.joinpath(str(number)).write_bytes(content)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def read(checkpoints):
+    return b"".join(file.read_bytes() for file in checkpoints.glob("*.npz"))
+"""
+MORTAL_SWEEP = """
+name: mortal
+dataset: digits
+model: {name: "mortal:network", checkpoints: CHECKPOINTS, copies: COPIES}
+precision: [float32]
+train: {epochs: 1000000, batch_size: 500}
+resources: {cpu: 2, gpu: 0, checkpoint_s: 0.2}
 """
 KILLS = 10
 LONGEST_LIFE_S = 8
@@ -84,15 +122,39 @@ def address(tmp_path_factory: pytest.TempPathFactory, gate: Path) -> Iterator[st
 
 
 @pytest.mark.full
-def test_the_queue_of_events_is_on_the_node_of_the_driver(address: str, tmp_path: Path) -> None:
-    with run_node(tmp_path / "second", f"--address={address}"):
-        ended = subprocess.run(
-            [sys.executable, "-c", QUEUES, address],
-            env={**os.environ, **TOKEN},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def test_a_lost_worker_continues_from_its_checkpoint_and_is_given_up_after_three_tries(
+    address: str, tmp_path: Path
+) -> None:
+    """Only the second node has the CPUs of a trial, yet events wait on the driver's."""
+    with run_node(tmp_path / "second", f"--address={address}", "--num-cpus=2"):
+        check_that_queues_are_on_one_node(address)
+        cli = Cli(tmp_path / "workspace", TOKEN)
+        checkpoints, copies = cli.home / "checkpoints", tmp_path / "copies"
+        copies.mkdir()
+        sweep = MORTAL_SWEEP.replace("CHECKPOINTS", str(checkpoints))
+        (tmp_path / "mortal.yaml").write_text(sweep.replace("COPIES", str(copies)))
+        (tmp_path / "mortal.py").write_text(MORTAL_NETWORK)
+        ended = cli.run("submit", "sweep", "mortal.yaml", "--address", address, cwd=tmp_path)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert len(RETRIED.findall(ended.stdout)) == 2
+    assert cli.rows("SELECT status, reason FROM trials") == [{"status": "failed", "reason": "lost"}]
+
+    curves = [unpack((copies / str(number)).read_bytes()).curve for number in range(3)]
+    assert len(list(copies.iterdir())) == 3
+    for before, after in pairwise(curves):
+        assert len(before) < len(after)
+        assert after[: len(before)] == before, "the same epochs, to the microsecond"
+
+
+def check_that_queues_are_on_one_node(address: str) -> None:
+    """Check that six new queues are on the node of their driver."""
+    ended = subprocess.run(
+        [sys.executable, "-c", QUEUES, address],
+        env={**os.environ, **TOKEN},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stderr
     assert len(set(json.loads(ended.stdout.splitlines()[-1]))) == 1
 

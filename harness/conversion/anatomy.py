@@ -35,6 +35,7 @@ _KINDS_WITH_STATE = frozenset(
 )
 # The deprecated one-byte field holds this value where the operator's code does not fit into a byte.
 _PLACEHOLDER_CODE = 127
+_BUILTIN_NAMES = frozenset(BUILTIN_OPCODE2NAME.values())
 _DTYPES = {value: name.lower() for name, value in vars(TensorType).items() if name.isupper()}
 # Bounds on what is read: far beyond every real model, and they keep a damaged file from taking
 # for ever. Tables may share their parts, so the size of the file alone bounds nothing.
@@ -77,8 +78,8 @@ class Tensor:
 class Operator:
     """One step of an inference.
 
-    `kind` is the builtin operator's name, `BUILTIN_` and its number if this version does not know
-    it, or a custom operator's name.
+    `kind` is the builtin operator's name, or `BUILTIN_` and its number if this version does not
+    know it. A custom operator has its own name, after `CUSTOM_` if a builtin one has the same.
     `inputs` and `outputs` are indices of its graph's tensors, -1 for an omitted optional one.
     `options` has those that the harness uses, and `subgraphs`, which the operator runs.
     `macs` counts multiply-accumulates, without those of subgraphs; None if unknown.
@@ -393,11 +394,12 @@ def _read_tensor(tensor: Any) -> Tensor:
 
 
 def _read_kind(code: Any) -> str:
-    if custom := code.CustomCode():
-        return str(custom.decode())
     deprecated, current = code.DeprecatedBuiltinCode(), code.BuiltinCode()
     is_placeholder = deprecated == _PLACEHOLDER_CODE
     number = current if is_placeholder else max(deprecated, current)
     if number < 0:
         raise ValueError(f"there is no operator {number}")
+    if number == BuiltinOperator.CUSTOM and (custom := code.CustomCode()):
+        name = str(custom.decode())
+        return f"CUSTOM_{name}" if name in _BUILTIN_NAMES else name
     return str(BUILTIN_OPCODE2NAME.get(number, f"BUILTIN_{number}"))

@@ -15,15 +15,8 @@ if TYPE_CHECKING:
 # An evaluation takes several microseconds; all loops of a model share this many.
 _MAX_EVALUATIONS = 50_000
 _MAX_SCALAR = 2**31  # beyond it, 32-bit counters wrap around
-_NUMBERS = {
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint32",
-    "bool",
-}  # floats would be rounded differently
+# Floats would be rounded differently. Smaller integers are quantized, or wrap around.
+_NUMBERS = {"int32", "int64", "bool"}
 _LOOPS = {"WHILE", "STABLEHLO_WHILE"}
 _EVALUATORS: Mapping[str, Callable[..., Any]] = {
     "ADD": python.add,

@@ -22,8 +22,8 @@ _KEEPS_BATCH = frozenset(
         *("UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN", "EMBEDDING_LOOKUP"),
         *("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"),
         *("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "ARG_MAX", "ARG_MIN"),
-        *("PAD", "PADV2", "MIRROR_PAD", "SPLIT", "SPLIT_V", "PACK", "UNPACK", "GATHER"),
-        *("TRANSPOSE", "ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "PRELU"),
+        *("PACK", "UNPACK", "GATHER", "TRANSPOSE"),
+        *("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "PRELU"),
         *("SQUARED_DIFFERENCE", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "LEAKY_RELU"),
         *("ELU", "GELU", "HARD_SWISH", "LOGISTIC", "TANH", "EXP", "LOG", "ABS", "NEG", "SQRT"),
         *("RSQRT", "SQUARE", "FLOOR", "CEIL", "ROUND", "SIGN", "CAST", "QUANTIZE", "DEQUANTIZE"),
@@ -31,6 +31,9 @@ _KEEPS_BATCH = frozenset(
         *("SELECT", "SELECT_V2", "LESS", "GREATER", "EQUAL", "ONE_HOT", "CUMSUM"),
     ]
 )
+_PADS = ("PAD", "PADV2", "MIRROR_PAD")
+# They change the size of one axis; the place of the operand whose sizes are compared.
+_CHANGES_ONE_AXIS = {"CONCATENATION": 0, "SPLIT": 1, "SPLIT_V": 0}
 
 
 def resolve_shapes(graphs: Sequence["Graph"], order: Sequence[int]) -> Mapping[int, list[Sizes]]:
@@ -105,14 +108,26 @@ def _resolve_output(
 def _keeps_batch(
     graph: "Graph", operator: "Operator", shapes: Sequence[Sizes], *, output: Sizes
 ) -> bool:
-    if operator.kind == "CONCATENATION":  # along another axis, whose size then differs
+    if operator.kind in _CHANGES_ONE_AXIS:  # another one, if its size differs
         return any(
-            None not in (size, joined) and size != joined
-            for size, joined in zip(shapes[0], output, strict=False)
+            None not in (before, after) and before != after
+            for before, after in zip(shapes[_CHANGES_ONE_AXIS[operator.kind]], output, strict=False)
         )
+    if operator.kind in _PADS:
+        return _pads_other_axes(graph, operator)
     if operator.kind in ("SLICE", "STRIDED_SLICE"):
         return _slices_other_axes(graph, operator)
     return operator.kind in _KEEPS_BATCH
+
+
+def _pads_other_axes(graph: "Graph", operator: "Operator") -> bool:
+    """Tell if the input's dynamic axes get no padding."""
+    image, paddings = operator.inputs[:2]
+    content, dtype = graph.constants.get(paddings), graph.tensors[paddings].dtype
+    if content is None or dtype not in ("int32", "int64"):
+        return False
+    by_axis = content.view(dtype).reshape(-1, 2)
+    return not any(by_axis[axis].any() for axis in graph.tensors[image].dynamic)
 
 
 def _slices_other_axes(graph: "Graph", operator: "Operator") -> bool:

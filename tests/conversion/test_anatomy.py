@@ -203,3 +203,11 @@ def test_a_loop_over_a_sequence_counts_each_step() -> None:
     anatomy = read_anatomy((MODELS / "gru_4.tflite").read_bytes())
     assert anatomy.operators["WHILE"] == 1
     assert anatomy.float_macs == 6 * 3 * 4 * (5 + 4)
+
+
+def test_a_custom_operator_is_not_taken_for_a_builtin_one_of_the_same_name() -> None:
+    """Nothing tells what a custom operator multiplies, whatever it is called."""
+    renamed = BINARY.replace(b"\x0b\0\0\0LceQuantize\0", b"\x07\0\0\0SOFTMAX\0\0\0\0\0")
+    anatomy = read_anatomy(renamed)
+    assert anatomy.operators["CUSTOM_SOFTMAX"] == anatomy.operators["SOFTMAX"] == 1
+    assert anatomy.float_macs is None

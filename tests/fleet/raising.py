@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ class CallWatch:
         if event not in ("call", "c_call"):
             return
         caller = frame.f_back if event == "call" else frame
-        file = _find_file(caller) if caller is not None else ""
+        file = _find_file(caller.f_code.co_filename) if caller is not None else ""
         if caller is None or not file.startswith(self.folders):
             return
         function = frame.f_code.co_name if event == "call" else argument.__name__
@@ -54,8 +55,9 @@ class CallWatch:
             raise self.errors.pop(thread)[1]
 
 
-def _find_file(frame: FrameType) -> str:
-    path = Path(frame.f_code.co_filename)
+@cache
+def _find_file(filename: str) -> str:
+    path = Path(filename)
     return str(path.relative_to(_PACKAGE)) if path.is_relative_to(_PACKAGE) else ""
 
 

@@ -43,6 +43,8 @@ SAME = {"old": 1.0, "new": 1.0}
 # It drifts by 15 % while two cases have ten processes each.
 DRIFTING = drifting("strong drift", 0.15, over_s=20 * STEP_S)
 COMPARISONS = 1000
+# Tracing would double the time of so many draws, and other tests run the same lines.
+pytestmark = pytest.mark.no_cover
 each_device = pytest.mark.parametrize("device", ALL, ids=lambda device: device.name)
 
 

@@ -121,17 +121,22 @@ def select_surest(outputs: NDArray[Any], count: int = 8) -> NDArray[np.intp]:
     return order[np.argsort(ranks_in_class, kind="stable")][:count]
 
 
-def make_random_inputs(tensor: "Tensor", count: int) -> NDArray[Any]:
+def make_random_inputs(
+    tensor: "Tensor", count: int, bounds: tuple[int, int] | None = None
+) -> NDArray[Any]:
     """Return inputs of shape (count, *the shape of one) for a model without test images.
 
-    They are the same in every call. Floats are uniform from -1 to 1, integers from 0 to 126, as the
-    tool's own.
+    A batch of 1 is left out of the shape of one. They are the same in every call, and within
+    `bounds`, both included. Without bounds, floats are uniform from -1 to 1, integers from 0 to
+    126, as the tool's own.
     """
     random = np.random.default_rng(0)
-    shape = (count, *tensor.shape[1:])
+    shape = (count, *(tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape))
     if np.dtype(tensor.dtype).kind == "f":
-        return random.uniform(-1, 1, shape).astype(tensor.dtype)
-    return random.integers(0, 127, shape).astype(tensor.dtype)
+        low, high = bounds or (-1, 1)
+        return random.uniform(low, high, shape).astype(tensor.dtype)
+    low, high = bounds or (0, 126)
+    return random.integers(low, high + 1, shape).astype(tensor.dtype)
 
 
 def make_flags(tensor: "Tensor", input_file: str, output_file: str) -> list[str]:

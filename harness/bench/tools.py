@@ -90,7 +90,7 @@ def diagnose_failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
             "binary layers need lce_benchmark_model there, or on x86-64 Linux larq-compute-engine."
         )
         return CaseFailed(Reason.MISSING_OPERATOR, message, log=log)
-    cause = _find_cause(stderr) or f"exit code {exit_code}"
+    cause = find_cause(stderr) or f"exit code {exit_code}"
     if exit_code == NO_INTERPRETER:
         return CaseFailed(
             Reason.NO_INTERPRETER, f"The device has no interpreter: {cause}.", log=log
@@ -104,7 +104,7 @@ def diagnose_failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
     return CaseFailed(Reason.CRASHED, f"The tool failed: {cause}.", log=log)
 
 
-def _find_cause(stderr: str) -> str:
+def find_cause(stderr: str) -> str:
     """Return the first line of an error, or else the last line that is no note."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]

@@ -197,8 +197,12 @@ class ModelInput:
     low: int | None = None
     high: int | None = None
 
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
     def __str__(self) -> str:
-        values = "" if self.low is None else f" from {self.low} to {self.high}"
+        values = "" if self.bounds is None else f" from {self.low} to {self.high}"
         return f"{self.name}:{','.join(map(str, self.shape))}{values}"
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from harness.bench import answers
 from harness.bench.answers import Probe
-from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE, diagnose_failure
+from harness.bench.tools import PYTHON_RUNNER, RUNNER_FILE, diagnose_failure, find_cause
 from harness.conversion.anatomy import Tensor, read_inputs, read_outputs
-from harness.core.bench import Case, Tool
+from harness.core.bench import Case, ModelInput, Tool
 from harness.core.errors import CaseFailed, DeviceLost, Reason
 from harness.core.ids import sha256_of_file
 from harness.core.observations import AnswerCheck
@@ -32,8 +32,10 @@ from harness.store.files.artifacts import ArtifactFiles
 
 _TIMEOUT_S = 600.0
 _CANDIDATES = 64  # of which those images are used that the model is surest of
+_MAX_CANDIDATE_BYTES = 64_000_000
 _REPEATED = 4
 _OPEN_SIZES = "the sizes of its outputs depend on its input."
+Inputs = tuple[ModelInput, ...]
 
 
 class ReferenceAnswers:
@@ -42,13 +44,17 @@ class ReferenceAnswers:
     def __init__(self, files: ArtifactFiles) -> None:
         self._files = files
         self._lock = Lock()  # hundreds of devices may request the same answers at once
+        self._chosen: dict[tuple[str, Inputs], Probe] = {}
 
-    def load_probe(self, artifact: str) -> Probe:
+    def load_probe(self, artifact: str, inputs: Inputs = ()) -> Probe:
         """Return test images that the trial kept, or random ones, with the artifact's answers.
 
-        Raises CaseFailed if the interpreter on this machine can't run the artifact.
+        If inputs are chosen, the images are random ones of these. Raises CaseFailed if the
+        interpreter on this machine can't run the artifact.
         """
         with self._lock:
+            if inputs:
+                return self._load_chosen(artifact, inputs)
             if (content := self._files.probe(artifact)) is None:
                 content = answers.save_probe(_make_probe(self._files.verify(artifact)))
                 self._files.save_probe(artifact, content)
@@ -59,32 +65,54 @@ class ReferenceAnswers:
                 Reason.NO_INTERPRETER, f"its probe {error}; submit its sweep again."
             ) from error
 
+    def _load_chosen(self, artifact: str, inputs: Inputs) -> Probe:
+        key = artifact, inputs
+        if key not in self._chosen:
+            self._chosen[key] = _make_probe(self._files.verify(artifact), inputs)
+        return self._chosen[key]
 
-def input_of(content: bytes) -> Tensor:
-    """Return a model's only input. Raises CaseFailed if it has others, or non-float32 outputs."""
+
+def input_of(content: bytes, inputs: Inputs = ()) -> Tensor:
+    """Return a model's only input, in the shape that was chosen.
+
+    Raises CaseFailed if the model has others, or an input or output that can't be compared.
+    """
     tensors = read_inputs(content)
     if len(tensors) != 1:
         raise CaseFailed(
             Reason.NO_INTERPRETER, f"it has {len(tensors)} inputs, but the check needs one."
         )
-    if (dtypes := {tensor.dtype for tensor in read_outputs(content)}) != {"float32"}:
+    (tensor,) = tensors
+    if not _is_number(tensor.dtype):
+        raise CaseFailed(Reason.NO_INTERPRETER, f"its input is {tensor.dtype}, not numbers.")
+    if (dtypes := {output.dtype for output in read_outputs(content)}) != {"float32"}:
         raise CaseFailed(
-            Reason.NO_INTERPRETER, f"its outputs are {', '.join(sorted(dtypes))}, not float32."
+            Reason.NO_INTERPRETER,
+            f"its outputs are {', '.join(sorted(dtypes)) or 'missing'}, not float32.",
         )
-    return tensors[0]
+    return replace(tensor, shape=inputs[0].shape) if inputs else tensor
 
 
-def _make_probe(file: Path) -> Probe:
+def _is_number(dtype: str) -> bool:
+    try:
+        return np.dtype(dtype).kind in "biuf"
+    except TypeError:  # numpy has no such type
+        return False
+
+
+def _make_probe(file: Path, inputs: Inputs = ()) -> Probe:
     """Answer random images with the Python runner on this machine, which needs no TensorFlow.
 
     Some are answered twice. Raises CaseFailed if the answers differ, as no device could be judged.
     """
-    tensor = input_of(file.read_bytes())
-    images = answers.make_random_inputs(tensor, _CANDIDATES)
+    tensor = input_of(file.read_bytes(), inputs)
+    size = np.dtype(tensor.dtype).itemsize * prod(tensor.shape)
+    count = max(1, min(_CANDIDATES, _MAX_CANDIDATE_BYTES // max(size, 1)))
+    images = answers.make_random_inputs(tensor, count, bounds=inputs[0].bounds if inputs else None)
     outputs = _answer(file, tensor, images=np.concatenate([images, images[:_REPEATED]]))
-    if not np.array_equal(outputs[:_REPEATED], outputs[_CANDIDATES:], equal_nan=True):
+    if not np.array_equal(outputs[: len(outputs) - count], outputs[count:], equal_nan=True):
         raise CaseFailed(Reason.NO_INTERPRETER, "its answers differ from run to run.")
-    rows = answers.select_surest(outputs[:_CANDIDATES])
+    rows = answers.select_surest(outputs[:count])
     return Probe(images[rows], outputs[rows])
 
 
@@ -95,14 +123,20 @@ def _answer(file: Path, tensor: Tensor, images: NDArray[Any]) -> answers.Values:
         images_file.write_bytes(images.tobytes())
         flags = answers.make_flags(tensor, str(images_file), output_file=str(outputs_file))
         argv = [sys.executable, str(RUNNER_FILE), f"--graph={file}", *flags]
-        process = subprocess.run(
-            argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-        )
-        if process.returncode != 0 or not outputs_file.is_file():
-            last_line = (process.stderr.strip() or "no error message").splitlines()[-1]
+        try:
+            process = subprocess.run(
+                argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+            )
+        except subprocess.TimeoutExpired as error:
             raise CaseFailed(
                 Reason.NO_INTERPRETER,
-                f"the interpreter on this machine failed ({last_line}).",
+                f"the interpreter on this machine took over {_TIMEOUT_S:.0f} s.",
+            ) from error
+        if process.returncode != 0 or not outputs_file.is_file():
+            cause = find_cause(process.stderr) or "no reason given"
+            raise CaseFailed(
+                Reason.NO_INTERPRETER,
+                f"the interpreter on this machine failed ({cause}).",
                 log=process.stderr,
             )
         outputs = np.fromfile(outputs_file, "<f4")
@@ -146,6 +180,8 @@ class AnswerChecker:
         if case.artifact in self._checked:
             return False
         verdict = self.verdicts.get((case.artifact, case.device, case.tool), False)
+        if verdict is None and case.inputs:  # the tool's own may not be comparable: these may be
+            verdict = False
         return self.recheck or (case.protocol.answers and verdict is False)
 
     def check(self, case: Case, session: DeviceSession, file: Callable[[str], Path]) -> AnswerCheck:
@@ -160,15 +196,9 @@ class AnswerChecker:
     def _check(
         self, case: Case, session: DeviceSession, file: Callable[[str], Path]
     ) -> AnswerCheck:
-        if case.inputs:
-            return _make_check(
-                case,
-                f"answers of artifact {case.artifact[:12]}… were not checked: "
-                "the inputs are chosen for this case.",
-            )
         try:
             widths = _find_widths(file(case.artifact).read_bytes())
-            probe = self.references.load_probe(case.artifact)
+            probe = self.references.load_probe(case.artifact, case.inputs)
             _require_width(probe, sum(widths))
             outputs = _run_probe(case, session, file=file(case.artifact), probe=probe)
         except DeviceLost:
@@ -225,7 +255,7 @@ def _run_probe(
     They are None if the tool can't write them.
     """
     transport = session.transport
-    tensor = input_of(file.read_bytes())
+    tensor = input_of(file.read_bytes(), case.inputs)
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
         images_file = Path(folder) / "images"
         images_file.write_bytes(probe.inputs.tobytes())

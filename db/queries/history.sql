@@ -2,7 +2,7 @@
 -- :device text = '' a device's id; empty for all devices
 -- :artifact text = '' the start of the artifact's SHA-256
 SELECT
-    m.measured_at, c.device, c.tool, c.threads, c.protocol, c.artifact,
+    m.measured_at, c.device, c.tool, c.threads, c.protocol, c.artifact, c.inputs,
     m.latency_us, m.latency_low_us, m.latency_high_us, m.runs,
     CAST(m.valid AS INTEGER) AS valid, m.quality
 FROM measurements AS m

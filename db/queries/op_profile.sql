@@ -16,9 +16,10 @@ roles AS MATERIALIZED (
 SELECT
     c.device, c.threads, c.artifact, t.model, t.precision,
     r.role, r.operators, r.time_share, r.time_us,
-    CASE r.role
-        WHEN 'binary convolution' THEN a.binary_macs
-        WHEN 'float layer' THEN a.float_macs
+    CASE
+        WHEN c.inputs IS NOT NULL THEN NULL
+        WHEN r.role = 'binary convolution' THEN a.binary_macs
+        WHEN r.role = 'float layer' THEN a.float_macs
     END AS macs,
     r.profiled_at
 FROM roles AS r

@@ -7,7 +7,7 @@ WITH spreads AS (
     GROUP BY measurement_id
 )
 SELECT
-    c.device, c.threads, c.protocol, c.artifact, m.measured_at,
+    c.device, c.threads, c.protocol, c.artifact, c.inputs, m.measured_at,
     m.runs, m.disturbed_runs, m.latency_us,
     (m.latency_high_us - m.latency_low_us) / m.latency_us AS interval_width,
     s.spread_us / m.latency_us AS spread,

@@ -3,7 +3,9 @@
 SELECT
     s.sweep, t.id AS trial, t.model, t.parameters, t.recipe, t.precision, t.dataset, t.seed,
     t.params, ta.accuracy,
-    a.sha256 AS artifact, a.format, a.size_bytes, a.binary_macs, a.float_macs,
+    a.sha256 AS artifact, a.format, a.size_bytes,
+    CASE WHEN c.inputs IS NULL THEN a.binary_macs END AS binary_macs,  -- those of one image
+    CASE WHEN c.inputs IS NULL THEN a.float_macs END AS float_macs,
     c.device, c.device_kind, c.tool, c.threads, c.protocol,
     m.latency_us, m.latency_low_us, m.latency_high_us, m.runs,
     m.peak_memory_bytes, m.energy_uj,

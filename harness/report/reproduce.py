@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.core.bench import PROTOCOLS
@@ -51,8 +51,19 @@ def format_bench_command(row: ResultRow) -> str:
     sha256 = row["artifact"]
     file = f'"${{HARNESS_HOME:-.harness}}"/artifacts/{sha256[:2]}/{sha256}.tflite'
     options = ["--device", row["device"], "--threads", str(row["threads"])]
+    options += _format_input_options(json.loads(row["inputs"] or "[]"))
     options += ["--protocol", format_protocol(json.loads(row["protocol_settings"])), "--force"]
     return f"harness bench {file} {shlex.join(options)}"
+
+
+def _format_input_options(inputs: Sequence[Mapping[str, Any]]) -> list[str]:
+    options = []
+    for entry in inputs:
+        if entry["shape"]:  # a scalar has no sizes to give
+            options += ["--input-shape", f"{entry['name']}:{','.join(map(str, entry['shape']))}"]
+        if entry["low"] is not None:
+            options += ["--input-range", f"{entry['name']}:{entry['low']},{entry['high']}"]
+    return options
 
 
 def format_protocol(settings: Mapping[str, Any]) -> str:

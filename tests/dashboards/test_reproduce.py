@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from harness.config.protocol import parse_protocol
 from harness.config.sweep_file import read_sweep
-from harness.core.bench import PROTOCOLS, Gates, Protocol
+from harness.conversion.anatomy import Tensor
+from harness.conversion.inputs import choose_inputs, parse_choices
+from harness.core.bench import PROTOCOLS, Gates, ModelInput, Protocol
 from harness.core.ids import to_plain
 from harness.report.frames import to_records
 from harness.report.page.content import PageContent
@@ -73,6 +75,27 @@ def test_the_bench_command_has_the_artifact_the_device_and_the_protocol(
 def test_a_users_own_model_has_no_submit_command() -> None:
     assert format_submit_command(own_model_row()) is None
     assert own_model_row()["artifact"] in format_bench_command(own_model_row())
+
+
+def test_the_bench_command_chooses_the_same_inputs() -> None:
+    inputs = (
+        ModelInput("it's:0", (1, 12), low=0, high=99),
+        ModelInput("image", (1, 64, 32, 3)),
+        ModelInput("scale", ()),
+    )
+    row = own_model_row(inputs=json.dumps(to_plain(inputs)))
+    argv = shlex.split(format_bench_command(row))
+    options = list(zip(argv[3:-1:2], argv[4:-1:2], strict=True))
+    shapes, ranges = (
+        [value for name, value in options if name == f"--input-{what}"]
+        for what in ("shape", "range")
+    )
+    tensors = (
+        Tensor("it's:0", (1, 12), "int32"),
+        Tensor("image", (1, 1, 1, 3), "float32", dynamic=(1, 2)),
+        Tensor("scale", (), "float32"),
+    )
+    assert choose_inputs("own.tflite", tensors, parse_choices(shapes, ranges)) == inputs
 
 
 def test_names_with_spaces_and_quotes_stay_one_argument(content: PageContent) -> None:

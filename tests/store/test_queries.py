@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
-from harness.core.bench import PROTOCOLS, Case, Tool
+from harness.core.bench import PROTOCOLS, Case, ModelInput, Tool
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason, RequestError
 from harness.core.ids import sha256_of
@@ -62,8 +62,10 @@ def bench(
     threads: int = 1,
     at: str = "2026-01-01T00:00:00.000Z",
     energy_uj: float | None = None,
+    inputs: tuple[ModelInput, ...] = (),
 ) -> None:
-    case = Case(artifact, device, tool=tool, protocol=replace(PROTOCOLS["quick"], threads=threads))
+    protocol = replace(PROTOCOLS["quick"], threads=threads)
+    case = Case(artifact, device, tool=tool, protocol=protocol, inputs=inputs)
     measurement = replace(make_measurement_from(case, [latency_us] * 2), measured_at=at)
     summary = replace(measurement.summary, energy_uj=energy_uj, temperature_c=50.0)
     CaseRows(engine).finish("ssh", replace(measurement, summary=summary))
@@ -162,6 +164,33 @@ def test_a_regression_compares_the_newest_measurement_with_an_older_one(
     assert ask(reader, "regressions", date="2026-03-01") == []
     assert ask(reader, "regressions", over=0.5) == []
     assert ask(reader, "regressions", device="pi5") == []
+
+
+def test_measurements_with_other_inputs_are_never_compared(engine: Engine, reader: Engine) -> None:
+    artifact = make_artifact(engine)
+    small, large = (ModelInput("image", (1, size, size, 3)) for size in (16, 224))
+    bench(engine, artifact, latency_us=10.0, inputs=(small,), at="2026-01-01T00:00:00.000Z")
+    bench(engine, artifact, latency_us=500.0, inputs=(large,), at="2026-01-02T00:00:00.000Z")
+    bench(engine, artifact, latency_us=100.0, at="2026-01-03T00:00:00.000Z")
+    bench(engine, artifact, latency_us=50.0, threads=4, at="2026-01-03T00:00:00.000Z")
+    assert ask(reader, "regressions") == []
+    assert pick(ask(reader, "scaling"), "threads", "times_one_thread") == [(1, 1.0), (4, 2.0)]
+
+    bench(engine, artifact, latency_us=20.0, inputs=(small,), at="2026-01-04T00:00:00.000Z")
+    (slower,) = ask(reader, "regressions")
+    assert (slower["ratio"], '"shape": [1, 16, 16, 3]' in slower["inputs"]) == (2.0, True)
+
+
+def test_the_work_of_an_input_that_was_chosen_is_unknown(engine: Engine, reader: Engine) -> None:
+    artifact = make_artifact(engine)
+    bench(engine, artifact, latency_us=10.0, inputs=(ModelInput("image", (8, 28, 28, 1)),))
+    bench(engine, artifact, latency_us=10.0)
+    sql = "SELECT inputs IS NULL AS own, float_macs IS NULL AS unknown FROM results"
+    rows = run_query(reader, sql).records()
+    assert {(bool(row["own"]), bool(row["unknown"])) for row in rows} == {
+        (True, False),
+        (False, True),
+    }
 
 
 def test_coverage_lists_missing_queued_failed_and_stale_artifacts(

@@ -4,11 +4,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from harness.conversion.anatomy import Shape, Tensor
+from harness.conversion.anatomy import Graph, Shape, Tensor, read_graphs
 from harness.core.bench import ModelInput
 from harness.core.errors import RequestError
 
@@ -18,6 +19,10 @@ _MAX_ELEMENTS = 2**31
 _MAX_RANK = 16
 _EXAMPLE_IMAGE, _EXAMPLE_LENGTH = 224, 128
 Range = tuple[int, int]
+# The operand of an operator that looks rows up in it: their number is its first size.
+_TABLE_OPERANDS = {"GATHER": 0, "GATHER_ND": 0, "EMBEDDING_LOOKUP": 1}
+_EXAMPLE_ROWS = 100
+_INDEX_TYPES = ("int32", "int64")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,10}")
 
 
@@ -104,6 +109,28 @@ def _choose(model: str, tensor: Tensor, choices: InputChoices) -> ModelInput:
     if low is not None and high is not None:
         _check_range(model, tensor, low, high)
     return ModelInput(tensor.name, shape or tensor.shape, low, high)
+
+
+def suggest_ranges(flatbuffer: bytes) -> str:
+    """Return the options that keep indices in the model's smallest table; empty without indices.
+
+    Raises ValueError as `read_anatomy` does.
+    """
+    graphs = read_graphs(flatbuffer)
+    tensors = [graphs[0].tensors[index] for index in graphs[0].inputs]
+    names = [tensor.name for tensor in tensors if tensor.dtype in _INDEX_TYPES]
+    rows = min(chain.from_iterable(map(_count_rows, graphs)), default=_EXAMPLE_ROWS)
+    return " ".join(f"{_RANGE_OPTION} {name}:0,{rows - 1}" for name in names)
+
+
+def _count_rows(graph: Graph) -> list[int]:
+    """Return the number of rows of each table that this graph looks up."""
+    tables = [
+        graph.tensors[operator.inputs[_TABLE_OPERANDS[operator.kind]]]
+        for operator in graph.operators
+        if operator.kind in _TABLE_OPERANDS and len(operator.inputs) > 1
+    ]
+    return [table.shape[0] for table in tables if table.shape and not table.dynamic]
 
 
 def _open_axes(tensor: Tensor) -> list[int]:

@@ -5,6 +5,7 @@ Each block measures every unfinished case once, in shuffled order.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Literal
@@ -30,6 +31,7 @@ from harness.fleet.events import (
     LaneMessage,
     RunEnded,
 )
+from harness.fleet.failures import explain_bad_index
 from harness.fleet.gates import BatchGates
 from harness.fleet.process import (
     DeviceSession,
@@ -189,7 +191,8 @@ class BatchRunner:
             self.others_waiting = finished.others_waiting
             self._add_run(case, finished.process)
         except CaseFailed as failure:
-            self._give_up(case, failure)
+            file = partial(self.context.file, case.artifact)
+            self._give_up(case, explain_bad_index(failure, file))
 
     def _add_run(self, case: Case, process: Process) -> None:
         """Add the run of a process. Raises CaseFailed, after its event, if it has no numbers."""

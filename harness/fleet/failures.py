@@ -1,10 +1,15 @@
 """Whatever ends the work on a device, as a failure with a reason."""
 
+import re
 import traceback
+from collections.abc import Callable
+from pathlib import Path
 
+from harness.conversion.inputs import suggest_ranges
 from harness.core.errors import CaseFailed, Reason
 
 _LONGEST_CAUSE = 200  # characters
+_BAD_INDEX = re.compile(r"\bind(?:ex|ices)\b.{0,100}\bout of (?:bounds|range)", re.IGNORECASE)
 
 
 def to_failure(device: str, error: BaseException) -> CaseFailed:
@@ -21,3 +26,16 @@ def to_failure(device: str, error: BaseException) -> CaseFailed:
         "run again with --verbose and report the traceback."
     )
     return CaseFailed(Reason.BUG, message, log="".join(traceback.format_exception(error)))
+
+
+def explain_bad_index(failure: CaseFailed, file: Callable[[], Path]) -> CaseFailed:
+    """Return the failure with the options that help, if an input was no valid index.
+
+    `file` returns the artifact on this machine.
+    """
+    if failure.reason is not Reason.CRASHED or not _BAD_INDEX.search(str(failure)):
+        return failure
+    if not (options := suggest_ranges(file().read_bytes())):
+        return failure
+    message = f"{str(failure).rstrip('.')}; give {options}, or the range that its values have."
+    return CaseFailed(failure.reason, message, log=failure.log)

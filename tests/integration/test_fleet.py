@@ -442,7 +442,7 @@ def test_unparsable_output_is_stored_to_be_parsed_again(shelf: Shelf) -> None:
     )
     refused = shelf.cli.run("bench", "--reparse", "--fleet")
     assert refused.returncode == 2
-    assert "give it no models, sweep or devices" in refused.stderr
+    assert "give it no models, sweep, devices or inputs" in refused.stderr
 
 
 @pytest.mark.full

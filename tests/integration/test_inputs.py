@@ -62,11 +62,16 @@ def test_an_open_size_is_asked_for_and_each_size_is_a_case(cli: Cli, any_size: P
 
 def test_indices_stay_within_the_range_that_was_given(cli: Cli, words: Path) -> None:
     bench = ("bench", words, "--protocol", BARE)
-    assert cli.run(*bench).returncode == 1, "the tool's own values are from 0 to 126"
+    failed = cli.run(*bench)
+    assert failed.returncode == 1, "the tool's own values are from 0 to 126"
+    assert "index out of bounds; give --input-range words:0,99, or the" in failed.stdout
     ended = cli.run(*bench, "--input-range", "words:0,99")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (row,) = cli.rows("SELECT inputs FROM results")
     assert '"high": 99' in row["inputs"]
+    planned = cli.run(*bench, "--input-range", "words:0,9", "--dry-run")
+    assert f"{words.name} (" in planned.stdout
+    assert " words:1,12 from 0 to 9 on " in planned.stdout
     unknown = cli.run(*bench, "--input-range", "wrods:0,99")
     assert unknown.returncode == 2
     assert "wrods is no input of the models; their inputs: words" in unknown.stderr

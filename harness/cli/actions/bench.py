@@ -391,6 +391,7 @@ def name_case(case: Case, names: Mapping[str, str] = NO_NAMES) -> str:
     """Return a case's model, device and threads; `names` are those of artifacts by id."""
     id = case.artifact[:12]
     model = f"{names[case.artifact]} ({id})" if case.artifact in names else id
+    model = " ".join([model, *map(str, case.inputs)])
     return f"{model} on {case.device}, {count_noun(case.protocol.threads, 'thread')}"
 
 

@@ -212,9 +212,9 @@ def bench(
         from harness.cli.actions.reparse import reparse_all
         from harness.core.errors import RequestError
 
-        if models or sweep or fleet or device or tag:
+        if models or sweep or fleet or device or tag or input_shape or input_range:
             raise RequestError(
-                "--reparse parses all stored logs: give it no models, sweep or devices."
+                "--reparse parses all stored logs: give it no models, sweep, devices or inputs."
             )
         end(reparse_all())
     selection = select_bench_devices(devices, fleet=fleet, ids=device or [], tags=tag or [])

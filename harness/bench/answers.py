@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.bench.tools import double_colons
 from harness.core.errors import CaseFailed, Reason
 
 if TYPE_CHECKING:
@@ -147,14 +148,10 @@ def make_flags(tensor: "Tensor", input_file: str, output_file: str) -> list[str]
     return [
         f"--input_layer={tensor.name}",
         f"--input_layer_shape={','.join(map(str, tensor.shape))}",
-        f"--input_layer_value_files={_double_colons(tensor.name)}:{_double_colons(input_file)}",
+        f"--input_layer_value_files={double_colons(tensor.name)}:{double_colons(input_file)}",
         f"--output_filepath={output_file}",
         *_SINGLE_RUN,
     ]
-
-
-def _double_colons(name: str) -> str:
-    return name.replace(":", "::")
 
 
 def build_argv(

@@ -9,8 +9,8 @@ Each run is timed around one whole call, including the copies of input and outpu
 microseconds more than the C++ tool counts. The initialization excludes loading the interpreter's
 code, which the C++ tool has no need for.
 
-A file of input values may hold several inputs, one after the other. The first is benchmarked, and
-the outputs of all go to the output file. The C++ tool supports one input.
+The file of a model's only input may hold several inputs, one after the other. The first is
+benchmarked, and the outputs of all go to the output file. The C++ tool supports one.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def make_parser():
         "--input_layer_value_range", default="", help="ranges of values, as one,0,99:two,0,1"
     )
     parser.add_argument(
-        "--input_layer_value_files", default="", help="NAME:FILE of raw values, a colon doubled"
+        "--input_layer_value_files", default="", help="NAME:FILE of raw values, colons doubled"
     )
     parser.add_argument(
         "--output_filepath", default="", help="a file for the raw values of the outputs"
@@ -159,11 +159,7 @@ def measure(make, size, options):
     print_info("The input model file size (MB): %g" % (size / 1e6))
     print_info("Initialized session in %gms." % (init_us / 1e3))
     init_mb = resident_mb()
-    batches = (
-        read_inputs(interpreter, options)
-        if options.input_layer_value_files
-        else [random_inputs(interpreter, parse_ranges(options))]
-    )
+    batches = read_batches(interpreter, options)
     inputs = batches[0]
     warmup_us = run_series(
         interpreter,
@@ -314,35 +310,58 @@ def make_input(shape, dtype, bounds):
     return random.randint(low, high + 1, shape, dtype="int64").astype(dtype)
 
 
-def read_inputs(interpreter, options):
-    """Return the inputs in the file, at least one, each as a list of the model's only input."""
+def read_batches(interpreter, options):
+    """Return lists of the model's inputs, at least one: from their files, or random."""
+    shapes = interpreter.input_shapes
+    names = options.input_layer.split(",") if len(shapes) > 1 else [options.input_layer]
+    if options.input_layer and len(names) != len(shapes):
+        message = "input_layer=%s: the model has %d inputs"
+        raise ValueError(message % (options.input_layer, len(shapes)))
+    inputs = random_inputs(interpreter, parse_ranges(options))
+    for number, path in parse_value_files(options, names).items():
+        values = read_values(path, shapes[number], interpreter.input_types[number])
+        if len(shapes) == 1:
+            return [[value] for value in values]
+        if len(values) > 1:
+            raise ValueError("%s has %d inputs: one is taken" % (path, len(values)))
+        inputs[number] = values[0]
+    return [inputs]
+
+
+def read_values(path, shape, dtype):
+    """Return the values of at least one input, of shape (n, *shape)."""
     import numpy as np
 
-    if len(interpreter.input_shapes) != 1:
-        raise ValueError(
-            "the model has %d inputs: values are taken for one" % len(interpreter.input_shapes)
-        )
-    shape, dtype = interpreter.input_shapes[0], np.dtype(interpreter.input_types[0])
-    path = parse_value_file(options)
+    dtype = np.dtype(dtype)
     with open(path, "rb") as file:
         content = file.read()
     size = dtype.itemsize * int(np.prod(shape))
     if not content or len(content) % size:
         raise ValueError("%s has %d bytes: an input has %d" % (path, len(content), size))
     values = np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype)
-    return [[value] for value in values.reshape((-1, *shape))]
+    return values.reshape((-1, *shape))
 
 
-def parse_value_file(options):
-    """Return the file of NAME:FILE, where colons inside either are doubled."""
-    match = re.match(r"((?:[^:]|::)+):((?:[^:]|::)+)$", options.input_layer_value_files)
-    name, path = [part.replace("::", ":") for part in match.groups()] if match else ("", "")
-    if not match or name != options.input_layer:
-        message = (
-            "input_layer_value_files=%s: has to be the NAME of input_layer=%s, a colon and a file"
-        )
-        raise ValueError(message % (options.input_layer_value_files, options.input_layer))
-    return path
+def parse_value_files(options, names):
+    """Return the path of each input that has a file, by its number.
+
+    Each is NAME:FILE, where colons inside either are doubled. Commas are between them.
+    """
+    text = options.input_layer_value_files
+    paths = {}
+    for part in text.split(",") if len(names) > 1 else [text]:
+        if not part:
+            continue
+        match = re.match(r"((?:[^:]|::)+):((?:[^:]|::)+)$", part)
+        name, path = [quoted.replace("::", ":") for quoted in match.groups()] if match else ("", "")
+        if not match or name not in names:
+            message = (
+                "input_layer_value_files=%s: has to be the NAME of input_layer=%s, "
+                "a colon and a file"
+            )
+            raise ValueError(message % (text, options.input_layer))
+        paths[names.index(name)] = path
+    return paths
 
 
 def write_outputs(make, batches, path):

@@ -2,9 +2,10 @@
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isclose
 from pathlib import Path
+from types import MappingProxyType
 
 from harness.bench.starting import diagnose_start
 from harness.bench.toollog import SETTINGS, parse_log
@@ -34,10 +35,18 @@ _FAULTS = frozenset(
 )
 
 
-def make_arguments(protocol: Protocol, graph: str, inputs: Sequence[ModelInput] = ()) -> list[str]:
-    """Return the flags for one process of lce_benchmark_model or of the Python runner."""
+def make_arguments(
+    protocol: Protocol,
+    graph: str,
+    inputs: Sequence[ModelInput] = (),
+    value_files: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """Return the flags for one process of lce_benchmark_model or of the Python runner.
+
+    `value_files` has the paths on the device of the inputs' files, by SHA-256.
+    """
     return [
-        *_make_input_flags(inputs),
+        *_make_input_flags(inputs, value_files),
         f"--graph={graph}",
         f"--num_threads={protocol.threads}",
         f"--num_runs={protocol.num_runs}",
@@ -49,7 +58,7 @@ def make_arguments(protocol: Protocol, graph: str, inputs: Sequence[ModelInput] 
     ]
 
 
-def _make_input_flags(inputs: Sequence[ModelInput]) -> list[str]:
+def _make_input_flags(inputs: Sequence[ModelInput], value_files: Mapping[str, str]) -> list[str]:
     """Return the flags for these inputs, which are all of the model's.
 
     The tool takes names from the flags for names of its own, in the model's order: the model's may
@@ -64,8 +73,19 @@ def _make_input_flags(inputs: Sequence[ModelInput]) -> list[str]:
         for name, entry in zip(names, inputs, strict=True)
         if entry.low is not None
     ]
+    files = [
+        f"{name}:{double_colons(value_files[entry.values])}"
+        for name, entry in zip(names, inputs, strict=True)
+        if entry.values
+    ]
     flags = [f"--input_layer={','.join(names)}", f"--input_layer_shape={':'.join(shapes)}"]
-    return [*flags, *([f"--input_layer_value_range={':'.join(ranges)}"] if ranges else [])]
+    flags += [f"--input_layer_value_range={':'.join(ranges)}"] if ranges else []
+    return [*flags, *([f"--input_layer_value_files={','.join(files)}"] if files else [])]
+
+
+def double_colons(text: str) -> str:
+    """Return a name or a path as the tool takes it, beside a colon that separates."""
+    return text.replace(":", "::")
 
 
 def read_output(protocol: Protocol, exit_code: int, stdout: str, stderr: str) -> ToolLog:

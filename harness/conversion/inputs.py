@@ -1,24 +1,31 @@
-"""The inputs that a model is measured with: sizes that it leaves open, and ranges of values."""
+"""The inputs that a model is measured with: sizes that it leaves open, ranges and values."""
 
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.conversion.anatomy import Graph, Shape, Tensor, read_graphs
 from harness.core.bench import ModelInput
 from harness.core.errors import RequestError
+from harness.core.ids import sha256_of
 
-_SHAPE_OPTION, _RANGE_OPTION = "--input-shape", "--input-range"
+_SHAPE_OPTION, _RANGE_OPTION, _FILE_OPTION = "--input-shape", "--input-range", "--input-file"
+_NUMPY_MAGIC = b"\x93NUMPY"
 _MAX_SIZE = 2**31 - 1
 _MAX_ELEMENTS = 2**31
 _MAX_RANK = 16
 _EXAMPLE_IMAGE, _EXAMPLE_LENGTH = 224, 128
 Range = tuple[int, int]
+Values: TypeAlias = NDArray[Any]
 # The operand of an operator that looks rows up in it: their number is its first size.
 _TABLE_OPERANDS = {"GATHER": 0, "GATHER_ND": 0, "EMBEDDING_LOOKUP": 1}
 _EXAMPLE_ROWS = 100
@@ -28,22 +35,34 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,10}")
 
 @dataclass(frozen=True)
 class InputChoices:
-    """The shapes and ranges that a user chose, by the inputs' names."""
+    """The shapes, ranges and files of values that a user chose, by the inputs' names."""
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     ranges: Mapping[str, Range] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
-        return {*self.shapes, *self.ranges}
+        return {*self.shapes, *self.ranges, *self.files}
 
 
-def parse_choices(shapes: Sequence[str], ranges: Sequence[str]) -> InputChoices:
-    """Parse `NAME:1,224,224,3` and `NAME:0,99`. A name may hold colons. Raises RequestError."""
-    return InputChoices(
+def parse_choices(
+    shapes: Sequence[str], ranges: Sequence[str], files: Sequence[str] = ()
+) -> InputChoices:
+    """Parse `NAME:1,224,224,3`, `NAME:0,99` and `NAME:FILE`.
+
+    A name may hold colons, a file may not. Raises RequestError.
+    """
+    choices = InputChoices(
         _parse_all(_SHAPE_OPTION, shapes, parse=_parse_shape),
         _parse_all(_RANGE_OPTION, ranges, parse=_parse_range),
+        files=_parse_all(_FILE_OPTION, files, parse=_parse_file),
     )
+    for name in sorted(choices.ranges.keys() & choices.files.keys()):
+        raise RequestError(
+            f"the input {name} has {_RANGE_OPTION} and {_FILE_OPTION}; remove one of them."
+        )
+    return choices
 
 
 def _parse_all(option: str, texts: Sequence[str], parse: Any) -> dict[str, Any]:
@@ -83,32 +102,102 @@ def _parse_range(request: str, text: str) -> Range:
     return low, high
 
 
+def _parse_file(request: str, text: str) -> Path:
+    if not text or "\0" in text:
+        raise RequestError(f"{request}: give the path of a file, such as words:words.npy.")
+    return Path(text)
+
+
+def read_values(model: str, tensors: Sequence[Tensor], choices: InputChoices) -> dict[str, Values]:
+    """Return the values of each input of a model that has a file, by the input's name.
+
+    A file that numpy saved has their shape. Any other file has the raw values, little-endian, of
+    the shape that was chosen. Raises RequestError if a file can't be read or does not fit.
+    """
+    return {
+        tensor.name: _read_values(model, tensor, choices)
+        for tensor in tensors
+        if tensor.name in choices.files
+    }
+
+
+def _read_values(model: str, tensor: Tensor, choices: InputChoices) -> Values:
+    file = choices.files[tensor.name]
+    try:
+        dtype = np.dtype(tensor.dtype).newbyteorder("<")
+        content = file.read_bytes()
+    except TypeError as error:
+        raise RequestError(
+            f"{model}: its input {tensor.name} is {tensor.dtype}, "
+            f"which takes no file; remove its {_FILE_OPTION}."
+        ) from error
+    except OSError as error:
+        raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error
+    if content.startswith(_NUMPY_MAGIC):
+        return _read_array(file, content, dtype=dtype)
+    shape = choices.shapes.get(tensor.name)
+    if shape is None:
+        _check_size(model, tensor)
+        shape = tensor.shape
+    if len(content) != math.prod(shape) * dtype.itemsize:
+        raise RequestError(
+            f"{file}: has {len(content)} bytes, but the input {tensor.name} has "
+            f"{' × '.join(map(str, shape))} values of {tensor.dtype}; give another file."
+        )
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _read_array(file: Path, content: bytes, dtype: np.dtype[Any]) -> Values:
+    try:
+        values: Values = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, TypeError, OSError, EOFError, MemoryError, OverflowError) as error:
+        raise RequestError(
+            f"{file}: is damaged or has objects; save it with numpy again."
+        ) from error
+    if values.dtype.newbyteorder("<") != dtype:
+        raise RequestError(f"{file}: has {values.dtype}, not {dtype.name}; convert its values.")
+    return values.astype(dtype)
+
+
 def choose_inputs(
-    model: str, tensors: Sequence[Tensor], choices: InputChoices
+    model: str,
+    tensors: Sequence[Tensor],
+    choices: InputChoices,
+    values: Mapping[str, Values] = MappingProxyType({}),
 ) -> tuple[ModelInput, ...]:
     """Return what to feed to a model with these inputs; none if the tool's own choice will do.
 
-    `model` names it in errors. Raises RequestError if it leaves a size open that `choices` do not
-    give, or if a choice does not fit.
+    `model` names it in errors, and `values` are those of the files. Raises RequestError if the
+    model leaves a size open that nothing gives, or if a choice does not fit.
     """
-    inputs = tuple(_choose(model, tensor, choices) for tensor in tensors)
+    inputs = tuple(_choose(model, tensor, choices, values.get(tensor.name)) for tensor in tensors)
     names = {tensor.name for tensor in tensors}
     return inputs if names & choices.names else ()
 
 
-def _choose(model: str, tensor: Tensor, choices: InputChoices) -> ModelInput:
+def _choose(model: str, tensor: Tensor, choices: InputChoices, values: Values | None) -> ModelInput:
     shape = choices.shapes.get(tensor.name)
-    if shape is None and _open_axes(tensor):
-        raise RequestError(
-            f"{model}: its input {tensor.name} has no fixed size ({_format(tensor)}); "
-            f"add {_SHAPE_OPTION} {tensor.name}:{_example(tensor)}, with the size to measure."
-        )
-    if shape is not None:
+    if values is not None:
+        if shape not in (None, values.shape):
+            raise RequestError(
+                f"{choices.files[tensor.name]}: has the shape {_join(values.shape)}, "
+                f"not {_join(shape)}; remove {_SHAPE_OPTION}."
+            )
+        shape = values.shape
+    if shape is None:
+        _check_size(model, tensor)
+    else:
         _check_shape(model, tensor, shape)
     low, high = choices.ranges.get(tensor.name, (None, None))
     if low is not None and high is not None:
         _check_range(model, tensor, low, high)
-    return ModelInput(tensor.name, shape or tensor.shape, low, high)
+    return ModelInput(
+        tensor.name,
+        tensor.shape if shape is None else shape,
+        low,
+        high,
+        values="" if values is None else sha256_of(values.tobytes()),
+    )
 
 
 def suggest_ranges(flatbuffer: bytes) -> str:
@@ -144,12 +233,24 @@ def _format(tensor: Tensor) -> str:
     return " × ".join(sizes)
 
 
+def _join(shape: Shape) -> str:
+    return ",".join(map(str, shape)) or "of a single value"
+
+
 def _example(tensor: Tensor) -> str:
     size = _EXAMPLE_IMAGE if len(tensor.shape) == 4 else _EXAMPLE_LENGTH
     open_axes = _open_axes(tensor)
     return ",".join(
         str(size if axis in open_axes else fixed) for axis, fixed in enumerate(tensor.shape)
     )
+
+
+def _check_size(model: str, tensor: Tensor) -> None:
+    if _open_axes(tensor):
+        raise RequestError(
+            f"{model}: its input {tensor.name} has no fixed size ({_format(tensor)}); "
+            f"add {_SHAPE_OPTION} {tensor.name}:{_example(tensor)}, with the size to measure."
+        )
 
 
 def _check_shape(model: str, tensor: Tensor, shape: Shape) -> None:
@@ -160,7 +261,7 @@ def _check_shape(model: str, tensor: Tensor, shape: Shape) -> None:
     if not fits:
         raise RequestError(
             f"{model}: its input {tensor.name} is {_format(tensor)}, "
-            f"which {','.join(map(str, shape))} does not fit; change {_SHAPE_OPTION}."
+            f"which {_join(shape)} does not fit; change {_SHAPE_OPTION}."
         )
 
 

@@ -189,13 +189,15 @@ class ModelInput:
     """The values that the tool feeds to one input of a model: random ones, of this shape.
 
     They are from `low` to `high`, both included. None means the tool's own range: -0.5 to 0.5 for
-    floats, 0 to 126 for integers.
+    floats, 0 to 126 for integers. If `values` is not empty, it is the SHA-256 of the file with the
+    values instead: little-endian, in C order.
     """
 
     name: str
     shape: tuple[int, ...]
     low: int | None = None
     high: int | None = None
+    values: str = ""
 
     @property
     def bounds(self) -> tuple[int, int] | None:
@@ -203,6 +205,7 @@ class ModelInput:
 
     def __str__(self) -> str:
         values = "" if self.bounds is None else f" from {self.low} to {self.high}"
+        values = f" of {self.values[:12]}" if self.values else values
         return f"{self.name}:{','.join(map(str, self.shape))}{values}"
 
 
@@ -232,7 +235,7 @@ class Case:
         if self.cpus:
             content["cpus"] = to_plain(self.cpus)
         if self.inputs:
-            content["inputs"] = to_plain(self.inputs)
+            content["inputs"] = omit_defaults(self.inputs)
         return content_id(content)
 
 

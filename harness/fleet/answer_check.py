@@ -6,7 +6,7 @@ Each combination of artifact, device and tool is checked once.
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
@@ -68,7 +68,8 @@ class ReferenceAnswers:
     def _load_chosen(self, artifact: str, inputs: Inputs) -> Probe:
         key = artifact, inputs
         if key not in self._chosen:
-            self._chosen[key] = _make_probe(self._files.verify(artifact), inputs)
+            values = [self._files.find_values(entry.values) for entry in inputs if entry.values]
+            self._chosen[key] = _make_probe(self._files.verify(artifact), inputs, values)
         return self._chosen[key]
 
 
@@ -100,20 +101,29 @@ def _is_number(dtype: str) -> bool:
         return False
 
 
-def _make_probe(file: Path, inputs: Inputs = ()) -> Probe:
+def _make_probe(file: Path, inputs: Inputs = (), values: Sequence[Path] = ()) -> Probe:
     """Answer random images with the Python runner on this machine, which needs no TensorFlow.
 
-    Some are answered twice. Raises CaseFailed if the answers differ, as no device could be judged.
+    If there is a file of `values`, they are the only image. Some images are answered twice. Raises
+    CaseFailed if the answers differ, as no device could be judged.
     """
     tensor = input_of(file.read_bytes(), inputs)
-    size = np.dtype(tensor.dtype).itemsize * prod(tensor.shape)
-    count = max(1, min(_CANDIDATES, _MAX_CANDIDATE_BYTES // max(size, 1)))
-    images = answers.make_random_inputs(tensor, count, bounds=inputs[0].bounds if inputs else None)
+    if values:
+        images = np.fromfile(values[0], tensor.dtype).reshape(1, *tensor.shape)
+    else:
+        images = _draw_images(tensor, inputs[0].bounds if inputs else None)
+    count = len(images)
     outputs = _answer(file, tensor, images=np.concatenate([images, images[:_REPEATED]]))
     if not np.array_equal(outputs[: len(outputs) - count], outputs[count:], equal_nan=True):
         raise CaseFailed(Reason.NO_INTERPRETER, "its answers differ from run to run.")
     rows = answers.select_surest(outputs[:count])
     return Probe(images[rows], outputs[rows])
+
+
+def _draw_images(tensor: Tensor, bounds: tuple[int, int] | None) -> NDArray[Any]:
+    size = np.dtype(tensor.dtype).itemsize * prod(tensor.shape)
+    count = max(1, min(_CANDIDATES, _MAX_CANDIDATE_BYTES // max(size, 1)))
+    return answers.make_random_inputs(tensor, count, bounds=bounds)
 
 
 def _answer(file: Path, tensor: Tensor, images: NDArray[Any]) -> answers.Values:

@@ -53,6 +53,7 @@ class BenchSnapshot:
     measured: frozenset[str]
     pending: Mapping[str, Sequence[Process]]
     file: Callable[[str], Path]
+    find_values: Callable[[str], Path]
     turn: Turn
     tools: Mapping[str, ToolFile]
     workspace: Workspace
@@ -176,6 +177,7 @@ class Lane:
             device_tool=device_tool,
             facts=facts,
             turn=self.snapshot.turn,
+            find_values=self.snapshot.find_values,
         )
         protocols = self.request.protocols[self.device.id]
         cases = plan_cases(

@@ -1,6 +1,6 @@
 """One process of the tool on a device, from its model file to its numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,13 +42,17 @@ _POWER_INTERVAL_S = 0.25  # a run of a second still gives a few samples of power
 
 @dataclass(frozen=True)
 class DeviceSession:
-    """A device while it is ours, with its tool installed."""
+    """A device while it is ours, with its tool installed.
+
+    `find_values` returns the file on this machine that has an input's values, by its SHA-256.
+    """
 
     device: Device
     transport: Transport
     device_tool: DeviceTool
     facts: Mapping[str, str]
     turn: Turn
+    find_values: Callable[[str], Path] = Path
 
     def cpus(self, threads: int) -> tuple[int, ...]:
         """Return the cores to pin a tool with so many threads to; none means any core.
@@ -98,9 +102,10 @@ def run_process(
     model = ModelFile(
         case.artifact, session.transport.path_of(case.artifact, f"{case.artifact}.tflite")
     )
+    value_files = _push_values(case, session)
     argv = [
         *session.device_tool.argv,
-        *make_arguments(case.protocol, model.path, case.inputs),
+        *make_arguments(case.protocol, model.path, case.inputs, value_files=value_files),
         *extra,
     ]
     sensors = session.sensors(case.cpus)
@@ -112,6 +117,7 @@ def run_process(
         file=file,
         cpus=case.cpus,
         sensors=sensors,
+        keep=tuple(value_files),
     )
     process = Process(
         number,
@@ -125,6 +131,17 @@ def run_process(
         slot=slot,
     )
     return FinishedProcess(process, result.others_waiting)
+
+
+def _push_values(case: Case, session: DeviceSession) -> dict[str, str]:
+    """Return the paths on the device of the files with the inputs' values, by SHA-256."""
+    return {
+        entry.values: session.transport.push(
+            session.find_values(entry.values), entry.values, name="values"
+        )
+        for entry in case.inputs
+        if entry.values
+    }
 
 
 def profile_operators(case: Case, session: DeviceSession, file: Path) -> tuple[OperatorTime, ...]:
@@ -149,10 +166,12 @@ def run_watched(
     file: Path,
     cpus: Sequence[int] = (),
     sensors: Sequence[Sensor] | None = None,
+    keep: Sequence[str] = (),
 ) -> RunResult:
     """Run a command, and watch the sensors.
 
-    `file` is sent once if the device lacks the model or has a damaged one. Raises CaseFailed.
+    `file` is sent once if the device lacks the model or has a damaged one; files whose hashes are
+    in `keep` stay. Raises CaseFailed.
     """
     turn = replace(
         session.turn, seconds=session.turn.seconds + file.stat().st_size // SLOWEST_BYTES_PER_S
@@ -171,7 +190,7 @@ def run_watched(
                 interval_s=interval_s,
             )
         except FileAbsent:
-            _send_model(session, file, sha256=model.sha256)
+            _send_model(session, file, sha256=model.sha256, keep=keep)
     message = (
         f"artifact {model.sha256[:12]}… does not stay intact on {session.device.id}: "
         "check whether another program changes its files or fills its disk."
@@ -179,7 +198,7 @@ def run_watched(
     raise CaseFailed(Reason.HASH_MISMATCH, message)
 
 
-def _send_model(session: DeviceSession, file: Path, sha256: str) -> None:
+def _send_model(session: DeviceSession, file: Path, sha256: str, keep: Sequence[str]) -> None:
     """Send a model file; if no space is left, remove all other models and send it again."""
     transport = session.transport
     for limit_bytes in (session.device.cache_mb * 1_000_000, 0):
@@ -189,7 +208,7 @@ def _send_model(session: DeviceSession, file: Path, sha256: str) -> None:
                 sha256,
                 name=f"{sha256}.tflite",
                 limit_bytes=limit_bytes,
-                keep=(session.device_tool.tool.sha256,),
+                keep=(session.device_tool.tool.sha256, *keep),
             )
             return
         except CaseFailed as failure:

@@ -71,6 +71,7 @@ def bench_fleet(
         stores.cases.get_measured_ids(ids),
         stores.cases.get_pending_processes(ids),
         file=cache(stores.files.verify),
+        find_values=cache(stores.files.find_values),
         turn=Turn(stores.leases.get_database_id(), describe_owner()),
         tools=stores.tools,
         workspace=stores.workspace,

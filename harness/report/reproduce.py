@@ -48,12 +48,21 @@ def format_bench_command(row: ResultRow) -> str:
 
     It takes the artifact's file from the workspace.
     """
-    sha256 = row["artifact"]
-    file = f'"${{HARNESS_HOME:-.harness}}"/artifacts/{sha256[:2]}/{sha256}.tflite'
+    inputs = json.loads(row["inputs"] or "[]")
+    files = [
+        f"--input-file {shlex.quote(entry['name'])}:{_format_path(entry['values'], 'values')}"
+        for entry in inputs
+        if entry.get("values")
+    ]
     options = ["--device", row["device"], "--threads", str(row["threads"])]
-    options += _format_input_options(json.loads(row["inputs"] or "[]"))
+    options += _format_input_options(inputs)
     options += ["--protocol", format_protocol(json.loads(row["protocol_settings"])), "--force"]
-    return f"harness bench {file} {shlex.join(options)}"
+    model = _format_path(row["artifact"], "tflite")
+    return " ".join(["harness bench", model, *files, shlex.join(options)])
+
+
+def _format_path(sha256: str, suffix: str) -> str:
+    return f'"${{HARNESS_HOME:-.harness}}"/artifacts/{sha256[:2]}/{sha256}.{suffix}'
 
 
 def _format_input_options(inputs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -38,9 +38,9 @@ def _label(row: ResultRow, settings: Mapping[str, Any], names: Sequence[str]) ->
 
 
 def _list_inputs(row: ResultRow) -> list[str]:
-    """Return `NAME:SIZES` for each input that was chosen, with its range if it has one."""
+    """Return `NAME:SIZES` for each input that was chosen, with its range or file if it has one."""
     inputs = [
-        ModelInput(entry["name"], tuple(entry["shape"]), entry["low"], entry["high"])
+        ModelInput(**{**entry, "shape": tuple(entry["shape"])})
         for entry in json.loads(row["inputs"] or "[]")
     ]
     return list(map(str, inputs))

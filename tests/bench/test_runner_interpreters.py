@@ -285,14 +285,27 @@ def test_the_first_of_two_interpreters_is_used(bare: Board, add_package: AddPack
         assert bare.run("--describe").stdout == f"{NAMES[package]} 9.8\n"
 
 
-def test_values_are_accepted_for_a_single_input_only(bare: Board, add_package: AddPackage) -> None:
+def test_each_of_several_inputs_may_have_one_file(
+    bare: Board, add_package: AddPackage, tmp_path: Path
+) -> None:
     one_input = "[dict(index=5, shape=shape, shape_signature=signature, dtype=numpy.float32)]"
     two_inputs = "[dict(index=index, shape=shape, dtype=numpy.int8) for index in (5, 6)]"
+    statement = 'print("SET", index, values.shape, values.dtype)'
     assert one_input in DOUBLE
-    add_package("tflite_runtime", DOUBLE.replace(one_input, two_inputs))
-    completed = bare.bench(FLOAT, "--input_layer=a", "--input_layer_value_files=a:in.bin")
-    assert completed.returncode == 1
-    assert list_errors(completed)[0] == "the model has 2 inputs: values are taken for one"
+    assert statement in DOUBLE
+    double = DOUBLE.replace(one_input, two_inputs)
+    add_package("tflite_runtime", double.replace(statement, 'print("SET", index, values.sum())'))
+    file = tmp_path / "in.bin"
+    file.write_bytes(b"\x02" * 64)
+    completed = bare.bench(FLOAT, "--input_layer=a,b", f"--input_layer_value_files=b:{file}")
+    assert completed.returncode == 0
+    assert "SET 5 128\n" not in completed.stdout
+    assert "SET 6 128\n" in completed.stdout
+    file.write_bytes(b"\x02" * 128)
+    completed = bare.bench(FLOAT, "--input_layer=a,b", f"--input_layer_value_files=b:{file}")
+    assert list_errors(completed)[0] == f"{file} has 2 inputs: one is taken"
+    completed = bare.bench(FLOAT, "--input_layer=a", f"--input_layer_value_files=a:{file}")
+    assert list_errors(completed)[0] == "input_layer=a: the model has 2 inputs"
     assert bare.bench(FLOAT).returncode == 0
 
 

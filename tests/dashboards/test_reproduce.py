@@ -86,16 +86,22 @@ def test_the_bench_command_chooses_the_same_inputs() -> None:
     row = own_model_row(inputs=json.dumps(to_plain(inputs)))
     argv = shlex.split(format_bench_command(row))
     options = list(zip(argv[3:-1:2], argv[4:-1:2], strict=True))
-    shapes, ranges = (
-        [value for name, value in options if name == f"--input-{what}"]
-        for what in ("shape", "range")
-    )
+    shapes = [value for name, value in options if name == "--input-shape"]
+    ranges = [value for name, value in options if name == "--input-range"]
     tensors = (
         Tensor("it's:0", (1, 12), "int32"),
         Tensor("image", (1, 1, 1, 3), "float32", dynamic=(1, 2)),
         Tensor("scale", (), "float32"),
     )
     assert choose_inputs("own.tflite", tensors, parse_choices(shapes, ranges)) == inputs
+
+
+def test_the_bench_command_takes_values_from_the_workspace() -> None:
+    sha256 = "c" * 64
+    row = own_model_row(inputs=json.dumps(to_plain([ModelInput("a b", (1, 2), values=sha256)])))
+    argv = shlex.split(format_bench_command(row))
+    assert argv[argv.index("--input-file") + 1].startswith("a b:")
+    assert argv[argv.index("--input-file") + 1].endswith(f"/artifacts/cc/{sha256}.values")
 
 
 def test_names_with_spaces_and_quotes_stay_one_argument(content: PageContent) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.harness_cli import BARE, Cli
@@ -11,7 +12,7 @@ from tests.harness_cli import BARE, Cli
 pytestmark = pytest.mark.full
 
 
-def convert(file: Path, function: Callable[[Any], Any], *specs: Any) -> Path:
+def convert(file: Path, function: Callable[..., Any], *specs: Any) -> Path:
     from harness.models.keras import tf
 
     concrete = tf.function(function).get_concrete_function(*specs)
@@ -44,7 +45,7 @@ def words(tmp_path: Path) -> Path:
     )
 
 
-def test_an_open_size_is_asked_for_and_each_size_is_a_case(cli: Cli, any_size: Path) -> None:
+def test_an_open_size_is_refused_for_and_each_size_is_a_case(cli: Cli, any_size: Path) -> None:
     bench = ("bench", any_size, "--protocol", BARE)
     refused = cli.run(*bench)
     assert refused.returncode == 2, refused.stdout + refused.stderr
@@ -72,6 +73,31 @@ def test_indices_stay_within_the_range_that_was_given(cli: Cli, words: Path) -> 
     planned = cli.run(*bench, "--input-range", "words:0,9", "--dry-run")
     assert f"{words.name} (" in planned.stdout
     assert " words:1,12 from 0 to 9 on " in planned.stdout
+    np.save(cli.home / "words.npy", np.full((1, 12), 99, np.int32))
+    ended = cli.run(*bench, "--input-file", f"words:{cli.home / 'words.npy'}")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert len(cli.rows("SELECT inputs FROM results")) == 2
     unknown = cli.run(*bench, "--input-range", "wrods:0,99")
     assert unknown.returncode == 2
     assert "wrods is no input of the models; their inputs: words" in unknown.stderr
+
+
+def test_each_of_several_inputs_is_chosen_by_its_name(cli: Cli, tmp_path: Path) -> None:
+    from harness.models.keras import tf
+
+    table = tf.reshape(tf.range(100.0 * 4), (100, 4))
+    model = convert(
+        tmp_path / "both.tflite",
+        lambda words, places: tf.gather(table, words) + tf.gather(table, places),
+        tf.TensorSpec((1, None), tf.int32, name="words"),
+        tf.TensorSpec((1, None), tf.int64, name="places"),
+    )
+    np.save(tmp_path / "places.npy", np.full((1, 7), 99))
+    file = ("--input-file", f"places:{tmp_path / 'places.npy'}")
+    refused = cli.run("bench", model, "--protocol", BARE, *file)
+    assert refused.returncode == 2
+    assert "add --input-shape words:1,128, with the size to measure" in refused.stderr
+    choices = (*file, "--input-shape", "words:1,7", "--input-range", "words:90,99")
+    ended = cli.run("bench", model, "--protocol", BARE, *choices)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "words:1,7 from 90 to 99 places:1,7 of " in ended.stdout

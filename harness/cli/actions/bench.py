@@ -15,7 +15,7 @@ from harness.cli.actions.session import Session, make_console, print_traceback
 from harness.config.device_file import find_local_device, read_devices, select_devices
 from harness.config.protocol import parse_protocol
 from harness.conversion.anatomy import Tensor, read_anatomy, read_inputs
-from harness.conversion.inputs import InputChoices, choose_inputs
+from harness.conversion.inputs import InputChoices, choose_inputs, read_values
 from harness.core.bench import MAX_THREADS, Case, ModelInput, Protocol, Run, with_threads
 from harness.core.device import Device
 from harness.core.errors import RequestError
@@ -46,6 +46,7 @@ from harness.report.terminal.tables import (
     print_leaderboard,
 )
 from harness.store.database import check_writable
+from harness.store.files.artifacts import ArtifactFiles
 from harness.store.files.workspace import format_path
 from harness.store.reading import read_results
 
@@ -89,8 +90,9 @@ def bench(
     """Bench model files or a sweep's artifacts, and return how many cases and devices failed."""
     session = Session.from_environment()
     if options.choices.names and not models:
-        raise RequestError("--input-shape and --input-range are for model files: give some.")
-    inputs = choose_all_inputs(models, options.choices)
+        raise RequestError("--input-shape, -range and -file are for model files: give some.")
+    files = None if options.dry_run else session.files
+    inputs = choose_all_inputs(models, options.choices, files=files)
     names = _read_models(session, models, sweep=sweep, store=not options.dry_run)
     return bench_artifacts(
         session,
@@ -103,24 +105,30 @@ def bench(
 
 
 def choose_all_inputs(
-    models: Sequence[Path], choices: InputChoices
+    models: Sequence[Path], choices: InputChoices, files: ArtifactFiles | None
 ) -> dict[str, tuple[ModelInput, ...]]:
     """Return what to feed to each model file, by its artifact's id.
 
-    Raises RequestError if a model leaves a size open, or if no model has an input that was chosen.
+    Values from files are stored in `files`, unless it is None. Raises RequestError if a model
+    leaves a size open, or if no model has an input that was chosen.
     """
     tensors: dict[str, tuple[Tensor, ...]] = {}
-    files: dict[str, Path] = {}
+    paths: dict[str, str] = {}
     for file in models:
         content, of_file = _read_inputs(file)
-        files[sha256_of(content)], tensors[sha256_of(content)] = file, of_file
+        id = sha256_of(content)
+        paths[id], tensors[id] = format_path(file), of_file
     names = dict.fromkeys(tensor.name for tensor in chain.from_iterable(tensors.values()))
     for name in sorted(choices.names.difference(names)):
         raise RequestError(f"{name} is no input of the models; their inputs: {', '.join(names)}.")
-    return {
-        sha256: choose_inputs(format_path(file), tensors[sha256], choices)
-        for sha256, file in files.items()
-    }
+    inputs = {}
+    for id, path in paths.items():
+        values = read_values(path, tensors[id], choices)
+        inputs[id] = choose_inputs(path, tensors[id], choices, values=values)
+        if files is not None:
+            for array in values.values():
+                files.save_values(array.tobytes())
+    return inputs
 
 
 def _read_inputs(file: Path) -> tuple[bytes, tuple[Tensor, ...]]:

@@ -200,6 +200,13 @@ def bench(
             help="The least and the largest value of an input, as words:0,99; repeatable.",
         ),
     ] = None,
+    input_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:FILE",
+            help="The values of an input: a .npy file, or raw little-endian values; repeatable.",
+        ),
+    ] = None,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
@@ -208,11 +215,12 @@ def bench(
     from harness.cli.actions.bench import bench as run
     from harness.conversion.inputs import parse_choices
 
+    choices = parse_choices(input_shape or [], input_range or [], input_file or [])
     if reparse:
         from harness.cli.actions.reparse import reparse_all
         from harness.core.errors import RequestError
 
-        if models or sweep or fleet or device or tag or input_shape or input_range:
+        if models or sweep or fleet or device or tag or choices.names:
             raise RequestError(
                 "--reparse parses all stored logs: give it no models, sweep, devices or inputs."
             )
@@ -226,7 +234,7 @@ def bench(
         wait_s=wait,
         profile=profile,
         check_answers=check_answers,
-        choices=parse_choices(input_shape or [], input_range or []),
+        choices=choices,
     )
     end(run(models or [], sweep, selection=selection, options=bench_options))
 

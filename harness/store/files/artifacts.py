@@ -43,11 +43,27 @@ class ArtifactFiles:
     def _probe_path(self, sha256: str) -> Path:
         return self.path(sha256).with_suffix(".probe.npz")
 
+    def save_values(self, content: bytes) -> str:
+        """Save the values of a model's input, and return their SHA-256."""
+        sha256 = sha256_of(content)
+        write_atomically(self._values_path(sha256), content)
+        return sha256
+
+    def find_values(self, sha256: str) -> Path:
+        """Return the path of intact values. Raises CaseFailed (hash_mismatch) for any others."""
+        path = self._values_path(sha256)
+        if (state := _check_file(path, sha256)) is not FileState.INTACT:
+            raise CaseFailed(
+                Reason.HASH_MISMATCH,
+                f"the values {path} of an input are {state.value}; bench with --input-file again.",
+            )
+        return path
+
+    def _values_path(self, sha256: str) -> Path:
+        return self.path(sha256).with_suffix(".values")
+
     def state(self, sha256: str) -> FileState:
-        path = self.path(sha256)
-        if not path.is_file():
-            return FileState.MISSING
-        return FileState.INTACT if sha256_of_file(path) == sha256 else FileState.CORRUPT
+        return _check_file(self.path(sha256), sha256)
 
     def verify(self, sha256: str) -> Path:
         """Return the path of an intact file. Raises CaseFailed (hash_mismatch) for any other."""
@@ -58,6 +74,12 @@ class ArtifactFiles:
             )
             raise CaseFailed(Reason.HASH_MISMATCH, message)
         return self.path(sha256)
+
+
+def _check_file(path: Path, sha256: str) -> FileState:
+    if not path.is_file():
+        return FileState.MISSING
+    return FileState.INTACT if sha256_of_file(path) == sha256 else FileState.CORRUPT
 
 
 def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:

@@ -17,7 +17,7 @@ SELECT
     c.device, c.threads, c.artifact, t.model, t.precision,
     r.role, r.operators, r.time_share, r.time_us,
     CASE
-        WHEN c.inputs IS NOT NULL THEN NULL
+        WHEN c.resized IS NOT FALSE THEN NULL
         WHEN r.role = 'binary convolution' THEN a.binary_macs
         WHEN r.role = 'float layer' THEN a.float_macs
     END AS macs,

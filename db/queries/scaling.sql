@@ -12,7 +12,7 @@ SELECT
             FROM results AS single
             WHERE single.artifact = r.artifact AND single.device = r.device AND single.threads = 1
               AND single.tool = r.tool AND single.protocol = r.protocol
-              AND single.inputs IS NULL  -- as r has none: its work is known
+              AND coalesce(single.inputs, '') = coalesce(r.inputs, '')
         ) / r.latency_us
     END AS times_one_thread
 FROM results AS r

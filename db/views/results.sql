@@ -4,8 +4,9 @@ SELECT
     s.sweep, t.id AS trial, t.model, t.parameters, t.recipe, t.precision, t.dataset, t.seed,
     t.params, ta.accuracy,
     a.sha256 AS artifact, a.format, a.size_bytes,
-    CASE WHEN c.inputs IS NULL THEN a.binary_macs END AS binary_macs,  -- those of one image
-    CASE WHEN c.inputs IS NULL THEN a.float_macs END AS float_macs,
+    -- The work is that of one image in the file's own shapes.
+    CASE WHEN NOT c.resized THEN a.binary_macs END AS binary_macs,
+    CASE WHEN NOT c.resized THEN a.float_macs END AS float_macs,
     c.device, c.device_kind, c.tool, c.threads, c.protocol,
     m.latency_us, m.latency_low_us, m.latency_high_us, m.runs,
     m.peak_memory_bytes, m.energy_uj,

@@ -197,6 +197,7 @@ def _choose(model: str, tensor: Tensor, choices: InputChoices, values: Values | 
         low,
         high,
         values="" if values is None else sha256_of(values.tobytes()),
+        resized=shape not in (None, tensor.shape),
     )
 
 

@@ -1,5 +1,6 @@
 """Values of a benchmark: tools, protocols, cases, runs and measurements."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -190,7 +191,8 @@ class ModelInput:
 
     They are from `low` to `high`, both included. None means the tool's own range: -0.5 to 0.5 for
     floats, 0 to 126 for integers. If `values` is not empty, it is the SHA-256 of the file with the
-    values instead: little-endian, in C order.
+    values instead: little-endian, in C order. If `resized`, the model file has another shape, or
+    leaves a size open that is not 1 here.
     """
 
     name: str
@@ -198,6 +200,7 @@ class ModelInput:
     low: int | None = None
     high: int | None = None
     values: str = ""
+    resized: bool = False
 
     @property
     def bounds(self) -> tuple[int, int] | None:
@@ -207,6 +210,12 @@ class ModelInput:
         values = "" if self.bounds is None else f" from {self.low} to {self.high}"
         values = f" of {self.values[:12]}" if self.values else values
         return f"{self.name}:{','.join(map(str, self.shape))}{values}"
+
+
+def parse_inputs(text: str | None) -> tuple[ModelInput, ...]:
+    """Return the inputs from JSON; none from None, which means that the tool chooses them."""
+    inputs = json.loads(text or "[]")
+    return tuple(ModelInput(**{**entry, "shape": tuple(entry["shape"])}) for entry in inputs)
 
 
 @dataclass(frozen=True)

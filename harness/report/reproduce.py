@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.core.bench import PROTOCOLS
+from harness.core.bench import PROTOCOLS, ModelInput, parse_inputs
 from harness.core.comparison import ResultRow
 from harness.core.ids import to_plain
 from harness.core.recipe import Recipe
@@ -48,11 +48,11 @@ def format_bench_command(row: ResultRow) -> str:
 
     It takes the artifact's file from the workspace.
     """
-    inputs = json.loads(row["inputs"] or "[]")
+    inputs = parse_inputs(row["inputs"])
     files = [
-        f"--input-file {shlex.quote(entry['name'])}:{_format_path(entry['values'], 'values')}"
+        f"--input-file {shlex.quote(entry.name)}:{_format_path(entry.values, 'values')}"
         for entry in inputs
-        if entry.get("values")
+        if entry.values
     ]
     options = ["--device", row["device"], "--threads", str(row["threads"])]
     options += _format_input_options(inputs)
@@ -65,13 +65,13 @@ def _format_path(sha256: str, suffix: str) -> str:
     return f'"${{HARNESS_HOME:-.harness}}"/artifacts/{sha256[:2]}/{sha256}.{suffix}'
 
 
-def _format_input_options(inputs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _format_input_options(inputs: Sequence[ModelInput]) -> list[str]:
     options = []
     for entry in inputs:
-        if entry["shape"]:  # a scalar has no sizes to give
-            options += ["--input-shape", f"{entry['name']}:{','.join(map(str, entry['shape']))}"]
-        if entry["low"] is not None:
-            options += ["--input-range", f"{entry['name']}:{entry['low']},{entry['high']}"]
+        if entry.shape:  # a scalar has no sizes to give
+            options += ["--input-shape", f"{entry.name}:{','.join(map(str, entry.shape))}"]
+        if entry.bounds is not None:
+            options += ["--input-range", f"{entry.name}:{entry.low},{entry.high}"]
     return options
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.core.bench import ModelInput
+from harness.core.bench import parse_inputs
 from harness.core.comparison import ResultRow
 
 
@@ -39,11 +39,7 @@ def _label(row: ResultRow, settings: Mapping[str, Any], names: Sequence[str]) ->
 
 def _list_inputs(row: ResultRow) -> list[str]:
     """Return `NAME:SIZES` for each input that was chosen, with its range or file if it has one."""
-    inputs = [
-        ModelInput(**{**entry, "shape": tuple(entry["shape"])})
-        for entry in json.loads(row["inputs"] or "[]")
-    ]
-    return list(map(str, inputs))
+    return list(map(str, parse_inputs(row["inputs"])))
 
 
 def _flatten_settings(row: ResultRow) -> dict[str, Any]:

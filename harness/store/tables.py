@@ -137,6 +137,7 @@ cases = Table(
     Column("threads", Integer, nullable=False),
     Column("cpus", String(200), nullable=False, server_default=""),
     Column("inputs", Text),
+    Column("resized", Boolean),
     Column("planned_at", String(32), nullable=False),
     Index("ix_cases_place", "artifact", "device"),
 )

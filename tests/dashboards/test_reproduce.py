@@ -80,7 +80,7 @@ def test_a_users_own_model_has_no_submit_command() -> None:
 def test_the_bench_command_chooses_the_same_inputs() -> None:
     inputs = (
         ModelInput("it's:0", (1, 12), low=0, high=99),
-        ModelInput("image", (1, 64, 32, 3)),
+        ModelInput("image", (1, 64, 32, 3), resized=True),
         ModelInput("scale", ()),
     )
     row = own_model_row(inputs=json.dumps(to_plain(inputs)))

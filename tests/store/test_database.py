@@ -151,6 +151,16 @@ def test_a_database_of_an_earlier_version_is_upgraded_with_its_rows(
     ] == [100.0, 400.0]
 
 
+def test_the_work_of_earlier_cases_is_known_unless_their_inputs_were_chosen(
+    sqlite_file: Path, sqlite_url: str, repository: Path
+) -> None:
+    with closing(sqlite3.connect(sqlite_file)) as saved:
+        saved.executescript((repository / "tests/data/databases/0008.sql").read_text())
+    open_database(sqlite_url).dispose()
+    rows = read_rows(sqlite_url, "SELECT inputs, float_macs FROM results")
+    assert {row["inputs"] is None: row["float_macs"] for row in rows} == {True: 4096, False: None}
+
+
 def copy_migrations(revision: str, folder: Path) -> Path:
     """Copy the migrations up to a revision, without views: today's do not fit its tables."""
     target = folder / "migrations"

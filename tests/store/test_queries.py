@@ -168,7 +168,7 @@ def test_a_regression_compares_the_newest_measurement_with_an_older_one(
 
 def test_measurements_with_other_inputs_are_never_compared(engine: Engine, reader: Engine) -> None:
     artifact = make_artifact(engine)
-    small, large = (ModelInput("image", (1, size, size, 3)) for size in (16, 224))
+    small, large = (ModelInput("image", (1, size, size, 3), resized=True) for size in (16, 224))
     bench(engine, artifact, latency_us=10.0, inputs=(small,), at="2026-01-01T00:00:00.000Z")
     bench(engine, artifact, latency_us=500.0, inputs=(large,), at="2026-01-02T00:00:00.000Z")
     bench(engine, artifact, latency_us=100.0, at="2026-01-03T00:00:00.000Z")
@@ -181,16 +181,20 @@ def test_measurements_with_other_inputs_are_never_compared(engine: Engine, reade
     assert (slower["ratio"], '"shape": [1, 16, 16, 3]' in slower["inputs"]) == (2.0, True)
 
 
-def test_the_work_of_an_input_that_was_chosen_is_unknown(engine: Engine, reader: Engine) -> None:
-    artifact = make_artifact(engine)
-    bench(engine, artifact, latency_us=10.0, inputs=(ModelInput("image", (8, 28, 28, 1)),))
-    bench(engine, artifact, latency_us=10.0)
-    sql = "SELECT inputs IS NULL AS own, float_macs IS NULL AS unknown FROM results"
-    rows = run_query(reader, sql).records()
-    assert {(bool(row["own"]), bool(row["unknown"])) for row in rows} == {
-        (True, False),
-        (False, True),
-    }
+@pytest.mark.parametrize(
+    ("inputs", "work"),
+    [
+        ((), 4096),
+        ((ModelInput("words", (1, 12), low=0, high=99),), 4096),
+        ((ModelInput("image", (8, 28, 28, 1), resized=True),), None),
+    ],
+)
+def test_the_work_for_another_shape_of_the_inputs_is_unknown(
+    engine: Engine, reader: Engine, inputs: tuple[ModelInput, ...], work: int | None
+) -> None:
+    bench(engine, make_artifact(engine), latency_us=10.0, inputs=inputs)
+    (row,) = run_query(reader, "SELECT float_macs FROM results").records()
+    assert row["float_macs"] == work
 
 
 def test_coverage_lists_missing_queued_failed_and_stale_artifacts(

@@ -13,12 +13,12 @@ from harness.core.bench import (
     Case,
     Gates,
     Measurement,
-    ModelInput,
     Process,
     Protocol,
     Run,
     Summary,
     Tool,
+    parse_inputs,
 )
 from harness.core.errors import CaseFailed
 from harness.core.ids import content_id, omit_defaults, to_plain
@@ -186,7 +186,8 @@ def _case_columns(case: Case, device_kind: str) -> dict[str, Any]:
         "protocol_settings": to_json(to_plain(case.protocol)),
         "threads": case.protocol.threads,
         "cpus": format_cpus(case.cpus),
-        "inputs": to_json(to_plain(case.inputs)) if case.inputs else None,
+        "inputs": to_json(omit_defaults(case.inputs)) if case.inputs else None,
+        "resized": any(entry.resized for entry in case.inputs),
         "planned_at": now(),
     }
 
@@ -265,13 +266,8 @@ def case_from_row(row: RowMapping) -> Case:
         tool=Tool(row["tool"], row["tool_sha256"], interpreter=row["interpreter"]),
         protocol=_protocol_from_settings(json.loads(row["protocol_settings"])),
         cpus=parse_cpus(row["cpus"]),
-        inputs=_parse_inputs(row["inputs"]),
+        inputs=parse_inputs(row["inputs"]),
     )
-
-
-def _parse_inputs(text: str | None) -> tuple[ModelInput, ...]:
-    inputs = json.loads(text or "[]")
-    return tuple(ModelInput(**{**entry, "shape": tuple(entry["shape"])}) for entry in inputs)
 
 
 def _protocol_from_settings(settings: dict[str, Any]) -> Protocol:

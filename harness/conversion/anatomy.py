@@ -128,11 +128,18 @@ def read_anatomy(flatbuffer: bytes) -> Anatomy:
 
 def _read_signature(model: Any) -> str:
     """Return the name of the first subgraph's signature, which tools run, or ""."""
-    for index in range(min(model.SignatureDefsLength(), _MAX_SIGNATURES)):
-        signature = model.SignatureDefs(index)
-        if signature.SubgraphIndex() == 0:
-            return (signature.SignatureKey() or b"").decode(errors="replace")[:_LONGEST_NAME]
-    return ""
+    signature = _find_signature(model)
+    return _decode_name(signature.SignatureKey())[:_LONGEST_NAME] if signature else ""
+
+
+def _find_signature(model: Any) -> Any:
+    """Return the signature of the first subgraph, or None."""
+    signatures = map(model.SignatureDefs, range(min(model.SignatureDefsLength(), _MAX_SIGNATURES)))
+    return next((entry for entry in signatures if entry.SubgraphIndex() == 0), None)
+
+
+def _decode_name(name: bytes | None) -> str:
+    return (name or b"").decode(errors="replace")
 
 
 def _sum_macs(graphs: Sequence[Graph], *, binary: bool) -> int | None:
@@ -161,6 +168,27 @@ def read_inputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
             model.Subgraphs(0), _read_indices(model.Subgraphs(0).InputsAsNumpy())
         ),
     )
+
+
+def read_input_names(flatbuffer: bytes) -> dict[str, str]:
+    """Return the names of the first subgraph's inputs, by their names in its signature.
+
+    Keras' input `words` is the tensor `serving_default_words:0`. Raises ValueError as
+    `read_anatomy` does.
+    """
+    return _parse(flatbuffer, _read_input_names)
+
+
+def _read_input_names(model: Any) -> dict[str, str]:
+    signature, graph = _find_signature(model), model.Subgraphs(0)
+    inputs = _read_indices(graph.InputsAsNumpy())
+    names: dict[str, str] = {}
+    for index in range(min(signature.InputsLength(), len(inputs)) if signature else 0):
+        entry = signature.Inputs(index)
+        if entry.TensorIndex() in inputs:
+            name = _decode_name(graph.Tensors(entry.TensorIndex()).Name())
+            names[_decode_name(entry.Name())] = name
+    return {alias: name for alias, name in names.items() if alias not in names.values()}
 
 
 def read_outputs(flatbuffer: bytes) -> tuple[Tensor, ...]:
@@ -389,8 +417,12 @@ def _read_tensor(tensor: Any) -> Tensor:
     shape = tuple(1 if size == -1 else size for size in sizes)
     if len(shape) > _MAX_RANK or min(shape, default=0) < 0 or prod(shape) >= _MAX_COUNT:
         raise ValueError(f"the shape {shape}")
-    name = (tensor.Name() or b"").decode(errors="replace")
-    return Tensor(name, shape, dtype=_DTYPES.get(tensor.Type(), "unknown"), dynamic=dynamic)
+    return Tensor(
+        _decode_name(tensor.Name()),
+        shape,
+        dtype=_DTYPES.get(tensor.Type(), "unknown"),
+        dynamic=dynamic,
+    )
 
 
 def _read_kind(code: Any) -> str:

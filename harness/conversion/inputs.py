@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -22,6 +23,7 @@ _SHAPE_OPTION, _RANGE_OPTION, _FILE_OPTION = "--input-shape", "--input-range", "
 _NUMPY_MAGIC = b"\x93NUMPY"
 _MAX_SIZE = 2**31 - 1
 _MAX_ELEMENTS = 2**31
+_MAX_FILE_BYTES = 2**31
 _MAX_RANK = 16
 _EXAMPLE_IMAGE, _EXAMPLE_LENGTH = 224, 128
 Range = tuple[int, int]
@@ -45,6 +47,32 @@ class InputChoices:
     def names(self) -> set[str]:
         return {*self.shapes, *self.ranges, *self.files}
 
+    def rename(self, names: Mapping[str, str]) -> "InputChoices":
+        """Return the choices with these new names by their old ones.
+
+        Raises RequestError if an input then has two choices of a kind, or a range and a file.
+        """
+        choices = InputChoices(
+            _rename(_SHAPE_OPTION, self.shapes, names=names),
+            _rename(_RANGE_OPTION, self.ranges, names=names),
+            files=_rename(_FILE_OPTION, self.files, names=names),
+        )
+        for name in sorted(choices.ranges.keys() & choices.files.keys()):
+            raise RequestError(
+                f"the input {name} has {_RANGE_OPTION} and {_FILE_OPTION}; remove one of them."
+            )
+        return choices
+
+
+def _rename(option: str, choices: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    renamed: dict[str, Any] = {}
+    for name, choice in choices.items():
+        new_name = names.get(name, name)
+        if new_name in renamed:
+            raise RequestError(f"the input {new_name} has {option} under two names; keep one.")
+        renamed[new_name] = choice
+    return renamed
+
 
 def parse_choices(
     shapes: Sequence[str], ranges: Sequence[str], files: Sequence[str] = ()
@@ -58,11 +86,7 @@ def parse_choices(
         _parse_all(_RANGE_OPTION, ranges, parse=_parse_range),
         files=_parse_all(_FILE_OPTION, files, parse=_parse_file),
     )
-    for name in sorted(choices.ranges.keys() & choices.files.keys()):
-        raise RequestError(
-            f"the input {name} has {_RANGE_OPTION} and {_FILE_OPTION}; remove one of them."
-        )
-    return choices
+    return choices.rename({})
 
 
 def _parse_all(option: str, texts: Sequence[str], parse: Any) -> dict[str, Any]:
@@ -125,32 +149,41 @@ def _read_values(model: str, tensor: Tensor, choices: InputChoices) -> Values:
     file = choices.files[tensor.name]
     try:
         dtype = np.dtype(tensor.dtype).newbyteorder("<")
-        content = file.read_bytes()
     except TypeError as error:
         raise RequestError(
             f"{model}: its input {tensor.name} is {tensor.dtype}, "
             f"which takes no file; remove its {_FILE_OPTION}."
         ) from error
-    except OSError as error:
-        raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error
+    content = _read_file(file)
     if content.startswith(_NUMPY_MAGIC):
         return _read_array(file, content, dtype=dtype)
     shape = choices.shapes.get(tensor.name)
     if shape is None:
         _check_size(model, tensor)
         shape = tensor.shape
-    if len(content) != math.prod(shape) * dtype.itemsize:
+    size = math.prod(shape) * dtype.itemsize
+    if len(content) != size:
         raise RequestError(
-            f"{file}: has {len(content)} bytes, but the input {tensor.name} has "
-            f"{' × '.join(map(str, shape))} values of {tensor.dtype}; give another file."
+            f"{file}: has {len(content)} bytes, but the input {tensor.name} has {size} "
+            f"({_join(shape)} of {tensor.dtype}); give another file."
         )
     return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _read_file(file: Path) -> bytes:
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_FILE_BYTES:
+            raise RequestError(f"{file}: is not a file of at most 2 GiB; check the path.")
+        return file.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error
 
 
 def _read_array(file: Path, content: bytes, dtype: np.dtype[Any]) -> Values:
     try:
         values: Values = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, TypeError, OSError, EOFError, MemoryError, OverflowError) as error:
+    except Exception as error:  # numpy lets those of Python's tokenizer and parser pass
         raise RequestError(
             f"{file}: is damaged or has objects; save it with numpy again."
         ) from error
@@ -180,14 +213,15 @@ def _choose(model: str, tensor: Tensor, choices: InputChoices, values: Values | 
     if values is not None:
         if shape not in (None, values.shape):
             raise RequestError(
-                f"{choices.files[tensor.name]}: has the shape {_join(values.shape)}, "
+                f"{choices.files[tensor.name]}: is {_join(values.shape)}, "
                 f"not {_join(shape)}; remove {_SHAPE_OPTION}."
             )
         shape = values.shape
     if shape is None:
         _check_size(model, tensor)
     else:
-        _check_shape(model, tensor, shape)
+        option = _SHAPE_OPTION if values is None else _FILE_OPTION
+        _check_shape(model, tensor, shape, option=option)
     low, high = choices.ranges.get(tensor.name, (None, None))
     if low is not None and high is not None:
         _check_range(model, tensor, low, high)
@@ -201,16 +235,20 @@ def _choose(model: str, tensor: Tensor, choices: InputChoices, values: Values | 
     )
 
 
-def suggest_ranges(flatbuffer: bytes) -> str:
-    """Return the options that keep indices in the model's smallest table; empty without indices.
+def suggest_ranges(flatbuffer: bytes, chosen: Sequence[ModelInput] = ()) -> str:
+    """Return how to keep indices in the model's smallest table; empty without indices.
 
-    Raises ValueError as `read_anatomy` does.
+    `chosen` are the inputs that were fed. Raises ValueError as `read_anatomy` does.
     """
     graphs = read_graphs(flatbuffer)
     tensors = [graphs[0].tensors[index] for index in graphs[0].inputs]
     names = [tensor.name for tensor in tensors if tensor.dtype in _INDEX_TYPES]
     rows = min(chain.from_iterable(map(_count_rows, graphs)), default=_EXAMPLE_ROWS)
-    return " ".join(f"{_RANGE_OPTION} {name}:0,{rows - 1}" for name in names)
+    with_file = {entry.name for entry in chosen if entry.values}
+    if with_file.intersection(names):
+        return f"keep the values in the file from 0 to {rows - 1}, if those are its table's rows"
+    options = " ".join(f"{_RANGE_OPTION} {name}:0,{rows - 1}" for name in names)
+    return options and f"give {options}, or the range that its values have"
 
 
 def _count_rows(graph: Graph) -> list[int]:
@@ -231,11 +269,11 @@ def _open_axes(tensor: Tensor) -> list[int]:
 
 def _format(tensor: Tensor) -> str:
     sizes = ["?" if axis in tensor.dynamic else str(size) for axis, size in enumerate(tensor.shape)]
-    return " × ".join(sizes)
+    return " × ".join(sizes) or "a single value"
 
 
 def _join(shape: Shape) -> str:
-    return ",".join(map(str, shape)) or "of a single value"
+    return ",".join(map(str, shape)) or "a single value"
 
 
 def _example(tensor: Tensor) -> str:
@@ -254,7 +292,7 @@ def _check_size(model: str, tensor: Tensor) -> None:
         )
 
 
-def _check_shape(model: str, tensor: Tensor, shape: Shape) -> None:
+def _check_shape(model: str, tensor: Tensor, shape: Shape, option: str) -> None:
     fits = len(shape) == len(tensor.shape) and all(
         axis in tensor.dynamic or size == fixed
         for axis, (size, fixed) in enumerate(zip(shape, tensor.shape, strict=False))
@@ -262,7 +300,7 @@ def _check_shape(model: str, tensor: Tensor, shape: Shape) -> None:
     if not fits:
         raise RequestError(
             f"{model}: its input {tensor.name} is {_format(tensor)}, "
-            f"which {_join(shape)} does not fit; change {_SHAPE_OPTION}."
+            f"which {_join(shape)} does not fit; change {option}."
         )
 
 

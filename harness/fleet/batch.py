@@ -31,7 +31,7 @@ from harness.fleet.events import (
     LaneMessage,
     RunEnded,
 )
-from harness.fleet.failures import explain_bad_index
+from harness.fleet.failures import explain_inputs
 from harness.fleet.gates import BatchGates
 from harness.fleet.process import (
     DeviceSession,
@@ -192,7 +192,7 @@ class BatchRunner:
             self._add_run(case, finished.process)
         except CaseFailed as failure:
             file = partial(self.context.file, case.artifact)
-            self._give_up(case, explain_bad_index(failure, file))
+            self._give_up(case, explain_inputs(failure, case.inputs, file=file))
 
     def _add_run(self, case: Case, process: Process) -> None:
         """Add the run of a process. Raises CaseFailed, after its event, if it has no numbers."""

@@ -2,14 +2,16 @@
 
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.conversion.inputs import suggest_ranges
+from harness.core.bench import ModelInput
 from harness.core.errors import CaseFailed, Reason
 
 _LONGEST_CAUSE = 200  # characters
 _BAD_INDEX = re.compile(r"\bind(?:ex|ices)\b.{0,100}\bout of (?:bounds|range)", re.IGNORECASE)
+_STRING_INPUT = "NumPy type info missing for Pc"  # in the words of larq-compute-engine
 
 
 def to_failure(device: str, error: BaseException) -> CaseFailed:
@@ -28,14 +30,19 @@ def to_failure(device: str, error: BaseException) -> CaseFailed:
     return CaseFailed(Reason.BUG, message, log="".join(traceback.format_exception(error)))
 
 
-def explain_bad_index(failure: CaseFailed, file: Callable[[], Path]) -> CaseFailed:
-    """Return the failure with the options that help, if an input was no valid index.
+def explain_inputs(
+    failure: CaseFailed, inputs: Sequence[ModelInput], file: Callable[[], Path]
+) -> CaseFailed:
+    """Return the failure with what helps, if an input was no valid index or is a string.
 
-    `file` returns the artifact on this machine.
+    `inputs` are those that were chosen, and `file` returns the artifact on this machine.
     """
-    if failure.reason is not Reason.CRASHED or not _BAD_INDEX.search(str(failure)):
+    if failure.reason is not Reason.CRASHED:
         return failure
-    if not (options := suggest_ranges(file().read_bytes())):
-        return failure
-    message = f"{str(failure).rstrip('.')}; give {options}, or the range that its values have."
-    return CaseFailed(failure.reason, message, log=failure.log)
+    remedy = ""
+    if _BAD_INDEX.search(str(failure)):
+        remedy = suggest_ranges(file().read_bytes(), inputs)
+    elif _STRING_INPUT in str(failure):
+        remedy = "an input is a string, which only lce_benchmark_model takes"
+    message = f"{str(failure).rstrip('.')}; {remedy}."
+    return CaseFailed(failure.reason, message, log=failure.log) if remedy else failure

@@ -13,7 +13,14 @@ import tflite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.conversion.anatomy import IDENTIFIER, Tensor, read_anatomy, read_inputs, read_outputs
+from harness.conversion.anatomy import (
+    IDENTIFIER,
+    Tensor,
+    read_anatomy,
+    read_input_names,
+    read_inputs,
+    read_outputs,
+)
 from harness.conversion.lint import lint
 from harness.core.sweep import Anatomy
 from tests.processor_time import bounded_time
@@ -47,6 +54,7 @@ def test_a_binary_networks_first_layer_takes_real_values_and_is_float() -> None:
 @pytest.mark.parametrize("model", [BINARY, FLOAT], ids=["binary", "float"])
 def test_inputs_and_outputs_have_name_shape_and_dtype(model: bytes) -> None:
     assert read_inputs(model) == (Tensor("serving_default_image:0", (1, 8, 8, 1), dtype="float32"),)
+    assert read_input_names(model) == {"image": "serving_default_image:0"}
     assert read_outputs(model) == (Tensor("StatefulPartitionedCall:0", (1, 10), dtype="float32"),)
 
 
@@ -189,7 +197,7 @@ def structure_positions(length: int) -> st.SearchStrategy[int]:
 
 def read_or_refuse(content: bytes) -> None:
     """Check that any bytes either are read or raise a ValueError with the expected message."""
-    for read in (read_anatomy, read_inputs, read_outputs, lint):
+    for read in (read_anatomy, read_inputs, read_input_names, read_outputs, lint):
         try:
             with bounded_time():
                 read(content)

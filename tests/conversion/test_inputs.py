@@ -1,21 +1,32 @@
 """The inputs that a model is measured with."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tflite.TensorType import TensorType
 
 from harness.conversion.anatomy import Tensor
-from harness.conversion.inputs import InputChoices, choose_inputs, parse_choices, read_values
+from harness.conversion.inputs import (
+    InputChoices,
+    choose_inputs,
+    parse_choices,
+    read_values,
+    suggest_ranges,
+)
 from harness.core.bench import ModelInput
 from harness.core.errors import RequestError
 from harness.core.ids import sha256_of
+from tests.conversion.test_anatomy import build_model
 
 IMAGE = Tensor("image", (1, 1, 1, 3), "float32", dynamic=(1, 2))
 BATCH = Tensor("image", (1, 28, 28, 1), "float32", dynamic=(0,))
+SCALAR = Tensor("scale", (), "float32")
+MAGIC = b"\x93NUMPY\x01\x00"
 WORDS = Tensor("serving_default_words:0", (1, 12), "int32")
 TOKENS = Tensor("tokens", (1,), "int64", dynamic=(0,))
 
@@ -49,10 +60,12 @@ def test_all_inputs_are_given_once_one_is_chosen() -> None:
         IMAGE, WORDS, shapes=("image:1,64,32,3",), ranges=("serving_default_words:0:0,99",)
     )
     assert chosen == (
-        ModelInput("image", (1, 64, 32, 3)),
+        ModelInput("image", (1, 64, 32, 3), resized=True),
         ModelInput("serving_default_words:0", (1, 12), low=0, high=99),
     )
-    assert choose(BATCH, shapes=("image:8,28,28,1",)) == (ModelInput("image", (8, 28, 28, 1)),)
+    assert choose(BATCH, shapes=("image:8,28,28,1",)) == (
+        ModelInput("image", (8, 28, 28, 1), resized=True),
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,14 +124,17 @@ def test_a_file_has_the_values_and_numpys_has_their_shape(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "tensor", "message"),
     [
-        (b"", WORDS, "has 0 bytes, but the input serving_default_words:0 has 1 × 12 values"),
+        (b"", WORDS, r"has 0 bytes, but the input serving_.* has 48 \(1,12 of int32\)"),
         (bytes(47), WORDS, "has 47 bytes"),
         (bytes(12), IMAGE, "image has no fixed size"),
         (bytes(12), Tensor("text", (1,), "string"), "text is string, which takes no file"),
         (save([[1.5]]), WORDS, "has float64, not int32; convert its values"),
-        (save(np.zeros((1, 11), np.int32)), WORDS, "which 1,11 does not fit"),
+        (save(np.zeros((1, 11), np.int32)), WORDS, "1,11 does not fit; change --input-file"),
+        (save(np.ones(1, np.float32)), SCALAR, "is a single value, which 1 does not fit"),
+        (bytes(8), SCALAR, r"has 4 \(a single value of float32\)"),
         (save(np.zeros((1, 12), np.int32))[:-1], WORDS, "is damaged or has objects"),
         (save([{}]), WORDS, "is damaged or has objects"),
+        (b"\x93NUMPY\x01\x00\x0c\x00{'descr': (\n", WORDS, "is damaged or has objects"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(
@@ -128,16 +144,43 @@ def test_a_file_that_does_not_fit_is_refused(
         choose_file(tmp_path / "values", content, tensor)
 
 
-@given(content=st.binary(max_size=100))
+@pytest.mark.filterwarnings("ignore:Reading `.npy`:UserWarning")
+@given(content=st.binary(max_size=100), header=st.text("{}()[]'\\\n ,:1L-i4"))
 def test_any_file_is_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, header: str
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "values"
-    for start in (b"", b"\x93NUMPY\x01\x00"):
+    size = len(header).to_bytes(2, "little")
+    for start in (b"", MAGIC, MAGIC + size + header.encode()):
         try:
             choose_file(file, start + content, WORDS)
         except RequestError:
             continue
+
+
+@pytest.mark.parametrize("name", ["missing", ".", "pipe"])
+def test_what_is_not_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    choices = parse_choices([], [], [f"{WORDS.name}:{tmp_path / name}"])
+    with pytest.raises(RequestError, match="check the path"):
+        read_values("a.tflite", [WORDS], choices)
+
+
+def test_a_choice_may_use_the_name_of_an_input_in_the_signature() -> None:
+    choices = parse_choices(["words:1,12"], ["words:0,99"]).rename({"words": WORDS.name})
+    (chosen,) = choose_inputs("a.tflite", [WORDS], choices)
+    assert chosen == ModelInput(WORDS.name, (1, 12), low=0, high=99)
+    doubled = parse_choices(["words:1,12", f"{WORDS.name}:1,12"], [])
+    with pytest.raises(RequestError, match="has --input-shape under two names; keep one"):
+        doubled.rename({"words": WORDS.name})
+
+
+def test_a_failed_look_up_is_explained_by_what_was_fed() -> None:
+    model = build_model(("words", TensorType.INT32, [1, 12]))
+    assert "give --input-range words:0,99, or" in suggest_ranges(model)
+    fed = [ModelInput("words", (1, 12), values="a" * 64)]
+    assert suggest_ranges(model, fed).startswith("keep the values in the file from 0 to 99")
+    assert suggest_ranges(build_model(("image", TensorType.FLOAT32, [1, 12]))) == ""
 
 
 def test_a_file_and_a_range_for_one_input_are_refused() -> None:

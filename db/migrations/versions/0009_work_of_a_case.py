@@ -1,4 +1,4 @@
-"""Whether a case's inputs have other shapes than its model file states."""
+"""The cases whose inputs have other shapes than the model file states."""
 
 import sqlalchemy as sa
 from alembic import op

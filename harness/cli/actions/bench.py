@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +13,7 @@ from rich.console import Console
 from harness.cli.actions.session import Session, make_console, print_traceback
 from harness.config.device_file import find_local_device, read_devices, select_devices
 from harness.config.protocol import parse_protocol
-from harness.conversion.anatomy import Tensor, read_anatomy, read_inputs
+from harness.conversion.anatomy import Tensor, read_anatomy, read_input_names, read_inputs
 from harness.conversion.inputs import InputChoices, choose_inputs, read_values
 from harness.core.bench import MAX_THREADS, Case, ModelInput, Protocol, Run, with_threads
 from harness.core.device import Device
@@ -104,6 +103,16 @@ def bench(
     )
 
 
+@dataclass(frozen=True)
+class ModelFileInputs:
+    """The inputs of a model file; `aliases` has their names by those in its signature."""
+
+    id: str
+    path: str
+    tensors: tuple[Tensor, ...]
+    aliases: Mapping[str, str]
+
+
 def choose_all_inputs(
     models: Sequence[Path], choices: InputChoices, files: ArtifactFiles | None
 ) -> dict[str, tuple[ModelInput, ...]]:
@@ -112,31 +121,34 @@ def choose_all_inputs(
     Values from files are stored in `files`, unless it is None. Raises RequestError if a model
     leaves a size open, or if no model has an input that was chosen.
     """
-    tensors: dict[str, tuple[Tensor, ...]] = {}
-    paths: dict[str, str] = {}
-    for file in models:
-        content, of_file = _read_inputs(file)
-        id = sha256_of(content)
-        paths[id], tensors[id] = format_path(file), of_file
-    names = dict.fromkeys(tensor.name for tensor in chain.from_iterable(tensors.values()))
+    model_inputs = [_read_inputs(file) for file in models]
+    names: dict[str, None] = {}
+    for model in model_inputs:
+        names.update(dict.fromkeys([*(tensor.name for tensor in model.tensors), *model.aliases]))
     for name in sorted(choices.names.difference(names)):
         raise RequestError(f"{name} is no input of the models; their inputs: {', '.join(names)}.")
-    inputs = {}
-    for id, path in paths.items():
-        values = read_values(path, tensors[id], choices)
-        inputs[id] = choose_inputs(path, tensors[id], choices, values=values)
-        if files is not None:
-            for array in values.values():
-                files.save_values(array.tobytes())
+    return {model.id: _choose_inputs(model, choices, files) for model in model_inputs}
+
+
+def _choose_inputs(
+    model: ModelFileInputs, choices: InputChoices, files: ArtifactFiles | None
+) -> tuple[ModelInput, ...]:
+    choices = choices.rename(model.aliases)
+    values = read_values(model.path, model.tensors, choices)
+    inputs = choose_inputs(model.path, model.tensors, choices, values=values)
+    if files is not None:
+        for array in values.values():
+            files.save_values(array.tobytes())
     return inputs
 
 
-def _read_inputs(file: Path) -> tuple[bytes, tuple[Tensor, ...]]:
-    content = _read_file(file)
+def _read_inputs(file: Path) -> ModelFileInputs:
+    content, path = _read_file(file), format_path(file)
     try:
-        return content, read_inputs(content)
+        tensors, aliases = read_inputs(content), read_input_names(content)
     except ValueError as error:
-        raise RequestError(f"{format_path(file)}: {error}; give a .tflite file.") from error
+        raise RequestError(f"{path}: {error}; give a .tflite file.") from error
+    return ModelFileInputs(sha256_of(content), path, tensors=tensors, aliases=aliases)
 
 
 def _read_file(file: Path) -> bytes:

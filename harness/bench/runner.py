@@ -9,8 +9,8 @@ Each run is timed around one whole call, including the copies of input and outpu
 microseconds more than the C++ tool counts. The initialization excludes loading the interpreter's
 code, which the C++ tool has no need for.
 
-The file of a model's only input may hold several inputs, one after the other. The first is
-benchmarked, and the outputs of all go to the output file. The C++ tool supports one.
+The file of an input may hold several, one after the other, as many as those of the other inputs.
+The first is benchmarked, and the outputs of all go to the output file. The C++ tool supports one.
 """
 
 import argparse
@@ -317,15 +317,21 @@ def read_batches(interpreter, options):
     if options.input_layer and len(names) != len(shapes):
         message = "input_layer=%s: the model has %d inputs"
         raise ValueError(message % (options.input_layer, len(shapes)))
-    inputs = random_inputs(interpreter, parse_ranges(options))
-    for number, path in parse_value_files(options, names).items():
-        values = read_values(path, shapes[number], interpreter.input_types[number])
-        if len(shapes) == 1:
-            return [[value] for value in values]
-        if len(values) > 1:
-            raise ValueError("%s has %d inputs: one is taken" % (path, len(values)))
-        inputs[number] = values[0]
-    return [inputs]
+    files = {
+        number: read_values(path, shapes[number], interpreter.input_types[number])
+        for number, path in parse_value_files(options, names).items()
+    }
+    counts = {len(values) for values in files.values()} or {1}
+    if len(counts) > 1:
+        raise ValueError("the files of the inputs have %s inputs" % sorted(counts))
+    random = random_inputs(interpreter, parse_ranges(options))
+    batches = []
+    for row in range(counts.pop()):
+        inputs = list(random)
+        for number, values in files.items():
+            inputs[number] = values[row]
+        batches.append(inputs)
+    return batches
 
 
 def read_values(path, shape, dtype):

@@ -66,12 +66,14 @@ class Tensor:
     """A tensor of a model; `shape` has 1 for each of its `dynamic` axes.
 
     `dtype` is numpy's name where numpy has the type; others are `string`, `int4` or `unknown`.
+    Quantized whole numbers are steps of real ones.
     """
 
     name: str
     shape: Shape
     dtype: str
     dynamic: tuple[int, ...] = ()
+    is_quantized: bool = False
 
 
 @dataclass(frozen=True)
@@ -417,11 +419,13 @@ def _read_tensor(tensor: Any) -> Tensor:
     shape = tuple(1 if size == -1 else size for size in sizes)
     if len(shape) > _MAX_RANK or min(shape, default=0) < 0 or prod(shape) >= _MAX_COUNT:
         raise ValueError(f"the shape {shape}")
+    quantization = tensor.Quantization()
     return Tensor(
         _decode_name(tensor.Name()),
         shape,
         dtype=_DTYPES.get(tensor.Type(), "unknown"),
         dynamic=dynamic,
+        is_quantized=quantization is not None and quantization.ScaleLength() > 0,
     )
 
 

@@ -52,7 +52,8 @@ class AnswerCheck:
     """A comparison of a device's outputs for a few images with this machine's interpreter.
 
     `largest_difference` is over all outputs. It and `classes_agree` are None if the outputs could
-    not be compared; `message` gives the reason.
+    not be compared. `classes_agree` alone is None if rounding may have changed whole numbers.
+    `message` gives the reason.
     """
 
     artifact: str

@@ -11,11 +11,9 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.bench import answers
 from harness.bench.answers import Probe
@@ -33,9 +31,19 @@ from harness.store.files.artifacts import ArtifactFiles
 _TIMEOUT_S = 600.0
 _CANDIDATES = 64  # of which those images are used that the model is surest of
 _MAX_CANDIDATE_BYTES = 64_000_000
+_MAX_OUTPUT_BYTES = 20_000_000  # of all images: a device prints three characters for each
 _REPEATED = 4
 _OPEN_SIZES = "the sizes of its outputs depend on its input."
 Inputs = tuple[ModelInput, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The file of an artifact, with its inputs as they are fed, and its outputs."""
+
+    file: Path
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
 
 
 class ReferenceAnswers:
@@ -53,11 +61,18 @@ class ReferenceAnswers:
         interpreter on this machine can't run the artifact.
         """
         with self._lock:
-            if inputs:
-                return self._load_chosen(artifact, inputs)
-            if (content := self._files.probe(artifact)) is None:
-                content = answers.save_probe(_make_probe(self._files.verify(artifact)))
-                self._files.save_probe(artifact, content)
+            return self._load_chosen(artifact, inputs) if inputs else self._load_stored(artifact)
+
+    def _load_stored(self, artifact: str) -> Probe:
+        probe = self._read_stored(artifact)
+        if probe is None or not probe.outputs:
+            probe = _make_probe(read_model(self._files.verify(artifact)), probe)
+            self._files.save_probe(artifact, answers.save_probe(probe))
+        return probe
+
+    def _read_stored(self, artifact: str) -> Probe | None:
+        if (content := self._files.probe(artifact)) is None:
+            return None
         try:
             return answers.load_probe(content)
         except ValueError as error:
@@ -68,71 +83,125 @@ class ReferenceAnswers:
     def _load_chosen(self, artifact: str, inputs: Inputs) -> Probe:
         key = artifact, inputs
         if key not in self._chosen:
-            values = [self._files.find_values(entry.values) for entry in inputs if entry.values]
-            self._chosen[key] = _make_probe(self._files.verify(artifact), inputs, values)
+            model = read_model(self._files.verify(artifact), inputs)
+            images = _draw_images(model, inputs, find_values=self._files.find_values)
+            self._chosen[key] = _make_probe(model, Probe(images))
         return self._chosen[key]
 
 
-def input_of(content: bytes, inputs: Inputs = ()) -> Tensor:
-    """Return a model's only input, in the shape that was chosen.
+def read_model(file: Path, inputs: Inputs = ()) -> Model:
+    """Return a model with its inputs in the shapes that were chosen.
 
-    Raises CaseFailed if the model has others, or an input or output that can't be compared.
+    Raises CaseFailed if one of its inputs or outputs can't be compared.
     """
-    tensors = read_inputs(content)
-    if len(tensors) != 1:
-        raise CaseFailed(
-            Reason.NO_INTERPRETER, f"it has {len(tensors)} inputs, but the check needs one."
+    content = file.read_bytes()
+    tensors, outputs = read_inputs(content), read_outputs(content)
+    if inputs:
+        tensors = tuple(
+            replace(tensor, shape=entry.shape)
+            for tensor, entry in zip(tensors, inputs, strict=True)
         )
-    (tensor,) = tensors
-    if not _is_number(tensor.dtype):
-        raise CaseFailed(Reason.NO_INTERPRETER, f"its input is {tensor.dtype}, not numbers.")
-    if (dtypes := {output.dtype for output in read_outputs(content)}) != {"float32"}:
-        raise CaseFailed(
-            Reason.NO_INTERPRETER,
-            f"its outputs are {', '.join(sorted(dtypes)) or 'missing'}, not float32.",
-        )
-    return replace(tensor, shape=inputs[0].shape) if inputs else tensor
+    for kind, ends in (("input", tensors), ("output", outputs)):
+        if not ends:
+            raise CaseFailed(Reason.NO_INTERPRETER, f"it has no {kind}.")
+        for tensor in ends:
+            if not _is_comparable(tensor.dtype):
+                raise CaseFailed(
+                    Reason.NO_INTERPRETER,
+                    f"its {kind} {tensor.name} is {tensor.dtype}, which can't be compared.",
+                )
+    if any(prod(tensor.shape) == 0 for tensor in tensors):
+        raise CaseFailed(Reason.NO_INTERPRETER, "one of its inputs has no values.")
+    if any(map(_has_open_size, outputs)):
+        raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
+    if (size := answers.count_bytes(outputs)) > _MAX_OUTPUT_BYTES:
+        raise CaseFailed(Reason.NO_INTERPRETER, f"its outputs have {size:,} bytes, too many.")
+    return Model(file, tensors, outputs)
 
 
-def _is_number(dtype: str) -> bool:
+def _is_comparable(dtype: str) -> bool:
+    """Return whether the interpreter on this machine takes and returns values of a type."""
     try:
-        return np.dtype(dtype).kind in "biuf"
+        return dtype == "float32" or np.dtype(dtype).kind in "biu"
     except TypeError:  # numpy has no such type
         return False
 
 
-def _make_probe(file: Path, inputs: Inputs = (), values: Sequence[Path] = ()) -> Probe:
-    """Answer random images with the Python runner on this machine, which needs no TensorFlow.
+def _has_open_size(output: Tensor) -> bool:
+    batch = 0 if len(output.shape) > 1 else None
+    return any(axis != batch for axis in output.dynamic)
 
-    If there is a file of `values`, they are the only image. Some images are answered twice. Raises
-    CaseFailed if the answers differ, as no device could be judged.
+
+def _make_probe(model: Model, earlier: Probe | None = None) -> Probe:
+    """Answer images with the Python runner on this machine, which needs no TensorFlow.
+
+    They are those of an `earlier` probe if they fit, or else random ones. Raises CaseFailed if the
+    answers differ from run to run, as no device could be judged.
     """
-    tensor = input_of(file.read_bytes(), inputs)
-    if values:
-        images = np.fromfile(values[0], tensor.dtype).reshape(1, *tensor.shape)
+    if earlier is None or not _fits(earlier.inputs, model.inputs):
+        images = _draw_images(model)
     else:
-        images = _draw_images(tensor, inputs[0].bounds if inputs else None)
-    count = len(images)
-    outputs = _answer(file, tensor, images=np.concatenate([images, images[:_REPEATED]]))
-    if not np.array_equal(outputs[: len(outputs) - count], outputs[count:], equal_nan=True):
-        raise CaseFailed(Reason.NO_INTERPRETER, "its answers differ from run to run.")
-    rows = answers.select_surest(outputs[:count])
-    return Probe(images[rows], outputs[rows])
+        images = earlier.inputs
+    count = len(images[0])
+    repeated = tuple(np.concatenate([values, values[:_REPEATED]]) for values in images)
+    outputs = _answer(model, repeated)
+    for values in outputs:
+        again = values[count:]
+        if not np.array_equal(values[: len(again)], again, equal_nan=True):
+            raise CaseFailed(Reason.NO_INTERPRETER, "its answers differ from run to run.")
+    probe = Probe(images, tuple(values[:count] for values in outputs))
+    limit = _MAX_OUTPUT_BYTES // max(1, answers.count_bytes(model.outputs))
+    return probe.select(answers.select_surest(probe.outputs[0])[:limit])
 
 
-def _draw_images(tensor: Tensor, bounds: tuple[int, int] | None) -> NDArray[Any]:
-    size = np.dtype(tensor.dtype).itemsize * prod(tensor.shape)
-    count = max(1, min(_CANDIDATES, _MAX_CANDIDATE_BYTES // max(size, 1)))
-    return answers.make_random_inputs(tensor, count, bounds=bounds)
+def _fits(arrays: Sequence[answers.Values], tensors: Sequence[Tensor]) -> bool:
+    """Return whether each input or output has values of its type and size."""
+    return len(arrays) == len(tensors) and all(
+        values.dtype == tensor.dtype and values.size == len(values) * prod(tensor.shape)
+        for values, tensor in zip(arrays, tensors, strict=True)
+    )
 
 
-def _answer(file: Path, tensor: Tensor, images: NDArray[Any]) -> answers.Values:
-    """Return the outputs (n, k) of this machine's interpreter. Raises CaseFailed."""
+def _require_fit(probe: Probe, model: Model) -> None:
+    """Raise CaseFailed if a stored probe, which may be imported, is another model's."""
+    if not _fits(probe.inputs, model.inputs) or not _fits(probe.outputs, model.outputs):
+        raise CaseFailed(
+            Reason.NO_INTERPRETER, "its probe does not fit it; submit its sweep again."
+        )
+
+
+def _draw_images(
+    model: Model, inputs: Inputs = (), find_values: Callable[[str], Path] = Path
+) -> tuple[answers.Values, ...]:
+    """Return random images in the ranges that were chosen.
+
+    If there is a file of values, which `find_values` finds, there is only one image.
+    """
+    size = answers.count_bytes([*model.inputs, *model.outputs])
+    count = max(1, min(_CANDIDATES, _MAX_CANDIDATE_BYTES // size))
+    if any(entry.values for entry in inputs):
+        count = 1
+    images = []
+    for number, tensor in enumerate(model.inputs):
+        entry = inputs[number] if inputs else None
+        if entry and entry.values:
+            values = np.fromfile(find_values(entry.values), tensor.dtype)
+            images.append(values.reshape(1, *tensor.shape))
+        else:
+            bounds = entry.bounds if entry else None
+            images.append(answers.make_random_inputs(tensor, count, bounds=bounds, seed=number))
+    return tuple(images)
+
+
+def _answer(model: Model, images: Sequence[answers.Values]) -> tuple[answers.Values, ...]:
+    """Return the outputs of this machine's interpreter, each (n, k). Raises CaseFailed."""
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
-        images_file, outputs_file = Path(folder) / "images", Path(folder) / "outputs"
-        images_file.write_bytes(images.tobytes())
-        flags = answers.make_flags(tensor, str(images_file), output_file=str(outputs_file))
-        argv = [sys.executable, str(RUNNER_FILE), f"--graph={file}", *flags]
+        files = _write_images(Path(folder), images)
+        outputs_file = Path(folder) / "outputs"
+        flags = answers.make_flags(
+            model.inputs, list(map(str, files)), output_file=str(outputs_file)
+        )
+        argv = [sys.executable, str(RUNNER_FILE), f"--graph={model.file}", *flags]
         try:
             process = subprocess.run(
                 argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
@@ -149,27 +218,20 @@ def _answer(file: Path, tensor: Tensor, images: NDArray[Any]) -> answers.Values:
                 f"the interpreter on this machine failed ({cause}).",
                 log=process.stderr,
             )
-        outputs = np.fromfile(outputs_file, "<f4")
-    width = sum(_find_widths(file.read_bytes()))
-    if outputs.size != len(images) * width:
-        raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
-    return outputs.reshape(len(images), width)
+        content = outputs_file.read_bytes()
+    try:
+        return answers.split_outputs(content, len(images[0]), model.outputs)
+    except ValueError as error:
+        raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES) from error
 
 
-def _require_width(probe: Probe, width: int) -> None:
-    """Raise CaseFailed if the answers have another number of values."""
-    if probe.outputs.shape[1] != width:
-        raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
-
-
-def _find_widths(content: bytes) -> list[int]:
-    """Return the number of values of each output. Raises CaseFailed if it depends on the input."""
-    outputs = read_outputs(content)
-    for output in outputs:
-        batch = 0 if len(output.shape) > 1 else None
-        if any(axis != batch for axis in output.dynamic):
-            raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
-    return [prod(output.shape) for output in outputs]
+def _write_images(folder: Path, images: Sequence[answers.Values]) -> list[Path]:
+    """Write the raw values of each input to a file."""
+    files = []
+    for number, values in enumerate(images):
+        files.append(folder / f"images{number}")
+        files[-1].write_bytes(values.tobytes())
+    return files
 
 
 @dataclass
@@ -207,10 +269,10 @@ class AnswerChecker:
         self, case: Case, session: DeviceSession, file: Callable[[str], Path]
     ) -> AnswerCheck:
         try:
-            widths = _find_widths(file(case.artifact).read_bytes())
+            model = read_model(file(case.artifact), case.inputs)
             probe = self.references.load_probe(case.artifact, case.inputs)
-            _require_width(probe, sum(widths))
-            outputs = _run_probe(case, session, file=file(case.artifact), probe=probe)
+            _require_fit(probe, model)
+            outputs = _run_probe(case, session, model=model, probe=probe)
         except DeviceLost:
             raise
         except CaseFailed as failure:
@@ -223,7 +285,7 @@ class AnswerChecker:
                 f"{case.tool.name} on {case.device} can't write its outputs: "
                 "answers were not checked.",
             )
-        agreement = answers.compare_outputs(probe.outputs, outputs, widths)
+        agreement = answers.compare_outputs(probe.outputs, outputs, model.outputs)
         message = "" if agreement.classes_agree else _describe_difference(case, agreement)
         return _make_check(case, message, agreement=agreement)
 
@@ -245,6 +307,11 @@ def _make_check(
 
 def _describe_difference(case: Case, agreement: answers.Agreement) -> str:
     difference = agreement.largest_difference
+    if agreement.classes_agree is None:
+        return (
+            f"{case.tool.name} on {case.device} answers with other whole numbers than this machine "
+            f"(by up to {difference:.3g}), as rounding may cause: they may be right or wrong."
+        )
     extent = (
         "some outputs are infinite or no number"
         if difference is None
@@ -258,37 +325,42 @@ def _describe_difference(case: Case, agreement: answers.Agreement) -> str:
 
 
 def _run_probe(
-    case: Case, session: DeviceSession, file: Path, probe: Probe
-) -> answers.Values | None:
-    """Return the device's outputs, of shape (images, classes). Raises CaseFailed.
+    case: Case, session: DeviceSession, model: Model, probe: Probe
+) -> tuple[answers.Values, ...] | None:
+    """Return the device's outputs, each of shape (images, k). Raises CaseFailed.
 
     They are None if the tool can't write them.
     """
     transport = session.transport
-    tensor = input_of(file.read_bytes(), case.inputs)
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
-        images_file = Path(folder) / "images"
-        images_file.write_bytes(probe.inputs.tobytes())
-        images = transport.push(images_file, sha256_of_file(images_file), name="images")
-    model = ModelFile(case.artifact, transport.path_of(case.artifact, f"{case.artifact}.tflite"))
-    count, classes = probe.outputs.shape
+        files = _write_images(Path(folder), probe.inputs)
+        hashes = list(map(sha256_of_file, files))
+        paths = [
+            transport.push(file, sha256, name="images")
+            for file, sha256 in zip(files, hashes, strict=True)
+        ]
+    model_file = ModelFile(
+        case.artifact, transport.path_of(case.artifact, f"{case.artifact}.tflite")
+    )
+    count = len(probe.inputs[0])
     argv = answers.build_argv(
         session.device_tool.argv,
-        model.path,
-        tensor=tensor,
-        images=images,
+        model_file.path,
+        tensors=model.inputs,
+        files=paths,
         count=count,
-        folder=f"{images.rpartition('/')[0]}/answers-{uuid4().hex[:8]}",
+        folder=f"{paths[0].rpartition('/')[0]}/answers-{uuid4().hex[:8]}",
         in_one_process=case.tool.name == PYTHON_RUNNER,
     )
     result = run_watched(
         session,
         argv,
         timeout_s=session.device.timeout_s or _TIMEOUT_S,
-        model=model,
-        file=file,
+        model=model_file,
+        file=model.file,
         cpus=case.cpus,
+        keep=hashes,
     )
     if result.exit_code != 0:
         raise diagnose_failure(result.exit_code, result.stderr, log=result.stderr)
-    return answers.read_outputs(result.stdout, count, classes=classes)
+    return answers.read_outputs(result.stdout, count, model.outputs)

@@ -181,7 +181,7 @@ def _make_probe(dataset: Dataset, evaluation: Evaluation) -> bytes:
     If another tool gives another class for them, rounding is not the reason.
     """
     indices = select_surest(evaluation.outputs)
-    return save_probe(Probe(dataset.test.images[indices], evaluation.outputs[indices]))
+    return save_probe(Probe((dataset.test.images,), (evaluation.outputs,)).select(indices))
 
 
 def warm_up(threads: int, *, use_gpu: bool = True) -> None:

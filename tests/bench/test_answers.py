@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from functools import partial
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from tests.shells import install_shell
 MODELS = Path(__file__).parents[1] / "data" / "models"
 IMAGE = Tensor("serving_default_image:0", (1, 8, 8, 1), dtype="float32")
 NUMBERS = Tensor("numbers", (1, 3), dtype="float32")
+WORDS = Tensor("words", (1, 2), dtype="int64")
+MASK = Tensor("mask", (1, 5), dtype="bool")
 Completed = subprocess.CompletedProcess[str]
 
 
@@ -47,11 +50,22 @@ def floats(values: object) -> NDArray[np.float32]:
 
 
 def test_a_probe_is_saved_and_loaded() -> None:
-    probe = Probe(make_random_inputs(IMAGE, 3), make_random_inputs(NUMBERS, 3))
-    loaded = load_probe(save_probe(probe))
-    assert np.array_equal(loaded.inputs, probe.inputs)
-    assert np.array_equal(loaded.outputs, probe.outputs)
-    assert loaded.inputs.dtype == loaded.outputs.dtype == np.float32
+    inputs = (make_random_inputs(IMAGE, 3), make_random_inputs(WORDS, 3))
+    outputs = (make_random_inputs(NUMBERS, 3), make_random_inputs(MASK, 3))
+    loaded = load_probe(save_probe(Probe(inputs, outputs)))
+    for arrays, originals in ((loaded.inputs, inputs), (loaded.outputs, outputs)):
+        for array, original in zip(arrays, originals, strict=True):
+            assert array.dtype == original.dtype
+            assert np.array_equal(array, original)
+
+
+def test_only_the_images_of_an_earlier_version_are_used() -> None:
+    """It gave all images to one interpreter, which may have remembered some."""
+    file = io.BytesIO()
+    np.savez_compressed(file, inputs=floats([[1, 2], [3, 4]]), outputs=floats([[0], [1]]))
+    probe = load_probe(file.getvalue())
+    assert [values.tolist() for values in probe.inputs] == [[[1, 2], [3, 4]]]
+    assert probe.outputs == ()
 
 
 def make_pickled_probe() -> bytes:
@@ -60,14 +74,14 @@ def make_pickled_probe() -> bytes:
     return file.getvalue()
 
 
-def make_probe_without_outputs() -> bytes:
+def make_probe_without_inputs() -> bytes:
     file = io.BytesIO()
-    np.savez(file, inputs=np.zeros(1))
+    np.savez(file, output_0=np.zeros(0))
     return file.getvalue()
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"PK", b"garbage", make_pickled_probe(), make_probe_without_outputs()]
+    "content", [b"", b"PK", b"garbage", make_pickled_probe(), make_probe_without_inputs()]
 )
 def test_a_file_that_is_not_a_probe_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="is damaged"):
@@ -77,7 +91,7 @@ def test_a_file_that_is_not_a_probe_is_refused(content: bytes) -> None:
 @given(st.integers(0, 600), st.binary(min_size=1, max_size=3))
 @settings(max_examples=500)
 def test_a_damaged_probe_is_refused_or_read(position: int, damage: bytes) -> None:
-    content = save_probe(Probe(np.zeros((2, 4), np.float32), np.ones((2, 3), np.float32)))
+    content = save_probe(Probe((np.zeros((2, 4), np.float32),), (np.ones((2, 3), np.float32),)))
     try:
         load_probe(content[:position] + damage + content[position + len(damage) :])
     except ValueError as error:
@@ -132,7 +146,7 @@ def test_random_inputs_are_the_same_in_every_call(dtype: str, low: int, high: in
 def test_the_flags_equal_those_of_the_recording() -> None:
     tensor = Tensor("serving_default_input_1:0", (1, 28, 28, 1), dtype="float32")
     recorded = (GOLDEN / "io_True_0_xnnfalse" / "cmd").read_text().replace("\\", "").split()
-    flags = make_flags(tensor, "in0.bin", output_file="io_True_0_xnnfalse.out")
+    flags = make_flags([tensor], ["in0.bin"], output_file="io_True_0_xnnfalse.out")
     assert {flag for flag in flags if "put" in flag} == {flag for flag in recorded if "put" in flag}
     assert {
         "--num_runs=1",
@@ -144,19 +158,44 @@ def test_the_flags_equal_those_of_the_recording() -> None:
 
 
 def test_a_colon_is_doubled_in_file_names_too() -> None:
-    flags = make_flags(Tensor("a:b", (1,), dtype="float32"), "c:d", output_file="out")
+    flags = make_flags([Tensor("a:b", (1,), dtype="float32")], ["c:d"], output_file="out")
     assert "--input_layer_value_files=a::b:c::d" in flags
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("image", "a:b"), ("image", "a:b")),
+        (("image", "a,b"), ("input0", "input1")),
+        (("image", "image"), ("input0", "input1")),
+        (("image", ""), ("input0", "input1")),
+        (("a,b",), ("a,b",)),
+    ],
+)
+def test_inputs_keep_their_names_unless_these_can_not_stand_side_by_side(
+    names: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    tensors = [Tensor(name, (1, 2), dtype="float32") for name in names]
+    flags = make_flags(tensors, [f"file{number}" for number in range(len(names))], "out")
+    assert f"--input_layer={','.join(expected)}" in flags
+    assert f"--input_layer_shape={':'.join(['1,2'] * len(names))}" in flags
+    files = (f"{name.replace(':', '::')}:file{number}" for number, name in enumerate(expected))
+    assert f"--input_layer_value_files={','.join(files)}" in flags
 
 
 # ---- The tool's answers.
 
 
+def scores(width: int) -> list[Tensor]:
+    return [Tensor("scores", (1, width), dtype="float32")]
+
+
 def test_the_output_of_a_recording_is_read() -> None:
     raw = (GOLDEN / "io_True_0_xnnfalse" / "output.bin").read_bytes()
-    outputs = read_outputs(raw.hex(" ", 1), 1, classes=10)
+    outputs = read_outputs(raw.hex(" ", 1), 1, scores(10))
     assert outputs is not None
-    assert outputs.shape == (1, 10)
-    assert outputs.sum() == pytest.approx(1), "a softmax"
+    assert [values.shape for values in outputs] == [(1, 10)]
+    assert outputs[0].sum() == pytest.approx(1), "a softmax"
 
 
 @given(
@@ -166,15 +205,33 @@ def test_the_output_of_a_recording_is_read() -> None:
 )
 def test_printed_outputs_are_read_back(rows: list[list[float]]) -> None:
     printed = "".join(f" {floats(row).astype('<f4').tobytes().hex(' ')}\n" for row in rows)
-    outputs = read_outputs(printed, len(rows), classes=len(rows[0]))
+    outputs = read_outputs(printed, len(rows), scores(len(rows[0])))
     assert outputs is not None
-    assert outputs.dtype == np.float32
-    assert np.array_equal(outputs, floats(rows), equal_nan=True)
+    assert outputs[0].dtype == np.float32
+    assert np.array_equal(outputs[0], floats(rows), equal_nan=True)
+
+
+def test_outputs_of_several_types_are_read_image_by_image() -> None:
+    tensors = [
+        Tensor("classes", (1, 2), dtype="int64"),
+        Tensor("count", (), dtype="uint8"),
+        Tensor("nothing", (1, 0), dtype="float32"),
+        Tensor("scores", (1, 3), dtype="float16"),
+    ]
+    expected = [make_random_inputs(tensor, 4).reshape(4, -1) for tensor in tensors]
+    content = b""
+    for row in range(4):
+        content += b"".join(values[row].tobytes() for values in expected)
+    outputs = read_outputs(content.hex(" "), 4, tensors)
+    assert outputs is not None
+    for values, original, tensor in zip(outputs, expected, tensors, strict=True):
+        assert values.dtype == tensor.dtype
+        assert np.array_equal(values, original)
 
 
 @pytest.mark.parametrize("stdout", ["", "\n", " \r\n"])
 def test_a_tool_that_wrote_nothing_gives_no_answer(stdout: str) -> None:
-    assert read_outputs(stdout, 1, classes=10) is None
+    assert read_outputs(stdout, 1, scores(10)) is None
 
 
 @pytest.mark.parametrize(
@@ -182,14 +239,14 @@ def test_a_tool_that_wrote_nothing_gives_no_answer(stdout: str) -> None:
 )
 def test_an_incomplete_answer_is_refused(stdout: str) -> None:
     with pytest.raises(CaseFailed, match="did not write 1 × 2 outputs") as caught:
-        read_outputs(stdout, 1, classes=2)
+        read_outputs(stdout, 1, scores(2))
     assert (caught.value.reason, caught.value.log) == (Reason.UNPARSABLE, stdout)
 
 
 @given(st.text())
 def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
     try:
-        read_outputs(text, 1, classes=1)
+        read_outputs(text, 1, scores(1))
     except CaseFailed as failure:
         if failure.reason is not Reason.UNPARSABLE:
             raise
@@ -304,8 +361,8 @@ def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
 def test_answers_are_compared(
     expected: list[list[float]], actual: list[list[float]], agreement: Agreement
 ) -> None:
-    widths = [len(expected[0])]
-    assert compare_outputs(floats(expected), floats(actual), widths) == agreement
+    tensors = scores(len(expected[0]))
+    assert compare_outputs([floats(expected)], [floats(actual)], tensors) == agreement
 
 
 @pytest.mark.parametrize(
@@ -316,20 +373,80 @@ def test_answers_are_compared(
 def test_the_range_of_the_scores_hides_no_other_class(
     expected: list[float], actual: list[float]
 ) -> None:
-    assert not compare_outputs(floats([expected]), floats([actual]), [3]).classes_agree
+    agreement = compare_outputs([floats([expected])], [floats([actual])], scores(3))
+    assert agreement.classes_agree is False
 
 
 def test_each_output_of_a_model_is_compared() -> None:
-    expected = floats([[1, 9, 9, 2, 7]])
-    tie_between_outputs = floats([[1, 9, 9.5, 2, 7]])
-    assert compare_outputs(expected, tie_between_outputs, [2, 2, 1]).classes_agree
-    for wrong in ([[9, 1, 9, 2, 7]], [[1, 9, 2, 9, 7]], [[1, 9, 9, 2, 3]]):
-        assert not compare_outputs(expected, floats(wrong), [2, 2, 1]).classes_agree
+    expected = [[1, 9], [9, 2], [7]]
+    assert agree(expected, [[1, 9], [9.5, 2], [7]], dtype="float32") is True
+    for wrong in ([[9, 1], [9, 2], [7]], [[1, 9], [2, 9], [7]], [[1, 9], [9, 2], [3]]):
+        assert agree(expected, wrong, dtype="float32") is False
 
 
 def test_an_output_without_values_agrees() -> None:
-    assert compare_outputs(floats([[1, 2]]), floats([[1, 2]]), [0, 2]).classes_agree
-    assert not compare_outputs(floats([[1, 2]]), floats([[2, 1]]), [0, 2]).classes_agree
+    assert agree([[], [1, 2]], [[], [1, 2]], dtype="float32") is True
+    assert agree([[], [1, 2]], [[], [2, 1]], dtype="float32") is False
+    assert agree([[]], [[]], dtype="int64") is True
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize(
+    ("expected", "actual", "verdict"),
+    [
+        ([100, 7, 3], [99, 9, 3], True),
+        ([100, 98, 3], [99, 99, 3], True),
+        ([100, 98, 3], [98, 100, 3], True),
+        ([100, 90, 3], [90, 100, 3], False),
+        ([100], [98], True),
+        ([100], [97], False),
+    ],
+)
+def test_a_quantized_output_may_differ_by_the_rounding_of_its_steps(
+    dtype: str, expected: list[int], actual: list[int], *, verdict: bool
+) -> None:
+    assert agree([expected], [actual], dtype=dtype, is_quantized=True) is verdict
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "bool", "uint8"])
+@pytest.mark.parametrize(
+    ("differing", "verdict"), [(0, True), (1, True), (2, None), (25, None), (26, False)]
+)
+def test_other_whole_numbers_are_right_wrong_or_unknown_by_the_share_that_differs(
+    dtype: str, differing: int, *, verdict: bool | None
+) -> None:
+    expected, actual = [0] * 100, [1] * differing + [0] * (100 - differing)
+    assert agree([expected], [actual], dtype=dtype) is verdict
+
+
+def test_large_whole_numbers_are_compared_exactly() -> None:
+    assert agree([[2**62]], [[2**62 + 1]], dtype="int64") is False
+
+
+def test_a_wrong_output_is_not_hidden_by_an_unknown_one() -> None:
+    tensors = [Tensor("class", (1, 1), dtype="int64"), *scores(2)]
+    classes, others = np.zeros((8, 1), np.int64), np.eye(8, 1, dtype=np.int64)
+    right, wrong = floats([[1, 2]] * 8), floats([[2, 1]] * 8)
+    assert compare_outputs([classes, right], [others, right], tensors) == Agreement(
+        8, 1, classes_agree=None
+    )
+    assert compare_outputs([classes, right], [others, wrong], tensors) == Agreement(
+        8, 1, classes_agree=False
+    )
+
+
+def agree(
+    expected: list[Any], actual: list[Any], dtype: str, *, is_quantized: bool = False
+) -> bool | None:
+    """Return the verdict on one image, whose outputs have this type."""
+    tensors = [
+        Tensor("output", (1, len(values)), dtype=dtype, is_quantized=is_quantized)
+        for values in expected
+    ]
+    first, second = (
+        tuple(map(partial(np.array, dtype=dtype, ndmin=2), side)) for side in (expected, actual)
+    )
+    return compare_outputs(first, second, tensors).classes_agree
 
 
 # ---- On a device.
@@ -339,14 +456,15 @@ TOOL = """\
 #!/bin/sh
 for flag; do
     case $flag in
-        --input_layer_value_files=*) input=${flag#*=numbers:} ;;
+        --input_layer_value_files=*) files=${flag#*=} ;;
         --output_filepath=*) output=${flag#*=} ;;
     esac
 done
 echo "INFO: STARTING! $*"
 [ -e fails ] && exit 134
 [ -e silent ] && { echo "WARN: Unconsumed cmdline flags: --output_filepath"; exit 0; }
-cat "$input" > "$output"
+IFS=,
+for file in $files; do cat "${file#*:}"; done > "$output"
 """
 
 
@@ -364,14 +482,17 @@ def device(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def answer(device: Path, path: str, images: NDArray[Any], **settings: Any) -> Completed:
-    (device / "images.bin").write_bytes(images.astype("<f4").tobytes())
+def answer(device: Path, path: str, *images: NDArray[Any], **settings: Any) -> Completed:
+    files = []
+    for number, values in enumerate(images):
+        files.append(f"images{number}.bin")
+        (device / files[-1]).write_bytes(values.tobytes())
     argv = build_argv(
         ["./my tool"],
         "model",
-        tensor=NUMBERS,
-        images="images.bin",
-        count=len(images),
+        tensors=(NUMBERS, WORDS)[: len(images)],
+        files=files,
+        count=len(images[0]),
         folder="some folder",
         **settings,
     )
@@ -382,24 +503,36 @@ def answer(device: Path, path: str, images: NDArray[Any], **settings: Any) -> Co
 
 
 def list_leftovers(device: Path) -> set[str]:
-    return {path.name for path in device.iterdir()} - {"my tool", "images.bin", "fails", "silent"}
+    names = {path.name for path in device.iterdir() if not path.match("images*.bin")}
+    return names - {"my tool", "fails", "silent"}
 
 
 @pytest.mark.parametrize("in_one_process", [False, True])
 def test_each_image_is_answered_in_turn(device: Path, shell: str, *, in_one_process: bool) -> None:
     images = make_random_inputs(NUMBERS, 11)
-    completed = answer(device, shell, images=images, in_one_process=in_one_process)
+    completed = answer(device, shell, images, in_one_process=in_one_process)
     assert completed.returncode == 0
-    outputs = read_outputs(completed.stdout, 11, classes=3)
+    outputs = read_outputs(completed.stdout, 11, [NUMBERS])
     assert outputs is not None
-    assert np.array_equal(outputs, images)
+    assert np.array_equal(outputs[0], images)
     assert completed.stderr.count("INFO: STARTING!") == (1 if in_one_process else 11)
+    assert list_leftovers(device) == set()
+
+
+def test_each_image_has_its_part_of_every_input(device: Path, shell: str) -> None:
+    images, words = make_random_inputs(NUMBERS, 12), make_random_inputs(WORDS, 12)
+    completed = answer(device, shell, images, words)
+    assert completed.returncode == 0, completed.stderr
+    outputs = read_outputs(completed.stdout, 12, [NUMBERS, WORDS])
+    assert outputs is not None
+    assert np.array_equal(outputs[0], images)
+    assert np.array_equal(outputs[1], words)
     assert list_leftovers(device) == set()
 
 
 def test_the_script_ends_with_the_exit_code_of_the_tool(device: Path, shell: str) -> None:
     (device / "fails").touch()
-    completed = answer(device, shell, images=make_random_inputs(NUMBERS, 2))
+    completed = answer(device, shell, make_random_inputs(NUMBERS, 2))
     assert (completed.returncode, completed.stdout) == (134, "")
     assert completed.stderr.count("INFO: STARTING!") == 1
     assert list_leftovers(device) == set()
@@ -407,9 +540,9 @@ def test_the_script_ends_with_the_exit_code_of_the_tool(device: Path, shell: str
 
 def test_a_tool_that_does_not_know_the_flags_prints_nothing(device: Path, shell: str) -> None:
     (device / "silent").touch()
-    completed = answer(device, shell, images=make_random_inputs(NUMBERS, 2))
+    completed = answer(device, shell, make_random_inputs(NUMBERS, 2))
     assert (completed.returncode, completed.stdout) == (0, "")
-    assert read_outputs(completed.stdout, 2, classes=3) is None
+    assert read_outputs(completed.stdout, 2, [NUMBERS]) is None
     assert list_leftovers(device) == set()
 
 
@@ -419,14 +552,19 @@ def test_the_leftovers_of_a_killed_script_are_not_taken_for_an_answer(
     (device / "silent").touch()
     (device / "some folder").mkdir()
     (device / "some folder" / "output").write_bytes(bytes(12))
-    completed = answer(device, shell, images=make_random_inputs(NUMBERS, 1))
+    completed = answer(device, shell, make_random_inputs(NUMBERS, 1))
     assert (completed.returncode, completed.stdout) == (0, "")
     assert list_leftovers(device) == set()
 
 
 def test_missing_images_are_reported(device: Path, shell: str) -> None:
     argv = build_argv(
-        ["./my tool"], "model", tensor=NUMBERS, images="missing.bin", count=1, folder="some folder"
+        ["./my tool"],
+        "model",
+        tensors=[NUMBERS],
+        files=["missing.bin"],
+        count=1,
+        folder="some folder",
     )
     env = {**os.environ, "PATH": shell}
     completed = subprocess.run(
@@ -450,8 +588,8 @@ def test_the_python_runner_answers_as_the_interpreter_of_this_machine(
     argv = build_argv(
         [sys.executable, str(RUNNER_FILE)],
         "model.tflite",
-        tensor=tensor,
-        images="images.bin",
+        tensors=[tensor],
+        files=["images.bin"],
         count=3,
         folder="answers",
         in_one_process=in_one_process,
@@ -460,8 +598,8 @@ def test_the_python_runner_answers_as_the_interpreter_of_this_machine(
         argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
     )
     assert completed.returncode == 0
-    outputs = read_outputs(completed.stdout, 3, classes=10)
+    outputs = read_outputs(completed.stdout, 3, scores(10))
     assert outputs is not None
-    assert compare_outputs(predict(content, images), outputs, [10]) == Agreement(
+    assert compare_outputs([predict(content, images)], outputs, scores(10)) == Agreement(
         3, 0, classes_agree=True
     )

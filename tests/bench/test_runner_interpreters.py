@@ -301,9 +301,11 @@ def test_each_of_several_inputs_may_have_one_file(
     assert completed.returncode == 0
     assert "SET 5 128\n" not in completed.stdout
     assert "SET 6 128\n" in completed.stdout
-    file.write_bytes(b"\x02" * 128)
-    completed = bare.bench(FLOAT, "--input_layer=a,b", f"--input_layer_value_files=b:{file}")
-    assert list_errors(completed)[0] == f"{file} has 2 inputs: one is taken"
+    longer = tmp_path / "longer.bin"
+    longer.write_bytes(b"\x02" * 128)
+    files = f"--input_layer_value_files=a:{longer},b:{file}"
+    completed = bare.bench(FLOAT, "--input_layer=a,b", files)
+    assert list_errors(completed)[0] == "the files of the inputs have [1, 2] inputs"
     completed = bare.bench(FLOAT, "--input_layer=a", f"--input_layer_value_files=a:{file}")
     assert list_errors(completed)[0] == "input_layer=a: the model has 2 inputs"
     assert bare.bench(FLOAT).returncode == 0

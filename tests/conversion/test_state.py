@@ -1,5 +1,6 @@
 """Models that keep something from one run to the next, and their answers."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.bench.answers import Probe
 from harness.conversion.anatomy import has_state
 from harness.core.errors import CaseFailed
 from harness.core.ids import sha256_of
@@ -72,14 +74,37 @@ def test_each_answer_is_that_of_a_fresh_interpreter(
     references: ReferenceAnswers, models: dict[str, bytes]
 ) -> None:
     probe = references.load_probe(sha256_of(models["remembering"]))
-    assert np.allclose(probe.outputs, probe.inputs.reshape(len(probe.inputs), -1))
+    assert_first_answers(probe)
+
+
+@pytest.mark.full
+def test_answers_of_an_earlier_version_are_replaced_and_its_images_are_kept(
+    references: ReferenceAnswers, models: dict[str, bytes], tmp_path: Path
+) -> None:
+    """It gave all images to one interpreter, which remembered their sum."""
+    images = np.arange(12, dtype=np.float32).reshape(3, 1, 4)
+    file = io.BytesIO()
+    np.savez_compressed(file, inputs=images, outputs=images[:, 0].cumsum(axis=0))
+    artifact = sha256_of(models["remembering"])
+    ArtifactFiles(tmp_path).save_probe(artifact, file.getvalue())
+    for _ in range(2):
+        probe = references.load_probe(artifact)
+        assert sorted(probe.inputs[0].ravel()) == list(range(12))
+        assert_first_answers(probe)
+
+
+def assert_first_answers(probe: Probe) -> None:
+    """The model answers its first image with the same values."""
+    (images,), (outputs,) = probe.inputs, probe.outputs
+    assert np.allclose(outputs, images.reshape(len(images), -1))
 
 
 @pytest.mark.full
 def test_answers_that_are_no_numbers_are_kept(
     references: ReferenceAnswers, models: dict[str, bytes]
 ) -> None:
-    assert np.isnan(references.load_probe(sha256_of(models["undefined"])).outputs).all()
+    (outputs,) = references.load_probe(sha256_of(models["undefined"])).outputs
+    assert np.isnan(outputs).all()
 
 
 @pytest.mark.full

@@ -56,11 +56,10 @@ def test_its_probe_holds_the_images_it_is_surest_of_and_its_interpreters_outputs
     (artifact,) = outcome.artifacts
     probe = load_probe(outcome.probes[artifact.sha256])
     file = outcome.files[artifact.sha256]
-    assert probe.inputs.shape == (8, *test.images.shape[1:])
-    np.testing.assert_array_equal(
-        probe.inputs, test.images[select_surest(predict(file, test.images))]
-    )
-    np.testing.assert_array_equal(probe.outputs, predict(file, probe.inputs))
+    (images,), (outputs,) = probe.inputs, probe.outputs
+    assert images.shape == (8, *test.images.shape[1:])
+    np.testing.assert_array_equal(images, test.images[select_surest(predict(file, test.images))])
+    np.testing.assert_array_equal(outputs, predict(file, images))
 
 
 def test_an_artifact_that_is_another_network_is_refused(outcome: TrialOutcome) -> None:

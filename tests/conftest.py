@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.harness_cli import Cli
+from tests.ray_nodes import head_address, run_node
 from tests.sshd import Sshd
 from tests.workers import make_scheduler
 
@@ -23,6 +24,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def cli(tmp_path: Path) -> Cli:
     """Return the command with a workspace of its own."""
     return Cli(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a cluster that tests share if they prove nothing about its start.
+
+    It needs no token, and only this machine reaches it.
+    """
+    options = ("--head", "--port=0", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
+    settings = {"RAY_AUTH_MODE": "disabled"}
+    place = tmp_path_factory.mktemp("cluster") / "head"
+    with run_node(place, *options, "--num-cpus=2", settings=settings):
+        yield head_address(place)
 
 
 @pytest.fixture(scope="session")

@@ -36,10 +36,14 @@ grid: {model.units: [8, 16]}
 
 
 @pytest.mark.full
-def test_trials_that_diverge_or_do_not_fit_fail_alone(cli: Cli, tmp_path: Path) -> None:
+def test_trials_that_diverge_or_do_not_fit_fail_alone(
+    cli: Cli, cluster: str, tmp_path: Path
+) -> None:
     sweep = tmp_path / "faulty.yaml"
     sweep.write_text(FAULTY)
-    ended = cli.run("submit", "sweep", sweep, "--bench", "--set", "bench.protocol=quick")
+    ended = cli.run(
+        "submit", "sweep", sweep, "--address", cluster, "--bench", "--set", "bench.protocol=quick"
+    )
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "1 trial done, 2 failed" in ended.stdout
     rows = cli.rows("SELECT status, reason, message FROM trials ORDER BY reason")
@@ -162,7 +166,7 @@ def test_a_wrong_request_starts_nothing(
 
 @pytest.mark.full
 def test_a_missing_data_set_names_the_folder_to_put_it_into(
-    tmp_path: Path, repository: Path
+    tmp_path: Path, cluster: str, repository: Path
 ) -> None:
     cli = Cli(tmp_path / "workspace", {"HARNESS_DATA": str(tmp_path)})
     sweep = repository / "jobs" / "fashion_mnist_study.yaml"
@@ -174,7 +178,7 @@ def test_a_missing_data_set_names_the_folder_to_put_it_into(
         "model.units=8",
     ):
         settings += ["--set", setting]
-    ended = cli.run("submit", "sweep", sweep, *settings)
+    ended = cli.run("submit", "sweep", sweep, "--address", cluster, *settings)
     assert ended.returncode == 1
     (failed,) = cli.rows("SELECT reason, message FROM trials")
     assert failed["reason"] == "no_data"

@@ -170,7 +170,7 @@ def test_a_model_file_can_be_benched(submitted: Submitted) -> None:
 
 
 @pytest.mark.full
-def test_a_corrupt_artifact_is_reported_and_made_again(submitted: Submitted) -> None:
+def test_a_corrupt_artifact_is_reported_and_made_again(submitted: Submitted, cluster: str) -> None:
     cli, sweep, _ = submitted
     sha256 = cli.rows("SELECT artifact FROM results WHERE precision = 'float32'")[0]["artifact"]
     file = cli.home / "artifacts" / sha256[:2] / f"{sha256}.tflite"
@@ -183,7 +183,7 @@ def test_a_corrupt_artifact_is_reported_and_made_again(submitted: Submitted) -> 
     failed = cli.rows("SELECT reason FROM failures")
     assert failed == [{"reason": "hash_mismatch"}]
 
-    repaired = cli.run("submit", "sweep", sweep)
+    repaired = cli.run("submit", "sweep", sweep, "--address", cluster)
     assert repaired.returncode == 0
     assert f"artifact {sha256[:12]}… is corrupt" in repaired.stdout
     assert "1 to train, 1 already done" in repaired.stdout

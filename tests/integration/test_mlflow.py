@@ -17,11 +17,13 @@ train: {epochs: 2}
 
 
 @pytest.mark.full
-def test_each_trial_is_a_run_with_the_values_of_its_rows(cli: Cli, tmp_path: Path) -> None:
+def test_each_trial_is_a_run_with_the_values_of_its_rows(
+    cli: Cli, cluster: str, tmp_path: Path
+) -> None:
     sweep = tmp_path / "logged.yaml"
     sweep.write_text(SWEEP)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    ended = cli.run("submit", "sweep", sweep, "--mlflow", uri)
+    ended = cli.run("submit", "sweep", sweep, "--address", cluster, "--mlflow", uri)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     client = MlflowClient(tracking_uri=uri)
     (experiment,) = client.search_experiments(filter_string="name = 'logged'")

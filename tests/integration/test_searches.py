@@ -25,7 +25,7 @@ search:
 
 
 @pytest.mark.full
-def test_a_search_continues_from_its_tried_points(cli: Cli, tmp_path: Path) -> None:
+def test_a_search_continues_from_its_tried_points(cli: Cli, cluster: str, tmp_path: Path) -> None:
     sweep = tmp_path / "found.yaml"
     sweep.write_text(SEARCH)
     planned = cli.run("submit", "sweep", sweep, "--dry-run")
@@ -35,7 +35,7 @@ def test_a_search_continues_from_its_tried_points(cli: Cli, tmp_path: Path) -> N
         in planned.stdout
     )
 
-    first = cli.run("submit", "sweep", sweep)
+    first = cli.run("submit", "sweep", sweep, "--address", cluster)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 trials done" in first.stdout
     tried = points(cli)
@@ -52,6 +52,8 @@ def test_a_search_continues_from_its_tried_points(cli: Cli, tmp_path: Path) -> N
         "submit",
         "sweep",
         sweep,
+        "--address",
+        cluster,
         "--set",
         "search.trials=2",
         "--bench",
@@ -87,10 +89,14 @@ search:
 
 
 @pytest.mark.full
-def test_a_missing_data_set_fails_only_the_points_that_need_it(cli: Cli, tmp_path: Path) -> None:
+def test_a_missing_data_set_fails_only_the_points_that_need_it(
+    cli: Cli, cluster: str, tmp_path: Path
+) -> None:
     sweep = tmp_path / "choosy.yaml"
     sweep.write_text(WITH_MISSING_DATA)
-    ended = Cli(cli.home, {"HARNESS_DATA": str(tmp_path)}).run("submit", "sweep", sweep)
+    ended = Cli(cli.home, {"HARNESS_DATA": str(tmp_path)}).run(
+        "submit", "sweep", sweep, "--address", cluster
+    )
     assert ended.returncode == 1, ended.stdout + ended.stderr
     reasons = {
         (row["dataset"], row["reason"]) for row in cli.rows("SELECT dataset, reason FROM trials")

@@ -46,12 +46,15 @@ def ends(events: list[Event]) -> dict[str, str]:
 
 
 @pytest.mark.full
-def test_workers_are_reused_and_a_killed_one_fails_only_its_trial() -> None:
+def test_workers_are_reused_and_a_killed_one_fails_only_its_trial(cluster: str) -> None:
     trials = [trial(units) for units in (8, 16, 24, 32)]
     events: list[Event] = []
     victim = None
     for event in train(
-        as_units(trials), {"digits": data.load("digits")}, resources=Resources(cpu=2)
+        as_units(trials),
+        {"digits": data.load("digits")},
+        resources=Resources(cpu=2),
+        address=cluster,
     ):
         events.append(event)
         if isinstance(event, Started) and event.trial == trials[2]:

@@ -48,7 +48,9 @@ SEARCH = Search(
 
 
 @pytest.mark.full
-def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupted_ones() -> None:
+def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupted_ones(
+    cluster: str,
+) -> None:
     good, bad, interrupted = (
         {"rate": 0.05, "units": 64},
         {"rate": 0.001, "units": 8},
@@ -65,7 +67,7 @@ def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupt
         "a point that was ended early is not tried again"
     )
 
-    events = list(train(unit_source, DATASETS, resources=Resources(cpu=2), search=SEARCH))
+    events = list(train(unit_source, DATASETS, Resources(cpu=2), search=SEARCH, address=cluster))
 
     points = [event.point for event in of_kind(events, PointStarted)]
     assert len(points) == 3
@@ -79,7 +81,7 @@ def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupt
 
 
 @pytest.mark.full
-def test_halving_ends_outclassed_trials_and_a_budget_ends_slow_ones() -> None:
+def test_halving_ends_outclassed_trials_and_a_budget_ends_slow_ones(cluster: str) -> None:
     good, hopeless = trial(0.05, epochs=9), [trial(1e-7, units, epochs=9) for units in (8, 9)]
     unit_source = FixedUnits(group_trials([good, *hopeless], {}))
     events = list(
@@ -88,6 +90,7 @@ def test_halving_ends_outclassed_trials_and_a_budget_ends_slow_ones() -> None:
             DATASETS,
             resources=Resources(cpu=2),
             search=Search(asha=Asha(grace_epochs=2)),
+            address=cluster,
         )
     )
     assert [event.trial for event in of_kind(events, Finished)] == [good]
@@ -106,6 +109,7 @@ def test_halving_ends_outclassed_trials_and_a_budget_ends_slow_ones() -> None:
             DATASETS,
             resources=Resources(cpu=2),
             search=Search(budget_s=1.0),
+            address=cluster,
         )
     )
     assert {event.trial.id: event.cause.reason for event in of_kind(events, Stopped)} == {

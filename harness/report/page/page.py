@@ -46,6 +46,7 @@ _COLUMNS = (
     "measured_at",
     "protocol",
     "protocol_settings",
+    "inputs",
     "variant",
 )
 

@@ -14,7 +14,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.bench.tools import double_colons
+from harness.bench.runner import INDEX_RANGE, INTEGER_RANGES
+from harness.bench.tools import double_colons, format_shapes
 from harness.core.errors import CaseFailed, Reason
 
 if TYPE_CHECKING:
@@ -164,16 +165,15 @@ def make_random_inputs(
     """Return inputs of shape (count, *the shape of one) for a model without test images.
 
     A batch of 1 is left out of the shape of one. They are the same in every call with this `seed`,
-    and within `bounds`, both included. Without bounds, floats are uniform from -1 to 1, integers
-    from 0 to 126, as the tool's own.
+    and within `bounds`, both included. Without bounds, floats are uniform from -1 to 1, and
+    integers are in the tool's own range.
     """
     random = np.random.default_rng(seed)
     shape = (count, *(tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape))
-    kind = np.dtype(tensor.dtype).kind
-    if kind == "f":
+    if np.dtype(tensor.dtype).kind == "f":
         low, high = bounds or (-1, 1)
         return random.uniform(low, high, shape).astype(tensor.dtype)
-    low, high = bounds or ((0, 1) if kind == "b" else (0, 126))
+    low, high = bounds or INTEGER_RANGES.get(tensor.dtype, INDEX_RANGE)
     return random.integers(low, high + 1, shape).astype(tensor.dtype)
 
 
@@ -183,14 +183,13 @@ def make_flags(tensors: Sequence["Tensor"], files: Sequence[str], output_file: s
     It reads the raw values of the inputs `tensors` from `files`, and writes its outputs to another.
     """
     names = _name_inputs(tensors)
-    shapes = (",".join(map(str, tensor.shape)) for tensor in tensors)
     values = (
         f"{double_colons(name)}:{double_colons(file)}"
         for name, file in zip(names, files, strict=True)
     )
     return [
         f"--input_layer={','.join(names)}",
-        f"--input_layer_shape={':'.join(shapes)}",
+        f"--input_layer_shape={format_shapes([tensor.shape for tensor in tensors])}",
         f"--input_layer_value_files={','.join(values)}",
         f"--output_filepath={output_file}",
         *_SINGLE_RUN,
@@ -203,8 +202,7 @@ def _name_inputs(tensors: Sequence["Tensor"]) -> list[str]:
     Old versions of the tool refuse other names; newer ones take them in the model's order.
     """
     names = [tensor.name for tensor in tensors]
-    are_distinct = all(names) and len(set(names)) == len(names)
-    if len(names) == 1 or (are_distinct and "," not in "".join(names)):
+    if all(names) and len(set(names)) == len(names) and "," not in "".join(names):
         return names
     return [f"input{number}" for number in range(len(names))]
 

@@ -25,6 +25,9 @@ import sys
 import time
 
 NO_INTERPRETER = 3
+# The integers that the tool draws. https://github.com/tensorflow/tensorflow, lite/tools/utils.cc
+INTEGER_RANGES = {"int8": (-127, 127), "uint8": (0, 254), "bool": (0, 1)}
+INDEX_RANGE = (0, 99)  # of all other types
 MIB = 1024.0 * 1024.0  # the tool's MB where it reports memory
 BINARY_MODEL_HINT = (
     "binary models need larq-compute-engine (x86-64 Linux only) or the lce_benchmark_model program"
@@ -252,7 +255,10 @@ def set_input_shapes(model, options):
     those of TensorFlow Lite's schema.
     """
     data = bytearray(model)
-    shapes = [parse_shape(text) for text in options.input_layer_shape.split(":")]
+    texts = options.input_layer_shape.split(":")
+    if not texts[-1]:  # as for the tool, a colon ends the shape of a scalar that is the last
+        texts.pop()
+    shapes = [parse_shape(text) for text in texts]
 
     def read(form, position):
         return struct.unpack_from("<" + form, data, position)[0]
@@ -297,7 +303,7 @@ def random_inputs(interpreter, ranges):
 def make_input(shape, dtype, bounds):
     """Return an input like the tool's, the same in every call.
 
-    Without bounds, floats are from -0.5 to 0.5, integers from 0 to 126.
+    Without bounds, floats are from -0.5 to 0.5, and integers in their type's range.
     """
     import numpy as np
 
@@ -306,7 +312,7 @@ def make_input(shape, dtype, bounds):
     if dtype.kind == "f":
         low, high = bounds or (-0.5, 0.5)
         return random.uniform(low, high, shape).astype(dtype)
-    low, high = bounds or (0, 126)
+    low, high = bounds or INTEGER_RANGES.get(dtype.name, INDEX_RANGE)
     return random.randint(low, high + 1, shape, dtype="int64").astype(dtype)
 
 

@@ -67,7 +67,6 @@ def _make_input_flags(inputs: Sequence[ModelInput], value_files: Mapping[str, st
     if not inputs:
         return []
     names = [f"input{number}" for number in range(len(inputs))]
-    shapes = [",".join(map(str, entry.shape)) for entry in inputs]
     ranges = [
         f"{name},{entry.low},{entry.high}"
         for name, entry in zip(names, inputs, strict=True)
@@ -78,9 +77,18 @@ def _make_input_flags(inputs: Sequence[ModelInput], value_files: Mapping[str, st
         for name, entry in zip(names, inputs, strict=True)
         if entry.values
     ]
-    flags = [f"--input_layer={','.join(names)}", f"--input_layer_shape={':'.join(shapes)}"]
+    flags = [
+        f"--input_layer={','.join(names)}",
+        f"--input_layer_shape={format_shapes([entry.shape for entry in inputs])}",
+    ]
     flags += [f"--input_layer_value_range={':'.join(ranges)}"] if ranges else []
     return [*flags, *([f"--input_layer_value_files={','.join(files)}"] if files else [])]
+
+
+def format_shapes(shapes: Sequence[Sequence[int]]) -> str:
+    """Return shapes as the tool takes them, which sees a scalar's only before a colon."""
+    text = ":".join(",".join(map(str, shape)) for shape in shapes)
+    return text if shapes[-1] else f"{text}:"
 
 
 def double_colons(text: str) -> str:

@@ -190,7 +190,7 @@ class ModelInput:
     """The values that the tool feeds to one input of a model: random ones, of this shape.
 
     They are from `low` to `high`, both included. None means the tool's own range: -0.5 to 0.5 for
-    floats, 0 to 126 for integers. If `values` is not empty, it is the SHA-256 of the file with the
+    floats, 0 to 99 for indices. If `values` is not empty, it is the SHA-256 of the file with the
     values instead: little-endian, in C order. If `resized`, the model file has another shape, or
     leaves a size open that is not 1 here.
     """

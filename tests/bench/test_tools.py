@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.bench.tools import NO_INTERPRETER, RUNNER_FILE, make_arguments, read_output
-from harness.core.bench import PROTOCOLS, Protocol
+from harness.core.bench import PROTOCOLS, ModelInput, Protocol
 from harness.core.errors import CaseFailed, Reason
 from tests.bench.golden import load_recording
 
@@ -171,6 +171,23 @@ def test_the_flags_express_the_whole_protocol(protocol: Protocol) -> None:
         "warmup_runs": protocol.warmup_runs,
         "warmup_min_secs": protocol.warmup_min_secs,
     }
+
+
+@pytest.mark.parametrize(
+    ("shapes", "flag"),
+    [
+        ([(1, 28, 28, 1), (1, 10)], "1,28,28,1:1,10"),
+        ([(), (1, 10)], ":1,10"),
+        ([(1, 10), ()], "1,10::"),
+        ([()], ":"),
+    ],
+)
+def test_the_shape_of_a_scalar_is_empty_before_a_colon(
+    shapes: list[tuple[int, ...]], flag: str
+) -> None:
+    inputs = [ModelInput(str(number), shape) for number, shape in enumerate(shapes)]
+    arguments = make_arguments(PROTOCOLS["quick"], "m.tflite", inputs)
+    assert f"--input_layer_shape={flag}" in arguments
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)

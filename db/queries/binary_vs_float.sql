@@ -17,5 +17,6 @@ FROM r AS b
 JOIN r AS f
     ON f.twin = b.twin AND f.sweep = b.sweep AND f.device = b.device AND f.threads = b.threads
    AND f.tool = b.tool AND f.protocol = b.protocol AND f.format = b.format
+   AND coalesce(f.inputs, '') = coalesce(b.inputs, '')
 WHERE b.precision = 'binary' AND f.precision = 'float32'
 ORDER BY b.dataset, b.size_bytes, b.device, b.threads, b.twin, b.sweep

@@ -10,17 +10,17 @@ WITH kinds AS MATERIALIZED (
 ),
 variants AS MATERIALIZED (
     SELECT
-        r.device, r.threads, r.protocol, k.kind,
+        r.device, r.threads, r.protocol, coalesce(r.inputs, '') AS inputs, k.kind,
         min(r.dataset) AS dataset, min(r.trial) AS trial, count(*) AS seeds,
         avg(r.latency_us) AS latency_us, avg(r.accuracy) AS accuracy,
         max(r.size_bytes) AS size_bytes
     FROM results AS r
     JOIN kinds AS k ON k.trial = r.trial
     WHERE r.accuracy IS NOT NULL AND (:device = '' OR r.device = :device)
-    GROUP BY r.device, r.threads, r.protocol, k.kind
+    GROUP BY r.device, r.threads, r.protocol, coalesce(r.inputs, ''), k.kind
 ),
 placed AS MATERIALIZED (
-    SELECT dense_rank() OVER (ORDER BY dataset, device, threads, protocol) AS place, v.*
+    SELECT dense_rank() OVER (ORDER BY dataset, device, threads, protocol, inputs) AS place, v.*
     FROM variants AS v
 )
 SELECT

@@ -2,7 +2,9 @@
 -- :candidate precision = 'binary' the precision that should be faster
 -- :baseline precision = 'float32' the precision to compare it with
 WITH r AS MATERIALIZED (
-    SELECT DISTINCT device, threads, tool, protocol, format, twin, precision, latency_us
+    SELECT DISTINCT
+        device, threads, tool, protocol, format, twin, precision, latency_us,
+        coalesce(inputs, '') AS inputs
     FROM results
     WHERE precision IN (:candidate, :baseline)
 ),
@@ -12,6 +14,7 @@ pairs AS (
     JOIN r AS b
         ON b.twin = c.twin AND b.device = c.device AND b.threads = c.threads
        AND b.tool = c.tool AND b.protocol = c.protocol AND b.format = c.format
+       AND b.inputs = c.inputs
     WHERE c.precision = :candidate AND b.precision = :baseline
 ),
 ranked AS (

@@ -20,6 +20,11 @@ from harness.core.errors import RequestError
 from harness.core.ids import sha256_of
 
 _SHAPE_OPTION, _RANGE_OPTION, _FILE_OPTION = "--input-shape", "--input-range", "--input-file"
+_EXAMPLES = {
+    _SHAPE_OPTION: "NAME:SIZES, such as image:1,224,224,3",
+    _RANGE_OPTION: "NAME:LOW,HIGH, such as words:0,99",
+    _FILE_OPTION: "NAME:FILE, such as words:words.npy",
+}
 _NUMPY_MAGIC = b"\x93NUMPY"
 _MAX_SIZE = 2**31 - 1
 _MAX_ELEMENTS = 2**31
@@ -94,7 +99,7 @@ def _parse_all(option: str, texts: Sequence[str], parse: Any) -> dict[str, Any]:
     for text in texts:
         name, _, value = text.rpartition(":")
         if not name:
-            raise RequestError(f"{option} {text}: write NAME:VALUES, such as image:1,224,224,3.")
+            raise RequestError(f"{option} {text}: write {_EXAMPLES[option]}.")
         if name in choices:
             raise RequestError(f"{option} {text}: the input {name} has two of them; keep one.")
         choices[name] = parse(f"{option} {text}", value)

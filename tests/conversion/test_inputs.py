@@ -71,7 +71,7 @@ def test_all_inputs_are_given_once_one_is_chosen() -> None:
 @pytest.mark.parametrize(
     ("shapes", "ranges", "message"),
     [
-        (("image",), (), "write NAME:VALUES"),
+        (("image",), (), "write NAME:SIZES"),
         (("image:1,64,64",), (), "is 1 × . × . × 3, which 1,64,64 does not fit"),
         (("image:1,64,64,4",), (), "which 1,64,64,4 does not fit"),
         (("image:2,64,64,3",), (), "does not fit"),

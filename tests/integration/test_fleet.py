@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
@@ -504,3 +505,26 @@ def test_a_board_that_does_not_come_back_is_set_aside(shelf: Shelf, tmp_path: Pa
     assert "set aside (unreachable)" in errors
     assert len(shelf.cli.rows("SELECT * FROM results WHERE device = 'steady'")) == 2
     assert len(shelf.cli.rows("SELECT * FROM queue WHERE device = 'flaky'")) > 0
+
+
+@pytest.mark.full
+def test_the_values_of_an_input_reach_the_board_as_they_are(shelf: Shelf) -> None:
+    shelf.register("one: two")
+    notes = shelf.folder / "notes"
+    body = f"""\
+for flag; do
+    case $flag in
+        --input_layer_value_files=*) file=$(echo "${{flag#*:}}" | sed 's/::/:/g') ;;
+    esac
+done
+cat "$file" >>{notes}
+{tools.NUMBERS}"""
+    shelf.add_tool(tools.write_script(shelf.folder / "tool", body))
+    values = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
+    np.save(shelf.folder / "image.npy", values)
+    model = shelf.models[0]
+    bench = ("bench", "--fleet", "--protocol", BARE, model)
+    ended = shelf.cli.run(*bench, "--input-file", f"image:{shelf.folder / 'image.npy'}")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert notes.read_bytes() == PROCESSES * values.tobytes()
+    shelf.assert_each_case_ended_once(1)

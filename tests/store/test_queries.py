@@ -181,6 +181,19 @@ def test_measurements_with_other_inputs_are_never_compared(engine: Engine, reade
     assert (slower["ratio"], '"shape": [1, 16, 16, 3]' in slower["inputs"]) == (2.0, True)
 
 
+def test_twins_and_seeds_are_joined_by_their_inputs(engine: Engine, reader: Engine) -> None:
+    batch = (ModelInput("image", (8, 28, 28, 1), resized=True),)
+    binary = make_artifact(engine, 64, precision=BINARY)
+    twin = make_artifact(engine, 64, precision=FLOAT)
+    bench(engine, binary, latency_us=100.0)
+    bench(engine, binary, latency_us=500.0, inputs=batch)
+    bench(engine, twin, latency_us=300.0)
+    bench(engine, twin, latency_us=1000.0, inputs=batch)
+    assert sorted(pick(ask(reader, "binary_vs_float"), "times_faster")) == [(2.0,), (3.0,)]
+    assert pick(ask(reader, "speedup_by_device"), "twins", "least", "most") == [(2, 2.0, 3.0)]
+    assert {100.0, 500.0} <= {row["latency_us"] for row in ask(reader, "pareto")}
+
+
 @pytest.mark.parametrize(
     ("inputs", "work"),
     [

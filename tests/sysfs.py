@@ -27,6 +27,7 @@ class Sysfs:
             board.write(folder / "scaling_cur_freq", khz)
             board.write(folder / "scaling_governor", "ondemand")
             board.write(folder / "scaling_available_governors", "ondemand performance")
+        board.write(board.power.with_name("name"), "ina226")
         board.write(root / "devices/system/cpu/cpu0/cpufreq/scaling_governor", "ondemand")
         return board
 

@@ -94,6 +94,7 @@ for _rank, _names in enumerate(_SLOW_TO_FAST):
 
 _POLICY = re.compile(r"(policy[0-9]{1,4}) ([0-9]{1,12}) ([\w-]{1,40}) ([0-9]{1,4}(?: [0-9]{1,4})*)")
 _CORE = re.compile(r"core ([0-9]{1,4}) ([01-]) ([0-9]{1,6}|-) ((?:0x)?[0-9a-fA-F]{1,16}|-)")
+_MAX_DOUBTS = 3
 _RANGE = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 
@@ -136,6 +137,17 @@ def parse_cpufreq(text: str) -> str | None:
             entries.append(f"{name} {cpus.replace(' ', ',')} {max_khz} {governor}")
     is_path = folder.startswith("/") and ";" not in folder
     return ";".join((folder, *entries)) if entries and is_path else None
+
+
+def parse_clock_doubts(text: str) -> str | None:
+    """Return the clocks whose highest frequency is not believed."""
+    doubts = []
+    for line in text.strip().splitlines()[1:]:
+        name, _, rest = line.strip().partition(" ")
+        max_khz = rest.partition(" ")[0]
+        if read_clock_khz(max_khz) is None:
+            doubts.append(f"clock {name:.20} has a maximum of {max_khz:.20} kHz")
+    return "; ".join(doubts[:_MAX_DOUBTS]) or None
 
 
 def _find_cores(text: str) -> list[re.Match[str]]:
@@ -247,18 +259,26 @@ def group_by_speed(facts: Mapping[str, str]) -> list[set[int]]:
     """Return the cores that are on in groups of equal speed, the fastest first.
 
     The kernel's `cpu_capacity` decides; where it is equal or unknown, the microarchitecture; then
-    the highest clock. Each counts only if it is known of all cores.
+    the highest clock. Each counts only if it is known of all cores, or of one with the same clock.
     """
     online = list_online(facts)
-    measures = [
-        measure
-        for measure in (_read_capacities(facts), _read_ranks(facts), _read_clocks(facts))
-        if online <= measure.keys()
-    ]
+    measures = []
+    for measure in (_read_capacities(facts), _read_ranks(facts), _read_clocks(facts)):
+        _fill_from_neighbours(measure, facts)
+        if online <= measure.keys():
+            measures.append(measure)
     groups: dict[tuple[float, ...], set[int]] = defaultdict(set)
     for cpu in online:
         groups[tuple(measure[cpu] for measure in measures)].add(cpu)
     return [groups[speed] for speed in sorted(groups, reverse=True)]
+
+
+def _fill_from_neighbours(measure: dict[int, float], facts: Mapping[str, str]) -> None:
+    """Give a core without a value that of the cores that share its clock: they are of one kind."""
+    for policy in read_policies(facts):
+        values = {measure[cpu] for cpu in policy.cpus if cpu in measure}
+        if len(values) == 1:
+            measure.update(dict.fromkeys(policy.cpus, values.pop()))
 
 
 def _read_capacities(facts: Mapping[str, str]) -> dict[int, float]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from harness.bench.cores import (
     CORES_COMMAND,
     CPUFREQ_COMMAND,
+    parse_clock_doubts,
     parse_cpu_capacity,
     parse_cpu_parts,
     parse_cpufreq,
     parse_cpus_offline,
     parse_cpus_online,
 )
-from harness.bench.readings import read_battery_c
+from harness.bench.readings import read_battery_c, read_throttle_flags
 from harness.bench.sensor_facts import (
     POWER_COMMAND,
     SYSFS,
@@ -44,6 +45,7 @@ class Fact:
 # BatteryManager.BATTERY_STATUS_*
 _FULL = 100
 _BATTERY_STATES = {"2": "charging", "3": "discharging", "4": "not charging", "5": "full"}
+_STATUS_NUMBER = re.compile("[0-9]{1,9}")
 
 
 def _parse_text(text: str) -> str | None:
@@ -105,8 +107,20 @@ def _parse_model(text: str) -> str | None:
     return _parse_text(text.replace("\0", ""))
 
 
-def _parse_source(text: str) -> str | None:
-    return text.strip() if re.fullmatch(r"[/!][^\n]+", text.strip()) else None
+def _parse_throttle_source(text: str) -> str | None:
+    source, _, value = text.strip().partition("\n")
+    return source if _is_source(source) and read_throttle_flags(value) is not None else None
+
+
+def _parse_throttle_doubts(text: str) -> str | None:
+    source, _, value = text.strip().partition("\n")
+    if not _is_source(source) or read_throttle_flags(value) is not None:
+        return None
+    return f"the throttling flags read {value:.30}"
+
+
+def _is_source(text: str) -> bool:
+    return bool(re.fullmatch(r"[/!][^\n]+", text))
 
 
 def _find_setting(text: str, name: str) -> str:
@@ -124,27 +138,59 @@ def _is_absent(text: str) -> bool:
 
 
 def parse_battery_percent(text: str) -> int | None:
-    """Parse the battery's level in Android's `dumpsys battery`; None without a battery."""
-    level = _find_setting(text, "level")
-    if _is_absent(text) or not re.fullmatch("[0-9]{1,3}", level) or int(level) > _FULL:
-        return None
-    return int(level)
+    """Parse the level of the fullest battery, in percent; None without a battery.
+
+    Android's `dumpsys battery` gives it as a part of its `scale`.
+    """
+    levels = [_read_percent(battery) for battery in _list_batteries(text)]
+    return max((level for level in levels if level is not None), default=None)
 
 
 def parse_battery_state(text: str) -> str | None:
-    """Parse the battery's status: one of BatteryManager's numbers, or the kernel's words."""
-    status = _find_setting(text, "status")
-    if _is_absent(text) or not re.fullmatch(r"\w[\w ]{0,19}", status):
+    """Parse the status: one of BatteryManager's numbers, or the kernel's words.
+
+    Of several batteries, one that is in use counts.
+    """
+    states = [state for battery in _list_batteries(text) if (state := _read_state(battery))]
+    for in_use in ("charging", "discharging"):
+        if in_use in states:
+            return in_use
+    return states[0] if states else None
+
+
+def _list_batteries(text: str) -> list[str]:
+    """Return the part of each battery that is there."""
+    parts = text.split(_NEXT_BATTERY)
+    return [part for part in parts if _find_setting(part, "level") and not _is_absent(part)]
+
+
+def _read_percent(battery: str) -> int | None:
+    level, scale = _find_setting(battery, "level"), _find_setting(battery, "scale") or str(_FULL)
+    if not all(re.fullmatch("[0-9]{1,9}", number) for number in (level, scale)):
         return None
-    return _BATTERY_STATES.get(status, status.lower())
+    return round(_FULL * int(level) / int(scale)) if int(level) <= int(scale) != 0 else None
+
+
+def _read_state(battery: str) -> str | None:
+    status = _find_setting(battery, "status").lower()
+    if _STATUS_NUMBER.fullmatch(status):
+        return _BATTERY_STATES.get(status)
+    return status if re.fullmatch(r"[a-z][a-z ]{0,19}", status) and status != "unknown" else None
 
 
 def _parse_battery_doubts(text: str) -> str | None:
-    level = _find_setting(text, "level")
-    if not level or parse_battery_percent(text) is not None:
+    level, tenths = _find_setting(text, "level"), _find_setting(text, "temperature")
+    if not level:
         return None
-    reason = "is not there" if _is_absent(text) else f"reports a level of {level:.20} %"
-    return f"battery {reason}"
+    if not _list_batteries(text):
+        return "battery is not there"
+    doubts = []
+    if parse_battery_percent(text) is None:
+        scale = _find_setting(text, "scale") or str(_FULL)
+        doubts.append(f"battery reports a level of {level:.20} of {scale:.20}")
+    if tenths and _parse_battery_c(text) is None:
+        doubts.append(f"battery reports a temperature of {tenths:.20} tenths of a degree")
+    return "; ".join(doubts) or None
 
 
 def parse_screen(text: str) -> str | None:
@@ -172,9 +218,11 @@ def _parse_lines(text: str) -> str | None:
 
 _THROTTLE_SOURCE = f"""
 flags={SYSFS}/devices/platform/soc/soc:firmware/get_throttled
-if read -r _ <"$flags"; then echo "$flags"; else
-    case $(vcgencmd get_throttled) in throttled=*) echo '!vcgencmd get_throttled' ;; esac
+if read -r value <"$flags"; then printf '%s\n' "$flags" "$value"; else
+    value=$(vcgencmd get_throttled)
+    case $value in throttled=*) printf '%s\n' '!vcgencmd get_throttled' "$value" ;; esac
 fi"""
+_NEXT_BATTERY = "next battery\n"
 # The battery of a mouse or a pen has the scope Device.
 BATTERY_COMMAND = f"""
 dumpsys battery || for supply in {SYSFS}/class/power_supply/*; do
@@ -189,6 +237,7 @@ dumpsys battery || for supply in {SYSFS}/class/power_supply/*; do
     echo "level: $level"
     echo "voltage: $voltage"
     echo "status: $status"
+    echo "next battery"
 done"""
 _OS_IMAGE = """
 getprop ro.build.fingerprint || (. /etc/os-release; echo "$PRETTY_NAME")
@@ -224,7 +273,9 @@ FACTS = (
     Fact("os_image", _OS_IMAGE, parse=_parse_lines),
     Fact("thermal_zones", THERMAL_COMMAND, parse=parse_thermal_zones),
     Fact("cpufreq", CPUFREQ_COMMAND, parse=parse_cpufreq),
-    Fact("throttle_source", _THROTTLE_SOURCE, parse=_parse_source),
+    Fact("clock_doubts", CPUFREQ_COMMAND, parse=parse_clock_doubts),
+    Fact("throttle_source", _THROTTLE_SOURCE, parse=_parse_throttle_source),
+    Fact("throttle_doubts", _THROTTLE_SOURCE, parse=_parse_throttle_doubts),
     Fact("power_sensors", POWER_COMMAND, parse=parse_power_sensors),
     Fact("power_doubts", POWER_COMMAND, parse=parse_power_doubts),
     Fact("taskset", "command -v taskset >/dev/null && echo yes", parse=_parse_text),
@@ -268,7 +319,7 @@ def read_facts(printed: str) -> dict[str, str]:
 
 def list_doubts(facts: Mapping[str, str]) -> list[str]:
     """Return a sentence for each sensor that is not believed, and for cores that are off."""
-    names = ("temperature_doubts", "power_doubts", "battery_doubts")
+    names = [fact.name for fact in FACTS if fact.name.endswith("_doubts")]
     doubts = [f"{facts[name]}; its value stays unknown." for name in names if name in facts]
     if "cpus_offline" in facts:
         doubts.append(f"cores {facts['cpus_offline']} are off; no tool is bound to them.")

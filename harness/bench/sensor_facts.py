@@ -20,19 +20,23 @@ from harness.bench.readings import (
     sum_power_uw,
 )
 
-MAX_TEMPERATURES = 64
+MAX_TEMPERATURES = 256
 _MAX_NAMES = 3
+_MAX_NAME = 30
 
 # A tree of plain files may stand in for the kernel's.
 SYSFS = '"${HARNESS_SYSFS:-/sys}"'
 
 THERMAL_COMMAND = f"""
 for zone in {SYSFS}/class/thermal/thermal_zone*; do
-    value=-
+    value=''
     read -r type <"$zone/type" || continue
-    read -r value _ <"$zone/temp"
-    echo "${{value:--}} $type=$zone/temp"
+    read -r value <"$zone/temp"
+    echo "$type=$zone/temp ${{value:--}}"
 done"""
+_ZONE = re.compile(r"(.{1,100})=(/.{1,1000}/temp) (.{1,100})")
+# What separates the entries of a fact
+_SEPARATOR = re.compile(r"[;=\s]+")
 _CPU_TYPE = re.compile("cpu|pkg|package|big|little|gold|silver|prime|cluster|core|tsens", re.I)
 _CHIP_TYPE = re.compile("soc|bcm", re.I)
 # Other parts of a device: their temperatures say little about its cores. On Qualcomm's kernels,
@@ -88,12 +92,20 @@ def parse_temperature_doubts(text: str) -> str | None:
             doubts[
                 f"reads {zone.reading}, not {COLDEST_C:g} to {TOO_HOT_C:g} °C in any unit"
             ].append(zone.type)
-    return _join_doubts(doubts.items())
+    sentences = [*doubts.items()]
+    if (count := len(_list_believed(text))) > MAX_TEMPERATURES:
+        reason = f"are too many: only the {MAX_TEMPERATURES} hottest are watched"
+        sentences.append((reason, [f"{count} thermal zones"]))
+    return _join_doubts(sentences)
+
+
+def _list_believed(text: str) -> list[ThermalZone]:
+    return [zone for zone in _read_core_zones(text) if zone.temperature_c is not None]
 
 
 def _select_watched(text: str) -> list[ThermalZone]:
     """Return the zones of the cores that are believed; of too many, the hottest."""
-    zones = [zone for zone in _read_core_zones(text) if zone.temperature_c is not None]
+    zones = _list_believed(text)
     hottest = sorted(zones, key=lambda zone: zone.temperature_c or 0.0, reverse=True)
     watched = hottest[:MAX_TEMPERATURES]
     return [zone for zone in zones if zone in watched]
@@ -117,12 +129,11 @@ def _read_core_zones(text: str) -> list[ThermalZone]:
 
 
 def _parse_zone(line: str) -> tuple[str, str, str] | None:
-    """Parse a line `READING TYPE=FILE`."""
-    reading, _, rest = line.strip().partition(" ")
-    type, _, file = rest.partition("=")
-    if not type.strip() or not file.startswith("/") or ";" in rest:
+    """Parse a line `TYPE=FILE READING` into a reading as the samples have it, type and file."""
+    match = _ZONE.fullmatch(line.strip())
+    if match is None or ";" in match[2]:
         return None
-    return reading, type.strip(), file
+    return ",".join(match[3].split()), _SEPARATOR.sub("_", match[1].strip()), match[2]
 
 
 def _select_cores(lines: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
@@ -133,6 +144,8 @@ def _select_cores(lines: Sequence[tuple[str, str, str]]) -> list[tuple[str, str,
     return zones
 
 
+# Monitors of a board's supply, and those that firmware speaks for. The power that a graphics card
+# or a processor reports, such as amdgpu or zenpower, is that of a part.
 # NVIDIA's boards label the sensor at their input (VDD_IN, POM_5V_IN); other rails are parts of it.
 # A supply whose scope is Device is the battery of a mouse or a pen.
 POWER_COMMAND = f"""
@@ -152,7 +165,12 @@ for supply in {SYSFS}/class/power_supply/*; do
     fi
 done
 for power in {SYSFS}/class/hwmon/hwmon*/power*_input; do
-    if read -r value <"$power"; then echo "rails $value power_uw=$power"; fi
+    chip=${{power%/*}} name=''
+    read -r value <"$power" && read -r name <"$chip/name" || continue
+    case $name in
+        ina*|ltc*|pac1*|adm1*|lm25*|power_meter*|scmi*|scpi*) echo "rails $value power_uw=$power" ;;
+        *) echo "part $name" ;;
+    esac
 done
 for current in {SYSFS}/class/hwmon/hwmon*/curr*_input; do
     chip=${{current%/*}} rail=${{current##*/curr}} name='' label=''
@@ -211,12 +229,18 @@ def _find_power_sensors(text: str) -> _PowerSensors:
     for name in _SENSOR_GROUPS:
         sensors = groups[name]
         is_believed = sum_power_uw((kind, reading) for kind, reading, _ in sensors) is not None
-        if name == "pmic" or is_believed:
+        if sensors and (name == "pmic" or is_believed):
             return _PowerSensors(tuple(source for *_, source in sensors), tuple(doubts))
         if sensors:
             readings = ", ".join(reading for _, reading, _ in sensors[:_MAX_NAMES])
             doubts.append((f"power of {name}", f"reads {readings}: not 1 mW to 1 kW together"))
-    return _PowerSensors(doubts=tuple(doubts))
+    return _PowerSensors(doubts=(*doubts, *_list_parts(lines)))
+
+
+def _list_parts(lines: Iterable[str]) -> list[tuple[str, str]]:
+    parts = dict.fromkeys(line.removeprefix("part ") for line in lines if line.startswith("part "))
+    reason = "measures the power of a part, not of the device"
+    return [(part[:_MAX_NAME], reason) for part in [*parts][:_MAX_NAMES]]
 
 
 def _find_batteries(lines: Iterable[str]) -> _PowerSensors:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from harness.bench.cores import (
     format_cpus,
+    group_by_speed,
     parse_cpu_capacity,
     parse_cpu_parts,
     parse_cpus,
@@ -57,3 +58,12 @@ def test_capacities_and_parts_are_grouped() -> None:
 @given(st.sets(st.integers(0, 1023)))
 def test_a_list_of_cores_is_read_as_it_was_written(cpus: set[int]) -> None:
     assert parse_cpus(format_cpus(cpus)) == cpus
+
+
+def test_a_core_without_a_value_has_that_of_its_clocks_other_cores() -> None:
+    facts = {
+        "cpus_online": "0-3",
+        "cpu_capacity": "400 0;1024 2-3",
+        "cpufreq": "/c;policy0 0,1 1800000 o;policy2 2,3 1800000 o",
+    }
+    assert group_by_speed(facts) == [{2, 3}, {0, 1}]

@@ -65,6 +65,8 @@ Current Battery Service state:
   level: 80
   temperature: 274
 """
+GHOST = "level: 0\nvoltage: 0\nstatus: Unknown\nnext battery\n"
+IDLE = "level: 80\nvoltage: 11000000\nstatus: Not charging\nnext battery\n"
 MEMINFO = """\
 MemTotal:        3884336 kB
 MemFree:         1204880 kB
@@ -108,8 +110,31 @@ MemAvailable:    3241180 kB
         ),
         ("cpufreq", "/sys/c\npolicy0\n", None),
         ("cpufreq", "/sys/c\n", None),
-        ("throttle_source", "!vcgencmd get_throttled\n", "!vcgencmd get_throttled"),
-        ("throttle_source", "/sys/f/get_throttled\n", "/sys/f/get_throttled"),
+        ("cpufreq", "/sys/c\npolicy0 1500 ondemand 0\n", "/sys/c;policy0 0 1500 ondemand"),
+        ("clock_doubts", "/c\npolicy0 1500 o 0\n", "clock policy0 has a maximum of 1500 kHz"),
+        ("clock_doubts", "/c\npolicy0 1500000 o 0\n", None),
+        (
+            "throttle_source",
+            "!vcgencmd get_throttled\nthrottled=0x50000\n",
+            "!vcgencmd get_throttled",
+        ),
+        ("throttle_source", "/sys/f/get_throttled\n50005\n", "/sys/f/get_throttled"),
+        ("throttle_source", "/sys/f/get_throttled\nffffffff\n", None),
+        ("throttle_doubts", "/sys/f\nffffffff\n", "the throttling flags read ffffffff"),
+        ("throttle_doubts", "/sys/f/get_throttled\n0\n", None),
+        ("battery", "level: 400\nscale: 500\nstatus: 2\n", "80 %, charging"),
+        ("battery", "level: 400\nscale: 0\nstatus: 2\n", None),
+        ("battery", "level: 50\nstatus: 1\n", "50 %"),
+        ("battery", "level: 50\nstatus: Unknown\n", "50 %"),
+        ("battery", f"{GHOST}level: 41\nstatus: Discharging\n", "41 %, discharging"),
+        ("battery", f"{IDLE}level: 7\nstatus: Discharging\n", "80 %, discharging"),
+        ("battery", f"{IDLE}level: 7\nstatus: Charging\n", "80 %, charging"),
+        (
+            "battery_doubts",
+            "level: 50\ntemperature: 27\n",
+            "battery reports a temperature of 27 tenths of a degree",
+        ),
+        ("battery_doubts", "level: 255\n", "battery reports a level of 255 of 100"),
         (
             "battery",
             DUMPSYS_BATTERY.replace("status: 2", "present: false\n  status: 1"),

@@ -19,7 +19,7 @@ def zones(**readings: str) -> str:
     """Return what the command prints for zones of these types."""
     types = (name.replace("__", "-") for name in readings)
     lines = zip(readings.values(), types, strict=True)
-    return "".join(f"{reading} {type}=/{type}/temp\n" for reading, type in lines)
+    return "".join(f"{type}=/{type}/temp {reading}\n" for reading, type in lines)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,8 @@ def zones(**readings: str) -> str:
         ),
         (zones(cpu0="45000", cpu1="0", cpu2="-"), "45", "cpu0=/cpu0/temp"),
         (zones(cpu0="45", soc_thermal="44000"), "45", "cpu0 temperature_c=/cpu0/temp"),
+        (zones(cpu="45000 mC"), None, None),
+        ("cpu;a=b 0=/z 1/temp 45000\n", "45", "cpu_a_b_0=/z 1/temp"),
         (zones(acpitz="27800", iwlwifi_1="50000"), "27.8", "acpitz=/acpitz/temp"),
         (zones(soc="63", socd="37"), None, None),
         (zones(cpu="0"), None, None),
@@ -55,11 +57,16 @@ def test_cores_are_as_warm_as_their_believable_zones(
 
 
 def test_the_hottest_of_too_many_zones_are_watched() -> None:
-    text = "".join(f"{30_000 + 100 * number} cpu{number}=/z{number}\n" for number in range(80))
+    text = "".join(
+        f"cpu{number}=/z{number}/temp {30_000 + 100 * number}\n" for number in range(300)
+    )
     watched = parse_thermal_zones(text)
     assert watched is not None
     assert watched.count(";") == MAX_TEMPERATURES - 1
-    assert watched.endswith("cpu79=/z79")
+    assert watched.endswith("cpu299=/z299/temp")
+    assert parse_temperature_doubts(text) == (
+        "300 thermal zones are too many: only the 256 hottest are watched"
+    )
 
 
 def test_zones_that_are_not_believed_are_named_with_the_reason() -> None:
@@ -133,6 +140,7 @@ def test_power_is_read_in_the_units_that_make_it_believable(text: str, sensors: 
             "maxfg reads the same as battery: both may be one battery",
         ),
         ("rails 0 power_uw=/a\nrails 0 power_uw=/b", "power of rails reads 0, 0"),
+        ("part amdgpu\npart amdgpu", "amdgpu measures the power of a part, not of the device"),
     ],
     ids=[
         "at rest",
@@ -142,6 +150,7 @@ def test_power_is_read_in_the_units_that_make_it_believable(text: str, sensors: 
         "9 A or 9 mA",
         "one battery twice",
         "rails of 0 W",
+        "a graphics card",
     ],
 )
 def test_power_that_is_not_believed_is_named_and_not_used(text: str, words: str) -> None:

@@ -10,10 +10,11 @@ from shlex import join
 from harness.core.device import AdbDevice
 from harness.core.errors import Unreachable
 from harness.devices.link import CommandResult, Link
-from harness.devices.shell import is_marked, run_in_sh
+from harness.devices.shell import has_output, run_in_sh
 
 _TIMEOUT_S = 30.0
 _COMMAND_NOT_FOUND = 127
+_LONGEST_QUOTE = 100
 _REFUSALS = {
     "unauthorized": ("it does not trust this computer: accept the key on its screen", False),
     "no permissions": (
@@ -91,16 +92,9 @@ class AdbLink:
         self._host = host
 
     def open(self) -> None:
-        """Start adb's server and check that the phone is ready. Raises Unreachable.
-
-        The server gets a command of its own: it would hold the pipes of the command that starts it.
-        """
+        """Start adb's server and check that the phone is ready. Raises Unreachable."""
         self._host.open()
-        started = run_in_sh(self._host, "adb start-server >/dev/null 2>&1", _TIMEOUT_S)
-        if started.exit_code == _COMMAND_NOT_FOUND:
-            raise Unreachable(
-                "no adb program was found: install Android's platform-tools", passing=False
-            )
+        _start_server(self._host)
         if _NETWORK_SERIAL.fullmatch(self._serial):  # a new server has no connection to it yet
             run_in_sh(self._host, join(["adb", "connect", self._serial]), _TIMEOUT_S)
         state = self._run_adb("get-state")
@@ -117,7 +111,7 @@ class AdbLink:
         and a failure of adb's own ends with 1.
         """
         result = self._run_adb("shell", command, timeout_s=timeout_s, stdin=stdin)
-        if not is_marked(result.stdout):
+        if not has_output(result.stdout):
             error_text = (result.stderr or result.stdout).decode(errors="replace")
             raise _explain_refusal(error_text or "the connection was lost during a command")
         return result
@@ -133,6 +127,18 @@ class AdbLink:
         self._host.close()
 
 
+def _start_server(host: Link) -> None:
+    """Start adb's server, unless it runs. Raises Unreachable if the host has no adb.
+
+    The server gets a command of its own: it would hold the pipes of the command that starts it.
+    """
+    started = run_in_sh(host, "adb start-server >/dev/null 2>&1", _TIMEOUT_S)
+    if started.exit_code == _COMMAND_NOT_FOUND:
+        raise Unreachable(
+            "no adb program was found: install Android's platform-tools", passing=False
+        )
+
+
 def _explain_refusal(error_text: str) -> Unreachable:
     for words, (message, passing) in _REFUSALS.items():
         if words in error_text:
@@ -145,14 +151,17 @@ def _explain_refusal(error_text: str) -> Unreachable:
 def list_phones(host: Link) -> list[AttachedPhone]:
     """Return the phones that are attached to the host, ready or not.
 
-    Raises Unreachable if the host has no adb.
+    Raises Unreachable if the host has no adb, or one that fails.
     """
     host.open()
-    script = "adb start-server >/dev/null 2>&1 && adb devices -l"
-    result = run_in_sh(host, script, _TIMEOUT_S)
+    _start_server(host)
+    result = run_in_sh(host, "adb devices -l", _TIMEOUT_S)
     if result.exit_code != 0:
+        words = (result.stderr or result.stdout).decode(errors="replace").strip().splitlines()
+        cause = words[-1][:_LONGEST_QUOTE].rstrip(".") if words else f"code {result.exit_code}"
         raise Unreachable(
-            "no working adb program was found: install Android's platform-tools", passing=False
+            f"adb can't list its phones ({cause}): run `adb devices -l` there and correct that",
+            passing=False,
         )
     return parse_devices(result.stdout.decode(errors="replace"))
 

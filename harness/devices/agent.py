@@ -19,6 +19,7 @@ from harness.devices.run_result import decode
 from harness.devices.shell import run_in_sh
 
 COMMAND_TIMEOUT_S = 60.0
+LARGEST_SCRIPT_OUTPUT_BYTES = 1_000_000
 _FILE = Path(__file__).with_name("agent.sh")
 _NO_AGENT = 77  # of the line that starts the program, which agent.sh itself never returns
 _DAMAGED = 78
@@ -52,6 +53,7 @@ class Agent:
         self._folder = folder if folder.startswith("/") else f"./{folder}"
         self._patience = patience
         self._root: str | None = None
+        self.was_reached = False
 
     @property
     def root(self) -> str:
@@ -80,6 +82,7 @@ class Agent:
     def run_script(self, script: str) -> CommandResult:
         """Run a script of POSIX shell in the working folder; a lost link may run it twice.
 
+        Its output is cut after LARGEST_SCRIPT_OUTPUT_BYTES and one more byte.
         The script goes through standard input: some SSH servers take no line of over 9,000 bytes.
         Braces make a script that arrives without its first line fail as a whole.
         """
@@ -89,7 +92,12 @@ class Agent:
             return self.retry(lambda: self._execute(self._read_script(), stdin=file))
 
     def _read_script(self) -> str:
-        return f'cd {quote(self.root)} 2>/dev/null || exit {_NO_AGENT}; eval "$(cat)"'
+        """Return a script that runs the one from standard input, and cuts what it prints."""
+        return (
+            f"cd {quote(self.root)} 2>/dev/null || exit {_NO_AGENT}; exec 4>&1; "
+            'code=$({ { (eval "$(cat)" 3>&- 4>&-); echo "$?" >&3; } | '
+            f'head -c {LARGEST_SCRIPT_OUTPUT_BYTES + 1} >&4; }} 3>&1); exit "$code"'
+        )
 
     def call(self, *arguments: str, allowed: Sequence[int] = ()) -> CommandResult:
         """Run a command of the program that may run twice, as `call_once`."""
@@ -102,6 +110,7 @@ class Agent:
             try:
                 if self._root is None:
                     self._root = self._install()
+                    self.was_reached = True
                 return attempt()
             except Unreachable:
                 self._root = None
@@ -153,20 +162,22 @@ class Agent:
         )
         result = self._execute(script, stdin=_FILE)
         if result.exit_code == _DAMAGED:
-            raise Unreachable("a file did not arrive whole: does its login shell read the input?")
+            message = (
+                "its login shell takes input from files that are sent: correct its start-up files"
+            )
+            raise Unreachable(message, passing=False)
         if result.exit_code != 0:
             raise self.explain_failure(result)
         root = os.fsdecode(result.stdout).removesuffix("\n")  # a path may have any bytes
-        if not root.startswith("/") or "\n" in root:
+        if not root.startswith("/"):
             raise self.explain_damage(result)
         return root
 
     def explain_damage(self, result: CommandResult) -> CaseFailed:
         """Return the failure of an answer that the program does not give."""
         message = (
-            f"device {self.device}: the answer of its shell is damaged "
-            f"({decode(result.stdout[:_LONGEST_QUOTE])!r}): "
-            "let its start-up files run nothing in the background."
+            f"device {self.device}: its shell gave no usable answer "
+            f"({decode(result.stdout[:_LONGEST_QUOTE])!r}): log in and try `sh -c 'uname -m'`."
         )
         return CaseFailed(Reason.UNPARSABLE, message, log=decode(result.stdout[:_LONGEST_LOG]))
 

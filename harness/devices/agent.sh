@@ -297,6 +297,17 @@ watch() {
     done
 }
 
+# PROGRAM: prints which interpreter a script asks for in vain: the kernel blames the script.
+explain_script() {
+    line=''
+    { read -r line <"$1"; } 2>/dev/null
+    case $line in '#!'*) ;; *) return ;; esac
+    program=$1
+    # shellcheck disable=SC2086 # the first word is the interpreter
+    set -- ${line#??}
+    [ -e "${1-}" ] || printf '%s: %s: bad interpreter: No such file\n' "$program" "${1-}"
+}
+
 stop_watching() {
     : >tool # ends a watcher that has just started: in mksh, it may miss the signal
     trap '' TERM
@@ -309,7 +320,7 @@ stop_watching() {
 supervise() {
     cd "runs/$1" || exit
     echo $$ >supervisor
-    limit=$2 affinity=$3 interval=$4 sensors=$5 watcher=''
+    limit=$2 affinity=$3 interval=$4 sensors=$5 watcher='' program=$6
     shift 5
     if [ -n "$affinity" ]; then set -- taskset "$affinity" "$@"; fi
     set -f
@@ -336,6 +347,7 @@ supervise() {
     fi
     wait "$tool"
     code=$?
+    case $code in 126 | 127) explain_script "$program" >>stderr ;; esac
     read_uptime
     ended=$uptime
     kill -9 "-$watchdog" 2>/dev/null
@@ -349,14 +361,15 @@ supervise() {
     echo "$code $began $ended" >exit.part && mv exit.part exit
 }
 
-# RUN SHA256 WAITING: prints a line of numbers, then the run's outputs and readings.
+# RUN SHA256 WAITING: prints a line of numbers, then the run's output, readings and errors. The run's
+# name, which no tool prints as a line, stands between these.
 report() {
     read -r code began ended <"runs/$1/exit" ||
         trouble "No space left on device: the run's exit code could not be written"
-    # shellcheck disable=SC2046 # two sizes, each with its name
-    set -- "$@" $(wc -c "runs/$1/stdout" "runs/$1/watch")
-    printf '%s %s %s %s %s %s %s\n' "$code" "$began" "$ended" "$4" "$6" "${2:--}" "$3"
-    cat "runs/$1/stdout" "runs/$1/watch" "runs/$1/stderr"
+    cd "runs/$1" || exit "$TROUBLE"
+    { echo && echo "$1"; } >border || trouble 'No space left on device: no report can be written'
+    echo "$code $began $ended $1 ${2:--} $3"
+    cat stdout border watch border stderr
 }
 
 # SHA256 FILE: exits unless the file has this hash, marks it as used, and sets `file_hash`.

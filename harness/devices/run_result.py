@@ -7,9 +7,10 @@ from typing import Final
 TIMED_OUT: Final = -1
 """The exit code of a command that its time limit ended."""
 
+_PARTS = 3
 _DECIMAL = rb"([0-9]{1,12}(?:\.[0-9]{1,9})?)"
 _SUMMARY = re.compile(
-    rb"(timeout|[0-9]{1,3}) %b %b ([0-9]{1,12}) ([0-9]{1,12}) (-|[0-9a-f]{64}) ([0-9]{1,6})"
+    rb"(timeout|[0-9]{1,3}) %b %b ([0-9a-f]{32}) (-|[0-9a-f]{64}) ([0-9]{1,6})"
     % (_DECIMAL, _DECIMAL)
 )
 
@@ -36,25 +37,26 @@ def parse_report(report: bytes) -> RunResult:
     """Parse what agent.sh's function `report` prints: a line of numbers, then three texts.
 
     The line has the exit code, and the start and the end in seconds since boot. Then it has the
-    sizes in bytes of the first two texts, the model's SHA-256, and how many wait. The exit code is
-    TIMED_OUT for a command that its time limit ended. Raises ValueError for any other report.
+    run's name, which also stands between the texts, the model's SHA-256, and how many wait. The
+    exit code is TIMED_OUT for a command that its time limit ended. Raises ValueError for any other
+    report.
     """
     line, _, texts = report.partition(b"\n")
     summary = _SUMMARY.fullmatch(line)
     if summary is None:
         raise ValueError("no summary of a run")
-    code, started, ended, stdout_size, watch_size, sha256, waiting = summary.groups()
-    watch_start = int(stdout_size)
-    stderr_start = watch_start + int(watch_size)
+    code, started, ended, run, sha256, waiting = summary.groups()
+    parts = texts.split(b"\n%b\n" % run)
     seconds = round(float(ended) - float(started), 3)
-    if stderr_start > len(texts) or seconds < 0:
+    if len(parts) != _PARTS or seconds < 0:
         raise ValueError("a summary that contradicts its report")
+    stdout, watch, stderr = map(decode, parts)
     return RunResult(
         TIMED_OUT if code == b"timeout" else int(code),
-        decode(texts[:watch_start]),
-        stderr=decode(texts[stderr_start:]),
+        stdout,
+        stderr=stderr,
         seconds=seconds,
-        watch=decode(texts[watch_start:stderr_start]),
+        watch=watch,
         model_sha256=sha256.decode().removeprefix("-"),
         others_waiting=int(waiting),
     )

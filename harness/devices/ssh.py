@@ -13,9 +13,12 @@ from paramiko import Channel, SSHException
 from harness.core.device import SshDevice
 from harness.core.errors import Unreachable, first_line
 from harness.devices.link import CommandResult, check_answer_size
+from harness.devices.shell import is_answered
 from harness.devices.ssh_connection import SILENCE_MS, open_route, plan_route
 
 _CHUNK_BYTES = 1 << 15
+_LATE_OUTPUT_S = 2.0  # of silence after the exit code end a command that gives no answer
+_TAIL_BYTES = 1 << 20  # are searched for the end of an answer
 # Connecting costs some 50 ms of CPU on both sides: hundreds at once would exceed their limits.
 _CONNECTING = BoundedSemaphore(16)
 
@@ -34,6 +37,7 @@ class SshLink:
             return
         self.close()
         with ExitStack() as resources, _CONNECTING:
+            self._resources = resources  # `close` from another thread ends the attempt
             self._connection = open_route(plan_route(self._hops), resources)
             self._resources = resources.pop_all()
 
@@ -87,18 +91,29 @@ def _send(channel: Channel, source: Path) -> None:
 
 
 def _read(channel: Channel, deadline: float) -> tuple[bytes, bytes]:
-    """Read both streams as they come, so that a command never waits for one to be read."""
+    """Read both streams as they come, so that a command never waits for one to be read.
+
+    A command has ended with its exit code and its answer. What a start-up file left in the
+    background may keep the streams open for ever.
+    """
     stdout, stderr = bytearray(), bytearray()
     ready = select.poll()
     ready.register(channel.fileno(), select.POLLIN)
     while not (channel.eof_received or channel.closed):
         if (remaining_s := deadline - time.monotonic()) <= 0:
             raise Unreachable("it did not answer in time")
-        ready.poll(min(remaining_s, 10) * 1000)
+        has_ended = channel.exit_status_ready()
+        is_silent = not ready.poll(min(remaining_s, _LATE_OUTPUT_S) * 1000)
         _drain(channel, stdout, stderr)
+        if (has_ended and is_silent) or _ends_answer(stdout, stderr):
+            break
     channel.status_event.wait(max(deadline - time.monotonic(), 1))
     _drain(channel, stdout, stderr)
     return bytes(stdout), bytes(stderr)
+
+
+def _ends_answer(stdout: bytearray, stderr: bytearray) -> bool:
+    return is_answered(bytes(stdout[-_TAIL_BYTES:]), bytes(stderr[-_TAIL_BYTES:]))
 
 
 def _drain(channel: Channel, stdout: bytearray, stderr: bytearray) -> None:

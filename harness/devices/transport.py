@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from harness.core.errors import CaseFailed, DeviceBusy, Reason
-from harness.devices.agent import COMMAND_TIMEOUT_S, Agent, ExitCode
+from harness.devices.agent import COMMAND_TIMEOUT_S, LARGEST_SCRIPT_OUTPUT_BYTES, Agent, ExitCode
 from harness.devices.link import CommandResult, Link
 from harness.devices.packing import pack
 from harness.devices.patience import Patience
@@ -25,7 +25,6 @@ WATCH_INTERVAL_S = 10.0
 
 _GRACE_S = 30.0  # how long after its time limit the end of a run may arrive
 _COLLECT_S = 20
-_LARGEST_SCRIPT_ANSWER_BYTES = 1_000_000
 _REMOVED = re.compile(r"^([0-9a-f]{64}) ([0-9]{1,12})$", re.MULTILINE)
 
 
@@ -75,6 +74,11 @@ class Transport:
         """The first words of a command that runs a Python program on the device."""
         return self._interpreter
 
+    @property
+    def was_reached(self) -> bool:
+        """Whether the device was ever reached; it knows nothing of us otherwise."""
+        return self._agent.was_reached
+
     def connect(self) -> None:
         """Open the link unless it is open."""
         self._agent.connect()
@@ -86,8 +90,12 @@ class Transport:
         than a megabyte.
         """
         result = self._agent.run_script(script)
-        if len(result.stdout) + len(result.stderr) > _LARGEST_SCRIPT_ANSWER_BYTES:
-            raise self._agent.explain_damage(result)
+        if len(result.stdout) > LARGEST_SCRIPT_OUTPUT_BYTES:
+            message = (
+                f"device {self._device}: a script printed over a megabyte: "
+                "look for a sensor that prints without end."
+            )
+            raise CaseFailed(Reason.UNPARSABLE, message)
         return RunResult(
             result.exit_code, decode(result.stdout), stderr=decode(result.stderr), seconds=0.0
         )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.core.device import AdbDevice
 from harness.core.errors import Unreachable
-from harness.devices.adb import AdbLink, parse_devices
+from harness.devices.adb import AdbLink, list_phones, parse_devices
 from harness.devices.link import CommandResult
 from tests.processor_time import bounded_time
 
@@ -46,10 +46,12 @@ class FixedHost:
         assert sent is not None
         self.scripts.append(re.sub(r"\\0(\d{3})", lambda octal: chr(int(octal[1], 8)), sent[3]))
         name = (sent[1] + sent[2]).encode()
+        output = b"%b=%d" % (self.result.stdout, self.result.exit_code)
+        errors = self.result.stderr + b"="
         return CommandResult(
             0,
-            b"%b<\n%b%b>%d\n" % (name, self.result.stdout, name, self.result.exit_code),
-            stderr=b"%b(\n%b%b)\n" % (name, self.result.stderr, name),
+            b"%b<%d:%b%b>" % (name, len(output), output, name),
+            stderr=b"%b(%d:%b%b)" % (name, len(errors), errors, name),
         )
 
     def close(self) -> None:
@@ -209,6 +211,13 @@ def test_a_machine_without_adb_gets_an_install_hint() -> None:
     with pytest.raises(Unreachable, match="platform-tools") as refused:
         link.open()
     assert not refused.value.passing
+
+
+def test_an_adb_that_fails_is_quoted() -> None:
+    words = b"adb: error while loading shared libraries: libusb-1.0.so.0: cannot open"
+    with pytest.raises(Unreachable, match=r"libusb-1\.0") as refused:
+        list_phones(FixedHost(CommandResult(1, b"", stderr=words)))
+    assert "install" not in str(refused.value)
 
 
 def test_a_serial_is_always_passed_and_quoted() -> None:

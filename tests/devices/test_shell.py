@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.device import SshDevice
+from harness.core.device import LocalDevice, SshDevice
 from harness.core.errors import CaseFailed, Reason, Unreachable
 from harness.devices import Transport, open_transport
 from harness.devices.link import LARGEST_ANSWER_BYTES, CommandResult
 from harness.devices.local import LocalLink
 from harness.devices.run_result import TIMED_OUT, RunResult, parse_report
-from harness.devices.shell import Mark, build_line, is_marked, read_answer, run_in_sh
+from harness.devices.shell import Mark, build_line, is_answered, read_answer, run_in_sh
 from harness.fleet.device_tool import collect_facts
 from tests.processor_time import bounded_time
 from tests.shells import find_shell
@@ -52,7 +52,7 @@ class ShellLink:
         pass
 
 
-@pytest.mark.parametrize("name", ["dash", "bash", "busybox", "mksh", "fish", "tcsh"])
+@pytest.mark.parametrize("name", ["dash", "bash", "rbash", "busybox", "mksh", "fish", "tcsh"])
 def test_a_script_means_the_same_to_every_login_shell(name: str) -> None:
     applet = ["sh"] if name == "busybox" else []
     link = ShellLink(find_shell(name), *applet, "-c")
@@ -66,7 +66,7 @@ def test_a_script_means_the_same_to_every_login_shell(name: str) -> None:
 def test_a_terminal_on_the_way_changes_no_line() -> None:
     link = ShellLink(find_shell("script"), "-qec", rest=("/dev/null",))
     answer = run_in_sh(link, "echo one; echo two >&2; exit 7", 30)
-    assert answer == CommandResult(7, b"one\ntwo\n", stderr=b"one\ntwo\n")
+    assert answer == CommandResult(7, b"one\n", stderr=b"two\n")
 
 
 def test_the_locale_is_the_one_that_programs_expect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +79,9 @@ def test_the_locale_is_the_one_that_programs_expect(monkeypatch: pytest.MonkeyPa
 ACCOUNTS = {
     "greeting": 'echo "Welcome"; echo "disk is full" >&2; exec sh -c "$SSH_ORIGINAL_COMMAND"',
     "farewell": 'sh -c "$SSH_ORIGINAL_COMMAND"; code=$?; echo bye; exit $code',
+    "background": "(while echo tick; do echo tock >&2; sleep 0.01; done) & "
+    'exec sh -c "$SSH_ORIGINAL_COMMAND"',
+    "strict": 'export SHELLOPTS; set -efuC; IFS=e; exec bash -c "$SSH_ORIGINAL_COMMAND"',
     "fish": 'exec fish -c "$SSH_ORIGINAL_COMMAND"',
     "tcsh": 'exec tcsh -c "$SSH_ORIGINAL_COMMAND"',
 }
@@ -112,17 +115,36 @@ def test_an_account_that_runs_nothing_is_told_at_once() -> None:
     assert "chsh" in str(caught.value)
 
 
+@pytest.mark.parametrize("change", ["head -c 90", "sed s/o/oo/", "grep -v out", "tr a-z A-Z"])
+def test_an_answer_that_was_changed_on_the_way_is_told_at_once(change: str) -> None:
+    link = ShellLink("sh", "-c", f'sh -c "$0" | {change}')
+    with pytest.raises(Unreachable, match="start-up files") as caught:
+        run_in_sh(link, "echo out", 30)
+    assert not caught.value.passing
+
+
+def test_a_script_that_prints_without_end_is_cut(tmp_path: Path) -> None:
+    folder = tmp_path / "new\nline\n"
+    device = LocalDevice(id="here")
+    with closing(open_transport(device, {}, local_folder=folder)) as transport:
+        with pytest.raises(CaseFailed, match="prints without end"):
+            transport.run_script("yes")
+        ended = transport.run_script("pwd; exit 3")
+    assert (ended.stdout, ended.exit_code) == (f"{folder}\n", 3)
+
+
 def test_an_answer_without_end_is_cut() -> None:
     with closing(LocalLink()) as link, pytest.raises(Unreachable, match="prints without end"):
-        run_in_sh(link, "yes", 60)
+        link.execute("yes", 60)
     assert LARGEST_ANSWER_BYTES < 1 << 28
 
 
 def frame(stdout: bytes, stderr: bytes, exit_code: int) -> CommandResult:
+    output, errors = b"%b=%d\n" % (stdout, exit_code), stderr + b"="
     return CommandResult(
         exit_code,
-        b"%b<\n%b%b>%d\n" % (NAME, stdout, NAME, exit_code),
-        stderr=b"%b(\n%b%b)\n" % (NAME, stderr, NAME),
+        b"%b:\n%b<%d:%b%b>" % (NAME, NAME, len(output), output, NAME),
+        stderr=b"%b(%d:%b%b)" % (NAME, len(errors), errors, NAME),
     )
 
 
@@ -135,7 +157,8 @@ def test_what_is_printed_around_an_answer_is_no_part_of_it(
         1, before + framed.stdout + after, stderr=after + framed.stderr + before
     )
     assert read_answer(received, MARK) == CommandResult(exit_code, stdout, stderr=stderr)
-    assert not is_marked(before + stdout)
+    assert is_answered(received.stdout, received.stderr)
+    assert not is_answered(before + stdout, stderr)
 
 
 @given(st.binary(), st.binary(), st.integers(-5, 300))
@@ -151,14 +174,17 @@ def test_a_command_line_is_one_line_of_plain_characters(script: str) -> None:
     assert line.isprintable()
 
 
-REPORT = b"0 10.5 12.25 4 3 %b 2\nout\n1 2err" % (b"a" * 64)
+RUN = b"b" * 32
+REPORT = b"0 10.5 12.25 %b %b 2\nout\n\n%b\n1 2\n%b\nerr" % (RUN, b"a" * 64, RUN, RUN)
 
 
 def test_a_report_of_a_run_is_parsed() -> None:
     assert parse_report(REPORT) == RunResult(
         0, "out\n", "err", 1.75, watch="1 2", model_sha256="a" * 64, others_waiting=2
     )
-    assert parse_report(b"timeout 1 2 0 0 - 0\n").exit_code == TIMED_OUT
+    border = b"\n%b\n" % RUN
+    ended = parse_report(b"timeout 1 2 %b - 0\n" % RUN + border * 2)
+    assert ended.exit_code == TIMED_OUT
 
 
 @given(st.one_of(st.binary(), st.integers(0, len(REPORT)).map(lambda end: REPORT[:end])))
@@ -170,7 +196,9 @@ def test_a_damaged_report_is_a_value_error(report: bytes) -> None:
     assert result.stdout == "out\n"
 
 
-@pytest.mark.parametrize("filler", [b"1 ", b"0 1.5 ", b"\n", NAME + b"<\n", NAME + b"(\n"])
+@pytest.mark.parametrize(
+    "filler", [b"1 ", b"0 1.5 ", b"\n", NAME + b"<", NAME + b"(", NAME + b"<1:"]
+)
 def test_a_long_answer_is_read_quickly(filler: bytes) -> None:
     content = filler * (1_000_000 // len(filler))
     with bounded_time():

@@ -83,22 +83,30 @@ _OBSTACLES = (
         only_from_shell=True,
     ),
     _obstacle(
+        r"bad interpreter",
+        "install that interpreter on the device, or correct the first line of the tool's script",
+        only_from_shell=True,
+    ),
+    _obstacle(
         r"Permission denied|not permitted",
         "set `folder` in the device's entry to one whose file system runs programs (no `noexec`)",
         only_from_shell=True,
     ),
     _obstacle(
-        r"not found|No such file|bad interpreter|required file",
-        "the program that loads or interprets it is not on the device: correct a script's first "
-        "line, or add a static build of the tool",
+        r"not found|No such file|required file",
+        "it, or the program that loads it, is not on the device: add a static build of the tool",
         only_from_shell=True,
     ),
 )
 
 
-def diagnose_start(exit_code: int, stderr: str) -> StartFailure | None:
-    """Return why the program did not start, or None if it did as far as its end shows."""
-    stripped = (line.strip()[:_LONGEST_LINE] for line in stderr.splitlines()[:_MOST_LINES])
+def diagnose_start(exit_code: int, stderr: str, stdout: str = "") -> StartFailure | None:
+    """Return why the program did not start, or None if it did as far as its end shows.
+
+    A tool that is a script may have its errors on its output.
+    """
+    printed = [*stderr.split("\n")[:_MOST_LINES], *stdout.split("\n")[:_MOST_LINES]]
+    stripped = (line.strip()[:_LONGEST_LINE] for line in printed)
     lines = [line for line in stripped if line and not line.startswith(_OWN_MARKS)]
     from_shell = exit_code in (NOT_EXECUTABLE, NOT_FOUND)
     for obstacle in _OBSTACLES:
@@ -127,4 +135,4 @@ def _find_line(words: re.Pattern[str], lines: Sequence[str]) -> str:
 
 
 def _shorten(line: str) -> str:
-    return line[:_LONGEST_QUOTE].rstrip(".")
+    return line.replace("\r", "^M")[:_LONGEST_QUOTE].rstrip(".")

@@ -103,27 +103,28 @@ def read_output(protocol: Protocol, exit_code: int, stdout: str, stderr: str) ->
     """
     output = f"{stdout}\n{stderr}"
     if exit_code != 0:
-        raise diagnose_failure(exit_code, stderr, log=output)
+        raise diagnose_failure(exit_code, stderr, stdout=stdout)
     log = parse_log(output)
     _check_echoes(protocol, log, output=output)
     return log
 
 
-def diagnose_failure(exit_code: int, stderr: str, log: str) -> CaseFailed:
+def diagnose_failure(exit_code: int, stderr: str, stdout: str = "") -> CaseFailed:
     """Return the failure of a process that ended with a non-zero exit code."""
-    if "unresolved custom op" in stderr or "Didn't find op for builtin opcode" in stderr:
-        match = re.search(r"custom op: (\w+)", stderr)
+    log = f"{stdout}\n{stderr}"
+    if "unresolved custom op" in log or "Didn't find op for builtin opcode" in log:
+        match = re.search(r"custom op: (\w+)", log)
         message = (
             f"The tool lacks the model's operator {match[1] if match else 'of its version'}: "
             "binary layers need lce_benchmark_model there, or on x86-64 Linux larq-compute-engine."
         )
         return CaseFailed(Reason.MISSING_OPERATOR, message, log=log)
-    cause = find_cause(stderr) or f"exit code {exit_code}"
+    cause = find_cause(stderr) or find_cause(stdout) or f"exit code {exit_code}"
     if exit_code == NO_INTERPRETER:
         return CaseFailed(
             Reason.NO_INTERPRETER, f"The device has no interpreter: {cause}.", log=log
         )
-    if start := diagnose_start(exit_code, stderr):
+    if start := diagnose_start(exit_code, stderr, stdout):
         message = f"The tool did not start ({start.quote}): {start.remedy}."
         return CaseFailed(start.reason, message, log=log)
     number = -exit_code if exit_code < 0 else exit_code - _SIGNALLED

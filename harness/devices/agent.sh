@@ -305,7 +305,7 @@ explain_script() {
     program=$1
     # shellcheck disable=SC2086 # the first word is the interpreter
     set -- ${line#??}
-    [ -e "${1-}" ] || printf '%s: %s: bad interpreter: No such file\n' "$program" "${1-}"
+    [ -e "${1-}" ] || printf '%s: %s: bad interpreter: No such file\n' "${program##*/}" "${1-}"
 }
 
 stop_watching() {

@@ -204,7 +204,12 @@ def _answer(model: Model, images: Sequence[answers.Values]) -> tuple[answers.Val
         argv = [sys.executable, str(RUNNER_FILE), f"--graph={model.file}", *flags]
         try:
             process = subprocess.run(
-                argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+                argv,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=_TIMEOUT_S,
             )
         except subprocess.TimeoutExpired as error:
             raise CaseFailed(
@@ -276,9 +281,7 @@ class AnswerChecker:
         except DeviceLost:
             raise
         except CaseFailed as failure:
-            return _make_check(
-                case, f"answers of artifact {case.artifact[:12]}… were not checked: {failure}"
-            )
+            return _make_check(case, f"answers were not checked: {failure}")
         if outputs is None:
             return _make_check(
                 case,
@@ -362,5 +365,5 @@ def _run_probe(
         keep=hashes,
     )
     if result.exit_code != 0:
-        raise diagnose_failure(result.exit_code, result.stderr, log=result.stderr)
+        raise diagnose_failure(result.exit_code, result.stderr)
     return answers.read_outputs(result.stdout, count, model.outputs)

@@ -1,9 +1,13 @@
 """The check of devices: whether each can be reached, its facts, and whether its tool runs."""
 
+import signal
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import TypeVar
 from uuid import uuid4
 
@@ -13,7 +17,7 @@ from harness.bench.tools import PYTHON_RUNNER
 from harness.core.bench import Tool
 from harness.core.device import Device
 from harness.core.errors import CaseFailed, DeviceBusy, Reason
-from harness.devices import Patience, Transport, Turn, open_transport
+from harness.devices import Patience, RunResult, Transport, Turn, open_transport
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.failures import to_failure
 from harness.fleet.process import check_cpus
@@ -25,7 +29,9 @@ T = TypeVar("T")
 _MAX_PARALLEL = 32
 _TOOL_TIMEOUT_S = 60.0
 _SIGNALLED = 128
+_LONGEST_QUOTE = 100
 _PATIENCE_S = 3.0
+_ENDING_S = 1.0  # for a device that answers to be released
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ def map_devices(
 ) -> Iterator[tuple[Device, T | CaseFailed]]:
     """Call `work` for all devices in parallel, and yield each device with its result, in order.
 
-    The result is a failure if `work` raised anything: no device affects another.
+    The result is a failure if `work` raised anything: no device affects another. An interrupt
+    waits only briefly for devices that do not answer.
     """
 
     def attempt(device: Device) -> T | CaseFailed:
@@ -71,8 +78,31 @@ def map_devices(
         except BaseException as error:  # noqa: BLE001 - reported, as a bug unless it is a failure
             return to_failure(device.id, error)
 
-    with ThreadPoolExecutor(min(_MAX_PARALLEL, len(devices) or 1)) as pool:
-        yield from zip(devices, pool.map(attempt, devices), strict=True)
+    results: dict[str, Future[T | CaseFailed]] = {device.id: Future() for device in devices}
+    remaining = deque(devices)
+
+    def serve() -> None:
+        with suppress(IndexError):  # once none remains
+            while True:
+                device = remaining.popleft()
+                results[device.id].set_result(attempt(device))
+
+    threads = [Thread(target=serve, daemon=True) for _ in devices[:_MAX_PARALLEL]]
+    for thread in threads:
+        thread.start()
+    try:
+        for device in devices:
+            yield device, results[device.id].result()
+    finally:
+        remaining.clear()
+        _join(threads, _ENDING_S)
+
+
+def _join(threads: Sequence[Thread], timeout_s: float) -> None:
+    """Wait for threads to end, all together no longer than this."""
+    deadline = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
 
 
 def check_device(device: Device, access: DeviceAccess, *, with_tool: bool = True) -> DeviceCheck:
@@ -98,19 +128,28 @@ def _try_tool(
     if device_tool.tool.name != PYTHON_RUNNER:
         cpus = choose_cpus(device.cpus, facts, threads=1)
         ended = transport.run([*device_tool.argv, "--help"], _TOOL_TIMEOUT_S, cpus=cpus)
-        if failure := diagnose_start(ended.exit_code, ended.stderr):
+        log = f"{ended.stdout}\n{ended.stderr}"
+        if failure := diagnose_start(ended.exit_code, ended.stderr, ended.stdout):
             message = (
                 f"device {device.id}: its tool {device_tool.tool.name} does not start "
                 f"({failure.quote}): {failure.remedy}."
             )
-            raise CaseFailed(failure.reason, message, log=ended.stderr)
+            raise CaseFailed(failure.reason, message, log=log)
         if ended.exit_code > _SIGNALLED:
             message = (
                 f"device {device.id}: its tool {device_tool.tool.name} crashes as it starts "
-                f"(exit code {ended.exit_code}): add another build of it."
+                f"({_describe_end(ended)}): add another build of it."
             )
-            raise CaseFailed(Reason.CRASHED, message, log=ended.stderr)
+            raise CaseFailed(Reason.CRASHED, message, log=log)
     return device_tool.tool
+
+
+def _describe_end(ended: RunResult) -> str:
+    """Return the last line that a crashed program printed, or the signal that ended it."""
+    lines = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
+    number = ended.exit_code - _SIGNALLED
+    name = signal.Signals(number).name if number in signal.valid_signals() else "no signal"
+    return f"{name}: {lines[-1][:_LONGEST_QUOTE]}" if lines else name
 
 
 def clean_device(device: Device, access: DeviceAccess, limit_bytes: int) -> int:

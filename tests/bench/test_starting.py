@@ -40,7 +40,7 @@ def make_data(file: Path) -> None:
 
 
 def make_script_of_nothing(file: Path) -> None:
-    file.write_text("#!/nowhere/sh\n")
+    file.write_text("#!/nowhere/sh\r\n")
     file.chmod(0o700)
 
 
@@ -61,7 +61,7 @@ def make_without_library(file: Path) -> None:
     [
         (make_missing, Reason.NOT_STARTED, "No such file", "static build"),
         (make_data, Reason.NOT_STARTED, "Permission denied", "noexec"),
-        (make_script_of_nothing, Reason.NOT_STARTED, "No such file", "static build"),
+        (make_script_of_nothing, Reason.NOT_STARTED, "/nowhere/sh^M: bad", "that interpreter"),
         (make_foreign, Reason.WRONG_ABI, "yntax error", "for the device's ABI"),
         (make_without_library, Reason.NOT_STARTED, "libQ.so.6", "install that library"),
     ],
@@ -126,7 +126,7 @@ def test_a_program_that_ran_has_no_such_failure(transport: Transport) -> None:
             127,
             "bash: /t/x: cannot execute: required file not found",
             "not_started",
-            "loads or interprets it",
+            "the program that loads it",
         ),
         (127, "sh: 1: python3: not found", "no_interpreter", "`python`"),
         (126, "sh: /sdcard/x: can't execute: Permission denied", "not_started", "`folder`"),

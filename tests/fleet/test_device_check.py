@@ -1,5 +1,6 @@
 """A check of devices shows every device, whatever the check of another one raises."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from harness.core.device import AdbDevice, Device, LocalDevice
 from harness.core.errors import CaseFailed, Reason, Unreachable
 from harness.fleet.device_check import DeviceAccess, DeviceCheck, check_device, map_devices
+from harness.store.files.tools import ToolFiles
 from harness.store.files.workspace import Workspace
 
 BROKEN = "broken"
@@ -45,3 +47,18 @@ def test_an_error_that_nobody_foresaw_is_a_bug_with_a_traceback(tmp_path: Path) 
     assert check.failure.reason is Reason.BUG
     assert "KeyError" in str(check.failure)
     assert "Traceback" in check.failure.log
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("#!/nowhere/sh\r\n", r"tool: /nowhere/sh\^M: bad interpreter.*correct the first line"),
+        ("#!/bin/sh\necho 'tool: symbol lookup error: x'; exit 127", "symbol lookup.*that library"),
+        ("#!/bin/sh\necho 'no such core'; kill -SEGV $$", r"crashes .*\(SIGSEGV: no such core\)"),
+    ],
+)
+def test_a_tool_that_does_not_start_is_quoted(tmp_path: Path, script: str, message: str) -> None:
+    tool = ToolFiles(tmp_path / "tools").add("tool", script.encode())
+    access = DeviceAccess({}, Workspace(tmp_path / "workspace"), tools={"tool": tool})
+    check = check_device(LocalDevice(id="here", tool="tool"), access)
+    assert re.search(message, str(check.failure))

@@ -5,12 +5,13 @@ Exit codes:
 - 0: All is done.
 - 1: A case or trial failed; the rest is stored.
 - 2: The request was wrong; nothing was started.
-- 130: The command was interrupted, by Ctrl-C or SIGTERM.
+- 130: The command was interrupted, by Ctrl-C, SIGTERM, or a terminal that was closed.
 
 The commands are imported only after the signals are caught, as that takes a while.
 """
 
 import atexit
+import codecs
 import os
 import signal
 import sys
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 130
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GOODBYE = "Interrupted. Finished work is stored; run the same command again to continue."
 _SHOW_CURSOR = b"\x1b[?25h"  # a live table hides it
 _interrupted: list[int] = []  # received signals
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM.
+    """Ctrl-C, SIGTERM or SIGHUP.
 
     Click would turn a KeyboardInterrupt into a failure, hence a class of our own.
     """
@@ -39,10 +40,12 @@ class Interrupted(BaseException):
 def main() -> "NoReturn":
     atexit.register(_ignore_signals)  # the first that is registered is the last to run
     for number in _SIGNALS:
-        signal.signal(number, _interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup`
+            signal.signal(number, _interrupt)
     sys.unraisablehook = _handle_unraisable
-    if isinstance(sys.stdout, TextIOWrapper):  # a path may have bytes that are not UTF-8
-        sys.stdout.reconfigure(errors="surrogateescape")
+    codecs.register_error("harness", _encode_outside_text)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="harness")
     try:
         _run()
     except Interrupted:
@@ -51,6 +54,15 @@ def main() -> "NoReturn":
         if not _interrupted:
             raise
         _end(_GOODBYE, INTERRUPTED)
+
+
+def _encode_outside_text(error: UnicodeError) -> "tuple[str | bytes, int]":
+    """Give bytes of a path back as they are, and replace what no encoding has."""
+    assert isinstance(error, UnicodeEncodeError)
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeEncodeError:
+        return "?", error.end
 
 
 def _run() -> "NoReturn":

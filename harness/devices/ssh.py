@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import BoundedSemaphore
+from typing import Any
 
 from fabric import Connection
 from paramiko import Channel, SSHException
@@ -23,6 +24,22 @@ _TAIL_BYTES = 1 << 20  # are searched for the end of an answer
 _CONNECTING = BoundedSemaphore(16)
 
 
+class _Resources(ExitStack):
+    """Resources that another thread may close while more are opened: these close at once."""
+
+    _is_closed = False
+
+    def callback(self, *arguments: Any, **options: Any) -> Any:
+        function = super().callback(*arguments, **options)
+        if self._is_closed:
+            self.close()
+        return function
+
+    def close(self) -> None:
+        self._is_closed = True
+        super().close()
+
+
 class SshLink:
     """A link over SSH, through the hosts before the last of `hops`."""
 
@@ -36,7 +53,7 @@ class SshLink:
         if self._connection is not None and self._connection.is_connected:
             return
         self.close()
-        with ExitStack() as resources, _CONNECTING:
+        with _Resources() as resources, _CONNECTING:
             self._resources = resources  # `close` from another thread ends the attempt
             self._connection = open_route(plan_route(self._hops), resources)
             self._resources = resources.pop_all()

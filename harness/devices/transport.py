@@ -76,7 +76,7 @@ class Transport:
 
     @property
     def was_reached(self) -> bool:
-        """Whether the device was ever reached; it knows nothing of us otherwise."""
+        """Return whether the device was ever reached; it knows nothing of us otherwise."""
         return self._agent.was_reached
 
     def connect(self) -> None:

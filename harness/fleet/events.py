@@ -96,10 +96,14 @@ class CaseGivenUp:
 
 @dataclass(frozen=True)
 class ProfileFailed:
-    """A requested profile could not be taken; the measurement stays valid."""
+    """A requested profile could not be taken; the measurement stays valid.
+
+    `case` is None if the device can profile no case.
+    """
 
     device: Device
     failure: CaseFailed
+    case: Case | None = None
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ class Lane:
             self.emit(DeviceSetAside(self.device, failure, cases_left=self.cases_left))
 
     def _release_turn(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and self._transport.was_reached:
             with suppress(CaseFailed):  # the device can't be reached: the turn expires by itself
                 self._transport.release_turn(self.snapshot.turn)
 
@@ -290,7 +290,7 @@ class Lane:
         except DeviceLost:
             raise
         except CaseFailed as failure:
-            self.emit(ProfileFailed(self.device, failure))
+            self.emit(ProfileFailed(self.device, failure, case=case))
         else:
             self.emit(CaseProfiled(self.device, case, operators=operators))
 

@@ -361,13 +361,15 @@ class _EventReporter:
                     id, f"{self._name(event.case)}: failed ({failure.reason}): {failure}"
                 )
             case AnswerChecked(answer=answer) if answer.message:
-                self._progress.set_status(id, answer.message)
+                model = name_model(answer.artifact, self._names)
+                self._progress.set_status(id, f"{model}: {answer.message}")
             case CaseProfiled():
                 operators = count_noun(len(event.operators), "operator")
                 self._progress.set_status(id, f"{self._name(event.case)}: {operators} profiled")
-            case ProfileFailed(failure=failure):
+            case ProfileFailed(failure=failure, case=case):
                 self.failures += 1
-                self._progress.set_status(id, f"not profiled ({failure.reason}): {failure}")
+                start = "" if case is None else f"{self._name(case)}: "
+                self._progress.set_status(id, f"{start}not profiled ({failure.reason}): {failure}")
             case DeviceSetAside():
                 self._report_set_aside(event)
             case LaneEnded():
@@ -409,10 +411,14 @@ def _describe_run(run: Run) -> str:
 
 def name_case(case: Case, names: Mapping[str, str] = NO_NAMES) -> str:
     """Return a case's model, device and threads; `names` are those of artifacts by id."""
-    id = case.artifact[:12]
-    model = f"{names[case.artifact]} ({id})" if case.artifact in names else id
-    model = " ".join([model, *map(str, case.inputs)])
+    model = " ".join([name_model(case.artifact, names), *map(str, case.inputs)])
     return f"{model} on {case.device}, {count_noun(case.protocol.threads, 'thread')}"
+
+
+def name_model(artifact: str, names: Mapping[str, str]) -> str:
+    """Return the start of an artifact's id, after its name if `names` has one."""
+    id = artifact[:12]
+    return f"{names[artifact]} ({id})" if artifact in names else id
 
 
 def show_results(

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,9 @@ from sqlalchemy import text as sql
 from harness.core.ids import content_id
 from harness.store.database import write_transaction
 from harness.store.tables import identity, leases
+
+_UNKNOWN_MACHINE = ("unknown", "unknown")
+_PROCESS = re.compile(r"(?P<machine>.*) (?P<pid>[0-9]{1,7}) (?P<start>[0-9]{1,20})")
 
 
 @dataclass(frozen=True)
@@ -32,28 +36,38 @@ class LeasePosition:
 @cache
 def describe_owner() -> str:
     """Return user, machine and process number of this process, for people."""
-    return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()} (process {os.getpid()})"
 
 
 @cache
 def identify_process() -> str:
     """Return boot, process namespace, number and start time of this process.
 
-    From these, others on this machine can see that it has died.
+    From these, others on this machine can see that it has died. They can't where /proc is hidden.
     """
     return " ".join((*_identify_machine(), str(os.getpid()), _start_time(os.getpid()) or ""))
 
 
 def _identify_machine() -> tuple[str, str]:
-    """Return this machine's boot id, and the namespace within which its process numbers hold."""
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return boot_id, str(Path("/proc/self/ns/pid").readlink())
+    """Return this machine's boot id, and the namespace within which its process numbers hold.
+
+    Both are `unknown` where /proc is hidden, as from apps on Android.
+    """
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return boot_id, str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return _UNKNOWN_MACHINE
 
 
-def _start_time(pid: int) -> str | None:
+def _start_time(pid: str | int) -> str | None:
     """Return a process's start time in clock ticks since boot, or None if it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
     except OSError:
         return None
 
@@ -61,10 +75,25 @@ def _start_time(pid: int) -> str | None:
 def is_dead(process: str) -> bool:
     """Return whether the process has certainly died.
 
-    Of a process on another machine, this is never certain.
+    Of a process on another machine, or one that is not identified, this is never certain.
     """
-    *machine, pid, start_time = process.rsplit(" ", 2)
-    return machine == [" ".join(_identify_machine())] and _start_time(int(pid)) != start_time
+    match = _PROCESS.fullmatch(process)
+    machine = _identify_machine()
+    if match is None or machine == _UNKNOWN_MACHINE or match["machine"] != " ".join(machine):
+        return False
+    start_time = _start_time(match["pid"])
+    return not _exists(int(match["pid"])) if start_time is None else start_time != match["start"]
+
+
+def _exists(pid: int) -> bool:
+    """Return whether a process exists; that of another user may be hidden in /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class Leases:
@@ -136,7 +165,8 @@ def _take_turns(connection: Connection) -> None:
 
 def _delete_dead(connection: Connection, clock: float) -> None:
     connection.execute(delete(leases).where(leases.c.expires < clock))
-    for process in connection.scalars(select(leases.c.process).distinct()):
+    # All are read first, so that no cursor stays open if an error is raised.
+    for process in connection.scalars(select(leases.c.process).distinct()).all():
         if is_dead(process):
             connection.execute(delete(leases).where(leases.c.process == process))
 

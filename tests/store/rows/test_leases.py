@@ -2,6 +2,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
 from sqlalchemy import Engine, text
 
 from harness.store.rows.leases import Leases, identify_process, is_dead
@@ -63,6 +64,17 @@ def test_only_processes_of_this_machine_are_known_to_be_dead() -> None:
     assert is_dead(f"{boot} {names} {pid} {int(started) + 1}"), "another process has the number now"
     assert not is_dead(f"{boot} other-container 4194000 1")
     assert not is_dead(f"other-boot {names} 4194000 1")
+
+
+@pytest.mark.parametrize("process", ["", "nonsense", "unknown unknown 4194000 1", "a b c d"])
+def test_a_process_that_is_not_identified_is_not_known_to_be_dead(
+    engine: Engine, process: str
+) -> None:
+    leases = Leases(engine)
+    leases.renew({"pi4": "one"})
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leases SET process = :process"), {"process": process})
+    assert not leases.renew({"pi4": "two"})["pi4"].is_first
 
 
 def test_a_database_has_one_id(engine: Engine) -> None:

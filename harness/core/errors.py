@@ -1,12 +1,21 @@
 """A small tree of errors. Each message is one sentence that says what to do."""
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
 
 class HarnessError(Exception):
-    """A problem that the user can understand and fix."""
+    """A problem that the user can understand and fix.
+
+    Its message can be printed: bytes that are not UTF-8, as in file names, are replaced.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_SURROGATES.sub("\ufffd", message))
 
 
 class RequestError(HarnessError):

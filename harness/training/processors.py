@@ -63,7 +63,12 @@ def _ask_nvidia_smi() -> str:
     command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE_S,
+            check=False,
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -149,7 +149,7 @@ def _build_callback(worker_input: WorkerInput) -> Any:
         def on_trial_error(
             self, iteration: int, trials: list[Any], trial: Any, **info: Any
         ) -> None:
-            failure = _explain_death(Path(trial.error_file).read_text())
+            failure = _explain_death(Path(trial.error_file).read_text(errors="replace"))
             for unfinished in _trials_at(worker_input, trial.config):
                 worker_input.channel.put(Failed(unfinished, failure))
 

@@ -19,7 +19,7 @@ from harness.fleet.device_check import DeviceAccess, check_device
 from harness.report.terminal.tables import add_row, make_table
 from harness.store.database import HEAD, close_database, describe_url, open_database
 from harness.store.files.tools import ToolFiles
-from harness.store.files.workspace import Workspace
+from harness.store.files.workspace import Workspace, format_path
 from harness.training.processors import GPU_REMEDY, NO_DRIVER, describe_driver
 
 _MIN_FREE_BYTES = 2 * 10**9
@@ -83,7 +83,12 @@ def _check_processors() -> CheckResult:
     command = [sys.executable, "-m", "harness.training.processors"]
     try:
         ended = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TENSORFLOW_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TENSORFLOW_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return _fail(subject, f"no answer within {_TENSORFLOW_S:g} s", required=False)
@@ -113,14 +118,16 @@ def _check_workspace(workspace: Workspace) -> CheckResult:
     if not nearest.is_dir():
         text = f"{nearest} is not a folder; set HARNESS_HOME to a folder"
     elif not os.access(nearest, os.W_OK):
-        text = f"{workspace.home} can't be written; set HARNESS_HOME to a writable folder"
+        text = (
+            f"{format_path(workspace.home)} can't be written; set HARNESS_HOME to a writable folder"
+        )
     elif free < _MIN_FREE_BYTES:
         text = (
-            f"{workspace.home}: only {format_bytes(free)} free; "
+            f"{format_path(workspace.home)}: only {format_bytes(free)} free; "
             "free some space, or set HARNESS_HOME to a folder on another disk"
         )
     else:
-        return _pass("workspace", f"{workspace.home}, {format_bytes(free)} free")
+        return _pass("workspace", f"{format_path(workspace.home)}, {format_bytes(free)} free")
     return _fail("workspace", text)
 
 
@@ -129,7 +136,7 @@ def _check_database(workspace: Workspace) -> CheckResult:
         close_database(open_database(workspace.database_url))
     except HarnessError as error:
         return _fail("database", str(error))
-    return _pass("database", f"{describe_url(workspace.database_url)}, schema {HEAD}")
+    return _pass("database", f"{format_path(describe_url(workspace.database_url))}, schema {HEAD}")
 
 
 def _check_devices(registry: Path) -> CheckResult:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harness.core.errors import RequestError
-from harness.store.files.workspace import HOME_VARIABLE, Workspace
+from harness.store.files.workspace import HOME_VARIABLE, Workspace, format_path
 
 report_app = typer.Typer()
 
@@ -55,7 +55,7 @@ def dashboard(
 def name_of(workspace: Workspace) -> str:
     """Return the workspace's folder name; of a hidden folder such as `.harness`, its parent's."""
     home = workspace.home
-    return home.parent.name if home.name.startswith(".") else home.name
+    return format_path(home.parent.name if home.name.startswith(".") else home.name)
 
 
 def dashboards_folder() -> Path:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE = "HARNESS_HOME"
 DATABASE_VARIABLE = "HARNESS_DATABASE_URL"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,12 @@ def sqlite_url(file: Path) -> "URL":
 
 
 def format_path(path: Path | str) -> str:
-    """Return a path as text that a database takes: bytes that are not UTF-8 are replaced."""
-    return os.fsencode(path).decode(errors="replace")
+    """Return a path as one line of text that a database takes.
+
+    Bytes that are not UTF-8 are replaced, and control characters are escaped, as in `\\n`.
+    """
+    text = os.fsencode(path).decode(errors="replace")
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def db_folder() -> Path:

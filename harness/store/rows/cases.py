@@ -30,7 +30,7 @@ from harness.store.rows.values import (
     insert_missing,
     insert_or_replace,
     is_any_of,
-    replace_nul,
+    make_storable,
     to_json,
 )
 from harness.store.tables import artifacts, cases, failures, measurements, pending_runs, queue, runs
@@ -150,7 +150,7 @@ class CaseRows:
 def failure_row(failure: CaseFailed) -> dict[str, Any]:
     return {
         "reason": str(failure.reason),
-        "message": replace_nul(str(failure)),
+        "message": make_storable(str(failure)),
         "log_zstd": compress_text(failure.log),
         "failed_at": now(),
     }

@@ -10,7 +10,7 @@ from harness.core.device import Device
 from harness.core.errors import CaseFailed
 from harness.store.database import now, write_transaction
 from harness.store.rows.cases import failure_row, protocol_id, unqueue
-from harness.store.rows.values import insert_missing, replace_nul, to_json
+from harness.store.rows.values import insert_missing, make_storable, to_json
 from harness.store.tables import devices, failures, queue
 
 READY = "ready"
@@ -37,7 +37,7 @@ class DeviceRows:
     def set_aside(self, device: Device, failure: CaseFailed) -> None:
         """Store that the device cannot be used now, and why; its queue stays."""
         with write_transaction(self._engine) as connection:
-            _update_device(connection, device, state=SET_ASIDE, message=replace_nul(str(failure)))
+            _update_device(connection, device, state=SET_ASIDE, message=make_storable(str(failure)))
             connection.execute(insert(failures), [{"device": device.id, **failure_row(failure)}])
 
     def enqueue(self, requests: Mapping[str, Sequence[tuple[str, Protocol]]]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Engine, Select, delete, insert, select, update
 
 from harness.store.database import now, write_transaction
-from harness.store.rows.values import replace_nul
+from harness.store.rows.values import make_storable
 from harness.store.tables import jobs
 
 PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = (
@@ -58,7 +58,7 @@ class JobRows:
         """Store the state, unless the job is over. A lost job may still turn out to have ended."""
         values = {
             "state": state,
-            "message": replace_nul(message),
+            "message": make_storable(message),
             "ended_at": None if state in ACTIVE else now(),
         }
         is_open = (jobs.c.id == job_id) & jobs.c.state.in_((*ACTIVE, LOST))

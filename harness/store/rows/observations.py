@@ -17,7 +17,12 @@ from harness.core.observations import (
 )
 from harness.store.database import now, write_transaction
 from harness.store.rows.cases import format_cpus, parse_cpus
-from harness.store.rows.values import compress_text, insert_missing, insert_or_replace, replace_nul
+from harness.store.rows.values import (
+    compress_text,
+    insert_missing,
+    insert_or_replace,
+    make_storable,
+)
 from harness.store.tables import answers, batches, canaries, kernels, operators
 
 
@@ -109,7 +114,7 @@ class ObservationRows:
 
 
 def _to_columns(observation: Canary | AnswerCheck | Kernels) -> dict[str, Any]:
-    row = {**to_plain(observation), "message": replace_nul(observation.message)}
+    row = {**to_plain(observation), "message": make_storable(observation.message)}
     tool = row.pop("tool")
     verdict = {"verdict": str(observation.verdict)} if isinstance(observation, Kernels) else {}
     return {

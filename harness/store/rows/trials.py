@@ -21,7 +21,7 @@ from harness.store.rows.values import (
     insert_missing,
     insert_or_replace,
     is_any_of,
-    replace_nul,
+    make_storable,
     to_json,
 )
 from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
@@ -187,7 +187,7 @@ class TrialRows:
     ) -> None:
         """Store that the trial failed, and add the failure with its log."""
         failed_at = now()
-        message = {"reason": str(failure.reason), "message": replace_nul(failure.message)}
+        message = {"reason": str(failure.reason), "message": make_storable(failure.message)}
         trial = {
             **message,
             "status": FAILED,

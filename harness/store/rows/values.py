@@ -1,6 +1,7 @@
 """Helpers that the writers and readers of all tables share."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from sqlalchemy.types import ARRAY
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def insert_missing(connection: Connection, table: Table, *rows: Mapping[str, Any]) -> None:
@@ -58,13 +61,16 @@ def to_json(value: object) -> str:
 
 
 def compress_text(text: str) -> bytes:
-    return zstandard.compress(text.encode())
+    return zstandard.compress(text.encode(errors="replace"))
 
 
 def decompress_text(blob: bytes) -> str:
     return zstandard.decompress(blob).decode()
 
 
-def replace_nul(message: str) -> str:
-    """Replace NUL characters, which a tool may print and PostgreSQL refuses in text."""
-    return message.replace("\0", "\ufffd")
+def make_storable(message: str) -> str:
+    """Replace what a database refuses in text: NUL characters, and halves of surrogate pairs.
+
+    A tool may print the first; bytes that are not UTF-8, as in file names, become the second.
+    """
+    return _UNSTORABLE.sub("\ufffd", message)

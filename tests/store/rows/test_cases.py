@@ -290,10 +290,9 @@ def test_results_may_be_limited_to_what_a_comparison_selects(
     assert select("float32") == select("%%%%") == select("____") == select() == set()
 
 
-def test_a_message_with_a_nul_is_stored(rows: CaseRows, case: Case, engine: Engine) -> None:
+def test_a_message_with_any_character_is_stored(rows: CaseRows, case: Case, engine: Engine) -> None:
     """A tool that crashed may have printed anything, and the message quotes its first words."""
-    rows.fail(
-        case, "local", failure=CaseFailed(Reason.CRASHED, "The tool failed: \0\0 garbage", log="\0")
-    )
+    message = "The tool failed: \0\0 \udcff\ud800 garbage"
+    rows.fail(case, "local", failure=CaseFailed(Reason.CRASHED, message, log=message))
     (row,) = records(engine, "SELECT message FROM failures")
     assert row["message"].endswith("garbage")

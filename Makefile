@@ -52,7 +52,7 @@ check: $(READY)
 	@if command -v shellcheck >/dev/null; then shellcheck harness/devices/agent.sh; else echo "agent.sh was not checked: shellcheck is not installed"; fi
 	$(BIN)/python tools/readability.py --check $(SOURCES) $(DOCUMENTS)
 	$(BIN)/python -m tests.check_docs
-	$(MKDOCS) build --strict --quiet
+	$(MKDOCS) build --strict
 
 docs: $(READY)
 	$(BIN)/python -m tools.reference

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,14 +40,18 @@ class _LoadedFiles(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    build = ["mkdocs", "build", "--strict", "--quiet"]
-    argv = [sys.executable, "-m", *build, "--site-dir", str(folder)]
+    build = _build_site(repository, folder)
+    assert (build.returncode, "WARNING" in build.stderr) == (0, False), build.stderr
+    return folder
+
+
+def _build_site(repository: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Build as `make check` does. The option --quiet would hide the warnings that fail it."""
+    argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(
+    return subprocess.run(
         argv, cwd=repository, env=environment, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,23 @@ def test_every_document_has_a_page(site: Path, repository: Path) -> None:
     assert [
         str(page) for page in [*pages, Path("changelog.html")] if not (site / page).exists()
     ] == []
+
+
+def test_dead_links_and_pages_that_are_missing_fail_the_build(
+    repository: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(repository / "docs", tmp_path / "docs")
+    shutil.copy(repository / "CHANGELOG.md", tmp_path)
+    (tmp_path / "tools").mkdir()
+    shutil.copy(repository / "tools" / "site.py", tmp_path / "tools")
+    settings = (repository / "mkdocs.yml").read_text(encoding="utf-8")
+    (tmp_path / "mkdocs.yml").write_text(settings + "  - Gone: gone.md\n", encoding="utf-8")
+    with (tmp_path / "docs" / "index.md").open("a", encoding="utf-8") as index:
+        index.write("\n[A page](nowhere.md) and [a heading](guides/fleet.md#nowhere)\n")
+    build = _build_site(tmp_path, tmp_path / "site")
+    assert build.returncode == 1
+    for target in ("'gone.md'", "'nowhere.md'", "'guides/fleet.md#nowhere'"):
+        assert re.search(f"WARNING.*{re.escape(target)}", build.stderr), build.stderr
 
 
 def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:

@@ -13,7 +13,8 @@ from harness.devices.link import CommandResult, Link
 from harness.devices.shell import has_output, run_in_sh
 
 _TIMEOUT_S = 30.0
-_COMMAND_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
+_COMMAND_NOT_FOUND = 127  # or a library that the program needs
 _LONGEST_QUOTE = 100
 _REFUSALS = {
     "unauthorized": ("it does not trust this computer: accept the key on its screen", False),
@@ -101,6 +102,8 @@ class AdbLink:
         name = state.stdout.decode(errors="replace").strip()
         if state.exit_code == 0 and name in _STATES:
             raise Unreachable(_STATES[name])
+        if state.exit_code in (_NOT_EXECUTABLE, _COMMAND_NOT_FOUND):
+            raise _explain_broken(state)
         if state.exit_code != 0 or name != _READY:
             raise _explain_refusal(state.stderr.decode(errors="replace") or name)
 
@@ -132,11 +135,22 @@ def _start_server(host: Link) -> None:
 
     The server gets a command of its own: it would hold the pipes of the command that starts it.
     """
-    started = run_in_sh(host, "adb start-server >/dev/null 2>&1", _TIMEOUT_S)
+    script = "command -v adb >/dev/null || exit 127; adb start-server >/dev/null 2>&1; true"
+    started = run_in_sh(host, script, _TIMEOUT_S)
     if started.exit_code == _COMMAND_NOT_FOUND:
         raise Unreachable(
             "no adb program was found: install Android's platform-tools", passing=False
         )
+
+
+def _explain_broken(result: CommandResult) -> Unreachable:
+    """Return the error for an adb that fails by itself, whichever phones there are."""
+    lines = (result.stderr or result.stdout).decode(errors="replace").strip().splitlines()
+    cause = lines[-1][:_LONGEST_QUOTE].rstrip(".") if lines else f"exit code {result.exit_code}"
+    return Unreachable(
+        f"adb does not work ({cause}): run `adb devices` there, and correct that",
+        passing=False,
+    )
 
 
 def _explain_refusal(error_text: str) -> Unreachable:
@@ -157,12 +171,7 @@ def list_phones(host: Link) -> list[AttachedPhone]:
     _start_server(host)
     result = run_in_sh(host, "adb devices -l", _TIMEOUT_S)
     if result.exit_code != 0:
-        words = (result.stderr or result.stdout).decode(errors="replace").strip().splitlines()
-        cause = words[-1][:_LONGEST_QUOTE].rstrip(".") if words else f"code {result.exit_code}"
-        raise Unreachable(
-            f"adb can't list its phones ({cause}): run `adb devices -l` there and correct that",
-            passing=False,
-        )
+        raise _explain_broken(result)
     return parse_devices(result.stdout.decode(errors="replace"))
 
 

@@ -10,7 +10,7 @@ from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.errors import ConfigError
 from harness.core.ids import to_plain
 
-_CUSTOM = "custom"
+CUSTOM_NAME = "custom"
 _MAX_SETTINGS = 50
 _SWITCHES = {"on": True, "off": False}
 
@@ -38,7 +38,7 @@ def resolve_protocol(
             "does not belong to a protocol; set bench.threads, or give --threads.",
         )
     gates = _merge_gates(settings.pop("gates", {}), base["gates"])
-    value = {**base, "name": _CUSTOM, "gates": gates, **settings}
+    value = {**base, "name": CUSTOM_NAME, "gates": gates, **settings}
     protocol = validate(document, Protocol, value=value, prefix=path)
     if "max_processes" in settings and protocol.max_processes < protocol.processes:
         raise document.error(

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from harness.config.device_file import DeviceRegistry
+from harness.config.protocol import CUSTOM_NAME
 from harness.core.bench import PROTOCOLS, Protocol
 from harness.core.sweep import SweepPoint
 
@@ -76,7 +77,7 @@ def _simplify(node: Any) -> Any:
 
 
 def _model_schema(networks: Mapping[str, Schema]) -> Schema:
-    """Return the forms of `model`: a known network, one's own, or one whose name is swept."""
+    """Return the forms of `model`: a known network, your own, or one whose name is swept."""
     architectures = [
         {
             **network,
@@ -106,7 +107,8 @@ def _protocol_schema(definitions: Schema) -> Schema:
     for switch in ("canary", "answers"):
         keys[switch] = {"description": keys[switch]["description"], **_SWITCH}
     gates = [{"$ref": "#/$defs/Gates"}, *_SWITCH["anyOf"]]
-    keys["gates"] = {"description": keys["gates"]["description"], "anyOf": gates}
+    keys["gates"] = {**keys["gates"], "anyOf": gates}
+    keys["name"]["default"] = CUSTOM_NAME
     keys["name"]["not"] = {"enum": list(PROTOCOLS)}
     _allow_percentage(keys, "target")
     _allow_percentage(definitions["Gates"]["properties"], "max_busy")
@@ -178,7 +180,7 @@ def _offer_keys(properties: Schema, space: Schema, swept: Mapping[str, Schema]) 
 
 
 def _close(form: Schema, keys: Mapping[str, Schema], parameter: Schema) -> None:
-    """Allow these keys, and any parameter of one's own network."""
+    """Allow these keys, and any parameter of your own network."""
     form["properties"] = dict(keys)
     form["patternProperties"] = {r"^model\.": parameter}
     form["additionalProperties"] = False

@@ -106,7 +106,11 @@ class Protocol:
         KeyHelp("Cases in shuffled blocks (`interleaved`), or one after the other."),
     ] = "sequential"
     gates: Annotated[
-        Gates | None, KeyHelp("Conditions that the device must meet before a process starts.")
+        Gates | None,
+        KeyHelp(
+            "Conditions that the device must meet before a process starts.",
+            example={"max_busy": 0.05},
+        ),
     ] = None
     canary: Annotated[bool, KeyHelp("Measure a small model before and after each batch.")] = False
     answers: Annotated[

@@ -163,7 +163,7 @@ class Recipe:
         KeyHelp("The share of the training images that is held out, the same for every trial."),
     ] = 0.1
     momentum: Annotated[float, Ge(0), Lt(1), KeyHelp("The momentum of `sgd`.", example=0.9)] = 0.0
-    bop: Annotated[Bop, KeyHelp("The settings of `bop`.")] = Bop()
+    bop: Annotated[Bop, KeyHelp("The settings of `bop`.", example={"gamma": 0.001})] = Bop()
     input_quantizer: Annotated[InputQuantizer, KeyHelp("What binarizes a layer's input.")] = (
         "ste_sign"
     )

@@ -108,7 +108,8 @@ class Search:
         MinLen(1),
         KeyHelp(
             "What makes a point good, averaged over its precisions and seeds: "
-            "a high validation accuracy, a small artifact."
+            "a high validation accuracy, a small artifact.",
+            example=["accuracy", "size"],
         ),
     ] = ("accuracy",)
     seed: Annotated[int, Ge(0), Lt(2**32), KeyHelp("The seed by which points are drawn.")] = 0

@@ -49,6 +49,7 @@ class Resources:
         KeyHelp(
             "The GPU of one trial, a fraction to share one; `auto` is one if the cluster has any.",
             unit="GPUs",
+            example=0.5,
         ),
     ] = "auto"
     checkpoint_s: Annotated[
@@ -101,7 +102,7 @@ class SweepPoint:
     seeds: Annotated[
         tuple[Seed, ...],
         MinLen(1),
-        KeyHelp("The seeds that each point is trained with."),
+        KeyHelp("The seeds that each point is trained with.", example=[0, 1, 2]),
     ] = (0,)
     grid: Annotated[
         Annotated[Mapping[str, Annotated[tuple[Any, ...], MinLen(1)]], MinLen(1)] | None,
@@ -117,10 +118,21 @@ class SweepPoint:
             example=[{"train.optimizer": "sgd"}],
         ),
     ] = None
-    search: Annotated[Search, KeyHelp("How points are chosen, instead of a grid.")] = Search()  # noqa: RUF009  (frozen)
-    resources: Annotated[Resources, KeyHelp("What one trial may use of its node.")] = Resources()
-    convert: Annotated[Conversion, KeyHelp("How trained models are converted.")] = Conversion()
-    bench: Annotated[BenchRequest, KeyHelp("How the artifacts are measured.")] = BenchRequest()  # noqa: RUF009  (frozen)
+    search: Annotated[
+        Search,
+        KeyHelp(
+            "How points are chosen, instead of a grid.", example={"method": "random", "trials": 24}
+        ),
+    ] = Search()  # noqa: RUF009  (frozen)
+    resources: Annotated[
+        Resources, KeyHelp("What one trial may use of its node.", example={"cpu": 2, "gpu": 0.5})
+    ] = Resources()
+    convert: Annotated[
+        Conversion, KeyHelp("How trained models are converted.", example={"formats": ["tflite"]})
+    ] = Conversion()
+    bench: Annotated[
+        BenchRequest, KeyHelp("How the artifacts are measured.", example={"protocol": "quick"})
+    ] = BenchRequest()  # noqa: RUF009  (frozen)
     __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:

@@ -1,10 +1,13 @@
 """The pages of the keys of sweep files and of `devices.yaml`, from their JSON Schemas."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.config.schema import Schema, build_devices_schema, build_sweep_schema
+from harness.core.bench import PROTOCOLS
+from harness.core.ids import to_plain
 from harness.data import DATASETS
 from harness.models import ARCHITECTURES
 from tools.reference.markdown import as_code, format_table
@@ -41,8 +44,8 @@ its line.
 
 """
 PROTOCOL = """\
-A `protocol` is `quick`, `standard` or `thorough`, or these keys. What it does not name is as in its
-`base`. A share may be written as `1%`, and a switch as `on` or `off`.
+A `protocol` is `quick`, `standard` or `thorough`, or these keys. A key that you leave out is as in
+the `base`. A share may be written as `1%`, and a switch as `on` or `off`.
 """
 DEVICES = """\
 # Keys of devices.yaml
@@ -62,6 +65,8 @@ def describe_sweep_keys() -> str:
         EDITORS.format(name="sweep", path="../harness/config/schemas/sweep.schema.json"),
         _format_section("The file", schema, "", root=schema, deep=False),
     ]
+    model_name = _merge_model_names(properties["model"]["anyOf"])
+    sections.append(_format_section("model", model_name, "model.", root=schema))
     for form in properties["model"]["anyOf"]:
         if name := form.get("properties", {}).get("name", {}).get("const"):
             sections.append(_format_section(f"model: {name}", form, "model.", root=schema))
@@ -71,6 +76,9 @@ def describe_sweep_keys() -> str:
         if key == "search":
             form = schema["$defs"]["Range"]
             sections.append(_format_section("A range of search.space", form, "", root=schema))
+    _add_defaults(protocol["properties"], [to_plain(value) for value in PROTOCOLS.values()])
+    gates = [to_plain(value.gates) for value in PROTOCOLS.values()]
+    _add_defaults(schema["$defs"]["Gates"]["properties"], gates)
     sections.append(_format_section("bench.protocol", protocol, "", root=schema, note=PROTOCOL))
     return SWEEP + "\n".join(sections)
 
@@ -94,6 +102,27 @@ def describe_device_keys() -> str:
     return DEVICES + "\n".join(sections)
 
 
+def _add_defaults(keys: Schema, protocols: Sequence[Mapping[str, Any]]) -> None:
+    """Note for each key of a protocol the values of the named protocols, in their order."""
+    for key, value in keys.items():
+        if "default" not in value:
+            value["x-defaults"] = dict(
+                zip(PROTOCOLS, (protocol[key] for protocol in protocols), strict=True)
+            )
+
+
+def _merge_model_names(forms: Sequence[Schema]) -> Schema:
+    """Return the key `name` of all networks as one key."""
+    names = [form["properties"]["name"] for form in forms if "properties" in form]
+    architectures = [name["const"] for name in names if "const" in name]
+    name = {
+        "anyOf": [{"enum": architectures}, {"type": "string"}],
+        "description": "A known network, or a function of your own: `module:function`.",
+        "examples": ["mlp"],
+    }
+    return {"properties": {"name": name}, "required": ["name"]}
+
+
 def _format_section(
     heading: str, form: Schema, prefix: str, *, root: Schema, note: str = "", deep: bool = True
 ) -> str:
@@ -104,8 +133,8 @@ def _format_section(
 
 def _rows(form: Schema, prefix: str, root: Schema, *, deep: bool) -> Iterator[tuple[str, ...]]:
     for name, value in form["properties"].items():
-        if prefix == "model." and name == "name":
-            continue
+        if "const" in value and prefix == "model.":
+            continue  # every network has the key `name`, which is listed once
         required = name in form.get("required", ())
         yield _format_key(f"{prefix}{name}", value, root=root, required=required)
         if not deep:
@@ -119,19 +148,42 @@ def _rows(form: Schema, prefix: str, root: Schema, *, deep: bool) -> Iterator[tu
 def _format_key(key: str, value: Schema, *, root: Schema, required: bool) -> tuple[str, ...]:
     unit = value.get("x-unit", "")
     meaning = value.get("description", "").removesuffix(f" Unit: {unit}.")
-    default = "required" if required else _format_default(value, root)
-    examples = " or ".join(as_code(_format_value(item)) for item in value.get("examples", []))
+    default = "required" if required else _format_default(value)
+    example = as_code(_format_value(_choose_example(value, root)))
     kind = _describe_type(value, root)
-    return as_code(key), meaning, f"{kind}, in {unit}" if unit else kind, default, examples
+    return as_code(key), meaning, f"{kind}, in {unit}" if unit else kind, default, example
 
 
-def _format_default(value: Schema, root: Schema) -> str:
-    if "default" not in value:
-        return ""
+def _choose_example(value: Schema, root: Schema) -> Any:
+    """Return the model's example; otherwise a choice other than the default, or the default."""
+    if "examples" in value:
+        return value["examples"][0]
+    default = value.get("default", value.get("x-defaults", {}).get("standard"))
+    choices: list[Any] = []
+    for form in value.get("anyOf", [value]):
+        resolved = _resolve(form, root)
+        choices += [True, False] if resolved.get("type") == "boolean" else resolved.get("enum", [])
+    others = [choice for choice in choices if choice != default]
+    return others[0] if others else value.get("const", default)
+
+
+def _format_default(value: Schema) -> str:
+    if "x-defaults" in value:
+        return _format_defaults(value["x-defaults"])
     default = value["default"]
-    if isinstance(default, dict) and "$ref" in value:
+    if isinstance(default, dict):
         return "its keys'"
     return "none" if default is None else as_code(_format_value(default))
+
+
+def _format_defaults(defaults: Mapping[str, Any]) -> str:
+    """Write the values of the named protocols, or the one that they share."""
+    if any(isinstance(value, dict) for value in defaults.values()):
+        return "its keys'"
+    texts = {name: as_code(_format_value(value)) for name, value in defaults.items()}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return ", ".join(f"{text} ({name})" for name, text in texts.items())
 
 
 def _format_value(value: Any) -> str:
@@ -140,7 +192,9 @@ def _format_value(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_format_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_format_value, value)) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return value
+    return re.sub(r"^(\d+)e", r"\1.0e", json.dumps(value))  # to YAML, 1e-8 is a text
 
 
 def _describe_type(value: Schema, root: Schema) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
 
@@ -15,6 +16,7 @@ DEVICES_FILE = Path("devices.yaml")
 """The registry unless the user names another."""
 MAX_CPUS = 1024
 SSH_PORT = 22
+_ADB_PORT = 5555
 ABI: TypeAlias = Literal["aarch64", "aarch32", "android-arm64", "x86_64"]
 Threads: TypeAlias = Annotated[int, Ge(1), Le(MAX_THREADS)]
 Port: TypeAlias = Annotated[int, Ge(1), Le(65535)]
@@ -180,11 +182,22 @@ def address_of(device: Device) -> tuple[object, ...] | None:
     the entries of one board that each name a working folder of their own, such as containers.
     """
     if isinstance(device, SshDevice):
-        host = device.host.lower().strip("[]").rstrip(".")
+        host = _spell_host(device.host)
         return ("host", host, device.port or SSH_PORT, device.jump, device.folder)
     if isinstance(device, AdbDevice):
-        return ("serial", device.serial, device.via)
+        host = device.serial.removeprefix("tcp:").removesuffix(f":{_ADB_PORT}")
+        is_network = "." in host or ":" in host
+        return ("serial", _spell_host(host) if is_network else device.serial, device.via)
     return None
+
+
+def _spell_host(host: str) -> str:
+    """Return the one spelling of a host: `0:0::1` is `::1`."""
+    host = host.lower().strip("[]").rstrip(".")
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host
 
 
 NO_JUMP = "none"

@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-_HOST_NAME = re.compile(r"""(?!-)[^\s\x00-\x1f\x7f@:,/\\\[\]"'`$;&<>|(){}]+""")
+_HOST_NAME = re.compile(r"""(?!-)[^\s\x00-\x1f\x7f@:,/\\\[\]"'`$;&<>|(){}*?!]+""")
 _USER_NAME = re.compile(r"(?!-)[^\s\x00-\x1f\x7f:/]+")
 _BRACKETED = re.compile(r"\[([^\[\]]+)\](?::(.*))?")
 _LENGTH_BYTES = 4

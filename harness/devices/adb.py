@@ -225,6 +225,7 @@ def _find_state(words: Sequence[str]) -> int:
 def _with_address(
     phone: AttachedPhone, serials: Mapping[str, int], ports: Mapping[str, int]
 ) -> AttachedPhone:
-    if serials[phone.serial] == 1 and not _NO_SERIAL.fullmatch(phone.serial):
+    is_unique = serials[phone.serial] == 1 and phone.serial not in ports
+    if is_unique and not _NO_SERIAL.fullmatch(phone.serial):
         return replace(phone, address=phone.serial)
     return replace(phone, address=phone.port if ports[phone.port] == 1 else "")

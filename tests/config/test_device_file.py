@@ -85,6 +85,14 @@ BOARD = "{id: a, kind: ssh, host: pi4.lab}"
             "devices.1.host",
         ),
         ([BOARD, HUB, BOARD.replace("id: a", "id: b")], "devices.2.host"),
+        (
+            [BOARD.replace("pi4.lab", "'::1'"), "{id: b, kind: ssh, host: '0:0::1'}"],
+            "devices.1.host",
+        ),
+        (
+            [PHONE.replace("1A", "10.0.0.1:5555"), "{id: b, kind: adb, serial: 10.0.0.1}"],
+            "devices.1.serial",
+        ),
     ],
 )
 def test_a_device_that_stands_twice_is_refused_with_both_entries(
@@ -138,6 +146,7 @@ def test_a_host_may_name_its_user_and_port(
         ("host: '-oProxyCommand=x'", "devices.0.host is"),
         ("host: 'pi4:ssh'", "'ssh' is not a port from 1 to 65535"),
         ("host: 'pi4:70000'", "'70000' is not a port from 1 to 65535"),
+        ("host: '*'", "'*' is neither a host name nor an address"),
         ("host: 'fe80::1:zz'", "devices.0.host is"),
         ("host: 'pi@pi4', user: root", "names the user 'pi', but user is 'root'; remove one"),
         ("host: 'pi4:22', port: 23", "names the port 22, but port is 23; remove one"),

@@ -117,6 +117,11 @@ def test_phones_with_one_serial_are_told_apart_by_their_ports() -> None:
     assert "one at a time" in parse_devices(twins)[2].remedy
 
 
+def test_a_serial_that_is_the_port_of_another_phone_is_no_address() -> None:
+    phones = parse_devices("usb:1-4 device usb:1-3\n0123 device usb:1-4\n")
+    assert [phone.address for phone in phones] == ["usb:1-3", "0123"]
+
+
 @given(
     st.lists(
         st.tuples(

@@ -53,6 +53,7 @@ def find(module: str, name: str) -> Callable[..., Any]:
     ("module", "name", "args", "kwargs"),
     [
         ("ray._private.worker", "print_to_stdstream", ({},), {"ignore_prefix": False}),
+        ("ray._private.utils", "set_sigterm_handler", (print,), {}),
         ("ray._private.services", "canonicalize_bootstrap_address_or_die", ("auto",), {}),
         (
             "ray._private.authentication.authentication_token_setup",
@@ -106,6 +107,28 @@ def worker_with_error(message: str) -> tuple[Any, threading.Event]:
 
     subscriber = SimpleNamespace(subscribe=lambda: None, poll=poll)
     return SimpleNamespace(gcs_error_subscriber=subscriber, current_job_id=job_id), stopped
+
+
+def test_ray_handles_sigterm_through_the_function_that_we_replace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handlers: list[Callable[..., None]] = []
+    monkeypatch.setattr("ray._private.utils.set_sigterm_handler", handlers.append)
+    fail_to_start_ray()
+    assert len(handlers) == 1, (
+        f"ray.init of Ray {version('ray')} no longer calls ray._private.utils.set_sigterm_handler: "
+        "find what it calls for harness/training/ray_private.py."
+    )
+
+    with ray_private.keep_sigterm_handler():
+        fail_to_start_ray()
+    assert len(handlers) == 1, "the handler that Ray sets is dropped"
+
+
+def fail_to_start_ray() -> None:
+    """Call `ray.init` with an option that it refuses once it has set its handler of SIGTERM."""
+    with pytest.raises(RuntimeError, match="no_such_option"):
+        ray.init(address="local", no_such_option=True)
 
 
 @pytest.mark.parametrize(("mode", "uses_token"), [("token", True), ("disabled", False)])

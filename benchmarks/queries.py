@@ -3,7 +3,7 @@
     python -m benchmarks.queries [--measurements 100000] [--devices 200] [--seconds 60]
                                  [--writers 8 20] [--sqlite-only]
 
-`benchmarks/rows.py` inserts the rows in bulk: 10 runs a measurement, 495 artifacts.
+`benchmarks/_rows.py` inserts the rows in bulk: 10 runs a measurement, 495 artifacts.
 Every named query, a filtered `results` and the report are then timed.
 Each query runs three times and all its rows are read; the median counts.
 A query that takes longer than a second is printed with its plan.
@@ -31,7 +31,7 @@ from typing import Any
 from sqlalchemy import text
 
 from benchmarks import parse_options
-from benchmarks.rows import fill
+from benchmarks._rows import fill
 from benchmarks.train_mlp import machine
 from harness.core.bench import (
     PROTOCOLS,

@@ -19,6 +19,7 @@ import zstandard
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import StatementError
 
+from harness.core.bench import parse_inputs
 from harness.core.errors import RequestError, WorkspaceError, first_line
 from harness.core.ids import sha256_of_file
 from harness.store.database import (
@@ -32,11 +33,12 @@ from harness.store.exchange.transfer import RowSelection, merge, open_snapshot, 
 from harness.store.files.artifacts import ArtifactFiles, FileState
 from harness.store.files.workspace import sqlite_url
 from harness.store.reading import run_query
-from harness.store.tables import artifacts
+from harness.store.tables import artifacts, cases
 
 _DATABASE, _SUMS = "harness.db", "SHA256SUMS"
-_MODEL, _PROBE = ".tflite", ".probe.npz"
-_FILE = re.compile(rf"artifacts/([0-9a-f]{{64}})({re.escape(_MODEL)}|{re.escape(_PROBE)})")
+_MODEL, _PROBE, _VALUES = ".tflite", ".probe.npz", ".values"
+_NAMED_BY_HASH = (_MODEL, _VALUES)
+_FILE = re.compile(r"artifacts/([0-9a-f]{64})(\.tflite|\.probe\.npz|\.values)")
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ def export_file(
         with open_snapshot(engine) as source, write_transaction(copy) as target:
             rows = merge(source, target, selection=selection)
             hashes = list(target.scalars(select(artifacts.c.sha256).order_by(artifacts.c.sha256)))
+            values = _list_values(target.scalars(select(cases.c.inputs).distinct()))
         close_database(copy)
         intact = [sha256 for sha256 in hashes if files.state(sha256) is FileState.INTACT]
         # The database comes first, so that an import refuses a newer version before all else.
         members = {_DATABASE: database, **_artifact_members(files, intact)}
+        members |= _value_members(files, values)
         sums = Path(folder) / _SUMS
         sums.write_text(_format_sums({name: _hash(name, path) for name, path in members.items()}))
         with _open_for_writing(file) as archive:
@@ -111,6 +115,19 @@ def _artifact_members(files: ArtifactFiles, hashes: Iterable[str]) -> dict[str, 
             if path.is_file():
                 members[f"artifacts/{path.name}"] = path
     return members
+
+
+def _value_members(files: ArtifactFiles, hashes: Iterable[str]) -> dict[str, Path]:
+    paths = map(files.values_path, hashes)
+    return {f"artifacts/{path.name}": path for path in paths if path.is_file()}
+
+
+def _list_values(inputs: Iterable[str | None]) -> list[str]:
+    """Return the SHA-256 of each file of values that the inputs of a case name."""
+    hashes: set[str] = set()
+    for text in inputs:
+        hashes.update(entry.values for entry in parse_inputs(text) if entry.values)
+    return sorted(hashes)
 
 
 def _hash(name: str, path: Path) -> str:
@@ -165,7 +182,7 @@ def _unpack_member(
     sha256 = sha256_of_file(copy)
     if is_first:
         _check_version(file, copy)
-    if artifact and artifact[2] == _MODEL and artifact[1] != sha256:
+    if artifact and artifact[2] in _NAMED_BY_HASH and artifact[1] != sha256:
         raise RequestError(
             f"{file}: the content of artifact {artifact[1][:12]}… does not match its name. "
             "Nothing was imported; export the file again."
@@ -239,6 +256,9 @@ def _save(files: ArtifactFiles, path: Path) -> bool:
     if path.name.endswith(_PROBE):
         if files.probe(sha256) is None:
             files.save_probe(sha256, path.read_bytes())
+        return False
+    if path.name.endswith(_VALUES):
+        files.save_values(path.read_bytes())
         return False
     if files.state(sha256) is FileState.INTACT:
         return False

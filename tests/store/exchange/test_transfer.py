@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, RowMapping, Table, func, select, update
 
-from harness.core.bench import Case
+from harness.core.bench import Case, ModelInput
 from harness.core.errors import CaseFailed, Reason, RequestError
 from harness.core.ids import sha256_of
 from harness.core.published import PublishedLatency
@@ -163,6 +163,18 @@ def test_an_import_equals_what_was_exported(source: Store, target: Store, file: 
         source.files.verify(sha256).read_bytes() for sha256 in hashes
     ]
     assert {target.files.probe(sha256) for sha256 in hashes} == {b"a probe"}
+
+
+def test_the_values_of_an_input_move_with_its_measurement(
+    source: Store, target: Store, file: Path
+) -> None:
+    values = source.files.save_values(b"12 bytes of words")
+    inputs = (ModelInput("words", (1, 12), values=values),)
+    artifact = make_outcome(make_trial()).artifacts[0].sha256
+    measure(source.engine, replace(make_case(artifact), inputs=inputs))
+    source.export_to(file)
+    target.import_from(file)
+    assert target.files.find_values(values).read_bytes() == b"12 bytes of words"
 
 
 def test_a_round_trip_adds_nothing(

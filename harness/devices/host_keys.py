@@ -47,6 +47,7 @@ class HostTrust:
     recorded: PublicKey | None
     known_host: KnownHost
     revoked_file: Path | None
+    unheeded: str
     remedy: str
 
     def list_algorithms(self) -> Iterator[str]:
@@ -102,7 +103,8 @@ class HostTrust:
             return self._refuse(f"its host key has no certificate of the authority in {place}")
         if self.known_host.damaged and self.recorded is None:
             return self._refuse(f"its host key in {self.known_host.damaged[0]} is damaged or cut")
-        return self._refuse("its host key is unknown")
+        unheeded = f", and {self.unheeded} is not heeded here" if self.unheeded else ""
+        return self._refuse(f"its host key is unknown{unheeded}")
 
     def _refuse(self, problem: str) -> Unreachable:
         return Unreachable(f"{problem}; {self.remedy}", passing=False)
@@ -121,6 +123,7 @@ def read_trust(device: SshDevice, settings: SshSettings, *, is_jump: bool) -> Ho
             port=None if alias else settings.port,
         ),
         revoked_file=settings.revoked_host_keys,
+        unheeded=settings.unheeded,
         remedy=f"verify it with `{command}`",
     )
 

@@ -26,6 +26,8 @@ _USER_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _TOKEN = re.compile(r"%(.)|\$\{(\w+)\}")
+_COMMENT = re.compile(r"\s#.*")
+_OFF = ("no", "false", "off")  # as people and `ssh -G` write it
 _CRITERIA_WITHOUT_VALUE = frozenset(("all", "canonical", "final"))
 _MATCH_CRITERIA = _CRITERIA_WITHOUT_VALUE | {"host", "originalhost", "user", "localuser", "exec"}
 
@@ -38,7 +40,10 @@ Expander = Callable[[str], str]
 
 @dataclass(frozen=True, kw_only=True)
 class SshSettings:
-    """The way to a host, the user and keys to log in with, and the files with host keys."""
+    """The way to a host, the user and keys to log in with, and the files with host keys.
+
+    `unheeded` is an option that makes `ssh` trust host keys which are refused here, or "".
+    """
 
     name: str
     hostname: str
@@ -47,6 +52,7 @@ class SshSettings:
     host_key_alias: str | None
     known_hosts: tuple[Path, ...]
     revoked_host_keys: Path | None
+    unheeded: str
     identities: tuple[Path, ...]
     certificates: tuple[Path, ...]
     identities_only: bool
@@ -153,12 +159,19 @@ def _read_file(path: Path, device: SshDevice) -> Options:
                 f"{path}:{number}: {word} needs the ssh program: install OpenSSH's client",
                 passing=False,
             )
+    text = "\n".join(map(_strip_comment, text.splitlines()))
     found_values = SSHConfig.from_text(text).lookup(device.host)
     return {
         keyword: value if isinstance(value, list) else [value]
         for keyword, value in found_values.items()
         if value is not None
     }
+
+
+def _strip_comment(line: str) -> str:
+    """Remove a comment after a value. The values of commands extend to the end of their line."""
+    keyword = re.split(r"[\s=]+", line.strip(), maxsplit=1)[0].lower()
+    return line if keyword.endswith("command") or '"' in line else _COMMENT.sub("", line)
 
 
 def _find_unsupported(line: str) -> str:
@@ -178,6 +191,8 @@ def _find_unsupported(line: str) -> str:
 
 
 def _interpret(options: Options, device: SshDevice, *, directly: bool) -> SshSettings:
+    if _first(options, "pubkeyauthentication") in _OFF:
+        raise _unreadable("PubkeyAuthentication is off, but only keys log in here")
     hostname = _first(options, "hostname") or device.host
     port = device.port or int(_first(options, "port") or 22)
     user = device.user or _first(options, "user") or getpass.getuser()
@@ -204,6 +219,7 @@ def _interpret(options: Options, device: SshDevice, *, directly: bool) -> SshSet
         host_key_alias=alias,
         known_hosts=_find_known_hosts(options, expand),
         revoked_host_keys=_to_path(revoked, expand) if revoked else None,
+        unheeded=_find_unheeded(options),
         identities=_to_paths(options.get("identityfile", _DEFAULT_IDENTITIES), expand),
         certificates=_to_paths(options.get("certificatefile", ()), expand),
         identities_only=_first(options, "identitiesonly") == "yes",
@@ -222,6 +238,18 @@ def _find_known_hosts(options: Options, expand: Expander) -> tuple[Path, ...]:
         user_files = _USER_KNOWN_HOSTS  # of HOME
     global_files = _first_or(options, "globalknownhostsfile", _GLOBAL_KNOWN_HOSTS)
     return (*_split_files(user_files, expand), *_split_files(global_files, expand))
+
+
+def _find_unheeded(options: Options) -> str:
+    """Return the option that makes `ssh` trust a host key that no file has, or an empty text."""
+    strictness = _first(options, "stricthostkeychecking")
+    if strictness in (*_OFF, "accept-new"):
+        return f"StrictHostKeyChecking {'no' if strictness in _OFF else strictness}"
+    if _first(options, "knownhostscommand") is not None:
+        return "KnownHostsCommand"
+    if _first(options, "nohostauthenticationforlocalhost") in ("yes", "true"):
+        return "NoHostAuthenticationForLocalhost"
+    return ""
 
 
 def _find_proxy_command(options: Options, expand: Expander) -> str | None:

@@ -252,6 +252,29 @@ def test_a_host_key_is_trusted_as_openssh_trusts_it(
     assert not error.passing, "trying again does not help"
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "StrictHostKeyChecking no",
+        "StrictHostKeyChecking accept-new",
+        "NoHostAuthenticationForLocalhost yes",
+        "KnownHostsCommand /bin/echo %H {key}",
+    ],
+)
+def test_an_option_that_trusts_unknown_keys_is_named_and_not_followed(
+    home: Home, board: Sshd, option: str
+) -> None:
+    home.trust("")
+    home.configure(f"Host pi4\n  {option.format(key=board.host_key)}")
+    assert home.connects_with_openssh()
+    home.trust("")
+    error = fail_to_connect()
+    assert f"its host key is unknown, and {option.partition(' /')[0].removesuffix(' yes')}" in str(
+        error
+    )
+    assert "`harness devices trust pi4`" in str(error)
+
+
 def test_hashed_names_are_understood(home: Home) -> None:
     keygen("-q", "-H", "-f", home.ssh / "known_hosts")
     assert b"127.0.0.1" not in (home.ssh / "known_hosts").read_bytes()
@@ -401,6 +424,7 @@ def test_a_proxy_that_fails_is_quoted(home: Home) -> None:
     [
         ("Host pi4\n  Prot 22", "config: line 2: Bad configuration option: prot"),
         ("Host pi4\n  IdentityFile ~/%Z", "the token %Z is not supported"),
+        ("Host pi4\n  PubkeyAuthentication no", "PubkeyAuthentication is off"),
     ],
 )
 def test_a_wrong_configuration_is_refused_at_once(home: Home, text: str, message: str) -> None:
@@ -426,7 +450,10 @@ def without_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_ssh")
 def test_without_an_ssh_program_the_file_itself_is_read(home: Home) -> None:
-    home.configure("# K\udcfcche\nMatch host pi4 user *\n  HostKeyAlias board\nHost pi4")
+    home.configure(
+        "# K\udcfcche\nMatch host pi4 user *\n  HostKeyAlias board # of the lab\n"
+        "Host pi4\n  ConnectTimeout 5 # seconds"
+    )
     home.trust(f"board {home.board.host_key}\n")
     assert connect() == "hello"
 

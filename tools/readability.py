@@ -23,14 +23,15 @@ VAGUE_NAMES = frozenset(
 """Names that do not say what the value is."""
 
 WEAK_OPENINGS = frozenset(
-    """above across after against among and as at before behind below beside besides between
-    beyond but by despite during except for from how if in inside into like of off on onto or
-    out outside over past per raises since that those though through to toward under unless
-    until up upon what when where whether which while who whose why with within without""".split()  # noqa: SIM905
+    """above across after against along among and as at because before behind below beside besides
+    between beyond but by despite due during except for from given how if in inside into like near
+    of off on onto or out outside over past per raises since than that those though through to
+    toward under unless until up upon via what when where whether which while who whose why with
+    within without""".split()  # noqa: SIM905
 )
 """First words that leave a docstring without a verb or a subject."""
 
-LONGEST_SENTENCE = 25
+LONGEST_SENTENCE = 24
 MOST_POSITIONAL = 4
 
 ALLOWED_NAMES: dict[tuple[str, str], str] = {}
@@ -125,6 +126,7 @@ def read_python(file: Path, figures: Figures) -> list[Violation]:
             violations.append(Violation(file, line, f"docstring starts with {opening[0]!r}"))
         violations += _long_sentences(file, _docstring_blocks(docstring, line))
     violations += _long_sentences(file, _comment_blocks(file))
+    violations += _long_sentences(file, _messages(tree))
     return violations
 
 
@@ -137,8 +139,14 @@ def _bound_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield name, node.lineno
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name, node.lineno
+            case ast.ClassDef(name=name) | ast.alias(asname=str(name)):
+                yield name, node.lineno
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
                 yield name, node.lineno
+            case ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                yield name, node.lineno
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                yield from ((name, node.lineno) for name in names)
 
 
 def _nested_comprehensions(tree: ast.AST) -> Iterator[ast.expr]:
@@ -188,6 +196,25 @@ def _comment_blocks(file: Path) -> Iterator[tuple[str, int]]:
     yield " ".join(block), first
 
 
+def _messages(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield the texts that end as a sentence, such as messages and help, by paragraphs.
+
+    A placeholder counts as a word. Docstrings are left out.
+    """
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            return
+        case ast.Constant(value=str(text)) if text.rstrip().endswith("."):
+            yield from ((block, node.lineno) for block in text.split("\n\n"))
+        case ast.JoinedStr(values=values):
+            parts = [part.value if isinstance(part, ast.Constant) else "text" for part in values]
+            joined = ast.Constant("".join(map(str, parts)), lineno=node.lineno)
+            yield from _messages(joined)
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)):
+            yield from _messages(child)
+
+
 def read_markdown(file: Path, figures: Figures) -> list[Violation]:
     """Add a Markdown file to the figures and return its violations."""
     blocks = list(_markdown_blocks(file.read_text(encoding="utf-8")))
@@ -227,7 +254,7 @@ def _markdown_blocks(text: str) -> Iterator[tuple[str, int]]:
 
 def _sentences(text: str) -> list[str]:
     """Split prose into sentences, without texts of up to three words."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"</?[a-z][^<>]*>", " ", re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text))
     text = _ABBREVIATION.sub(lambda match: match[0].replace(".", ""), re.sub(r"\s+", " ", text))
     return [part for part in _SENTENCE_END.split(text.strip()) if len(_words(part)) > 3]
 

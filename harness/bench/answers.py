@@ -277,7 +277,7 @@ def compare_outputs(
 ) -> Agreement:
     """Compare the outputs `tensors` of n images: the values of each are (n, k).
 
-    Values that are infinite or no number have to be so on both sides. An output of several values
+    Infinite values and NaN must be the same on both sides. An output of several values
     agrees if its largest value is at the same place, or if the two places are a tie. In a tie,
     their values differ by 0.1 % at most on both sides, or by two steps if they are quantized. A
     single value agrees if it is within 1 % of the range of those expected, or two steps.
@@ -317,7 +317,7 @@ def _widen(values: Values) -> NDArray[np.float64]:
 
 
 def _judge(expected: Values, actual: Values, tensor: "Tensor") -> bool | None:
-    """Return whether one output agrees for all images; None if that can't be told."""
+    """Return whether one output agrees for all images; None if that is unknown."""
     if expected.dtype.kind in "biu" and not tensor.is_quantized:
         share = float(np.mean(expected != actual)) if expected.size else 0.0
         return True if share <= _ROUNDED_SHARE else False if share > _WRONG_SHARE else None
@@ -337,8 +337,8 @@ def _agree(expected: Values, actual: Values, steps: int) -> bool:
     if expected.shape[1] == 1:
         tolerance = max(_TOLERANCE * float(np.ptp(expected[finite])), _MIN_TOLERANCE, steps)
         return bool((np.abs(expected[finite] - actual[finite]) <= tolerance).all())
-    # A value that is no number is never the largest (0 would be, among negative scores), and an
-    # infinite one is larger than all others.
+    # A NaN is never the largest value (0 would be, among negative scores). An infinite value is
+    # larger than all others.
     values = np.concatenate([expected[finite], actual[finite]])
     low, high = values.min(), 2 * values.max() - values.min() + 1
     expected, actual = (

@@ -2,7 +2,7 @@
 
 Kernels disagree about units. A thermal zone may count degrees Celsius, tenths or thousandths, and
 a battery's current may be in µA or mA. The device's facts decide once on the kind of
-each sensor, which names its unit; the sensor is read in that unit from then on. A reading outside
+each sensor, which names its unit. From then on, the sensor is read in that unit. A reading outside
 of its bounds is None, which is unknown.
 """
 

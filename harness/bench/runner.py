@@ -106,7 +106,7 @@ def make_parser():
 
 def parse_switch(text):
     if text.lower() not in ("true", "false", "1", "0"):
-        raise argparse.ArgumentTypeError("has to be true or false")
+        raise argparse.ArgumentTypeError("must be true or false")
     return text.lower() in ("true", "1")
 
 
@@ -368,8 +368,7 @@ def parse_value_files(options, names):
         name, path = [quoted.replace("::", ":") for quoted in match.groups()] if match else ("", "")
         if not match or name not in names:
             message = (
-                "input_layer_value_files=%s: has to be the NAME of input_layer=%s, "
-                "a colon and a file"
+                "input_layer_value_files=%s: must be the NAME of input_layer=%s, a colon and a file"
             )
             raise ValueError(message % (text, options.input_layer))
         paths[names.index(name)] = path

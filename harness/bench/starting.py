@@ -94,7 +94,7 @@ _OBSTACLES = (
     ),
     _obstacle(
         r"not found|No such file|required file",
-        "it, or the program that loads it, is not on the device: add a static build of the tool",
+        "the tool or its loader is missing: add a static build of the tool",
         only_from_shell=True,
     ),
 )

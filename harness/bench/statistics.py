@@ -191,7 +191,7 @@ def estimate_unpaired_ratio(baseline: Sequence[float], candidate: Sequence[float
     test's, or Welch's if that is smaller. `samples` is the size of the smaller sample.
 
     The values of each sample are assumed to be independent. A change between the two measurements,
-    such as a drift of the device, cannot be told from a difference.
+    such as a drift of the device, looks the same as a difference.
     """
     log_baseline, log_candidate = np.log(baseline), np.log(candidate)
     shifts = np.sort(np.subtract.outer(log_candidate, log_baseline).ravel())

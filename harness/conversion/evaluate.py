@@ -59,9 +59,8 @@ def evaluate(
     if agreement < min_agreement:
         raise TrialFailed(
             Reason.DISAGREEMENT,
-            f"The artifact and the trained model agree on {agreement:.1%} of the test images, "
-            f"less than {min_agreement:.0%}: the conversion changed the network; "
-            "compare the deployed graph with the trained one.",
+            f"The artifact and the trained model agree on only {agreement:.1%} of the test images "
+            f"(limit: {min_agreement:.0%}); compare the deployed graph with the trained one.",
         )
     return Evaluation(outputs, classes == labels, agreement=agreement)
 

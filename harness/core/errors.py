@@ -31,7 +31,7 @@ class WorkspaceError(RequestError):
 
 
 class ToolFileError(RequestError):
-    """A file is no program that a device can run; the message continues a sentence about it."""
+    """No device can run the file as a program; the message continues a sentence about it."""
 
 
 class DatabaseBusy(HarnessError):

@@ -128,7 +128,7 @@ class Agent:
         timeout_s: float = COMMAND_TIMEOUT_S,
         stdin: Path | None = None,
     ) -> CommandResult:
-        """Run a command of the program, whose exit code has to be 0 or an allowed one.
+        """Run a command of the program, whose exit code must be 0 or an allowed one.
 
         It is not retried: this is for attempts within `retry`.
         """

@@ -19,7 +19,7 @@ from harness.devices.ssh_connection import SILENCE_MS, open_route, plan_route
 
 _CHUNK_BYTES = 1 << 15
 _LATE_OUTPUT_S = 2.0  # of silence after the exit code end a command that gives no answer
-_TAIL_BYTES = 1 << 20  # are searched for the end of an answer
+_TAIL_BYTES = 1 << 20  # of output, in which an answer's end is searched for.
 # Connecting costs some 50 ms of CPU on both sides: hundreds at once would exceed their limits.
 _CONNECTING = BoundedSemaphore(16)
 

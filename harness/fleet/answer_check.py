@@ -312,8 +312,8 @@ def _describe_difference(case: Case, agreement: answers.Agreement) -> str:
     difference = agreement.largest_difference
     if agreement.classes_agree is None:
         return (
-            f"{case.tool.name} on {case.device} answers with other whole numbers than this machine "
-            f"(by up to {difference:.3g}), as rounding may cause: they may be right or wrong."
+            f"The whole numbers from {case.tool.name} on {case.device} differ from this machine's "
+            f"by up to {difference:.3g}. They are wrong, or rounded otherwise."
         )
     extent = (
         "some outputs are infinite or no number"
@@ -321,9 +321,8 @@ def _describe_difference(case: Case, agreement: answers.Agreement) -> str:
         else f"outputs differ by up to {difference:.3g}"
     )
     return (
-        f"{case.tool.name} on {case.device} answers otherwise than the interpreter on this machine "
-        f"for some of {agreement.images} images ({extent}): its kernels are wrong; "
-        "use another build of the tool."
+        f"{case.tool.name} on {case.device} answers otherwise than the interpreter here "
+        f"for some of {agreement.images} images ({extent}); use another build of the tool."
     )
 
 

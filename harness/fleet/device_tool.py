@@ -36,8 +36,8 @@ def collect_facts(transport: Transport) -> dict[str, str]:
         return facts
     lines = result.stderr.strip().splitlines() or [f"exit code {result.exit_code}"]
     message = (
-        f"The device told nothing about itself ({lines[-1][:_LONGEST_QUOTE]}): "
-        "its shell did not run the harness's script; log in and try `sh -c 'uname -m'`."
+        f"The device's shell did not run the harness's script ({lines[-1][:_LONGEST_QUOTE]}); "
+        "log in and try `sh -c 'uname -m'`."
     )
     raise CaseFailed(Reason.UNPARSABLE, message, log=result.stdout + result.stderr)
 

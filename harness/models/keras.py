@@ -14,6 +14,7 @@ keras = tf.keras
 layers = tf.keras.layers
 Model = tf.keras.Model
 keras.utils.disable_interactive_logging()  # it would mix with our own standard output
+
 # Random layers such as dropout then have a state, which a seed sets and a checkpoint keeps.
 keras.backend.experimental.enable_tf_random_generator()
 

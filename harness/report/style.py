@@ -122,8 +122,8 @@ def _choose_ticks(low: float, high: float) -> list[float]:
 def _round_numbers(low: float, high: float) -> Iterator[list[float]]:
     """Yield series of round numbers.
 
-    They are every power of ten, every second one and so on; multiples of the powers;
-    and steps of equal size, for a short axis.
+    They are every power of ten, every second one and so on, and multiples of the powers. For a
+    short axis, they are steps of equal size.
     """
     powers = [10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1)]
     for stride in range(1, len(powers) + 1):

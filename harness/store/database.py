@@ -105,15 +105,14 @@ def _wrong_revision(engine: Engine, revision: str | None) -> WorkspaceError:
         return _newer_revision(revision)
     return WorkspaceError(
         f"The database {_describe(engine)} has an older schema ({revision or 'none'}; this version "
-        f"reads {HEAD}) and may only be read; copy it to a folder that you may write to."
+        f"reads {HEAD}); copy it to a folder where it can be upgraded."
     )
 
 
 def _newer_revision(revision: str, supported: str = HEAD) -> WorkspaceError:
     return WorkspaceError(
-        f"A newer version of the harness created the database (schema {revision}, but this "
-        f"version supports up to {supported}); upgrade the harness, or set HARNESS_HOME "
-        "to another folder."
+        f"A newer version of the harness created the database (schema {revision}; this one reads "
+        f"up to {supported}); upgrade the harness, or set another HARNESS_HOME."
     )
 
 

@@ -217,9 +217,8 @@ def _plan_share(resources: Resources) -> dict[str, float]:
     most_cpus = max(node.get("CPU", 0) for node in nodes)
     most_gpus = max(node.get("GPU", 0) for node in nodes)
     raise RequestError(
-        f"resources: a trial asks for {share['cpu']:g} CPU and {share['gpu']:g} GPU, "
-        f"but no node has both (at most {most_cpus:g} CPU, {most_gpus:g} GPU); "
-        "lower resources.cpu or resources.gpu."
+        f"resources: no node has the {share['cpu']:g} CPU and {share['gpu']:g} GPU of a trial "
+        f"(at most {most_cpus:g} CPU, {most_gpus:g} GPU); lower resources.cpu or resources.gpu."
     )
 
 

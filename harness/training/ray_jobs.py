@@ -228,8 +228,8 @@ def _refuse_other_machines(address: str) -> None:
         socket.create_server((host, 0)).close()
     except OSError as error:
         raise RequestError(
-            f"--address {address}: is not on this machine, and a job runs where its workspace is; "
-            "log in there and submit with --detach, or submit from here without it."
+            f"--address {address}: is not on this machine, where the job's workspace is; "
+            "submit with --detach over there, or without it from here."
         ) from error
 
 

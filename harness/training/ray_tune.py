@@ -235,8 +235,8 @@ def _end_trial(trial: Trial, search: Search, problem: str) -> Failed | Stopped:
 def _judge_death(event: Failed, start: Started | None) -> Failed | NodeLost:
     """Turn the death of a worker on another node into the loss of that node.
 
-    A node that dies takes its workers with it, one after the other: what Ray reports first is often
-    the death of the worker alone. A worker on the driver's own node was killed by itself.
+    A node that dies takes its workers with it, one after the other. Ray often reports the death of
+    the worker first. A worker on the driver's own node was killed by itself.
     """
     if not _has_other_nodes() or (start is not None and start.node_id == get_driver_node()):
         return event

@@ -231,9 +231,9 @@ def test_values_of_the_wrong_size_are_refused(tmp_path: Path, size: int) -> None
     ("flag", "message"),
     [
         ("--input_layer_value_files=serving_default_image::0:/no/such/file", "/no/such/file"),
-        ("--input_layer_value_files=serving_default_image:0:in.bin", "has to be the NAME"),
-        ("--input_layer_value_files=another:in.bin", "has to be the NAME"),
-        ("--input_layer_value_files=in.bin", "has to be the NAME"),
+        ("--input_layer_value_files=serving_default_image:0:in.bin", "must be the NAME"),
+        ("--input_layer_value_files=another:in.bin", "must be the NAME"),
+        ("--input_layer_value_files=in.bin", "must be the NAME"),
         ("--input_layer_shape=1,8,8", "input 0 has 4 dimensions"),
         ("--input_layer_shape=1,8,8,1:1,2", "the model has 1 inputs"),
         ("--output_filepath=/no/such/folder/out.bin", "/no/such/folder/out.bin"),

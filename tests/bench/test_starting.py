@@ -126,7 +126,7 @@ def test_a_program_that_ran_has_no_such_failure(transport: Transport) -> None:
             127,
             "bash: /t/x: cannot execute: required file not found",
             "not_started",
-            "the program that loads it",
+            "its loader is missing",
         ),
         (127, "sh: 1: python3: not found", "no_interpreter", "`python`"),
         (126, "sh: /sdcard/x: can't execute: Permission denied", "not_started", "`folder`"),

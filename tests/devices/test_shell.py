@@ -217,7 +217,7 @@ class SilentTransport:
 
 def test_a_device_without_any_fact_is_not_measured() -> None:
     with pytest.raises(
-        CaseFailed, match=r"told nothing about itself \(sh: out of memory"
+        CaseFailed, match=r"did not run the harness's script \(sh: out of memory"
     ) as caught:
         collect_facts(SilentTransport())  # type: ignore[arg-type]
     assert caught.value.reason is Reason.UNPARSABLE

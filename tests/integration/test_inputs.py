@@ -79,7 +79,7 @@ def test_indices_stay_within_the_range_that_was_given(cli: Cli, words: Path) -> 
     assert len(cli.rows("SELECT inputs FROM results")) == 2
     unknown = cli.run(*bench, "--input-range", "wrods:0,99")
     assert unknown.returncode == 2
-    assert "wrods is no input of the models; their inputs: words" in unknown.stderr
+    assert "The models have no input wrods; their inputs: words" in unknown.stderr
 
 
 def test_each_of_several_inputs_is_chosen_by_its_name(cli: Cli, tmp_path: Path) -> None:

@@ -44,11 +44,23 @@ def check(
         ("def _told(): ...\n", ":1: the name '_told'"),
         ("class A:\n    def f(self): self.known = 1\n", ":2: the name 'known'"),
         ("for one in range(3): ...\n", ":1: the name 'one'"),
+        ("import os as told\n", ":1: the name 'told'"),
+        ("from os import path as found\n", ":1: the name 'found'"),
+        ("class _found: ...\n", ":1: the name '_found'"),
+        ("match x:\n    case [*told]: ...\n", ":2: the name 'told'"),
+        ("match x:\n    case {**made}: ...\n", ":2: the name 'made'"),
+        ("def f():\n    global wanted\n", ":2: the name 'wanted'"),
         ("x = [a for b in c for a in b]\n", ":1: nested comprehension"),
         ("x = [[a for a in b] for b in c]\n", ":1: nested comprehension"),
         ('"""Of the rows, the newest."""\n', ":1: docstring starts with 'Of'"),
         ('def f():\n    """Those that failed."""\n', ":2: docstring starts with 'Those'"),
+        *[
+            (f'"""{word} it."""\n', f":1: docstring starts with {word!r}")
+            for word in ("Via", "Than", "Because", "Given", "Due", "Near", "Along")
+        ],
         (f"# {'word ' * 26}\nx = 1\n", ":1: sentence of 26 words"),
+        (f"raise ValueError('{'word ' * 25}.')\n", ":1: sentence of 25 words"),
+        (f"x = f'Short. A {'word ' * 23}{{y + z:>5}} {{a}}.'\n", ":1: sentence of 26 words"),
         (f'"""First.\n\n{"word " * 26}\n"""\n', ":3: sentence of 26 words"),
     ],
 )
@@ -66,6 +78,7 @@ def test_plain_code_has_no_violation(check: Callable[[str, str], tuple[int, str]
         '"""Trials of a sweep."""\n\n\ndef parse_log(text: str) -> list[str]:\n'
         '    """Return the lines."""\n    return [line for line in text.splitlines()]\n'
     )
+    source += f'HELP = "{"word " * 24}."\n'
     assert check("module.py", source) == (0, "Names and prose follow the rules.\n")
 
 

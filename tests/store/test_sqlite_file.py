@@ -188,7 +188,7 @@ def test_a_read_only_database_of_an_older_version_is_refused_in_a_sentence(
     ended = run_read_only([*COMMAND, "query", "pareto"], file.parent, cli.environment)
     assert ended.returncode == 2
     assert "has an older schema (0001; this version reads " in ended.stderr
-    assert "copy it to a folder that you may write to" in ended.stderr
+    assert "copy it to a folder where it can be upgraded" in ended.stderr
 
 
 def test_a_workspace_in_a_file_is_refused_in_a_sentence(tmp_path: Path) -> None:

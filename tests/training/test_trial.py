@@ -66,7 +66,7 @@ def test_an_artifact_that_is_another_network_is_refused(outcome: TrialOutcome) -
     test = data.load("digits").test
     (file,) = outcome.files.values()
     different = np.roll(predict(file, test.images), 1, axis=1)
-    with pytest.raises(TrialFailed, match="less than 97%") as refused:
+    with pytest.raises(TrialFailed, match="limit: 97%") as refused:
         evaluate(
             file, test.images, labels=test.labels, expected=different, threads=1, min_agreement=0.97
         )

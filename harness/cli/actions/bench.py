@@ -126,7 +126,7 @@ def choose_all_inputs(
     for model in model_inputs:
         names.update(dict.fromkeys([*(tensor.name for tensor in model.tensors), *model.aliases]))
     for name in sorted(choices.names.difference(names)):
-        raise RequestError(f"{name} is no input of the models; their inputs: {', '.join(names)}.")
+        raise RequestError(f"The models have no input {name}; their inputs: {', '.join(names)}.")
     return {model.id: _choose_inputs(model, choices, files) for model in model_inputs}
 
 

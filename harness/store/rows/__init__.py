@@ -13,8 +13,8 @@ Atomicity:
     raises, or its process is killed, none of them is.
 
 Consistency:
-    A call sees all that was stored before it began, by whichever thread or process, and nothing of
-    a write that has not ended. Readers do not wait for writers. Writers of a SQLite file take
+    A call sees all that any thread or process stored before it began. It sees nothing of a write
+    that has not ended. Readers do not wait for writers. Writers of a SQLite file take
     turns; on PostgreSQL, only writers of the same rows wait for each other. Of two writes to the
     same row, the later one counts.
 

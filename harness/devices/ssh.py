@@ -90,9 +90,10 @@ def _execute(
             _send(channel, stdin)
         channel.shutdown_write()
         stdout, stderr = _read(channel, deadline)
-        if (code := channel.recv_exit_status()) == -1:
+        code = channel.exit_status  # -1 until the host reports it
+        if code == -1 and not _ends_answer(stdout, stderr):
             raise Unreachable("the connection was lost during a command")
-        return CommandResult(code, stdout, stderr=stderr)
+        return CommandResult(max(code, 0), stdout, stderr=stderr)
 
 
 def _send(channel: Channel, source: Path) -> None:
@@ -110,8 +111,8 @@ def _send(channel: Channel, source: Path) -> None:
 def _read(channel: Channel, deadline: float) -> tuple[bytes, bytes]:
     """Read both streams as they come, so that a command never waits for one to be read.
 
-    A command has ended with its exit code and its answer. What a start-up file left in the
-    background may keep the streams open for ever.
+    Its answer ends a command. What a start-up file left behind may keep the streams open for ever,
+    or keep the login shell from ending.
     """
     stdout, stderr = bytearray(), bytearray()
     ready = select.poll()
@@ -123,13 +124,13 @@ def _read(channel: Channel, deadline: float) -> tuple[bytes, bytes]:
         is_silent = not ready.poll(min(remaining_s, _LATE_OUTPUT_S) * 1000)
         _drain(channel, stdout, stderr)
         if (has_ended and is_silent) or _ends_answer(stdout, stderr):
-            break
-    channel.status_event.wait(max(deadline - time.monotonic(), 1))
+            return bytes(stdout), bytes(stderr)
+    channel.status_event.wait(_LATE_OUTPUT_S)
     _drain(channel, stdout, stderr)
     return bytes(stdout), bytes(stderr)
 
 
-def _ends_answer(stdout: bytearray, stderr: bytearray) -> bool:
+def _ends_answer(stdout: bytes | bytearray, stderr: bytes | bytearray) -> bool:
     return is_answered(bytes(stdout[-_TAIL_BYTES:]), bytes(stderr[-_TAIL_BYTES:]))
 
 

@@ -81,6 +81,7 @@ ACCOUNTS = {
     "farewell": 'sh -c "$SSH_ORIGINAL_COMMAND"; code=$?; echo bye; exit $code',
     "background": "(while echo tick; do echo tock >&2; sleep 0.01; done) & "
     'exec sh -c "$SSH_ORIGINAL_COMMAND"',
+    "lingering": 'sh -c "$SSH_ORIGINAL_COMMAND"; exec >&- 2>&-; sleep 1000',
     "strict": 'export SHELLOPTS; set -efuC; IFS=e; exec bash -c "$SSH_ORIGINAL_COMMAND"',
     "fish": 'exec fish -c "$SSH_ORIGINAL_COMMAND"',
     "tcsh": 'exec tcsh -c "$SSH_ORIGINAL_COMMAND"',

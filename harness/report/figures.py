@@ -126,6 +126,10 @@ def find_pareto_front(costs: Any, gains: Any) -> Any:
     return order[np.concatenate(([True], best[1:] > best[:-1]))]
 
 
+# Names of earlier versions, which notebooks may import.
+panels, variants, front = split_panels, name_variants, find_pareto_front
+
+
 def _make_front_line(panel: pd.DataFrame, cost: Axis) -> go.Scatter:
     costs, gains = cost.values(panel), ACCURACY.values(panel)
     front = find_pareto_front(costs, gains)

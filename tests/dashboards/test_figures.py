@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import compare, query, results
+from harness.report import compare, figures, query, results
 from harness.report.figures import (
     binary_against_float,
     find_pareto_front,
     name_variants,
     smaller_for_points,
+    split_panels,
     trade_offs,
     training_curves,
 )
@@ -386,3 +387,8 @@ def test_a_users_own_model_is_named_by_its_file(frames: Frames) -> None:
     columns = ("trial", "model", "parameters", "recipe", "seed", "dataset")
     rows = frames["results"].head(1).assign(**dict.fromkeys(columns), file="mine.tflite")
     assert list(name_variants(rows)) == ["mine.tflite"]
+
+
+def test_names_of_earlier_versions_can_be_imported() -> None:
+    earlier = (figures.panels, figures.variants, figures.front)
+    assert earlier == (split_panels, name_variants, find_pareto_front)

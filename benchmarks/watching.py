@@ -36,7 +36,7 @@ def main() -> None:
     registry: dict[str, Device] = {device.id: device for device in devices}
     enabled = [device.id for device in devices if device.enabled]
     for device_id in options.device or enabled:
-        measure(registry[device_id], registry, options)
+        measure(registry[device_id], registry, options=options)
 
 
 def measure(device: Device, registry: Mapping[str, Device], options: argparse.Namespace) -> None:
@@ -45,7 +45,10 @@ def measure(device: Device, registry: Mapping[str, Device], options: argparse.Na
     try:
         sources = write_sensor_files(transport)
         pairs = [
-            (run(transport, [], options.seconds), run(transport, sources, options.seconds))
+            (
+                run(transport, [], tool_s=options.seconds),
+                run(transport, sources, tool_s=options.seconds),
+            )
             for _ in range(options.pairs)
         ]
     finally:

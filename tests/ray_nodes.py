@@ -62,7 +62,7 @@ def run_node(
             **(settings or {}),
         }
         command = [str(RAY), "start", *ports, *options, f"--temp-dir={folder}"]
-        node = Node(Path(folder), _start(command, environment, place))
+        node = Node(Path(folder), _start(command, environment, place=place))
         try:
             yield node
         finally:

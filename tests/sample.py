@@ -510,7 +510,7 @@ def _write_troubles(engine: Engine, trained: TrainedTrials) -> None:
         cases.fail(
             case,
             board.device.kind,
-            CaseFailed(Reason.TIMEOUT, "The tool took over 360 s; is the board busy?"),
+            failure=CaseFailed(Reason.TIMEOUT, "The tool took over 360 s; is the board busy?"),
         )
 
 

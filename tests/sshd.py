@@ -48,7 +48,7 @@ class Sshd:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         for port in (find_free_port() for _ in range(5)):  # another program may take it first
-            if (process := _start_sshd(folder, port, settings)) is not None:
+            if (process := _start_sshd(folder, port, settings=settings)) is not None:
                 return cls(folder, port, process)
         raise AssertionError((folder / "sshd.log").read_text())
 

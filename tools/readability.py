@@ -110,11 +110,13 @@ def read_python(file: Path, figures: Figures) -> list[Violation]:
         figures.names += 1
         if name.strip("_") in VAGUE_NAMES and (file.as_posix(), name) not in ALLOWED_NAMES:
             figures.vague_names += 1
-            violations.append(Violation(file, line, f"the name {name!r} does not say what it is"))
+            violations.append(
+                Violation(file, line, message=f"the name {name!r} does not say what it is")
+            )
     for comprehension in _nested_comprehensions(tree):
         figures.nested_comprehensions += 1
         message = "nested comprehension: write a loop or a named helper"
-        violations.append(Violation(file, comprehension.lineno, message))
+        violations.append(Violation(file, comprehension.lineno, message=message))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and len(node.args) > MOST_POSITIONAL:
             figures.long_calls += 1
@@ -123,7 +125,9 @@ def read_python(file: Path, figures: Figures) -> list[Violation]:
         opening = _WORD.search(docstring)
         if opening and opening[0].lower() in WEAK_OPENINGS:
             figures.weak_docstrings += 1
-            violations.append(Violation(file, line, f"docstring starts with {opening[0]!r}"))
+            violations.append(
+                Violation(file, line, message=f"docstring starts with {opening[0]!r}")
+            )
         violations += _long_sentences(file, _docstring_blocks(docstring, line))
     violations += _long_sentences(file, _comment_blocks(file))
     violations += _long_sentences(file, _messages(tree))
@@ -274,7 +278,7 @@ def _long_sentences(
             if count > LONGEST_SENTENCE:
                 start = " ".join(sentence.split()[:6])
                 message = f"sentence of {count} words: {start} …"
-                violations.append(Violation(file, line, message))
+                violations.append(Violation(file, line, message=message))
     return violations
 
 

@@ -251,7 +251,7 @@ def read_outputs(stdout: str, count: int, tensors: Sequence["Tensor"]) -> tuple[
     if not stdout.strip():
         return None
     try:
-        return split_outputs(bytes.fromhex(stdout), count, tensors)
+        return split_outputs(bytes.fromhex(stdout), count, tensors=tensors)
     except ValueError as error:
         values = sum(prod(tensor.shape) for tensor in tensors)
         message = f"The tool did not write {count} × {values} outputs; bench with --check-answers."
@@ -291,7 +291,7 @@ def compare_outputs(
     for values, others, tensor in zip(expected, actual, tensors, strict=True):
         difference = _find_difference(values, others)
         differences.append(difference)
-        verdicts.append(difference is not None and _judge(values, others, tensor))
+        verdicts.append(difference is not None and _judge(values, others, tensor=tensor))
     known_differences = [difference for difference in differences if difference is not None]
     return Agreement(
         len(expected[0]),
@@ -322,7 +322,7 @@ def _judge(expected: Values, actual: Values, tensor: "Tensor") -> bool | None:
         share = float(np.mean(expected != actual)) if expected.size else 0.0
         return True if share <= _ROUNDED_SHARE else False if share > _WRONG_SHARE else None
     steps = _STEPS if tensor.is_quantized else 0
-    return _agree(_widen(expected), _widen(actual), steps)
+    return _agree(_widen(expected), _widen(actual), steps=steps)
 
 
 def _agree(expected: Values, actual: Values, steps: int) -> bool:
@@ -346,7 +346,9 @@ def _agree(expected: Values, actual: Values, steps: int) -> bool:
     )
     places = actual.argmax(axis=1)[:, None]
     expected_places = expected.argmax(axis=1)[:, None]
-    return all(_is_tie(side, expected_places, places, steps) for side in (expected, actual))
+    return all(
+        _is_tie(side, expected_places, others=places, steps=steps) for side in (expected, actual)
+    )
 
 
 def _is_tie(values: Values, places: Values, others: Values, steps: int) -> bool:

@@ -123,7 +123,7 @@ _CIRCUMSTANCES = frozenset({"not_settled", "canary", "reference_kernels"})
 
 def make_warning(name: str, value: str, device: str = "") -> Warning:
     """Return the warning of that name, with its remedy for the device of that id, if any."""
-    return Warning(name, value, WARNINGS[name].remedy.format(device=device))
+    return Warning(name, value, remedy=WARNINGS[name].remedy.format(device=device))
 
 
 def select_circumstances(warnings: Iterable[Warning]) -> list[Warning]:

@@ -145,7 +145,7 @@ def benchmark(options):
         if options.input_layer_shape:
             model = set_input_shapes(model, options)
         _, _, module, make = load_interpreter()
-        measure(lambda: make(module, model, options), len(model), options)
+        measure(lambda: make(module, model, options), len(model), options=options)
     except ImportError as error:
         return report_missing_interpreter(error)
     except Exception as error:  # the interpreter may raise anything for a bad model
@@ -191,7 +191,7 @@ def measure(make, size, options):
         print_info("Overall peak memory footprint (MB) via periodic monitoring: %g" % peak_mb())
         print_info("- VmRSS              : %d MB" % resident_mb())
     if options.output_filepath:
-        write_outputs(make, batches, options.output_filepath)
+        write_outputs(make, batches, path=options.output_filepath)
 
 
 def run_series(interpreter, inputs, min_runs, min_s, max_s):
@@ -293,7 +293,7 @@ def set_input_shapes(model, options):
 
 def random_inputs(interpreter, ranges):
     return [
-        make_input(shape, dtype, ranges.get(number))
+        make_input(shape, dtype, bounds=ranges.get(number))
         for number, (shape, dtype) in enumerate(
             zip(interpreter.input_shapes, interpreter.input_types)
         )
@@ -324,7 +324,7 @@ def read_batches(interpreter, options):
         message = "input_layer=%s: the model has %d inputs"
         raise ValueError(message % (options.input_layer, len(shapes)))
     files = {
-        number: read_values(path, shapes[number], interpreter.input_types[number])
+        number: read_values(path, shapes[number], dtype=interpreter.input_types[number])
         for number, path in parse_value_files(options, names).items()
     }
     counts = {len(values) for values in files.values()} or {1}

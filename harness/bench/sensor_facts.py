@@ -123,7 +123,7 @@ def _read_core_zones(text: str) -> list[ThermalZone]:
         families[_ZONE_FAMILY.sub("#", type)].append(reading)
     kinds = {family: find_temperature_kind(readings) for family, readings in families.items()}
     return [
-        ThermalZone(type, file, reading, kind=kinds[_ZONE_FAMILY.sub("#", type)])
+        ThermalZone(type, file, reading=reading, kind=kinds[_ZONE_FAMILY.sub("#", type)])
         for reading, type, file in lines
     ]
 
@@ -253,7 +253,9 @@ def _find_batteries(lines: Iterable[str]) -> _PowerSensors:
         name = folder.rpartition("/")[2]
         if (other := names.setdefault((voltage, reading), name)) != name:
             doubts.append((name, f"reads the same as {other}: both may be one battery"))
-        elif (battery := _find_battery(voltage, reading, quantity, folder=folder)) is not None:
+        elif (
+            battery := _find_battery(voltage, reading, quantity=quantity, folder=folder)
+        ) is not None:
             sources += battery
         else:
             readings = f"voltage_now {voltage}, {quantity}_now {reading}"

@@ -124,7 +124,7 @@ def diagnose_failure(exit_code: int, stderr: str, stdout: str = "") -> CaseFaile
         return CaseFailed(
             Reason.NO_INTERPRETER, f"The device has no interpreter: {cause}.", log=log
         )
-    if start := diagnose_start(exit_code, stderr, stdout):
+    if start := diagnose_start(exit_code, stderr, stdout=stdout):
         message = f"The tool did not start ({start.quote}): {start.remedy}."
         return CaseFailed(start.reason, message, log=log)
     number = -exit_code if exit_code < 0 else exit_code - _SIGNALLED

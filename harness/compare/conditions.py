@@ -42,11 +42,11 @@ def list_differences(pair: Pair, baseline: Evidence, candidate: Evidence) -> tup
         _compare_protocols(pair),
         _compare_column(pair, "cpus", name="cores", missing="any"),
         _compare_column(pair, "inputs", name="inputs", missing="the tool's own"),
-        _compare_fact("governor", baseline, candidate),
+        _compare_fact("governor", baseline, candidate=candidate),
         _compare_systems(baseline, candidate),
-        _compare_clocks(pair, baseline, candidate),
-        _describe_change("harness", baseline.harness_version, candidate.harness_version),
-        _compare_times(pair, baseline, candidate),
+        _compare_clocks(pair, baseline, candidate=candidate),
+        _describe_change("harness", baseline.harness_version, after=candidate.harness_version),
+        _compare_times(pair, baseline, candidate=candidate),
     )
     return tuple(filter(None, differences))
 
@@ -60,19 +60,21 @@ def _describe_change(name: str, before: object, after: object, missing: str = "u
 
 
 def _compare_column(pair: Pair, column: str, name: str, missing: str) -> str:
-    return _describe_change(name, pair.baseline[column], pair.candidate[column], missing=missing)
+    return _describe_change(
+        name, pair.baseline[column], after=pair.candidate[column], missing=missing
+    )
 
 
 def _compare_fact(name: str, baseline: Evidence, candidate: Evidence) -> str:
-    return _describe_change(name, baseline.facts.get(name), candidate.facts.get(name))
+    return _describe_change(name, baseline.facts.get(name), after=candidate.facts.get(name))
 
 
 def _compare_tools(pair: Pair) -> str:
     baseline, candidate = pair.baseline, pair.candidate
     if baseline["tool"] != candidate["tool"]:
-        return _describe_change("tool", baseline["tool"], candidate["tool"])
+        return _describe_change("tool", baseline["tool"], after=candidate["tool"])
     before, after = (f"{row['tool_sha256'][:6]}…" for row in (baseline, candidate))
-    return _describe_change(f"tool {candidate['tool']}:", before, after)
+    return _describe_change(f"tool {candidate['tool']}:", before, after=after)
 
 
 def _compare_protocols(pair: Pair) -> str:
@@ -82,10 +84,10 @@ def _compare_protocols(pair: Pair) -> str:
     """
     baseline, candidate = pair.baseline, pair.candidate
     if baseline["protocol"] != candidate["protocol"]:
-        return _describe_change("protocol", baseline["protocol"], candidate["protocol"])
+        return _describe_change("protocol", baseline["protocol"], after=candidate["protocol"])
     before, after = dict(_protocol_settings(baseline)), dict(_protocol_settings(candidate))
     changes = (
-        _describe_change(name, before.get(name), after.get(name), missing="none")
+        _describe_change(name, before.get(name), after=after.get(name), missing="none")
         for name in {**before, **after}
     )
     text = ", ".join(filter(None, changes))
@@ -102,7 +104,7 @@ def _protocol_settings(row: ResultRow) -> Iterator[tuple[str, object]]:
 
 
 def _compare_systems(baseline: Evidence, candidate: Evidence) -> str:
-    changes = (_compare_fact(name, baseline, candidate) for name in _SYSTEM_FACTS)
+    changes = (_compare_fact(name, baseline, candidate=candidate) for name in _SYSTEM_FACTS)
     text = ", ".join(filter(None, changes))
     return f"system: {text}" if text else ""
 
@@ -114,7 +116,7 @@ def _compare_clocks(pair: Pair, baseline: Evidence, candidate: Evidence) -> str:
         before, after = _max_khz(baseline), _max_khz(candidate)
     if not before or not after or max(before, after) / min(before, after) <= _EQUAL_CLOCK_RATIO:
         return ""
-    return _describe_change("clock", f"{before / 1e6:.2f} GHz", f"{after / 1e6:.2f} GHz")
+    return _describe_change("clock", f"{before / 1e6:.2f} GHz", after=f"{after / 1e6:.2f} GHz")
 
 
 def _max_khz(evidence: Evidence) -> int:

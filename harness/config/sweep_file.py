@@ -81,7 +81,7 @@ def build_point(document: Document, values: Mapping[str, Any]) -> Point:
     """Return the point of a search with these values of its space. Raises ConfigError."""
     (settings,) = _search_settings([values])
     point = _apply(document, settings)
-    return Point(document, settings, validate(point, SweepPoint, value=point.content))
+    return Point(document, settings, values=validate(point, SweepPoint, value=point.content))
 
 
 def _check_size(document: Document, head: SweepPoint) -> None:
@@ -120,14 +120,14 @@ def _count_points(head: SweepPoint) -> int:
 
 def _search_settings(points: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Setting, ...]]:
     for point in points:
-        yield tuple(Setting((*_SPACE, key), key, value) for key, value in point.items())
+        yield tuple(Setting((*_SPACE, key), key, value=value) for key, value in point.items())
 
 
 def _grid_settings(document: Document, head: SweepPoint) -> Iterator[tuple[Setting, ...]]:
     grid = head.grid or {}
     axes = [_make_axis(key, values) for key, values in grid.items()]
     for index, values in enumerate(head.points or ({},)):
-        point = [Setting(("points", index, key), key, value) for key, value in values.items()]
+        point = [Setting(("points", index, key), key, value=value) for key, value in values.items()]
         for setting in point:
             if setting.key in grid:
                 raise document.error(setting.path, "is swept by grid as well; keep one of the two.")
@@ -136,7 +136,7 @@ def _grid_settings(document: Document, head: SweepPoint) -> Iterator[tuple[Setti
 
 
 def _make_axis(key: str, values: Iterable[Any]) -> list[Setting]:
-    return [Setting(("grid", key), key, value) for value in values]
+    return [Setting(("grid", key), key, value=value) for value in values]
 
 
 def _make_builder(document: Document, head: SweepPoint) -> Callable[[tuple[Setting, ...]], Point]:
@@ -156,10 +156,12 @@ def _make_builder(document: Document, head: SweepPoint) -> Callable[[tuple[Setti
             values = {
                 name: read_section(name, json.dumps(point.content[name])) for name in sections
             }
-            return Point(document, settings, replace(head, **values))
+            return Point(document, settings, values=replace(head, **values))
         except (KeyError, ValidationError, ValueError):
             # Checked as a whole, its error has the words and the line of any other file's.
-            return Point(document, settings, validate(point, SweepPoint, value=point.content))
+            return Point(
+                document, settings, values=validate(point, SweepPoint, value=point.content)
+            )
 
     return build
 

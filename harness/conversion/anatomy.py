@@ -267,7 +267,7 @@ def _check_count(count: int) -> int:
 def _count_operator(operator: Operator, sizes: Sequence[tuple[int | None, ...]]) -> Operator:
     inputs = [_get_sizes(sizes, tensor) for tensor in operator.inputs]
     outputs = [_get_sizes(sizes, tensor) for tensor in operator.outputs]
-    macs = count_macs(operator.kind, inputs, outputs, options=operator.options)
+    macs = count_macs(operator.kind, inputs, outputs=outputs, options=operator.options)
     if macs is not None and macs >= _MAX_COUNT:
         raise ValueError(f"{macs} multiply-accumulates")
     return replace(operator, macs=macs)
@@ -285,7 +285,7 @@ def _read_graph(model: Any, graph: Any) -> Graph:
     inputs, outputs = (
         _read_indices(indices) for indices in (graph.InputsAsNumpy(), graph.OutputsAsNumpy())
     )
-    _check_indices(operators, (*inputs, *outputs), len(tensors))
+    _check_indices(operators, (*inputs, *outputs), tensors=len(tensors))
     buffers = {index: model.Buffers(graph.Tensors(index).Buffer()) for index in range(len(tensors))}
     constants = {
         index: buffer.DataAsNumpy()

@@ -144,7 +144,7 @@ def read_values(model: str, tensors: Sequence[Tensor], choices: InputChoices) ->
     the shape that was chosen. Raises RequestError if a file can't be read or does not fit.
     """
     return {
-        tensor.name: _read_values(model, tensor, choices)
+        tensor.name: _read_values(model, tensor, choices=choices)
         for tensor in tensors
         if tensor.name in choices.files
     }
@@ -208,7 +208,10 @@ def choose_inputs(
     `model` names it in errors, and `values` are those of the files. Raises RequestError if the
     model leaves a size open that nothing gives, or if a choice does not fit.
     """
-    inputs = tuple(_choose(model, tensor, choices, values.get(tensor.name)) for tensor in tensors)
+    inputs = tuple(
+        _choose(model, tensor, choices=choices, values=values.get(tensor.name))
+        for tensor in tensors
+    )
     names = {tensor.name for tensor in tensors}
     return inputs if names & choices.names else ()
 
@@ -226,15 +229,15 @@ def _choose(model: str, tensor: Tensor, choices: InputChoices, values: Values | 
         _check_size(model, tensor)
     else:
         option = _SHAPE_OPTION if values is None else _FILE_OPTION
-        _check_shape(model, tensor, shape, option=option)
+        _check_shape(model, tensor, shape=shape, option=option)
     low, high = choices.ranges.get(tensor.name, (None, None))
     if low is not None and high is not None:
-        _check_range(model, tensor, low, high)
+        _check_range(model, tensor, low=low, high=high)
     return ModelInput(
         tensor.name,
         tensor.shape if shape is None else shape,
-        low,
-        high,
+        low=low,
+        high=high,
         values="" if values is None else sha256_of(values.tobytes()),
         resized=shape not in (None, tensor.shape),
     )

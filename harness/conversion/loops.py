@@ -53,7 +53,7 @@ def count_runs(graphs: Sequence["Graph"]) -> tuple[int | None, ...]:
     for index in order_by_calls(graphs):
         graph = graphs[index]
         for step in graph.operators:
-            for callee, times in _count_calls(graphs, graph, step, loops=loops):
+            for callee, times in _count_calls(graphs, graph, step=step, loops=loops):
                 runs[callee] = _add(runs[callee], _multiply(runs[index], times))
     return tuple(runs)
 
@@ -102,7 +102,7 @@ def _count_calls(
     callees = list_callees(step)
     if step.kind in _LOOPS:
         condition, body = callees
-        trips = _count_trips(graphs, graph, step, budget=_MAX_EVALUATIONS // loops)
+        trips = _count_trips(graphs, graph, loop=step, budget=_MAX_EVALUATIONS // loops)
         return [(condition, None if trips is None else trips + 1), (body, trips)]
     if step.kind == "IF":
         chosen = _read_scalar(graph, step.inputs[0])

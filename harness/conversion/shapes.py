@@ -78,7 +78,9 @@ def _resolve_graph(graph: "Graph", inputs: Sequence[Sizes]) -> list[Sizes]:
     for operator in graph.operators:
         for output in operator.outputs:
             if output >= 0 and None in resolved[output] and operator.inputs:
-                resolved[output] = _resolve_output(graph, operator, resolved, resolved[output])
+                resolved[output] = _resolve_output(
+                    graph, operator, resolved=resolved, output=resolved[output]
+                )
     return resolved
 
 
@@ -100,8 +102,8 @@ def _resolve_output(
         return _keep_elements(shapes[0], output)
     if operator.kind == "FULLY_CONNECTED" and len(shapes) > 1 and shapes[1]:
         return _keep_elements((*_count_rows(shapes[0], shapes[1][-1]), shapes[1][0]), output)
-    if _keeps_batch(graph, operator, shapes, output=output):
-        return _fill_batch(graph, operator, resolved, output=output)
+    if _keeps_batch(graph, operator, shapes=shapes, output=output):
+        return _fill_batch(graph, operator, resolved=resolved, output=output)
     return output
 
 

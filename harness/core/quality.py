@@ -61,7 +61,7 @@ def _format_warning(warning: Warning) -> str:
 def _parse_warning(text: str) -> Warning:
     name, _, others = text.partition(_BETWEEN_FIELDS)
     value, _, remedy = others.partition(_BETWEEN_FIELDS)
-    return Warning(_unescape(name, ";:"), _unescape(value, ";:"), _unescape(remedy, ";"))
+    return Warning(_unescape(name, ";:"), _unescape(value, ";:"), remedy=_unescape(remedy, ";"))
 
 
 def _escape(field: str, marks: str) -> str:

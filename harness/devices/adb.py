@@ -97,7 +97,7 @@ class AdbLink:
         self._host.open()
         _start_server(self._host)
         if _NETWORK_SERIAL.fullmatch(self._serial):  # a new server has no connection to it yet
-            run_in_sh(self._host, join(["adb", "connect", self._serial]), _TIMEOUT_S)
+            run_in_sh(self._host, join(["adb", "connect", self._serial]), timeout_s=_TIMEOUT_S)
         state = self._run_adb("get-state")
         name = state.stdout.decode(errors="replace").strip()
         if state.exit_code == 0 and name in _STATES:
@@ -123,7 +123,7 @@ class AdbLink:
         self, *arguments: str, timeout_s: float = _TIMEOUT_S, stdin: Path | None = None
     ) -> CommandResult:
         script = f"exec {join(['adb', '-s', self._serial, *arguments])}"
-        return run_in_sh(self._host, script, timeout_s, stdin=stdin)
+        return run_in_sh(self._host, script, timeout_s=timeout_s, stdin=stdin)
 
     def close(self) -> None:
         """Disconnect from the machine whose adb is used."""
@@ -136,7 +136,7 @@ def _start_server(host: Link) -> None:
     The server gets a command of its own: it would hold the pipes of the command that starts it.
     """
     script = "command -v adb >/dev/null || exit 127; adb start-server >/dev/null 2>&1; true"
-    started = run_in_sh(host, script, _TIMEOUT_S)
+    started = run_in_sh(host, script, timeout_s=_TIMEOUT_S)
     if started.exit_code == _COMMAND_NOT_FOUND:
         raise Unreachable(
             "no adb program was found: install Android's platform-tools", passing=False
@@ -169,7 +169,7 @@ def list_phones(host: Link) -> list[AttachedPhone]:
     """
     host.open()
     _start_server(host)
-    result = run_in_sh(host, "adb devices -l", _TIMEOUT_S)
+    result = run_in_sh(host, "adb devices -l", timeout_s=_TIMEOUT_S)
     if result.exit_code != 0:
         raise _explain_broken(result)
     return parse_devices(result.stdout.decode(errors="replace"))
@@ -187,7 +187,7 @@ def parse_devices(text: str) -> list[AttachedPhone]:
     phones = [_parse_phone(line) for line in lines if line and not line.startswith("* daemon")]
     serials = Counter(phone.serial for phone in phones)
     ports = Counter(phone.port for phone in phones)
-    return [_with_address(phone, serials, ports) for phone in phones]
+    return [_with_address(phone, serials, ports=ports) for phone in phones]
 
 
 def _parse_phone(line: str) -> AttachedPhone:

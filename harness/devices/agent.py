@@ -145,7 +145,7 @@ class Agent:
         self, script: str, timeout_s: float = COMMAND_TIMEOUT_S, stdin: Path | None = None
     ) -> CommandResult:
         """Run a script in the device's `sh`; it exits with _NO_AGENT if it must be installed."""
-        result = run_in_sh(self._link, script, timeout_s, stdin=stdin)
+        result = run_in_sh(self._link, script, timeout_s=timeout_s, stdin=stdin)
         if result.exit_code == _NO_AGENT:
             raise Unreachable("its working folder was removed")
         return result

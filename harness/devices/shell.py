@@ -72,14 +72,14 @@ def build_line(script: str, mark: Mark) -> str:
 def read_answer(answer: CommandResult, mark: Mark) -> CommandResult:
     """Return the script's own output, errors and exit code. Raises Unreachable without them."""
     name = "".join(mark).encode()
-    output = _read_frame(answer.stdout, name + b"<", name + b">")
+    output = _read_frame(answer.stdout, name + b"<", closing=name + b">")
     if output is None:
         is_begun = any(name in text for text in (answer.stdout, answer.stderr))
         raise _explain_missing_answer(answer, is_begun=is_begun)
     stdout, _, exit_code = output.rpartition(b"=")
     errors = None
     for text in (answer.stderr, answer.stdout):  # a terminal joins the two
-        errors = errors or _read_frame(text, name + b"(", name + b")")
+        errors = errors or _read_frame(text, name + b"(", closing=name + b")")
     if not re.fullmatch(rb"[0-9]{1,3}\n?", exit_code):
         raise _explain_change()
     return CommandResult(int(exit_code), stdout, stderr=(errors or b"").removesuffix(b"="))

@@ -122,11 +122,11 @@ def _read(channel: Channel, deadline: float) -> tuple[bytes, bytes]:
             raise Unreachable("it did not answer in time")
         has_ended = channel.exit_status_ready()
         is_silent = not ready.poll(min(remaining_s, _LATE_OUTPUT_S) * 1000)
-        _drain(channel, stdout, stderr)
+        _drain(channel, stdout, stderr=stderr)
         if (has_ended and is_silent) or _ends_answer(stdout, stderr):
             return bytes(stdout), bytes(stderr)
     channel.status_event.wait(_LATE_OUTPUT_S)
-    _drain(channel, stdout, stderr)
+    _drain(channel, stdout, stderr=stderr)
     return bytes(stdout), bytes(stderr)
 
 

@@ -65,6 +65,6 @@ def start_proxy(command: str, resources: ExitStack) -> Proxy:
             sock.close()
             errors.close()
             raise
-    proxy = Proxy(sock, process, errors)
+    proxy = Proxy(sock, process, _errors=errors)
     resources.callback(proxy.end)
     return proxy

@@ -233,10 +233,10 @@ def _interpret(options: Options, device: SshDevice, *, directly: bool) -> SshSet
 
 
 def _find_known_hosts(options: Options, expand: Expander) -> tuple[Path, ...]:
-    user_files = _first_or(options, "userknownhostsfile", _USER_KNOWN_HOSTS)
+    user_files = _first_or(options, "userknownhostsfile", default=_USER_KNOWN_HOSTS)
     if user_files == _USER_KNOWN_HOSTS.replace("~", str(_find_ssh_home())):
         user_files = _USER_KNOWN_HOSTS  # of HOME
-    global_files = _first_or(options, "globalknownhostsfile", _GLOBAL_KNOWN_HOSTS)
+    global_files = _first_or(options, "globalknownhostsfile", default=_GLOBAL_KNOWN_HOSTS)
     return (*_split_files(user_files, expand), *_split_files(global_files, expand))
 
 
@@ -319,7 +319,7 @@ def _split_files(value: str, expand: Expander) -> list[Path]:
 
 def _find_agent(options: Options, expand: Expander) -> Path | None:
     """Return the socket of the agent: `IdentityAgent`, or the variable SSH_AUTH_SOCK."""
-    name = _first_or(options, "identityagent", "SSH_AUTH_SOCK")
+    name = _first_or(options, "identityagent", default="SSH_AUTH_SOCK")
     if name.lower() == NO_JUMP:
         return None
     if name == "SSH_AUTH_SOCK" or re.fullmatch(r"\$\w+", name):

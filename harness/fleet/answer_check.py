@@ -116,7 +116,7 @@ def read_model(file: Path, inputs: Inputs = ()) -> Model:
         raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
     if (size := answers.count_bytes(outputs)) > _MAX_OUTPUT_BYTES:
         raise CaseFailed(Reason.NO_INTERPRETER, f"its outputs have {size:,} bytes, too many.")
-    return Model(file, tensors, outputs)
+    return Model(file, tensors, outputs=outputs)
 
 
 def _is_comparable(dtype: str) -> bool:
@@ -225,7 +225,7 @@ def _answer(model: Model, images: Sequence[answers.Values]) -> tuple[answers.Val
             )
         content = outputs_file.read_bytes()
     try:
-        return answers.split_outputs(content, len(images[0]), model.outputs)
+        return answers.split_outputs(content, len(images[0]), tensors=model.outputs)
     except ValueError as error:
         raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES) from error
 
@@ -288,7 +288,7 @@ class AnswerChecker:
                 f"{case.tool.name} on {case.device} can't write its outputs: "
                 "answers were not checked.",
             )
-        agreement = answers.compare_outputs(probe.outputs, outputs, model.outputs)
+        agreement = answers.compare_outputs(probe.outputs, outputs, tensors=model.outputs)
         message = "" if agreement.classes_agree else _describe_difference(case, agreement)
         return _make_check(case, message, agreement=agreement)
 
@@ -365,4 +365,4 @@ def _run_probe(
     )
     if result.exit_code != 0:
         raise diagnose_failure(result.exit_code, result.stderr)
-    return answers.read_outputs(result.stdout, count, model.outputs)
+    return answers.read_outputs(result.stdout, count, tensors=model.outputs)

@@ -129,7 +129,7 @@ def _try_tool(
         cpus = choose_cpus(device.cpus, facts, threads=1)
         ended = transport.run([*device_tool.argv, "--help"], _TOOL_TIMEOUT_S, cpus=cpus)
         log = f"{ended.stdout}\n{ended.stderr}"
-        if failure := diagnose_start(ended.exit_code, ended.stderr, ended.stdout):
+        if failure := diagnose_start(ended.exit_code, ended.stderr, stdout=ended.stdout):
             message = (
                 f"device {device.id}: its tool {device_tool.tool.name} does not start "
                 f"({failure.quote}): {failure.remedy}."

@@ -286,7 +286,7 @@ class Lane:
 
     def _profile_case(self, case: Case, session: DeviceSession) -> None:
         try:
-            operators = profile_operators(case, session, self.snapshot.file(case.artifact))
+            operators = profile_operators(case, session, file=self.snapshot.file(case.artifact))
         except DeviceLost:
             raise
         except CaseFailed as failure:

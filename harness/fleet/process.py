@@ -105,7 +105,7 @@ def run_process(
     value_files = _push_values(case, session)
     argv = [
         *session.device_tool.argv,
-        *make_arguments(case.protocol, model.path, case.inputs, value_files=value_files),
+        *make_arguments(case.protocol, model.path, inputs=case.inputs, value_files=value_files),
         *extra,
     ]
     sensors = session.sensors(case.cpus)

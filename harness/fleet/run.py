@@ -183,7 +183,7 @@ def _store(event: FleetEvent, request: FleetRequest, stores: FleetStores) -> Non
         case CaseMeasured():
             stores.cases.finish(event.device.kind, event.measurement)
         case CaseGivenUp():
-            stores.cases.fail(event.case, event.device.kind, event.failure)
+            stores.cases.fail(event.case, event.device.kind, failure=event.failure)
         case DeviceSetAside():
             stores.devices.set_aside(event.device, event.failure)
             if event.cases_left is None:

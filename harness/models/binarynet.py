@@ -65,13 +65,13 @@ class BinaryNet:
             flat = layers.Reshape((1, 1, prod(x.shape[1:])))(x)
             return dense(task, self.units)(flat)
 
-        return self._build_network(task, flatten_and_connect, dense)
+        return self._build_network(task, flatten_and_connect, linear=dense)
 
     def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         def cover_with_window(x: Any) -> Any:
             return window(task, self.units, size=tuple(x.shape[1:3]))(x)
 
-        return copy_weights(trained, self._build_network(task, cover_with_window, pointwise))
+        return copy_weights(trained, self._build_network(task, cover_with_window, linear=pointwise))
 
     def _build_network(
         self, task: Task, first: Callable[[Any], Any], linear: Callable[..., Any]

@@ -46,10 +46,10 @@ class Lstm:
     __pydantic_config__ = STRICT
 
     def build_training_model(self, task: Task) -> "Model":
-        return self._build_network(task, dense, _run_loop)
+        return self._build_network(task, dense, run=_run_loop)
 
     def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
-        return copy_weights(trained, self._build_network(task, pointwise, _run_unrolled))
+        return copy_weights(trained, self._build_network(task, pointwise, run=_run_unrolled))
 
     def _build_network(
         self, task: Task, linear: Callable[..., Any], run: Callable[[Step, Any], Any]

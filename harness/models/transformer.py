@@ -69,7 +69,7 @@ class Transformer:
             patches = tf.nn.space_to_depth(layers.ZeroPadding2D(padding)(image), self.patch)
             return dense(as_float(task), self.units)(patches)
 
-        return self._build_network(task, embed, dense)
+        return self._build_network(task, embed, linear=dense)
 
     def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         def embed(image: Any) -> Any:
@@ -77,7 +77,7 @@ class Transformer:
                 image
             )
 
-        return copy_weights(trained, self._build_network(task, embed, pointwise))
+        return copy_weights(trained, self._build_network(task, embed, linear=pointwise))
 
     def _build_network(
         self, task: Task, embed: Callable[[Any], Any], linear: Callable[..., Any]

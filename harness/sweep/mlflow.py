@@ -73,9 +73,9 @@ class MlflowLog:
             case Started():
                 self._run_ids[trial.id] = self._start_run(trial)
             case EpochEnded(epoch=epoch):
-                self._log_metrics(trial, _epoch_metrics(epoch), epoch.number)
+                self._log_metrics(trial, _epoch_metrics(epoch), epoch=epoch.number)
             case Finished(outcome=outcome):
-                self._log_metrics(trial, _outcome_metrics(outcome), len(outcome.curve))
+                self._log_metrics(trial, _outcome_metrics(outcome), epoch=len(outcome.curve))
                 artifacts = ", ".join(artifact.sha256 for artifact in outcome.artifacts)
                 self._end_run(trial, "FINISHED", artifact=artifacts)
             case Failed(failure=failure):

@@ -67,6 +67,7 @@ def _read_objectives(
     curves = rows.get_curves(trials)
     sizes = rows.get_artifact_sizes(artifacts.values())
     objectives = compute_objectives(
-        TrialResult(trial.recipe, curves[trial.id], sizes[artifacts[trial.id]]) for trial in trials
+        TrialResult(trial.recipe, curves[trial.id], size_bytes=sizes[artifacts[trial.id]])
+        for trial in trials
     )
     return tuple(objectives[objective] for objective in search.objectives)

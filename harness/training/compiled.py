@@ -115,8 +115,8 @@ def _compile(model: Any, trial: Trial, *, distilled: bool) -> CompiledNetwork:
                     recipe, tf.gather(images, indices), seed=tf.concat([random_seed, [number]], 0)
                 ),
                 tf.gather(labels, indices),
-                tf.gather(teacher_scores, indices),
-                rates[number],
+                teacher_scores=tf.gather(teacher_scores, indices),
+                rate=rates[number],
             )
         return total / tf.cast(steps, tf.float32)
 

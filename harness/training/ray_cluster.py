@@ -142,7 +142,7 @@ def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
     logging.disable(logging.CRITICAL)
     with ray_private.silence_worker_errors():
         try:
-            _init_ray(ray, address, code_paths)
+            _init_ray(ray, address, code_paths=code_paths)
             yield ray
         finally:
             ray.shutdown()

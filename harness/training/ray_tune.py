@@ -77,7 +77,7 @@ def run_tune(
         reports_epochs=search.asha is not None or search.budget_s is not None,
     )
     threading.Thread(target=_tune, args=(worker_input, search, share), daemon=True).start()
-    yield from _read_events(worker_input, search, share)
+    yield from _read_events(worker_input, search, share=share)
 
 
 def create_channel() -> Any:

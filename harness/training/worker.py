@@ -86,4 +86,6 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
 def _result(finished: Finished) -> TrialResult:
     artifact = finished.outcome.artifacts[0]
-    return TrialResult(finished.trial.recipe, finished.outcome.curve, artifact.size_bytes)
+    return TrialResult(
+        finished.trial.recipe, finished.outcome.curve, size_bytes=artifact.size_bytes
+    )

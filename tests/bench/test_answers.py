@@ -177,7 +177,9 @@ def test_inputs_keep_their_names_unless_these_can_not_stand_side_by_side(
     names: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     tensors = [Tensor(name, (1, 2), dtype="float32") for name in names]
-    flags = make_flags(tensors, [f"file{number}" for number in range(len(names))], "out")
+    flags = make_flags(
+        tensors, [f"file{number}" for number in range(len(names))], output_file="out"
+    )
     assert f"--input_layer={','.join(expected)}" in flags
     assert f"--input_layer_shape={':'.join(['1,2'] * len(names))}" in flags
     files = (f"{name.replace(':', '::')}:file{number}" for number, name in enumerate(expected))
@@ -193,7 +195,7 @@ def scores(width: int) -> list[Tensor]:
 
 def test_the_output_of_a_recording_is_read() -> None:
     raw = (GOLDEN / "io_True_0_xnnfalse" / "output.bin").read_bytes()
-    outputs = read_outputs(raw.hex(" ", 1), 1, scores(10))
+    outputs = read_outputs(raw.hex(" ", 1), 1, tensors=scores(10))
     assert outputs is not None
     assert [values.shape for values in outputs] == [(1, 10)]
     assert outputs[0].sum() == pytest.approx(1), "a softmax"
@@ -206,7 +208,7 @@ def test_the_output_of_a_recording_is_read() -> None:
 )
 def test_printed_outputs_are_read_back(rows: list[list[float]]) -> None:
     printed = "".join(f" {floats(row).astype('<f4').tobytes().hex(' ')}\n" for row in rows)
-    outputs = read_outputs(printed, len(rows), scores(len(rows[0])))
+    outputs = read_outputs(printed, len(rows), tensors=scores(len(rows[0])))
     assert outputs is not None
     assert outputs[0].dtype == np.float32
     assert np.array_equal(outputs[0], floats(rows), equal_nan=True)
@@ -223,7 +225,7 @@ def test_outputs_of_several_types_are_read_image_by_image() -> None:
     content = b""
     for row in range(4):
         content += b"".join(values[row].tobytes() for values in expected)
-    outputs = read_outputs(content.hex(" "), 4, tensors)
+    outputs = read_outputs(content.hex(" "), 4, tensors=tensors)
     assert outputs is not None
     for values, original, tensor in zip(outputs, expected, tensors, strict=True):
         assert values.dtype == tensor.dtype
@@ -232,7 +234,7 @@ def test_outputs_of_several_types_are_read_image_by_image() -> None:
 
 @pytest.mark.parametrize("stdout", ["", "\n", " \r\n"])
 def test_a_tool_that_wrote_nothing_gives_no_answer(stdout: str) -> None:
-    assert read_outputs(stdout, 1, scores(10)) is None
+    assert read_outputs(stdout, 1, tensors=scores(10)) is None
 
 
 @pytest.mark.parametrize(
@@ -240,14 +242,14 @@ def test_a_tool_that_wrote_nothing_gives_no_answer(stdout: str) -> None:
 )
 def test_an_incomplete_answer_is_refused(stdout: str) -> None:
     with pytest.raises(CaseFailed, match="did not write 1 × 2 outputs") as caught:
-        read_outputs(stdout, 1, scores(2))
+        read_outputs(stdout, 1, tensors=scores(2))
     assert (caught.value.reason, caught.value.log) == (Reason.UNPARSABLE, stdout)
 
 
 @given(st.text())
 def test_random_text_raises_nothing_but_a_failed_case(text: str) -> None:
     try:
-        read_outputs(text, 1, scores(1))
+        read_outputs(text, 1, tensors=scores(1))
     except CaseFailed as failure:
         if failure.reason is not Reason.UNPARSABLE:
             raise
@@ -363,7 +365,7 @@ def test_answers_are_compared(
     expected: list[list[float]], actual: list[list[float]], agreement: Agreement
 ) -> None:
     tensors = scores(len(expected[0]))
-    assert compare_outputs([floats(expected)], [floats(actual)], tensors) == agreement
+    assert compare_outputs([floats(expected)], [floats(actual)], tensors=tensors) == agreement
 
 
 @pytest.mark.parametrize(
@@ -374,7 +376,7 @@ def test_answers_are_compared(
 def test_the_range_of_the_scores_hides_no_other_class(
     expected: list[float], actual: list[float]
 ) -> None:
-    agreement = compare_outputs([floats([expected])], [floats([actual])], scores(3))
+    agreement = compare_outputs([floats([expected])], [floats([actual])], tensors=scores(3))
     assert agreement.classes_agree is False
 
 
@@ -428,10 +430,10 @@ def test_a_wrong_output_is_not_hidden_by_an_unknown_one() -> None:
     tensors = [Tensor("class", (1, 1), dtype="int64"), *scores(2)]
     classes, others = np.zeros((8, 1), np.int64), np.eye(8, 1, dtype=np.int64)
     right, wrong = floats([[1, 2]] * 8), floats([[2, 1]] * 8)
-    assert compare_outputs([classes, right], [others, right], tensors) == Agreement(
+    assert compare_outputs([classes, right], [others, right], tensors=tensors) == Agreement(
         8, 1, classes_agree=None
     )
-    assert compare_outputs([classes, right], [others, wrong], tensors) == Agreement(
+    assert compare_outputs([classes, right], [others, wrong], tensors=tensors) == Agreement(
         8, 1, classes_agree=False
     )
 
@@ -447,7 +449,7 @@ def agree(
     first, second = (
         tuple(map(partial(np.array, dtype=dtype, ndmin=2), side)) for side in (expected, actual)
     )
-    return compare_outputs(first, second, tensors).classes_agree
+    return compare_outputs(first, second, tensors=tensors).classes_agree
 
 
 # ---- On a device.
@@ -513,7 +515,7 @@ def test_each_image_is_answered_in_turn(device: Path, shell: str, *, in_one_proc
     images = make_random_inputs(NUMBERS, 11)
     completed = answer(device, shell, images, in_one_process=in_one_process)
     assert completed.returncode == 0
-    outputs = read_outputs(completed.stdout, 11, [NUMBERS])
+    outputs = read_outputs(completed.stdout, 11, tensors=[NUMBERS])
     assert outputs is not None
     assert np.array_equal(outputs[0], images)
     assert completed.stderr.count("INFO: STARTING!") == (1 if in_one_process else 11)
@@ -524,7 +526,7 @@ def test_each_image_has_its_part_of_every_input(device: Path, shell: str) -> Non
     images, words = make_random_inputs(NUMBERS, 12), make_random_inputs(WORDS, 12)
     completed = answer(device, shell, images, words)
     assert completed.returncode == 0, completed.stderr
-    outputs = read_outputs(completed.stdout, 12, [NUMBERS, WORDS])
+    outputs = read_outputs(completed.stdout, 12, tensors=[NUMBERS, WORDS])
     assert outputs is not None
     assert np.array_equal(outputs[0], images)
     assert np.array_equal(outputs[1], words)
@@ -543,7 +545,7 @@ def test_a_tool_that_does_not_know_the_flags_prints_nothing(device: Path, shell:
     (device / "silent").touch()
     completed = answer(device, shell, make_random_inputs(NUMBERS, 2))
     assert (completed.returncode, completed.stdout) == (0, "")
-    assert read_outputs(completed.stdout, 2, [NUMBERS]) is None
+    assert read_outputs(completed.stdout, 2, tensors=[NUMBERS]) is None
     assert list_leftovers(device) == set()
 
 
@@ -599,8 +601,8 @@ def test_the_python_runner_answers_as_the_interpreter_of_this_machine(
         argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
     )
     assert completed.returncode == 0
-    outputs = read_outputs(completed.stdout, 3, scores(10))
+    outputs = read_outputs(completed.stdout, 3, tensors=scores(10))
     assert outputs is not None
-    assert compare_outputs([predict(content, images)], outputs, scores(10)) == Agreement(
+    assert compare_outputs([predict(content, images)], outputs, tensors=scores(10)) == Agreement(
         3, 0, classes_agree=True
     )

@@ -85,7 +85,7 @@ def test_shaky_numbers_get_the_warnings_that_apply(
 def test_a_warning_says_what_was_seen_and_what_to_do_about_it() -> None:
     warnings = find_warnings(case(replace(QUICK, target=0)), runs([94, 103, 97, 100, 105, 100]))
     remedy = "something else is running, see `harness devices check pi4`"
-    assert warnings == [Warning("spread", "run-to-run spread 11%", remedy)]
+    assert warnings == [Warning("spread", "run-to-run spread 11%", remedy=remedy)]
 
 
 @pytest.mark.parametrize(

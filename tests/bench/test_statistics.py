@@ -345,7 +345,7 @@ def test_images_that_cannot_be_paired_are_refused(baseline: int, candidate: int)
 def test_guessing_is_taken_for_more_in_no_more_cases_than_promised(
     count: int, chance: float
 ) -> None:
-    verdicts = [is_better_than_chance(right, count, chance) for right in range(count + 1)]
+    verdicts = [is_better_than_chance(right, count, chance=chance) for right in range(count + 1)]
     assert verdicts == sorted(verdicts), "more correct answers are never less convincing"
     limit = verdicts.index(True) if any(verdicts) else count + 1
     p_values = scipy.stats.binom.sf([limit - 1, limit - 2], count, chance)

@@ -186,7 +186,7 @@ def test_the_shape_of_a_scalar_is_empty_before_a_colon(
     shapes: list[tuple[int, ...]], flag: str
 ) -> None:
     inputs = [ModelInput(str(number), shape) for number, shape in enumerate(shapes)]
-    arguments = make_arguments(PROTOCOLS["quick"], "m.tflite", inputs)
+    arguments = make_arguments(PROTOCOLS["quick"], "m.tflite", inputs=inputs)
     assert f"--input_layer_shape={flag}" in arguments
 
 

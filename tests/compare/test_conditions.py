@@ -31,7 +31,7 @@ def differences_of(
     """Compare two rows of one block, which differ from `ROW` in these columns."""
     pair = Pair({**ROW, **(baseline or {})}, {**ROW, **candidate})
     evidence = Evidence((1.0,), BLOCK)
-    return list_differences(pair, evidence, evidence)
+    return list_differences(pair, evidence, candidate=evidence)
 
 
 def differences_of_facts(
@@ -40,7 +40,7 @@ def differences_of_facts(
     return list_differences(
         Pair(ROW, ROW),
         Evidence((1.0,), BLOCK, facts=baseline),
-        Evidence((1.0,), BLOCK, facts=candidate),
+        candidate=Evidence((1.0,), BLOCK, facts=candidate),
     )
 
 
@@ -135,7 +135,7 @@ def test_a_different_version_of_the_harness_is_named() -> None:
     differences = list_differences(
         Pair(ROW, ROW),
         Evidence((), BLOCK, facts={}, harness_version="1.0"),
-        Evidence((), BLOCK, facts={}, harness_version="1.1"),
+        candidate=Evidence((), BLOCK, facts={}, harness_version="1.1"),
     )
     assert differences == ("harness 1.0 → 1.1",)
 
@@ -156,6 +156,6 @@ def test_the_time_between_runs_that_share_no_block_is_named(
     differences = list_differences(
         Pair(ROW, {**ROW, "measured_at": measured_at}),
         Evidence((1.0,), BLOCK),
-        Evidence((1.0,), block),
+        candidate=Evidence((1.0,), block),
     )
     assert differences == (f"measured {span} apart",)

@@ -99,7 +99,7 @@ def test_a_right_sweep_file_is_accepted(
     sweep_schema: Draft7Validator, tmp_path: Path, more: str
 ) -> None:
     text = f"{SWEEP}{more}\n"
-    assert is_read(plan, tmp_path / "sweep.yaml", text)
+    assert is_read(plan, tmp_path / "sweep.yaml", text=text)
     sweep_schema.validate(load(text))
 
 
@@ -139,7 +139,7 @@ def test_a_wrong_sweep_file_is_refused(
     sweep_schema: Draft7Validator, tmp_path: Path, text: str, replacement: str
 ) -> None:
     wrong = SWEEP.replace(text, replacement)
-    assert not is_read(plan, tmp_path / "sweep.yaml", wrong)
+    assert not is_read(plan, tmp_path / "sweep.yaml", text=wrong)
     assert not sweep_schema.is_valid(load(wrong))
 
 
@@ -162,7 +162,7 @@ def test_a_wrong_registry_is_refused(
 ) -> None:
     assert devices_schema.is_valid(load(DEVICE))
     wrong = DEVICE.replace(text, replacement)
-    assert not is_read(read_devices, tmp_path / "devices.yaml", wrong)
+    assert not is_read(read_devices, tmp_path / "devices.yaml", text=wrong)
     assert not devices_schema.is_valid(load(wrong))
 
 

@@ -23,16 +23,16 @@ from harness.core.errors import RequestError
 from harness.core.ids import sha256_of
 from tests.conversion.test_anatomy import build_model
 
-IMAGE = Tensor("image", (1, 1, 1, 3), "float32", dynamic=(1, 2))
-BATCH = Tensor("image", (1, 28, 28, 1), "float32", dynamic=(0,))
-SCALAR = Tensor("scale", (), "float32")
+IMAGE = Tensor("image", (1, 1, 1, 3), dtype="float32", dynamic=(1, 2))
+BATCH = Tensor("image", (1, 28, 28, 1), dtype="float32", dynamic=(0,))
+SCALAR = Tensor("scale", (), dtype="float32")
 MAGIC = b"\x93NUMPY\x01\x00"
-WORDS = Tensor("serving_default_words:0", (1, 12), "int32")
-TOKENS = Tensor("tokens", (1,), "int64", dynamic=(0,))
+WORDS = Tensor("serving_default_words:0", (1, 12), dtype="int32")
+TOKENS = Tensor("tokens", (1,), dtype="int64", dynamic=(0,))
 
 
 def choose(*tensors: Tensor, shapes: tuple[str, ...] = (), ranges: tuple[str, ...] = ()) -> object:
-    return choose_inputs("a.tflite", tensors, parse_choices(shapes, ranges))
+    return choose_inputs("a.tflite", tensors, choices=parse_choices(shapes, ranges))
 
 
 def test_fixed_shapes_and_a_dynamic_batch_leave_the_choice_to_the_tool() -> None:
@@ -96,9 +96,9 @@ def test_a_choice_that_does_not_fit_is_refused(
 
 def choose_file(file: Path, content: bytes, tensor: Tensor, *shapes: str) -> ModelInput:
     file.write_bytes(content)
-    choices = parse_choices(shapes, [], [f"{tensor.name}:{file}"])
-    values = read_values("a.tflite", [tensor], choices)
-    (chosen,) = choose_inputs("a.tflite", [tensor], choices, values=values)
+    choices = parse_choices(shapes, [], files=[f"{tensor.name}:{file}"])
+    values = read_values("a.tflite", [tensor], choices=choices)
+    (chosen,) = choose_inputs("a.tflite", [tensor], choices=choices, values=values)
     assert chosen.values == sha256_of(values[tensor.name].tobytes())
     return chosen
 
@@ -127,7 +127,7 @@ def test_a_file_has_the_values_and_numpys_has_their_shape(tmp_path: Path) -> Non
         (b"", WORDS, r"has 0 bytes, but the input serving_.* has 48 \(1,12 of int32\)"),
         (bytes(47), WORDS, "has 47 bytes"),
         (bytes(12), IMAGE, "image has no fixed size"),
-        (bytes(12), Tensor("text", (1,), "string"), "text is string, which takes no file"),
+        (bytes(12), Tensor("text", (1,), dtype="string"), "text is string, which takes no file"),
         (save([[1.5]]), WORDS, "has float64, not int32; convert its values"),
         (save(np.zeros((1, 11), np.int32)), WORDS, "1,11 does not fit; change --input-file"),
         (save(np.ones(1, np.float32)), SCALAR, "is a single value, which 1 does not fit"),
@@ -161,14 +161,14 @@ def test_any_file_is_read_or_refused(
 @pytest.mark.parametrize("name", ["missing", ".", "pipe"])
 def test_what_is_not_a_file_is_refused(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
-    choices = parse_choices([], [], [f"{WORDS.name}:{tmp_path / name}"])
+    choices = parse_choices([], [], files=[f"{WORDS.name}:{tmp_path / name}"])
     with pytest.raises(RequestError, match="check the path"):
-        read_values("a.tflite", [WORDS], choices)
+        read_values("a.tflite", [WORDS], choices=choices)
 
 
 def test_a_choice_may_use_the_name_of_an_input_in_the_signature() -> None:
     choices = parse_choices(["words:1,12"], ["words:0,99"]).rename({"words": WORDS.name})
-    (chosen,) = choose_inputs("a.tflite", [WORDS], choices)
+    (chosen,) = choose_inputs("a.tflite", [WORDS], choices=choices)
     assert chosen == ModelInput(WORDS.name, (1, 12), low=0, high=99)
     doubled = parse_choices(["words:1,12", f"{WORDS.name}:1,12"], [])
     with pytest.raises(RequestError, match="has --input-shape under two names; keep one"):
@@ -185,7 +185,7 @@ def test_a_failed_look_up_is_explained_by_what_was_fed() -> None:
 
 def test_a_file_and_a_range_for_one_input_are_refused() -> None:
     with pytest.raises(RequestError, match="words has --input-range and --input-file; remove one"):
-        parse_choices([], ["words:0,99"], ["words:words.npy"])
+        parse_choices([], ["words:0,99"], files=["words:words.npy"])
 
 
 @given(*[st.lists(st.text(), max_size=3)] * 3)
@@ -193,7 +193,7 @@ def test_any_option_is_parsed_or_refused(
     shapes: list[str], ranges: list[str], files: list[str]
 ) -> None:
     try:
-        choices = parse_choices(shapes, ranges, files)
+        choices = parse_choices(shapes, ranges, files=files)
     except RequestError:
         return
     assert isinstance(choices, InputChoices)

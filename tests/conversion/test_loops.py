@@ -10,7 +10,7 @@ NOTHING = Graph((), (), constants={})
 
 
 def operator(kind: str, inputs: tuple[int, ...], output: int, *subgraphs: int) -> Operator:
-    return Operator(kind, inputs, (output,), options={"subgraphs": subgraphs}, macs=None)
+    return Operator(kind, inputs, outputs=(output,), options={"subgraphs": subgraphs}, macs=None)
 
 
 def graph(dtype: str, *operators: Operator, constants: dict[int, int]) -> Graph:

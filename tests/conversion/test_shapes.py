@@ -10,7 +10,7 @@ from harness.conversion.anatomy import Graph, Operator, Tensor
 from harness.conversion.shapes import Sizes, resolve_shapes
 
 BATCH = (0,)
-IMAGE = Tensor("image", (1, 8), "float32", dynamic=BATCH)
+IMAGE = Tensor("image", (1, 8), dtype="float32", dynamic=BATCH)
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ def test_padding_keeps_the_batch_if_it_adds_none_to_it(
     kind: str, paddings: Sequence[Sequence[int]] | None, batch: int | None
 ) -> None:
     constants = {} if paddings is None else {1: np.array(paddings, np.int32).view(np.uint8)}
-    output = Tensor("output", (1, 10), "float32", dynamic=BATCH)
-    tensors = (IMAGE, Tensor("paddings", (2, 2), "int32"), output)
-    assert resolve(kind, (0, 1), tensors, constants=constants) == (batch, 10)
+    output = Tensor("output", (1, 10), dtype="float32", dynamic=BATCH)
+    tensors = (IMAGE, Tensor("paddings", (2, 2), dtype="int32"), output)
+    assert resolve(kind, (0, 1), tensors=tensors, constants=constants) == (batch, 10)
 
 
 @pytest.mark.parametrize(("sizes", "batch"), [((1, 4), 1), ((1, 8), None)])
@@ -38,9 +38,9 @@ def test_padding_keeps_the_batch_if_it_adds_none_to_it(
 def test_a_part_keeps_the_batch_if_another_axis_is_split(
     kind: str, inputs: tuple[int, ...], sizes: tuple[int, int], batch: int | None
 ) -> None:
-    output = Tensor("part", sizes, "float32", dynamic=BATCH)
-    tensors = (IMAGE, Tensor("axis", (), "int32"), output)
-    assert resolve(kind, inputs, tensors) == (batch, sizes[1])
+    output = Tensor("part", sizes, dtype="float32", dynamic=BATCH)
+    tensors = (IMAGE, Tensor("axis", (), dtype="int32"), output)
+    assert resolve(kind, inputs, tensors=tensors) == (batch, sizes[1])
 
 
 def resolve(
@@ -50,6 +50,6 @@ def resolve(
     constants: dict[int, NDArray[np.uint8]] | None = None,
 ) -> Sizes:
     """Return the sizes of the last tensor, the output of the graph's only operator."""
-    step = Operator(kind, inputs, (2,), options={}, macs=None)
+    step = Operator(kind, inputs, outputs=(2,), options={}, macs=None)
     graph = Graph(tensors, (step,), constants=constants or {}, inputs=(0,), outputs=(2,))
     return resolve_shapes([graph], [0])[0][2]

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from harness.core.quality import Warning, format_quality, name_warnings, parse_quality
 
-SPREAD = Warning("spread", "run-to-run spread 30%", "end what else runs on pi4")
-CLOCK = Warning("unsteady_clock", "0.94 to 1.00 GHz", "set `governor: performance` in its entry")
+SPREAD = Warning("spread", "run-to-run spread 30%", remedy="end what else runs on pi4")
+CLOCK = Warning(
+    "unsteady_clock", "0.94 to 1.00 GHz", remedy="set `governor: performance` in its entry"
+)
 
 # Separators, escapes and their parts, far denser than in random text.
 fields = st.text() | st.text(alphabet=';: \\,ok"\n', max_size=12)
@@ -15,8 +17,8 @@ warnings = st.lists(st.builds(Warning, fields, fields, fields)).map(tuple)
 
 
 @given(warnings)
-@example((Warning("", "", ""),))
-@example((Warning("ok", "", ""), Warning("; ", r"\: ", r"; \; ")))
+@example((Warning("", "", remedy=""),))
+@example((Warning("ok", "", remedy=""), Warning("; ", r"\: ", remedy=r"; \; ")))
 def test_any_warnings_survive_the_column(warnings: tuple[Warning, ...]) -> None:
     assert parse_quality(format_quality(warnings)) == warnings
 
@@ -31,7 +33,7 @@ def test_any_warnings_survive_the_column(warnings: tuple[Warning, ...]) -> None:
             "unsteady_clock: 0.94 to 1.00 GHz: set `governor: performance` in its entry; "
             "spread: run-to-run spread 30%: end what else runs on pi4",
         ),
-        ((Warning("spread", "a; b: c", "d; e"),), r"spread: a;\ b:\ c: d;\ e"),
+        ((Warning("spread", "a; b: c", remedy="d; e"),), r"spread: a;\ b:\ c: d;\ e"),
     ],
 )
 def test_the_text_is_the_one_that_queries_rely_on(warnings: tuple[Warning, ...], text: str) -> None:
@@ -43,16 +45,19 @@ def test_the_text_is_the_one_that_queries_rely_on(warnings: tuple[Warning, ...],
     ("text", "warnings"),
     [
         ("", ()),
-        ("spread", (Warning("spread", "", ""),)),
+        ("spread", (Warning("spread", "", remedy=""),)),
         (
             "few_runs: 2 processes give no interval; spread: 30%",
-            (Warning("few_runs", "2 processes give no interval", ""), Warning("spread", "30%", "")),
+            (
+                Warning("few_runs", "2 processes give no interval", remedy=""),
+                Warning("spread", "30%", remedy=""),
+            ),
         ),
         (
             "spread: 30%: see `harness devices check pi; 4`; drift: 3%: wait",
             (
-                Warning("spread", "30%", "see `harness devices check pi; 4`"),
-                Warning("drift", "3%", "wait"),
+                Warning("spread", "30%", remedy="see `harness devices check pi; 4`"),
+                Warning("drift", "3%", remedy="wait"),
             ),
         ),
     ],

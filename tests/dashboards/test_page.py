@@ -305,7 +305,7 @@ def test_if_everything_failed_the_page_says_so_and_names_the_device(tmp_path: Pa
     local = LocalDevice(id="here")
     DeviceRows(engine).mark_ready(local, {"cpu": "a CPU", "cpus": "2"})
     failed = make_case(outcome.artifacts[0].sha256, local.id)
-    CaseRows(engine).fail(failed, local.kind, CaseFailed(Reason.CRASHED, "It broke."))
+    CaseRows(engine).fail(failed, local.kind, failure=CaseFailed(Reason.CRASHED, "It broke."))
     engine.dispose()
     html = render_page(read_content(str(engine.url)), "broken", made_at=MADE_AT)
     parsed = ParsedPage(html)

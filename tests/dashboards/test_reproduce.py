@@ -89,11 +89,11 @@ def test_the_bench_command_chooses_the_same_inputs() -> None:
     shapes = [value for name, value in options if name == "--input-shape"]
     ranges = [value for name, value in options if name == "--input-range"]
     tensors = (
-        Tensor("it's:0", (1, 12), "int32"),
-        Tensor("image", (1, 1, 1, 3), "float32", dynamic=(1, 2)),
-        Tensor("scale", (), "float32"),
+        Tensor("it's:0", (1, 12), dtype="int32"),
+        Tensor("image", (1, 1, 1, 3), dtype="float32", dynamic=(1, 2)),
+        Tensor("scale", (), dtype="float32"),
     )
-    assert choose_inputs("own.tflite", tensors, parse_choices(shapes, ranges)) == inputs
+    assert choose_inputs("own.tflite", tensors, choices=parse_choices(shapes, ranges)) == inputs
 
 
 def test_the_bench_command_takes_values_from_the_workspace() -> None:

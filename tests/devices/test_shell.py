@@ -57,7 +57,7 @@ def test_a_script_means_the_same_to_every_login_shell(name: str) -> None:
     applet = ["sh"] if name == "busybox" else []
     link = ShellLink(find_shell(name), *applet, "-c")
     script = f"printf '%s|' {' '.join(map(quote, ARGUMENTS))}; echo wrong >&2; exit 7"
-    answer = run_in_sh(link, script, 30)
+    answer = run_in_sh(link, script, timeout_s=30)
     assert answer.stdout.decode() == "".join(f"{argument}|" for argument in ARGUMENTS)
     assert answer.stderr == b"wrong\n"
     assert answer.exit_code == 7
@@ -65,14 +65,14 @@ def test_a_script_means_the_same_to_every_login_shell(name: str) -> None:
 
 def test_a_terminal_on_the_way_changes_no_line() -> None:
     link = ShellLink(find_shell("script"), "-qec", rest=("/dev/null",))
-    answer = run_in_sh(link, "echo one; echo two >&2; exit 7", 30)
+    answer = run_in_sh(link, "echo one; echo two >&2; exit 7", timeout_s=30)
     assert answer == CommandResult(7, b"one\n", stderr=b"two\n")
 
 
 def test_the_locale_is_the_one_that_programs_expect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     with closing(LocalLink()) as link:
-        assert run_in_sh(link, "echo $LC_ALL", 30).stdout == b"C\n"
+        assert run_in_sh(link, "echo $LC_ALL", timeout_s=30).stdout == b"C\n"
 
 
 # What sshd gives each command to, through the account's own shell
@@ -111,7 +111,7 @@ def test_a_device_behind_any_account_answers_whole(transport: Transport) -> None
 def test_an_account_that_runs_nothing_is_told_at_once() -> None:
     link = ShellLink("sh", "-c", "echo 'This account is currently not available.'; exit 1")
     with pytest.raises(Unreachable, match="This account is currently not available") as caught:
-        run_in_sh(link, "true", 30)
+        run_in_sh(link, "true", timeout_s=30)
     assert not caught.value.passing
     assert "chsh" in str(caught.value)
 
@@ -120,7 +120,7 @@ def test_an_account_that_runs_nothing_is_told_at_once() -> None:
 def test_an_answer_that_was_changed_on_the_way_is_told_at_once(change: str) -> None:
     link = ShellLink("sh", "-c", f'sh -c "$0" | {change}')
     with pytest.raises(Unreachable, match="start-up files") as caught:
-        run_in_sh(link, "echo out", 30)
+        run_in_sh(link, "echo out", timeout_s=30)
     assert not caught.value.passing
 
 
@@ -153,7 +153,7 @@ def frame(stdout: bytes, stderr: bytes, exit_code: int) -> CommandResult:
 def test_what_is_printed_around_an_answer_is_no_part_of_it(
     stdout: bytes, stderr: bytes, exit_code: int, before: bytes, after: bytes
 ) -> None:
-    framed = frame(stdout, stderr, exit_code)
+    framed = frame(stdout, stderr, exit_code=exit_code)
     received = CommandResult(
         1, before + framed.stdout + after, stderr=after + framed.stderr + before
     )
@@ -181,7 +181,7 @@ REPORT = b"0 10.5 12.25 %b %b 2\nout\n\n%b\n1 2\n%b\nerr" % (RUN, b"a" * 64, RUN
 
 def test_a_report_of_a_run_is_parsed() -> None:
     assert parse_report(REPORT) == RunResult(
-        0, "out\n", "err", 1.75, watch="1 2", model_sha256="a" * 64, others_waiting=2
+        0, "out\n", stderr="err", seconds=1.75, watch="1 2", model_sha256="a" * 64, others_waiting=2
     )
     border = b"\n%b\n" % RUN
     ended = parse_report(b"timeout 1 2 %b - 0\n" % RUN + border * 2)
@@ -213,7 +213,7 @@ class SilentTransport:
     """A transport to a device whose shell ends without running the script."""
 
     def run_script(self, script: str) -> RunResult:
-        return RunResult(1, "", "sh: out of memory", seconds=0.0)
+        return RunResult(1, "", stderr="sh: out of memory", seconds=0.0)
 
 
 def test_a_device_without_any_fact_is_not_measured() -> None:

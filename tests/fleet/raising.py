@@ -48,7 +48,7 @@ class CallWatch:
         function = frame.f_code.co_name if event == "call" else argument.__name__
         if function in _UNFAILING:
             return
-        call = Call(file, caller.f_lineno, function)
+        call = Call(file, caller.f_lineno, function=function)
         thread = threading.current_thread().name
         self.calls[thread][call] = None
         if thread in self.errors and self.errors[thread][0] == call:

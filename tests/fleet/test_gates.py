@@ -43,7 +43,7 @@ def sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sysfs:
 
 @pytest.fixture
 def transport(sysfs: Sysfs, tmp_path: Path) -> Iterator[CountingTransport]:
-    transport = CountingTransport("here", LocalLink(), str(tmp_path / "device"))
+    transport = CountingTransport("here", LocalLink(), folder=str(tmp_path / "device"))
     yield transport
     transport.close()
 

@@ -162,11 +162,17 @@ def assert_lanes_end_alone(shelf: Shelf, protocol: Protocol, calls: Sequence[Cal
 def test_a_lane_ends_alone_whatever_it_raises_where(shelf: Shelf, tmp_path: Path) -> None:
     functions = {"open_transport", "collect_facts", "put", "close"}
     calls = list_calls(
-        shelf, tmp_path / "undisturbed", PLAIN, f"lane {HEALTHY}", file="fleet/lane.py"
+        shelf,
+        tmp_path / "undisturbed",
+        protocol=PLAIN,
+        thread=f"lane {HEALTHY}",
+        file="fleet/lane.py",
     )
     chosen = list({call.function: call for call in calls if call.function in functions}.values())
     assert len(chosen) == len(functions)
-    assert assert_lanes_end_alone(shelf.copy(tmp_path / "disturbed"), PLAIN, chosen) == len(chosen)
+    assert assert_lanes_end_alone(shelf.copy(tmp_path / "disturbed"), PLAIN, calls=chosen) == len(
+        chosen
+    )
 
 
 @pytest.mark.full
@@ -174,12 +180,14 @@ def test_a_lane_ends_alone_whatever_it_raises_where(shelf: Shelf, tmp_path: Path
     "file", ["fleet/lane.py", "fleet/batch.py", "fleet/process.py", "devices/"]
 )
 def test_each_call_of_a_lane_may_raise(shelf: Shelf, tmp_path: Path, file: str) -> None:
-    calls = list_calls(shelf, tmp_path / "undisturbed", THOROUGH, f"lane {HEALTHY}", file=file)
+    calls = list_calls(
+        shelf, tmp_path / "undisturbed", protocol=THOROUGH, thread=f"lane {HEALTHY}", file=file
+    )
     starts = range(0, len(calls), LANES)
     raised = 0
     for start in starts:
         disturbed = shelf.copy(tmp_path / str(start))
-        raised += assert_lanes_end_alone(disturbed, THOROUGH, calls[start : start + LANES])
+        raised += assert_lanes_end_alone(disturbed, THOROUGH, calls=calls[start : start + LANES])
     assert raised > 0.8 * len(calls)
 
 
@@ -190,7 +198,7 @@ def test_each_call_of_a_lane_may_raise(shelf: Shelf, tmp_path: Path, file: str) 
 def test_a_bench_ends_whatever_its_other_threads_raise(
     shelf: Shelf, tmp_path: Path, thread: str, file: str
 ) -> None:
-    calls = list_calls(shelf, tmp_path / "undisturbed", PLAIN, thread, file=file)
+    calls = list_calls(shelf, tmp_path / "undisturbed", protocol=PLAIN, thread=thread, file=file)
     errors = cycle(ERRORS)
     for index, call in enumerate(calls):
         disturbed = shelf.copy(tmp_path / str(index))

@@ -137,7 +137,7 @@ def test_a_case_is_finished_if_all_its_processes_parse(
                 case, number, stdout=make_output(100) if number <= readable else "nonsense"
             ),
         )
-    rows.fail(case, "local", CaseFailed(Reason.UNPARSABLE, "nonsense"))
+    rows.fail(case, "local", failure=CaseFailed(Reason.UNPARSABLE, "nonsense"))
     (reparsed,) = reparse_all(engine)
     is_finished = readable == PROCESSES
     assert (reparsed.outcome, reparsed.runs) == (

@@ -65,7 +65,7 @@ def test_a_closed_database_is_one_file(file: Path, tmp_path: Path) -> None:
     engine = open_database(sqlite_url(file))
     fill(engine)
     close_database(engine)
-    assert count_in_copy(file, "results", tmp_path) == 2
+    assert count_in_copy(file, "results", folder=tmp_path) == 2
     assert not suffixed(file, "-wal").exists()
 
 
@@ -75,7 +75,7 @@ def test_a_closed_database_is_whole_while_others_are_connected(file: Path, tmp_p
         engine = open_database(sqlite_url(file))
         fill(engine)
         close_database(engine)
-        assert count_in_copy(file, "results", tmp_path) == 2
+        assert count_in_copy(file, "results", folder=tmp_path) == 2
 
 
 def test_what_a_reader_held_back_is_folded_in_by_the_next_command(
@@ -90,16 +90,16 @@ def test_what_a_reader_held_back_is_folded_in_by_the_next_command(
         close_database(engine)
         assert suffixed(file, "-wal").stat().st_size > 0
     close_database(open_upgraded(sqlite_url(file)))
-    assert count_in_copy(file, "results", tmp_path) == 2
+    assert count_in_copy(file, "results", folder=tmp_path) == 2
 
 
 def test_a_reader_folds_in_what_a_killed_writer_left(file: Path, tmp_path: Path) -> None:
     leave_as_killed(file)
-    assert count_in_copy(file, "devices", tmp_path) == 0
+    assert count_in_copy(file, "devices", folder=tmp_path) == 0
     reader = open_upgraded(sqlite_url(file))
     assert run_query(reader, "SELECT id FROM devices").values == (("late",),)
     close_database(reader)
-    assert count_in_copy(file, "devices", tmp_path) == 1
+    assert count_in_copy(file, "devices", folder=tmp_path) == 1
     assert not suffixed(file, "-wal").exists()
 
 
@@ -137,7 +137,7 @@ def test_a_read_only_workspace_is_read_with_the_rows_of_its_log(
     ended = run_read_only(
         [*COMMAND, "query", "SELECT id FROM devices", "--format", "csv"],
         file.parent,
-        cli.environment,
+        environment=cli.environment,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == ["id", *([] if log == "none" else ["late"])]
@@ -165,7 +165,7 @@ def test_commands_that_only_read_need_no_writable_workspace(
     fill(engine)
     close_database(engine)
     words = [word.format(folder=tmp_path) for word in arguments]
-    ended = run_read_only([*COMMAND, *words], file.parent, cli.environment)
+    ended = run_read_only([*COMMAND, *words], file.parent, environment=cli.environment)
     assert ended.returncode in ((0, 1) if words[0] == "export" else (0,)), ended.stderr
 
 
@@ -175,7 +175,9 @@ def test_a_bench_says_that_a_workspace_may_only_be_read(
     file: Path, cli: Cli, options: tuple[str, ...], repository: Path
 ) -> None:
     model = repository / "harness" / "bench" / "canaries" / "float.tflite"
-    ended = run_read_only([*COMMAND, "bench", str(model), *options], file.parent, cli.environment)
+    ended = run_read_only(
+        [*COMMAND, "bench", str(model), *options], file.parent, environment=cli.environment
+    )
     assert ended.returncode == 2
     assert re.fullmatch(r"error: .* (may read|cannot be written).*\.\n", ended.stderr)
 
@@ -185,7 +187,7 @@ def test_a_read_only_database_of_an_older_version_is_refused_in_a_sentence(
 ) -> None:
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
-    ended = run_read_only([*COMMAND, "query", "pareto"], file.parent, cli.environment)
+    ended = run_read_only([*COMMAND, "query", "pareto"], file.parent, environment=cli.environment)
     assert ended.returncode == 2
     assert "has an older schema (0001; this version reads " in ended.stderr
     assert "copy it to a folder where it can be upgraded" in ended.stderr
@@ -206,7 +208,7 @@ def test_paths_may_have_bytes_that_are_not_text(repository: Path, tmp_path: Path
     ended = cli.run("bench", model, "--protocol", BARE)
     assert ended.returncode == 0, ended.stderr
     assert [row["name"] for row in cli.rows("SELECT name FROM artifacts")] == ["mod\ufffdle.tflite"]
-    assert count_in_copy(home / "harness.db", "results", tmp_path) == 1
+    assert count_in_copy(home / "harness.db", "results", folder=tmp_path) == 1
     strict = cli.environment | {"PYTHONIOENCODING": "utf-8:strict"}  # as in most UTF-8 locales
     printed = subprocess.run([*COMMAND, "db", "path"], env=strict, capture_output=True, check=True)
     assert printed.stdout == os.fsencode(home / "harness.db") + b"\n"
@@ -226,4 +228,4 @@ def test_a_bench_that_is_interrupted_leaves_one_file(
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert not log.exists()
-    assert count_in_copy(cli.home / "harness.db", "pending_runs", tmp_path) > 0
+    assert count_in_copy(cli.home / "harness.db", "pending_runs", folder=tmp_path) > 0

@@ -67,7 +67,9 @@ def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupt
         "a point that was ended early is not tried again"
     )
 
-    events = list(train(unit_source, DATASETS, Resources(cpu=2), search=SEARCH, address=cluster))
+    events = list(
+        train(unit_source, DATASETS, resources=Resources(cpu=2), search=SEARCH, address=cluster)
+    )
 
     points = [event.point for event in of_kind(events, PointStarted)]
     assert len(points) == 3

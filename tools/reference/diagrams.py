@@ -47,15 +47,15 @@ def draw_flow(columns: int) -> str:
     for index, (group, title, subtitle) in enumerate(STEPS):
         left, top = _corner(index, columns)
         if index == 0 or STEPS[index - 1][0] != group:
-            parts.append(_label(left, top - 9, group))
+            parts.append(_label(left, top - 9, text=group))
         if index:
             parts.append(_arrow(index, columns))
-        parts += _box((left, top), BOX, (title, subtitle), GROUPS[group])
+        parts += _box((left, top), BOX, texts=(title, subtitle), colours=GROUPS[group])
     size = (
         2 * MARGIN + columns * width + (columns - 1) * GAP,
         2 * MARGIN + rows * (LABEL + height) + (rows - 1) * MARGIN * 2,
     )
-    return _svg(size, "Data flow: " + ", ".join(title for _, title, _ in STEPS), parts)
+    return _svg(size, "Data flow: " + ", ".join(title for _, title, _ in STEPS), parts=parts)
 
 
 def draw_rooms() -> str:
@@ -70,13 +70,13 @@ def draw_rooms() -> str:
             share = (3 * width + 2 * MARGIN - (len(row) - 1) * MARGIN) // len(row)
             for column, room in enumerate(row):
                 corner = (left + column * (share + MARGIN), top)
-                parts += _box(corner, (share, height), (room,), colours)
+                parts += _box(corner, (share, height), texts=(room,), colours=colours)
             top += height + MARGIN
         top += 10
     bottom = top - 16
     parts.append(_line(f"M14 {MARGIN}V{bottom}"))
     size = (left + 3 * width + 2 * MARGIN + MARGIN, bottom + MARGIN)
-    return _svg(size, "Rooms: imports point down", parts)
+    return _svg(size, "Rooms: imports point down", parts=parts)
 
 
 def _corner(index: int, columns: int) -> tuple[int, int]:
@@ -112,15 +112,19 @@ def _box(
         f'fill="{colours.fill}" stroke="{colours.border}" stroke-width="1.5"/>'
     )
     if len(texts) == 1:
-        yield _text(middle, top + height // 2 + 5, texts[0], 'font-size="15" fill="#111827"')
+        yield _text(
+            middle, top + height // 2 + 5, text=texts[0], style='font-size="15" fill="#111827"'
+        )
         return
-    yield _text(middle, top + 32, texts[0], 'font-size="18" font-weight="600" fill="#111827"')
-    yield _text(middle, top + 56, texts[1], 'font-size="14" fill="#374151"')
+    yield _text(
+        middle, top + 32, text=texts[0], style='font-size="18" font-weight="600" fill="#111827"'
+    )
+    yield _text(middle, top + 56, text=texts[1], style='font-size="14" fill="#374151"')
 
 
 def _label(left: int, bottom: int, text: str) -> str:
     style = f'font-size="14" font-weight="600" fill="{GREY}" text-anchor="start"'
-    return _text(left, bottom, text, style)
+    return _text(left, bottom, text=text, style=style)
 
 
 def _text(x: int, y: int, text: str, style: str) -> str:

@@ -63,23 +63,27 @@ def describe_sweep_keys() -> str:
     protocol = schema["$defs"]["BenchRequest"]["properties"]["protocol"]["anyOf"][1]
     sections = [
         EDITORS.format(name="sweep", path="../harness/config/schemas/sweep.schema.json"),
-        _format_section("The file", schema, "", root=schema, deep=False),
+        _format_section("The file", schema, prefix="", root=schema, deep=False),
     ]
     model_name = _merge_model_names(properties["model"]["anyOf"])
-    sections.append(_format_section("model", model_name, "model.", root=schema))
+    sections.append(_format_section("model", model_name, prefix="model.", root=schema))
     for form in properties["model"]["anyOf"]:
         if name := form.get("properties", {}).get("name", {}).get("const"):
-            sections.append(_format_section(f"model: {name}", form, "model.", root=schema))
+            sections.append(_format_section(f"model: {name}", form, prefix="model.", root=schema))
     for key in ("train", "search", "resources", "convert", "bench"):
         form = _resolve(properties[key], schema)
-        sections.append(_format_section(key, form, f"{key}.", root=schema))
+        sections.append(_format_section(key, form, prefix=f"{key}.", root=schema))
         if key == "search":
             form = schema["$defs"]["Range"]
-            sections.append(_format_section("A range of search.space", form, "", root=schema))
+            sections.append(
+                _format_section("A range of search.space", form, prefix="", root=schema)
+            )
     _add_defaults(protocol["properties"], [to_plain(value) for value in PROTOCOLS.values()])
     gates = [to_plain(value.gates) for value in PROTOCOLS.values()]
     _add_defaults(schema["$defs"]["Gates"]["properties"], gates)
-    sections.append(_format_section("bench.protocol", protocol, "", root=schema, note=PROTOCOL))
+    sections.append(
+        _format_section("bench.protocol", protocol, prefix="", root=schema, note=PROTOCOL)
+    )
     return SWEEP + "\n".join(sections)
 
 
@@ -92,13 +96,15 @@ def describe_device_keys() -> str:
     every_device = {"properties": common, "required": ["id"]}
     sections = [
         EDITORS.format(name="devices", path="harness/config/schemas/devices.schema.json"),
-        _format_section("Every device", every_device, "", root=schema),
+        _format_section("Every device", every_device, prefix="", root=schema),
     ]
     for kind in schema["properties"]["devices"]["items"]["oneOf"]:
         form = _resolve(kind, schema)
         special = {key: value for key, value in form["properties"].items() if key not in common}
         heading = f"kind: {form['properties']['kind']['const']}"
-        sections.append(_format_section(heading, {**form, "properties": special}, "", root=schema))
+        sections.append(
+            _format_section(heading, {**form, "properties": special}, prefix="", root=schema)
+        )
     return DEVICES + "\n".join(sections)
 
 

@@ -127,15 +127,15 @@ def choose_all_inputs(
         names.update(dict.fromkeys([*(tensor.name for tensor in model.tensors), *model.aliases]))
     for name in sorted(choices.names.difference(names)):
         raise RequestError(f"The models have no input {name}; their inputs: {', '.join(names)}.")
-    return {model.id: _choose_inputs(model, choices, files) for model in model_inputs}
+    return {model.id: _choose_inputs(model, choices, files=files) for model in model_inputs}
 
 
 def _choose_inputs(
     model: ModelFileInputs, choices: InputChoices, files: ArtifactFiles | None
 ) -> tuple[ModelInput, ...]:
     choices = choices.rename(model.aliases)
-    values = read_values(model.path, model.tensors, choices)
-    inputs = choose_inputs(model.path, model.tensors, choices, values=values)
+    values = read_values(model.path, model.tensors, choices=choices)
+    inputs = choose_inputs(model.path, model.tensors, choices=choices, values=values)
     if files is not None:
         for array in values.values():
             files.save_values(array.tobytes())

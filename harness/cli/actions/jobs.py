@@ -53,7 +53,7 @@ def refresh_jobs(session: Session) -> list[str]:
             problems.append(_describe_problem(server, listing.problem))
             continue
         try:
-            _store_states(session, [job for job in active if job.server == server], listing)
+            _store_states(session, [job for job in active if job.server == server], listing=listing)
         except WorkspaceError as error:
             problems.append(f"Job states may be outdated: {error}")
     return problems

@@ -180,7 +180,7 @@ def add_tool(
     """Add a program for devices; it replaces an older one of its name."""
     from harness.cli.actions.tools import add_tool as run
 
-    run(name, url, file, sha256)
+    run(name, url, file=file, sha256=sha256)
 
 
 @tools_app.command("list")

@@ -215,7 +215,7 @@ def bench(
     from harness.cli.actions.bench import bench as run
     from harness.conversion.inputs import parse_choices
 
-    choices = parse_choices(input_shape or [], input_range or [], input_file or [])
+    choices = parse_choices(input_shape or [], input_range or [], files=input_file or [])
     if reparse:
         from harness.cli.actions.reparse import reparse_all
         from harness.core.errors import RequestError

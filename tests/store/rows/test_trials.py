@@ -228,7 +228,7 @@ def test_a_warning_about_a_network_is_shown_with_its_measurements(
     fill(engine)
     before = {row["trial"]: row["quality"] for row in records(engine, RESULTS)}
     warned = min(before)
-    chance = Warning("chance", "30 of 360 right", "train longer")
+    chance = Warning("chance", "30 of 360 right", remedy="train longer")
     with engine.begin() as connection:
         connection.execute(
             trials_table.update()

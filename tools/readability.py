@@ -11,7 +11,7 @@ import ast
 import re
 import sys
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -219,6 +219,63 @@ def _messages(node: ast.AST) -> Iterator[tuple[str, int]]:
             yield from _messages(child)
 
 
+def find_unnamed_arguments(files: Sequence[Path]) -> Iterator[Violation]:
+    """Yield the calls that give the files' own functions and classes a third value by position.
+
+    The function or class is called by its plain name, or as a method of `self`.
+    """
+    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in files}
+    own_names = _find_callables(trees.values())
+    for file, tree in trees.items():
+        names = own_names - _find_variables(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _has_third_value(node):
+                name = _find_called_name(node)
+                if name in names:
+                    message = f"name the arguments of {name} from the third one on"
+                    yield Violation(file, node.lineno, message=message)
+
+
+def _has_third_value(call: ast.Call) -> bool:
+    return len(call.args) > 2 and not any(isinstance(value, ast.Starred) for value in call.args)
+
+
+def _find_called_name(call: ast.Call) -> str | None:
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="self"), attr=name):
+            return str(name)
+    return None
+
+
+def _find_callables(trees: Iterable[ast.AST]) -> set[str]:
+    """Return the names of functions and classes that take a fixed number of arguments."""
+    fixed, variadic = set(), set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                (variadic if node.args.vararg else fixed).add(node.name)
+            elif isinstance(node, ast.ClassDef):
+                (variadic if _takes_any_number(node) else fixed).add(node.name)
+    return fixed - variadic
+
+
+def _takes_any_number(definition: ast.ClassDef) -> bool:
+    return any(
+        isinstance(member, ast.FunctionDef) and member.name == "__init__" and member.args.vararg
+        for member in definition.body
+    )
+
+
+def _find_variables(tree: ast.AST) -> set[str]:
+    """Return the names of variables and parameters, which may hold another library's function."""
+    names = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+    return names
+
+
 def read_markdown(file: Path, figures: Figures) -> list[Violation]:
     """Add a Markdown file to the figures and return its violations."""
     blocks = list(_markdown_blocks(file.read_text(encoding="utf-8")))
@@ -301,9 +358,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="list violations; exit with 1 if any")
     options = parser.parse_args(arguments)
     figures, violations = Figures(), []
-    for file in files_of(options.paths):
+    files = list(files_of(options.paths))
+    for file in files:
         read = read_python if file.suffix == ".py" else read_markdown
         violations += read(file, figures)
+    violations += find_unnamed_arguments([file for file in files if file.suffix == ".py"])
     if options.check:
         print("\n".join(map(str, violations)) or "Names and prose follow the rules.")
         return 1 if violations else 0

@@ -51,13 +51,17 @@ class HostTrust:
     remedy: str
 
     def list_algorithms(self) -> Iterator[str]:
-        """Yield the algorithms to ask the host for, those of certificates before those of keys."""
+        """Yield the algorithms to ask the host for, those of certificates before those of keys.
+
+        Their order is OpenSSH's, not that of the lines, so that an old line does not come first.
+        """
         if self.recorded is None and self.known_host.authorities:
             for algorithm in (*_KEY_TYPES, *_RSA_ALGORITHMS):
                 yield f"{algorithm}{_CERTIFICATE_ENDING}"
-        keys = [entry.key for entry in self.known_host.trusted]
-        for key in keys if self.recorded is None else [self.recorded]:
-            yield from _RSA_ALGORITHMS if key.type == "ssh-rsa" else (key.type,)
+        trusted_types = {key.type for key in self._trusted_keys()}
+        yield from (key_type for key_type in _KEY_TYPES if key_type in trusted_types)
+        if "ssh-rsa" in trusted_types:
+            yield from _RSA_ALGORITHMS
 
     def check(self, key: PublicKey, certificate: PublicKey | None) -> None:
         """Check the key that the host has proven to own, and the certificate that states it.
@@ -167,6 +171,7 @@ def _find_certificate_problem(
         return "its signature is wrong"
     is_known = any(entry.key == authority for entry in known_host.authorities)
     is_revoked = any(entry.key == authority for entry in known_host.revoked)
+    names = content.valid_principals  # none: it is for every host
     conditions = {
         f"known_hosts does not have its authority {describe_key(authority)}": is_known,
         "its authority is revoked": not is_revoked,
@@ -174,7 +179,7 @@ def _find_certificate_problem(
         "it is not for a host": content.type is SSHCertificateType.HOST,
         "it has conditions": not content.critical_options,
         "it is not valid now": content.valid_after <= time.time() < content.valid_before,
-        f"it does not name {name}": name.lower().encode() in content.valid_principals,
+        f"it does not name {name}": not names or name.lower().encode() in names,
     }
     return next((problem for problem, is_met in conditions.items() if not is_met), None)
 

@@ -358,8 +358,13 @@ class _KeyLogin:
             self._offer(transport, identities)
 
     def _offer(self, transport: _Transport, identities: Identities) -> None:
+        """Offer the keys until the host is content; it may want several, in an order of its own."""
         problems = list(identities.problems)
-        for count, key in enumerate(identities.keys, 1):
+        keys = list(identities.keys)
+        count = accepted = 0
+        while count < len(keys):
+            key = keys[count]
+            count += 1
             try:
                 further_methods = transport.auth_publickey(self._user, key)
             except AuthenticationException as error:
@@ -371,10 +376,11 @@ class _KeyLogin:
             else:
                 if not further_methods:
                     return
-                raise self._refuse(f"it wants {' or '.join(further_methods)} besides a key")
-        count = len(identities.keys)
-        offered = f"it refused {count} keys" if count > 1 else "it refused the key"
-        raise self._refuse("; ".join([offered if count else "no key was offered", *problems[:2]]))
+                if "publickey" not in further_methods:
+                    raise self._refuse(f"it wants {' or '.join(further_methods)} besides a key")
+                keys.remove(key)
+                accepted, count = accepted + 1, 0
+        raise self._refuse("; ".join([_describe_refusal(len(keys), accepted), *problems[:2]]))
 
     def _check_hang_up(
         self, transport: _Transport, error: AuthenticationException, refused: int
@@ -394,6 +400,14 @@ class _KeyLogin:
             "check `user`, `key` and the keys of your SSH agent",
             passing=False,
         )
+
+
+def _describe_refusal(refused: int, accepted: int) -> str:
+    if accepted:
+        return f"it accepted {accepted} of the keys, but wants another one"
+    if not refused:
+        return "no key was offered"
+    return f"it refused {refused} keys" if refused > 1 else "it refused the key"
 
 
 def _tune(transport: Transport) -> None:

@@ -41,6 +41,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     folder = tmp_path_factory.mktemp("board")
     make_key(folder / "host_key")
     make_key(folder / "host_rsa", kind="rsa")
+    make_key(folder / "old_rsa", kind="rsa")
     make_key(folder / "authority")
     sign: list[str | Path] = ["-q", "-s", folder / "authority"]
     keygen(*sign, "-I", "host", "-h", "-n", "board.lab", folder / "host_key.pub")
@@ -199,6 +200,7 @@ KNOWN_HOSTS = {
     "several names": "pi9,{host},pi8 {key}",
     "several keys of one type": "{host} {other}\n{host} {key}",
     "a key of another type only": "{host} {rsa}",
+    "an old key of another type": "{host} {old_rsa}\n{host} {key}",
     "another's revoked key": "@revoked * {other}\n{host} {key}",
     "an authority": "@cert-authority [127.*]:* {authority}",
     "an authority and another key": "{host} {other}\n@cert-authority * {authority}",
@@ -238,6 +240,7 @@ def test_a_host_key_is_trusted_as_openssh_trusts_it(
             host=host,
             key=board.host_key,
             rsa=public_key(board.folder / "host_rsa"),
+            old_rsa=public_key(board.folder / "old_rsa"),
             authority=public_key(board.folder / "authority"),
             other=public_key(tmp_path / "other"),
         ).encode(errors="surrogateescape")
@@ -285,12 +288,13 @@ def test_hashed_names_are_understood(home: Home) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
+        (["-h"], None),
         (["-h", "-n", "other.lab"], "it does not name board.lab"),
         (["-h", "-n", "board.lab", "-V", "20200101:20200102"], "it is not valid now"),
     ],
 )
 def test_a_host_certificate_must_be_valid_for_the_host(
-    home: Home, board: Sshd, tmp_path: Path, options: list[str], problem: str
+    home: Home, board: Sshd, tmp_path: Path, options: list[str], problem: str | None
 ) -> None:
     for file in ("host_key", "host_key.pub", "host_rsa", "host_rsa.pub"):
         shutil.copy(board.folder / file, tmp_path / file)
@@ -301,8 +305,33 @@ def test_a_host_certificate_must_be_valid_for_the_host(
     try:
         home.trust(f"@cert-authority *.lab {public_key(board.folder / 'authority')}\n")
         home.configure(f"Host pi4\n  HostKeyAlias board.lab\n  Port {other.port}")
+        assert home.connects_with_openssh() is (problem is None)
+        if problem is None:
+            assert connect() == "hello"
+        else:
+            assert problem in str(fail_to_connect())
+    finally:
+        other.stop()
+
+
+def test_a_host_may_want_several_keys(home: Home, tmp_path: Path) -> None:
+    keys = [tmp_path / name for name in ("unknown", "first", "second")]
+    for key in keys:
+        make_key(key)
+    make_key(tmp_path / "client_key")
+    (tmp_path / "client_key.pub").write_text("\n".join(map(public_key, keys[1:])))
+    other = Sshd.start(tmp_path, "AuthenticationMethods publickey,publickey\n")
+    try:
+        home.trust(f"[127.0.0.1]:{other.port} {other.host_key}\n")
+        start = f"Host pi4\n  HostName 127.0.0.1\n  Port {other.port}\n  User {other.device().user}"
+        trust = f"  UserKnownHostsFile {home.ssh}/known_hosts\n"
+        lines = [f"{start}\n{trust}", *(f"  IdentityFile {key}\n" for key in keys)]
+        home.configure("".join(lines), defaults=False)
+        assert home.connects_with_openssh()
+        assert connect() == "hello"
+        home.configure("".join(lines[:-1]), defaults=False)
         assert not home.connects_with_openssh()
-        assert problem in str(fail_to_connect())
+        assert "it accepted 1 of the keys, but wants another one" in str(fail_to_connect())
     finally:
         other.stop()
 

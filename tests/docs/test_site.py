@@ -19,8 +19,16 @@ PAGES = (
     "index.html",
     "start/first_sweep.html",
     "guides/measuring.html",
+    "inside/where.html",
     "reference/schema.html",
+    "reference/sweep_keys.html",
 )
+# The tables that a reader would have to scroll sideways.
+WIDE_TABLES = """
+[...document.querySelectorAll(".md-typeset__scrollwrap")].filter(
+    wrapper => wrapper.scrollWidth > wrapper.clientWidth
+).length
+"""
 NARROW = {"width": 375, "height": 800}
 
 
@@ -108,6 +116,8 @@ def test_pages_fit_a_phone_and_request_nothing(browser: Browser, site: Path, sch
                 "data-md-color-scheme", "slate" if dark else "default"
             )
             assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
+            assert page.locator(".md-typeset__scrollwrap").count() > 0, name
+            assert page.evaluate(WIDE_TABLES) == 0, name
         assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 

@@ -5,20 +5,18 @@ musl and Android.
 """
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.core.errors import Reason
+from harness.core.errors import LONGEST_CAUSE, Reason
+from harness.core.exit_codes import NOT_EXECUTABLE, NOT_FOUND, SIGNALLED
 
-NOT_EXECUTABLE: Final = 126
-NOT_FOUND: Final = 127
-"""The shell's exit codes for a program that it can't run, and for one that it can't find."""
-_ILLEGAL_INSTRUCTION: Final = 128 + 4
+_ILLEGAL_INSTRUCTION: Final = SIGNALLED + signal.SIGILL
 _MOST_LINES = 200
 _OWN_MARKS = ("ERROR: ", "WARNING: ", "INFO: ", "WARN: ")  # of a tool that has started
 _LONGEST_LINE = 600  # two paths of the tool may stand before the cause
-_LONGEST_QUOTE = 200
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,9 @@ def _find_line(words: re.Pattern[str], lines: Sequence[str]) -> str:
     """Return the first line with these words; a long line loses its start, such as a path."""
     for line in lines:
         if match := words.search(line):
-            return _shorten(line[max(0, match.end() - _LONGEST_QUOTE) :])
+            return _shorten(line[max(0, match.end() - LONGEST_CAUSE) :])
     return ""
 
 
 def _shorten(line: str) -> str:
-    return line.replace("\r", "^M")[:_LONGEST_QUOTE].rstrip(".")
+    return line.replace("\r", "^M")[:LONGEST_CAUSE].rstrip(".")

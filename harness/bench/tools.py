@@ -10,16 +10,15 @@ from types import MappingProxyType
 from harness.bench.starting import diagnose_start
 from harness.bench.toollog import SETTINGS, parse_log
 from harness.core.bench import ModelInput, Protocol, ToolLog
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import LONGEST_CAUSE, CaseFailed, Reason
+from harness.core.exit_codes import SIGNALLED
 
 PYTHON_RUNNER = "python_runner"
 RUNNER_FILE = Path(__file__).with_name("runner.py")
 """Never imported: it is a program for the device's Python."""
-_LONGEST_CAUSE = 200
 NO_INTERPRETER = 3
 """The Python runner's exit code if the device has no interpreter."""
 
-_SIGNALLED = 128  # a shell adds the signal's number to it
 # The signals that a program's own faults raise; any other one comes from outside.
 _FAULTS = frozenset(
     {
@@ -127,7 +126,7 @@ def diagnose_failure(exit_code: int, stderr: str, stdout: str = "") -> CaseFaile
     if start := diagnose_start(exit_code, stderr, stdout=stdout):
         message = f"The tool did not start ({start.quote}): {start.remedy}."
         return CaseFailed(start.reason, message, log=log)
-    number = -exit_code if exit_code < 0 else exit_code - _SIGNALLED
+    number = -exit_code if exit_code < 0 else exit_code - SIGNALLED
     if number in signal.valid_signals():
         return _diagnose_signal(signal.Signals(number), log)
     return CaseFailed(Reason.CRASHED, f"The tool failed: {cause}.", log=log)
@@ -139,7 +138,7 @@ def find_cause(stderr: str) -> str:
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     others = [line for line in lines if not line.startswith(("INFO: ", "WARNING: "))]
     cause = errors[0] if errors else others[-1] if others else ""
-    return cause[:_LONGEST_CAUSE].rstrip(".")
+    return cause[:LONGEST_CAUSE].rstrip(".")
 
 
 def _diagnose_signal(number: signal.Signals, log: str) -> CaseFailed:

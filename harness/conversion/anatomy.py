@@ -16,7 +16,7 @@ from tflite.utils import BUILTIN_OPCODE2NAME
 
 from harness.conversion.loops import count_runs, order_by_calls
 from harness.conversion.shapes import resolve_shapes
-from harness.conversion.work import BINARY_CONVOLUTION, count_macs
+from harness.conversion.work import BINARY_CONVOLUTION, OperatorOptions, count_macs
 from harness.core.sweep import Anatomy
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ _CONVOLUTION_OPTIONS = (
 _POSITIVE_OPTIONS = {name for name in _CONVOLUTION_OPTIONS if name not in ("padding", "pad_values")}
 _Parsed = TypeVar("_Parsed")
 Shape = tuple[int, ...]
-Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Operator:
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    options: Options
+    options: OperatorOptions
     macs: int | None
 
 
@@ -330,7 +329,7 @@ def _read_operator(model: Any, operator: Any) -> Operator:
     )
 
 
-def _read_convolution_options(operator: Any) -> Options:
+def _read_convolution_options(operator: Any) -> OperatorOptions:
     """Read the options by name: a damaged map may refer to itself over and over."""
     options = flexbuffers.GetRoot(bytearray(operator.CustomOptionsAsNumpy().tobytes())).AsMap
     values = {"channels_in": options["channels_in"].AsInt}
@@ -358,34 +357,34 @@ def _read_builtin_options(operator: Any, table: str) -> Any:
     return None
 
 
-def _read_matmul_options(operator: Any) -> Options:
+def _read_matmul_options(operator: Any) -> OperatorOptions:
     options = _read_builtin_options(operator, "BatchMatMulOptions")
     return {"adj_x": bool(options.AdjX())} if options else {}
 
 
-def _read_dot_options(operator: Any) -> Options:
+def _read_dot_options(operator: Any) -> OperatorOptions:
     options = _read_builtin_options(operator, "StablehloDotGeneralOptions")
     axes = options.LhsContractingDimensionsAsNumpy() if options else 0
     return {"contracting_axes": _read_indices(axes)}
 
 
-def _make_activation_reader(table: str) -> Callable[[Any], Options]:
-    def read(operator: Any) -> Options:
+def _make_activation_reader(table: str) -> Callable[[Any], OperatorOptions]:
+    def read(operator: Any) -> OperatorOptions:
         options = _read_builtin_options(operator, table)
         return {"activation": options.FusedActivationFunction()} if options else {}
 
     return read
 
 
-def _make_callee_reader(table: str, *fields: str) -> Callable[[Any], Options]:
-    def read(operator: Any) -> Options:
+def _make_callee_reader(table: str, *fields: str) -> Callable[[Any], OperatorOptions]:
+    def read(operator: Any) -> OperatorOptions:
         options = _read_builtin_options(operator, table)
         return {"subgraphs": tuple(getattr(options, name)() for name in fields)}
 
     return read
 
 
-_OPTION_READERS: Mapping[str, Callable[[Any], Options]] = {
+_OPTION_READERS: Mapping[str, Callable[[Any], OperatorOptions]] = {
     BINARY_CONVOLUTION: _read_convolution_options,
     "BATCH_MATMUL": _read_matmul_options,
     "STABLEHLO_DOT_GENERAL": _read_dot_options,

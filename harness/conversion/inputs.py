@@ -31,8 +31,8 @@ _MAX_ELEMENTS = 2**31
 _MAX_FILE_BYTES = 2**31
 _MAX_RANK = 16
 _EXAMPLE_IMAGE, _EXAMPLE_LENGTH = 224, 128
-Range = tuple[int, int]
-Values: TypeAlias = NDArray[Any]
+Bounds = tuple[int, int]
+InputValues: TypeAlias = NDArray[Any]
 # The operand of an operator that looks rows up in it: their number is its first size.
 _TABLE_OPERANDS = {"GATHER": 0, "GATHER_ND": 0, "EMBEDDING_LOOKUP": 1}
 _EXAMPLE_ROWS = 100
@@ -45,7 +45,7 @@ class InputChoices:
     """The shapes, ranges and files of values that a user chose, by the inputs' names."""
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
-    ranges: Mapping[str, Range] = field(default_factory=dict)
+    ranges: Mapping[str, Bounds] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -121,7 +121,7 @@ def _is_size(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= _MAX_SIZE
 
 
-def _parse_range(request: str, text: str) -> Range:
+def _parse_range(request: str, text: str) -> Bounds:
     values = [value.strip() for value in text.split(",")]
     if len(values) != 2 or not all(map(_WHOLE_NUMBER.fullmatch, values)):
         raise RequestError(f"{request}: give the least and the largest whole number, as 0,99.")
@@ -137,7 +137,9 @@ def _parse_file(request: str, text: str) -> Path:
     return Path(text)
 
 
-def read_values(model: str, tensors: Sequence[Tensor], choices: InputChoices) -> dict[str, Values]:
+def read_values(
+    model: str, tensors: Sequence[Tensor], choices: InputChoices
+) -> dict[str, InputValues]:
     """Return the values of each input of a model that has a file, by the input's name.
 
     A file that numpy saved has their shape. Any other file has the raw values, little-endian, of
@@ -150,7 +152,7 @@ def read_values(model: str, tensors: Sequence[Tensor], choices: InputChoices) ->
     }
 
 
-def _read_values(model: str, tensor: Tensor, choices: InputChoices) -> Values:
+def _read_values(model: str, tensor: Tensor, choices: InputChoices) -> InputValues:
     file = choices.files[tensor.name]
     try:
         dtype = np.dtype(tensor.dtype).newbyteorder("<")
@@ -185,9 +187,9 @@ def _read_file(file: Path) -> bytes:
         raise RequestError(f"{file}: can't be read: {error.strerror}; check the path.") from error
 
 
-def _read_array(file: Path, content: bytes, dtype: np.dtype[Any]) -> Values:
+def _read_array(file: Path, content: bytes, dtype: np.dtype[Any]) -> InputValues:
     try:
-        values: Values = np.load(io.BytesIO(content), allow_pickle=False)
+        values: InputValues = np.load(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # numpy lets those of Python's tokenizer and parser pass
         raise RequestError(
             f"{file}: is damaged or has objects; save it with numpy again."
@@ -201,7 +203,7 @@ def choose_inputs(
     model: str,
     tensors: Sequence[Tensor],
     choices: InputChoices,
-    values: Mapping[str, Values] = MappingProxyType({}),
+    values: Mapping[str, InputValues] = MappingProxyType({}),
 ) -> tuple[ModelInput, ...]:
     """Return what to feed to a model with these inputs; none if the tool's own choice will do.
 
@@ -216,7 +218,9 @@ def choose_inputs(
     return inputs if names & choices.names else ()
 
 
-def _choose(model: str, tensor: Tensor, choices: InputChoices, values: Values | None) -> ModelInput:
+def _choose(
+    model: str, tensor: Tensor, choices: InputChoices, values: InputValues | None
+) -> ModelInput:
     shape = choices.shapes.get(tensor.name)
     if values is not None:
         if shape not in (None, values.shape):

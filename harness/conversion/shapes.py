@@ -8,11 +8,11 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from harness.conversion.loops import list_callees
+from harness.conversion.work import Sizes
 
 if TYPE_CHECKING:
     from harness.conversion.anatomy import Graph, Operator, Tensor
 
-Sizes = tuple[int | None, ...]
 # The output's only dynamic axis is that of the inputs: the batch, wherever it stands.
 _KEEPS_BATCH = frozenset(
     [

@@ -19,15 +19,17 @@ CHANNELS_PER_WORD = 32
 CALLERS = {"WHILE", "STABLEHLO_WHILE", "IF", "CALL", "CALL_ONCE", "STABLEHLO_COMPOSITE"}
 Sizes = tuple[int | None, ...]  # None where the size of an axis is unknown
 Operands = Sequence[Sizes]
-Options = Mapping[str, Any]
-Counter = Callable[[Operands, Operands, Options], int | None]
+OperatorOptions = Mapping[str, Any]
+Counter = Callable[[Operands, Operands, OperatorOptions], int | None]
 
 
 class _SizeUnknown(Exception):
     """The count depends on an axis whose size is unknown."""
 
 
-def count_macs(kind: str, inputs: Operands, outputs: Operands, options: Options) -> int | None:
+def count_macs(
+    kind: str, inputs: Operands, outputs: Operands, options: OperatorOptions
+) -> int | None:
     """Return what the operator multiplies itself, without the subgraphs that it runs.
 
     The result is None for a kind that is not known here, and if a size is unknown.
@@ -62,12 +64,12 @@ def _require_rank(sizes: Sizes, rank: int) -> Sizes:
     return sizes
 
 
-def _count_convolution(inputs: Operands, outputs: Operands, _: Options) -> int:
+def _count_convolution(inputs: Operands, outputs: Operands, _: OperatorOptions) -> int:
     """Count one filter for each output value; filters are OHWI, with a group's channels."""
     return _multiply(outputs[0]) * _multiply(_require_rank(inputs[1], 4)[1:])
 
 
-def _count_binary_convolution(inputs: Operands, outputs: Operands, options: Options) -> int:
+def _count_binary_convolution(inputs: Operands, outputs: Operands, options: OperatorOptions) -> int:
     """Count as for a convolution, with channels from the filter and the options.
 
     Inputs and outputs may be bit-packed, so their shapes do not show the channels.
@@ -79,16 +81,16 @@ def _count_binary_convolution(inputs: Operands, outputs: Operands, options: Opti
     return int(positions * _multiply(filters[:3]) * channels)
 
 
-def _count_depthwise(inputs: Operands, outputs: Operands, _: Options) -> int:
+def _count_depthwise(inputs: Operands, outputs: Operands, _: OperatorOptions) -> int:
     return _multiply(outputs[0]) * _multiply(_require_rank(inputs[1], 4)[1:-1])
 
 
-def _count_3d_convolution(inputs: Operands, outputs: Operands, _: Options) -> int:
+def _count_3d_convolution(inputs: Operands, outputs: Operands, _: OperatorOptions) -> int:
     """Count one filter for each output value; filters are DHWIO."""
     return _multiply(outputs[0]) * _multiply(_require_rank(inputs[1], 5)[:-1])
 
 
-def _count_transposed_convolution(inputs: Operands, _: Operands, __: Options) -> int:
+def _count_transposed_convolution(inputs: Operands, _: Operands, __: OperatorOptions) -> int:
     """Count one filter per output channel for each value of the third input, the image.
 
     Filters are OHWI or, in three dimensions, DHWOI.
@@ -97,11 +99,11 @@ def _count_transposed_convolution(inputs: Operands, _: Operands, __: Options) ->
     return _multiply(inputs[2]) * _multiply(inputs[1][:-1])
 
 
-def _count_fully_connected(inputs: Operands, outputs: Operands, _: Options) -> int:
+def _count_fully_connected(inputs: Operands, outputs: Operands, _: OperatorOptions) -> int:
     return _multiply(outputs[0]) * _multiply(_require_rank(inputs[1], 2)[1:])
 
 
-def _count_batch_matmul(inputs: Operands, outputs: Operands, options: Options) -> int:
+def _count_batch_matmul(inputs: Operands, outputs: Operands, options: OperatorOptions) -> int:
     axis = -2 if options.get("adj_x") else -1
     return _multiply(outputs[0]) * _multiply((inputs[0][axis],))
 
@@ -112,28 +114,28 @@ def _count_steps(inputs: Operands, matrices: Sequence[int]) -> int:
     return rows * sum(_multiply_matrix(inputs, index) for index in matrices)
 
 
-def _count_lstm(inputs: Operands, _: Operands, __: Options) -> int:
+def _count_lstm(inputs: Operands, _: Operands, __: OperatorOptions) -> int:
     """Count eight matrices and the projection; the basic kernel has one matrix for all gates."""
     basic = len(inputs) == 5
     return _count_steps(inputs, (2,) if basic else (*range(1, 9), 16))
 
 
-def _count_bidirectional_lstm(inputs: Operands, _: Operands, __: Options) -> int:
+def _count_bidirectional_lstm(inputs: Operands, _: Operands, __: OperatorOptions) -> int:
     """Count the matrices of both directions, their projections, and those of the second input."""
     return _count_steps(
         inputs, (*range(1, 9), 16, *range(18, 26), 33, *range(40, 44), *range(44, 48))
     )
 
 
-def _count_rnn(inputs: Operands, _: Operands, __: Options) -> int:
+def _count_rnn(inputs: Operands, _: Operands, __: OperatorOptions) -> int:
     return _count_steps(inputs, (1, 2))
 
 
-def _count_bidirectional_rnn(inputs: Operands, _: Operands, __: Options) -> int:
+def _count_bidirectional_rnn(inputs: Operands, _: Operands, __: OperatorOptions) -> int:
     return _count_steps(inputs, (1, 2, 5, 6, 10, 11))
 
 
-def _count_stablehlo_dot(inputs: Operands, outputs: Operands, options: Options) -> int:
+def _count_stablehlo_dot(inputs: Operands, outputs: Operands, options: OperatorOptions) -> int:
     return _multiply(outputs[0]) * _multiply(
         tuple(inputs[0][axis] for axis in options["contracting_axes"])
     )

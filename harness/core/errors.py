@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
+LONGEST_CAUSE: Final = 200
+LONGEST_QUOTE: Final = 100
+"""Characters of a program's error message, and of its other output, that a message quotes."""
+
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 

@@ -8,14 +8,12 @@ from pathlib import Path
 from shlex import join
 
 from harness.core.device import AdbDevice
-from harness.core.errors import Unreachable
+from harness.core.errors import LONGEST_QUOTE, Unreachable
+from harness.core.exit_codes import NOT_EXECUTABLE, NOT_FOUND
 from harness.devices.link import CommandResult, Link
 from harness.devices.shell import has_output, run_in_sh
 
 _TIMEOUT_S = 30.0
-_NOT_EXECUTABLE = 126
-_COMMAND_NOT_FOUND = 127  # or a library that the program needs
-_LONGEST_QUOTE = 100
 _REFUSALS = {
     "unauthorized": ("it does not trust this computer: accept the key on its screen", False),
     "no permissions": (
@@ -102,7 +100,7 @@ class AdbLink:
         name = state.stdout.decode(errors="replace").strip()
         if state.exit_code == 0 and name in _STATES:
             raise Unreachable(_STATES[name])
-        if state.exit_code in (_NOT_EXECUTABLE, _COMMAND_NOT_FOUND):
+        if state.exit_code in (NOT_EXECUTABLE, NOT_FOUND):
             raise _explain_broken(state)
         if state.exit_code != 0 or name != _READY:
             raise _explain_refusal(state.stderr.decode(errors="replace") or name)
@@ -137,7 +135,7 @@ def _start_server(host: Link) -> None:
     """
     script = "command -v adb >/dev/null || exit 127; adb start-server >/dev/null 2>&1; true"
     started = run_in_sh(host, script, timeout_s=_TIMEOUT_S)
-    if started.exit_code == _COMMAND_NOT_FOUND:
+    if started.exit_code == NOT_FOUND:
         raise Unreachable(
             "no adb program was found: install Android's platform-tools", passing=False
         )
@@ -146,7 +144,7 @@ def _start_server(host: Link) -> None:
 def _explain_broken(result: CommandResult) -> Unreachable:
     """Return the error for an adb that fails by itself, whichever phones there are."""
     lines = (result.stderr or result.stdout).decode(errors="replace").strip().splitlines()
-    cause = lines[-1][:_LONGEST_QUOTE].rstrip(".") if lines else f"exit code {result.exit_code}"
+    cause = lines[-1][:LONGEST_QUOTE].rstrip(".") if lines else f"exit code {result.exit_code}"
     return Unreachable(
         f"adb does not work ({cause}): run `adb devices` there, and correct that",
         passing=False,

@@ -11,7 +11,8 @@ from enum import IntEnum
 from pathlib import Path
 from shlex import join, quote
 
-from harness.core.errors import CaseFailed, Reason, Unreachable
+from harness.core.errors import LONGEST_CAUSE, CaseFailed, Reason, Unreachable
+from harness.core.exit_codes import SIGNALLED
 from harness.core.ids import sha256_of_file
 from harness.devices.link import CommandResult, Link
 from harness.devices.patience import Patience
@@ -23,9 +24,7 @@ LARGEST_SCRIPT_OUTPUT_BYTES = 1_000_000
 _FILE = Path(__file__).with_name("agent.sh")
 _NO_AGENT = 77  # of the line that starts the program, which agent.sh itself never returns
 _DAMAGED = 78
-_SIGNALLED = 128
-_LONGEST_QUOTE = 60
-_LONGEST_CAUSE = 200
+_LONGEST_ANSWER = 60
 _LONGEST_LOG = 10_000
 
 
@@ -135,7 +134,7 @@ class Agent:
         program = quote(f"{self.root}/{_file_name()}")
         script = f"[ -r {program} ] || exit {_NO_AGENT}; exec sh {program} {join(arguments)}"
         result = self._execute(script, timeout_s, stdin=stdin)
-        if result.exit_code >= _SIGNALLED:  # a run that it started can be collected
+        if result.exit_code >= SIGNALLED:  # a run that it started can be collected
             raise Unreachable("its shell was killed")
         if result.exit_code not in (0, *allowed):
             raise self.explain_failure(result)
@@ -177,7 +176,7 @@ class Agent:
         """Return the failure of an answer that the program does not give."""
         message = (
             f"device {self.device}: its shell gave no usable answer "
-            f"({decode(result.stdout[:_LONGEST_QUOTE])!r}): log in and try `sh -c 'uname -m'`."
+            f"({decode(result.stdout[:_LONGEST_ANSWER])!r}): log in and try `sh -c 'uname -m'`."
         )
         return CaseFailed(Reason.UNPARSABLE, message, log=decode(result.stdout[:_LONGEST_LOG]))
 
@@ -185,7 +184,7 @@ class Agent:
         """Return the failure that the system's own error message means."""
         errors = decode(result.stderr)
         last_line = (errors.strip().splitlines() or [f"exit code {result.exit_code}"])[-1]
-        cause = last_line[:_LONGEST_CAUSE].rstrip(".")
+        cause = last_line[:LONGEST_CAUSE].rstrip(".")
         is_about_folder = result.exit_code == ExitCode.TROUBLE
         if is_about_folder and re.search(r"No space left|[Qq]uota exceeded", errors):
             message = (

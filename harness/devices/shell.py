@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from harness.core.errors import Unreachable
+from harness.core.errors import LONGEST_QUOTE, Unreachable
+from harness.core.exit_codes import SIGNALLED
 from harness.devices.link import CommandResult, Link
-
-_SIGNALLED = 128
-_LONGEST_QUOTE = 100
 
 # The mark is in two parts, so that a shell that prints its commands does not print the mark.
 # Variables drop a script's last empty lines, hence the `=`; a Korn shell may lack `printf`.
@@ -121,7 +119,7 @@ def _explain_change() -> Unreachable:
 
 
 def _explain_missing_answer(answer: CommandResult, *, is_begun: bool) -> Unreachable:
-    is_killed = not 0 <= answer.exit_code < _SIGNALLED
+    is_killed = not 0 <= answer.exit_code < SIGNALLED
     if is_begun:
         return Unreachable("its shell was killed") if is_killed else _explain_change()
     printed = (answer.stderr.strip() or answer.stdout.strip()).decode(errors="replace")
@@ -130,7 +128,7 @@ def _explain_missing_answer(answer: CommandResult, *, is_begun: bool) -> Unreach
     lines = [line.strip() for line in printed.splitlines() if re.search(r"\w", line)]
     last_line = (lines or [f"exit code {answer.exit_code}"])[-1]
     message = (
-        f"its login shell does not run commands ({last_line[:_LONGEST_QUOTE].rstrip('.')}): "
+        f"its login shell does not run commands ({last_line[:LONGEST_QUOTE].rstrip('.')}): "
         "correct its start-up files, or set another with `chsh -s /bin/sh`"
     )
     return Unreachable(message, passing=False)

@@ -31,7 +31,7 @@ _OFF = ("no", "false", "off")  # as people and `ssh -G` write it
 _CRITERIA_WITHOUT_VALUE = frozenset(("all", "canonical", "final"))
 _MATCH_CRITERIA = _CRITERIA_WITHOUT_VALUE | {"host", "originalhost", "user", "localuser", "exec"}
 
-Options = Mapping[str, Sequence[str]]
+SshOptions = Mapping[str, Sequence[str]]
 """Keyword in lower case → its values, as `ssh -G` prints them."""
 
 Expander = Callable[[str], str]
@@ -86,7 +86,7 @@ def _unreadable(reason: str) -> Unreachable:
     return Unreachable(f"its SSH configuration can't be used ({reason}): correct it", passing=False)
 
 
-def _ask_ssh(program: str, device: SshDevice, *, directly: bool) -> Options:
+def _ask_ssh(program: str, device: SshDevice, *, directly: bool) -> SshOptions:
     command = [program, "-T", "-G", *_config_arguments()]
     if directly:
         command += ["-o", "ProxyJump=none"]
@@ -142,7 +142,7 @@ def _last_line(output: bytes) -> str:
     return lines[-1] if lines else ""
 
 
-def _read_file(path: Path, device: SshDevice) -> Options:
+def _read_file(path: Path, device: SshDevice) -> SshOptions:
     """Return the options that paramiko finds in the user's configuration.
 
     Raises Unreachable for what paramiko does not know.
@@ -190,7 +190,7 @@ def _find_unsupported(line: str) -> str:
     return ""
 
 
-def _interpret(options: Options, device: SshDevice, *, directly: bool) -> SshSettings:
+def _interpret(options: SshOptions, device: SshDevice, *, directly: bool) -> SshSettings:
     if _first(options, "pubkeyauthentication") in _OFF:
         raise _unreadable("PubkeyAuthentication is off, but only keys log in here")
     hostname = _first(options, "hostname") or device.host
@@ -232,7 +232,7 @@ def _interpret(options: Options, device: SshDevice, *, directly: bool) -> SshSet
     )
 
 
-def _find_known_hosts(options: Options, expand: Expander) -> tuple[Path, ...]:
+def _find_known_hosts(options: SshOptions, expand: Expander) -> tuple[Path, ...]:
     user_files = _first_or(options, "userknownhostsfile", default=_USER_KNOWN_HOSTS)
     if user_files == _USER_KNOWN_HOSTS.replace("~", str(_find_ssh_home())):
         user_files = _USER_KNOWN_HOSTS  # of HOME
@@ -240,7 +240,7 @@ def _find_known_hosts(options: Options, expand: Expander) -> tuple[Path, ...]:
     return (*_split_files(user_files, expand), *_split_files(global_files, expand))
 
 
-def _find_unheeded(options: Options) -> str:
+def _find_unheeded(options: SshOptions) -> str:
     """Return the option that makes `ssh` trust a host key that no file has, or an empty text."""
     strictness = _first(options, "stricthostkeychecking")
     if strictness in (*_OFF, "accept-new"):
@@ -252,20 +252,20 @@ def _find_unheeded(options: Options) -> str:
     return ""
 
 
-def _find_proxy_command(options: Options, expand: Expander) -> str | None:
+def _find_proxy_command(options: SshOptions, expand: Expander) -> str | None:
     command = _first(options, "proxycommand")
     if command is not None and _first(options, "proxyusefdpass") == "yes":
         raise _unreadable("ProxyUseFdpass is not supported")
     return None if command is None else expand(command)
 
 
-def _first(options: Options, keyword: str) -> str | None:
+def _first(options: SshOptions, keyword: str) -> str | None:
     """Return the value of a keyword; None if it is absent or `none`."""
     value = next(iter(options.get(keyword, ())), None)
     return None if value is None or value.lower() == NO_JUMP else value
 
 
-def _first_or(options: Options, keyword: str, default: str) -> str:
+def _first_or(options: SshOptions, keyword: str, default: str) -> str:
     return next(iter(options.get(keyword, ())), default)
 
 
@@ -317,7 +317,7 @@ def _split_files(value: str, expand: Expander) -> list[Path]:
     return files
 
 
-def _find_agent(options: Options, expand: Expander) -> Path | None:
+def _find_agent(options: SshOptions, expand: Expander) -> Path | None:
     """Return the socket of the agent: `IdentityAgent`, or the variable SSH_AUTH_SOCK."""
     name = _first_or(options, "identityagent", default="SSH_AUTH_SOCK")
     if name.lower() == NO_JUMP:

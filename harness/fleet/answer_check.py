@@ -38,7 +38,7 @@ Inputs = tuple[ModelInput, ...]
 
 
 @dataclass(frozen=True)
-class Model:
+class CheckedModel:
     """The file of an artifact, with its inputs as they are fed, and its outputs."""
 
     file: Path
@@ -89,7 +89,7 @@ class ReferenceAnswers:
         return self._chosen[key]
 
 
-def read_model(file: Path, inputs: Inputs = ()) -> Model:
+def read_model(file: Path, inputs: Inputs = ()) -> CheckedModel:
     """Return a model with its inputs in the shapes that were chosen.
 
     Raises CaseFailed if one of its inputs or outputs can't be compared.
@@ -116,7 +116,7 @@ def read_model(file: Path, inputs: Inputs = ()) -> Model:
         raise CaseFailed(Reason.NO_INTERPRETER, _OPEN_SIZES)
     if (size := answers.count_bytes(outputs)) > _MAX_OUTPUT_BYTES:
         raise CaseFailed(Reason.NO_INTERPRETER, f"its outputs have {size:,} bytes, too many.")
-    return Model(file, tensors, outputs=outputs)
+    return CheckedModel(file, tensors, outputs=outputs)
 
 
 def _is_comparable(dtype: str) -> bool:
@@ -132,7 +132,7 @@ def _has_open_size(output: Tensor) -> bool:
     return any(axis != batch for axis in output.dynamic)
 
 
-def _make_probe(model: Model, earlier: Probe | None = None) -> Probe:
+def _make_probe(model: CheckedModel, earlier: Probe | None = None) -> Probe:
     """Answer images with the Python runner on this machine, which needs no TensorFlow.
 
     They are those of an `earlier` probe if they fit, or else random ones. Raises CaseFailed if the
@@ -162,7 +162,7 @@ def _fits(arrays: Sequence[answers.Values], tensors: Sequence[Tensor]) -> bool:
     )
 
 
-def _require_fit(probe: Probe, model: Model) -> None:
+def _require_fit(probe: Probe, model: CheckedModel) -> None:
     """Raise CaseFailed if a stored probe, which may be imported, is another model's."""
     if not _fits(probe.inputs, model.inputs) or not _fits(probe.outputs, model.outputs):
         raise CaseFailed(
@@ -171,7 +171,7 @@ def _require_fit(probe: Probe, model: Model) -> None:
 
 
 def _draw_images(
-    model: Model, inputs: Inputs = (), find_values: Callable[[str], Path] = Path
+    model: CheckedModel, inputs: Inputs = (), find_values: Callable[[str], Path] = Path
 ) -> tuple[answers.Values, ...]:
     """Return random images in the ranges that were chosen.
 
@@ -193,7 +193,7 @@ def _draw_images(
     return tuple(images)
 
 
-def _answer(model: Model, images: Sequence[answers.Values]) -> tuple[answers.Values, ...]:
+def _answer(model: CheckedModel, images: Sequence[answers.Values]) -> tuple[answers.Values, ...]:
     """Return the outputs of this machine's interpreter, each (n, k). Raises CaseFailed."""
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
         files = _write_images(Path(folder), images)
@@ -327,7 +327,7 @@ def _describe_difference(case: Case, agreement: answers.Agreement) -> str:
 
 
 def _run_probe(
-    case: Case, session: DeviceSession, model: Model, probe: Probe
+    case: Case, session: DeviceSession, model: CheckedModel, probe: Probe
 ) -> tuple[answers.Values, ...] | None:
     """Return the device's outputs, each of shape (images, k). Raises CaseFailed.
 

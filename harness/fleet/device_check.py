@@ -16,7 +16,8 @@ from harness.bench.starting import diagnose_start
 from harness.bench.tools import PYTHON_RUNNER
 from harness.core.bench import Tool
 from harness.core.device import Device
-from harness.core.errors import CaseFailed, DeviceBusy, Reason
+from harness.core.errors import LONGEST_QUOTE, CaseFailed, DeviceBusy, Reason
+from harness.core.exit_codes import SIGNALLED
 from harness.devices import Patience, RunResult, Transport, Turn, open_transport
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.failures import to_failure
@@ -28,8 +29,6 @@ from harness.store.rows.leases import describe_owner
 T = TypeVar("T")
 _MAX_PARALLEL = 32
 _TOOL_TIMEOUT_S = 60.0
-_SIGNALLED = 128
-_LONGEST_QUOTE = 100
 _PATIENCE_S = 3.0
 _ENDING_S = 1.0  # for a device that answers to be released
 
@@ -135,7 +134,7 @@ def _try_tool(
                 f"({failure.quote}): {failure.remedy}."
             )
             raise CaseFailed(failure.reason, message, log=log)
-        if ended.exit_code > _SIGNALLED:
+        if ended.exit_code > SIGNALLED:
             message = (
                 f"device {device.id}: its tool {device_tool.tool.name} crashes as it starts "
                 f"({_describe_end(ended)}): add another build of it."
@@ -147,9 +146,9 @@ def _try_tool(
 def _describe_end(ended: RunResult) -> str:
     """Return the last line that a crashed program printed, or the signal that ended it."""
     lines = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
-    number = ended.exit_code - _SIGNALLED
+    number = ended.exit_code - SIGNALLED
     name = signal.Signals(number).name if number in signal.valid_signals() else "no signal"
-    return f"{name}: {lines[-1][:_LONGEST_QUOTE]}" if lines else name
+    return f"{name}: {lines[-1][:LONGEST_QUOTE]}" if lines else name
 
 
 def clean_device(device: Device, access: DeviceAccess, limit_bytes: int) -> int:

@@ -9,12 +9,11 @@ from harness.bench.facts import abi_of, build_facts_script, read_facts
 from harness.bench.tools import NO_INTERPRETER, PYTHON_RUNNER, RUNNER_FILE
 from harness.core.bench import Tool
 from harness.core.device import Device
-from harness.core.errors import CaseFailed, Reason, ToolFileError
+from harness.core.errors import LONGEST_QUOTE, CaseFailed, Reason, ToolFileError
 from harness.core.ids import sha256_of_file
 from harness.devices import RunResult, Transport
 from harness.store.files.tools import ToolFile
 
-_LONGEST_QUOTE = 100
 _DESCRIBE_TIMEOUT_S = 120.0  # small boards need long to import numpy
 
 
@@ -36,7 +35,7 @@ def collect_facts(transport: Transport) -> dict[str, str]:
         return facts
     lines = result.stderr.strip().splitlines() or [f"exit code {result.exit_code}"]
     message = (
-        f"The device's shell did not run the harness's script ({lines[-1][:_LONGEST_QUOTE]}); "
+        f"The device's shell did not run the harness's script ({lines[-1][:LONGEST_QUOTE]}); "
         "log in and try `sh -c 'uname -m'`."
     )
     raise CaseFailed(Reason.UNPARSABLE, message, log=result.stdout + result.stderr)

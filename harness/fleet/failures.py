@@ -7,9 +7,8 @@ from pathlib import Path
 
 from harness.conversion.inputs import suggest_ranges
 from harness.core.bench import ModelInput
-from harness.core.errors import CaseFailed, Reason
+from harness.core.errors import LONGEST_CAUSE, CaseFailed, Reason
 
-_LONGEST_CAUSE = 200  # characters
 _BAD_INDEX = re.compile(r"\bind(?:ex|ices)\b.{0,100}\bout of (?:bounds|range)", re.IGNORECASE)
 _STRING_INPUT = "NumPy type info missing for Pc"  # in the words of larq-compute-engine
 
@@ -24,7 +23,7 @@ def to_failure(device: str, error: BaseException) -> CaseFailed:
         return error
     cause = "".join(traceback.format_exception_only(error)).strip().partition("\n")[0]
     message = (
-        f"device {device}: a bug in the harness ({cause[:_LONGEST_CAUSE]}); "
+        f"device {device}: a bug in the harness ({cause[:LONGEST_CAUSE]}); "
         "run again with --verbose and report the traceback."
     )
     return CaseFailed(Reason.BUG, message, log="".join(traceback.format_exception(error)))

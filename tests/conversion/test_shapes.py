@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.conversion.anatomy import Graph, Operator, Tensor
-from harness.conversion.shapes import Sizes, resolve_shapes
+from harness.conversion.shapes import resolve_shapes
+from harness.conversion.work import Sizes
 
 BATCH = (0,)
 IMAGE = Tensor("image", (1, 8), dtype="float32", dynamic=BATCH)

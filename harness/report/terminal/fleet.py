@@ -98,7 +98,7 @@ class _FleetState:
 def show_fleet_progress(console: Console, devices: list[str]) -> Iterator[FleetProgress]:
     """Show the progress of a bench on these devices while the context is open."""
     if not console.is_terminal:
-        yield _Lines(console, devices)
+        yield _FleetLines(console, devices)
         return
     live_table = _LiveTable(console, devices)
     with Live(
@@ -153,7 +153,7 @@ def _format_remaining(seconds: float | None) -> str:
     return "–" if seconds is None else format_seconds(seconds)
 
 
-class _Lines(_FleetState):
+class _FleetLines(_FleetState):
     """A line for each finished case and each wait, and at most one every 30 s in between."""
 
     _PAUSE_S = 30.0

@@ -45,7 +45,7 @@ def show_progress(console: Console, title: str, items: int) -> Iterator[ItemProg
         ) as bars:
             yield _Bars(bars, bars.add_task(title, total=items, note=""))
     else:
-        yield _Lines(console, title, items=items)
+        yield _ItemLines(console, title, items=items)
 
 
 class _Bars:
@@ -69,7 +69,7 @@ class _Bars:
         self._bars.advance(self._overall)
 
 
-class _Lines:
+class _ItemLines:
     """A line for each finished item, and at most one every 30 s in between.
 
     A log therefore grows slowly, yet shows that work continues.

@@ -110,7 +110,7 @@ WARNINGS: Mapping[str, WarningRule] = MappingProxyType(
         "chance": WarningRule(
             "the artifact does not classify significantly more test images correctly than naming "
             f"the most frequent class for each would (binomial test, {CHANCE_ALPHA * 100:.0f} %)",
-            "the latency of a network that learned nothing is no result",
+            "the latency of a network that learned nothing has no meaning",
             remedy="train longer, or look at the loss with `harness query curves`",
         ),
     }

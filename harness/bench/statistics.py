@@ -93,7 +93,7 @@ def find_outliers(values: Sequence[float]) -> tuple[int, ...]:
 
     Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), section 3.3.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):  # a clock that shows 0 is no error here
+    with np.errstate(divide="ignore", invalid="ignore"):  # a clock may show 0
         logs = np.log(np.asarray(values, dtype=float))
         deviations = np.abs(logs - np.median(logs))
         sigma = 1.4826 * np.median(deviations) or 1.2533 * np.mean(deviations)

@@ -133,7 +133,7 @@ def diagnose_failure(exit_code: int, stderr: str, stdout: str = "") -> CaseFaile
 
 
 def find_cause(stderr: str) -> str:
-    """Return the first line of an error, or else the last line that is no note."""
+    """Return the first line of an error, or else the last line that is not a note."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     others = [line for line in lines if not line.startswith(("INFO: ", "WARNING: "))]

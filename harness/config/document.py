@@ -165,7 +165,7 @@ def _list_keys(paths: Collection[KeyPath]) -> str:
 def _select_form(problems: Sequence[Any]) -> Sequence[Any]:
     """Return the problems of the union's form that the value has; all if it has none.
 
-    For a mapping, for example, it does not matter that it is no list.
+    For a mapping, for example, the problems of the form for lists are left out.
     """
     matching = [
         problem

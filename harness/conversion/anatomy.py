@@ -303,7 +303,7 @@ def _check_indices(operators: Sequence[Operator], ends: Sequence[int], tensors: 
             if not -1 <= index < tensors:
                 raise ValueError(f"there is no tensor {index}")
     if any(not 0 <= index < tensors for index in ends):
-        raise ValueError("an input or output is no tensor")
+        raise ValueError("an input or output is not a tensor")
 
 
 def _read_indices(vector: Any) -> tuple[int, ...]:

@@ -100,7 +100,7 @@ def _only_readable(database: str) -> WorkspaceError:
 
 
 def _wrong_revision(engine: Engine, revision: str | None) -> WorkspaceError:
-    """Return the error for a file that would have to be upgraded but may only be read."""
+    """Return the error for a file that needs an upgrade but may only be read."""
     if revision is not None and revision > HEAD:
         return _newer_revision(revision)
     return WorkspaceError(

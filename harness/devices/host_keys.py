@@ -1,8 +1,10 @@
 """The check of the key that an SSH host shows. What is not known is refused, as in OpenSSH."""
 
+import shutil
+import subprocess
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +29,8 @@ from harness.devices.ssh_settings import SshSettings
 
 _KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
+_KRL_START = b"SSHKRL\n\0"
+_KRL_TIMEOUT_S = 30
 _CERTIFICATE_ENDING = f"{CERTIFICATE_MARK}v01@openssh.com"
 
 
@@ -68,7 +72,7 @@ class HostTrust:
 
         Raises Unreachable unless one of them is trusted.
         """
-        if place := self._find_revocation(key):
+        if place := self._find_revocation(key, certificate):
             raise Unreachable(f"its host key is revoked by {place}: replace it", passing=False)
         if key in self._trusted_keys():
             return
@@ -86,12 +90,15 @@ class HostTrust:
             return [self.recorded]
         return [entry.key for entry in self.known_host.trusted]
 
-    def _find_revocation(self, key: PublicKey) -> str:
-        """Return the place that revokes a key, or ""."""
+    def _find_revocation(self, key: PublicKey, certificate: PublicKey | None) -> str:
+        """Return the place that revokes a key, or the file that revokes its certificate, or ""."""
         for entry in self.known_host.revoked:
             if entry.key == key:
                 return entry.place
-        return _search_revoked_file(self.revoked_file, key) if self.revoked_file else ""
+        if self.revoked_file is None:
+            return ""
+        host_keys = [key] if certificate is None else [key, certificate]
+        return _search_revoked_file(self.revoked_file, host_keys)
 
     def _explain(self, key: PublicKey) -> Unreachable:
         if any(trusted.type == key.type for trusted in self._trusted_keys()):
@@ -132,26 +139,43 @@ def read_trust(device: SshDevice, settings: SshSettings, *, is_jump: bool) -> Ho
     )
 
 
-def _search_revoked_file(file: Path, key: PublicKey) -> str:
-    """Return the place in a file of `RevokedHostKeys` that revokes a key, or "".
+def _search_revoked_file(file: Path, host_keys: Sequence[PublicKey]) -> str:
+    """Return the place in a file of `RevokedHostKeys` that revokes a key that a host shows, or "".
 
     Raises Unreachable if the file can't be read, as OpenSSH refuses every key then.
     """
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise Unreachable(
-            f"{file} of RevokedHostKeys can't be read: correct it", passing=False
-        ) from error
-    if content.startswith(b"SSHKRL\n\0"):
-        raise Unreachable(
-            f"{file} of RevokedHostKeys is a KRL: list the revoked keys as text", passing=False
-        )
+        raise _unreadable(file, "correct it") from error
+    if content.startswith(_KRL_START):
+        return str(file) if any(_is_in_krl(file, key) for key in host_keys) else ""
     for number, line in enumerate(content.decode(errors="replace").split("\n"), 1):
         with suppress(ValueError):
-            if parse_public_key(line) == key:
+            if parse_public_key(line) in host_keys:
                 return f"{file}:{number}"
     return ""
+
+
+def _is_in_krl(file: Path, key: PublicKey) -> bool:
+    """Ask `ssh-keygen` whether a binary list revokes a key. Raises Unreachable."""
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise _unreadable(file, "install OpenSSH's client, whose `ssh-keygen` reads it")
+    answer = subprocess.run(
+        [program, "-Q", "-f", str(file.absolute()), "/dev/stdin"],
+        input=f"{key}\n".encode(),
+        capture_output=True,
+        check=False,
+        timeout=_KRL_TIMEOUT_S,
+    )
+    if answer.returncode not in (0, 1):
+        raise _unreadable(file, "create it again with `ssh-keygen -k`")
+    return answer.returncode == 1
+
+
+def _unreadable(file: Path, remedy: str) -> Unreachable:
+    return Unreachable(f"{file} of RevokedHostKeys can't be read: {remedy}", passing=False)
 
 
 def _find_certificate_problem(

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,15 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _MAX_JUMPS = 8
 _LOGIN_TIMEOUT_S = 30
+_MAX_GREETING_LINES = 1024  # as in OpenSSH
 _KEEPALIVE_S = 15
+_ALGORITHMS = {
+    "no acceptable kex": ("KexAlgorithms", "ecdh-sha2-nistp256"),
+    "no acceptable host key": ("HostKeyAlgorithms", "rsa-sha2-512"),
+    "no acceptable ciphers": ("Ciphers", "aes256-ctr"),
+    "no acceptable macs": ("MACs", "hmac-sha2-256"),
+}
+"""What paramiko reports → the option of the configuration, and an algorithm that paramiko has."""
 SILENCE_MS = 45_000
 """Data unacknowledged for this long means that the link is lost."""
 
@@ -119,7 +127,7 @@ def _translating(hop: Hop) -> Iterator[None]:
         except Unreachable:
             raise
         except IncompatiblePeer as error:
-            message = f"{start} ({first_line(error)}): update its SSH server"
+            message = f"{start} ({first_line(error)}): {_find_algorithm_remedy(error)}"
             raise Unreachable(message, passing=False) from error
         except (SSHException, OSError, EOFError) as error:
             message = f"{start} ({_describe(error)}): check that it is on and try again"
@@ -134,6 +142,17 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return first_line(error)
+
+
+def _find_algorithm_remedy(error: IncompatiblePeer) -> str:
+    """Return what to do about a host with which paramiko shares no algorithm of some kind.
+
+    Paramiko has none with SHA-1, even where the user's configuration allows them to `ssh`.
+    """
+    for problem, (option, algorithm) in _ALGORITHMS.items():
+        if problem in str(error):
+            return f"enable {algorithm} there, as the {option} of ~/.ssh/config are not used here"
+    return "update its SSH server"
 
 
 def open_route(hops: Sequence[Hop], resources: ExitStack) -> Connection:
@@ -161,7 +180,7 @@ def fetch_host_key(devices: Sequence[SshDevice]) -> PublicKey:
         with ExitStack() as resources:
             through = open_route(jumps, resources) if jumps else None
             with _socket_to(target, through=through, resources=resources) as sock:
-                transport = Transport(sock)
+                transport = _Transport(sock)
                 resources.callback(transport.close)
                 transport.start_client(timeout=_LOGIN_TIMEOUT_S)
                 key = transport.get_remote_server_key()
@@ -285,6 +304,13 @@ class _Transport(ServiceRequestingTransport):  # type: ignore[misc] # untyped
         self._accepted = threading.Event()
         super().__init__(*arguments, **options)
 
+    def _check_banner(self) -> None:
+        """Read the host's version, after as much other text in any encoding as `ssh` skips."""
+        read_line = self.packetizer.readline
+        deadline = time.monotonic() + _LOGIN_TIMEOUT_S
+        self.packetizer.readline = lambda _timeout: _skip_greeting(read_line, deadline)
+        super()._check_banner()
+
     def _parse_disconnect(self, message: Message) -> None:
         message.get_int()
         self.hang_up_reason = message.get_text()
@@ -306,6 +332,16 @@ class _Transport(ServiceRequestingTransport):  # type: ignore[misc] # untyped
     def _parse_service_accept(self, message: Message) -> None:
         super()._parse_service_accept(message)
         self._accepted.set()
+
+
+def _skip_greeting(read_line: Callable[[float], str], deadline: float) -> str:
+    """Return the first line that states a version of SSH. Raises SSHException."""
+    for _ in range(_MAX_GREETING_LINES):
+        with suppress(UnicodeDecodeError):
+            line = read_line(max(deadline - time.monotonic(), 0))
+            if line.startswith("SSH-"):
+                return line
+    raise SSHException("it sends other text than an SSH server")
 
 
 def _make_transport(sock: socket.socket | Channel, trust: HostTrust, **options: Any) -> Transport:

@@ -278,6 +278,55 @@ def test_an_option_that_trusts_unknown_keys_is_named_and_not_followed(
     assert "`harness devices trust pi4`" in str(error)
 
 
+@pytest.mark.parametrize("revoked", ["host_key", "old_rsa", None])
+def test_a_binary_list_of_revoked_keys_is_read(
+    home: Home, board: Sshd, revoked: str | None
+) -> None:
+    krl = home.ssh / "krl"
+    keygen("-q", "-k", "-f", krl, board.folder / f"{revoked or 'old_rsa'}.pub")
+    if revoked is None:
+        krl.write_bytes(krl.read_bytes()[:50])
+    home.configure(f"Host pi4\n  RevokedHostKeys {krl}")
+    assert home.connects_with_openssh() is (revoked == "old_rsa")
+    if revoked == "old_rsa":
+        assert connect() == "hello"
+    else:
+        problem = "can't be read" if revoked is None else f"its host key is revoked by {krl}"
+        assert problem in str(fail_to_connect())
+
+
+def test_text_before_the_version_is_skipped(home: Home) -> None:
+    relay = home.ssh / "relay.py"
+    relay.write_text(f"import os\nos.write(1, b'K\\xfcche\\r\\n' + b'welcome\\n' * 200)\n{RELAY}")
+    home.configure(f"Host pi4\n  ProxyCommand {sys.executable} {relay} %h %p")
+    assert home.connects_with_openssh()
+    assert connect() == "hello"
+
+
+@pytest.mark.parametrize(
+    "algorithms",
+    ["KexAlgorithms diffie-hellman-group14-sha1", "HostKeyAlgorithms ssh-rsa"],
+)
+def test_an_old_algorithm_is_refused_with_the_option_that_allows_it(
+    home: Home, board: Sshd, tmp_path: Path, algorithms: str
+) -> None:
+    shutil.copy(board.folder / "host_rsa", tmp_path / "host_key")
+    shutil.copy(board.folder / "host_rsa.pub", tmp_path / "host_key.pub")
+    for file in ("client_key", "client_key.pub"):
+        shutil.copy(board.folder / file, tmp_path / file)
+    other = Sshd.start(tmp_path, f"{algorithms}\n")
+    try:
+        home.trust(f"[127.0.0.1]:{other.port} {other.host_key}\n")
+        home.configure(f"Host pi4\n  Port {other.port}\n  {algorithms}")
+        assert home.connects_with_openssh()
+        error = fail_to_connect()
+        option = algorithms.partition(" ")[0]
+        assert f"as the {option} of ~/.ssh/config are not used" in str(error)
+        assert not error.passing
+    finally:
+        other.stop()
+
+
 def test_hashed_names_are_understood(home: Home) -> None:
     keygen("-q", "-H", "-f", home.ssh / "known_hosts")
     assert b"127.0.0.1" not in (home.ssh / "known_hosts").read_bytes()

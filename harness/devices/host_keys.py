@@ -31,6 +31,7 @@ _KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecds
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
 _KRL_START = b"SSHKRL\n\0"
 _KRL_TIMEOUT_S = 30
+_CERTIFICATE_ERRORS = (ValueError, AssertionError, UnsupportedAlgorithm, InvalidSignature)
 _CERTIFICATE_ENDING = f"{CERTIFICATE_MARK}v01@openssh.com"
 
 
@@ -98,6 +99,9 @@ class HostTrust:
         if self.revoked_file is None:
             return ""
         host_keys = [key] if certificate is None else [key, certificate]
+        if certificate is not None:
+            with suppress(*_CERTIFICATE_ERRORS):  # a damaged one is refused later
+                host_keys.append(_to_public_key(_load_certificate(certificate).signature_key()))
         return _search_revoked_file(self.revoked_file, host_keys)
 
     def _explain(self, key: PublicKey) -> Unreachable:
@@ -187,11 +191,10 @@ def _find_certificate_problem(
     (OpenSSH, PROTOCOL.certkeys). The connection has proven that the host owns its key.
     """
     try:
-        content = load_ssh_public_identity(str(certificate).encode())
-        assert isinstance(content, SSHCertificate)
+        content = _load_certificate(certificate)
         authority = _to_public_key(content.signature_key())
         content.verify_cert_signature()
-    except (ValueError, AssertionError, UnsupportedAlgorithm, InvalidSignature):
+    except _CERTIFICATE_ERRORS:
         return "its signature is wrong"
     is_known = any(entry.key == authority for entry in known_host.authorities)
     is_revoked = any(entry.key == authority for entry in known_host.revoked)
@@ -206,6 +209,12 @@ def _find_certificate_problem(
         f"it does not name {name}": not names or name.lower().encode() in names,
     }
     return next((problem for problem, is_met in conditions.items() if not is_met), None)
+
+
+def _load_certificate(certificate: PublicKey) -> SSHCertificate:
+    content = load_ssh_public_identity(str(certificate).encode())
+    assert isinstance(content, SSHCertificate)
+    return content
 
 
 def _to_public_key(key: SSHCertPublicKeyTypes) -> PublicKey:

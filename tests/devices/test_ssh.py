@@ -295,6 +295,16 @@ def test_a_binary_list_of_revoked_keys_is_read(
         assert problem in str(fail_to_connect())
 
 
+def test_a_revoked_authority_certifies_no_host(home: Home, board: Sshd) -> None:
+    authority = board.folder / "authority"
+    home.trust(f"@cert-authority *.lab {public_key(authority)}\n")
+    revoked = f"  RevokedHostKeys {authority}.pub"
+    for option in ("", revoked):
+        home.configure(f"Host pi4\n  HostKeyAlias board.lab\n{option}")
+        assert home.connects_with_openssh() is (option == "")
+    assert f"its host key is revoked by {authority}.pub:1" in str(fail_to_connect())
+
+
 def test_text_before_the_version_is_skipped(home: Home) -> None:
     relay = home.ssh / "relay.py"
     relay.write_text(f"import os\nos.write(1, b'K\\xfcche\\r\\n' + b'welcome\\n' * 200)\n{RELAY}")

@@ -219,7 +219,7 @@ def _interpret(options: SshOptions, device: SshDevice, *, directly: bool) -> Ssh
         host_key_alias=alias,
         known_hosts=_find_known_hosts(options, expand),
         revoked_host_keys=_to_path(revoked, expand) if revoked else None,
-        unheeded=_find_unheeded(options),
+        unheeded=_find_unheeded(options, hostname),
         identities=_to_paths(options.get("identityfile", _DEFAULT_IDENTITIES), expand),
         certificates=_to_paths(options.get("certificatefile", ()), expand),
         identities_only=_first(options, "identitiesonly") == "yes",
@@ -240,14 +240,15 @@ def _find_known_hosts(options: SshOptions, expand: Expander) -> tuple[Path, ...]
     return (*_split_files(user_files, expand), *_split_files(global_files, expand))
 
 
-def _find_unheeded(options: SshOptions) -> str:
+def _find_unheeded(options: SshOptions, hostname: str) -> str:
     """Return the option that makes `ssh` trust a host key that no file has, or an empty text."""
     strictness = _first(options, "stricthostkeychecking")
     if strictness in (*_OFF, "accept-new"):
         return f"StrictHostKeyChecking {'no' if strictness in _OFF else strictness}"
     if _first(options, "knownhostscommand") is not None:
         return "KnownHostsCommand"
-    if _first(options, "nohostauthenticationforlocalhost") in ("yes", "true"):
+    is_local = hostname in ("localhost", "::1") or hostname.startswith("127.")
+    if is_local and _first(options, "nohostauthenticationforlocalhost") in ("yes", "true"):
         return "NoHostAuthenticationForLocalhost"
     return ""
 

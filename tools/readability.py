@@ -108,7 +108,7 @@ def read_python(file: Path, figures: Figures) -> list[Violation]:
     violations = []
     for name, line in _bound_names(tree):
         figures.names += 1
-        if name.strip("_") in VAGUE_NAMES and (file.as_posix(), name) not in ALLOWED_NAMES:
+        if name.strip("_").lower() in VAGUE_NAMES and (file.as_posix(), name) not in ALLOWED_NAMES:
             figures.vague_names += 1
             violations.append(
                 Violation(file, line, message=f"the name {name!r} does not say what it is")

@@ -35,7 +35,7 @@ class ExitCode(IntEnum):
     BUSY = 71
     ABSENT = 72
     MISMATCH = 73
-    GONE = 74
+    VANISHED = 74
     PENDING = 75
     UNGOVERNED = 76
 

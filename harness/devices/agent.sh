@@ -7,7 +7,7 @@ umask 077
 export LC_ALL=C
 cd "${0%/*}" || exit 70
 
-TROUBLE=70 BUSY=71 ABSENT=72 MISMATCH=73 GONE=74 PENDING=75 UNGOVERNED=76
+TROUBLE=70 BUSY=71 ABSENT=72 MISMATCH=73 VANISHED=74 PENDING=75 UNGOVERNED=76
 MOST_OUTPUT_BLOCKS=65536 # of 512 bytes: SIGXFSZ ends a tool that prints more
 KEEPER_LOOKS_S=10
 NEWLINE='
@@ -469,14 +469,14 @@ supervise)
     supervise "$@"
     ;;
 collect) # RUN SECONDS SHA256: waits for the end of a run, and reports
-    [ -d "runs/$1" ] || exit "$GONE"
+    [ -d "runs/$1" ] || exit "$VANISHED"
     waited=0
     until [ -e "runs/$1/exit" ]; do
         [ "$waited" -lt "$2" ] || exit "$PENDING"
         sleep 1
         waited=$((waited + 1))
         if ! { read -r pid <"runs/$1/supervisor" && is_of_run "$pid" "$1"; } 2>/dev/null; then
-            [ -e "runs/$1/exit" ] || exit "$GONE"
+            [ -e "runs/$1/exit" ] || exit "$VANISHED"
         fi
     done
     report "$1" "$3" 0

@@ -128,7 +128,7 @@ class Transport:
             nonlocal run, started
             if started:
                 result = self._collect(run, timeout_s, model=model)
-                if result.exit_code != ExitCode.GONE:
+                if result.exit_code != ExitCode.VANISHED:
                     return result
                 run = uuid4().hex
             started = True
@@ -179,7 +179,7 @@ class Transport:
         for _ in range(int((timeout_s + _GRACE_S) // _COLLECT_S) + 1):
             result = self._agent.call_once(
                 *("collect", run, str(_COLLECT_S), sha256),
-                allowed=(ExitCode.GONE, ExitCode.PENDING),
+                allowed=(ExitCode.VANISHED, ExitCode.PENDING),
             )
             if result.exit_code != ExitCode.PENDING:
                 return result

@@ -20,7 +20,7 @@ EVEN = {
     "taskset": "yes",
     "cpufreq": f"{FOLDER};policy0 0 3000000 performance;policy1 1 3000000 performance",
 }
-MANY = {
+MANY_CORES = {
     "cpufreq": ";".join((FOLDER, *(f"policy{cpu} {cpu} 3000000 performance" for cpu in range(64))))
 }
 
@@ -110,8 +110,8 @@ def test_named_cores_that_are_off_are_found() -> None:
         (PHONE, (7,), [("frequency", 7)]),
         (PHONE, (4, 7), [("frequency", 4), ("frequency", 7)]),
         (PHONE, (), [("any_frequency", 0), ("any_frequency", 4), ("any_frequency", 7)]),
-        (MANY, (), []),
-        (MANY, (3,), [("frequency", 3)]),
+        (MANY_CORES, (), []),
+        (MANY_CORES, (3,), [("frequency", 3)]),
     ],
 )
 def test_the_clocks_of_the_cores_in_use_are_sampled(

@@ -25,7 +25,7 @@ FLOAT = result_row(
     latency_high_us=440.0,
     accuracy=0.95,
 )
-OWN = own_model_row()
+OWN_MODEL = own_model_row()
 
 
 def pair_similar(rows: Sequence[dict[str, Any]], baseline: str, candidate: str) -> tuple[Pair, ...]:
@@ -69,14 +69,14 @@ def test_precisions_are_compared_twin_by_twin() -> None:
     ],
 )
 def test_rows_are_selected_by_trial_or_artifact(baseline: str, candidate: str) -> None:
-    assert pair_similar([BINARY, FLOAT, OWN], baseline, candidate=candidate) == (
+    assert pair_similar([BINARY, FLOAT, OWN_MODEL], baseline, candidate=candidate) == (
         Pair(FLOAT, BINARY),
     )
 
 
 @pytest.mark.parametrize("name", ["own.tflite", "m"])
 def test_a_model_file_is_selected_by_its_name(name: str) -> None:
-    model = {**OWN, "file": name}
+    model = {**OWN_MODEL, "file": name}
     assert pair_similar([BINARY, FLOAT, model], name, candidate="binary") == (Pair(model, BINARY),)
 
 
@@ -110,7 +110,7 @@ def test_a_selector_of_several_artifacts_on_one_device_is_refused(selector: str)
 def test_a_selector_of_nothing_is_refused(selector: str) -> None:
     message = f"^'{selector}' selects no measured precision, trial, artifact or model file"
     with pytest.raises(RequestError, match=message):
-        pair_similar([BINARY, FLOAT, OWN], "float32", candidate=selector)
+        pair_similar([BINARY, FLOAT, OWN_MODEL], "float32", candidate=selector)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def check(
         ("for one in range(3): ...\n", ":1: the name 'one'"),
         ("import os as told\n", ":1: the name 'told'"),
         ("from os import path as found\n", ":1: the name 'found'"),
+        ("class Found: ...\n", ":1: the name 'Found'"),
         ("class _found: ...\n", ":1: the name '_found'"),
         ("match x:\n    case [*told]: ...\n", ":2: the name 'told'"),
         ("match x:\n    case {**made}: ...\n", ":2: the name 'made'"),

@@ -95,6 +95,7 @@ for _rank, _names in enumerate(_SLOW_TO_FAST):
 _POLICY = re.compile(r"(policy[0-9]{1,4}) ([0-9]{1,12}) ([\w-]{1,40}) ([0-9]{1,4}(?: [0-9]{1,4})*)")
 _CORE = re.compile(r"core ([0-9]{1,4}) ([01-]) ([0-9]{1,6}|-) ((?:0x)?[0-9a-fA-F]{1,16}|-)")
 _MAX_DOUBTS = 3
+_FASTEST_CAPACITY = 1024.0
 _RANGE = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 
@@ -144,9 +145,9 @@ def parse_clock_doubts(text: str) -> str | None:
     doubts = []
     for line in text.strip().splitlines()[1:]:
         name, _, rest = line.strip().partition(" ")
-        max_khz = rest.partition(" ")[0]
-        if read_clock_khz(max_khz) is None:
-            doubts.append(f"clock {name:.20} has a maximum of {max_khz:.20} kHz")
+        match = _POLICY.fullmatch(line.strip())
+        if match is None or read_clock_khz(match[2]) is None:
+            doubts.append(f"clock {name:.20} reads {rest:.40}")
     return "; ".join(doubts[:_MAX_DOUBTS]) or None
 
 
@@ -260,13 +261,19 @@ def group_by_speed(facts: Mapping[str, str]) -> list[set[int]]:
 
     The kernel's `cpu_capacity` decides; where it is equal or unknown, the microarchitecture; then
     the highest clock. Each counts only if it is known of all cores, or of one with the same clock.
+    Yet a clock alone does not overrule the capacities of some cores. The kernel gives the fastest
+    core 1024 (sysfs-devices-system-cpu), so the unknown ones come last if it is among the known,
+    and first if not.
     """
     online = list_online(facts)
-    measures = []
-    for measure in (_read_capacities(facts), _read_ranks(facts), _read_clocks(facts)):
+    capacities, ranks, clocks = _read_capacities(facts), _read_ranks(facts), _read_clocks(facts)
+    for measure in (capacities, ranks, clocks):
         _fill_from_neighbours(measure, facts)
-        if online <= measure.keys():
-            measures.append(measure)
+    if not online <= ranks.keys() and online & capacities.keys():
+        is_fastest_known = max(capacities.values()) == _FASTEST_CAPACITY
+        unknown = 0.0 if is_fastest_known else _FASTEST_CAPACITY
+        capacities = {cpu: capacities.get(cpu, unknown) for cpu in online}
+    measures = [measure for measure in (capacities, ranks, clocks) if online <= measure.keys()]
     groups: dict[tuple[float, ...], set[int]] = defaultdict(set)
     for cpu in online:
         groups[tuple(measure[cpu] for measure in measures)].add(cpu)

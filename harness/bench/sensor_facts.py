@@ -160,36 +160,41 @@ for supply in {SYSFS}/class/power_supply/*; do
     read -r voltage <"$supply/voltage_now"
     if read -r power <"$supply/power_now"; then
         echo "battery ${{voltage:--}} ${{power:--}} power=$supply/power_now"
-    elif read -r current <"$supply/current_now"; then
+    else
+        read -r current <"$supply/current_now"
         echo "battery ${{voltage:--}} ${{current:--}} current=$supply/current_now"
     fi
 done
 for power in {SYSFS}/class/hwmon/hwmon*/power*_input; do
-    chip=${{power%/*}} name=''
-    read -r value <"$power" && read -r name <"$chip/name" || continue
+    value='' name=''
+    read -r name <"${{power%/*}}/name" || continue
+    read -r value <"$power"
     case $name in
-        ina*|ltc*|pac1*|adm1*|lm25*|power_meter*|scmi*|scpi*) echo "rails $value power_uw=$power" ;;
+        ina*|ltc*|pac1*|adm1*|lm25*|power_meter*|scmi*|scpi*)
+            echo "rails ${{value:--}} power_uw=$power"
+            ;;
         *) echo "part $name" ;;
     esac
 done
 for current in {SYSFS}/class/hwmon/hwmon*/curr*_input; do
-    chip=${{current%/*}} rail=${{current##*/curr}} name='' label=''
+    chip=${{current%/*}} rail=${{current##*/curr}} name='' label='' value='' voltage='' on=''
     rail=${{rail%_input}}
     read -r name <"$chip/name"
     read -r label <"$chip/in${{rail}}_label"
-    if [ "$name" != ina3221 ]; then continue; fi
+    read -r on <"$chip/in${{rail}}_enable"
+    if [ "$name" != ina3221 ] || [ "$on" = 0 ]; then continue; fi
     case $label in *_IN) group=total ;; *) group=rails ;; esac
-    if read -r value <"$current" && read -r voltage <"$chip/in${{rail}}_input"; then
-        echo "$group $value current_ma=$current"
-        echo "$group $voltage voltage_mv=$chip/in${{rail}}_input"
-    fi
+    read -r value <"$current"
+    read -r voltage <"$chip/in${{rail}}_input"
+    echo "$group ${{value:--}} current_ma=$current"
+    echo "$group ${{voltage:--}} voltage_mv=$chip/in${{rail}}_input"
 done
 case $(vcgencmd pmic_read_adc) in *'current('*) echo 'pmic - pmic=!vcgencmd pmic_read_adc' ;; esac
 """
 _SENSOR_GROUPS = ("total", "rails", "pmic")
-_SENSOR_LINE = re.compile(r"(\w{1,20}) (\S{1,30}) ((\w{1,20})=([/!][^;]{1,1000}))")
+_SENSOR_LINE = re.compile(r"(\w{1,20}) (.{1,60}) ((\w{1,20})=([/!][^;]{1,1000}))")
 _BATTERY_LINE = re.compile(
-    r"battery (\S{1,30}) (\S{1,30}) (power|current)=(/[^;]{1,1000})/(?:power|current)_now"
+    r"battery (\S{1,30}) (.{1,60}) (power|current)=(/[^;]{1,1000})/(?:power|current)_now"
 )
 
 

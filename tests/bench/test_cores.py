@@ -67,3 +67,15 @@ def test_a_core_without_a_value_has_that_of_its_clocks_other_cores() -> None:
         "cpufreq": "/c;policy0 0,1 1800000 o;policy2 2,3 1800000 o",
     }
     assert group_by_speed(facts) == [{2, 3}, {0, 1}]
+
+
+def test_a_clock_does_not_overrule_the_capacity_of_some_cores() -> None:
+    facts = {
+        "cpus_online": "0-3",
+        "cpu_capacity": "1024 2-3",
+        "cpufreq": "/c;policy0 0,1 1900000 o;policy2 2,3 1800000 o",
+    }
+    assert group_by_speed(facts) == [{2, 3}, {0, 1}]
+    assert group_by_speed({**facts, "cpu_capacity": "417 0-1"}) == [{2, 3}, {0, 1}]
+    by_part = {**facts, "cpu_parts": "Cortex-A76 0-1;Cortex-A55 2-3"}
+    assert group_by_speed(by_part)[0] == {0, 1}, "what is known of all cores decides"

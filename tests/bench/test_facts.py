@@ -111,8 +111,9 @@ MemAvailable:    3241180 kB
         ("cpufreq", "/sys/c\npolicy0\n", None),
         ("cpufreq", "/sys/c\n", None),
         ("cpufreq", "/sys/c\npolicy0 1500 ondemand 0\n", "/sys/c;policy0 0 1500 ondemand"),
-        ("clock_doubts", "/c\npolicy0 1500 o 0\n", "clock policy0 has a maximum of 1500 kHz"),
+        ("clock_doubts", "/c\npolicy0 1500 o 0\n", "clock policy0 reads 1500 o 0"),
         ("clock_doubts", "/c\npolicy0 1500000 o 0\n", None),
+        ("clock_doubts", "/c\npolicy0 1 kHz o 0\n", "clock policy0 reads 1 kHz o 0"),
         (
             "throttle_source",
             "!vcgencmd get_throttled\nthrottled=0x50000\n",

@@ -140,6 +140,14 @@ def test_power_is_read_in_the_units_that_make_it_believable(text: str, sensors: 
             "maxfg reads the same as battery: both may be one battery",
         ),
         ("rails 0 power_uw=/a\nrails 0 power_uw=/b", "power of rails reads 0, 0"),
+        ("rails 3000000 power_uw=/a\nrails - power_uw=/b", "power of rails reads 3000000, -"),
+        ("rails 3000000 power_uw=/a\nrails 2 uW power_uw=/b", "power of rails reads 3000000, 2 uW"),
+        (
+            "battery 4000000 -412000 current=/s/bat0/current_now\n"
+            "battery 4000000 500 mA current=/s/bat1/current_now",
+            "bat1 reads voltage_now 4000000, current_now 500 mA: no unit is certain",
+        ),
+        ("battery - - current=/s/bat0/current_now", "bat0 reads voltage_now -, current_now -"),
         ("part amdgpu\npart amdgpu", "amdgpu measures the power of a part, not of the device"),
     ],
     ids=[
@@ -150,6 +158,10 @@ def test_power_is_read_in_the_units_that_make_it_believable(text: str, sensors: 
         "9 A or 9 mA",
         "one battery twice",
         "rails of 0 W",
+        "a rail that can't be read",
+        "a rail with words",
+        "a battery with words",
+        "a battery that can't be read",
         "a graphics card",
     ],
 )

@@ -79,8 +79,8 @@ def test_little_cores_with_the_higher_clock_are_not_the_big_ones(
 
 @pytest.mark.parametrize(
     "evidence",
-    [{"cpu_capacity": "1024 2-5"}, {"cpu_parts": "Cortex-A53 0-1;41:fff 2-5"}, SAME_CAPACITY],
-    ids=["some capacities", "an unknown part", "equal capacities"],
+    [{"cpu_parts": "Cortex-A53 0-1;41:fff 2-5"}, SAME_CAPACITY],
+    ids=["an unknown part", "equal capacities"],
 )
 def test_evidence_about_some_cores_only_does_not_count(evidence: dict[str, str]) -> None:
     assert choose_cpus("big", {**ODROID_N2, **evidence}, threads=1) == (0, 1)

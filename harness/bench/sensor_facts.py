@@ -89,9 +89,10 @@ def parse_temperature_doubts(text: str) -> str | None:
         if zone.reading == "-":
             doubts["can't be read"].append(zone.type)
         elif zone.temperature_c is None:
-            doubts[
-                f"reads {zone.reading}, not {COLDEST_C:g} to {TOO_HOT_C:g} °C in any unit"
-            ].append(zone.type)
+            unit = "in any unit" if zone.kind is None else "in the unit of such zones"
+            doubts[f"reads {zone.reading}, not {COLDEST_C:g} to {TOO_HOT_C:g} °C {unit}"].append(
+                zone.type
+            )
     sentences = [*doubts.items()]
     if (count := len(_list_believed(text))) > MAX_TEMPERATURES:
         reason = f"are too many: only the {MAX_TEMPERATURES} hottest are watched"

@@ -72,7 +72,8 @@ def test_the_hottest_of_too_many_zones_are_watched() -> None:
 def test_zones_that_are_not_believed_are_named_with_the_reason() -> None:
     text = zones(cpu0="45000", cpu1="200000", cpu2="-", cpu3="-", cpu4="-", cpu5="-", gpu="0")
     assert parse_temperature_doubts(text) == (
-        "cpu1 reads 200000, not 5 to 120 °C in any unit; cpu2, cpu3, cpu4 and 1 more can't be read"
+        "cpu1 reads 200000, not 5 to 120 °C in the unit of such zones; "
+        "cpu2, cpu3, cpu4 and 1 more can't be read"
     )
     assert parse_temperature_doubts(zones(cpu0="45000")) is None
 

@@ -100,10 +100,11 @@ def test_a_job_outlives_its_shell_and_a_lost_one_is_resumed_by_submitting_it_aga
 
     log = f"sqlite:///{shell.home / 'mlflow.db'}"
     short = detach(shell, study, "--set", "name=short", "--set", "model.units=16", "--mlflow", log)
-    followed = shell.run("status", "--follow")
-    assert followed.returncode == 0, followed.stdout + followed.stderr
-    assert "1 trial done" in followed.stdout
-    assert f"{short} is done." in followed.stdout
+    wait_until(
+        lambda: shell.rows("SELECT state FROM jobs WHERE sweep = 'short'") == [{"state": "done"}],
+        "the short job",
+        patience_s=240,
+    )
     assert read_states(shell) == {endless: "running", short: "done"}, (
         "the cluster continues for the other job"
     )
@@ -121,6 +122,10 @@ def test_a_job_outlives_its_shell_and_a_lost_one_is_resumed_by_submitting_it_aga
     kill_ray(shell.settings["TMPDIR"])
     assert read_states(shell) == {endless: "lost", short: "done"}
     assert "submit the sweep again to continue" in shell.run("status").stdout
+    followed = shell.run("status", "--follow")
+    assert followed.returncode == 0, followed.stdout + followed.stderr
+    assert "1 trial done" in followed.stdout
+    assert f"{short} is done." in followed.stdout
 
     diverging = detach(shell, study, "--set", DIVERGING)
     followed = shell.run("status", "--follow")

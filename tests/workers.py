@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# Each starts Ray, which claims all CPUs and takes long to start: two at once keep two cores busy.
-ON_RAY = {
-    "tests/integration/test_detach.py": "ray",
-    "tests/integration/test_faults.py": "ray",
-    "tests/integration/test_mlflow.py": "ray",
-    "tests/training/test_search.py": "ray",
-    "tests/integration/test_main_job.py": "ray too",
-    "tests/integration/test_searches.py": "ray too",
-    "tests/training/test_lost_node.py": "ray too",
-    "tests/training/test_ray_cluster.py": "ray too",
-    "tests/training/test_two_nodes.py": "ray too",
-}
+# Ray claims all CPUs, and starts slowly beside another: its limit is 30 s. One of the tests checks
+# how much memory is free.
+ON_RAY = (
+    "tests/integration/test_detach.py",
+    "tests/integration/test_faults.py",
+    "tests/integration/test_main_job.py",
+    "tests/integration/test_mlflow.py",
+    "tests/integration/test_searches.py",
+    "tests/training/test_lost_node.py",
+    "tests/training/test_ray_cluster.py",
+    "tests/training/test_search.py",
+    "tests/training/test_two_nodes.py",
+)
 _BENCHMARK_ON_RAY = re.compile(r"tests/integration/test_benchmarks\.py::.*\[sweep\]")
 # Many tests; those of one device do not disturb the others. Other lab tests stop phone1.
 _CONTRACT = re.compile(r"tests/(?:contracts|lab)/.*\[(local|ssh|simulated|busybox|mksh|phone2)\b")
@@ -36,10 +37,8 @@ def make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
 def group_of(test: str) -> str:
     """Return the group of a test id: mostly its module, whose tests share fixtures."""
     module = test.partition("::")[0]
-    if _BENCHMARK_ON_RAY.match(test):
-        return "ray too"
+    if module in ON_RAY or _BENCHMARK_ON_RAY.match(test):
+        return "ray"
     if contract := _CONTRACT.match(test):
         return contract[1]
-    if module.startswith("tests/lab/"):
-        return "lab"
-    return ON_RAY.get(module, module)
+    return "lab" if module.startswith("tests/lab/") else module

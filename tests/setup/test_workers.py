@@ -19,19 +19,19 @@ from tests.workers import ON_RAY, group_of
         ("tests/lab/test_contract.py::test_a[phone2-128]", "phone2"),
         ("tests/lab/test_contract.py::test_a[phone1-128]", "lab"),
         ("tests/lab/test_fleet.py::test_a", "lab"),
-        ("tests/integration/test_benchmarks.py::test_a[sweep]", "ray too"),
+        ("tests/integration/test_benchmarks.py::test_a[sweep]", "ray"),
         (
             "tests/integration/test_benchmarks.py::test_a[fleet]",
             "tests/integration/test_benchmarks.py",
         ),
-        *((f"{module}::test_a[1]", group) for module, group in ON_RAY.items()),
+        *((f"{module}::test_a[1]", "ray") for module in ON_RAY),
     ],
 )
 def test_a_test_has_the_group_of_its_module_device_ray_or_the_lab(test: str, group: str) -> None:
     assert group_of(test) == group
 
 
-def test_all_modules_that_start_ray_are_in_a_group_of_it(repository: Path) -> None:
+def test_all_modules_that_start_ray_are_in_its_group(repository: Path) -> None:
     """These texts show that a module submits a sweep or starts a cluster."""
     starts = (
         "harness.training.ray_cluster import train",

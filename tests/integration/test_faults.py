@@ -150,7 +150,7 @@ def read_finished_trials(cli: Cli) -> set[str]:
         ("grid.model.units=[]", "grid.model.units is empty"),
         ("train.validation=0.99", "train.validation is 0.99"),
         ("bench.threads=[5000]", "bench.threads.0 is 5000"),
-        ("resources.cpu=1000000", "no node has both"),
+        ("resources.cpu=1000000", "no node has the 1e+06 CPU"),
     ],
 )
 def test_a_wrong_request_starts_nothing(

@@ -185,10 +185,19 @@ def address_of(device: Device) -> tuple[object, ...] | None:
         host = _spell_host(device.host)
         return ("host", host, device.port or SSH_PORT, device.jump, device.folder)
     if isinstance(device, AdbDevice):
-        host = device.serial.removeprefix("tcp:").removesuffix(f":{_ADB_PORT}")
-        is_network = "." in host or ":" in host
-        return ("serial", _spell_host(host) if is_network else device.serial, device.via)
+        return ("serial", _spell_serial(device.serial), device.via)
     return None
+
+
+def _spell_serial(serial: str) -> str:
+    """Return the one spelling of a serial: adb takes `HOST` for a phone at `HOST:5555`, too."""
+    try:
+        address = parse_address(serial.removeprefix("tcp:"))
+    except ValueError:
+        return serial
+    is_network = "." in address.host or ":" in address.host
+    host = _spell_host(address.host) if is_network else address.host
+    return f"{address.user or ''}@{host}:{address.port or _ADB_PORT}"
 
 
 def _spell_host(host: str) -> str:

@@ -47,7 +47,7 @@ _HEADING = "List of devices attached"
 _MAX_CHARACTERS = 200_000  # a thousand phones
 _PROPERTIES = ("usb:", "product:", "model:", "device:", "transport_id:")
 _NO_SERIAL = re.compile(r"\?+|\(no serial number\)|no serial number")
-_NETWORK_SERIAL = re.compile(r"(?!usb:)(?:\[[^\]]+\]|[^:]+):[0-9]{1,5}")
+_NETWORK_SERIAL = re.compile(r"(?!usb:)(?:\[[^\]]+\]|[^:]+):[0-9]{1,5}|[0-9]+(?:\.[0-9]+){3}")
 
 
 @dataclass(frozen=True)
@@ -189,13 +189,14 @@ def parse_devices(text: str) -> list[AttachedPhone]:
 
 
 def _parse_phone(line: str) -> AttachedPhone:
-    """Parse `SERIAL STATE KEY:VALUE…`; the first key after a known state ends the state."""
+    """Parse `SERIAL STATE KEY:VALUE…`; the first key after a known state ends the state.
+
+    After a state that is not known, the first key does.
+    """
     words = list(re.finditer(r"\S+", line))
-    end = len(words)
-    for index in range(2, len(words)):
-        if words[index][0].startswith(_PROPERTIES) and _ends_state(words[index - 1][0]):
-            end = index
-            break
+    keys = [i for i in range(2, len(words)) if words[i][0].startswith(_PROPERTIES)]
+    after_states = (i for i in keys if _ends_state(words[i - 1][0]))
+    end = next(after_states, keys[0] if keys else len(words))
     start = _find_state([word[0] for word in words[:end]])
     properties = dict(word[0].partition(":")[::2] for word in words[end:])
     return AttachedPhone(

@@ -25,7 +25,7 @@ from harness.core.device import SshDevice
 from harness.core.errors import Unreachable
 from harness.core.ssh import CERTIFICATE_MARK, PublicKey, parse_public_key
 from harness.devices.known_hosts import KnownHost, read_known_host
-from harness.devices.ssh_settings import SshSettings
+from harness.devices.ssh_settings import ACCEPT_NEW, SshSettings
 
 _KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
@@ -111,24 +111,26 @@ class HostTrust:
             ]
             origin = "" if self.recorded else f", unlike {places[0]}"
             return self._refuse(
-                f"its host key has changed (now {describe_key(key)}{origin}): find out why"
+                f"its host key has changed (now {describe_key(key)}{origin}): find out why",
+                is_changed=True,
             )
         if self.known_host.authorities and self.recorded is None:
             place = self.known_host.authorities[0].place
             return self._refuse(f"its host key has no certificate of the authority in {place}")
         if self.known_host.damaged and self.recorded is None:
             return self._refuse(f"its host key in {self.known_host.damaged[0]} is damaged or cut")
-        unheeded = f", and {self.unheeded} is not heeded here" if self.unheeded else ""
-        return self._refuse(f"its host key is unknown{unheeded}")
+        return self._refuse("its host key is unknown")
 
-    def _refuse(self, problem: str) -> Unreachable:
-        return Unreachable(f"{problem}; {self.remedy}", passing=False)
+    def _refuse(self, problem: str, *, is_changed: bool = False) -> Unreachable:
+        """Return the error, which names an option that makes `ssh` connect nevertheless."""
+        is_unheeded = self.unheeded and not (is_changed and self.unheeded == ACCEPT_NEW)
+        unheeded = f"; {self.unheeded} is not heeded here" if is_unheeded else ""
+        return Unreachable(f"{problem}{unheeded}; {self.remedy}", passing=False)
 
 
 def read_trust(device: SshDevice, settings: SshSettings, *, is_jump: bool) -> HostTrust:
     """Return what is trusted for a host. Raises nothing: unreadable files trust no key."""
     alias = settings.host_key_alias
-    command = f"ssh {settings.name}" if is_jump else f"harness devices trust {device.id}"
     return HostTrust(
         name=alias or settings.hostname,
         recorded=parse_public_key(device.host_key) if device.host_key else None,
@@ -138,9 +140,18 @@ def read_trust(device: SshDevice, settings: SshSettings, *, is_jump: bool) -> Ho
             port=None if alias else settings.port,
         ),
         revoked_file=settings.revoked_host_keys,
-        unheeded=settings.unheeded,
-        remedy=f"verify it with `{command}`",
+        unheeded="" if device.host_key else settings.unheeded,
+        remedy=_find_remedy(device, settings, is_jump=is_jump),
     )
+
+
+def _find_remedy(device: SshDevice, settings: SshSettings, *, is_jump: bool) -> str:
+    """Return how to record the key of a host; with an unheeded option, `ssh` may record none."""
+    if not is_jump:
+        return f"verify it with `harness devices trust {device.id}`"
+    if settings.unheeded:
+        return "record it with `harness devices trust`, as a device that `jump` names"
+    return f"verify it with `ssh {settings.name}`"
 
 
 def _search_revoked_file(file: Path, host_keys: Sequence[PublicKey]) -> str:

@@ -85,7 +85,7 @@ def open_identities(settings: SshSettings, device_key: Path | None) -> Iterator[
 
     `device_key` is the file that the device's entry names, whose key comes first.
     """
-    agent, problems = None, []
+    agent, problems = None, [settings.missing_keys] if settings.missing_keys else []
     if settings.agent is not None:
         try:
             agent = _Agent(settings.agent)

@@ -26,10 +26,13 @@ _USER_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _TOKEN = re.compile(r"%(.)|\$\{(\w+)\}")
-_COMMENT = re.compile(r"\s#.*")
+_WITHOUT_COMMENT = re.compile(r'(?:"[^"]*"|\s(?!#)|\S)*')
+_PKCS11 = "PKCS11Provider is not heeded here: add its keys with `ssh-add -s`"
 _OFF = ("no", "false", "off")  # as people and `ssh -G` write it
 _CRITERIA_WITHOUT_VALUE = frozenset(("all", "canonical", "final"))
 _MATCH_CRITERIA = _CRITERIA_WITHOUT_VALUE | {"host", "originalhost", "user", "localuser", "exec"}
+ACCEPT_NEW = "StrictHostKeyChecking accept-new"
+"""The option that makes `ssh` trust unknown host keys, but none that have changed."""
 
 SshOptions = Mapping[str, Sequence[str]]
 """Keyword in lower case → its values, as `ssh -G` prints them."""
@@ -43,6 +46,7 @@ class SshSettings:
     """The way to a host, the user and keys to log in with, and the files with host keys.
 
     `unheeded` is an option that makes `ssh` trust host keys which are refused here, or "".
+    `missing_keys` says where `ssh` would find more keys to log in with, or is "".
     """
 
     name: str
@@ -53,6 +57,7 @@ class SshSettings:
     known_hosts: tuple[Path, ...]
     revoked_host_keys: Path | None
     unheeded: str
+    missing_keys: str
     identities: tuple[Path, ...]
     certificates: tuple[Path, ...]
     identities_only: bool
@@ -171,7 +176,8 @@ def _read_file(path: Path, device: SshDevice) -> SshOptions:
 def _strip_comment(line: str) -> str:
     """Remove a comment after a value. The values of commands extend to the end of their line."""
     keyword = re.split(r"[\s=]+", line.strip(), maxsplit=1)[0].lower()
-    return line if keyword.endswith("command") or '"' in line else _COMMENT.sub("", line)
+    match = _WITHOUT_COMMENT.match(line)
+    return line if match is None or keyword.endswith("command") else match[0]
 
 
 def _find_unsupported(line: str) -> str:
@@ -191,8 +197,7 @@ def _find_unsupported(line: str) -> str:
 
 
 def _interpret(options: SshOptions, device: SshDevice, *, directly: bool) -> SshSettings:
-    if _first(options, "pubkeyauthentication") in _OFF:
-        raise _unreadable("PubkeyAuthentication is off, but only keys log in here")
+    _check_supported(options)
     hostname = _first(options, "hostname") or device.host
     port = device.port or int(_first(options, "port") or 22)
     user = device.user or _first(options, "user") or getpass.getuser()
@@ -220,16 +225,28 @@ def _interpret(options: SshOptions, device: SshDevice, *, directly: bool) -> Ssh
         known_hosts=_find_known_hosts(options, expand),
         revoked_host_keys=_to_path(revoked, expand) if revoked else None,
         unheeded=_find_unheeded(options, hostname),
+        missing_keys="" if _first(options, "pkcs11provider") is None else _PKCS11,
         identities=_to_paths(options.get("identityfile", _DEFAULT_IDENTITIES), expand),
         certificates=_to_paths(options.get("certificatefile", ()), expand),
         identities_only=_first(options, "identitiesonly") == "yes",
         agent=_find_agent(options, expand),
         proxy_command=None if directly else _find_proxy_command(options, expand),
-        proxy_jump=jump,
-        connect_timeout_s=float(timeout) if timeout.isdigit() else _CONNECT_TIMEOUT_S,
+        proxy_jump=None if jump is None else expand(jump),
+        connect_timeout_s=float(timeout if timeout.isdigit() else 0) or _CONNECT_TIMEOUT_S,
         family=_FAMILIES.get(family, socket.AF_UNSPEC),
         bind_address=_first(options, "bindaddress"),
     )
+
+
+def _check_supported(options: SshOptions) -> None:
+    """Raise Unreachable for an option that would lead `ssh` elsewhere, or to another login."""
+    methods = _first(options, "preferredauthentications")
+    if _first(options, "pubkeyauthentication") in _OFF:
+        raise _unreadable("PubkeyAuthentication is off, but only keys log in here")
+    if methods is not None and "publickey" not in methods.split(","):
+        raise _unreadable("PreferredAuthentications lacks publickey, but only keys log in here")
+    if _first(options, "bindinterface") is not None:
+        raise _unreadable("BindInterface is not supported, but BindAddress is")
 
 
 def _find_known_hosts(options: SshOptions, expand: Expander) -> tuple[Path, ...]:
@@ -244,12 +261,14 @@ def _find_unheeded(options: SshOptions, hostname: str) -> str:
     """Return the option that makes `ssh` trust a host key that no file has, or an empty text."""
     strictness = _first(options, "stricthostkeychecking")
     if strictness in (*_OFF, "accept-new"):
-        return f"StrictHostKeyChecking {'no' if strictness in _OFF else strictness}"
+        return "StrictHostKeyChecking no" if strictness in _OFF else ACCEPT_NEW
     if _first(options, "knownhostscommand") is not None:
         return "KnownHostsCommand"
     is_local = hostname in ("localhost", "::1") or hostname.startswith("127.")
     if is_local and _first(options, "nohostauthenticationforlocalhost") in ("yes", "true"):
         return "NoHostAuthenticationForLocalhost"
+    if _first(options, "verifyhostkeydns") in ("yes", "true"):
+        return "VerifyHostKeyDNS"
     return ""
 
 

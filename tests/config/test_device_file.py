@@ -93,6 +93,14 @@ BOARD = "{id: a, kind: ssh, host: pi4.lab}"
             [PHONE.replace("1A", "10.0.0.1:5555"), "{id: b, kind: adb, serial: 10.0.0.1}"],
             "devices.1.serial",
         ),
+        (
+            [PHONE.replace("1A", "[::1]:5556"), "{id: b, kind: adb, serial: '[0::1]:5556'}"],
+            "devices.1.serial",
+        ),
+        (
+            [PHONE.replace("1A", "phone:5555"), "{id: b, kind: adb, serial: phone}"],
+            "devices.1.serial",
+        ),
     ],
 )
 def test_a_device_that_stands_twice_is_refused_with_both_entries(

@@ -98,6 +98,7 @@ def test_every_line_is_a_phone_with_its_state_and_remedy() -> None:
         ("R58 hibernating", None, "hibernating", None),
         ("R58", "R58", "unknown", None),
         ("R58 recovery usb:1-1 transport_id:3", None, "recovery", None),
+        ("R58 hibernating usb:1-1 transport_id:3", None, "hibernating", None),
     ],
 )
 def test_a_serial_may_hold_anything(
@@ -163,6 +164,7 @@ def test_a_long_list_is_read_quickly(filler: str) -> None:
         ("192.168.1.20:5555", True),
         ("pixel.lab:5555", True),
         ("[fe80::1]:5555", True),
+        ("192.168.1.20", True),
         ("R58M", False),
         ("usb:3", False),
         ("usb:1-2", False),

@@ -150,6 +150,8 @@ CONFIGURATIONS = {
           UserKnownHostsFile none
           GlobalKnownHostsFile {ssh}/known_hosts""",
     "a jump host": "Host pi4\n  ProxyJump jump",
+    "a token in a jump host": "Host pi4\n  ProxyJump %r@jump",
+    "no time limit": "Host pi4\n  ConnectTimeout 0",
     "jump hosts in a row": """
         Host localhost
           HostName 127.0.0.1
@@ -256,26 +258,45 @@ def test_a_host_key_is_trusted_as_openssh_trusts_it(
 
 
 @pytest.mark.parametrize(
-    "option",
+    ("option", "trusts_changed_keys"),
     [
-        "StrictHostKeyChecking no",
-        "StrictHostKeyChecking accept-new",
-        "NoHostAuthenticationForLocalhost yes",
-        "KnownHostsCommand /bin/echo %H {key}",
+        ("StrictHostKeyChecking no", True),
+        ("StrictHostKeyChecking accept-new", False),
+        ("NoHostAuthenticationForLocalhost yes", True),
+        ("KnownHostsCommand /bin/echo %H {key}", True),
     ],
 )
-def test_an_option_that_trusts_unknown_keys_is_named_and_not_followed(
-    home: Home, board: Sshd, option: str
+def test_an_option_that_trusts_more_keys_is_named_and_not_followed(
+    home: Home, board: Sshd, tmp_path: Path, option: str, *, trusts_changed_keys: bool
 ) -> None:
-    home.trust("")
+    make_key(tmp_path / "other")
+    name = option.partition(" /")[0].removesuffix(" yes")
     home.configure(f"Host pi4\n  {option.format(key=board.host_key)}")
-    assert home.connects_with_openssh()
-    home.trust("")
-    error = fail_to_connect()
-    assert f"its host key is unknown, and {option.partition(' /')[0].removesuffix(' yes')}" in str(
-        error
+    other_key = f"[127.0.0.1]:{board.port} {public_key(tmp_path / 'other')}\n"
+    for lines, problem in (
+        ("", "its host key is unknown"),
+        (other_key, "its host key has changed"),
+    ):
+        home.trust(lines)
+        is_trusted = lines == "" or trusts_changed_keys
+        assert home.connects_with_openssh() is is_trusted
+        home.trust(lines)
+        error = str(fail_to_connect())
+        assert error.startswith(problem)
+        assert (f"; {name} is not heeded here" in error) is is_trusted
+        assert "`harness devices trust pi4`" in error
+
+
+def test_the_key_of_a_jump_host_that_openssh_does_not_record_is_recorded_here(home: Home) -> None:
+    home.configure(
+        "Host pi4\n  ProxyJump jump\nHost jump\n"
+        "  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null"
     )
-    assert "`harness devices trust pi4`" in str(error)
+    assert home.connects_with_openssh()
+    assert str(fail_to_connect()) == (
+        "jump host jump: its host key is unknown; StrictHostKeyChecking no is not heeded here; "
+        "record it with `harness devices trust`, as a device that `jump` names"
+    )
 
 
 @pytest.mark.parametrize("revoked", ["host_key", "old_rsa", None])
@@ -513,6 +534,8 @@ def test_a_proxy_that_fails_is_quoted(home: Home) -> None:
         ("Host pi4\n  Prot 22", "config: line 2: Bad configuration option: prot"),
         ("Host pi4\n  IdentityFile ~/%Z", "the token %Z is not supported"),
         ("Host pi4\n  PubkeyAuthentication no", "PubkeyAuthentication is off"),
+        ("Host pi4\n  PreferredAuthentications password", "PreferredAuthentications lacks"),
+        ("Host pi4\n  BindInterface nowhere0", "BindInterface is not supported"),
     ],
 )
 def test_a_wrong_configuration_is_refused_at_once(home: Home, text: str, message: str) -> None:
@@ -521,6 +544,12 @@ def test_a_wrong_configuration_is_refused_at_once(home: Home, text: str, message
     error = fail_to_connect()
     assert message in str(error)
     assert not error.passing
+
+
+def test_a_card_with_keys_is_named_where_no_other_key_fits(home: Home, board: Sshd) -> None:
+    login = f"HostName 127.0.0.1\nPort {board.port}\nUserKnownHostsFile {home.ssh}/known_hosts\n"
+    home.configure(f"{login}PKCS11Provider /usr/lib/card.so", defaults=False)
+    assert "add its keys with `ssh-add -s`" in str(fail_to_connect())
 
 
 def test_jump_hosts_that_lead_to_each_other_are_refused(home: Home) -> None:
@@ -540,7 +569,8 @@ def without_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_without_an_ssh_program_the_file_itself_is_read(home: Home) -> None:
     home.configure(
         "# K\udcfcche\nMatch host pi4 user *\n  HostKeyAlias board # of the lab\n"
-        "Host pi4\n  ConnectTimeout 5 # seconds"
+        "Host pi4\n  ConnectTimeout 5 # seconds\n"
+        f'  User {home.board.device().user} # of the "lab"'
     )
     home.trust(f"board {home.board.host_key}\n")
     assert connect() == "hello"

@@ -7,7 +7,7 @@ has the format of `sha256sum` and covers all others, so that a truncated or chan
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import StatementError
 
 from harness.core.bench import parse_inputs
-from harness.core.errors import RequestError, WorkspaceError, first_line
+from harness.core.errors import CaseFailed, RequestError, WorkspaceError, first_line
 from harness.core.ids import sha256_of_file
 from harness.store.database import (
     HEAD,
@@ -118,8 +118,12 @@ def _artifact_members(files: ArtifactFiles, hashes: Iterable[str]) -> dict[str, 
 
 
 def _value_members(files: ArtifactFiles, hashes: Iterable[str]) -> dict[str, Path]:
-    paths = map(files.values_path, hashes)
-    return {f"artifacts/{path.name}": path for path in paths if path.is_file()}
+    members = {}
+    for sha256 in hashes:
+        with suppress(CaseFailed):  # missing or damaged: an import would refuse it
+            path = files.find_values(sha256)
+            members[f"artifacts/{path.name}"] = path
+    return members
 
 
 def _list_values(inputs: Iterable[str | None]) -> list[str]:
@@ -133,7 +137,7 @@ def _list_values(inputs: Iterable[str | None]) -> list[str]:
 def _hash(name: str, path: Path) -> str:
     """Return the file's SHA-256, which is the name of an intact artifact."""
     artifact = _FILE.fullmatch(name)
-    return artifact[1] if artifact and artifact[2] == _MODEL else sha256_of_file(path)
+    return artifact[1] if artifact and artifact[2] in _NAMED_BY_HASH else sha256_of_file(path)
 
 
 def _format_sums(sums: Mapping[str, str]) -> str:

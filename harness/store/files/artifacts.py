@@ -46,12 +46,12 @@ class ArtifactFiles:
     def save_values(self, content: bytes) -> str:
         """Save the values of a model's input, and return their SHA-256."""
         sha256 = sha256_of(content)
-        write_atomically(self.values_path(sha256), content)
+        write_atomically(self._values_path(sha256), content)
         return sha256
 
     def find_values(self, sha256: str) -> Path:
         """Return the path of intact values. Raises CaseFailed (hash_mismatch) for any others."""
-        path = self.values_path(sha256)
+        path = self._values_path(sha256)
         if (state := _check_file(path, sha256)) is not FileState.INTACT:
             raise CaseFailed(
                 Reason.HASH_MISMATCH,
@@ -59,7 +59,7 @@ class ArtifactFiles:
             )
         return path
 
-    def values_path(self, sha256: str) -> Path:
+    def _values_path(self, sha256: str) -> Path:
         return self.path(sha256).with_suffix(".values")
 
     def state(self, sha256: str) -> FileState:

@@ -175,6 +175,9 @@ def test_the_values_of_an_input_move_with_its_measurement(
     source.export_to(file)
     target.import_from(file)
     assert target.files.find_values(values).read_bytes() == b"12 bytes of words"
+    source.files.find_values(values).write_bytes(b"something else")
+    source.export_to(file)
+    assert target.import_from(file).files == 0, "damaged values are left out"
 
 
 def test_a_round_trip_adds_nothing(

@@ -25,7 +25,7 @@ demo: $(READY)
 	@echo
 	$(BIN)/harness compare float32 binary
 
-# Keep the order of the files: the slow group on Ray would otherwise run last.
+# Keep the order that tests/workers.py gives: the slow group on Ray runs first.
 PYTEST := $(BIN)/pytest --no-loadscope-reorder --ignore=tests/lab
 
 test: $(READY)

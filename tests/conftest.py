@@ -8,7 +8,7 @@ import pytest
 from tests.harness_cli import Cli
 from tests.ray_nodes import head_address, run_node
 from tests.sshd import Sshd
-from tests.workers import make_scheduler
+from tests.workers import make_scheduler, sort_key
 
 # harness.models.keras sets this, but a test may import TensorFlow first.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -18,6 +18,10 @@ REPOSITORY = Path(__file__).parents[1]
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist may be disabled
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return make_scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=sort_key)
 
 
 @pytest.fixture

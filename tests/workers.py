@@ -11,7 +11,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # Ray claims all CPUs, and starts slowly beside another: its limit is 30 s. One of the tests checks
-# how much memory is free.
+# how much memory is free. The group takes longest by far, so it begins first.
+_RAY = "ray"
 ON_RAY = (
     "tests/integration/test_detach.py",
     "tests/integration/test_faults.py",
@@ -34,11 +35,16 @@ def make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     return scheduling
 
 
+def sort_key(item: pytest.Item) -> bool:
+    """Return the key that puts the longest group first, and keeps the order of the others."""
+    return group_of(item.nodeid) != _RAY
+
+
 def group_of(test: str) -> str:
     """Return the group of a test id: mostly its module, whose tests share fixtures."""
     module = test.partition("::")[0]
     if module in ON_RAY or _BENCHMARK_ON_RAY.match(test):
-        return "ray"
+        return _RAY
     if contract := _CONTRACT.match(test):
         return contract[1]
     return "lab" if module.startswith("tests/lab/") else module

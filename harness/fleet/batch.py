@@ -50,12 +50,30 @@ def group_into_batches(cases: Sequence[Case]) -> list[list[Case]]:
     """Group cases whose protocols differ only in the number of threads, and keep their order."""
     groups: dict[Protocol, list[Case]] = {}
     for case in cases:
-        groups.setdefault(replace(case.protocol, threads=1), []).append(case)
+        groups.setdefault(_family_of(case), []).append(case)
     batches = []
     for group in groups.values():
         starts = range(0, len(group), MAX_CASES)
         batches += [group[start : start + MAX_CASES] for start in starts]
     return batches
+
+
+def take_batch(waiting: list[list[Case]]) -> list[Case]:
+    """Remove the first group of cases, with all others that fit into a batch with it.
+
+    A group stays together: the variants of a point are added at once, to be compared in one batch.
+    """
+    batch = list(waiting.pop(0))
+    for group in list(waiting):
+        if _family_of(group[0]) == _family_of(batch[0]) and len(batch) + len(group) <= MAX_CASES:
+            batch += group
+            waiting.remove(group)
+    return batch
+
+
+def _family_of(case: Case) -> Protocol:
+    """Return the case's protocol without its number of threads."""
+    return replace(case.protocol, threads=1)
 
 
 def needs_more_runs(protocol: Protocol, runs: Sequence[Run]) -> bool:

@@ -26,13 +26,30 @@ class LaneConnecting:
 
 
 @dataclass(frozen=True)
-class DevicePlanned:
-    """A device is ready: which cases will be measured now, and which have been."""
+class DeviceReady:
+    """A device is ours, and its tool is installed."""
 
     device: Device
     facts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DevicePlanned:
+    """The cases of artifacts that were added: those to measure, and those that have been.
+
+    A case that an earlier addition to the same bench will measure is in neither.
+    """
+
+    device: Device
     to_measure: tuple[Case, ...]
     measured: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class LaneIdle:
+    """A lane has done all that was added, and lets others use its device until there is more."""
+
+    device: Device
 
 
 @dataclass(frozen=True)
@@ -110,7 +127,7 @@ class ProfileFailed:
 class DeviceSetAside:
     """A device can't be used now, and `cases_left` wait for a later bench.
 
-    `cases_left` is None if the device was lost before its cases were planned.
+    `cases_left` is None if the device was lost before all of its cases were planned.
     """
 
     device: Device
@@ -127,7 +144,9 @@ class LaneEnded:
 FleetEvent: TypeAlias = (
     LaneMessage
     | LaneConnecting
+    | DeviceReady
     | DevicePlanned
+    | LaneIdle
     | BatchStarted
     | CanaryMeasured
     | AnswerChecked

@@ -1,9 +1,10 @@
 """A lane: the thread that measures one device's cases in a bench.
 
-It waits for the device, measures batch by batch, and lets others use the device in between.
+It waits for the device, measures batch by batch, and lets others use the device in between. While
+nothing is to be measured, the device is free.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,7 @@ from harness.core.errors import CaseFailed, DeviceBusy, DeviceLost, Reason
 from harness.core.observations import Canary, KernelVerdict
 from harness.devices import Patience, Transport, Turn, open_transport
 from harness.fleet.answer_check import AnswerChecker, ReferenceAnswers
-from harness.fleet.batch import BatchContext, BatchRunner, group_into_batches
+from harness.fleet.batch import BatchContext, BatchRunner, group_into_batches, take_batch
 from harness.fleet.canary import FLOAT_CANARY, is_comparable, make_canary_case
 from harness.fleet.device_tool import collect_facts, install_tool
 from harness.fleet.events import (
@@ -25,16 +26,19 @@ from harness.fleet.events import (
     CaseGivenUp,
     CaseProfiled,
     DevicePlanned,
+    DeviceReady,
     DeviceSetAside,
     FleetEvent,
     LaneConnecting,
     LaneEnded,
+    LaneIdle,
     LaneMessage,
     ProfileFailed,
 )
 from harness.fleet.failures import to_failure
+from harness.fleet.inbox import Inbox
 from harness.fleet.lease_keeper import LeaseKeeper
-from harness.fleet.plan import FleetRequest, plan_cases, split_cases
+from harness.fleet.plan import Addition, FleetRequest, plan_cases, split_cases
 from harness.fleet.process import DeviceSession, profile_operators
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
@@ -46,12 +50,9 @@ _POLL_INTERVAL_S = 2.0
 class BenchSnapshot:
     """The contents of the database and the workspace when the bench began.
 
-    `measured` has the ids of measured cases, `pending` the processes of unfinished ones by case id,
-    and `binary` the artifacts with binary layers. `turn` is what the lanes take on their devices.
+    An `Addition` has what belongs to its artifacts. `turn` is what the lanes take on their devices.
     """
 
-    measured: frozenset[str]
-    pending: Mapping[str, Sequence[Process]]
     file: Callable[[str], Path]
     find_values: Callable[[str], Path]
     turn: Turn
@@ -61,7 +62,6 @@ class BenchSnapshot:
     kernels: Mapping[tuple[str, Tool], KernelVerdict]
     answers: Mapping[tuple[str, str, Tool], bool | None]
     references: ReferenceAnswers
-    binary: Container[str]
 
 
 @dataclass
@@ -84,10 +84,17 @@ class Lane:
     cases_left: int | None = None
     error: BaseException | None = None
     stop: Event = field(init=False, default_factory=Event)
+    inbox: Inbox = field(init=False, default_factory=Inbox)
     canaries: list[Canary] = field(init=False, default_factory=list)
     answer_checker: AnswerChecker = field(init=False)
     _transport: Transport | None = field(init=False, default=None)
     _thread: Thread = field(init=False)
+    _planned: set[str] = field(init=False, default_factory=set)
+    _pending: dict[str, Sequence[Process]] = field(init=False, default_factory=dict)
+    _binary: set[str] = field(init=False, default_factory=set)
+    _waiting: list[list[Case]] = field(init=False, default_factory=list)
+    _to_check: list[Case] = field(init=False, default_factory=list)
+    _to_profile: list[Case] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.answer_checker = AnswerChecker(
@@ -106,8 +113,9 @@ class Lane:
         return self._thread.is_alive()
 
     def end(self) -> None:
-        """Make everything that waits for the link fail; for calls from another thread."""
+        """Make everything that waits end, or fail; for calls from another thread."""
         self.stop.set()
+        self.inbox.close()
         if self._transport is not None:
             self._transport.interrupt()
 
@@ -165,13 +173,35 @@ class Lane:
         self.keeper.release(self.device.id)
 
     def _bench(self) -> None:
+        session = self._prepare()
+        additions = self.inbox.take()
+        while session is not None and not self.stop.is_set():
+            for addition in additions:
+                self._plan(addition, session)
+            if self._waiting:
+                self._measure(take_batch(self._waiting), session)
+            elif self._has_more_to_check():
+                self._check_more(session)
+            elif additions := self._rest():
+                session = self._prepare()
+                continue
+            else:
+                return
+            additions = self.inbox.take()
+
+    def _prepare(self) -> DeviceSession | None:
+        """Wait for the device and install its tool, or return None if the bench was stopped.
+
+        Others may have used the device since the last time, or it may have started anew.
+        """
         if not self._get_device():
-            return
+            return None
         facts = collect_facts(self.transport)
         device_tool = install_tool(
             self.device, self.transport, facts=facts, tools=self.snapshot.tools
         )
-        session = DeviceSession(
+        self.emit(DeviceReady(self.device, facts))
+        return DeviceSession(
             self.device,
             self.transport,
             device_tool=device_tool,
@@ -179,47 +209,76 @@ class Lane:
             turn=self.snapshot.turn,
             find_values=self.snapshot.find_values,
         )
-        protocols = self.request.protocols[self.device.id]
+
+    def _rest(self) -> list[Addition]:
+        """Let others use the device until more is added, or until nothing more will be.
+
+        Return what was added. The connection stays.
+        """
+        if self.inbox.is_closed:
+            return []
+        self._release_turn()
+        self._release_lease()
+        self.emit(LaneIdle(self.device))
+        return self.inbox.wait_for_more()
+
+    def _plan(self, addition: Addition, session: DeviceSession) -> None:
+        """Plan the cases of artifacts that were added, but those that are planned already."""
         cases = plan_cases(
-            self.request.artifacts,
+            addition.artifacts,
             self.device.id,
-            tool=device_tool.tool,
-            protocols=protocols,
+            tool=session.device_tool.tool,
+            protocols=self.request.protocols[self.device.id],
             cpus=session.cpus,
             inputs=self.request.inputs,
         )
-        plan = split_cases(cases, self.snapshot.measured, force=self.request.force)
-        self.emit(
-            DevicePlanned(self.device, facts, to_measure=plan.to_measure, measured=plan.measured)
-        )
+        new = [case for case in cases if case.id not in self._planned]
+        plan = split_cases(new, addition.measured, force=self.request.force)
+        self.emit(DevicePlanned(self.device, to_measure=plan.to_measure, measured=plan.measured))
         if self.request.dry_run:
             return
-        batches = group_into_batches(plan.to_measure)
-        later_cases = len(plan.to_measure)
-        for batch in batches:
-            later_cases -= len(batch)
-            self._measure(batch, session, later_cases=later_cases)
+        self._planned.update(case.id for case in new)
+        self._binary |= addition.binary
+        if not self.request.force:
+            ids = addition.pending.keys() & self._planned
+            self._pending |= {id: addition.pending[id] for id in ids}
+        self._waiting += group_into_batches(plan.to_measure)
+        self.cases_left = self._count_waiting()
         if self.request.check_answers:
-            self._check_answers(plan.measured, session)
+            self._to_check += plan.measured
         if self.request.profile:
-            self._profile(cases, session)
+            self._to_profile += new
 
-    def _measure(self, cases: Sequence[Case], session: DeviceSession, later_cases: int) -> None:
+    def _count_waiting(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def _has_more_to_check(self) -> bool:
+        return bool(self._to_check or self._to_profile)
+
+    def _check_more(self, session: DeviceSession) -> None:
+        """Check answers, and take operator profiles: this is done once nothing is to measure."""
+        to_check, self._to_check = self._to_check, []
+        to_profile, self._to_profile = self._to_profile, []
+        self._check_answers(to_check, session)
+        if to_profile:
+            self._profile(to_profile, session)
+
+    def _measure(self, cases: Sequence[Case], session: DeviceSession) -> None:
         runner = BatchRunner(
             cases, session, context=self._make_context(session), stop=self.stop, emit=self.emit
         )
         more = True
         while more and not self.stop.is_set():
-            self.cases_left = runner.cases_left + later_cases
+            self.cases_left = runner.cases_left + self._count_waiting()
             more = self._try_step(runner.step)
-            if more and runner.is_between_blocks and self._yield_device(runner.others_waiting):
+            may_yield = runner.is_between_blocks and (more or self._waiting)
+            if may_yield and self._yield_device(runner.others_waiting):
                 runner.forget_latest_run()
         if not more:
-            self.cases_left = later_cases
+            self.cases_left = self._count_waiting()
         self.canaries += runner.canaries
 
     def _make_context(self, session: DeviceSession) -> BatchContext:
-        pending = {} if self.request.force else self.snapshot.pending
         kernels = self.snapshot.kernels.get(
             (self.device.id, session.device_tool.tool), KernelVerdict.UNKNOWN
         )
@@ -227,10 +286,10 @@ class Lane:
         canaries = (*self.snapshot.canaries, *self.canaries)
         return BatchContext(
             self.snapshot.file,
-            pending,
+            self._pending,
             canaries=[canary for canary in canaries if is_comparable(canary, canary_case)],
             kernels=kernels,
-            is_binary=self.snapshot.binary.__contains__,
+            is_binary=self._binary.__contains__,
             answer_checker=self.answer_checker,
         )
 

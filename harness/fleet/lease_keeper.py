@@ -135,7 +135,9 @@ class LeaseKeeper:
                 for device in errors.keys() & self._tokens.keys():
                     self._errors[device] = errors[device]
                 is_waiting = not all(map(self._has_device, self._tokens))
+                released = sorted({*tokens.values()} - {*self._tokens.values()})
                 self._changed.notify_all()
+            self._give_back(released)  # renewing may have put them in line again
             self._wake_up.wait(_POLL_INTERVAL_S if is_waiting else _RENEWAL_INTERVAL_S)
 
     def _renew(

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from itertools import product
 from types import MappingProxyType
 
-from harness.core.bench import Case, ModelInput, Protocol, Tool
+from harness.core.bench import Case, ModelInput, Process, Protocol, Tool
 
 
 @dataclass(frozen=True)
 class FleetRequest:
     """The artifacts to measure, and the protocols of each device.
 
-    `wait_s` limits the wait for a busy device. `profile` adds operator profiles. `check_answers`
-    checks answers again even if they have been checked before. `inputs` are those of the artifacts
-    whose inputs the tool does not choose.
+    More artifacts may be added while the bench runs. `wait_s` limits the wait for a busy device.
+    `profile` adds operator profiles. `check_answers` checks answers again even if they have been
+    checked before. `inputs` are those of the artifacts whose inputs the tool does not choose.
     """
 
     artifacts: tuple[str, ...]
@@ -26,10 +26,24 @@ class FleetRequest:
     check_answers: bool = False
     inputs: Mapping[str, tuple[ModelInput, ...]] = field(default_factory=dict)
 
-    def list_pairs(self, device: str) -> list[tuple[str, Protocol]]:
-        """Return the artifacts and protocols to measure on a device."""
-        pairs = product(self.protocols[device], self.artifacts)
+    def list_pairs(self, device: str, artifacts: Sequence[str]) -> list[tuple[str, Protocol]]:
+        """Return the artifacts with the protocols under which a device measures them."""
+        pairs = product(self.protocols[device], artifacts)
         return [(artifact, protocol) for protocol, artifact in pairs]
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Artifacts that were added to a bench together, and what the database has about them.
+
+    `measured` has the ids of measured cases, `pending` the processes of unfinished ones by case id,
+    and `binary` the artifacts with binary layers.
+    """
+
+    artifacts: tuple[str, ...]
+    measured: frozenset[str]
+    pending: Mapping[str, Sequence[Process]]
+    binary: frozenset[str]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A bench of all devices at once, with a lane for each; only one thread writes rows."""
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from queue import Empty, SimpleQueue
 
@@ -21,6 +21,7 @@ from harness.fleet.events import (
     CaseMeasured,
     CaseProfiled,
     DevicePlanned,
+    DeviceReady,
     DeviceSetAside,
     FleetEvent,
     LaneEnded,
@@ -29,7 +30,7 @@ from harness.fleet.events import (
 from harness.fleet.failures import to_failure
 from harness.fleet.lane import BenchSnapshot, Lane
 from harness.fleet.lease_keeper import LeaseKeeper
-from harness.fleet.plan import FleetRequest
+from harness.fleet.plan import Addition, FleetRequest
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
@@ -55,21 +56,143 @@ class FleetStores:
     tools: Mapping[str, ToolFile]
 
 
-def bench_fleet(
+class FleetBench:
+    """A bench of all devices at once, which takes artifacts while it runs.
+
+    One thread calls its methods, and thereby writes all rows. `open_fleet` makes it.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        request: FleetRequest,
+        stores: FleetStores,
+        events: SimpleQueue[FleetEvent],
+    ) -> None:
+        self._request = request
+        self._stores = stores
+        self._events = events
+        self._running = {lane.device.id: lane for lane in lanes}
+        self._unplanned: dict[str, list[Addition]] = {lane.device.id: [] for lane in lanes}
+        self._set_aside: set[str] = set()
+        self._failing: set[str] = set()  # an event of theirs could not be stored
+
+    @property
+    def running(self) -> Set[str]:
+        """The ids of the devices whose lanes have not ended: there are more events of them."""
+        return self._running.keys()
+
+    def add(self, artifacts: Sequence[str], devices: Collection[str] | None = None) -> None:
+        """Have these artifacts measured, too, on the devices with these ids, or on all.
+
+        Their rows must stand. Those that are added together share a batch if they fit into one.
+        On a device that was set aside, they stay in its queue for a later bench.
+        """
+        ids = [id for id in self._unplanned if devices is None or id in devices]
+        addition = _read_addition(artifacts, ids, stores=self._stores)
+        for id in ids:
+            self._unplanned[id].append(addition)
+            if id in self._running and id not in self._set_aside:
+                self._running[id].inbox.add(addition)
+            else:
+                self._enqueue_unplanned(id)
+
+    def close(self) -> None:
+        """Say that no more artifacts will be added: each lane ends once it has done all."""
+        for lane in self._running.values():
+            lane.inbox.close()
+
+    def receive(self, timeout_s: float) -> FleetEvent | None:
+        """Return the lanes' next event after it is stored, or None if none comes in time.
+
+        Each device's last event is LaneEnded, whatever happened to its lane. Raises HarnessError if
+        the database can't be written to: then no lane can go on.
+        """
+        # All events of a lane that has ended precede a moment when no event comes.
+        ended = [lane for lane in self._running.values() if not lane.is_running]
+        try:
+            event = self._events.get(timeout=timeout_s)
+        except Empty:
+            for lane in ended:
+                self._events.put(_explain_end(lane, lane.error or RuntimeError("its thread ended")))
+                self._events.put(LaneEnded(lane.device, pushed_bytes=0))
+            return None
+        if isinstance(event, LaneEnded):
+            del self._running[event.device.id]
+        elif event.device.id in self._failing:
+            return None
+        return event if self._request.dry_run else self._keep(event)
+
+    def _keep(self, event: FleetEvent) -> FleetEvent:
+        """Store an event and return it. A lane with one that can't be stored is set aside."""
+        if isinstance(event, DeviceSetAside) and self._unplanned[event.device.id]:
+            event = replace(event, cases_left=None)
+        try:
+            self._store(event)
+        except HarnessError:
+            raise
+        except Exception as error:  # noqa: BLE001 - stored as a bug, with its traceback
+            lane = self._running[event.device.id]
+            self._failing.add(lane.device.id)
+            lane.end()
+            event = _explain_end(lane, error)
+            self._store(event)
+        return event
+
+    def _store(self, event: FleetEvent) -> None:
+        stores, request = self._stores, self._request
+        match event:
+            case DeviceReady():
+                stores.devices.mark_ready(event.device, event.facts)
+            case DevicePlanned(device=device):
+                stores.cases.plan(event.to_measure, device.kind)
+                if request.force:
+                    stores.cases.drop_pending_runs(event.to_measure)
+                stores.devices.enqueue({device.id: _pairs_of(event.to_measure)})
+                stores.devices.dequeue(device.id, _pairs_of(event.measured))
+                self._unplanned[device.id].pop(0)
+            case BatchStarted():
+                stores.observations.begin_batch(event.batch)
+            case BatchEnded():
+                stores.observations.end_batch(event.batch)
+            case CanaryMeasured():
+                stores.observations.add_canary(event.canary)
+            case AnswerChecked():
+                stores.observations.add_answer(event.answer)
+            case CaseProfiled():
+                stores.observations.add_profile(event.case, event.operators)
+            case RunEnded():
+                stores.cases.add_pending_run(event.case, event.process)
+            case CaseMeasured():
+                stores.cases.finish(event.device.kind, event.measurement)
+            case CaseGivenUp():
+                stores.cases.fail(event.case, event.device.kind, failure=event.failure)
+            case DeviceSetAside(device=device):
+                stores.devices.set_aside(device, event.failure)
+                self._set_aside.add(device.id)
+                self._enqueue_unplanned(device.id)
+
+    def _enqueue_unplanned(self, device: str) -> None:
+        """Leave in a device's queue what was added and will not be planned in this bench."""
+        for addition in self._unplanned[device]:
+            pairs = self._request.list_pairs(device, addition.artifacts)
+            self._stores.devices.enqueue({device: pairs})
+        self._unplanned[device].clear()
+
+
+@contextmanager
+def open_fleet(
     devices: Sequence[Device],
     registry: Mapping[str, Device],
     request: FleetRequest,
     stores: FleetStores,
-) -> Generator[FleetEvent, None, None]:
-    """Measure a request's cases, and yield every event after it is stored.
+) -> Iterator[FleetBench]:
+    """Start a lane for each device, with the request's artifacts; the context's end ends them.
 
-    Each device's last event is LaneEnded, whatever happened to its lane. If the caller closes the
-    generator early, the processes on the devices are ended.
+    The processes on the devices are ended, too, if any is left.
     """
     ids = [device.id for device in devices]
     snapshot = BenchSnapshot(
-        stores.cases.get_measured_ids(ids),
-        stores.cases.get_pending_processes(ids),
         file=cache(stores.files.verify),
         find_values=cache(stores.files.find_values),
         turn=Turn(stores.leases.get_database_id(), describe_owner()),
@@ -79,7 +202,6 @@ def bench_fleet(
         kernels=stores.observations.get_kernel_verdicts(ids),
         answers=stores.observations.get_answers(ids),
         references=ReferenceAnswers(stores.files),
-        binary=stores.cases.filter_binary(request.artifacts),
     )
     events: SimpleQueue[FleetEvent] = SimpleQueue()
     with LeaseKeeper(stores.leases) as keeper:
@@ -94,100 +216,49 @@ def bench_fleet(
             )
             for device in devices
         ]
+        bench = FleetBench(lanes, request, stores=stores, events=events)
+        if request.artifacts:
+            bench.add(request.artifacts)
         try:
             for lane in lanes:
                 lane.start()
-            received = _receive(events, lanes)
-            if not request.dry_run:
-                received = _store_all(received, lanes, request=request, stores=stores)
-            yield from received
+            yield bench
         finally:
             _stop(lanes)
 
 
-def _receive(events: SimpleQueue[FleetEvent], lanes: Sequence[Lane]) -> Iterator[FleetEvent]:
-    """Yield the lanes' events until each lane has ended, even one that could not report its end."""
-    running = {lane.device.id: lane for lane in lanes}
-    while running:
-        # All events of a lane that has ended precede a moment when no event comes.
-        ended = [lane for lane in running.values() if not lane.is_running]
-        try:
-            event = events.get(timeout=_LIVENESS_INTERVAL_S)
-        except Empty:
-            for lane in ended:
-                del running[lane.device.id]
-                yield _set_aside(lane, lane.error or RuntimeError("its thread has ended"))
-                yield LaneEnded(lane.device, pushed_bytes=0)
-            continue
-        if isinstance(event, LaneEnded):
-            del running[event.device.id]
-        yield event
+def bench_fleet(
+    devices: Sequence[Device],
+    registry: Mapping[str, Device],
+    request: FleetRequest,
+    stores: FleetStores,
+) -> Generator[FleetEvent, None, None]:
+    """Measure a request's cases, and yield every event after it is stored.
+
+    If the caller closes the generator early, the processes on the devices are ended.
+    """
+    with open_fleet(devices, registry, request=request, stores=stores) as bench:
+        bench.close()
+        while bench.running:
+            if (event := bench.receive(_LIVENESS_INTERVAL_S)) is not None:
+                yield event
 
 
-def _set_aside(lane: Lane, error: BaseException) -> DeviceSetAside:
-    return DeviceSetAside(
-        lane.device, to_failure(lane.device.id, error), cases_left=lane.cases_left
+def _read_addition(
+    artifacts: Sequence[str], devices: Sequence[str], stores: FleetStores
+) -> Addition:
+    return Addition(
+        tuple(artifacts),
+        measured=stores.cases.get_measured_ids(devices, artifacts),
+        pending=stores.cases.get_pending_processes(devices, artifacts),
+        binary=stores.cases.filter_binary(artifacts),
     )
 
 
-def _store_all(
-    events: Iterator[FleetEvent],
-    lanes: Sequence[Lane],
-    request: FleetRequest,
-    stores: FleetStores,
-) -> Iterator[FleetEvent]:
-    """Store each event and yield it; a lane with an event that can't be stored ends.
-
-    Raises HarnessError if the database can't be written to: then no lane can go on.
-    """
-    lane_by_device = {lane.device.id: lane for lane in lanes}
-    ending: set[str] = set()
-    for event in events:
-        id = event.device.id
-        if id in ending and not isinstance(event, LaneEnded):
-            continue
-        try:
-            _store(event, request, stores=stores)
-            stored = event
-        except HarnessError:
-            raise
-        except Exception as error:  # noqa: BLE001 - stored as a bug, with its traceback
-            ending.add(id)
-            lane_by_device[id].end()
-            stored = _set_aside(lane_by_device[id], error)
-            _store(stored, request, stores=stores)
-        yield stored
-
-
-def _store(event: FleetEvent, request: FleetRequest, stores: FleetStores) -> None:
-    match event:
-        case DevicePlanned(device=device):
-            stores.devices.mark_ready(device, event.facts)
-            stores.cases.plan(event.to_measure, device.kind)
-            if request.force:
-                stores.cases.drop_pending_runs(event.to_measure)
-            stores.devices.enqueue({device.id: _pairs_of(event.to_measure)})
-            stores.devices.dequeue(device.id, _pairs_of(event.measured))
-        case BatchStarted():
-            stores.observations.begin_batch(event.batch)
-        case BatchEnded():
-            stores.observations.end_batch(event.batch)
-        case CanaryMeasured():
-            stores.observations.add_canary(event.canary)
-        case AnswerChecked():
-            stores.observations.add_answer(event.answer)
-        case CaseProfiled():
-            stores.observations.add_profile(event.case, event.operators)
-        case RunEnded():
-            stores.cases.add_pending_run(event.case, event.process)
-        case CaseMeasured():
-            stores.cases.finish(event.device.kind, event.measurement)
-        case CaseGivenUp():
-            stores.cases.fail(event.case, event.device.kind, failure=event.failure)
-        case DeviceSetAside():
-            stores.devices.set_aside(event.device, event.failure)
-            if event.cases_left is None:
-                stores.devices.enqueue({event.device.id: request.list_pairs(event.device.id)})
+def _explain_end(lane: Lane, error: BaseException) -> DeviceSetAside:
+    return DeviceSetAside(
+        lane.device, to_failure(lane.device.id, error), cases_left=lane.cases_left
+    )
 
 
 def _pairs_of(cases: Sequence[Case]) -> list[tuple[str, Protocol]]:

@@ -32,6 +32,7 @@ from harness.fleet.events import (
     FleetEvent,
     LaneConnecting,
     LaneEnded,
+    LaneIdle,
     LaneMessage,
     ProfileFailed,
     RunEnded,
@@ -344,6 +345,8 @@ class _EventReporter:
                 self._progress.set_status(id, "connecting", is_brief=True)
             case DevicePlanned():
                 self._report_plan(event)
+            case LaneIdle():
+                self._progress.set_status(id, "waiting for artifacts", is_brief=True)
             case RunEnded(run=run) if run is not None:
                 self._progress.update(
                     id,
@@ -379,7 +382,7 @@ class _EventReporter:
         return name_case(case, self._names)
 
     def _report_plan(self, event: DevicePlanned) -> None:
-        self._progress.set_total(event.device.id, len(event.to_measure))
+        self._progress.add_cases(event.device.id, len(event.to_measure))
         if self._list_cases:
             for case in event.to_measure:
                 self._out.print(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -22,8 +22,8 @@ class FleetProgress(Protocol):
     def set_status(self, device: str, text: str, *, is_brief: bool = False) -> None:
         """Show what the device does or waits for; plain lines leave out a brief status."""
 
-    def set_total(self, device: str, cases: int) -> None:
-        """Set the number of cases to measure on the device; its clock starts."""
+    def add_cases(self, device: str, cases: int) -> None:
+        """Add to the cases to measure on the device; its clock runs while there are any."""
 
     def update(self, device: str, text: str, progress: float, temperature_c: float | None) -> None:
         """Show the cases under way; `progress` is how many cases' worth of them is done."""
@@ -37,7 +37,11 @@ class FleetProgress(Protocol):
 
 @dataclass
 class _DeviceState:
-    """Progress of one device: `finished` of `total` cases, and the worth of those under way."""
+    """Progress of one device: `finished` of `total` cases, and the worth of those under way.
+
+    The clock stands while nothing is to measure: `started` is None then, and `earlier_s` has the
+    time before.
+    """
 
     text: str = ""
     total: int | None = None
@@ -45,14 +49,32 @@ class _DeviceState:
     under_way: float = 0.0
     temperature_c: float | None = None
     ended: bool = False
-    started: float = field(default_factory=time.monotonic)
+    earlier_s: float = 0.0
+    started: float | None = None
+
+    def add_cases(self, cases: int) -> None:
+        self.total = (self.total or 0) + cases
+        self.text = ""
+        if self.started is None and cases:
+            self.started = time.monotonic()
+
+    def end_case(self) -> None:
+        self.finished += 1
+        self.under_way = max(0.0, self.under_way - 1)
+        self.text = ""
+        if self.total is not None and self.finished >= self.total:
+            self.earlier_s, self.started = self._worked_s(), None
+
+    def _worked_s(self) -> float:
+        """Return for how long there was something to measure."""
+        return self.earlier_s + (0.0 if self.started is None else time.monotonic() - self.started)
 
     def remaining_s(self) -> float | None:
         """Return the estimated time left, judging by how long the cases took so far."""
         completed = self.finished + self.under_way
         if self.ended or self.total is None or completed == 0:
             return None
-        return (time.monotonic() - self.started) / completed * (self.total - completed)
+        return self._worked_s() / completed * max(0.0, self.total - completed)
 
 
 class _FleetState:
@@ -62,19 +84,15 @@ class _FleetState:
     def set_status(self, device: str, text: str, *, is_brief: bool = False) -> None:
         self.states[device].text = text
 
-    def set_total(self, device: str, cases: int) -> None:
-        state = self.states[device]
-        state.total, state.started, state.text = cases, time.monotonic(), ""
+    def add_cases(self, device: str, cases: int) -> None:
+        self.states[device].add_cases(cases)
 
     def update(self, device: str, text: str, progress: float, temperature_c: float | None) -> None:
         state = self.states[device]
         state.text, state.under_way, state.temperature_c = text, progress, temperature_c
 
     def end_case(self, device: str, line: str) -> None:
-        state = self.states[device]
-        state.finished += 1
-        state.under_way = max(0.0, state.under_way - 1)
-        state.text = ""
+        self.states[device].end_case()
 
     def end_device(self, device: str, line: str = "") -> None:
         self.states[device].ended = True

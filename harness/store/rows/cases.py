@@ -5,7 +5,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, delete, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    and_,
+    delete,
+    insert,
+    or_,
+    select,
+)
 
 from harness import __version__
 from harness.core.bench import (
@@ -48,23 +58,27 @@ class CaseRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def get_measured_ids(self, devices: Collection[str]) -> frozenset[str]:
-        """Return the ids of the cases on these devices that have a valid measurement."""
+    def get_measured_ids(
+        self, devices: Collection[str], artifacts: Collection[str]
+    ) -> frozenset[str]:
+        """Return the ids of the artifacts' cases on these devices that have a valid measurement."""
         query = (
             select(measurements.c.case_id)
             .join(cases, cases.c.id == measurements.c.case_id)
-            .where(cases.c.device.in_(devices), measurements.c.valid)
+            .where(self._is_among(devices, artifacts), measurements.c.valid)
             .distinct()
         )
         with self._engine.connect() as connection:
             return frozenset(connection.scalars(query))
 
-    def get_pending_processes(self, devices: Collection[str]) -> dict[str, list[Process]]:
+    def get_pending_processes(
+        self, devices: Collection[str], artifacts: Collection[str]
+    ) -> dict[str, list[Process]]:
         """Return the processes that have ended of cases that have not, by case."""
         query = (
             select(pending_runs)
             .join(cases, cases.c.id == pending_runs.c.case_id)
-            .where(cases.c.device.in_(devices))
+            .where(self._is_among(devices, artifacts))
             .order_by(pending_runs.c.case_id, pending_runs.c.number)
         )
         processes: dict[str, list[Process]] = {}
@@ -72,6 +86,16 @@ class CaseRows:
             for row in connection.execute(query).mappings():
                 processes.setdefault(row["case_id"], []).append(process_from_row(row))
         return processes
+
+    def _is_among(
+        self, devices: Collection[str], artifacts: Collection[str]
+    ) -> ColumnElement[bool]:
+        """Return the condition that a case is of these devices and artifacts."""
+        dialect = self._engine.dialect
+        return and_(
+            is_any_of(dialect, cases.c.device, values=devices),
+            is_any_of(dialect, cases.c.artifact, values=artifacts),
+        )
 
     def filter_binary(self, candidates: Collection[str]) -> frozenset[str]:
         """Return those of the artifacts that have binary layers."""

@@ -188,15 +188,16 @@ def test_measured_cases_are_those_with_a_valid_measurement(
 ) -> None:
     on_shelf, failed = make_case(case.artifact, "shelf"), make_case(case.artifact, "lab")
     devices = ["here", "shelf", "lab"]
-    assert rows.get_measured_ids(devices) == set()
+    assert rows.get_measured_ids(devices, [case.artifact]) == set()
     rows.finish("local", make_measurement(case, 100.0))
     rows.finish("local", make_measurement(on_shelf, 200.0))
     rows.fail(failed, "local", failure=TIMEOUT)
-    assert rows.get_measured_ids(devices) == {case.id, on_shelf.id}
-    assert rows.get_measured_ids(["here"]) == {case.id}
+    assert rows.get_measured_ids(devices, [case.artifact]) == {case.id, on_shelf.id}
+    assert rows.get_measured_ids(["here"], [case.artifact]) == {case.id}
     invalidate(engine, 200.0)
-    assert rows.get_measured_ids(devices) == {case.id}
-    assert rows.get_measured_ids([]) == set()
+    assert rows.get_measured_ids(devices, [case.artifact]) == {case.id}
+    assert rows.get_measured_ids([], [case.artifact]) == set()
+    assert rows.get_measured_ids(devices, ["f" * 64]) == set()
 
 
 def test_a_measurement_is_stored_with_its_runs_or_not_at_all(

@@ -29,24 +29,35 @@ def order_block(
     return sorted(cases, key=lambda case: content_id([batch, block, case]))
 
 
-def needs_another_process(protocol: Protocol, counted: Sequence[float], disturbed: int) -> bool:
+def needs_another_process(
+    protocol: Protocol, counted: Sequence[float], disturbed: int, limit: float | None = None
+) -> bool:
     """Return True if a case must run once more.
 
     `counted` are the averages of the processes that count; `disturbed` is the number of those that
     do not. At least `processes` must count. With a target, measuring continues until the 95 %
-    interval of the median is narrower than it, or until `process_limit` count. The disturbed ones
-    included, there are at most 1.5 times as many.
+    interval of the median is narrower than it, or until `process_limit` count. With a limit, it
+    also continues while the interval contains the limit, in the unit of `counted`. The disturbed
+    ones included, there are at most 1.5 times as many.
     """
     if len(counted) + disturbed >= MAX_TRIES * protocol.process_limit:
         return False
     if len(counted) < protocol.processes:
         return True
-    return len(counted) < protocol.process_limit and is_wide(protocol, counted)
+    return len(counted) < protocol.process_limit and (
+        is_wide(protocol, counted) or (limit is not None and is_undecided(counted, limit))
+    )
 
 
 def is_wide(protocol: Protocol, counted: Sequence[float]) -> bool:
     """Return True if there is a target and the 95 % interval of the median is not narrower."""
     return protocol.target > 0 and not is_precise(counted, protocol.target)
+
+
+def is_undecided(values: Sequence[float], limit: float) -> bool:
+    """Return True unless the median's 95 % interval lies below the limit or above it."""
+    interval = median_interval(values)
+    return interval is None or interval[0] <= limit <= interval[1]
 
 
 def is_precise(values: Sequence[float], target: float) -> bool:

@@ -76,10 +76,11 @@ def _family_of(case: Case) -> Protocol:
     return replace(case.protocol, threads=1)
 
 
-def needs_more_runs(protocol: Protocol, runs: Sequence[Run]) -> bool:
-    """Return whether a case needs another process."""
+def needs_more_runs(protocol: Protocol, runs: Sequence[Run], limit_us: float | None = None) -> bool:
+    """Return whether a case needs another process, for itself or to be told from its limit."""
     undisturbed = [run.log.inference.avg_us for run in runs if not run.disturbed]
-    return needs_another_process(protocol, undisturbed, disturbed=len(runs) - len(undisturbed))
+    disturbed = len(runs) - len(undisturbed)
+    return needs_another_process(protocol, undisturbed, disturbed=disturbed, limit=limit_us)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class BatchContext:
     """The data that a batch needs beyond its device.
 
     `pending` has the processes of unfinished cases by case id, and `canaries` are earlier ones.
+    `limits_us` are the limits of latencies by number of threads.
     """
 
     file: Callable[[str], Path]
@@ -95,13 +97,15 @@ class BatchContext:
     kernels: KernelVerdict
     is_binary: Callable[[str], bool]
     answer_checker: AnswerChecker
+    limits_us: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass
 class BatchRunner:
     """The progress of one batch. `step` does the next piece of work.
 
-    A step during which the device was lost can be repeated.
+    A step during which the device was lost can be repeated. `references` have been measured before;
+    they run in each block that another case needs, and end as one more measurement.
     """
 
     cases: Sequence[Case]
@@ -109,11 +113,13 @@ class BatchRunner:
     context: BatchContext
     stop: Event
     emit: Callable[[FleetEvent], None]
+    references: Sequence[Case] = ()
     others_waiting: int = 0
     batch: Batch = field(init=False)
     runs: dict[str, list[Run]] = field(init=False)
     _gates: BatchGates = field(init=False)
     canaries: list[Canary] = field(init=False, default_factory=list)
+    measured: list[Case] = field(init=False, default_factory=list)
     _failed: set[str] = field(init=False, default_factory=set)
     _block: int = field(init=False, default=-1)
     _queue: list[Case] = field(init=False, default_factory=list)
@@ -127,11 +133,11 @@ class BatchRunner:
             device.id,
             started_at=now(),
             ordering=protocol.order,
-            cases=len(self.cases),
+            cases=len(self.cases) + len(self.references),
         )
         self.runs = {
             case.id: read_usable_runs(case, self.context.pending.get(case.id, ()))
-            for case in self.cases
+            for case in (*self.cases, *self.references)
         }
         self._gates = BatchGates(self.session, protocol.gates, stop=self.stop, report=self._report)
 
@@ -141,7 +147,11 @@ class BatchRunner:
     @property
     def cases_left(self) -> int:
         """The number of cases that have not failed; all of them end with the batch."""
-        return len(self.cases) - len(self._failed)
+        return sum(case.id not in self._failed for case in self.cases)
+
+    @property
+    def failed_references(self) -> list[Case]:
+        return [case for case in self.references if case.id in self._failed]
 
     def forget_latest_run(self) -> None:
         """Read the sensors before the next run, as others have used the device since the last."""
@@ -166,11 +176,18 @@ class BatchRunner:
         return True
 
     def _find_unfinished_cases(self) -> list[Case]:
-        return [
-            case
-            for case in self.cases
-            if case.id not in self._failed and needs_more_runs(case.protocol, self.runs[case.id])
+        """Return the cases to run in the next block; references alone only if they began."""
+        unfinished = [
+            case for case in self.cases if case.id not in self._failed and self._needs_more(case)
         ]
+        references = [case for case in self.references if case.id not in self._failed]
+        if unfinished:
+            return [*unfinished, *references]
+        return [case for case in references if self._block >= 0 and self._needs_more(case)]
+
+    def _needs_more(self, case: Case) -> bool:
+        limit_us = self.context.limits_us.get(case.protocol.threads)
+        return needs_more_runs(case.protocol, self.runs[case.id], limit_us=limit_us)
 
     def _begin(self) -> None:
         self._gates.wait_until_settled(None)
@@ -232,24 +249,30 @@ class BatchRunner:
 
     def _compute_progress(self) -> float:
         """Return the number of finished cases, with fractions for unfinished ones."""
-        return sum(
-            _progress_of(case.protocol, self.runs[case.id])
-            for case in self.cases
-            if case.id not in self._failed
-        )
+        return sum(self._progress_of(case) for case in self.cases if case.id not in self._failed)
+
+    def _progress_of(self, case: Case) -> float:
+        """Return a case's progress, 0 to 1; the number of its processes is known at the end."""
+        if not self._needs_more(case):
+            return 1.0
+        undisturbed = sum(not run.disturbed for run in self.runs[case.id])
+        return min(undisturbed / case.protocol.processes, 0.9)
 
     def _give_up(self, case: Case, failure: CaseFailed) -> None:
         if isinstance(failure, DeviceLost):
             raise failure
         self._failed.add(case.id)
-        self.emit(CaseGivenUp(self.session.device, case, failure=failure))
+        is_reference = case in self.references
+        self.emit(
+            CaseGivenUp(self.session.device, case, failure=failure, is_reference=is_reference)
+        )
 
     def _check_answer(self, case: Case) -> None:
         """Check an artifact's answers; wrong ones make all its cases fail, however fast."""
         answer = self.context.answer_checker.check(case, self.session, file=self.context.file)
         self.emit(AnswerChecked(self.session.device, answer))
         if answer.classes_agree is False:
-            for other in self.cases:
+            for other in (*self.cases, *self.references):
                 if other.artifact == case.artifact:
                     self._give_up(other, CaseFailed(Reason.WRONG_ANSWER, answer.message))
 
@@ -268,7 +291,9 @@ class BatchRunner:
             waited_s = round(self._gates.waited_s, 3)
             self.batch = replace(self.batch, waited_s=waited_s, waited_for=self._gates.waited_for)
             self.emit(BatchEnded(self.session.device, self.batch))
-        for case in self.cases:
+        # Of a killed bench, references may have runs that are too few for a measurement.
+        ended = [case for case in self.references if not self._needs_more(case)]
+        for case in (*self.cases, *ended):
             if case.id not in self._failed:
                 self._end_case(case)
 
@@ -282,7 +307,16 @@ class BatchRunner:
                 idle_uw={} if idle_power_uw is None else {self.batch.id: idle_power_uw},
                 circumstances=self._find_circumstances(case),
             )
-            self.emit(CaseMeasured(self.session.device, case, measurement=measurement))
+            is_reference = case in self.references
+            self.emit(
+                CaseMeasured(
+                    self.session.device,
+                    case,
+                    measurement=measurement,
+                    is_reference=is_reference,
+                )
+            )
+            self.measured.append(case)
         except CaseFailed as failure:
             self._give_up(case, failure)
 
@@ -310,11 +344,3 @@ class BatchRunner:
             return []
         warning = check_canary(self.batch.device, latencies_us[-1], history_us=history_us)
         return [warning] if warning else []
-
-
-def _progress_of(protocol: Protocol, runs: Sequence[Run]) -> float:
-    """Return a case's progress, 0 to 1; the number of its processes is only known at the end."""
-    if not needs_more_runs(protocol, runs):
-        return 1.0
-    undisturbed = sum(not run.disturbed for run in runs)
-    return min(undisturbed / protocol.processes, 0.9)

@@ -56,7 +56,8 @@ class LaneIdle:
 class RunEnded:
     """A process of a case has ended; `run` is None if its output could not be parsed.
 
-    `progress` is the number of finished cases of its batch, with fractions for unfinished ones.
+    `progress` is the number of finished cases of its batch, with fractions for unfinished ones and
+    without references.
     """
 
     device: Device
@@ -99,16 +100,22 @@ class CaseProfiled:
 
 @dataclass(frozen=True)
 class CaseMeasured:
+    """A case has a measurement; a reference had one before, and was only repeated."""
+
     device: Device
     case: Case
     measurement: Measurement
+    is_reference: bool = False
 
 
 @dataclass(frozen=True)
 class CaseGivenUp:
+    """A case has failed. An earlier measurement of a reference stays valid."""
+
     device: Device
     case: Case
     failure: CaseFailed
+    is_reference: bool = False
 
 
 @dataclass(frozen=True)

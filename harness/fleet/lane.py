@@ -40,6 +40,7 @@ from harness.fleet.inbox import Inbox
 from harness.fleet.lease_keeper import LeaseKeeper
 from harness.fleet.plan import Addition, FleetRequest, plan_cases, split_cases
 from harness.fleet.process import DeviceSession, profile_operators
+from harness.fleet.references import References
 from harness.store.files.tools import ToolFile
 from harness.store.files.workspace import Workspace
 
@@ -91,6 +92,7 @@ class Lane:
     _thread: Thread = field(init=False)
     _planned: set[str] = field(init=False, default_factory=set)
     _pending: dict[str, Sequence[Process]] = field(init=False, default_factory=dict)
+    _references: References = field(init=False, default_factory=References)
     _binary: set[str] = field(init=False, default_factory=set)
     _waiting: list[list[Case]] = field(init=False, default_factory=list)
     _to_check: list[Case] = field(init=False, default_factory=list)
@@ -238,6 +240,8 @@ class Lane:
         if self.request.dry_run:
             return
         self._planned.update(case.id for case in new)
+        for case in plan.measured:
+            self._references.add(case, addition.measured[case.id])
         self._binary |= addition.binary
         if not self.request.force:
             ids = addition.pending.keys() & self._planned
@@ -264,8 +268,14 @@ class Lane:
             self._profile(to_profile, session)
 
     def _measure(self, cases: Sequence[Case], session: DeviceSession) -> None:
+        references = self._references.find_missing(cases) if self.request.uses_reference else []
         runner = BatchRunner(
-            cases, session, context=self._make_context(session), stop=self.stop, emit=self.emit
+            cases,
+            session,
+            context=self._make_context(session),
+            stop=self.stop,
+            emit=self.emit,
+            references=references,
         )
         more = True
         while more and not self.stop.is_set():
@@ -277,6 +287,12 @@ class Lane:
         if not more:
             self.cases_left = self._count_waiting()
         self.canaries += runner.canaries
+        for case in runner.measured:
+            self._references.add(case)
+        for case in runner.failed_references:
+            self._references.discard(case)
+        for case in (*cases, *references):
+            self._pending.pop(case.id, None)
 
     def _make_context(self, session: DeviceSession) -> BatchContext:
         kernels = self.snapshot.kernels.get(
@@ -291,6 +307,11 @@ class Lane:
             kernels=kernels,
             is_binary=self._binary.__contains__,
             answer_checker=self.answer_checker,
+            limits_us={
+                threads: limit_us
+                for (device, threads), limit_us in self.request.limits.items()
+                if device == self.device.id
+            },
         )
 
     def _try_step(self, step: Callable[[], bool]) -> bool:

@@ -15,6 +15,10 @@ class FleetRequest:
     More artifacts may be added while the bench runs. `wait_s` limits the wait for a busy device.
     `profile` adds operator profiles. `check_answers` checks answers again even if they have been
     checked before. `inputs` are those of the artifacts whose inputs the tool does not choose.
+
+    `uses_reference` repeats a measured case in each batch, so that cases of different batches can
+    be compared. `limits` are latencies in microseconds, by device and threads. A case is measured
+    until its interval lies on one side of its limit, or its most processes are reached.
     """
 
     artifacts: tuple[str, ...]
@@ -25,6 +29,8 @@ class FleetRequest:
     profile: bool = False
     check_answers: bool = False
     inputs: Mapping[str, tuple[ModelInput, ...]] = field(default_factory=dict)
+    uses_reference: bool = False
+    limits: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     def list_pairs(self, device: str, artifacts: Sequence[str]) -> list[tuple[str, Protocol]]:
         """Return the artifacts with the protocols under which a device measures them."""
@@ -36,12 +42,12 @@ class FleetRequest:
 class Addition:
     """Artifacts that were added to a bench together, and what the database has about them.
 
-    `measured` has the ids of measured cases, `pending` the processes of unfinished ones by case id,
-    and `binary` the artifacts with binary layers.
+    By case id, `measured` has the numbers of first measurements, and `pending` the processes of
+    unfinished cases. `binary` has the artifacts with binary layers.
     """
 
     artifacts: tuple[str, ...]
-    measured: frozenset[str]
+    measured: Mapping[str, int]
     pending: Mapping[str, Sequence[Process]]
     binary: frozenset[str]
 

@@ -249,7 +249,7 @@ def _read_addition(
 ) -> Addition:
     return Addition(
         tuple(artifacts),
-        measured=stores.cases.get_measured_ids(devices, artifacts),
+        measured=stores.cases.get_first_measurements(devices, artifacts),
         pending=stores.cases.get_pending_processes(devices, artifacts),
         binary=stores.cases.filter_binary(artifacts),
     )

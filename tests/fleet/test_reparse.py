@@ -97,7 +97,7 @@ def test_a_measurement_that_no_longer_parses_is_withdrawn_until_it_does(
     (reparsed,) = reparse_all(engine)
     assert reparsed.outcome is ReparseOutcome.WITHDRAWN
     assert read_results(engine) == []
-    assert rows.get_measured_ids([case.device], [case.artifact]) == set(), (
+    assert rows.get_first_measurements([case.device], [case.artifact]) == {}, (
         "the next bench measures it"
     )
     (failure,) = run_query(engine, "SELECT case_id, reason FROM failures").records()

@@ -357,12 +357,11 @@ class _EventReporter:
             case CaseMeasured():
                 summary = event.measurement.summary
                 result = f"{format_us(summary.latency_us)}, {name_warnings(summary.warnings)}"
-                self._progress.end_case(id, f"{self._name(event.case)}: {result}")
+                self._end_case(event, f"{self._name(event.case)}: {result}")
             case CaseGivenUp(failure=failure):
                 self.failures += 1
-                self._progress.end_case(
-                    id, f"{self._name(event.case)}: failed ({failure.reason}): {failure}"
-                )
+                line = f"{self._name(event.case)}: failed ({failure.reason}): {failure}"
+                self._end_case(event, line)
             case AnswerChecked(answer=answer) if answer.message:
                 model = name_model(answer.artifact, self._names)
                 self._progress.set_status(id, f"{model}: {answer.message}")
@@ -377,6 +376,12 @@ class _EventReporter:
                 self._report_set_aside(event)
             case LaneEnded():
                 self._progress.end_device(id)
+
+    def _end_case(self, event: CaseMeasured | CaseGivenUp, line: str) -> None:
+        if event.is_reference:
+            self._progress.set_status(event.device.id, f"{line}, as the reference")
+        else:
+            self._progress.end_case(event.device.id, line)
 
     def _name(self, case: Case) -> str:
         return name_case(case, self._names)

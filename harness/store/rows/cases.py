@@ -12,6 +12,7 @@ from sqlalchemy import (
     RowMapping,
     and_,
     delete,
+    func,
     insert,
     or_,
     select,
@@ -58,18 +59,18 @@ class CaseRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def get_measured_ids(
+    def get_first_measurements(
         self, devices: Collection[str], artifacts: Collection[str]
-    ) -> frozenset[str]:
-        """Return the ids of the artifacts' cases on these devices that have a valid measurement."""
+    ) -> dict[str, int]:
+        """Return the first valid measurement of the artifacts' cases on these devices, by case."""
         query = (
-            select(measurements.c.case_id)
+            select(measurements.c.case_id, func.min(measurements.c.id).label("number"))
             .join(cases, cases.c.id == measurements.c.case_id)
             .where(self._is_among(devices, artifacts), measurements.c.valid)
-            .distinct()
+            .group_by(measurements.c.case_id)
         )
         with self._engine.connect() as connection:
-            return frozenset(connection.scalars(query))
+            return {row.case_id: row.number for row in connection.execute(query)}
 
     def get_pending_processes(
         self, devices: Collection[str], artifacts: Collection[str]

@@ -187,17 +187,21 @@ def test_measured_cases_are_those_with_a_valid_measurement(
     rows: CaseRows, case: Case, engine: Engine
 ) -> None:
     on_shelf, failed = make_case(case.artifact, "shelf"), make_case(case.artifact, "lab")
-    devices = ["here", "shelf", "lab"]
-    assert rows.get_measured_ids(devices, [case.artifact]) == set()
-    rows.finish("local", make_measurement(case, 100.0))
-    rows.finish("local", make_measurement(on_shelf, 200.0))
+    devices, artifacts = ["here", "shelf", "lab"], [case.artifact]
+    assert rows.get_first_measurements(devices, artifacts) == {}
+    for measured, latency_us in ((case, 100.0), (on_shelf, 200.0), (case, 110.0)):
+        rows.finish("local", make_measurement(measured, latency_us))
     rows.fail(failed, "local", failure=TIMEOUT)
-    assert rows.get_measured_ids(devices, [case.artifact]) == {case.id, on_shelf.id}
-    assert rows.get_measured_ids(["here"], [case.artifact]) == {case.id}
-    invalidate(engine, 200.0)
-    assert rows.get_measured_ids(devices, [case.artifact]) == {case.id}
-    assert rows.get_measured_ids([], [case.artifact]) == set()
-    assert rows.get_measured_ids(devices, ["f" * 64]) == set()
+    first = rows.get_first_measurements(devices, artifacts)
+    assert sorted(first, key=lambda id: first[id]) == [case.id, on_shelf.id]
+    assert rows.get_first_measurements(["here"], artifacts).keys() == {case.id}
+    for latency_us in (100.0, 200.0):
+        invalidate(engine, latency_us)
+    later = rows.get_first_measurements(devices, artifacts)
+    assert later.keys() == {case.id}
+    assert later[case.id] > first[on_shelf.id]
+    assert rows.get_first_measurements([], artifacts) == {}
+    assert rows.get_first_measurements(devices, ["f" * 64]) == {}
 
 
 def test_a_measurement_is_stored_with_its_runs_or_not_at_all(

@@ -123,11 +123,16 @@ ALL = (*INDEPENDENT, AUTOCORRELATED)
 
 
 def simulate_session(
-    device: SimulatedDevice, protocol: Protocol, factors: Mapping[str, float], rng: Generator
+    device: SimulatedDevice,
+    protocol: Protocol,
+    factors: Mapping[str, float],
+    rng: Generator,
+    reference: str = "",
 ) -> dict[str, Counted]:
     """Measure a batch of cases on one device, and return the averages that count of each case.
 
-    A case's factor says how many times as slow as `TYPICAL_US` it is.
+    A case's factor says how many times as slow as `TYPICAL_US` it is. The reference, if any, is one
+    of the cases; it runs as long as any other does.
     """
     times_s = STEP_S * np.arange(len(factors) * (MAX_TRIES * protocol.process_limit + 1))
     averages_us = device.averages_us(rng, times_s).tolist()
@@ -139,16 +144,20 @@ def simulate_session(
         unfinished = [
             case
             for case in factors
-            if needs_another_process(protocol, [*counted[case].values()], disturbed=disturbed[case])
+            if case != reference
+            and needs_another_process(
+                protocol, [*counted[case].values()], disturbed=disturbed[case]
+            )
         ]
-        for case in order_block(batch, block, cases=unfinished, ordering=protocol.order):
+        if not unfinished:
+            return counted
+        running = [*unfinished, reference] if reference else unfinished
+        for case in order_block(batch, block, cases=running, ordering=protocol.order):
             average, throttled = next(processes)
             if throttled:
                 disturbed[case] += 1
             else:
                 counted[case][block] = factors[case] * average
-        if not unfinished:
-            return counted
     raise AssertionError("a batch must end")
 
 

@@ -15,6 +15,7 @@ from harness.bench.statistics import (
     adjust_p_values,
     decide_verdict,
     estimate_accuracy_difference,
+    estimate_bridged_ratio,
     estimate_paired_ratio,
     estimate_unpaired_ratio,
     find_outliers,
@@ -29,6 +30,9 @@ LATENCY = st.floats(1, 1e6)
 untimed = settings(deadline=None, max_examples=50)  # the first example waits for scipy.stats
 Compare: TypeAlias = Callable[[Sequence[float], Sequence[float]], Estimate]
 SAMPLE = st.lists(LATENCY, min_size=6, max_size=30)
+each_estimator = pytest.mark.parametrize(
+    "compare", [estimate_paired_ratio, estimate_unpaired_ratio, estimate_bridged_ratio]
+)
 
 
 @pytest.mark.parametrize(("confidence", "min_count"), [(0.95, 6), (0.965, 6), (0.99, 8)])
@@ -210,6 +214,24 @@ def test_an_interval_of_two_samples_excludes_1_exactly_if_the_test_rejects(
     check_interval(estimate_unpaired_ratio(baseline, candidate), exact_p)
 
 
+@untimed
+@given(SAMPLE, SAMPLE)
+def test_a_ratio_through_a_reference_has_the_interval_and_p_of_welch(
+    baseline: list[float], candidate: list[float]
+) -> None:
+    welch = scipy.stats.ttest_ind(np.log(candidate), np.log(baseline), equal_var=False)
+    assume(welch.pvalue > 1e-9)  # neither sample is of equal values
+    interval = welch.confidence_interval(1 - ALPHA)
+    estimate = estimate_bridged_ratio(baseline, candidate)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert (estimate.p, log(estimate.low), log(estimate.high)) == pytest.approx(
+        (welch.pvalue, interval.low, interval.high), rel=1e-6, abs=1e-9
+    )
+    assert estimate.low < estimate.value < estimate.high
+    assert estimate.samples == min(len(baseline), len(candidate))
+
+
 def check_interval(estimate: Estimate, exact_p: float) -> None:
     assert estimate.low is not None
     assert estimate.high is not None
@@ -219,7 +241,7 @@ def check_interval(estimate: Estimate, exact_p: float) -> None:
     assert estimate.p <= exact_p
 
 
-@pytest.mark.parametrize("compare", [estimate_paired_ratio, estimate_unpaired_ratio])
+@each_estimator
 @pytest.mark.parametrize("count", [6, 10, 40, 100])
 def test_the_same_numbers_have_the_ratio_1(compare: Compare, count: int) -> None:
     estimate = compare([7.0] * count, [7.0] * count)
@@ -227,7 +249,7 @@ def test_the_same_numbers_have_the_ratio_1(compare: Compare, count: int) -> None
     assert (estimate.p, estimate.smallest_change, estimate.error) == pytest.approx((1.0, 0.0, 0.0))
 
 
-@pytest.mark.parametrize("compare", [estimate_paired_ratio, estimate_unpaired_ratio])
+@each_estimator
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_fewer_than_six_values_give_the_ratio_alone(compare: Compare, count: int) -> None:
     estimate = compare([10.0] * count, [12.0] * count)
@@ -251,6 +273,7 @@ def test_a_common_factor_is_the_ratio(values: list[float], factor: float) -> Non
     slower = [factor * value for value in values]
     assert estimate_paired_ratio(values, slower).value == pytest.approx(factor)
     assert estimate_unpaired_ratio(values, slower).value == pytest.approx(factor)
+    assert estimate_bridged_ratio(values, slower).value == pytest.approx(factor)
 
 
 def test_blocks_of_different_lengths_are_refused() -> None:

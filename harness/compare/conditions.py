@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from harness.bench.cores import read_policies
+from harness.compare.links import Link
 from harness.core.bench import Protocol
-from harness.core.comparison import Evidence, Pair, ResultRow
+from harness.core.comparison import Basis, Evidence, Pair, ResultRow
 from harness.core.ids import to_plain
 from harness.core.units import count_noun
 
@@ -34,7 +35,7 @@ _TIME_STEPS = (
 def list_differences(pair: Pair, baseline: Evidence, candidate: Evidence) -> tuple[str, ...]:
     """Return a few words on each difference between the conditions of a pair's measurements.
 
-    They cover tool, protocol, cores, inputs, governor, system, clock, harness version and time.
+    They cover tool, protocol, cores, inputs, governor, system, clock and harness version.
     """
     differences = (
         _compare_tools(pair),
@@ -46,7 +47,6 @@ def list_differences(pair: Pair, baseline: Evidence, candidate: Evidence) -> tup
         _compare_systems(baseline, candidate),
         _compare_clocks(pair, baseline, candidate=candidate),
         _describe_change("harness", baseline.harness_version, after=candidate.harness_version),
-        _compare_times(pair, baseline, candidate=candidate),
     )
     return tuple(filter(None, differences))
 
@@ -123,18 +123,21 @@ def _max_khz(evidence: Evidence) -> int:
     return max((policy.max_khz for policy in read_policies(evidence.facts)), default=0)
 
 
-def _compare_times(pair: Pair, baseline: Evidence, candidate: Evidence) -> str:
-    """Return the time between two measurements that share no block of a batch.
+def describe_link(pair: Pair, link: Link) -> str:
+    """Return how a pair was compared, unless in the blocks of its newest measurements.
 
-    Whatever else the device did in between is in their ratio, too.
+    Apart, whatever else the device did in between is in the ratio, too.
     """
-    if baseline.by_block.keys() & candidate.by_block.keys():
-        return ""
     before, after = (
         datetime.fromisoformat(row["measured_at"].replace("Z", "+00:00"))
         for row in (pair.baseline, pair.candidate)
     )
-    return f"measured {_format_span(abs(after - before))} apart"
+    span = f"measured {_format_span(abs(after - before))} apart"
+    if link.basis is Basis.REFERENCE:
+        return f"compared through {(link.reference or '')[:12]}, {span}"
+    if link.basis is Basis.BLOCKS:
+        return f"compared in a batch that both share, newest {span}" if link.is_earlier else ""
+    return span
 
 
 def _format_span(span: timedelta) -> str:

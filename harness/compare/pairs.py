@@ -1,27 +1,37 @@
 """Pair the rows of a baseline and a candidate, and compare each pair."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
-from math import nan
+from itertools import product, starmap
 from typing import TYPE_CHECKING, Any
 
 from harness.bench.statistics import (
-    MIN_PAIRS,
     adjust_p_values,
     decide_verdict,
     estimate_accuracy_difference,
-    estimate_paired_ratio,
     estimate_smallest_change,
-    estimate_unpaired_ratio,
 )
-from harness.compare.conditions import list_differences
+from harness.compare.conditions import describe_link, list_differences
+from harness.compare.links import (
+    Link,
+    estimate_linked_ratio,
+    find_link,
+    index_cases,
+    share_enough_blocks,
+)
 from harness.conversion.evaluate import unpack_correct
-from harness.core.comparison import Comparison, Estimate, Evidence, Pair, ResultRow
+from harness.core.comparison import (
+    Comparison,
+    Estimate,
+    Evidence,
+    Pair,
+    RepeatedCase,
+    ResultRow,
+)
 from harness.core.errors import RequestError
 from harness.core.sweep import Precision
-from harness.store.reading import read_correct_images, read_evidence
+from harness.store.reading import read_correct_images, read_evidence, read_repeated_cases
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -47,8 +57,17 @@ def compare_rows(
     selection = [*select_rows(rows, baseline), *select_rows(rows, candidate)]
     evidence = read_evidence(reader, {row["measurement_id"] for row in selection})
     pairs = pair_rows(rows, baseline, candidate=candidate, evidence=evidence)
-    correct_images = read_correct_images(reader, {row["artifact"] for row in selection})
-    return compare_pairs(pairs, evidence, correct_images=correct_images)
+    devices_apart = {
+        pair.candidate["device"]
+        for pair in pairs
+        if not share_enough_blocks(*_evidence_of(pair, evidence))
+    }
+    return compare_pairs(
+        pairs,
+        evidence,
+        correct_images=read_correct_images(reader, {row["artifact"] for row in selection}),
+        repeated_cases=read_repeated_cases(reader, devices_apart) if devices_apart else (),
+    )
 
 
 def select_rows(rows: Sequence[ResultRow], selector: str) -> list[ResultRow]:
@@ -126,23 +145,20 @@ def _choose_pair(
     candidate_rows: Sequence[ResultRow],
     evidence: Mapping[int, Evidence],
 ) -> Pair:
-    """Return the pair with the fewest differences.
+    """Return the pair with the fewest differences, to which being measured apart belongs.
 
     Among equals, one measured in a common batch comes first, then the newest.
     """
 
     def similarity(pair: Pair) -> tuple[Any, ...]:
         baseline, candidate = _evidence_of(pair, evidence)
-        in_one_batch = not _batches_of(baseline).isdisjoint(_batches_of(candidate))
+        share_block = not baseline.by_block.keys().isdisjoint(candidate.by_block)
+        differences = len(list_differences(pair, baseline, candidate=candidate)) + (not share_block)
+        share_batch = not _batches_of(baseline).isdisjoint(_batches_of(candidate))
         dates = pair.candidate["measured_at"], pair.baseline["measured_at"]
-        return -len(pair.differences), in_one_batch, *dates
+        return -differences, share_batch, *dates
 
-    pairs = []
-    for baseline_row, candidate_row in product(baseline_rows, candidate_rows):
-        pair = Pair(baseline_row, candidate_row)
-        differences = list_differences(pair, *_evidence_of(pair, evidence))
-        pairs.append(replace(pair, differences=differences))
-    return max(pairs, key=similarity)
+    return max(starmap(Pair, product(baseline_rows, candidate_rows)), key=similarity)
 
 
 def _evidence_of(pair: Pair, evidence: Mapping[int, Evidence]) -> tuple[Evidence, Evidence]:
@@ -154,46 +170,43 @@ def _batches_of(evidence: Evidence) -> set[str]:
 
 
 def compare_pairs(
-    pairs: Sequence[Pair], evidence: Mapping[int, Evidence], correct_images: CorrectImages
+    pairs: Sequence[Pair],
+    evidence: Mapping[int, Evidence],
+    correct_images: CorrectImages,
+    repeated_cases: Iterable[RepeatedCase] = (),
 ) -> list[Comparison]:
-    """Compare the two sides of each pair.
+    """Compare the two sides of each pair, and list the differences between their conditions.
 
     All latencies are judged together: the more comparisons, the likelier a chance difference.
+    `repeated_cases` may link pairs that share no batch.
     """
-    latencies = [_compare_latencies(*_evidence_of(pair, evidence)) for pair in pairs]
+    index = index_cases(repeated_cases)
+    links = [find_link(pair, *_evidence_of(pair, evidence), index=index) for pair in pairs]
+    latencies = [estimate_linked_ratio(link) for link in links]
     total = sum(latency.error is not None for latency in latencies)
-    latencies = [
-        replace(latency, smallest_change=estimate_smallest_change(latency, total))
-        for latency in latencies
-    ]
     p_values = adjust_p_values([latency.p for latency in latencies])
     return [
         Comparison(
-            pair,
-            latency,
+            _describe_pair(pair, link),
+            replace(latency, smallest_change=estimate_smallest_change(latency, total)),
             size=_compare_sizes(pair),
             accuracy=_compare_accuracies(pair, correct_images),
             verdict=decide_verdict(latency, p),
             p=p,
+            basis=link.basis,
+            reference=link.reference,
         )
-        for pair, latency, p in zip(pairs, latencies, p_values, strict=True)
+        for pair, link, latency, p in zip(pairs, links, latencies, p_values, strict=True)
     ]
 
 
-def _compare_latencies(baseline: Evidence, candidate: Evidence) -> Estimate:
-    """Compare block by block if both were measured side by side in enough blocks.
-
-    A slowdown of the device in a block affects both, and cancels out.
-    """
-    if not all((*baseline.averages_us, *candidate.averages_us)):
-        return Estimate(nan)  # a time was below the resolution of the tool's clock
-    shared = sorted(baseline.by_block.keys() & candidate.by_block.keys())
-    if len(shared) < MIN_PAIRS:
-        return estimate_unpaired_ratio(baseline.averages_us, candidate.averages_us)
-    return estimate_paired_ratio(
-        [baseline.by_block[block] for block in shared],
-        [candidate.by_block[block] for block in shared],
+def _describe_pair(pair: Pair, link: Link) -> Pair:
+    """Return the pair with the differences between the measurements that the link compares."""
+    differences = (
+        *list_differences(pair, link.baseline, candidate=link.candidate),
+        describe_link(pair, link),
     )
+    return replace(pair, differences=tuple(filter(None, differences)))
 
 
 def _compare_sizes(pair: Pair) -> Estimate:

@@ -49,6 +49,28 @@ class Evidence:
     harness_version: str = ""
 
 
+@dataclass(frozen=True)
+class RepeatedCase:
+    """A case with several valid measurements, oldest first: a possible link between batches."""
+
+    id: str
+    artifact: str
+    device: str
+    threads: int
+    measurements: tuple[Evidence, ...]
+
+
+class Basis(str, Enum):
+    """The way in which two latencies were compared, from the most to the least trustworthy."""
+
+    BLOCKS = "block by block"
+    REFERENCE = "through a reference"
+    SEPARATE = "apart"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 class Verdict(str, Enum):
     """A judgement of a change in latency, which allows for the number of comparisons made."""
 
@@ -78,7 +100,8 @@ class Comparison:
     """The estimates for a pair: ratios of latency and size, and the difference of accuracy.
 
     The accuracy's difference is in shares of 1. `p` is that of the latency's ratio, adjusted
-    for the number of comparisons made at once.
+    for the number of comparisons made at once. `reference` is the SHA-256 of the artifact that
+    links two batches, if `basis` says that there is one.
     """
 
     pair: Pair
@@ -87,3 +110,10 @@ class Comparison:
     accuracy: Estimate | None
     verdict: Verdict = Verdict.UNKNOWN
     p: float | None = None
+    basis: Basis = Basis.BLOCKS
+    reference: str | None = None
+
+    @property
+    def compared(self) -> str:
+        """The basis of the ratio of latencies, such as `through 1f2e3d4c5b6a`."""
+        return f"through {self.reference[:12]}" if self.reference else str(self.basis)

@@ -5,6 +5,7 @@ Each function returns a figure with a sentence if there is nothing to draw.
 """
 
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -298,6 +299,7 @@ def _describe_pair(row: dict[str, Any]) -> str:
         f"{format_us(baseline_us)} → {format_us(candidate_us)}",
         f"{1 / row['size_ratio']:.3g} times smaller, {points:+.1f} points of accuracy",
         f"artifacts {row['baseline_artifact'][:12]} → {row['candidate_artifact'][:12]}",
+        *(escape(line, quote=False) for line in row["differences"].split("; ") if line),
     )
     return "<br>".join(lines)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.compare.pairs import compare_rows
-from harness.core.comparison import Comparison, Estimate
+from harness.core.comparison import Comparison
 from harness.core.errors import RequestError, first_line
-from harness.report.variants import label_rows
+from harness.report.export.comparisons import tabulate_comparisons
 from harness.store import reading
 from harness.store.database import close_database, open_upgraded
 from harness.store.files.workspace import Workspace, sqlite_url
@@ -136,6 +136,9 @@ def compare(baseline: str, candidate: str, workspace: Path | str | None = None) 
         - `baseline_latency_us`, `candidate_latency_us`: µs.
         - `ratio`, `ratio_low`, `ratio_high`: candidate / baseline latency, and its 95 % interval.
         - `verdict`: `faster`, `slower`, `no difference found` or `unknown`.
+        - `basis`: how latencies were compared, `block by block`, `through a reference` that both
+          batches measured, or `apart`.
+        - `reference_artifact`: SHA-256 of the reference, if there is one.
         - `p`: two-sided, adjusted for the number of pairs.
         - `smallest_change`: the smallest detectable change of the latency, as a share of 1.
         - `size_ratio`: candidate / baseline size.
@@ -200,12 +203,8 @@ def to_records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[Any, Any
 
 def frame_comparisons(compared: Sequence[Comparison]) -> pd.DataFrame:
     """Return a row for each of one or more comparisons, with the columns of `compare`."""
-    labels = label_rows([comparison.pair.candidate for comparison in compared])
-    rows = [
-        _make_row(comparison, label) for comparison, label in zip(compared, labels, strict=True)
-    ]
-    values = tuple(tuple(row.values()) for row in rows)
-    return _make_frame(reading.QueryResult(tuple(rows[0]), values))
+    columns, values = tabulate_comparisons(compared)
+    return _make_frame(reading.QueryResult(columns, values))
 
 
 def expanded(rows: pd.DataFrame) -> pd.DataFrame:
@@ -290,31 +289,3 @@ def _guess_dtype(name: str) -> str:
     return next(
         (dtype for dtype, names in _DTYPES_BY_NAME.items() if names.fullmatch(name)), "string"
     )
-
-
-def _make_row(comparison: Comparison, label: str) -> dict[str, Any]:
-    baseline, candidate = comparison.pair.baseline, comparison.pair.candidate
-    accuracy = comparison.accuracy or Estimate(float("nan"))
-    return {
-        "device": candidate["device"],
-        "threads": candidate["threads"],
-        "variant": label,
-        "model": candidate["model"],
-        "baseline_artifact": baseline["artifact"],
-        "candidate_artifact": candidate["artifact"],
-        "baseline_latency_us": baseline["latency_us"],
-        "candidate_latency_us": candidate["latency_us"],
-        "ratio": comparison.latency.value,
-        "ratio_low": comparison.latency.low,
-        "ratio_high": comparison.latency.high,
-        "verdict": str(comparison.verdict),
-        "p": comparison.p,
-        "smallest_change": comparison.latency.smallest_change,
-        "size_ratio": comparison.size.value,
-        "baseline_accuracy": baseline["accuracy"],
-        "candidate_accuracy": candidate["accuracy"],
-        "accuracy_difference": accuracy.value,
-        "accuracy_difference_low": accuracy.low,
-        "accuracy_difference_high": accuracy.high,
-        "differences": "; ".join(comparison.pair.differences),
-    }

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import groupby
 from math import inf
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import zstandard
@@ -19,6 +21,7 @@ from sqlalchemy import (
     String,
     column,
     false,
+    func,
     literal_column,
     or_,
     select,
@@ -27,11 +30,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, StatementError
 
-from harness.core.comparison import Evidence
+from harness.core.comparison import Evidence, RepeatedCase
 from harness.core.errors import RequestError, WorkspaceError, first_line
 from harness.store.queries import ParameterValue
 from harness.store.rows.values import is_any_of
-from harness.store.tables import measurements, runs, trial_artifacts
+from harness.store.tables import cases, measurements, runs, trial_artifacts
 
 _SORT_MEMORY = "64MB"  # for each sort; a larger one goes to a file and takes twice as long
 
@@ -286,6 +289,47 @@ def read_evidence(engine: Engine, measurement_ids: Collection[int]) -> dict[int,
             runs_by_id[run["measurement_id"]].append(run)
         rows = connection.execute(summaries).mappings().all()
     return {row["id"]: _make_evidence(row, runs_by_id[row["id"]]) for row in rows}
+
+
+def read_repeated_cases(engine: Engine, devices: Collection[str]) -> list[RepeatedCase]:
+    """Return the cases of these devices that have several valid measurements.
+
+    The reference of a sweep is one of them: it is measured in each batch. Few others are.
+    """
+    valid = measurements.c.valid
+    on_devices = select(cases.c.id).where(is_any_of(engine.dialect, cases.c.device, values=devices))
+    repeated = (
+        select(measurements.c.case_id)
+        .where(valid, measurements.c.case_id.in_(on_devices))
+        .group_by(measurements.c.case_id)
+        .having(func.count() > 1)
+    )
+    query = (
+        select(cases, measurements.c.id.label("measurement_id"))
+        .join(measurements, measurements.c.case_id == cases.c.id)
+        .where(valid, cases.c.id.in_(repeated))
+        .order_by(cases.c.id, measurements.c.measured_at, measurements.c.id)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(query).mappings().all()
+    evidence = read_evidence(engine, [row["measurement_id"] for row in rows])
+    return [
+        _make_repeated_case(list(group), evidence)
+        for _, group in groupby(rows, key=itemgetter("id"))
+    ]
+
+
+def _make_repeated_case(
+    rows: Sequence[RowMapping], evidence: Mapping[int, Evidence]
+) -> RepeatedCase:
+    case = rows[0]
+    return RepeatedCase(
+        case["id"],
+        case["artifact"],
+        device=case["device"],
+        threads=case["threads"],
+        measurements=tuple(evidence[row["measurement_id"]] for row in rows),
+    )
 
 
 def _make_evidence(measurement: RowMapping, processes: Sequence[RowMapping]) -> Evidence:

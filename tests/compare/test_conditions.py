@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from harness.compare.conditions import list_differences
+from harness.compare.conditions import describe_link, list_differences
+from harness.compare.links import Link
 from harness.core.bench import Protocol
-from harness.core.comparison import Evidence, Pair
+from harness.core.comparison import Basis, Evidence, Pair
 from harness.core.ids import to_plain
 from tests.rows import protocol_settings, result_row
 
@@ -149,13 +150,17 @@ def test_a_different_version_of_the_harness_is_named() -> None:
         ("2023-12-29T00:10:00Z", "3 days"),
     ],
 )
-@pytest.mark.parametrize("block", [{}, {("b2", 0): 1.0}, {("b1", 1): 1.0}], ids=str)
-def test_the_time_between_runs_that_share_no_block_is_named(
-    block: dict[tuple[str, int], float], measured_at: str, span: str
-) -> None:
-    differences = list_differences(
-        Pair(ROW, {**ROW, "measured_at": measured_at}),
-        Evidence((1.0,), BLOCK),
-        candidate=Evidence((1.0,), block),
+def test_the_time_between_two_measurements_is_named(measured_at: str, span: str) -> None:
+    pair = Pair(ROW, {**ROW, "measured_at": measured_at})
+    side = Evidence((1.0,), BLOCK)
+    assert describe_link(pair, Link(Basis.BLOCKS, side, candidate=side)) == ""
+    assert (
+        describe_link(pair, Link(Basis.SEPARATE, side, candidate=side)) == f"measured {span} apart"
     )
-    assert differences == (f"measured {span} apart",)
+    through = Link(Basis.REFERENCE, side, candidate=side, reference="1f2e3d4c5b6a" + "0" * 52)
+    assert describe_link(pair, through) == f"compared through 1f2e3d4c5b6a, measured {span} apart"
+    earlier = Link(Basis.BLOCKS, side, candidate=side, is_earlier=True)
+    assert (
+        describe_link(pair, earlier)
+        == f"compared in a batch that both share, newest measured {span} apart"
+    )

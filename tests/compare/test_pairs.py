@@ -170,14 +170,6 @@ def test_the_most_similar_of_several_measurements_are_paired(
     assert pair.candidate["measurement_id"] == expected
 
 
-def test_a_pair_lists_its_differences() -> None:
-    (pair,) = pair_similar([FLOAT, {**BINARY, **TOOL}], "float32", candidate="binary")
-    assert pair.differences == (
-        "tool python_runner → lce_benchmark_model",
-        "interpreter an interpreter 1.0 → none",
-    )
-
-
 def compare(
     baseline: Evidence,
     candidate: Evidence,
@@ -192,6 +184,15 @@ def compare(
 
 
 STEADY = (100.0, 101.0, 99.0, 100.5, 99.5, 100.2, 99.8)
+
+
+def test_a_pair_lists_its_differences() -> None:
+    side = in_batch("b1", *STEADY)
+    (comparison,) = compare_pairs([Pair(FLOAT, {**BINARY, **TOOL})], {1: side}, correct_images={})
+    assert comparison.pair.differences == (
+        "tool python_runner → lce_benchmark_model",
+        "interpreter an interpreter 1.0 → none",
+    )
 
 
 def test_runs_of_the_same_blocks_are_compared_in_pairs() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
+from harness.core.units import count_noun
 from harness.report.page.content import PageContent, read_content
 from harness.report.page.page import MAX_ROWS, render_page
 from harness.store.database import open_database
@@ -142,6 +143,18 @@ def test_a_device_with_two_data_sets_has_a_trade_off_for_each_and_one_speed_up(
         assert f"Accuracy against latency: pi5, {dataset}" in captions
         assert f"Accuracy against size: all devices, {dataset}" in captions
     assert [caption for caption in captions if caption.startswith("Speed-up")] == ["Speed-up: pi5"]
+
+
+def test_the_page_says_how_pairs_of_different_batches_were_compared(content: PageContent) -> None:
+    words = "compared through 1f2e3d4c5b6a, measured 2 hours apart"
+    pairs = content.pairs.assign(basis="through a reference", differences=words)
+    html = render_page(replace(content, pairs=pairs), "bridged", made_at=MADE_AT)
+    assert (
+        f"{len(pairs)} of {count_noun(len(pairs), 'pair')}: "
+        "compared through a reference that both batches measured."
+    ) in html
+    assert words in html, "shown when the mouse is over the marker"
+    assert "through a reference" not in render_page(content, "together", made_at=MADE_AT)
 
 
 def test_commands_in_sentences_are_code(content: PageContent) -> None:

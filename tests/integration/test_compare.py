@@ -1,5 +1,6 @@
 """`harness compare` on a database with measurements."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -126,10 +127,12 @@ def test_a_small_change_shows_in_spite_of_a_drift_that_affects_both(
     assert "3.0% worse, more than the limit of 1.0%." in together.stderr
     assert "would not have been detected" not in together.stderr
 
-    measure(engine, make_case(binary, "pi4"), averages=1030 * DRIFT * (1 - NOISE), batch="another")
-    separate = cli.run(
-        "compare", "float32", "binary", "--metric", "latency", "--fail-on-regression", "1%"
-    )
+    later = train(engine, seed=1)
+    for artifact, factor, batch in zip(later, (1000, 1030), ("one", "another"), strict=True):
+        measure(
+            engine, make_case(artifact, "pi4"), averages=factor * DRIFT * (1 + NOISE), batch=batch
+        )
+    separate = cli.run("compare", *later, "--metric", "latency", "--fail-on-regression", "1%")
     assert separate.returncode == 0
     assert "no difference found" in separate.stdout
     assert "pi4: measured under a minute apart" in separate.stdout
@@ -139,6 +142,64 @@ def test_a_small_change_shows_in_spite_of_a_drift_that_affects_both(
         "a change of 1.0% would not have been detected in 1 of 1 comparison"
     )
     assert "--protocol thorough" in warning
+
+
+def store_batches_with_a_reference(engine: Engine) -> tuple[str, str]:
+    """Measure twins in two batches, and a third artifact in both.
+
+    Return the ids of the float twin and of the third, the reference.
+
+    The binary twin is 10 % faster. The device is 30 % slower in its batch.
+    """
+    floats, binary = train(engine)
+    reference, _ = train(engine, seed=1)
+    for artifact, factor, batch in (
+        (floats, 1000.0, "first"),
+        (reference, 400.0, "first"),
+        (binary, 900.0 * 1.3, "second"),
+        (reference, 400.0 * 1.3, "second"),
+    ):
+        noise = NOISE[::-1] if artifact == reference else NOISE
+        measure(
+            engine,
+            make_case(artifact, "pi4"),
+            averages=factor * DRIFT * (1 + noise),
+            batch=batch,
+        )
+    return floats, reference
+
+
+def test_twins_of_two_batches_are_compared_through_a_reference(cli: Cli, engine: Engine) -> None:
+    """The faster twin would seem to be slower if there were no reference."""
+    _, reference = store_batches_with_a_reference(engine)
+    ask = ("compare", "float32", "binary", "--metric", "latency")
+    table = cli.run(*ask).stdout
+    assert "binary is faster in 1 of 1 variant (× 0.9)." in table
+    words = f"compared through {reference[:12]}, measured under a minute apart"
+    assert f"pi4: {words}" in table
+    assert f"through {reference[:12]}" in table.split(words)[0], "the table's own column"
+    assert words in cli.run(*ask, "--format", "markdown").stdout.replace("\\", "")
+    (suite,) = JUnitXml.fromstring(cli.run(*ask, "--format", "junit").stdout)
+    (case,) = suite
+    assert words in case.system_out
+    (line,) = cli.run(*ask, "--format", "json").stdout.splitlines()
+    row = json.loads(line)
+    assert row["ratio"] == pytest.approx(0.9, rel=0.01)
+    assert row["ratio_low"] < row["ratio"] < row["ratio_high"] < 1
+    assert (row["basis"], row["reference_artifact"]) == ("through a reference", reference)
+    assert row["differences"] == words
+
+
+def test_the_reference_itself_is_compared_in_the_batch_of_the_other(
+    cli: Cli, engine: Engine
+) -> None:
+    floats, reference = store_batches_with_a_reference(engine)
+    compared = cli.run("compare", reference, floats, "--metric", "latency")
+    assert f"{floats} is slower in 1 of 1 variant (× 2.5)." in compared.stdout
+    assert (
+        "pi4: compared in a batch that both share, newest measured under a minute apart"
+        in compared.stdout
+    )
 
 
 def test_a_slowdown_under_the_limit_passes(cli: Cli, engine: Engine) -> None:
@@ -168,7 +229,7 @@ def test_measurements_from_before_there_were_blocks_still_compare(cli: Cli, engi
     compared = cli.run("compare", "float32", "binary")
     assert compared.returncode == 0, compared.stderr
     assert "binary is faster in 1 of 1 variant (× 0.5)." in compared.stdout
-    assert "-5.0 points\n" in compared.stdout, (
+    assert "-5.0 points  " in compared.stdout, (
         "no interval: it is unknown which images were classified correctly"
     )
 
@@ -232,10 +293,10 @@ def test_a_regression_is_reported_to_a_ci_server(cli: Cli, engine: Engine) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "html"), "--format html: unknown format; use table, junit, markdown."),
+        (("--format", "html"), "--format html: unknown format; use table, json, junit, markdown."),
         (
             ("--out", "table.txt"),
-            "--out table.txt: needs --format junit or markdown; a table is only printed.",
+            "--out table.txt: needs --format json or junit or markdown; a table is only printed.",
         ),
     ],
 )

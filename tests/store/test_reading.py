@@ -15,6 +15,7 @@ from harness.store.reading import (
     QueryResult,
     read_correct_images,
     read_evidence,
+    read_repeated_cases,
     read_results,
     run_query,
 )
@@ -329,6 +330,41 @@ def test_all_runs_are_evidence_if_disturbed_ones_had_to_count(engine: Engine) ->
         11.0,
         12.0,
     )
+
+
+def test_a_case_is_repeated_if_it_has_several_valid_measurements(
+    engine: Engine, reader: Engine
+) -> None:
+    _, outcome = store_trial(engine, seed=1)
+    case, once, elsewhere = (
+        replace(make_case(outcome.artifacts[0].sha256, device), cpus=cpus)
+        for device, cpus in (("pi4", ()), ("pi4", (2, 3)), ("pi5", ()))
+    )
+    rows = CaseRows(engine)
+    for measured, batch in (
+        (case, "b1"),
+        (once, "b1"),
+        (case, "b2"),
+        (once, "b3"),
+        (elsewhere, "b4"),
+        (elsewhere, "b5"),
+    ):
+        rows.finish(
+            "ssh", make_measurement_from(measured, [10.0, 99.0], batch=batch, disturbed=[2])
+        )
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE measurements SET valid = false WHERE id IN "
+            "(SELECT measurement_id FROM runs WHERE batch = 'b3')"
+        )
+    (repeated,) = read_repeated_cases(reader, ["pi4"])
+    assert (repeated.id, repeated.artifact) == (case.id, case.artifact)
+    assert (repeated.device, repeated.threads) == ("pi4", case.protocol.threads)
+    assert [dict(evidence.by_block) for evidence in repeated.measurements] == [
+        {("b1", 0): 10.0},
+        {("b2", 0): 10.0},
+    ]
+    assert read_repeated_cases(reader, []) == []
 
 
 def test_results_may_be_limited_to_artifacts_and_devices(engine: Engine, reader: Engine) -> None:

@@ -10,6 +10,7 @@ from harness.cli.actions.session import Session, make_console
 from harness.compare.pairs import compare_rows
 from harness.core.comparison import METRICS, Comparison
 from harness.core.errors import RequestError
+from harness.report.export.comparisons import as_json_lines
 from harness.report.export.junit import as_junit
 from harness.report.export.markdown import as_markdown
 from harness.report.terminal.tables import print_comparison
@@ -22,7 +23,7 @@ from harness.report.verdicts import (
 )
 from harness.store.reading import read_results
 
-_WRITERS = {"junit": as_junit, "markdown": as_markdown}
+_WRITERS = {"json": as_json_lines, "junit": as_junit, "markdown": as_markdown}
 _FORMATS = ("table", *_WRITERS)
 
 

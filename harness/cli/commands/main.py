@@ -324,7 +324,8 @@ def compare(
         ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help="table, or for CI: junit (XML) or markdown.")
+        str,
+        typer.Option(help="table, json (one object a line), or for CI: junit (XML) or markdown."),
     ] = "table",
     out: Annotated[
         Path | None, typer.Option(help="Write to this file instead of standard output.")

@@ -7,6 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.io import from_json
 
+from harness.core.comparison import Basis
+from harness.core.units import count_noun
 from harness.report import figures, health
 from harness.report.page.content import PageContent
 
@@ -80,7 +82,8 @@ def _build_binary_against_float(content: PageContent) -> Section:
         lead="Each marker compares a binary network with its float32 twin on the same device. "
         "Twins are trained in the same way and differ only in precision. "
         "Above 1 × the binary network is faster. "
-        "Bars are 95 % intervals, computed as by `harness compare float32 binary`.",
+        "Bars are 95 % intervals, computed as by `harness compare float32 binary`."
+        + _describe_bases(pairs),
         plots=(
             sizes,
             *_plot_groups(
@@ -89,6 +92,21 @@ def _build_binary_against_float(content: PageContent) -> Section:
                 draw=lambda rows: figures.binary_against_float(select_twins(pairs, rows)),
             ),
         ),
+    )
+
+
+def _describe_bases(pairs: pd.DataFrame) -> str:
+    """Return a sentence on each way of comparing that is less trustworthy than block by block."""
+    counts = pairs["basis"].value_counts() if len(pairs) else {}
+    total = count_noun(len(pairs), "pair")
+    sentences = {
+        Basis.REFERENCE: "compared through a reference that both batches measured",
+        Basis.SEPARATE: "measured apart, so a drift of the device is in the ratio",
+    }
+    return "".join(
+        f" {counts[str(basis)]} of {total}: {text}."
+        for basis, text in sentences.items()
+        if counts.get(str(basis), 0)
     )
 
 

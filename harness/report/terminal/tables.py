@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from harness.core.comparison import Comparison, Estimate, ResultRow
+from harness.core.comparison import Basis, Comparison, Estimate, ResultRow
 from harness.core.quality import Warning, name_warnings, parse_quality
 from harness.core.units import count_noun, format_bytes, format_count, format_percent, format_us
 from harness.report.variants import label_rows
@@ -46,6 +46,7 @@ _UNLIMITED_WIDTH = 10_000
 # Columns that a narrow terminal can do without, in the order in which they are dropped.
 _DISPENSABLE = ("float MACs", "binary MACs", "95 % interval", "precision", "threads", "quality")
 _DISPENSABLE_OF_COMPARISON = (
+    "compared",
     "size",
     "accuracy",
     "peak memory",
@@ -201,7 +202,7 @@ def _describe_winner(
 
 def print_comparison(out: Console, compared: Sequence[Comparison], metrics: Sequence[str]) -> None:
     """Print as many columns as the terminal has room for; a last line names the hidden ones."""
-    dispensable = {"threads", *_comparison_headings(metrics)}
+    dispensable = {"threads", *_list_headings(compared, metrics)}
     _print_fitting(
         out,
         partial(make_comparison_table, compared, metrics),
@@ -213,12 +214,15 @@ def print_comparison(out: Console, compared: Sequence[Comparison], metrics: Sequ
 def make_comparison_table(
     compared: Sequence[Comparison], metrics: Sequence[str], hidden: Sequence[str] = ()
 ) -> Table:
-    """Return a table with a row for each pair: both values, and their ratio or difference."""
-    headings = _comparison_headings(metrics)
+    """Return a table with a row for each pair: both values, and their ratio or difference.
+
+    A column says how latencies were compared, unless all were in blocks of one batch.
+    """
+    headings = _list_headings(compared, metrics)
     columns = [
         heading for heading in ("device", "threads", "variant", *headings) if heading not in hidden
     ]
-    table = make_table(*columns, right={"threads", *headings} - {"verdict"})
+    table = make_table(*columns, right={"threads", *headings} - {"verdict", "compared"})
     labels = label_rows([comparison.pair.candidate for comparison in compared])
     for comparison, label in zip(compared, labels, strict=True):
         row = comparison.pair.candidate
@@ -226,17 +230,19 @@ def make_comparison_table(
         for metric in metrics:
             names, read_cells = _METRIC_COLUMNS[metric]
             cells.update(zip(names, read_cells(comparison), strict=True))
+        cells["compared"] = comparison.compared
         add_row(table, *(cells[column] for column in columns))
     return table
 
 
-def _comparison_headings(metrics: Sequence[str]) -> list[str]:
-    """Return the metrics' headings in the order of the columns, whatever that of the metrics."""
+def _list_headings(compared: Sequence[Comparison], metrics: Sequence[str]) -> list[str]:
+    """Return the headings in the order of the columns, whatever the order of the metrics."""
     headings = []
     for metric, (names, _) in _METRIC_COLUMNS.items():
         if metric in metrics:
             headings += names
-    return headings
+    is_all_by_block = all(comparison.basis is Basis.BLOCKS for comparison in compared)
+    return [*headings, *(["compared"] if "latency" in metrics and not is_all_by_block else [])]
 
 
 def _format_both(comparison: Comparison, column: str, show: Callable[[Any], str]) -> str:

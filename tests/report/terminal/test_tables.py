@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from harness.core.comparison import METRICS, Comparison, Estimate, Pair, Verdict
+from harness.core.comparison import METRICS, Basis, Comparison, Estimate, Pair, Verdict
 from harness.report.terminal.tables import (
     BEST,
     describe_best,
@@ -237,6 +238,18 @@ def test_a_comparison_fits_the_terminal_and_cuts_no_ratio(width: int, metrics: l
     assert ("-5.0 points (-8.1 … -1.9)" in printed) == ("accuracy" in metrics)
     assert ("too narrow" in printed) == (width < 240 and len(metrics) > 1)
     assert max(len(line) for line in printed.splitlines()) <= width
+
+
+def test_a_comparison_says_how_pairs_of_different_batches_were_compared() -> None:
+    bridged = replace(COMPARED, basis=Basis.REFERENCE, reference="1f2e3d4c5b6a" + "0" * 52)
+    separate = replace(COMPARED, basis=Basis.SEPARATE)
+    compared = [COMPARED, bridged, separate]
+    heading, *rows = read_cells(make_comparison_table(compared, ["latency"]))
+    assert heading[-1] == "compared"
+    assert [row[-1] for row in rows] == ["block by block", "through 1f2e3d4c5b6a", "apart"]
+    for comparisons, metric in ((compared, "size"), (compared[:1], "latency")):
+        heading, *_ = read_cells(make_comparison_table(comparisons, [metric]))
+        assert "compared" not in heading
 
 
 def test_an_unknown_value_is_a_dash() -> None:

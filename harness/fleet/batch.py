@@ -154,7 +154,7 @@ class BatchRunner:
         return [case for case in self.references if case.id in self._failed]
 
     def forget_latest_run(self) -> None:
-        """Read the sensors before the next run, as others have used the device since the last."""
+        """Read the sensors before the next run: the device has done other work since the last."""
         self._latest_run = None
 
     @property
@@ -200,6 +200,7 @@ class BatchRunner:
         for case in case_by_artifact.values():
             if self.context.answer_checker.is_due(case):
                 self._check_answer(case)
+                self.forget_latest_run()
 
     def _start_block(self) -> None:
         self._block += 1
@@ -279,7 +280,7 @@ class BatchRunner:
     def _measure_canary(self, moment: Literal["before", "after"]) -> None:
         protocol = self.cases[0].protocol
         if protocol.canary:
-            canary = measure_canary(
+            canary, self._latest_run = measure_canary(
                 self.session, self.batch.id, moment=moment, gates=protocol.gates
             )
             self.canaries.append(canary)

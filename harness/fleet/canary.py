@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.bench import CANARIES
 from harness.bench.quality import check_canary
-from harness.core.bench import Case, Gates, Protocol
+from harness.core.bench import Case, Gates, Protocol, Run
 from harness.core.errors import CaseFailed, DeviceLost
 from harness.core.ids import sha256_of_file
 from harness.core.observations import Canary
@@ -41,10 +41,10 @@ def make_canary_case(session: DeviceSession, file: Path, gates: Gates | None = N
 
 def measure_canary(
     session: DeviceSession, batch: str, moment: Literal["before", "after"], gates: Gates | None
-) -> Canary:
-    """Measure the float canary with one process of the tool.
+) -> tuple[Canary, Run | None]:
+    """Measure the float canary with one process of the tool, and return it with its run.
 
-    The canary has no latency if the process fails. Raises DeviceLost.
+    The canary has no latency, and no run, if the process fails. Raises DeviceLost.
     """
     case = make_canary_case(session, FLOAT_CANARY, gates=gates)
     unmeasured = Canary(
@@ -62,8 +62,8 @@ def measure_canary(
     except DeviceLost:
         raise
     except CaseFailed as failure:
-        return replace(unmeasured, message=str(failure), stdout=failure.log)
-    return replace(
+        return replace(unmeasured, message=str(failure), stdout=failure.log), None
+    canary = replace(
         unmeasured,
         latency_us=run.log.inference.avg_us or None,  # 0 means that the clock is too coarse
         temperature_c=run.sensors.temperature_c,
@@ -72,6 +72,7 @@ def measure_canary(
         stdout=process.stdout,
         stderr=process.stderr,
     )
+    return canary, run
 
 
 def is_comparable(canary: Canary, case: Case) -> bool:

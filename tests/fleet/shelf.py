@@ -13,7 +13,7 @@ from harness.cli.actions.bench import make_fleet_stores
 from harness.cli.actions.session import Session
 from harness.conversion.anatomy import read_anatomy
 from harness.core.bench import Gates, Protocol
-from harness.core.device import LocalDevice
+from harness.core.device import Device, LocalDevice
 from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact
 from harness.fleet.events import FleetEvent, LaneEnded, LaneIdle
@@ -75,8 +75,11 @@ class Shelf:
             return events + receive_all(bench)
 
     @contextmanager
-    def open(self, request: FleetRequest) -> Iterator[FleetBench]:
-        devices = self.make_devices(list(request.protocols))
+    def open(
+        self, request: FleetRequest, devices: Sequence[Device] | None = None
+    ) -> Iterator[FleetBench]:
+        """Open a fleet of these devices, or of devices on this machine."""
+        devices = devices or self.make_devices(list(request.protocols))
         registry = {device.id: device for device in devices}
         with self.open_session() as session:
             stores = make_fleet_stores(session)

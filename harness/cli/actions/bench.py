@@ -101,6 +101,7 @@ def bench(
         options=options,
         names=names,
         inputs=inputs,
+        uses_reference=sweep is not None,
     )
 
 
@@ -256,11 +257,13 @@ def bench_artifacts(
     future_artifacts: int = 0,
     names: Mapping[str, str] = NO_NAMES,
     inputs: Mapping[str, tuple[ModelInput, ...]] = MappingProxyType({}),
+    uses_reference: bool = False,
 ) -> int:
     """Measure the missing cases, print all results, and return how many cases and devices failed.
 
     A dry run also counts the cases of `future_artifacts` that do not exist yet. `names` are those
     of artifacts that people know by another name than their id, and `inputs` what is fed to them.
+    `uses_reference` makes batches comparable, as a sweep's are.
     """
     out = make_console()
     protocols = {device.id: options.protocols_for(device) for device in selection.devices}
@@ -273,6 +276,7 @@ def bench_artifacts(
         profile=options.profile,
         check_answers=options.check_answers,
         inputs=inputs,
+        uses_reference=uses_reference,
     )
     device_ids = [device.id for device in selection.devices]
     with show_fleet_progress(out, device_ids) as progress:

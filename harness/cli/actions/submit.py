@@ -87,6 +87,7 @@ def submit(
         _list_artifacts(session, trials),
         selection=selection,
         options=BenchOptions(sweep.protocols),
+        uses_reference=True,
     )
 
 

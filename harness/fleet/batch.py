@@ -65,7 +65,9 @@ def take_batch(waiting: list[list[Case]]) -> list[Case]:
     """
     batch = list(waiting.pop(0))
     for group in list(waiting):
-        if _family_of(group[0]) == _family_of(batch[0]) and len(batch) + len(group) <= MAX_CASES:
+        if len(batch) >= MAX_CASES:
+            break
+        if len(batch) + len(group) <= MAX_CASES and _family_of(group[0]) == _family_of(batch[0]):
             batch += group
             waiting.remove(group)
     return batch

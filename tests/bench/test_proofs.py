@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
+from harness.bench.schedule import needs_another_process
 from harness.bench.statistics import (
     adjust_p_values,
     decide_verdict,
@@ -205,6 +206,31 @@ def test_the_95_interval_holds_when_luck_largely_decides_the_end_of_measuring(
     rng = make_generator("luck", targets)
     share = share_of(holds_true_median(device, STANDARD, rng=rng) for _ in range(2000))
     assert 0.93 <= share <= 0.97
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.05])
+@pytest.mark.parametrize("protocol", [PROTOCOLS["quick"], STANDARD], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("slower", "share"),
+    [
+        pytest.param(0.0, 0.12, id="exactly at its limit"),
+        pytest.param(0.01, 0.03, id="a percent slower"),
+    ],
+)
+def test_a_case_is_rarely_called_faster_than_a_limit_that_it_does_not_meet(
+    protocol: Protocol, noise: float, slower: float, share: float
+) -> None:
+    """Measuring ends once the interval leaves out the limit: there are many chances to err."""
+    rng = make_generator("limit", protocol.name, noise, slower)
+
+    def is_called_faster() -> bool:
+        counted: list[float] = []
+        while needs_another_process(protocol, counted, disturbed=0, limit=1.0):
+            counted.append((1 + slower) * rng.lognormal(0, noise))
+        interval = median_interval(counted)
+        return interval is not None and interval[1] < 1.0
+
+    assert share_of(is_called_faster() for _ in range(2000)) < share
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,25 @@ def test_a_case_needs_another_process_until_it_has_enough(
     assert needs_another_process(protocol, counted, disturbed=disturbed) is is_needed
 
 
+@pytest.mark.parametrize(
+    ("counted", "limit", "is_needed"),
+    [
+        pytest.param(STEADY[:10], None, False, id="no limit"),
+        pytest.param(STEADY[:10], 50.0, False, id="above its limit"),
+        pytest.param(STEADY[:10], 200.0, False, id="below its limit"),
+        pytest.param([90.0] * 5 + [110.0] * 5, 100.0, True, id="around its limit"),
+        pytest.param([90.0] * 20 + [110.0] * 20, 100.0, False, id="the most processes"),
+        pytest.param([100.0] * 10, 100.0, True, id="exactly at its limit"),
+        pytest.param(STEADY[:9], 200.0, True, id="too few processes"),
+    ],
+)
+def test_a_case_is_measured_until_its_interval_leaves_out_its_limit(
+    counted: list[float], limit: float | None, *, is_needed: bool
+) -> None:
+    protocol = replace(STANDARD, target=0.5)
+    assert needs_another_process(protocol, counted, disturbed=0, limit=limit) is is_needed
+
+
 @given(
     st.sampled_from([FIXED, replace(FIXED, target=0.02), *PROTOCOLS.values()]),
     st.lists(st.tuples(st.floats(90, 110), st.booleans()), min_size=150, max_size=150),

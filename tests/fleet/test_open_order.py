@@ -5,7 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.core.bench import Case, Protocol, Tool
 from harness.devices import Transport, Turn, open_transport
@@ -161,6 +165,25 @@ def test_cases_that_were_added_together_stay_in_one_batch() -> None:
     assert waiting == [twins]
     assert take_batch(waiting) == twins
     assert waiting == []
+
+
+@given(st.lists(st.tuples(st.integers(1, MAX_CASES), st.sampled_from([3, 9])), max_size=20))
+def test_each_waiting_case_is_in_one_batch(groups: list[tuple[int, int]]) -> None:
+    waiting = [
+        make_group(100 * number, count, protocol=replace(PLAIN, processes=processes))
+        for number, (count, processes) in enumerate(groups)
+    ]
+    added = list(waiting)
+    batches = []
+    while waiting:
+        batches.append(take_batch(waiting))
+    cases = list(chain(*batches))
+    assert len(cases) == len(set(cases)) == sum(map(len, added))
+    for group in added:
+        assert sum(not set(group).isdisjoint(batch) for batch in batches) == 1
+    for batch in batches:
+        assert len(batch) <= MAX_CASES
+        assert len({case.protocol for case in batch}) == 1
 
 
 def test_a_batch_has_one_protocol() -> None:

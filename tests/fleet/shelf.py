@@ -28,7 +28,13 @@ MODELS = [
     for name in ("binary_64", "float_64")
 ]
 PLAIN = Protocol("plain", processes=1)
-THOROUGH = replace(PLAIN, canary=True, answers=True, gates=Gates(max_wait_s=0, max_busy=1))
+THOROUGH = replace(
+    PLAIN,
+    order="interleaved",
+    canary=True,
+    answers=True,
+    gates=Gates(max_wait_s=0, max_busy=1),
+)
 
 
 @dataclass(frozen=True)
@@ -104,15 +110,19 @@ class Shelf:
             return [dict(row) for row in connection.execute(text(sql)).mappings()]
 
     def count_measured(self) -> dict[str, int]:
+        """Return how many cases of each device have a measurement."""
         rows = self.rows(
-            "SELECT device, count(*) AS n FROM cases JOIN measurements ON case_id = cases.id"
-            " GROUP BY device"
+            "SELECT device, count(DISTINCT case_id) AS n"
+            " FROM cases JOIN measurements ON case_id = cases.id GROUP BY device"
         )
         return {row["device"]: row["n"] for row in rows}
 
 
 def make_request(ids: Sequence[str], protocol: Protocol) -> FleetRequest:
-    return FleetRequest((), dict.fromkeys(ids, (protocol,)), profile=protocol is THOROUGH)
+    is_thorough = protocol is THOROUGH
+    return FleetRequest(
+        (), dict.fromkeys(ids, (protocol,)), profile=is_thorough, uses_reference=is_thorough
+    )
 
 
 def receive_until_idle(bench: FleetBench) -> list[FleetEvent]:

@@ -1,7 +1,6 @@
 """A bench that takes artifacts while it runs."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -106,11 +105,9 @@ def test_two_benches_share_a_device(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_leaving_a_bench_ends_its_idle_lanes(shelf: Shelf, tmp_path: Path) -> None:
     shelf = shelf.copy(tmp_path / "copy")
-    started = time.monotonic()
     with shelf.open(make_request(["one", "two"], PLAIN)) as bench:
         receive_until_idle(bench)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lane ")]
-    assert time.monotonic() - started < 15, "the longest wait for a lane that hangs"
 
 
 def test_what_is_added_to_a_lost_device_stays_in_its_queue(shelf: Shelf, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_a_sweep_that_grows_is_comparable_across_its_benches(tmp_path: Path) -> 
         finish_trial(cli.home, seed, content=content)
         benched = cli.run("bench", "--sweep", "study", "--device", "here", "--protocol", BARE)
         assert benched.returncode == 0, benched.stderr
+    assert "as the reference" in benched.stdout
     first, second, third = map(sha256_of, contents)
     counts = cli.rows(
         "SELECT artifact, count(*) AS n FROM cases JOIN measurements ON cases.id = case_id"

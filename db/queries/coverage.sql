@@ -41,6 +41,7 @@ pairs AS (
     FROM all_devices AS d
     CROSS JOIN artifacts AS a
     WHERE (:device = '' OR d.id = :device)
+      AND a.sha256 NOT IN (SELECT artifact FROM forms WHERE artifact IS NOT NULL)
       AND (:sweep = '' OR a.sha256 IN (
           SELECT ta.artifact
           FROM trial_artifacts AS ta

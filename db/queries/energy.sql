@@ -5,5 +5,5 @@ SELECT DISTINCT
     energy_uj, energy_low_uj, energy_high_uj,
     latency_us, energy_uj / latency_us AS power_w, accuracy
 FROM results
-WHERE energy_uj IS NOT NULL AND (:device = '' OR device = :device)
+WHERE NOT untrained AND energy_uj IS NOT NULL AND (:device = '' OR device = :device)
 ORDER BY device, threads, energy_uj

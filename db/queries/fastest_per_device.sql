@@ -9,7 +9,7 @@ WITH ranked AS (
             PARTITION BY device, threads, dataset ORDER BY latency_us, artifact, sweep
         ) AS place
     FROM results
-    WHERE (:min_accuracy = 0 OR accuracy >= :min_accuracy)
+    WHERE NOT untrained AND (:min_accuracy = 0 OR accuracy >= :min_accuracy)
       AND (:precision = '' OR precision = :precision)
 )
 SELECT

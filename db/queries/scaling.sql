@@ -16,7 +16,7 @@ SELECT
         ) / r.latency_us
     END AS times_one_thread
 FROM results AS r
-WHERE r.binary_macs + r.float_macs > 0
+WHERE NOT r.untrained AND r.binary_macs + r.float_macs > 0
   AND (:device = '' OR r.device = :device)
   AND (:model = '' OR r.model = :model)
 ORDER BY r.device, r.model, r.precision, r.threads, r.binary_macs + r.float_macs, r.seed, r.sweep

@@ -19,7 +19,9 @@ SELECT
     m.disturbed_runs, m.temperature_c, m.frequency_khz, m.energy_low_uj, m.energy_high_uj,
     w.classes_agree, w.largest_difference,
     c.cpus, c.tool_sha256, c.interpreter, c.protocol_settings, c.inputs, a.signature,
-    m.id AS measurement_id, c.id AS case_id, t.twin, a.name AS file
+    m.id AS measurement_id, c.id AS case_id, t.twin, a.name AS file,
+    coalesce(t.form, (SELECT min(f.id) FROM forms AS f WHERE f.artifact = a.sha256)) AS form,
+    t.id IS NULL AND EXISTS (SELECT 1 FROM forms AS f WHERE f.artifact = a.sha256) AS untrained
 FROM measurements AS m
 JOIN cases AS c ON c.id = m.case_id
 JOIN artifacts AS a ON a.sha256 = c.artifact

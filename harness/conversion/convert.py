@@ -5,6 +5,7 @@ Larq Compute Engine converts all precisions but int8, which only TensorFlow's co
 
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 # TensorFlow advises 100 to 500 samples
 # (www.tensorflow.org/lite/performance/post_training_quantization).
 REPRESENTATIVE_SAMPLES = 256
+
+
+def name_converter(precision: Precision) -> str:
+    """Return the name and version of the package that converts this precision."""
+    package = "tensorflow" if precision is Precision.INT8 else "larq-compute-engine"
+    return f"{package} {version(package)}"
 
 
 def convert(model: "Model", precision: Precision, samples: "Images") -> bytes:

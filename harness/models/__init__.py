@@ -3,7 +3,9 @@
 Only the functions that build networks import TensorFlow and Larq; parameters are checked without.
 """
 
-from harness.core.sweep import Trial
+from collections.abc import Mapping
+from typing import Any
+
 from harness.models.architecture import Architecture, Task, make_task
 from harness.models.binarynet import BinaryNet
 from harness.models.birealnet import BiRealNet
@@ -25,10 +27,10 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 }
 
 
-def build_architecture(trial: Trial) -> Architecture:
-    if is_custom(trial.architecture):
-        return Custom(trial.architecture, trial.parameters)
-    return ARCHITECTURES[trial.architecture](**trial.parameters)
+def build_architecture(name: str, parameters: Mapping[str, Any]) -> Architecture:
+    if is_custom(name):
+        return Custom(name, parameters)
+    return ARCHITECTURES[name](**parameters)
 
 
 __all__ = ["ARCHITECTURES", "Architecture", "Task", "build_architecture", "make_task"]

@@ -45,7 +45,7 @@ class Custom:
         Raises TrialFailed if its source has changed since planning, or if its model has other
         shapes. So does a model with a training of its own, which the recipe would replace.
         """
-        model = self._import_planned()(task, **self.parameters)
+        model = import_planned(self.name)(task, **self.parameters)
         actual = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
         expected = (None, *task.shape), (None, task.classes)
         if actual != expected:
@@ -60,19 +60,24 @@ class Custom:
     def build_deployed_model(self, task: Task, trained: "Model") -> "Model":
         return trained
 
-    def _import_planned(self) -> Callable[..., Any]:
-        reference = self.name.partition("@")[0]
-        try:
-            function = _import_function(reference, f"on {platform.node()}")
-        except RequestError as error:  # on another machine than at planning
-            message = f"The model {str(error).rstrip('.')}; {SHIPPING_ADVICE}."
-            raise TrialFailed(Reason.BUG, message) from error
-        if _format_name(reference, function) != self.name:
-            raise TrialFailed(
-                Reason.BUG,
-                f"The source of {self.name} has changed since planning; submit the sweep again.",
-            )
-        return function
+
+def import_planned(name: str) -> Callable[..., Any]:
+    """Import a user's function; `name` is the one from `identify`.
+
+    Raises TrialFailed if it can't be imported here, or if its source has changed since planning.
+    """
+    reference = name.partition("@")[0]
+    try:
+        function = _import_function(reference, f"on {platform.node()}")
+    except RequestError as error:  # on another machine than at planning
+        message = f"The model {str(error).rstrip('.')}; {SHIPPING_ADVICE}."
+        raise TrialFailed(Reason.BUG, message) from error
+    if _format_name(reference, function) != name:
+        raise TrialFailed(
+            Reason.BUG,
+            f"The source of {name} has changed since planning; run the command again.",
+        )
+    return function
 
 
 def _refuse_own_training(name: str, model: "Model") -> None:
@@ -101,12 +106,38 @@ def is_custom(name: str) -> bool:
     return ":" in name
 
 
-def identify(reference: str, parameters: Mapping[str, Any]) -> str:
+def build_own_model(name: str, parameters: Mapping[str, Any]) -> "Model":
+    """Call a user's function that takes parameters only; `name` is the one from `identify`.
+
+    Raises TrialFailed if its source has changed since, or if it returns no Keras model with inputs
+    of fixed sizes.
+    """
+    from harness.models.keras import Model
+
+    model = import_planned(name)(**parameters)
+    if not isinstance(model, Model):
+        raise TrialFailed(
+            Reason.BUG,
+            f"{name} must return a Keras model, but returned a {type(model).__name__}; correct it.",
+        )
+    shapes = [tuple(tensor.shape) for tensor in model.inputs or ()]
+    if not shapes or any(None in shape[1:] for shape in shapes):
+        sizes = ", ".join(map(str, shapes)) or "none"
+        raise TrialFailed(
+            Reason.BUG,
+            f"{name} must return a model with inputs of fixed sizes, not {sizes}; "
+            "give the function its input shape with --set.",
+        )
+    return model
+
+
+def identify(reference: str, parameters: Mapping[str, Any], *, takes_task: bool = True) -> str:
     """Return `<module>:<function>@<12 digits>`, the name that is part of a trial's id.
 
     The digits start the SHA-256 of the function's source.
     The source includes all of the user's own modules that the function's module imports.
     So a network that is edited anywhere is a new one, and is trained again.
+    The function must take these parameters, after a task if `takes_task`.
     Raises RequestError, whose message continues the key's name: "model.name" + "is 'x', which …".
     """
     settle_environment()  # the module may import TensorFlow
@@ -114,7 +145,7 @@ def identify(reference: str, parameters: Mapping[str, Any]) -> str:
         sys.path.append(working_directory)  # last, so that it hides no installed package
     function = _import_function(reference, f"from {working_directory}")
     try:
-        inspect.signature(function).bind(None, **parameters)
+        inspect.signature(function).bind(*([None] if takes_task else []), **parameters)
     except TypeError as error:
         raise RequestError(
             f"is {reference!r}, which does not take these parameters: {first_line(error)}."

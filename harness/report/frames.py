@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
 _URL = re.compile(r"[a-z][a-z0-9+]*://")
-_BOOLEANS = frozenset({"classes_agree", "throttled", "valid"})
+_BOOLEANS = frozenset({"classes_agree", "same_operators", "throttled", "untrained", "valid"})
 # The dtype of a column by what pandas infers from its values.
 _DTYPES = {
     "integer": "Int64",

@@ -66,6 +66,7 @@ trials = Table(
     ),
     Column("submitted_at", String(32), nullable=False),
     Column("finished_at", String(32)),
+    Column("form", String(16), index=True),
 )
 
 # Sweeps that were submitted to a Ray cluster. Ray forgets its jobs when it ends; these rows remain.
@@ -120,6 +121,24 @@ trial_artifacts = Table(
     # A bit for each test image, in the test set's order: whether its class was right.
     Column("correct_zstd", LargeBinary),
     Column("created_at", String(32), nullable=False),
+)
+
+# What latency depends on, apart from weights. The artifact of a form is an untrained network, and
+# belongs to no trial. There is none if the form could not be built or converted.
+forms = Table(
+    "forms",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("model", String(200), nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("precision", String(16)),
+    Column("input_shape", Text),
+    Column("classes", Integer),
+    Column("converter", String(100), nullable=False),
+    Column("artifact", ForeignKey("artifacts.sha256"), index=True),
+    Column("reason", String(32)),
+    Column("message", Text),
+    Column("built_at", String(32), nullable=False),
 )
 
 cases = Table(

@@ -29,7 +29,7 @@ from harness.core.quality import Warning
 from harness.core.sweep import Artifact, Precision, Timings, Trial, TrialOutcome
 from harness.core.units import count_noun
 from harness.data import Dataset
-from harness.models import Task, build_architecture, make_task
+from harness.models import Architecture, Task, build_architecture, make_task
 from harness.models.blocks import add_softmax
 from harness.training.fit import Fit, compute_scores
 from harness.training.processors import describe_processors
@@ -63,13 +63,20 @@ class Stopwatch:
 
 def build_model(trial: Trial, dataset: Dataset) -> Any:
     """Return the network to train, with its initial weights."""
+    start_clean(trial.seed)
+    return _architecture(trial).build_training_model(_task(trial, dataset))
+
+
+def start_clean(seed: int) -> None:
+    """Forget earlier networks, and seed all random numbers.
+
+    With a clean graph and fixed names, a network has the same bytes on a new and a used worker.
+    """
     from harness.models.keras import keras, tf
 
-    # With a clean graph and fixed names, a trial gives the same bytes on a new and a used worker.
     keras.backend.clear_session()
-    keras.utils.set_random_seed(trial.seed)
-    tf.random.set_global_generator(tf.random.Generator.from_seed(trial.seed))
-    return build_architecture(trial).build_training_model(_task(trial, dataset))
+    keras.utils.set_random_seed(seed)
+    tf.random.set_global_generator(tf.random.Generator.from_seed(seed))
 
 
 def build_deployed_model(trial: Trial, dataset: Dataset, model: Any) -> Any:
@@ -77,7 +84,7 @@ def build_deployed_model(trial: Trial, dataset: Dataset, model: Any) -> Any:
     from harness.models.keras import keras
 
     keras.backend.reset_uids()  # fixed names, as in build_model
-    return add_softmax(build_architecture(trial).build_deployed_model(_task(trial, dataset), model))
+    return add_softmax(_architecture(trial).build_deployed_model(_task(trial, dataset), model))
 
 
 def finish_trial(
@@ -128,6 +135,10 @@ def finish_trial(
         warnings=_find_warnings(dataset, artifacts[0]),
         probes=probes,
     )
+
+
+def _architecture(trial: Trial) -> Architecture:
+    return build_architecture(trial.architecture, trial.parameters)
 
 
 def _task(trial: Trial, dataset: Dataset) -> Task:

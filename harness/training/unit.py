@@ -8,13 +8,11 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import Path
 
-from harness.core.errors import Reason, TrialFailed, first_line
+from harness.core.errors import Reason, TrialFailed
 from harness.core.sweep import Failure, Precision, Timings, Trial
 from harness.data import Dataset
-from harness.models.custom import SHIPPING_ADVICE
-from harness.models.user_code import locate_in_user_code
+from harness.training.bugs import describe_bug
 from harness.training.events import Checkpoint, EpochEnded, Failed, Finished, Started, UnitEvent
 from harness.training.fit import Fit, Scores
 from harness.training.processors import describe_processors, require_gpu
@@ -201,7 +199,7 @@ def _fail(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
     if isinstance(error, TrialFailed):
         reason, message = error.reason, str(error)
     else:
-        reason, message = Reason.BUG, _describe_bug(trial, error)
+        reason, message = Reason.BUG, describe_bug(trial.architecture, error)
     failure = Failure(reason, message, log=traceback.format_exc())
     return Failed(
         trial,
@@ -210,26 +208,3 @@ def _fail(trial: Trial, error: Exception, watch: Stopwatch) -> Failed:
         node=platform.node(),
         processors=describe_processors(),
     )
-
-
-def _describe_bug(trial: Trial, error: Exception) -> str:
-    """Describe an unexpected error in a sentence that names whose code raised it."""
-    description = _summarize(error)
-    if place := locate_in_user_code(error):
-        remedy = SHIPPING_ADVICE if isinstance(error, ImportError) else "fix it and submit again"
-        return f"{trial.architecture} raised {description} ({place}); {remedy}."
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    location = f"{Path(frame.filename).name}:{frame.lineno}"
-    return f"{description} ({location}): a bug in the harness or a library; please report it."
-
-
-def _summarize(error: Exception) -> str:
-    """Return an error's type and first line.
-
-    Keras wraps an error of the user's code in a text of its own; return that error's line then.
-    """
-    prefix = f"{type(error).__name__}: "
-    for line in str(error).splitlines():
-        if line.strip().startswith(prefix):
-            return line.strip().rstrip(".")
-    return prefix + first_line(error)

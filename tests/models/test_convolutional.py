@@ -27,7 +27,7 @@ def build_for_imagenet(architecture: Architecture) -> Any:
 def test_the_job_of_binarynet_trains_the_papers_network(repository: Path) -> None:
     """Its layers are those of the authors' code: pools come before normalisation."""
     trial = build_trials(read_sweep(repository / "jobs" / "cifar10_binarynet.yaml")[0])[0]
-    model = build_architecture(trial).build_training_model(
+    model = build_architecture(trial.architecture, trial.parameters).build_training_model(
         Task((32, 32, 3), 10, precision=Precision.BINARY)
     )
     kinds = [row[0] for row in list_layers(model)]

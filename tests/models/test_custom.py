@@ -80,7 +80,7 @@ def trial(name: str, **parameters: object) -> Trial:
 
 def test_a_users_function_is_an_architecture(folder: Path) -> None:
     name = identify("ours:tiny", {"units": 8, "layers": 2})
-    architecture = build_architecture(trial(name, units=8, layers=2))
+    architecture = build_architecture(name, {"units": 8, "layers": 2})
     model = architecture.build_training_model(task(Precision.BINARY))
     assert layer_types(model).count("QuantDense") == 3
     assert architecture.build_deployed_model(task(Precision.BINARY), model) is model
@@ -155,7 +155,7 @@ def test_a_function_edited_after_planning_is_not_trained(
     (folder / "ours.py").write_text(NETWORK + "\n")
     with pytest.raises(
         TrialFailed,
-        match=f"^The source of {name} has changed since planning; submit the sweep again.$",
+        match=f"^The source of {name} has changed since planning; run the command again.$",
     ):
         Custom(name, {"units": 8}).build_training_model(task(Precision.BINARY))
 

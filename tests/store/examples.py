@@ -26,6 +26,7 @@ from harness.core.bench import (
 )
 from harness.core.device import LocalDevice
 from harness.core.errors import CaseFailed, Reason
+from harness.core.forms import Form
 from harness.core.ids import sha256_of
 from harness.core.observations import (
     AnswerCheck,
@@ -55,6 +56,7 @@ from harness.store.queries import load_named_queries
 from harness.store.reading import QueryResult, run_query
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
+from harness.store.rows.forms import FormRows
 from harness.store.rows.leases import Leases
 from harness.store.rows.observations import ObservationRows
 from harness.store.rows.trials import TrialRows
@@ -79,6 +81,10 @@ def make_trial(seed: int = 0, precision: Precision = Precision.BINARY) -> Trial:
 
 def make_sweep(*trials: Trial, name: str = "study") -> Sweep:
     return Sweep(name, trials, resources=Resources(), protocols=(PROTOCOLS["standard"],))
+
+
+def make_form(trial: Trial) -> Form:
+    return Form.of_trial(trial, (8, 8, 1), 10, converter="larq-compute-engine 0.16.0")
 
 
 def make_artifact(
@@ -240,6 +246,18 @@ def fill(engine: Engine) -> None:
     devices.enqueue({"shelf": [(failed_case.artifact, failed_case.protocol)]})
     Leases(engine).renew({"shelf": "a token"})
     observe(engine, make_case(outcome.artifacts[0].sha256))
+    form = make_form(diverged)
+    FormRows(engine).fail(form, Failure(Reason.CONVERSION, "LCE can't convert it."))
+    FormRows(engine).link({diverged.id: form})
+
+
+def look_first(engine: Engine) -> str:
+    """Measure the untrained network of one of the twins of `fill`, and return its SHA-256."""
+    untrained, trial = make_artifact(b"untrained", accuracy=None), make_trial()
+    FormRows(engine).save(make_form(trial), untrained)
+    FormRows(engine).link({trial.id: make_form(trial)})
+    CaseRows(engine).finish("local", make_measurement(make_case(untrained.sha256), 90.0))
+    return untrained.sha256
 
 
 def observe(engine: Engine, case: Case) -> None:

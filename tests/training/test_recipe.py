@@ -256,7 +256,9 @@ def test_every_quantizers_network_is_deployed_with_binary_kernels(settings: dict
     recipe, digits = Recipe(epochs=3, learning_rate=0.01, **settings), data.load("digits")
     fit = train(recipe)
     task = make_task(digits.shape, digits.classes, precision=Precision.BINARY, recipe=recipe)
-    deployed = add_softmax(build_architecture(trial(recipe)).build_deployed_model(task, fit.model))
+    deployed = add_softmax(
+        build_architecture("mlp", trial(recipe).parameters).build_deployed_model(task, fit.model)
+    )
     file = convert(deployed, Precision.BINARY, samples=fit.training_images())
     expected = compute_scores(fit.model, digits.test.images)
     evaluation = evaluate(

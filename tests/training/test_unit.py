@@ -236,8 +236,8 @@ def within(task):
 @pytest.mark.parametrize(
     ("function", "description"),
     [
-        ("plain", "raised ValueError: no such (faulty.py:2); fix it and submit again."),
-        ("within", "raised ValueError: no such (faulty.py:12); fix it and submit again."),
+        ("plain", "raised ValueError: no such (faulty.py:2); fix it and run the command again."),
+        ("within", "raised ValueError: no such (faulty.py:12); fix it and run the command again."),
         (
             "lazy",
             "raised ModuleNotFoundError: No module named 'nowhere' (faulty.py:5); "

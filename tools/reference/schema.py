@@ -47,20 +47,25 @@ def read_descriptions() -> Mapping[str, Any]:
     return descriptions
 
 
-def results_columns() -> list[tuple[str, str]]:
-    """Return the columns of the view, whose types SQLite does not give."""
+def read_views() -> dict[str, list[tuple[str, str]]]:
+    """Return the columns of each view, whose types SQLite does not give."""
     engine = create_engine("sqlite://")
-    view = (db_folder() / "views" / "results.sql").read_text()
+    views = sorted((db_folder() / "views").glob("*.sql"))
     with engine.connect() as connection:
         metadata.create_all(connection)
-        connection.exec_driver_sql(f"CREATE VIEW results AS {view}")
-        table = Table("results", MetaData(), autoload_with=connection)
-    return [(column.name, "") for column in table.columns]
+        for file in views:
+            connection.exec_driver_sql(f"CREATE VIEW {file.stem} AS {file.read_text()}")
+        tables = [Table(file.stem, MetaData(), autoload_with=connection) for file in views]
+    return {table.name: _list_columns(table) for table in tables}
+
+
+def _list_columns(view: Table) -> list[tuple[str, str]]:
+    return [(column.name, "") for column in view.columns]
 
 
 def _columns_by_table() -> dict[str, list[tuple[str, str]]]:
     tables = {name: _columns_of(table) for name, table in sorted(metadata.tables.items())}
-    return {"results": results_columns(), **tables}
+    return {**read_views(), **tables}
 
 
 def _columns_of(table: Table) -> list[tuple[str, str]]:

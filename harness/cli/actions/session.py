@@ -17,6 +17,7 @@ from harness.store.files.tools import ToolFiles
 from harness.store.files.workspace import Workspace
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
+from harness.store.rows.forms import FormRows
 from harness.store.rows.history import History
 from harness.store.rows.jobs import JobRows
 from harness.store.rows.leases import Leases
@@ -82,6 +83,10 @@ class Session:
     @property
     def trials(self) -> TrialRows:
         return TrialRows(self.engine)
+
+    @property
+    def forms(self) -> FormRows:
+        return FormRows(self.engine)
 
     @property
     def jobs(self) -> JobRows:

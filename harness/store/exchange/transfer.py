@@ -33,6 +33,7 @@ from harness.store.tables import (
     devices,
     epochs,
     failures,
+    forms,
     identity,
     jobs,
     kernels,
@@ -55,6 +56,7 @@ MOVED_TABLES = tuple(table for table in metadata.sorted_tables if table not in L
 _IDENTIFIED_BY_CONTENT = (
     sweep_trials,
     artifacts,
+    forms,
     trial_artifacts,
     cases,
     batches,
@@ -88,9 +90,14 @@ def select_all() -> RowSelection:
 
 
 def select_sweep(name: str) -> RowSelection:
-    """Select what was trained for a sweep, and all that was measured of it."""
+    """Select a sweep's trials, their untrained forms, and all that was measured of both."""
     trial_ids = select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep == name)
-    hashes = select(trial_artifacts.c.artifact).where(trial_artifacts.c.trial_id.in_(trial_ids))
+    form_ids = select(trials.c.form).where(trials.c.id.in_(trial_ids), trials.c.form.is_not(None))
+    trained = select(trial_artifacts.c.artifact).where(trial_artifacts.c.trial_id.in_(trial_ids))
+    untrained = select(forms.c.artifact).where(
+        forms.c.id.in_(form_ids), forms.c.artifact.is_not(None)
+    )
+    hashes = trained.union(untrained)
     case_ids = select(cases.c.id).where(cases.c.artifact.in_(hashes))
     measurement_ids = select(measurements.c.id).where(measurements.c.case_id.in_(case_ids))
     batch_ids = select(runs.c.batch).where(runs.c.measurement_id.in_(measurement_ids))
@@ -100,6 +107,7 @@ def select_sweep(name: str) -> RowSelection:
         trials: trials.c.id.in_(trial_ids),
         epochs: epochs.c.trial_id.in_(trial_ids),
         artifacts: artifacts.c.sha256.in_(hashes),
+        forms: forms.c.id.in_(form_ids),
         trial_artifacts: trial_artifacts.c.trial_id.in_(trial_ids),
         cases: cases.c.id.in_(case_ids),
         measurements: measurements.c.case_id.in_(case_ids),

@@ -24,7 +24,15 @@ from harness.store.rows.values import (
     make_storable,
     to_json,
 )
-from harness.store.tables import artifacts, epochs, failures, sweep_trials, trial_artifacts, trials
+from harness.store.tables import (
+    artifacts,
+    epochs,
+    failures,
+    forms,
+    sweep_trials,
+    trial_artifacts,
+    trials,
+)
 
 _LONGEST_NAME = 200
 _CHUNK = 1_000
@@ -209,18 +217,18 @@ class TrialRows:
     def add_artifact(self, artifact: Artifact, name: str) -> None:
         """Store a model file of the user's own; a new name replaces its earlier one.
 
-        So do new counts: an earlier version of the harness may not have known an operator.
+        So do new counts: an earlier version of the harness may not have known an operator. The file
+        of an untrained network keeps the name that says so.
         """
         columns = _artifact_columns(artifact)
         read = ("operators", "binary_macs", "float_macs", "signature")
         counts = {key: columns[key] for key in read}
         with write_transaction(self._engine) as connection:
             insert_missing(connection, artifacts, columns)
-            connection.execute(
-                update(artifacts)
-                .where(artifacts.c.sha256 == artifact.sha256)
-                .values(name=name[-_LONGEST_NAME:], **counts)
-            )
+            stored = update(artifacts).where(artifacts.c.sha256 == artifact.sha256)
+            is_untrained = select(forms.c.id).where(forms.c.artifact == artifact.sha256).exists()
+            connection.execute(stored.values(**counts))
+            connection.execute(stored.where(~is_untrained).values(name=name[-_LONGEST_NAME:]))
 
 
 def _plan(

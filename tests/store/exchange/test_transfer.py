@@ -38,12 +38,14 @@ from harness.store.exchange.transfer import (
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.reading import read_results
 from harness.store.rows.cases import CaseRows
+from harness.store.rows.forms import FormRows
 from harness.store.rows.published import PublishedRows
 from harness.store.rows.trials import TrialRows
 from harness.store.tables import artifacts, measurements, metadata, runs, trials
 from tests.harness_cli import Cli
 from tests.store.examples import (
     fill,
+    look_first,
     make_case,
     make_measurement,
     make_outcome,
@@ -280,6 +282,19 @@ def test_the_export_of_a_sweep_has_only_what_belongs_to_it(
     assert [rows_imported[name] for name in tables] == [1, 1, 3, 1, 2, 1, 2, 1, 0]
     source.export_to(file, sweep="study")
     assert target.import_from(file).rows["trials"] == 3
+
+
+def test_the_export_of_a_sweep_has_the_first_looks_at_its_forms(
+    source: Store, target: Store, file: Path
+) -> None:
+    untrained = look_first(source.engine)
+    source.files.save(b"untrained")
+    looks = FormRows(source.engine).list_second_looks()
+    source.export_to(file, sweep="study")
+    target.import_from(file)
+    assert len(looks) == 1
+    assert FormRows(target.engine).list_second_looks() == looks
+    assert target.files.verify(untrained).read_bytes() == b"untrained"
 
 
 def test_an_artifact_without_its_file_is_reported_and_its_rows_are_exported(

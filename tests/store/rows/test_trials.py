@@ -22,6 +22,7 @@ from harness.store.tables import trials as trials_table
 from tests.store.examples import (
     EPOCHS,
     fill,
+    look_first,
     make_artifact,
     make_case,
     make_measurement,
@@ -312,6 +313,7 @@ def test_each_named_query_returns_plain_values(engine: Engine, name: str) -> Non
     """Numbers are int or float on both databases, as JSON, Parquet and tables expect."""
     fill(engine)
     slow_down(engine)
+    look_first(engine)
     PublishedRows(engine).add(
         [
             PublishedLatency(

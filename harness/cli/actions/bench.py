@@ -10,17 +10,16 @@ from types import MappingProxyType
 
 from rich.console import Console
 
+from harness.cli.actions.models import LoadedModel, LoadedModels, load_models
 from harness.cli.actions.session import Session, make_console, print_traceback
 from harness.config.device_file import find_local_device, read_devices, select_devices
 from harness.config.protocol import parse_protocol
-from harness.conversion.anatomy import Tensor, read_anatomy, read_input_names, read_inputs
+from harness.conversion.anatomy import Tensor, read_input_names, read_inputs
 from harness.conversion.inputs import InputChoices, choose_inputs, read_values
 from harness.core.bench import MAX_THREADS, Case, ModelInput, Protocol, Run, with_threads
 from harness.core.device import Device
 from harness.core.errors import RequestError
-from harness.core.ids import sha256_of
 from harness.core.quality import name_warnings
-from harness.core.sweep import Artifact
 from harness.core.units import count_noun, format_us
 from harness.fleet.events import (
     AnswerChecked,
@@ -47,7 +46,6 @@ from harness.report.terminal.tables import (
 )
 from harness.store.database import check_writable
 from harness.store.files.artifacts import ArtifactFiles
-from harness.store.files.workspace import format_path
 from harness.store.reading import read_results
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -66,7 +64,8 @@ class BenchOptions:
     """The options of a bench.
 
     `protocols` has one protocol for each thread count. The counts in a device's entry take
-    precedence unless `threads_given`. `choices` are for the inputs of model files.
+    precedence unless `threads_given`. `choices` are for the inputs of models,
+    and `settings` (`KEY=VALUE`) are the parameters of functions that build one.
     """
 
     protocols: tuple[Protocol, ...]
@@ -77,6 +76,7 @@ class BenchOptions:
     profile: bool = False
     check_answers: bool = False
     choices: InputChoices = field(default_factory=InputChoices)
+    settings: Sequence[str] = ()
 
     def protocols_for(self, device: Device) -> tuple[Protocol, ...]:
         if self.threads_given or device.threads is None:
@@ -85,18 +85,26 @@ class BenchOptions:
 
 
 def bench(
-    models: Sequence[Path], sweep: str | None, *, selection: DeviceSelection, options: BenchOptions
+    models: Sequence[str], sweep: str | None, *, selection: DeviceSelection, options: BenchOptions
 ) -> int:
-    """Bench model files or a sweep's artifacts, and return how many cases and devices failed."""
+    """Bench models or a sweep's artifacts, and return how many models, cases and devices failed."""
     session = Session.from_environment()
+    if models and sweep:
+        raise RequestError("give models or --sweep, not both.")
     if options.choices.names and not models:
-        raise RequestError("--input-shape, -range and -file are for model files: give some.")
+        raise RequestError("--input-shape, -range and -file are for models: give some.")
     files = None if options.dry_run else session.files
-    inputs = choose_all_inputs(models, options.choices, files=files)
-    names = _read_models(session, models, sweep=sweep, store=not options.dry_run)
-    return bench_artifacts(
+    loaded = load_models(models, options.settings)
+    inputs = choose_all_inputs(loaded.models, options.choices, files=files)
+    if not options.dry_run:
+        _store_models(session, loaded)
+    if models and not loaded.models:
+        return len(loaded.failures)
+    names = {model.artifact.sha256: model.name for model in reversed(loaded.models)}
+    artifacts = dict.fromkeys(model.artifact.sha256 for model in loaded.models)
+    return len(loaded.failures) + bench_artifacts(
         session,
-        list(names) or _find_artifacts(session, sweep),
+        list(artifacts) or _find_artifacts(session, sweep),
         selection=selection,
         options=options,
         names=names,
@@ -107,7 +115,7 @@ def bench(
 
 @dataclass(frozen=True)
 class ModelFileInputs:
-    """The inputs of a model file; `aliases` has their names by those in its signature."""
+    """The inputs of a model; `aliases` has their names by those in its signature."""
 
     id: str
     path: str
@@ -116,14 +124,14 @@ class ModelFileInputs:
 
 
 def choose_all_inputs(
-    models: Sequence[Path], choices: InputChoices, files: ArtifactFiles | None
+    models: Sequence[LoadedModel], choices: InputChoices, files: ArtifactFiles | None
 ) -> dict[str, tuple[ModelInput, ...]]:
-    """Return what to feed to each model file, by its artifact's id.
+    """Return what to feed to each model, by its artifact's id.
 
     Values from files are stored in `files`, unless it is None. Raises RequestError if a model
     leaves a size open, or if no model has an input that was chosen.
     """
-    model_inputs = [_read_inputs(file) for file in models]
+    model_inputs = list(map(_read_inputs, models))
     names: dict[str, None] = {}
     for model in model_inputs:
         names.update(dict.fromkeys([*(tensor.name for tensor in model.tensors), *model.aliases]))
@@ -144,22 +152,12 @@ def _choose_inputs(
     return inputs
 
 
-def _read_inputs(file: Path) -> ModelFileInputs:
-    content, path = _read_file(file), format_path(file)
+def _read_inputs(model: LoadedModel) -> ModelFileInputs:
     try:
-        tensors, aliases = read_inputs(content), read_input_names(content)
+        tensors, aliases = read_inputs(model.content), read_input_names(model.content)
     except ValueError as error:
-        raise RequestError(f"{path}: {error}; give a .tflite file.") from error
-    return ModelFileInputs(sha256_of(content), path, tensors=tensors, aliases=aliases)
-
-
-def _read_file(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise RequestError(
-            f"{format_path(file)}: can't be read: {error.strerror}; check the path."
-        ) from error
+        raise RequestError(f"{model.name}: {error}; give a .tflite file.") from error
+    return ModelFileInputs(model.artifact.sha256, model.name, tensors=tensors, aliases=aliases)
 
 
 def select_bench_devices(
@@ -201,26 +199,22 @@ def parse_protocols(text: str, threads: str) -> tuple[Protocol, ...]:
     return with_threads(protocol, counts)
 
 
-def _read_models(
-    session: Session, models: Sequence[Path], sweep: str | None, *, store: bool
-) -> dict[str, str]:
-    """Return the ids of the model files, each with the name of its first file.
-
-    Store the files in the workspace if `store`. Raises RequestError if one is not a model.
-    """
-    if models and sweep:
-        raise RequestError("give model files or --sweep, not both.")
-    names: dict[str, str] = {}
-    for file in models:
-        names.setdefault(_read_model(session, file, store=store), format_path(file))
-    return names
+def _store_models(session: Session, loaded: LoadedModels) -> None:
+    for model in loaded.models:
+        session.files.save(model.content)
+        if model.form:
+            session.forms.save(model.form, model.artifact)
+        else:
+            session.trials.add_artifact(model.artifact, model.file_name)
+    for form, failure in loaded.failures:
+        session.forms.fail(form, failure)
 
 
 def _find_artifacts(session: Session, sweep: str | None) -> list[str]:
     """Return the ids of the sweep's artifacts. Raises RequestError if there are none."""
     if sweep is None:
         raise RequestError(
-            f"give model files or --sweep NAME; sweeps in this workspace: {_list_sweeps(session)}."
+            f"give models or --sweep NAME; sweeps in this workspace: {_list_sweeps(session)}."
         )
     if not (artifacts := session.trials.get_sweep_artifacts(sweep)):
         raise RequestError(
@@ -232,20 +226,6 @@ def _find_artifacts(session: Session, sweep: str | None) -> list[str]:
 
 def _list_sweeps(session: Session) -> str:
     return ", ".join(session.trials.list_sweeps()) or "none yet"
-
-
-def _read_model(session: Session, file: Path, *, store: bool) -> str:
-    content = _read_file(file)
-    try:
-        artifact = Artifact(
-            sha256_of(content), "tflite", size_bytes=len(content), anatomy=read_anatomy(content)
-        )
-    except ValueError as error:
-        raise RequestError(f"{file}: {error}; give a .tflite file.") from error
-    if store:
-        session.files.save(content)
-        session.trials.add_artifact(artifact, format_path(file.name))
-    return artifact.sha256
 
 
 def bench_artifacts(

@@ -135,8 +135,12 @@ app.add_typer(submit_app, name="submit")
 @app.command()
 def bench(
     models: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[MODEL.tflite]...", help="Benchmark these model files."),
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            help="Benchmark these .tflite files, or the untrained Keras models that functions "
+            "return, each given as module:function.",
+        ),
     ] = None,
     *,
     sweep: Annotated[
@@ -207,6 +211,14 @@ def bench(
             help="The values of an input: a .npy file, or raw little-endian values; repeatable.",
         ),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A parameter of the module:function, as units=64; repeatable.",
+        ),
+    ] = None,
     dry_run: DryRun = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
@@ -220,7 +232,7 @@ def bench(
         from harness.cli.actions.reparse import reparse_all
         from harness.core.errors import RequestError
 
-        if models or sweep or fleet or device or tag or choices.names:
+        if models or sweep or fleet or device or tag or choices.names or settings:
             raise RequestError(
                 "--reparse parses all stored logs: give it no models, sweep, devices or inputs."
             )
@@ -235,6 +247,7 @@ def bench(
         profile=profile,
         check_answers=check_answers,
         choices=choices,
+        settings=settings or [],
     )
     end(run(models or [], sweep, selection=selection, options=bench_options))
 

@@ -77,10 +77,11 @@ class Document:
     def _find_place(self, path: KeyPath) -> str:
         """Return where this very key was set; empty if it was not, or was replaced since."""
         creator = ""
+        steps = tuple(map(str, path))  # of an option, which also writes indices as text
         for override in reversed(self.overrides):
-            if path[: len(override.path)] == override.path:
-                return override.origin if path == override.path else creator
-            if path and override.path[: len(path)] == path:
+            if steps[: len(override.path)] == override.path:
+                return override.origin if steps == override.path else creator
+            if steps and override.path[: len(steps)] == steps:
                 creator = override.origin  # it created the section, if nothing earlier did
         line = self.lines.get(path)
         return creator if line is None else f"{self.name}:{line}"

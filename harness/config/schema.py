@@ -4,14 +4,16 @@ They accept every file that the harness accepts. A few rules across keys are the
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from harness.config.device_file import DeviceRegistry
 from harness.config.protocol import CUSTOM_NAME
+from harness.config.quantity import PATTERN
 from harness.core.bench import PROTOCOLS, Protocol
+from harness.core.search import DEVICE_METRICS, Metric
 from harness.core.sweep import SweepPoint
 
 Schema = dict[str, Any]
@@ -40,6 +42,7 @@ def build_sweep_schema(architectures: Mapping[str, type], datasets: Iterable[str
     protocol = _protocol_schema(definitions)
     definitions["BenchRequest"]["properties"]["protocol"]["anyOf"][1] = protocol
     swept = {**_sweepable_keys(schema), **_sweepable_parameters(properties["model"]["anyOf"])}
+    _allow_short_metrics(definitions)
     _offer_keys(properties, definitions["Search"]["properties"]["space"], swept=swept)
     return {"$schema": DRAFT, "title": "A sweep of harness", **schema}
 
@@ -127,6 +130,21 @@ def _protocol_schema(definitions: Schema) -> Schema:
 def _allow_percentage(keys: Schema, name: str) -> None:
     number = {key: value for key, value in keys[name].items() if key != "description"}
     keys[name] = {"description": keys[name]["description"], "anyOf": [number, _PERCENTAGE]}
+
+
+def _allow_short_metrics(definitions: Schema) -> None:
+    """Allow the name of an objective in place of its keys, and require units in constraints."""
+    objectives = definitions["Search"]["properties"]["objectives"]
+    names = [name for name in get_args(Metric) if name not in DEVICE_METRICS]
+    objectives["items"] = {"anyOf": [{"enum": names}, objectives["items"]]}
+    objectives["default"] = [objective["metric"] for objective in objectives["default"]]
+    at_most = definitions["Constraint"]["properties"]["at_most"]
+    definitions["Constraint"]["properties"]["at_most"] = {
+        "description": at_most["description"],
+        "type": "string",
+        "pattern": PATTERN,
+        "examples": at_most["examples"],
+    }
 
 
 def _sweepable_keys(schema: Schema) -> dict[str, Schema]:

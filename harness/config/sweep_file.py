@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.config.document import Document, check, explain, read_document, validate
 from harness.config.overrides import apply_override, override, split_key
 from harness.config.search import draw_points, list_corners
+from harness.config.search_metrics import check_metrics, spell_out_metrics
 from harness.config.yaml_text import KeyPath
 from harness.core.sweep import SweepPoint
 
@@ -66,8 +67,10 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Point, ...]:
     document = read_document(path)
     for text in overrides:
         document = apply_override(document, text)
+    document = spell_out_metrics(document)
     head = validate(document, SweepPoint, value=document.content)
     _check_size(document, head)
+    check_metrics(document, head)
     build = _make_builder(document, head)
     corners = tuple(map(build, _search_settings(list_corners(head.search))))
     if head.search.method == "optuna":

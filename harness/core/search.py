@@ -5,13 +5,27 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from harness.core.bench import STRICT
+from harness.core.bench import MAX_THREADS, STRICT
 from harness.core.key_help import KeyHelp
+from harness.core.units import count_noun, format_bytes, format_percent, format_uj, format_us
 
 Number = int | float
-Objective = Literal["accuracy", "size"]
+Metric = Literal["accuracy", "size", "latency", "energy", "memory"]
+LimitedMetric = Literal["latency", "energy", "memory", "size"]
+DEVICE_METRICS: tuple[Metric, ...] = ("latency", "energy", "memory")
+"""The metrics that a device measures; the harness knows the others after a training."""
+
+_ON = KeyHelp(
+    "The device that measures the metric: its id, or a tag, whose worst device counts.",
+    example="pi4",
+)
+_THREADS = KeyHelp(
+    "The tool's threads, one of `bench.threads`; needed only if that has several.",
+    unit="threads",
+    example=4,
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,88 @@ class Asha:
     __pydantic_config__ = STRICT
 
 
+def format_metric(metric: Metric, value: float) -> str:
+    """Return a value in its column's unit (0 to 1, bytes, µs, µJ) as people read it."""
+    match metric:
+        case "accuracy":
+            return format_percent(value)
+        case "latency":
+            return format_us(value)
+        case "energy":
+            return format_uj(value)
+        case "size" | "memory":
+            return format_bytes(round(value))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric that makes a point good: accuracy by being high, any other by being low.
+
+    Its text is its name in messages, in tables and in Ray Tune's results.
+    """
+
+    metric: Annotated[Metric, KeyHelp("What is compared.", example="latency")]
+    on: Annotated[Annotated[str, MinLen(1)] | None, _ON] = None
+    threads: Annotated[Annotated[int, Ge(1), Le(MAX_THREADS)] | None, _THREADS] = None
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        _check_device(self)
+
+    def __str__(self) -> str:
+        return _name_metric(self)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A limit that a point must keep; without `on` it is one for the artifact's size.
+
+    `at_most` is in the unit of the metric's column: µs, µJ or bytes.
+    """
+
+    metric: Annotated[LimitedMetric, KeyHelp("What is limited.", example="latency")]
+    at_most: Annotated[
+        float,
+        Gt(0),
+        KeyHelp("The largest value that is allowed, with its unit.", example="5 ms"),
+    ]
+    on: Annotated[Annotated[str, MinLen(1)] | None, _ON] = None
+    threads: Annotated[Annotated[int, Ge(1), Le(MAX_THREADS)] | None, _THREADS] = None
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        _check_device(self)
+
+    def __str__(self) -> str:
+        return f"{_name_metric(self)}, at most {format_metric(self.metric, self.at_most)}"
+
+
+SearchMetric = Objective | Constraint
+
+
+def is_of_device(metric: SearchMetric) -> bool:
+    """Return whether a device measures the metric."""
+    return metric.metric in DEVICE_METRICS
+
+
+def _check_device(metric: SearchMetric) -> None:
+    if is_of_device(metric) and metric.on is None:
+        raise ValueError(f"{metric.metric} is measured on a device; add its id or tag as on")
+    if not is_of_device(metric) and (metric.on is not None or metric.threads is not None):
+        raise ValueError(f"{metric.metric} is the same on all devices; remove on and threads")
+
+
+def _name_metric(metric: SearchMetric) -> str:
+    place = "" if metric.on is None else f" on {metric.on}"
+    threads = "" if metric.threads is None else f" with {count_noun(metric.threads, 'thread')}"
+    return f"{metric.metric}{place}{threads}"
+
+
+ACCURACY = Objective("accuracy")
+MAX_WAITING = 10
+"""As many as Optuna draws at random before it learns: so few do not make a search blind."""
+
+
 @dataclass(frozen=True)
 class Search:
     """The way in which a sweep looks for its best points."""
@@ -108,10 +204,26 @@ class Search:
         MinLen(1),
         KeyHelp(
             "What makes a point good, averaged over its precisions and seeds: "
-            "a high validation accuracy, a small artifact.",
-            example=["accuracy", "size"],
+            "a high validation accuracy, a small artifact, little of a device's metric.",
+            example=["accuracy", {"metric": "latency", "on": "pi4"}],
         ),
-    ] = ("accuracy",)
+    ] = (ACCURACY,)
+    constraints: Annotated[
+        tuple[Constraint, ...],
+        KeyHelp(
+            "Limits that a point must keep, whatever its objectives.",
+            example=[{"metric": "latency", "on": "phones", "at_most": "5 ms"}],
+        ),
+    ] = ()
+    max_waiting: Annotated[
+        int,
+        Ge(1),
+        KeyHelp(
+            "The most points that wait for devices; the search proposes no more until one has "
+            "been measured.",
+            unit="points",
+        ),
+    ] = MAX_WAITING
     seed: Annotated[int, Ge(0), Lt(2**32), KeyHelp("The seed by which points are drawn.")] = 0
     budget_s: Annotated[
         Annotated[float, Gt(0)] | None,
@@ -134,9 +246,17 @@ class Search:
             raise ValueError(
                 "seeds can't be searched, since the luckiest would win; list them in seeds"
             )
-        if len(set(self.objectives)) < len(self.objectives):
-            raise ValueError("objectives has a repeated name; list each once")
-        if self.asha and self.objectives != ("accuracy",):
+        if self.asha and self.objectives != (ACCURACY,):
             raise ValueError(
-                "asha compares accuracy only; remove size from objectives, or remove asha"
+                "asha compares accuracy only; remove the other objectives, or remove asha"
             )
+        if self.method != "optuna" and any(map(is_of_device, self.objectives)):
+            raise ValueError(
+                f"{self.method} tries all its points; move the devices' objectives to constraints, "
+                "or set method to optuna"
+            )
+
+    @property
+    def device_metrics(self) -> tuple[SearchMetric, ...]:
+        """The objectives and constraints that devices measure."""
+        return tuple(filter(is_of_device, (*self.objectives, *self.constraints)))

@@ -7,13 +7,22 @@ _BYTE_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 def format_us(microseconds: float | None) -> str:
     """Return such as `12.3 µs`, `4.56 ms` or `1.23 s`; an en dash for None."""
-    if microseconds is None:
+    return _format_millionths(microseconds, "s")
+
+
+def format_uj(microjoules: float | None) -> str:
+    """Return such as `12.3 µJ`, `4.56 mJ` or `1.23 J`; an en dash for None."""
+    return _format_millionths(microjoules, "J")
+
+
+def _format_millionths(millionths: float | None, unit: str) -> str:
+    if millionths is None:
         return "–"
-    if microseconds < _ROUNDS_UP * 1e3:
-        return f"{microseconds:.3g} µs" if microseconds < 100 else f"{microseconds:.0f} µs"
-    if microseconds < _ROUNDS_UP * 1e6:
-        return f"{_three_digits(microseconds / 1e3)} ms"
-    return f"{_three_digits(microseconds / 1e6)} s"
+    if millionths < _ROUNDS_UP * 1e3:
+        return f"{millionths:.3g} µ{unit}" if millionths < 100 else f"{millionths:.0f} µ{unit}"
+    if millionths < _ROUNDS_UP * 1e6:
+        return f"{_three_digits(millionths / 1e3)} m{unit}"
+    return f"{_three_digits(millionths / 1e6)} {unit}"
 
 
 def format_bytes(size: int | None) -> str:

@@ -70,4 +70,4 @@ def _read_objectives(
         TrialResult(trial.recipe, curves[trial.id], size_bytes=sizes[artifacts[trial.id]])
         for trial in trials
     )
-    return tuple(objectives[objective] for objective in search.objectives)
+    return tuple(objectives[str(objective)] for objective in search.objectives)

@@ -9,11 +9,11 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple, Protocol
 
 from harness.core.recipe import Recipe
-from harness.core.search import Asha, Objective, Range, Search
+from harness.core.search import Asha, Metric, Range, Search
 from harness.core.sweep import Epoch, Trial, validation_accuracy
 from harness.training.unit import Unit, group_trials
 
-_DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
+_DIRECTIONS: dict[Metric, Literal["maximize", "minimize"]] = {
     "accuracy": "maximize",
     "size": "minimize",
 }
@@ -110,8 +110,8 @@ class AdaptiveSearch:
         from ray.tune.search.optuna import OptunaSearch
 
         space = {key: _build_distribution(values) for key, values in (search.space or {}).items()}
-        directions = [_DIRECTIONS[objective] for objective in search.objectives]
-        metrics = list(search.objectives)
+        directions = [_DIRECTIONS[objective.metric] for objective in search.objectives]
+        metrics = list(map(str, search.objectives))
         modes = [direction[:3] for direction in directions]
         # Given lists, even of one, Tune does not tell Optuna of trials that ASHA ended early.
         has_several = len(directions) > 1

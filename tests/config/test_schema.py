@@ -88,6 +88,10 @@ def test_the_shipped_files_are_valid_and_name_their_schema(
         "{train.learning_rate.initial: 0.1, train.learning_rate.schedule: linear}]",
         "search: {method: random, trials: 2, "
         "space: {model.units: {low: 8, high: 16}, precision: [binary]}}",
+        "search: {method: optuna, trials: 2, space: {model.units: [8]}, max_waiting: 4, "
+        "objectives: [accuracy, {metric: energy, on: pi4, threads: 1}]}",
+        "search: {constraints: [{metric: latency, on: phones, at_most: 0.5 ms}, "
+        "{metric: size, at_most: 512KiB}]}",
         "resources: {cpu: 1, gpu: 0.5}",
         "bench: {protocol: standard, threads: [1, 4]}",
         "bench: {protocol: {base: quick, name: cool, target: 1%, gates: {max_busy: 5 %}}}",
@@ -132,6 +136,19 @@ def test_a_network_of_ones_own_is_accepted(sweep_schema: Draft7Validator) -> Non
         ("dataset: digits", "dataset: digits\nbench: {protocol: {threads: 2}}"),
         ("dataset: digits", "dataset: digits\nbench: {threads: []}"),
         ("dataset: digits", "dataset: digits\nsearch: {asha: {reduction: 1}}"),
+        *(
+            ("dataset: digits", f"dataset: digits\nsearch: {{{wrong}}}")
+            for wrong in (
+                "objectives: [latency]",
+                "objectives: [{on: pi4}]",
+                "constraints: [{metric: accuracy, at_most: 1 MB}]",
+                "constraints: [{metric: size, at_most: 5}]",
+                "constraints: [{metric: size, at_most: five MB}]",
+                "constraints: [{metric: size, at_most: 5 days}]",
+                "constraints: [{metric: size}]",
+                "max_waiting: 0",
+            )
+        ),
         ("dataset: digits\n", ""),
     ],
 )

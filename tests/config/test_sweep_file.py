@@ -12,7 +12,7 @@ from harness.config.search import draw_points
 from harness.config.sweep_file import Point, build_point, read_sweep
 from harness.core.errors import ConfigError
 from harness.core.recipe import Schedule
-from harness.core.search import Range, Search
+from harness.core.search import Constraint, Objective, Range, Search
 from harness.core.sweep import Precision
 
 BASE = """\
@@ -609,7 +609,11 @@ def test_a_wrong_space_is_refused_at_once(
             SPACE + "{model.units: [1]}, asha: {}, objectives: [accuracy, size]}",
             "asha compares accuracy only",
         ),
-        (SPACE + "{model.units: [1]}, objectives: [size, size]}", "has a repeated name"),
+        (
+            SPACE.replace("optuna", "random")
+            + "{model.units: [1]}, objectives: [{metric: energy, on: pi4}]}",
+            "random tries all its points; move the devices' objectives to constraints",
+        ),
         (SPACE + "{seeds: [1, 2]}}", "seeds can't be searched"),
         (SPACE + "{seeds.0: {low: 1, high: 9}}}", "seeds can't be searched"),
         (SPACE + "{model.units: {low: 1, high: 3, step: 3}}}", "step must be at most high - low"),
@@ -631,6 +635,107 @@ def test_inconsistent_keys_are_refused(tmp_path: Path, text: str, problem: str) 
     message = read_refused(write_sweep(tmp_path, f"{BASE}{text}\n"))
     assert problem in message
     assert is_one_sentence(message)
+
+
+METRICS = """\
+search:
+  method: optuna
+  trials: 3
+  space: {model.units: [1, 2]}
+  objectives: [accuracy, size, {metric: latency, on: pi4}]
+  constraints:
+    - {metric: memory, on: phones, threads: 1, at_most: 64 MiB}
+    - metric: size
+      at_most: 1 MB
+"""
+
+
+def test_objectives_and_constraints_are_read_with_their_devices_and_units(tmp_path: Path) -> None:
+    point, *_ = read_sweep(write_sweep(tmp_path, BASE + METRICS))
+    assert point.values.search.objectives == (
+        Objective("accuracy"),
+        Objective("size"),
+        Objective("latency", on="pi4"),
+    )
+    assert point.values.search.constraints == (
+        Constraint("memory", 64 * 2**20, on="phones", threads=1),
+        Constraint("size", 1e6),
+    )
+    rebuilt = build_point(point.document, {"model.units": 2})
+    assert rebuilt.values.search == point.values.search
+
+
+def test_an_option_may_set_an_objective_and_the_limit_of_a_constraint(tmp_path: Path) -> None:
+    overrides = ["search.objectives.1=energy", "search.constraints.1.at_most=2 kB"]
+    path = write_sweep(tmp_path, BASE + METRICS)
+    assert read_refused(path, *overrides) == (
+        "--set search.objectives.1=energy: search.objectives.1 is inconsistent: "
+        "energy is measured on a device; add its id or tag as on."
+    )
+    point, *_ = read_sweep(path, overrides[1:])
+    assert point.values.search.constraints[1] == Constraint("size", 2000.0)
+
+
+@pytest.mark.parametrize("method", ["grid", "random, trials: 3, space: {model.units: [1, 2]}"])
+def test_every_method_takes_constraints(tmp_path: Path, method: str) -> None:
+    text = f"{BASE}search: {{method: {method}, constraints: [{{metric: size, at_most: 9 kB}}]}}\n"
+    points = read_sweep(write_sweep(tmp_path, text))
+    assert {point.values.search.constraints for point in points} == {(Constraint("size", 9000.0),)}
+
+
+@pytest.mark.parametrize(
+    ("text", "replacement", "line", "problem"),
+    [
+        ("64 MiB", "64", 15, "constraints.0.at_most is 64, without a unit; "
+         "write for example 64 MB."),
+        ("64 MiB", "5 ms", 15, 'constraints.0.at_most is "5 ms", but memory has the units '
+         "B, kB, KB, MB, GB, KiB, MiB, GiB; write for example 64 MB."),
+        ("1 MB", "small", 17, 'constraints.1.at_most is "small", but must be a number with a '
+         "unit, for example 1 MB."),
+        ("      at_most: 1 MB\n", "", 16, "constraints.1.at_most is missing; add it."),
+        ("metric: memory, ", "", 15, "constraints.0.metric is missing; "
+         "choose from latency, energy, memory, size."),
+        ("memory", "accuracy", 15, 'constraints.0.metric is "accuracy"; '
+         "choose from latency, energy, memory, size."),
+        (" on: phones, threads: 1,", "", 15, "constraints.0 is inconsistent: memory is measured "
+         "on a device; add its id or tag as on."),
+        ("metric: size\n", "metric: size\n      on: pi4\n", 16, "constraints.1 is inconsistent: "
+         "size is the same on all devices; remove on and threads."),
+        ("threads: 1", "threads: 2", 15, "constraints.0.threads is 2, but bench.threads has 1; "
+         "choose from it, or add it."),
+        ("on: pi4", "at: pi4", 13, "objectives.2.at is not a known key; check its spelling."),
+        ("[accuracy, size,", "[accuracy, speed,", 13, 'objectives.1.metric is "speed", but must be '
+         "'accuracy', 'size', 'latency', 'energy' or 'memory'."),
+        ("[accuracy, size,", "[accuracy, 5,", 13, "objectives.1 must be a mapping of keys to "
+         "values."),
+        ("[accuracy, size,", "[size, size,", 13, "objectives.1 repeats search.objectives.0; "
+         "remove one of them."),
+        ("on: pi4}", "on: pi4}, {metric: latency, on: pi4, threads: 1}", 13,
+         "objectives.3 repeats search.objectives.2; remove one of them."),
+    ],
+)  # fmt: skip
+def test_a_wrong_metric_is_refused_with_its_line(
+    tmp_path: Path, text: str, replacement: str, line: int, problem: str
+) -> None:
+    wrong = METRICS.replace(text, replacement)
+    assert wrong != METRICS
+    path = write_sweep(tmp_path, BASE + wrong)
+    message = read_refused(path)
+    assert message == f"{path}:{line}: search.{problem}"
+    assert is_one_sentence(message)
+
+
+def test_a_metric_names_its_threads_if_the_sweep_measures_several(tmp_path: Path) -> None:
+    several = f"{BASE}bench: {{threads: [1, 4]}}\n"
+    path = write_sweep(tmp_path, several + METRICS)
+    assert read_refused(path) == (
+        f"{path}:14: search.objectives.2 needs threads, one of bench.threads: 1, 4."
+    )
+    with_threads = METRICS.replace(
+        "on: pi4}", "on: pi4, threads: 4}, {metric: latency, on: pi4, threads: 1}"
+    )
+    point, *_ = read_sweep(write_sweep(tmp_path, several + with_threads))
+    assert [metric.threads for metric in point.values.search.device_metrics] == [4, 1, 1]
 
 
 @pytest.mark.parametrize(

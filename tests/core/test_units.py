@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.units import format_bytes, format_count, format_percent, format_seconds, format_us
+from harness.core.units import (
+    format_bytes,
+    format_count,
+    format_percent,
+    format_seconds,
+    format_uj,
+    format_us,
+)
 
 UNITS = {
     "": 1.0,
@@ -41,6 +48,14 @@ def parse_number(text: str) -> float:
 )
 def test_microseconds(microseconds: float | None, text: str) -> None:
     assert format_us(microseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("microjoules", "text"),
+    [(None, "–"), (456.7, "457 µJ"), (4560.0, "4.56 mJ"), (1_230_000.0, "1.23 J")],
+)
+def test_microjoules(microjoules: float | None, text: str) -> None:
+    assert format_uj(microjoules) == text
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,25 @@ search:
 """
 
 
+@pytest.mark.parametrize(
+    ("setting", "metric"),
+    [
+        ("search.objectives=[accuracy, {metric: latency, on: pi4}]", "latency on pi4"),
+        ("search.constraints=[{metric: size, at_most: 1 MB}]", "size, at most 1.00 MB"),
+    ],
+)
+def test_metrics_that_no_search_uses_yet_are_refused(
+    cli: Cli, tmp_path: Path, setting: str, metric: str
+) -> None:
+    sweep = tmp_path / "found.yaml"
+    sweep.write_text(SEARCH)
+    for option in ("--dry-run", "--detach"):
+        refused = cli.run("submit", "sweep", sweep, "--set", setting, option)
+        assert refused.returncode == 2
+        assert f"{sweep}: search asks for {metric}, which searches can't use yet" in refused.stderr
+    assert not cli.home.exists()
+
+
 @pytest.mark.full
 def test_a_search_continues_from_its_tried_points(cli: Cli, cluster: str, tmp_path: Path) -> None:
     sweep = tmp_path / "found.yaml"

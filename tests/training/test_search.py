@@ -8,7 +8,7 @@ import pytest
 from harness import data
 from harness.core.errors import HarnessError, Reason
 from harness.core.recipe import Recipe
-from harness.core.search import Asha, Range, Search
+from harness.core.search import Asha, Objective, Range, Search
 from harness.core.sweep import Precision, Resources, Trial
 from harness.training.events import EpochEnded, Event, Finished, PointStarted, Stopped
 from harness.training.ray_cluster import train
@@ -43,7 +43,7 @@ SEARCH = Search(
     "optuna",
     trials=6,
     space={"rate": Range(1e-3, 0.1, log=True), "units": (8, 64)},
-    objectives=("accuracy", "size"),
+    objectives=(Objective("accuracy"), Objective("size")),
 )
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.config.quantity import PATTERN
 from harness.config.schema import Schema, build_devices_schema, build_sweep_schema
 from harness.core.bench import PROTOCOLS
 from harness.core.ids import to_plain
@@ -36,6 +37,11 @@ it in their first line:
 # yaml-language-server: $schema={path}
 ```
 """
+SEARCH_FORMS = {
+    "Range": "A range of search.space",
+    "Objective": "An objective of search.objectives",
+    "Constraint": "A constraint of search.constraints",
+}
 SWEEP = """\
 # Keys of a sweep file
 
@@ -74,10 +80,9 @@ def describe_sweep_keys() -> str:
         form = _resolve(properties[key], schema)
         sections.append(_format_section(key, form, prefix=f"{key}.", root=schema))
         if key == "search":
-            form = schema["$defs"]["Range"]
-            sections.append(
-                _format_section("A range of search.space", form, prefix="", root=schema)
-            )
+            for name, heading in SEARCH_FORMS.items():
+                form = schema["$defs"][name]
+                sections.append(_format_section(heading, form, prefix="", root=schema))
     _add_defaults(protocol["properties"], [to_plain(value) for value in PROTOCOLS.values()])
     gates = [to_plain(value.gates) for value in PROTOCOLS.values()]
     _add_defaults(schema["$defs"]["Gates"]["properties"], gates)
@@ -220,6 +225,8 @@ def _describe_form(form: Schema, root: Schema) -> str:
         return f"list of {_describe_form(form['items'], root)}".removesuffix(" of ")
     if form.get("pattern", "").endswith("%$"):
         return "percentage"
+    if form.get("pattern") == PATTERN:
+        return "number with unit"
     bounds = [f"{sign} {form[word]:,}" for word, sign in BOUNDS.items() if word in form]
     return " ".join([KINDS.get(form.get("type", ""), ""), ", ".join(bounds)]).strip()
 

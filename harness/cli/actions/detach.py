@@ -14,6 +14,7 @@ from harness.cli.actions.jobs import log_of, refresh_jobs
 from harness.cli.actions.session import Session, make_console
 from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
+from harness.core.search import Search
 from harness.store.database import now
 from harness.store.files.workspace import DATABASE_VARIABLE, HOME_VARIABLE, format_path
 from harness.store.rows.jobs import JobRow
@@ -44,6 +45,7 @@ def detach(
 ) -> None:
     """Check the request, submit it as a job to Ray, and print how to follow it."""
     sweep = build_sweep(read_sweep(file, settings))
+    refuse_device_metrics(file, sweep.search)
     if bench:
         select_bench_devices(registry, fleet=fleet)
     session = Session.from_environment()
@@ -125,6 +127,15 @@ def refuse_second_job(session: Session, sweep: str) -> None:
                 f"{sweep} is already running as {job.id} on {job.node}; "
                 "follow it with `harness status --follow`."
             )
+
+
+def refuse_device_metrics(file: Path, search: Search) -> None:
+    """Raise RequestError if the search asks for what no search takes into account yet."""
+    for metric in (*search.device_metrics, *search.constraints):
+        raise RequestError(
+            f"{file}: search asks for {metric}, which searches can't use yet; remove it, "
+            "and choose with `harness query` after a bench."
+        )
 
 
 def _make_script(session: Session, job_id: str, command: Sequence[str]) -> str:

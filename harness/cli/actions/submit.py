@@ -14,7 +14,7 @@ from harness.cli.actions.bench import (
     bench_artifacts,
     select_bench_devices,
 )
-from harness.cli.actions.detach import refuse_second_job
+from harness.cli.actions.detach import refuse_device_metrics, refuse_second_job
 from harness.cli.actions.session import Session, make_console
 from harness.config.search import list_corners
 from harness.config.sweep_file import read_sweep
@@ -60,6 +60,7 @@ def submit(
     """
     points = read_sweep(file, settings)
     sweep = build_sweep(points)
+    refuse_device_metrics(file, sweep.search)
     selection = select_bench_devices(registry, fleet=fleet) if bench or dry_run else None
     session = Session.from_environment()
     plans = _plan_trials(session, sweep)

@@ -1,8 +1,11 @@
 """Helpers that run the command as people do, in a workspace of its own."""
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,12 +57,19 @@ class Cli:
             text=True,
         )
 
-    def rows(self, sql: str) -> list[dict[str, Any]]:
-        import json
-
-        ended = self.run("query", sql, "--format", "json")
+    def query(self, question: str) -> list[dict[str, Any]]:
+        """Return the rows that `harness query` prints."""
+        ended = self.run("query", question, "--format", "json")
         assert ended.returncode == 0, ended.stderr
         return [json.loads(line) for line in ended.stdout.splitlines()]
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Return the rows of SQL on the workspace's own database, without starting the command."""
+        database = sqlite3.connect(f"{(self.home / 'harness.db').as_uri()}?mode=ro", uri=True)
+        with closing(database):
+            cursor = database.execute(sql)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def wait_for_line(process: "subprocess.Popen[str]", text: str) -> str:

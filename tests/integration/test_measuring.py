@@ -390,7 +390,7 @@ def test_a_profile_is_taken_in_addition_to_the_measurement(board: Bench, reposit
         "exit ;; esac"
     )
     expect_success(board.bench(f"{QUICK},canary=off,answers=off", "--profile"))
-    profile = board.rows("op_profile")
+    profile = board.cli.query("op_profile")
     shares = {row["role"]: row["time_share"] for row in profile}
     assert shares["binary convolution"] == pytest.approx(0.069, abs=0.002)
     assert sum(shares.values()) == pytest.approx(1, abs=0.001)

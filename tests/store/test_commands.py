@@ -52,7 +52,7 @@ def test_a_bench_a_query_a_comparison_and_a_status(database_cli: Cli, repository
     nothing = database_cli.run("query", "energy", "--param", "device=here")
     assert (nothing.returncode, nothing.stderr) == (0, "The query has no rows.\n")
     assert database_cli.run("query", "DELETE FROM runs").returncode == 2
-    assert database_cli.rows("SELECT count(*) AS kept FROM runs") == [{"kept": 12}]
+    assert database_cli.query("SELECT count(*) AS kept FROM runs") == [{"kept": 12}]
 
 
 def test_commands_on_an_empty_workspace_end_without_a_traceback(database_cli: Cli) -> None:

@@ -29,9 +29,19 @@ precision: [binary]
 seeds: [0]
 train: {epochs: 1, batch_size: 100, optimizer: adam, learning_rate: 0.001}
 """
+SEARCH = (
+    SWEEP
+    + """\
+search:
+  objectives: [accuracy, {metric: size}]
+  constraints:
+    - {metric: latency, on: pi4, threads: 1, at_most: 5 ms}
+    - {metric: size, at_most: 1 MB}
+"""
+)
 DEVICES = "devices:\n  - {id: pi4, kind: ssh, host: pi4.lab, tags: [a], cpus: [2, 3]}\n"
 PUBLISHED = ",".join(COLUMNS) + "\nm,binary,pi4,1,10.5,0.5,10,paper,2020-01-01\n"
-BASES = (SWEEP, DEVICES, PUBLISHED, "grid: {model.units: [1, 2]}\n", "")
+BASES = (SWEEP, SEARCH, DEVICES, PUBLISHED, "grid: {model.units: [1, 2]}\n", "")
 TOKENS = (
     *"[]{}&*!|>'\"%@`-:,#?~<=.\n\t \\\r\0",
     *("- ", "? ", ": ", "<<: ", "&a ", "*a ", "!!int ", "!!python/name:os.system ", "--- ", "..."),

@@ -19,6 +19,7 @@ ON_RAY = (
     "tests/integration/test_main_job.py",
     "tests/integration/test_mlflow.py",
     "tests/integration/test_searches.py",
+    "tests/integration/test_while_training.py",
     "tests/training/test_lost_node.py",
     "tests/training/test_ray_cluster.py",
     "tests/training/test_search.py",

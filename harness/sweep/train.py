@@ -20,7 +20,7 @@ from harness.training.events import (
     Finished,
     PointStarted,
     Stopped,
-    TrialEvent,
+    SweepEvent,
 )
 from harness.training.search import AdaptiveSearch, FixedUnits, UnitSource
 from harness.training.unit import group_trials
@@ -45,10 +45,11 @@ def train(
     search: AdaptiveSearch | None,
     address: str | None,
     stores: TrainingStores,
-) -> Generator[TrialEvent, None, None]:
+) -> Generator[SweepEvent, None, None]:
     """Train the sweep's new trials, or the points that its `search` chooses.
 
-    Each event is stored before it is yielded, so that none is lost.
+    Each event is stored before it is yielded, so that none is lost. Between events, a Quiet comes
+    several times a second.
     """
     unfinished = {trial.id: trial for trial in new_trials}
     events = _run(sweep, new_trials, search=search, address=address, checkpoints=stores.checkpoints)
@@ -57,9 +58,11 @@ def train(
             case ClusterReady():
                 # Not earlier: a request that Ray refuses must leave no trace.
                 stores.rows.submit(sweep, new_trials)
+                yield event
             case PointStarted():
                 stores.rows.submit_point(sweep.name, event.point, sampled=event.trials)
                 unfinished |= {trial.id: trial for trial in event.trials}
+                yield event
             case Checkpoint():
                 stores.checkpoints.save(event.key, event.content)
             case Finished() | Failed() | Stopped():

@@ -12,7 +12,17 @@ from harness.core.sweep import Epoch, Failure, Timings, Trial, TrialOutcome
 
 @dataclass(frozen=True)
 class ClusterReady:
-    """Ray is up and some node has the resources of a trial: the request is accepted."""
+    """Ray is up and some node has the resources of a trial: the request is accepted.
+
+    `addresses` are those of its nodes; none if nothing is to train.
+    """
+
+    addresses: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Nothing has happened for a moment, in which the reader of the events can do other work."""
 
 
 @dataclass(frozen=True)
@@ -90,4 +100,5 @@ class Checkpoint:
 
 TrialEvent: TypeAlias = Started | EpochEnded | Finished | Failed | Retried | Stopped
 UnitEvent: TypeAlias = TrialEvent | Checkpoint
-Event: TypeAlias = ClusterReady | PointStarted | UnitEvent
+SweepEvent: TypeAlias = ClusterReady | Quiet | PointStarted | TrialEvent
+Event: TypeAlias = SweepEvent | Checkpoint

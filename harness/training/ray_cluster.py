@@ -23,7 +23,12 @@ from harness.models.custom import find_user_modules
 from harness.training import ray_private
 from harness.training.events import ClusterReady, Event, Failed, NodeLost, Retried
 from harness.training.ray_address import check_listening
-from harness.training.ray_tune import find_fitting_nodes, get_live_nodes, run_tune
+from harness.training.ray_tune import (
+    find_fitting_nodes,
+    get_addresses,
+    get_live_nodes,
+    run_tune,
+)
 from harness.training.search import FixedUnits, UnitSource
 from harness.training.unit import Conditions, Unit, group_trials, trials_in
 
@@ -63,7 +68,7 @@ def train(
             max(1, round(share["cpu"])), resources.checkpoint_s, gpus=share["gpu"]
         )
         references = {name: ray.put(dataset) for name, dataset in datasets.items()}
-        yield ClusterReady()
+        yield ClusterReady(get_addresses())
         started = time.monotonic()
         run = partial(run_tune, datasets=references, conditions=conditions)
         retries = _Retries()

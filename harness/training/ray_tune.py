@@ -21,6 +21,7 @@ from harness.training.events import (
     Finished,
     NodeLost,
     PointStarted,
+    Quiet,
     Started,
     Stopped,
     UnitEvent,
@@ -42,6 +43,7 @@ _NO_NODE = Failure(
 )
 NODE_PATIENCE_S = 300.0
 """How long trials wait for a node that could train them, when the last such node was lost."""
+_QUIET_S = 0.2
 _LOOK_S = 10.0
 
 
@@ -62,7 +64,7 @@ def run_tune(
     share: Mapping[str, float],
     datasets: Mapping[str, Any],
     conditions: Conditions,
-) -> Iterator[PointStarted | UnitEvent | NodeLost]:
+) -> Iterator[PointStarted | Quiet | UnitEvent | NodeLost]:
     """Run Tune in a thread and yield the events, so that Ctrl-C reaches their reader.
 
     `datasets` holds Ray references, and `share` the CPUs and GPUs of one trial.
@@ -187,7 +189,7 @@ def _explain_death(log: str) -> Failure:
 
 def _read_events(
     worker_input: WorkerInput, search: Search, share: Mapping[str, float]
-) -> Iterator[PointStarted | UnitEvent | NodeLost]:
+) -> Iterator[PointStarted | Quiet | UnitEvent | NodeLost]:
     """Yield events until Tune ends; then end each unfinished trial, so that none disappears.
 
     Raises HarnessError if Tune broke down and no trial was unfinished.
@@ -197,7 +199,8 @@ def _read_events(
     starts: dict[str, Started] = {}
     if isinstance(unit_source, FixedUnits):
         unfinished = {trial.id: trial for trial in trials_in(unit_source.units)}
-    while not isinstance(event := _receive(worker_input.channel, share), _TuneEnded):
+    messages = _receive(worker_input.channel, share)
+    while not isinstance(event := next(messages), _TuneEnded):
         if isinstance(event, PointStarted):
             unfinished.update({trial.id: trial for trial in event.trials})
         if isinstance(event, Started):
@@ -248,28 +251,41 @@ def _judge_death(event: Failed, start: Started | None) -> Failed | NodeLost:
     return NodeLost(event.trial, Failure(Reason.LOST, message, log=event.failure.log))
 
 
-def _receive(channel: Any, share: Mapping[str, float]) -> Any:
-    """Wait for the next message of the channel.
+def _receive(channel: Any, share: Mapping[str, float]) -> Iterator[Any]:
+    """Yield the messages of the channel, and a Quiet whenever none comes for a moment.
 
-    It is _TuneEnded if Ray itself broke down. So it is if no node that is up has the share of a
-    trial for too long, as Tune would wait for ever.
+    The last one is _TuneEnded, even if Ray itself breaks down. So it is if no node that is up has
+    the share of a trial for too long, as Tune would wait for ever.
     """
     from ray.exceptions import RayError
     from ray.util.queue import Empty
 
-    hopeless_since: float | None = None
-    while True:
+    hopeful_at = looked_at = time.monotonic()
+    message: Any = None
+    while not isinstance(message, _TuneEnded):
         try:
-            return channel.get(timeout=_LOOK_S)
+            message = channel.get(timeout=_QUIET_S)
         except Empty:
-            if find_fitting_nodes(share):
-                hopeless_since = None
-                continue
-            hopeless_since = hopeless_since or time.monotonic()
-            if time.monotonic() - hopeless_since > NODE_PATIENCE_S:
-                return _TuneEnded(is_hopeless=True)
+            message = Quiet()
         except RayError as error:
-            return _TuneEnded(str(error))
+            message = _TuneEnded(str(error))
+        now = time.monotonic()
+        if not isinstance(message, Quiet):
+            hopeful_at = looked_at = now
+        elif now - looked_at > _LOOK_S:
+            looked_at = now
+            if find_fitting_nodes(share):
+                hopeful_at = now
+            elif now - hopeful_at > NODE_PATIENCE_S:
+                message = _TuneEnded(is_hopeless=True)
+        yield message
+
+
+def get_addresses() -> frozenset[str]:
+    """Return the addresses of the nodes that are up."""
+    from ray import nodes
+
+    return frozenset(node["NodeManagerAddress"] for node in nodes() if node["Alive"])
 
 
 def get_live_nodes() -> list[dict[str, float]]:

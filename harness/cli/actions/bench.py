@@ -2,8 +2,8 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -37,7 +37,7 @@ from harness.fleet.events import (
     RunEnded,
 )
 from harness.fleet.plan import FleetRequest
-from harness.fleet.run import FleetStores, bench_fleet
+from harness.fleet.run import FleetBench, FleetStores, bench_fleet, open_fleet
 from harness.report.terminal.fleet import FleetProgress, show_fleet_progress
 from harness.report.terminal.tables import (
     describe_best,
@@ -260,12 +260,12 @@ def bench_artifacts(
     )
     device_ids = [device.id for device in selection.devices]
     with show_fleet_progress(out, device_ids) as progress:
-        reporter = _EventReporter(
+        reporter = BenchReporter(
             out,
             progress,
-            future_cases={id: future_artifacts * len(protocols[id]) for id in device_ids},
-            list_cases=options.dry_run,
             names=names,
+            list_cases=options.dry_run,
+            future_cases={id: future_artifacts * len(protocols[id]) for id in device_ids},
         )
         running = bench_fleet(
             selection.devices,
@@ -276,11 +276,37 @@ def bench_artifacts(
         with closing(running) as events:  # its lanes end before an error here is printed
             for event in events:
                 reporter.report(event)
-    for line in reporter.set_aside:
-        print(line, file=sys.stderr)
+    reporter.repeat_problems()
     if not options.dry_run:
         show_results(session, artifacts, devices=device_ids, out=out)
     return reporter.failures
+
+
+@contextmanager
+def open_bench(
+    session: Session, selection: DeviceSelection, options: BenchOptions, out: Console
+) -> Iterator[tuple[FleetBench, "BenchReporter"]]:
+    """Start a bench of a sweep that is still being trained; the context's end ends it.
+
+    Report its events to the reporter.
+    """
+    request = FleetRequest(
+        (),
+        {device.id: options.protocols_for(device) for device in selection.devices},
+        uses_reference=True,
+    )
+    with (
+        show_fleet_progress(out, [device.id for device in selection.devices]) as progress,
+        open_fleet(
+            selection.devices,
+            selection.registry,
+            request=request,
+            stores=make_fleet_stores(session),
+        ) as fleet,
+    ):
+        reporter = BenchReporter(out, progress, announces_plans=False)
+        yield fleet, reporter
+    reporter.repeat_problems()
 
 
 def make_fleet_stores(session: Session) -> FleetStores:
@@ -297,10 +323,12 @@ def make_fleet_stores(session: Session) -> FleetStores:
     )
 
 
-class _EventReporter:
+class BenchReporter:
     """A reporter of the events of a bench, which also counts the failures.
 
-    `future_cases` is the number of cases of each device whose artifacts do not exist yet.
+    `names` are those of artifacts by id. It announces the plan of each device, unless artifacts
+    come one by one, and lists its cases if `list_cases`. `future_cases` is the number of cases of
+    each device whose artifacts do not exist yet.
     """
 
     def __init__(
@@ -308,17 +336,19 @@ class _EventReporter:
         out: Console,
         progress: FleetProgress,
         *,
-        future_cases: Mapping[str, int],
-        list_cases: bool,
-        names: Mapping[str, str],
+        names: Mapping[str, str] = NO_NAMES,
+        announces_plans: bool = True,
+        list_cases: bool = False,
+        future_cases: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._out = out
         self._progress = progress
-        self._future_cases = future_cases
-        self._list_cases = list_cases
         self._names = names
+        self._announces_plans = announces_plans
+        self._list_cases = list_cases
+        self._future_cases = future_cases
         self.failures = 0
-        self.set_aside: list[str] = []
+        self._set_aside: list[str] = []
 
     def report(self, event: FleetEvent) -> None:
         id = event.device.id
@@ -361,6 +391,11 @@ class _EventReporter:
             case LaneEnded():
                 self._progress.end_device(id)
 
+    def repeat_problems(self) -> None:
+        """Print again, to standard error, which devices were set aside."""
+        for line in self._set_aside:
+            print(line, file=sys.stderr)
+
     def _end_case(self, event: CaseMeasured | CaseGivenUp, line: str) -> None:
         if event.is_reference:
             self._progress.set_status(event.device.id, f"{line}, as the reference")
@@ -377,7 +412,9 @@ class _EventReporter:
                 self._out.print(
                     f"  to measure: {self._name(case)}, {case.protocol.name}", soft_wrap=True
                 )
-        future = self._future_cases[event.device.id]
+        if not self._announces_plans:
+            return
+        future = self._future_cases.get(event.device.id, 0)
         later = f", {future} more once the new trials are done" if future else ""
         total = len(event.to_measure) + len(event.measured) + future
         counts = f"{len(event.to_measure)} to measure{later}, {len(event.measured)} already done"
@@ -392,7 +429,7 @@ class _EventReporter:
             f"set aside ({event.failure.reason}), {cases} left for a later bench: {event.failure}"
         )
         self._progress.set_status(event.device.id, line)
-        self.set_aside.append(f"{event.device.id}: {line}")
+        self._set_aside.append(f"{event.device.id}: {line}")
         print_traceback(event.failure)
 
 

@@ -4,40 +4,35 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from time import monotonic
 
 from rich.table import Table
 
 from harness.cli.actions.bench import (
     BenchOptions,
+    BenchReporter,
     DeviceSelection,
     bench_artifacts,
+    open_bench,
     select_bench_devices,
+    show_results,
 )
 from harness.cli.actions.detach import refuse_device_metrics, refuse_second_job
 from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.training import TrainingReporter, describe_model
 from harness.config.search import list_corners
 from harness.config.sweep_file import read_sweep
-from harness.core.errors import Reason
 from harness.core.ids import to_plain
-from harness.core.sweep import Sweep, Timings, Trial
-from harness.core.units import count_noun, format_bytes, format_percent, format_seconds
-from harness.report.terminal.progress import ItemProgress, show_progress
+from harness.core.sweep import Sweep, Trial
+from harness.core.units import count_noun
+from harness.pipeline.run import DeviceTrains, Pipeline, PipelineEvent
+from harness.report.terminal.progress import show_progress
 from harness.report.terminal.tables import tabulate
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
 from harness.sweep.resume import resume_search
 from harness.sweep.train import TrainingStores, check_artifact_files, train
 from harness.sweep.trials import build_sweep
-from harness.training.events import (
-    EpochEnded,
-    Failed,
-    Finished,
-    Retried,
-    Started,
-    Stopped,
-    TrialEvent,
-)
+from harness.training.events import TrialEvent
 from harness.training.search import AdaptiveSearch
 
 _MAX_ROWS = 1_000
@@ -73,23 +68,70 @@ def submit(
         return _show_plan(session, sweep, plans=plans, search=search, selection=selection)
     refuse_second_job(session, sweep.name)
     mlflow_log = MlflowLog(mlflow, sweep.name) if mlflow is not None else None
-    failures = _train(
-        session, sweep, plans=plans, search=search, address=address, mlflow_log=mlflow_log
-    )
-    if selection is None:
-        return failures
+    out = make_console()
+    out.print(_summarise_plan(sweep, plans, search=search))
+    for plan in plans:
+        if plan.artifacts and plan.reason:
+            out.print(f"  trial {plan.trial.id} is trained again: {plan.reason}.")
+    artifacts, _ = _forecast_artifacts(session, sweep, plans=plans, search=search)
+    missing = [plan.trial for plan in plans if plan.reason]
+    items = len(missing) if search is None else search.count_remaining(sweep.search)
+    if not items:
+        session.trials.submit(sweep, missing)
+        return (
+            0
+            if selection is None
+            else _bench(session, sweep, artifacts=artifacts, selection=selection)
+        )
+    out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
+    stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
+    events = train(sweep, missing, search=search, address=address, stores=stores)
+    with show_progress(out, "trials", items=items) as progress, closing(events):
+        reporter = TrainingReporter(out, progress, mlflow_log=mlflow_log)
+        if selection is None:
+            for event in events:
+                reporter.report(event)
+            reporter.summarise()
+            return reporter.failures
+        options = BenchOptions(sweep.protocols)
+        with open_bench(session, selection, options=options, out=out) as (running, bench_reporter):
+            pipeline = Pipeline(running, selection.devices)
+            for pipeline_event in pipeline.run(events, artifacts, planned=missing):
+                _report(pipeline_event, reporter, bench_reporter=bench_reporter)
+    reporter.summarise()
     trials = (
         sweep.trials
         if search is None
         else resume_search(sweep.name, points[0], rows=session.trials).tried_trials()
     )
-    return failures + bench_artifacts(
+    show_results(
         session,
         _list_artifacts(session, trials),
-        selection=selection,
-        options=BenchOptions(sweep.protocols),
-        uses_reference=True,
+        devices=[device.id for device in selection.devices],
+        out=out,
     )
+    return reporter.failures + bench_reporter.failures
+
+
+def _bench(
+    session: Session, sweep: Sweep, artifacts: Sequence[str], selection: DeviceSelection
+) -> int:
+    options = BenchOptions(sweep.protocols)
+    return bench_artifacts(
+        session, artifacts, selection=selection, options=options, uses_reference=True
+    )
+
+
+def _report(
+    event: PipelineEvent, reporter: TrainingReporter, bench_reporter: BenchReporter
+) -> None:
+    match event:
+        case DeviceTrains(device=device):
+            reporter.note(f"{device.id}: trains, too, so it is measured when training is over.")
+        case _ if isinstance(event, TrialEvent):
+            reporter.report(event)
+        case _:
+            bench_reporter.report(event)
 
 
 def _plan_trials(session: Session, sweep: Sweep) -> tuple[TrialPlan, ...]:
@@ -130,7 +172,7 @@ def _tabulate_plans(plans: Sequence[TrialPlan]) -> Table:
     rows: list[list[object]] = []
     for plan, setting in zip(plans, settings, strict=True):
         trial = plan.trial
-        row = [trial.id, _describe_model(trial), *([setting] if differ else [])]
+        row = [trial.id, describe_model(trial), *([setting] if differ else [])]
         state = plan.reason or "done"
         rows.append([*row, trial.precision, trial.seed, state, _format_artifacts(plan)])
     return tabulate([*headings, "artifacts"], rows)
@@ -206,118 +248,6 @@ def _summarise_plan(sweep: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSe
     )
 
 
-def _describe_model(trial: Trial) -> str:
-    parameters = [f"{key}={value}" for key, value in trial.parameters.items()]
-    return " ".join([trial.architecture, *parameters])
-
-
 def _format_artifacts(plan: TrialPlan) -> str:
     artifacts = [f"{format} {sha256[:12]}" for format, sha256 in plan.artifacts.items()]
     return ", ".join(artifacts) or "none yet"
-
-
-def _train(
-    session: Session,
-    sweep: Sweep,
-    *,
-    plans: Sequence[TrialPlan],
-    search: AdaptiveSearch | None,
-    address: str | None,
-    mlflow_log: MlflowLog | None,
-) -> int:
-    """Train the planned trials, and return how many failed."""
-    out = make_console()
-    out.print(_summarise_plan(sweep, plans, search=search))
-    for plan in plans:
-        if plan.artifacts and plan.reason:
-            out.print(f"  trial {plan.trial.id} is trained again: {plan.reason}.")
-    missing = [plan.trial for plan in plans if plan.reason]
-    items = len(missing) if search is None else search.count_remaining(sweep.search)
-    if not items:
-        session.trials.submit(sweep, missing)
-        return 0
-    out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
-    started, failures = monotonic(), 0
-    worker_starts: dict[tuple[str, int], float] = {}  # by node and process id
-    timings: list[Timings] = []
-    stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
-    events = train(sweep, missing, search=search, address=address, stores=stores)
-    with show_progress(out, "trials", items=items) as progress, closing(events):
-        for event in events:
-            _report(event, progress)
-            if mlflow_log is not None:
-                mlflow_log.log(event)
-            match event:
-                case Started():
-                    worker_starts.setdefault((event.node, event.pid), monotonic())
-                case Finished():
-                    timings.append(event.outcome.timings)
-                case Failed():
-                    failures += 1
-                    timings.append(event.timings or Timings())
-    ended = monotonic()
-    out.print(
-        _summarise_training(
-            timings,
-            failures,
-            wall_s=ended - started,
-            workers_s=[ended - start for start in worker_starts.values()],
-        )
-    )
-    if mlflow_log is not None and mlflow_log.problem:
-        out.print(mlflow_log.problem)
-    return failures
-
-
-def _report(event: TrialEvent, progress: ItemProgress) -> None:
-    trial = event.trial
-    name = f"{trial.id} {_describe_model(trial)} {trial.precision}"
-    match event:
-        case Started():
-            progress.step(name, 0, total=trial.recipe.epochs, note="starting")
-        case EpochEnded():
-            progress.step(
-                name,
-                event.epoch.number,
-                total=trial.recipe.epochs,
-                note=f"loss {event.epoch.loss:.3f}",
-            )
-        case Finished(outcome=outcome):
-            artifacts = ", ".join(
-                f"{format_bytes(artifact.size_bytes)} at {format_percent(artifact.accuracy)}"
-                for artifact in outcome.artifacts
-            )
-            warnings = "".join(f"; warning: {warning}" for warning in outcome.warnings)
-            progress.end(
-                name,
-                f"{name}: {artifacts}, in {format_seconds(outcome.timings.work_s)}{warnings}",
-            )
-        case Retried(failure=failure):
-            alone = " alone" if failure.reason is Reason.OUT_OF_MEMORY else ""
-            note = f"{failure.reason}: will be tried again{alone}, after the other trials"
-            progress.step(name, 0, total=trial.recipe.epochs, note=note)
-            progress.note(f"{name}: {note}")
-        case Stopped(cause=cause):
-            progress.end(name, f"{name}: stopped early ({cause.reason}): {cause.message}")
-        case Failed(failure=failure):
-            progress.end(name, f"{name}: failed ({failure.reason}): {failure.message}")
-
-
-def _summarise_training(
-    timings: Sequence[Timings], failures: int, wall_s: float, workers_s: Sequence[float]
-) -> str:
-    """Count the trials, and say how much of the workers' time was work.
-
-    `workers_s` is how long each worker was up; in the rest of this time it waited.
-    """
-    failed = f", {failures} failed" if failures else ""
-    trials = f"{count_noun(len(timings) - failures, 'trial')} done{failed}"
-    if not workers_s:
-        return f"{trials} in {format_seconds(wall_s)}."
-    work_share = sum(timing.work_s for timing in timings) / sum(workers_s)
-    import_s = sum(timing.import_s for timing in timings) / len(workers_s)
-    return (
-        f"{trials} in {format_seconds(wall_s)}. "
-        f"{count_noun(len(workers_s), 'worker')} took {format_seconds(import_s)} each to import "
-        f"libraries; {format_percent(work_share)} of their remaining time was work."
-    )

@@ -66,11 +66,16 @@ def sweep(
     *,
     bench: Annotated[
         bool,
-        typer.Option("--bench", help="Then benchmark the artifacts on this machine."),
+        typer.Option(
+            "--bench", help="Benchmark the artifacts on this machine, once training is over."
+        ),
     ] = False,
     fleet: Annotated[
         bool,
-        typer.Option("--fleet", help="Then benchmark the artifacts on every enabled device."),
+        typer.Option(
+            "--fleet",
+            help="Benchmark each artifact on every enabled device as soon as it is trained.",
+        ),
     ] = False,
     settings: Annotated[
         list[str] | None,

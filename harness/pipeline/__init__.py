@@ -1,0 +1,1 @@
+"""Training and measuring while both run: the room that joins sweep and fleet."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from harness.bench.cores import read_policies
-from harness.compare.links import Link
+from harness.compare.links import CaseLink
 from harness.core.bench import Protocol
 from harness.core.comparison import Basis, Evidence, Pair, ResultRow
 from harness.core.ids import to_plain

@@ -26,7 +26,7 @@ Averages: TypeAlias = Mapping[Block, float]
 
 
 @dataclass(frozen=True)
-class Link:
+class CaseLink:
     """The runs by which a pair is compared.
 
     `baseline` and `candidate` are the newest measurements, or of one side an earlier one that
@@ -91,7 +91,7 @@ def _count_shared(first: Averages, second: Averages) -> int:
     return len(first.keys() & second.keys())
 
 
-def find_link(pair: Pair, baseline: Evidence, candidate: Evidence, index: LinkIndex) -> Link:
+def find_link(pair: Pair, baseline: Evidence, candidate: Evidence, index: LinkIndex) -> CaseLink:
     """Return the best link between two sides, whose newest measurements are given.
 
     These are preferred, in this order:
@@ -105,17 +105,17 @@ def find_link(pair: Pair, baseline: Evidence, candidate: Evidence, index: LinkIn
     unsuitable if the tool's clock could not time it.
     """
     if share_enough_blocks(baseline, candidate):
-        return Link(Basis.BLOCKS, baseline, candidate=candidate)
+        return CaseLink(Basis.BLOCKS, baseline, candidate=candidate)
     return (
         _find_earlier_blocks(pair, baseline, candidate=candidate, index=index)
         or _find_reference(pair, baseline, candidate=candidate, index=index)
-        or Link(Basis.SEPARATE, baseline, candidate=candidate)
+        or CaseLink(Basis.SEPARATE, baseline, candidate=candidate)
     )
 
 
 def _find_earlier_blocks(
     pair: Pair, baseline: Evidence, candidate: Evidence, index: LinkIndex
-) -> Link | None:
+) -> CaseLink | None:
     sides = [(earlier, candidate) for earlier in _list_newest(index, pair.baseline["case_id"])]
     sides += [(baseline, earlier) for earlier in _list_newest(index, pair.candidate["case_id"])]
     usable = [
@@ -127,7 +127,7 @@ def _find_earlier_blocks(
         return None
     # `max` takes the first of equals, which is the newest.
     first, second = max(usable, key=_count_shared_blocks)
-    return Link(Basis.BLOCKS, first, candidate=second, is_earlier=True)
+    return CaseLink(Basis.BLOCKS, first, candidate=second, is_earlier=True)
 
 
 def _list_newest(index: LinkIndex, case_id: str) -> tuple[Evidence, ...]:
@@ -137,13 +137,13 @@ def _list_newest(index: LinkIndex, case_id: str) -> tuple[Evidence, ...]:
 
 def _find_reference(
     pair: Pair, baseline: Evidence, candidate: Evidence, index: LinkIndex
-) -> Link | None:
+) -> CaseLink | None:
     sides = {pair.baseline["case_id"], pair.candidate["case_id"]}
     place = pair.candidate["device"], pair.candidate["threads"]
     ids = _find_cases(baseline, index) & _find_cases(candidate, index) - sides
     links = []
     for case in (index.by_id[id] for id in sorted(ids)):
-        link = Link(
+        link = CaseLink(
             Basis.REFERENCE,
             baseline,
             candidate=candidate,

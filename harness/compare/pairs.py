@@ -14,7 +14,7 @@ from harness.bench.statistics import (
 )
 from harness.compare.conditions import describe_link, list_differences
 from harness.compare.links import (
-    Link,
+    CaseLink,
     estimate_linked_ratio,
     find_link,
     index_cases,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from harness.core.bench import Case, Protocol, Tool
 
 
-class Conditions(NamedTuple):
+class CaseConditions(NamedTuple):
     """Conditions of a case on one device; two cases that share them differ in their artifacts."""
 
     protocol: Protocol
@@ -28,8 +28,8 @@ class References:
     killed goes on with the same reference.
     """
 
-    _measured: dict[Conditions, dict[Case, float]] = field(default_factory=dict)
-    _chosen: dict[Conditions, Case] = field(default_factory=dict)
+    _measured: dict[CaseConditions, dict[Case, float]] = field(default_factory=dict)
+    _chosen: dict[CaseConditions, Case] = field(default_factory=dict)
 
     def add(self, case: Case, number: float = inf) -> None:
         """Add a measured case, with the number of its first measurement; without one, as last."""
@@ -60,5 +60,5 @@ class References:
         return self._chosen.get(conditions)
 
 
-def _conditions_of(case: Case) -> Conditions:
-    return Conditions(case.protocol, case.tool, cpus=case.cpus)
+def _conditions_of(case: Case) -> CaseConditions:
+    return CaseConditions(case.protocol, case.tool, cpus=case.cpus)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.compare.conditions import describe_link, list_differences
-from harness.compare.links import Link
+from harness.compare.links import CaseLink
 from harness.core.bench import Protocol
 from harness.core.comparison import Basis, Evidence, Pair
 from harness.core.ids import to_plain
@@ -153,13 +153,14 @@ def test_a_different_version_of_the_harness_is_named() -> None:
 def test_the_time_between_two_measurements_is_named(measured_at: str, span: str) -> None:
     pair = Pair(ROW, {**ROW, "measured_at": measured_at})
     side = Evidence((1.0,), BLOCK)
-    assert describe_link(pair, Link(Basis.BLOCKS, side, candidate=side)) == ""
+    assert describe_link(pair, CaseLink(Basis.BLOCKS, side, candidate=side)) == ""
     assert (
-        describe_link(pair, Link(Basis.SEPARATE, side, candidate=side)) == f"measured {span} apart"
+        describe_link(pair, CaseLink(Basis.SEPARATE, side, candidate=side))
+        == f"measured {span} apart"
     )
-    through = Link(Basis.REFERENCE, side, candidate=side, reference="1f2e3d4c5b6a" + "0" * 52)
+    through = CaseLink(Basis.REFERENCE, side, candidate=side, reference="1f2e3d4c5b6a" + "0" * 52)
     assert describe_link(pair, through) == f"compared through 1f2e3d4c5b6a, measured {span} apart"
-    earlier = Link(Basis.BLOCKS, side, candidate=side, is_earlier=True)
+    earlier = CaseLink(Basis.BLOCKS, side, candidate=side, is_earlier=True)
     assert (
         describe_link(pair, earlier)
         == f"compared in a batch that both share, newest measured {span} apart"

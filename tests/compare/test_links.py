@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from harness.compare.links import Link, estimate_linked_ratio, find_link, index_cases
+from harness.compare.links import CaseLink, estimate_linked_ratio, find_link, index_cases
 from harness.core.comparison import Basis, Evidence, Pair, RepeatedCase
 from tests.rows import result_row
 
@@ -25,7 +25,7 @@ def repeat(id: str, *measurements: Evidence, threads: int = 1, device: str = "pi
     )
 
 
-def link_batches(*cases: RepeatedCase, candidate: Evidence | None = None) -> Link:
+def link_batches(*cases: RepeatedCase, candidate: Evidence | None = None) -> CaseLink:
     """Link a baseline in batch b1 with a candidate in batch b2."""
     return find_link(
         PAIR,
@@ -87,7 +87,7 @@ def test_the_newest_measurements_are_preferred_to_earlier_ones() -> None:
     link = find_link(
         PAIR, in_batch("b1"), candidate=together, index=index_cases([earlier, REFERENCE])
     )
-    assert link == Link(Basis.BLOCKS, in_batch("b1"), candidate=together)
+    assert link == CaseLink(Basis.BLOCKS, in_batch("b1"), candidate=together)
 
 
 def test_the_newest_of_equal_earlier_measurements_is_compared() -> None:

@@ -5,7 +5,7 @@ import pytest
 from harness.core.device import AdbDevice, LocalDevice, SshDevice
 from harness.pipeline.run import find_training_devices
 
-HERE = LocalDevice(id="here")
+THIS_MACHINE = LocalDevice(id="here")
 PHONE = AdbDevice(id="phone", serial="0123456789")
 
 
@@ -16,7 +16,7 @@ def board(host: str, jump: str | None = None) -> SshDevice:
 @pytest.mark.parametrize(
     ("device", "trains"),
     [
-        (HERE, True),
+        (THIS_MACHINE, True),
         (PHONE, False),
         (board("127.0.0.1"), True),
         (board("::1"), True),
@@ -29,5 +29,5 @@ def board(host: str, jump: str | None = None) -> SshDevice:
 def test_a_device_trains_if_it_is_this_machine_or_a_node_of_the_cluster(
     device: LocalDevice | AdbDevice | SshDevice, *, trains: bool
 ) -> None:
-    found = find_training_devices([device], frozenset({"192.0.2.7"}))
-    assert set(found) == ({device.id} if trains else set())
+    training = find_training_devices([device], frozenset({"192.0.2.7"}))
+    assert set(training) == ({device.id} if trains else set())

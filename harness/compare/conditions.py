@@ -123,7 +123,7 @@ def _max_khz(evidence: Evidence) -> int:
     return max((policy.max_khz for policy in read_policies(evidence.facts)), default=0)
 
 
-def describe_link(pair: Pair, link: Link) -> str:
+def describe_link(pair: Pair, link: CaseLink) -> str:
     """Return how a pair was compared, unless in the blocks of its newest measurements.
 
     Apart, whatever else the device did in between is in the ratio, too.

@@ -160,14 +160,14 @@ def _find_cases(evidence: Evidence, index: LinkIndex) -> frozenset[str]:
     return frozenset(chain.from_iterable(index.ids_by_batch.get(batch, ()) for batch in batches))
 
 
-def _is_sound(link: Link) -> bool:
+def _is_sound(link: CaseLink) -> bool:
     shared = (link.baseline.by_block.keys() | link.candidate.by_block.keys()) & (
         link.reference_us.keys()
     )
     return _count_blocks(link)[0] >= MIN_PAIRS and all(link.reference_us[key] for key in shared)
 
 
-def _count_blocks(link: Link) -> tuple[int, int]:
+def _count_blocks(link: CaseLink) -> tuple[int, int]:
     """Return on the side that shares fewer blocks with the reference how many, and on both."""
     counts = [
         _count_shared(side.by_block, link.reference_us) for side in (link.baseline, link.candidate)
@@ -175,7 +175,7 @@ def _count_blocks(link: Link) -> tuple[int, int]:
     return min(counts), sum(counts)
 
 
-def estimate_linked_ratio(link: Link) -> Estimate:
+def estimate_linked_ratio(link: CaseLink) -> Estimate:
     """Estimate how many times as long the candidate takes, as the link allows.
 
     The value is NaN if a time of either side was below the resolution of the tool's clock.

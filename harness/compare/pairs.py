@@ -200,7 +200,7 @@ def compare_pairs(
     ]
 
 
-def _describe_pair(pair: Pair, link: Link) -> Pair:
+def _describe_pair(pair: Pair, link: CaseLink) -> Pair:
     """Return the pair with the differences between the measurements that the link compares."""
     differences = (
         *list_differences(pair, link.baseline, candidate=link.candidate),

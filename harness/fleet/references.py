@@ -53,7 +53,7 @@ class References:
         references = map(self._choose, conditions)
         return [case for case in references if case is not None and case not in batch]
 
-    def _choose(self, conditions: Conditions) -> Case | None:
+    def _choose(self, conditions: CaseConditions) -> Case | None:
         measured = self._measured.get(conditions)
         if measured and conditions not in self._chosen:
             self._chosen[conditions] = min(measured, key=measured.__getitem__)

@@ -19,7 +19,7 @@ points: [{model.units: 8}, {model.units: 16, train.epochs: 100}]
 train: {epochs: 1}
 resources: {cpu: 2}
 bench:
-  protocol: {name: bare, num_runs: 20, processes: 6, order: interleaved, target: 0, gates: null, canary: false, answers: false}
+  protocol: {name: bare, num_runs: 20, processes: 6, order: interleaved}
 """
 PROCESSES = 6
 

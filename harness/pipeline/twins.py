@@ -2,14 +2,23 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-from harness.core.sweep import Trial
+from typing import Protocol
 
 MAX_WAIT_S = 120.0
 """How long an artifact waits for its twins.
 
 A twin that takes longer is compared through a reference, so a device need not idle for it.
 """
+
+
+class TrialWithTwins(Protocol):
+    """A trial, or its row: `twin` is shared by all precisions of its hyperparameters."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def twin(self) -> str: ...
 
 
 @dataclass
@@ -30,12 +39,12 @@ class TwinGroups:
         self._unfinished: dict[str, set[str]] = {}  # trials by twin
         self._waiting: dict[str, _Waiting] = {}  # by twin
 
-    def expect(self, trials: Iterable[Trial]) -> None:
+    def expect(self, trials: Iterable[TrialWithTwins]) -> None:
         """Note that these trials will end some time."""
         for trial in trials:
             self._unfinished.setdefault(trial.twin, set()).add(trial.id)
 
-    def end(self, trial: Trial, artifacts: Iterable[str], now_s: float) -> None:
+    def end(self, trial: TrialWithTwins, artifacts: Iterable[str], now_s: float) -> None:
         """Note that a trial has ended with these artifacts, which are none if it failed."""
         unfinished = self._unfinished.get(trial.twin, set())
         unfinished.discard(trial.id)

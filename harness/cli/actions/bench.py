@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -38,6 +39,8 @@ from harness.fleet.events import (
 )
 from harness.fleet.plan import FleetRequest
 from harness.fleet.run import FleetBench, FleetStores, bench_fleet, open_fleet
+from harness.pipeline.follow import follow_sweep
+from harness.pipeline.order import Order, find_training_devices
 from harness.report.terminal.fleet import FleetProgress, show_fleet_progress
 from harness.report.terminal.tables import (
     describe_best,
@@ -82,6 +85,26 @@ class BenchOptions:
         if self.threads_given or device.threads is None:
             return self.protocols
         return with_threads(self.protocols[0], device.threads)
+
+    def make_request(
+        self,
+        devices: Sequence[Device],
+        artifacts: Sequence[str] = (),
+        inputs: Mapping[str, tuple[ModelInput, ...]] = MappingProxyType({}),
+        *,
+        uses_reference: bool = False,
+    ) -> FleetRequest:
+        return FleetRequest(
+            tuple(artifacts),
+            {device.id: self.protocols_for(device) for device in devices},
+            force=self.force,
+            wait_s=self.wait_s,
+            dry_run=self.dry_run,
+            profile=self.profile,
+            check_answers=self.check_answers,
+            inputs=inputs,
+            uses_reference=uses_reference,
+        )
 
 
 def bench(
@@ -246,17 +269,8 @@ def bench_artifacts(
     `uses_reference` makes batches comparable, as a sweep's are.
     """
     out = make_console()
-    protocols = {device.id: options.protocols_for(device) for device in selection.devices}
-    request = FleetRequest(
-        tuple(artifacts),
-        protocols,
-        force=options.force,
-        wait_s=options.wait_s,
-        dry_run=options.dry_run,
-        profile=options.profile,
-        check_answers=options.check_answers,
-        inputs=inputs,
-        uses_reference=uses_reference,
+    request = options.make_request(
+        selection.devices, artifacts, inputs=inputs, uses_reference=uses_reference
     )
     device_ids = [device.id for device in selection.devices]
     with show_fleet_progress(out, device_ids) as progress:
@@ -265,7 +279,7 @@ def bench_artifacts(
             progress,
             names=names,
             list_cases=options.dry_run,
-            future_cases={id: future_artifacts * len(protocols[id]) for id in device_ids},
+            future_cases={id: future_artifacts * len(request.protocols[id]) for id in device_ids},
         )
         running = bench_fleet(
             selection.devices,
@@ -282,6 +296,39 @@ def bench_artifacts(
     return reporter.failures
 
 
+def follow(
+    models: Sequence[str], sweep: str | None, *, selection: DeviceSelection, options: BenchOptions
+) -> int:
+    """Bench the artifacts of a sweep that another process trains, until it has ended.
+
+    Return how many cases and devices failed.
+    """
+    session, out = Session.from_environment(), make_console()
+    if models or sweep is None or options.dry_run:
+        raise RequestError("--follow needs --sweep NAME, and neither models nor --dry-run.")
+    if sweep not in session.trials.list_sweeps():
+        raise RequestError(
+            f"--sweep {sweep}: has not been submitted to this workspace; "
+            f"its sweeps: {_list_sweeps(session)}."
+        )
+    planned = sum(trial.is_planned for trial in session.trials.list_trials(sweep))
+    out.print(f"Following {sweep}: {count_noun(planned, 'trial')} to come. Ctrl-C ends this bench.")
+    with open_bench(session, selection, options=options, out=out) as (running, reporter):
+        order = Order(running, selection.devices)
+        if planned:
+            order.hold(find_training_devices(selection.devices))
+        read_trials = partial(session.trials.list_trials, sweep)
+        for event in follow_sweep(running, order, read_trials=read_trials):
+            reporter.report(event)
+    show_results(
+        session,
+        session.trials.get_sweep_artifacts(sweep),
+        devices=[device.id for device in selection.devices],
+        out=out,
+    )
+    return reporter.failures
+
+
 @contextmanager
 def open_bench(
     session: Session, selection: DeviceSelection, options: BenchOptions, out: Console
@@ -290,11 +337,7 @@ def open_bench(
 
     Report its events to the reporter.
     """
-    request = FleetRequest(
-        (),
-        {device.id: options.protocols_for(device) for device in selection.devices},
-        uses_reference=True,
-    )
+    request = options.make_request(selection.devices, uses_reference=True)
     with (
         show_fleet_progress(out, [device.id for device in selection.devices]) as progress,
         open_fleet(

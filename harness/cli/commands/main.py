@@ -151,6 +151,13 @@ def bench(
     sweep: Annotated[
         str | None, typer.Option(help="Benchmark the artifacts of this sweep's finished trials.")
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Also measure what the sweep's training, in another shell, has yet to finish.",
+        ),
+    ] = False,
     fleet: Annotated[
         bool,
         typer.Option("--fleet", help="Use every enabled device instead of this machine."),
@@ -254,6 +261,10 @@ def bench(
         choices=choices,
         settings=settings or [],
     )
+    if follow:
+        from harness.cli.actions.bench import follow as follow_training
+
+        end(follow_training(models or [], sweep, selection=selection, options=bench_options))
     end(run(models or [], sweep, selection=selection, options=bench_options))
 
 

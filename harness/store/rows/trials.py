@@ -57,6 +57,17 @@ class TrialState:
         return self.status == STOPPED and self.reason == Reason.OUTCLASSED
 
 
+@dataclass(frozen=True)
+class SweepTrial:
+    """A trial of a sweep as it stands; `is_sampled` if a search chose its point."""
+
+    id: str
+    twin: str
+    is_planned: bool
+    is_sampled: bool
+    artifacts: tuple[str, ...]
+
+
 class TrialRows:
     """Sweeps and their trials, with the curves, artifacts and failures of these.
 
@@ -106,6 +117,37 @@ class TrialRows:
             for artifact, twin in connection.execute(query):
                 by_twin.setdefault(twin, []).append(artifact)
         return list(dict.fromkeys(chain.from_iterable(by_twin.values())))
+
+    def list_trials(self, sweep: str) -> list[SweepTrial]:
+        """Return the sweep's trials with their artifacts, the earliest submitted first."""
+        # The status comes first: what it promises is stored when the artifacts are read.
+        states = (
+            select(trials.c.id, trials.c.twin, trials.c.status, sweep_trials.c.point)
+            .join(sweep_trials, sweep_trials.c.trial_id == trials.c.id)
+            .where(sweep_trials.c.sweep == sweep)
+            .order_by(sweep_trials.c.submitted_at, trials.c.id)
+        )
+        files = (
+            select(trial_artifacts.c.trial_id, trial_artifacts.c.artifact)
+            .join(sweep_trials, sweep_trials.c.trial_id == trial_artifacts.c.trial_id)
+            .where(sweep_trials.c.sweep == sweep)
+            .order_by(trial_artifacts.c.created_at)
+        )
+        by_trial: dict[str, list[str]] = {}
+        with self._engine.connect() as connection:
+            rows = connection.execute(states).all()
+            for trial_id, artifact in connection.execute(files):
+                by_trial.setdefault(trial_id, []).append(artifact)
+        return [
+            SweepTrial(
+                row.id,
+                row.twin,
+                is_planned=row.status == PLANNED,
+                is_sampled=row.point is not None,
+                artifacts=tuple(by_trial.get(row.id, ())),
+            )
+            for row in rows
+        ]
 
     def list_sweeps(self) -> list[str]:
         query = select(sweep_trials.c.sweep).distinct().order_by(sweep_trials.c.sweep)

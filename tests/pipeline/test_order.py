@@ -3,7 +3,7 @@
 import pytest
 
 from harness.core.device import AdbDevice, LocalDevice, SshDevice
-from harness.pipeline.run import find_training_devices
+from harness.pipeline.order import find_training_devices
 
 THIS_MACHINE = LocalDevice(id="here")
 PHONE = AdbDevice(id="phone", serial="0123456789")

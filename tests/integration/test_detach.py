@@ -169,9 +169,3 @@ def test_a_wrong_request_is_refused_before_anything_starts(
     assert not find_ray(shell.settings["TMPDIR"])
     shell.run("db", "upgrade")
     assert shell.rows("SELECT * FROM jobs") == []
-
-
-def test_following_without_a_job_is_refused(shell: Cli) -> None:
-    refused = shell.run("status", "--follow")
-    assert refused.returncode == 2
-    assert "There is no job to follow" in refused.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.watch import watch_work
 from harness.core.errors import RequestError, WorkspaceError
 from harness.report.terminal.tables import tabulate
 from harness.store.queries import load_named_queries
@@ -104,18 +105,17 @@ def _read_counts(sweep_row: dict[str, object] | None) -> tuple[object, ...]:
     return tuple(sweep_row[name] if sweep_row else 0 for name in _NUMBERS)
 
 
-def follow_job() -> int:
-    """Print the output of the newest job until it ends, and return 0 if it succeeded.
+def follow() -> int:
+    """Follow the newest job of this machine, or without jobs the work under way.
 
-    A running job takes precedence over a newer one that has ended.
+    Print the output of the job until it ends, and return 0 if it succeeded. A running job takes
+    precedence over a newer one that has ended.
     """
     session = Session.from_environment()
     refresh_jobs(session)
     jobs = _select_local((*session.jobs.list_active(), *session.jobs.list_latest(_MAX_JOBS)))
     if not jobs:
-        raise RequestError(
-            "There is no job to follow: submit one with `harness submit sweep FILE --detach`."
-        )
+        return watch_work(session)
     job, out = jobs[0], make_console()
     out.print(f"{job.id} of {job.sweep}, submitted at {job.submitted_at}, is {job.state}.")
     for line in _read_output(session, job.id):

@@ -382,15 +382,15 @@ def status(
         bool,
         typer.Option(
             "--follow",
-            help="Print the output of the newest job until it ends; exit with 1 if it failed.",
+            help="Follow the newest job until it ends; without one, show what is under way.",
         ),
     ] = False,
 ) -> None:
     """Show sweeps, jobs, devices with their queues, and failures with their reasons."""
     if follow:
-        from harness.cli.actions.jobs import follow_job
+        from harness.cli.actions.jobs import follow as follow_work
 
-        end(follow_job())
+        end(follow_work())
     from harness.cli.actions.ask import status as run
 
     run()

@@ -1,0 +1,54 @@
+"""`harness status --follow` shows the work that other processes do."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from harness.core.bench import PROTOCOLS
+from harness.core.device import LocalDevice
+from harness.store.database import close_database, open_database
+from harness.store.rows.cases import CaseRows
+from harness.store.rows.devices import DeviceRows
+from harness.store.rows.trials import TrialRows
+from tests.harness_cli import Cli, wait_for_line
+from tests.store.examples import make_case, make_measurement, make_outcome, make_sweep, make_trial
+
+
+@pytest.fixture
+def engine(cli: Cli) -> Iterator[Engine]:
+    cli.home.mkdir()
+    engine = open_database(f"sqlite:///{cli.home / 'harness.db'}")
+    yield engine
+    close_database(engine)
+
+
+def test_each_change_is_a_line_until_nothing_is_under_way(cli: Cli, engine: Engine) -> None:
+    trial = make_trial()
+    trials, devices, cases = TrialRows(engine), DeviceRows(engine), CaseRows(engine)
+    trials.submit(make_sweep(trial, name="both"), [])
+    watch = cli.start("status", "--follow")
+    line = wait_for_line(watch, "sweep both")
+    assert line == "sweep both: 0 of 1 trial done, 0 cases measured.\n"
+
+    outcome = make_outcome(trial)
+    case = make_case(outcome.artifacts[0].sha256, device="pi4")
+    devices.mark_ready(LocalDevice(id="pi4"), {})
+    trials.finish(outcome)
+    devices.enqueue({"pi4": [(case.artifact, PROTOCOLS["quick"])]})
+    assert "1 queued, 0 measured" in wait_for_line(watch, "device pi4")
+
+    cases.finish("ssh", make_measurement(case))
+    devices.dequeue("pi4", [(case.artifact, PROTOCOLS["quick"])])
+    output, problems = watch.communicate()
+    assert watch.returncode == 0, problems
+    assert output.splitlines()[-3:] == [
+        "sweep both: 1 of 1 trial done, 1 case measured.",
+        "device pi4: ready, 0 queued, 1 measured.",
+        "Nothing is under way.",
+    ]
+
+
+def test_an_idle_workspace_says_so_at_once(cli: Cli, engine: Engine) -> None:
+    ended = cli.run("status", "--follow")
+    assert (ended.returncode, ended.stdout) == (0, "Nothing is under way.\n")

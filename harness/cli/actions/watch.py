@@ -76,17 +76,17 @@ def _describe_device(row: Row) -> str:
 def _look_until_done(session: Session) -> Iterator[tuple[Sequence[Row], Sequence[Row]]]:
     """Yield the sweeps and the devices that have or had work left, until none has."""
     queries = load_named_queries()
-    shown: set[str] = set()
+    followed: set[str] = set()
     is_busy = True
     while is_busy:
         sweeps = run_query(session.reader, queries["sweeps"].sql).records()
         devices = run_query(session.reader, queries["devices"].sql).records()
         busy = {f"sweep {row['sweep']}" for row in sweeps if row["waiting"]}
         busy |= {f"device {row['device']}" for row in devices if row["queued"] or row["used_by"]}
-        shown |= busy
+        followed |= busy
         yield (
-            [row for row in sweeps if f"sweep {row['sweep']}" in shown],
-            [row for row in devices if f"device {row['device']}" in shown],
+            [row for row in sweeps if f"sweep {row['sweep']}" in followed],
+            [row for row in devices if f"device {row['device']}" in followed],
         )
         is_busy = bool(busy)
         if is_busy:

@@ -52,3 +52,19 @@ def test_each_change_is_a_line_until_nothing_is_under_way(cli: Cli, engine: Engi
 def test_an_idle_workspace_says_so_at_once(cli: Cli, engine: Engine) -> None:
     ended = cli.run("status", "--follow")
     assert (ended.returncode, ended.stdout) == (0, "Nothing is under way.\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--follow"], "--follow needs --sweep NAME"),
+        (["--follow", "--sweep", "both", "--dry-run"], "--follow needs --sweep NAME"),
+        (["--follow", "--sweep", "other"], "has not been submitted to this workspace"),
+    ],
+)
+def test_a_training_that_is_not_there_is_not_followed(
+    cli: Cli, options: list[str], message: str
+) -> None:
+    refused = cli.run("bench", *options)
+    assert refused.returncode == 2
+    assert message in refused.stderr

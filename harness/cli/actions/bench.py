@@ -316,7 +316,10 @@ def follow(
     with open_bench(session, selection, options=options, out=out) as (running, reporter):
         order = Order(running, selection.devices)
         if planned:
-            order.hold(find_training_devices(selection.devices))
+            training = find_training_devices(selection.devices)
+            order.hold(training)
+            for id in training:
+                out.print(f"{id}: may train, so it is measured when training is over.")
         read_trials = partial(session.trials.list_trials, sweep)
         for event in follow_sweep(running, order, read_trials=read_trials):
             reporter.report(event)

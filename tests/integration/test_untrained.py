@@ -37,7 +37,7 @@ def test_a_function_is_measured_untrained_and_never_recommended(cli: Cli, folder
     (row,) = cli.rows("SELECT file, untrained, trial, accuracy FROM results")
     assert row.pop("file").startswith("nets:dense@")
     assert row == {"untrained": 1, "trial": None, "accuracy": None}
-    assert cli.rows("leaderboard") == []
+    assert cli.query("leaderboard") == []
     forms = cli.rows("SELECT reason, artifact IS NULL AS failed FROM forms ORDER BY failed")
     assert forms == [{"reason": None, "failed": 0}, {"reason": "bug", "failed": 1}]
 

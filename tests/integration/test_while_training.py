@@ -19,7 +19,8 @@ points: [{model.units: 8}, {model.units: 16, train.epochs: 100}]
 train: {epochs: 1}
 resources: {cpu: 2}
 bench:
-  protocol: {name: bare, num_runs: 20, processes: 6, order: interleaved}
+  protocol:
+    {name: bare, processes: 6, max_processes: 6, target: 0, gates: null, canary: false, answers: false}
 """
 PROCESSES = 6
 

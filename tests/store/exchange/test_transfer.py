@@ -588,7 +588,7 @@ def test_the_commands_report_what_moved(
     assert "added 0 trials, 0 artifacts, 0 measurements" in other.run("import", file).stdout
     numbers = repository / "db" / "published" / "lce_quicknet.csv"
     assert "9 published numbers, 9 new" in other.run("import-published", numbers).stdout
-    assert len(other.rows("SELECT * FROM published")) == 9
+    assert len(other.query("SELECT * FROM published")) == 9
 
 
 def test_an_unknown_sweep_is_refused(cli: Cli, tmp_path: Path) -> None:

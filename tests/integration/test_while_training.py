@@ -15,12 +15,13 @@ name: both
 dataset: digits
 model: {name: mlp, layers: 1, units: 8}
 precision: [binary, float32]
-points: [{model.units: 8}, {model.units: 16, train.epochs: 100}]
+points: [{model.units: 8}, {model.units: 16, train.epochs: 300}]
 train: {epochs: 1}
 resources: {cpu: 2}
 bench:
   protocol:
-    {name: bare, processes: 6, max_processes: 6, target: 0, gates: null, canary: false, answers: false}
+    {name: bare, processes: 6, max_processes: 6, target: 0, gates: null, canary: false,
+     answers: false}
 """
 PROCESSES = 6
 

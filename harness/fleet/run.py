@@ -102,6 +102,13 @@ class FleetBench:
         for lane in self._running.values():
             lane.inbox.close()
 
+    def finish(self) -> Iterator[FleetEvent]:
+        """Close the order, and yield the events that are left until every lane has ended."""
+        self.close()
+        while self.running:
+            if (event := self.receive(_LIVENESS_INTERVAL_S)) is not None:
+                yield event
+
     def receive(self, timeout_s: float) -> FleetEvent | None:
         """Return the lanes' next event after it is stored, or None if none comes in time.
 
@@ -240,10 +247,7 @@ def bench_fleet(
     with open_fleet(devices, registry, request=request, stores=stores) as bench:
         if not request.artifacts:
             bench.add(())  # each device plans, even nothing: a dry run counts future cases, too
-        bench.close()
-        while bench.running:
-            if (event := bench.receive(_LIVENESS_INTERVAL_S)) is not None:
-                yield event
+        yield from bench.finish()
 
 
 def _read_addition(

@@ -37,10 +37,7 @@ def follow_sweep(
         while is_training and clock() - now_s < _LOOK_S:
             if (event := bench.receive(_LOOK_S / 4)) is not None:
                 yield event
-    order.close()
-    while bench.running:
-        if (event := bench.receive(_LOOK_S)) is not None:
-            yield event
+    yield from order.finish()
 
 
 class _Arrivals:

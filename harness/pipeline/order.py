@@ -1,9 +1,10 @@
 """The artifacts that a fleet is to measure, at once or when training is over."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.core.device import Device, LocalDevice, SshDevice
 from harness.devices.addresses import find_board_addresses, find_own_addresses
+from harness.fleet.events import FleetEvent
 from harness.fleet.run import FleetBench
 
 
@@ -29,11 +30,11 @@ class Order:
         if ids := [id for id in self._ids if id not in self._training]:
             self._bench.add(artifacts, devices=ids)
 
-    def close(self) -> None:
-        """Note that training is over."""
+    def finish(self) -> Iterator[FleetEvent]:
+        """Have the rest measured, as training is over, and yield the fleet's last events."""
         if self._training and self._artifacts:
             self._bench.add(self._artifacts, devices=self._training)
-        self._bench.close()
+        yield from self._bench.finish()
 
 
 def find_training_devices(

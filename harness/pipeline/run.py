@@ -22,8 +22,6 @@ from harness.training.events import (
     TrialEvent,
 )
 
-_LIVENESS_INTERVAL_S = 1.0
-
 
 @dataclass(frozen=True)
 class DeviceTrains:
@@ -75,10 +73,7 @@ class Pipeline:
                 yield fleet_event
         for group in self._twins.take(float("inf")):
             self._order.add(group)
-        self._order.close()
-        while self._bench.running:
-            if (fleet_event := self._bench.receive(_LIVENESS_INTERVAL_S)) is not None:
-                yield fleet_event
+        yield from self._order.finish()
 
     def _hold(self, node_addresses: frozenset[str]) -> Iterator[DeviceTrains]:
         training = find_training_devices(self._devices, node_addresses)

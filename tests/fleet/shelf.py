@@ -144,9 +144,4 @@ def receive_until_idle(bench: FleetBench) -> list[FleetEvent]:
 
 def receive_all(bench: FleetBench) -> list[FleetEvent]:
     """Close the order, and return the events to the end."""
-    bench.close()
-    events = []
-    while bench.running:
-        if (event := bench.receive(timeout_s=1.0)) is not None:
-            events.append(event)
-    return events
+    return list(bench.finish())

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import HarnessError, Reason
-from harness.core.recipe import Recipe
 from harness.core.sweep import Failure, Precision, Trial
 from harness.fleet.events import CaseMeasured, DeviceSetAside, LaneEnded
 from harness.pipeline.run import DeviceTrains, Pipeline, PipelineEvent
@@ -20,18 +19,10 @@ from harness.training.events import (
     SweepEvent,
 )
 from tests.fleet.shelf import PLAIN, Shelf, make_request
-from tests.store.examples import make_outcome
+from tests.store.examples import make_outcome, make_trial
 
-BINARY = Trial(
-    "mlp",
-    {"units": 64},
-    chosen={"units": 64},
-    precision=Precision.BINARY,
-    dataset="digits",
-    recipe=Recipe(epochs=1),
-    seed=0,
-)
-FLOAT = replace(BINARY, precision=Precision.FLOAT32)
+BINARY = make_trial()
+FLOAT = make_trial(precision=Precision.FLOAT32)
 LOST = Failure(Reason.LOST, "its node was lost")
 
 

@@ -1,22 +1,12 @@
 """Artifacts wait for their twins, and not for ever."""
 
-from dataclasses import replace
-
-from harness.core.recipe import Recipe
-from harness.core.sweep import Precision, Trial
+from harness.core.sweep import Precision
 from harness.pipeline.twins import MAX_WAIT_S, TwinGroups
+from tests.store.examples import make_trial
 
-BINARY = Trial(
-    "mlp",
-    {"units": 8},
-    chosen={"units": 8},
-    precision=Precision.BINARY,
-    dataset="digits",
-    recipe=Recipe(epochs=1),
-    seed=0,
-)
-FLOAT = replace(BINARY, precision=Precision.FLOAT32)
-OTHER = replace(BINARY, chosen={"units": 16})
+BINARY = make_trial()
+FLOAT = make_trial(precision=Precision.FLOAT32)
+OTHER = make_trial(seed=1)
 
 
 def test_twins_are_taken_together_in_the_order_of_their_ends() -> None:

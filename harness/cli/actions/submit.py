@@ -76,12 +76,13 @@ def submit(
     artifacts, _ = _forecast_artifacts(session, sweep, plans=plans, search=search)
     missing = [plan.trial for plan in plans if plan.reason]
     items = len(missing) if search is None else search.count_remaining(sweep.search)
+    options = BenchOptions(sweep.protocols)
     if not items:
         session.trials.submit(sweep, missing)
-        return (
-            0
-            if selection is None
-            else _bench(session, sweep, artifacts=artifacts, selection=selection)
+        if selection is None:
+            return 0
+        return bench_artifacts(
+            session, artifacts, selection=selection, options=options, uses_reference=True
         )
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
     stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
@@ -93,7 +94,6 @@ def submit(
                 reporter.report(event)
             reporter.summarise()
             return reporter.failures
-        options = BenchOptions(sweep.protocols)
         with open_bench(session, selection, options=options, out=out) as (running, bench_reporter):
             pipeline = Pipeline(running, selection.devices)
             for pipeline_event in pipeline.run(events, artifacts, planned=missing):
@@ -111,15 +111,6 @@ def submit(
         out=out,
     )
     return reporter.failures + bench_reporter.failures
-
-
-def _bench(
-    session: Session, sweep: Sweep, artifacts: Sequence[str], selection: DeviceSelection
-) -> int:
-    options = BenchOptions(sweep.protocols)
-    return bench_artifacts(
-        session, artifacts, selection=selection, options=options, uses_reference=True
-    )
 
 
 def _report(

@@ -10,21 +10,25 @@ Exit codes:
 The commands are imported only after the signals are caught, as that takes a while.
 """
 
+import _thread
 import atexit
 import codecs
 import os
 import signal
 import sys
+import time
 from io import TextIOWrapper
 from types import FrameType
 
 TYPE_CHECKING = False  # importing it from `typing` takes as long as all else before the handlers
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
-    from typing import NoReturn
+    from typing import NoReturn, TextIO
 
 INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WAKING_SIGNAL = signal.SIGURG  # nothing else uses it
+_PATIENCE_S = 0.1  # most signals are handled long before
 _GOODBYE = "Interrupted. Finished work is stored; run the same command again to continue."
 _SHOW_CURSOR = b"\x1b[?25h"  # a live table hides it
 _interrupted: list[int] = []  # received signals
@@ -39,9 +43,7 @@ class Interrupted(BaseException):
 
 def main() -> "NoReturn":
     atexit.register(_ignore_signals)  # the first that is registered is the last to run
-    for number in _SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup`
-            signal.signal(number, _interrupt)
+    _catch_signals()
     sys.unraisablehook = _handle_unraisable
     codecs.register_error("harness", _encode_outside_text)
     if isinstance(sys.stdout, TextIOWrapper):
@@ -50,10 +52,36 @@ def main() -> "NoReturn":
         _run()
     except Interrupted:
         _end(_GOODBYE, INTERRUPTED)
-    except SystemError:  # raised by a C extension that was interrupted
+    except Exception:
         if not _interrupted:
             raise
-        _end(_GOODBYE, INTERRUPTED)
+        _end(_GOODBYE, INTERRUPTED)  # a C extension or a lock turned the interrupt into an error
+
+
+def _catch_signals() -> None:
+    for number in _SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup`
+            signal.signal(number, _interrupt)
+    signal.signal(_WAKING_SIGNAL, lambda _number, _frame: None)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _thread.start_new_thread(_wake_main_thread, (reader, _thread.get_ident()))
+
+
+def _wake_main_thread(reader: int, main_thread: int) -> None:
+    """Interrupt whatever the main thread waits for, until it has handled a signal that came.
+
+    Python handles signals between two instructions of the main thread. A signal that arrives just
+    before this thread waits for a lock would be handled only after the wait, which may never end.
+    """
+    while True:
+        (number,) = os.read(reader, 1)
+        is_waiting = number in _SIGNALS
+        while is_waiting:
+            time.sleep(_PATIENCE_S)
+            signal.pthread_kill(main_thread, _WAKING_SIGNAL)
+            is_waiting = not _interrupted
 
 
 def _encode_outside_text(error: UnicodeError) -> "tuple[str | bytes, int]":
@@ -77,7 +105,7 @@ def _run() -> "NoReturn":
     except HarnessError as error:
         _end(f"error: {error}", 1)
     except BrokenPipeError:  # the reader, perhaps `head`, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         sys.exit(0)
 
 
@@ -129,5 +157,13 @@ def _end(message: str, code: int) -> "NoReturn":
         import traceback
 
         traceback.print_exc()
-    print(message, file=sys.stderr)
+    try:
+        print(message, file=sys.stderr)
+    except OSError:  # the terminal or the reader is gone
+        _discard(sys.stderr)
     sys.exit(code)
+
+
+def _discard(stream: "TextIO") -> None:
+    """Let Python flush a stream that nobody reads any more, which it does at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness_cli import Cli
+from tests.harness_cli import Cli, end_commands
 from tests.ray_nodes import head_address, run_node
 from tests.sshd import Sshd
 from tests.workers import make_scheduler, sort_key
@@ -28,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cli(tmp_path: Path) -> Cli:
     """Return the command with a workspace of its own."""
     return Cli(tmp_path / "workspace")
+
+
+@pytest.fixture(autouse=True)
+def _no_command_outlives_its_test() -> Iterator[None]:
+    yield
+    end_commands()
 
 
 @pytest.fixture(scope="session")

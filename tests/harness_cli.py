@@ -15,6 +15,16 @@ BARE = "quick,target=0,gates=off,canary=off,answers=off"
 """A protocol whose cases take six processes of the tool, and which runs nothing else."""
 
 
+_started: list["subprocess.Popen[str]"] = []
+
+
+def end_commands() -> None:
+    """Kill the commands that the test has started and not awaited, and close their pipes."""
+    while _started:
+        with _started.pop() as process:
+            process.kill()
+
+
 @dataclass(frozen=True)
 class Cli:
     """The command in a workspace; `home` is HARNESS_HOME, `settings` extend the environment."""
@@ -47,8 +57,11 @@ class Cli:
         )
 
     def start(self, *arguments: str | Path, cwd: Path | None = None) -> "subprocess.Popen[str]":
-        """Start the command and return its process, whose standard output is a pipe."""
-        return subprocess.Popen(
+        """Start the command and return its process, which is killed at the end of the test.
+
+        Its output and its errors are pipes.
+        """
+        process = subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             env=self.environment,
             cwd=cwd,
@@ -56,6 +69,8 @@ class Cli:
             stderr=subprocess.PIPE,
             text=True,
         )
+        _started.append(process)
+        return process
 
     def query(self, question: str) -> list[dict[str, Any]]:
         """Return the rows that `harness query` prints."""

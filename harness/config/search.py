@@ -22,6 +22,19 @@ def draw_points(search: Search) -> Iterator[dict[str, Any]]:
         yield {key: _draw(rng, values) for key, values in _space_of(search).items()}
 
 
+def count_points(search: Search) -> int | None:
+    """Return the number of points of the search's space; None if there is no end of them."""
+    count = 1
+    for values in _space_of(search).values():
+        if not isinstance(values, Range):
+            count *= len(values)
+        elif values.step or (isinstance(values.low, int) and isinstance(values.high, int)):
+            count *= values.count_points()
+        else:
+            return None
+    return count
+
+
 def list_corners(search: Search) -> Iterator[dict[str, Any]]:
     """Yield points that together have every choice of each key, and pairs of choices of two keys.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from harness.fleet.events import FleetEvent
 from harness.fleet.run import FleetBench
-from harness.pipeline.order import Order
+from harness.pipeline.order import ArtifactsOrdered, Order
 from harness.pipeline.twins import TwinGroups
 from harness.store.rows.trials import SweepTrial
 
@@ -22,7 +22,7 @@ def follow_sweep(
     order: Order,
     read_trials: Callable[[], Sequence[SweepTrial]],
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[FleetEvent]:
+) -> Iterator[FleetEvent | ArtifactsOrdered]:
     """Order each artifact once it stands, and yield the fleet's events until both have ended.
 
     The training has ended when none of the sweep's trials is planned any more.
@@ -32,8 +32,7 @@ def follow_sweep(
     while is_training:
         now_s = clock()
         is_training = arrivals.update(read_trials(), now_s)
-        for group in arrivals.twins.take(now_s if is_training else float("inf")):
-            order.add(group)
+        yield from order.add_due(arrivals.twins, now_s if is_training else float("inf"))
         while is_training and clock() - now_s < _LOOK_S:
             if (event := bench.receive(_LOOK_S / 4)) is not None:
                 yield event

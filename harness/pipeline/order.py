@@ -1,11 +1,21 @@
 """The artifacts that a fleet is to measure, at once or when training is over."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from harness.core.device import Device, LocalDevice, SshDevice
 from harness.devices.addresses import find_board_addresses, find_own_addresses
 from harness.fleet.events import FleetEvent
 from harness.fleet.run import FleetBench
+from harness.pipeline.twins import TwinGroups
+
+
+@dataclass(frozen=True)
+class ArtifactsOrdered:
+    """Artifacts were ordered, and `waiting` others wait for their twins."""
+
+    artifacts: tuple[str, ...]
+    waiting: int
 
 
 class Order:
@@ -19,6 +29,7 @@ class Order:
         self._ids = [device.id for device in devices]
         self._training: Mapping[str, Device] = {}
         self._artifacts: list[str] = []
+        self._waiting = 0
 
     def hold(self, training: Mapping[str, Device]) -> None:
         """Let these devices, by id, wait until training is over."""
@@ -29,6 +40,16 @@ class Order:
         self._artifacts += artifacts
         if ids := [id for id in self._ids if id not in self._training]:
             self._bench.add(artifacts, devices=ids)
+
+    def add_due(self, twins: TwinGroups, now_s: float) -> Iterator[ArtifactsOrdered]:
+        """Have the artifacts measured that have waited for their twins; yield what changed."""
+        artifacts: list[str] = []
+        for group in twins.take(now_s):
+            self.add(group)
+            artifacts += group
+        if artifacts or twins.count_waiting() != self._waiting:
+            self._waiting = twins.count_waiting()
+            yield ArtifactsOrdered(tuple(artifacts), self._waiting)
 
     def finish(self) -> Iterator[FleetEvent]:
         """Have the rest measured, as training is over, and yield the fleet's last events."""

@@ -9,7 +9,7 @@ from harness.core.device import Device
 from harness.core.sweep import Trial
 from harness.fleet.events import FleetEvent
 from harness.fleet.run import FleetBench
-from harness.pipeline.order import Order, find_training_devices
+from harness.pipeline.order import ArtifactsOrdered, Order, find_training_devices
 from harness.pipeline.twins import TwinGroups
 from harness.training.events import (
     ClusterReady,
@@ -30,7 +30,7 @@ class DeviceTrains:
     device: Device
 
 
-PipelineEvent: TypeAlias = TrialEvent | FleetEvent | DeviceTrains
+PipelineEvent: TypeAlias = TrialEvent | FleetEvent | DeviceTrains | ArtifactsOrdered
 
 
 class Pipeline:
@@ -60,6 +60,7 @@ class Pipeline:
                     yield from self._hold(addresses)
                     if artifacts:
                         self._order.add(artifacts)
+                        yield ArtifactsOrdered(tuple(artifacts), waiting=0)
                 case PointStarted(trials=trials):
                     self._twins.expect(trials)
                 case Quiet():
@@ -67,12 +68,10 @@ class Pipeline:
                 case _:
                     self._note_end(event)
                     yield event
-            for group in self._twins.take(time.monotonic()):
-                self._order.add(group)
+            yield from self._order.add_due(self._twins, time.monotonic())
             while (fleet_event := self._bench.receive(0.0)) is not None:
                 yield fleet_event
-        for group in self._twins.take(float("inf")):
-            self._order.add(group)
+        yield from self._order.add_due(self._twins, float("inf"))
         yield from self._order.finish()
 
     def _hold(self, node_addresses: frozenset[str]) -> Iterator[DeviceTrains]:

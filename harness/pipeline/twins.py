@@ -53,6 +53,10 @@ class TwinGroups:
         for artifact in artifacts:
             self._waiting.setdefault(trial.twin, _Waiting(now_s)).artifacts.append(artifact)
 
+    def count_waiting(self) -> int:
+        """Return how many artifacts wait for their twins."""
+        return sum(len(waiting.artifacts) for waiting in self._waiting.values())
+
     def take(self, now_s: float) -> list[tuple[str, ...]]:
         """Return each group that is complete or has waited long enough, and forget it."""
         due = [

@@ -40,13 +40,13 @@ from harness.fleet.events import (
 from harness.fleet.plan import FleetRequest
 from harness.fleet.run import FleetBench, FleetStores, bench_fleet, open_fleet
 from harness.pipeline.follow import follow_sweep
-from harness.pipeline.order import Order, find_training_devices
-from harness.report.terminal.fleet import FleetProgress, show_fleet_progress
+from harness.pipeline.order import ArtifactsOrdered, Order, find_training_devices
 from harness.report.terminal.tables import (
     describe_best,
     describe_warnings,
     print_leaderboard,
 )
+from harness.report.terminal.work import WorkProgress, show_work
 from harness.store.database import check_writable
 from harness.store.files.artifacts import ArtifactFiles
 from harness.store.reading import read_results
@@ -273,7 +273,7 @@ def bench_artifacts(
         selection.devices, artifacts, inputs=inputs, uses_reference=uses_reference
     )
     device_ids = [device.id for device in selection.devices]
-    with show_fleet_progress(out, device_ids) as progress:
+    with show_work(out, devices=device_ids) as progress:
         reporter = BenchReporter(
             out,
             progress,
@@ -313,13 +313,19 @@ def follow(
         )
     planned = sum(trial.is_planned for trial in session.trials.list_trials(sweep))
     out.print(f"Following {sweep}: {count_noun(planned, 'trial')} to come. Ctrl-C ends this bench.")
-    with open_bench(session, selection, options=options, out=out) as (running, reporter):
+    with (
+        show_work(out, devices=[device.id for device in selection.devices]) as progress,
+        open_bench(session, selection, options=options, out=out, progress=progress) as (
+            running,
+            reporter,
+        ),
+    ):
         order = Order(running, selection.devices)
         if planned:
             training = find_training_devices(selection.devices)
             order.hold(training)
             for id in training:
-                out.print(f"{id}: may train, so it is measured when training is over.")
+                progress.hold(id, f"{id}: may train, so it is measured when training is over.")
         read_trials = partial(session.trials.list_trials, sweep)
         for event in follow_sweep(running, order, read_trials=read_trials):
             reporter.report(event)
@@ -334,22 +340,24 @@ def follow(
 
 @contextmanager
 def open_bench(
-    session: Session, selection: DeviceSelection, options: BenchOptions, out: Console
+    session: Session,
+    selection: DeviceSelection,
+    *,
+    options: BenchOptions,
+    out: Console,
+    progress: WorkProgress,
 ) -> Iterator[tuple[FleetBench, "BenchReporter"]]:
     """Start a bench of a sweep that is still being trained; the context's end ends it.
 
     Report its events to the reporter.
     """
     request = options.make_request(selection.devices, uses_reference=True)
-    with (
-        show_fleet_progress(out, [device.id for device in selection.devices]) as progress,
-        open_fleet(
-            selection.devices,
-            selection.registry,
-            request=request,
-            stores=make_fleet_stores(session),
-        ) as fleet,
-    ):
+    with open_fleet(
+        selection.devices,
+        selection.registry,
+        request=request,
+        stores=make_fleet_stores(session),
+    ) as fleet:
         reporter = BenchReporter(out, progress, announces_plans=False)
         yield fleet, reporter
     reporter.repeat_problems()
@@ -380,7 +388,7 @@ class BenchReporter:
     def __init__(
         self,
         out: Console,
-        progress: FleetProgress,
+        progress: WorkProgress,
         *,
         names: Mapping[str, str] = NO_NAMES,
         announces_plans: bool = True,
@@ -396,7 +404,14 @@ class BenchReporter:
         self.failures = 0
         self._set_aside: list[str] = []
 
-    def report(self, event: FleetEvent) -> None:
+    def report(self, event: FleetEvent | ArtifactsOrdered) -> None:
+        """Show an event, and count it if something failed."""
+        if isinstance(event, ArtifactsOrdered):
+            self._progress.order(event.artifacts, event.waiting)
+        else:
+            self._report(event)
+
+    def _report(self, event: FleetEvent) -> None:
         id = event.device.id
         match event:
             case LaneMessage():
@@ -410,7 +425,8 @@ class BenchReporter:
             case RunEnded(run=run) if run is not None:
                 self._progress.update(
                     id,
-                    f"{self._name(event.case)}, {_describe_run(run)}",
+                    event.case.artifact,
+                    text=f"{describe_case(event.case, self._names)}, {_describe_run(run)}",
                     progress=event.progress,
                     temperature_c=run.sensors.temperature_c,
                 )
@@ -446,13 +462,17 @@ class BenchReporter:
         if event.is_reference:
             self._progress.set_status(event.device.id, f"{line}, as the reference")
         else:
-            self._progress.end_case(event.device.id, line)
+            self._progress.end_case(event.device.id, event.case.artifact, line=line)
 
     def _name(self, case: Case) -> str:
         return name_case(case, self._names)
 
     def _report_plan(self, event: DevicePlanned) -> None:
-        self._progress.add_cases(event.device.id, len(event.to_measure))
+        self._progress.add_cases(
+            event.device.id,
+            [case.artifact for case in event.to_measure],
+            measured=[case.artifact for case in event.measured],
+        )
         if self._list_cases:
             for case in event.to_measure:
                 self._out.print(
@@ -474,7 +494,7 @@ class BenchReporter:
         line = (
             f"set aside ({event.failure.reason}), {cases} left for a later bench: {event.failure}"
         )
-        self._progress.set_status(event.device.id, line)
+        self._progress.set_aside(event.device.id, line)
         self._set_aside.append(f"{event.device.id}: {line}")
         print_traceback(event.failure)
 
@@ -486,8 +506,17 @@ def _describe_run(run: Run) -> str:
 
 def name_case(case: Case, names: Mapping[str, str] = NO_NAMES) -> str:
     """Return a case's model, device and threads; `names` are those of artifacts by id."""
-    model = " ".join([name_model(case.artifact, names), *map(str, case.inputs)])
+    model = _name_input(case, names)
     return f"{model} on {case.device}, {count_noun(case.protocol.threads, 'thread')}"
+
+
+def describe_case(case: Case, names: Mapping[str, str]) -> str:
+    """Return a case's model and threads, beside the name of its device."""
+    return f"{_name_input(case, names)}, {count_noun(case.protocol.threads, 'thread')}"
+
+
+def _name_input(case: Case, names: Mapping[str, str]) -> str:
+    return " ".join([name_model(case.artifact, names), *map(str, case.inputs)])
 
 
 def name_model(artifact: str, names: Mapping[str, str]) -> str:

@@ -25,8 +25,9 @@ from harness.core.ids import to_plain
 from harness.core.sweep import Sweep, Trial
 from harness.core.units import count_noun
 from harness.pipeline.run import DeviceTrains, Pipeline, PipelineEvent
-from harness.report.terminal.progress import show_progress
 from harness.report.terminal.tables import tabulate
+from harness.report.terminal.work import WorkProgress, show_work
+from harness.report.terminal.work_state import TrainingPlan
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
 from harness.sweep.resume import resume_search
@@ -75,9 +76,9 @@ def submit(
             out.print(f"  trial {plan.trial.id} is trained again: {plan.reason}.")
     artifacts, _ = _forecast_artifacts(session, sweep, plans=plans, search=search)
     missing = [plan.trial for plan in plans if plan.reason]
-    items = len(missing) if search is None else search.count_remaining(sweep.search)
+    training = _plan_training(sweep, missing, search=search, selection=selection)
     options = BenchOptions(sweep.protocols)
-    if not items:
+    if not training.trials:
         session.trials.submit(sweep, missing)
         if selection is None:
             return 0
@@ -87,17 +88,21 @@ def submit(
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
     stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
     events = train(sweep, missing, search=search, address=address, stores=stores)
-    with show_progress(out, "trials", items=items) as progress, closing(events):
+    devices = [device.id for device in selection.devices] if selection is not None else []
+    with show_work(out, training, devices=devices) as progress, closing(events):
         reporter = TrainingReporter(out, progress, mlflow_log=mlflow_log)
         if selection is None:
             for event in events:
                 reporter.report(event)
             reporter.summarise()
             return reporter.failures
-        with open_bench(session, selection, options=options, out=out) as (running, bench_reporter):
+        with open_bench(session, selection, options=options, out=out, progress=progress) as (
+            running,
+            bench_reporter,
+        ):
             pipeline = Pipeline(running, selection.devices)
             for pipeline_event in pipeline.run(events, artifacts, planned=missing):
-                _report(pipeline_event, reporter, bench_reporter=bench_reporter)
+                _report(pipeline_event, progress, reporter, bench_reporter=bench_reporter)
     reporter.summarise()
     trials = (
         sweep.trials
@@ -107,22 +112,53 @@ def submit(
     show_results(
         session,
         _list_artifacts(session, trials),
-        devices=[device.id for device in selection.devices],
+        devices=devices,
         out=out,
     )
     return reporter.failures + bench_reporter.failures
 
 
 def _report(
-    event: PipelineEvent, reporter: TrainingReporter, bench_reporter: BenchReporter
+    event: PipelineEvent,
+    progress: WorkProgress,
+    reporter: TrainingReporter,
+    *,
+    bench_reporter: BenchReporter,
 ) -> None:
     match event:
         case DeviceTrains(device=device):
-            reporter.note(f"{device.id}: trains, too, so it is measured when training is over.")
+            progress.hold(
+                device.id, f"{device.id}: trains, too, so it is measured when training is over."
+            )
         case _ if isinstance(event, TrialEvent):
             reporter.report(event)
         case _:
             bench_reporter.report(event)
+
+
+def _plan_training(
+    sweep: Sweep,
+    missing: Sequence[Trial],
+    search: AdaptiveSearch | None,
+    selection: DeviceSelection | None,
+) -> TrainingPlan:
+    trials, artifacts = len(missing), _count_formats(missing)
+    if search is not None:
+        points, point_trials = search.count_remaining(sweep.search), _sample_point(sweep, search)
+        trials, artifacts = points * len(point_trials), points * _count_formats(point_trials)
+    options = BenchOptions(sweep.protocols)
+    devices = selection.devices if selection is not None else ()
+    cases = {device.id: artifacts * len(options.protocols_for(device)) for device in devices}
+    return TrainingPlan(
+        sweep.name,
+        trials,
+        cases_per_trial={id: count / max(1, trials) for id, count in cases.items()},
+    )
+
+
+def _sample_point(sweep: Sweep, search: AdaptiveSearch) -> Sequence[Trial]:
+    """Return the trials of some point; each point has as many as any other."""
+    return search.build_trials(next(list_corners(sweep.search)))
 
 
 def _plan_trials(session: Session, sweep: Sweep) -> tuple[TrialPlan, ...]:
@@ -208,8 +244,7 @@ def _forecast_artifacts(
             if not plan.reason:
                 artifacts += plan.artifacts.values()
         return artifacts, _count_formats(plan.trial for plan in plans if plan.reason)
-    # Each point has as many trials as any other.
-    point_trials = search.build_trials(next(list_corners(sweep.search)))
+    point_trials = _sample_point(sweep, search)
     future_artifacts = search.count_remaining(sweep.search) * _count_formats(point_trials)
     return _list_artifacts(session, search.tried_trials()), future_artifacts
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from harness.core.errors import Reason
 from harness.core.sweep import Timings, Trial
 from harness.core.units import count_noun, format_bytes, format_percent, format_seconds
-from harness.report.terminal.progress import ItemProgress
+from harness.report.terminal.work import WorkProgress
 from harness.sweep.mlflow import MlflowLog
 from harness.training.events import (
     ClusterReady,
@@ -31,7 +31,7 @@ class TrainingReporter:
     `mlflow_log` gets the events, too.
     """
 
-    def __init__(self, out: Console, progress: ItemProgress, mlflow_log: MlflowLog | None) -> None:
+    def __init__(self, out: Console, progress: WorkProgress, mlflow_log: MlflowLog | None) -> None:
         self._out = out
         self._progress = progress
         self._mlflow_log = mlflow_log
@@ -56,10 +56,6 @@ class TrainingReporter:
                 self.failures += 1
                 self._timings.append(event.timings or Timings())
 
-    def note(self, line: str) -> None:
-        """Print a line about the training."""
-        self._progress.note(line)
-
     def summarise(self) -> None:
         """Print how many trials ended, and how much of the workers' time was work."""
         self._out.print(
@@ -74,7 +70,7 @@ class TrainingReporter:
             self._out.print(self._mlflow_log.problem)
 
 
-def _show(event: TrialEvent, progress: ItemProgress) -> None:
+def _show(event: TrialEvent, progress: WorkProgress) -> None:
     trial = event.trial
     name = f"{trial.id} {describe_model(trial)} {trial.precision}"
     match event:
@@ -100,12 +96,12 @@ def _show(event: TrialEvent, progress: ItemProgress) -> None:
         case Retried(failure=failure):
             alone = " alone" if failure.reason is Reason.OUT_OF_MEMORY else ""
             note = f"{failure.reason}: will be tried again{alone}, after the other trials"
-            progress.step(name, 0, total=trial.recipe.epochs, note=note)
-            progress.note(f"{name}: {note}")
+            progress.retry(name, f"{name}: {note}")
         case Stopped(cause=cause):
             progress.end(name, f"{name}: stopped early ({cause.reason}): {cause.message}")
         case Failed(failure=failure):
-            progress.end(name, f"{name}: failed ({failure.reason}): {failure.message}")
+            line = f"{name}: failed ({failure.reason}): {failure.message}"
+            progress.end(name, line, is_failed=True)
 
 
 def _summarise(

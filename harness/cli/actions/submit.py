@@ -102,7 +102,7 @@ def submit(
         ):
             pipeline = Pipeline(running, selection.devices)
             for pipeline_event in pipeline.run(events, artifacts, planned=missing):
-                _report(pipeline_event, progress, reporter, bench_reporter=bench_reporter)
+                _report(pipeline_event, progress, training=reporter, bench=bench_reporter)
     reporter.summarise()
     trials = (
         sweep.trials
@@ -121,9 +121,9 @@ def submit(
 def _report(
     event: PipelineEvent,
     progress: WorkProgress,
-    reporter: TrainingReporter,
     *,
-    bench_reporter: BenchReporter,
+    training: TrainingReporter,
+    bench: BenchReporter,
 ) -> None:
     match event:
         case DeviceTrains(device=device):
@@ -131,9 +131,9 @@ def _report(
                 device.id, f"{device.id}: trains, too, so it is measured when training is over."
             )
         case _ if isinstance(event, TrialEvent):
-            reporter.report(event)
+            training.report(event)
         case _:
-            bench_reporter.report(event)
+            bench.report(event)
 
 
 def _plan_training(

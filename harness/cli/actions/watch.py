@@ -1,28 +1,28 @@
 """The implementation of `harness status --follow` where no job runs: the work under way, live."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 
 from harness.cli.actions.session import Session, make_console
 from harness.core.units import count_noun
-from harness.report.terminal.tables import tabulate
+from harness.report.terminal.work_rows import WorkSnapshot, view_rows
+from harness.report.terminal.work_view import render_view
+from harness.store.database import now
 from harness.store.queries import load_named_queries
 from harness.store.reading import run_query
+from harness.store.rows.work import WorkRows
 
 _PAUSE_S = 2.0
-_SWEEP_COLUMNS = ("sweep", "trials", "done", "failed", "waiting", "measured")
-_DEVICE_COLUMNS = ("device", "state", "used_by", "queued", "measured", "message")
+_REST = 4  # a look at a large database is followed by a pause of so many times its length
 Row = Mapping[str, Any]
 
 
 def watch_work(session: Session) -> int:
-    """Show the sweeps and devices that have work left, until none has; return 0.
+    """Show the trials, artifacts and devices that have work left, until none has; return 0.
 
     A terminal has a live table. Elsewhere, a line is printed for each change.
     """
@@ -37,23 +37,21 @@ def watch_work(session: Session) -> int:
 
 def _show_table(out: Console, session: Session) -> None:
     with Live(console=out, auto_refresh=False, transient=True) as live:
-        for sweeps, devices in _look_until_done(session):
-            live.update(
-                Group(_tabulate(sweeps, _SWEEP_COLUMNS), _tabulate(devices, _DEVICE_COLUMNS)),
-                refresh=True,
-            )
+        for snapshot in _look_until_done(session):
+            live.update(_render(snapshot, out), refresh=True)
 
 
-def _tabulate(rows: Sequence[Row], columns: Sequence[str]) -> Table:
-    cells = itemgetter(*columns)
-    return tabulate(columns, [cells(row) for row in rows])
+def _render(snapshot: WorkSnapshot, out: Console) -> Group:
+    return render_view(view_rows(snapshot), out.width, height=out.height)
 
 
 def _print_changes(out: Console, session: Session) -> None:
     printed: dict[str, str] = {}
-    for sweeps, devices in _look_until_done(session):
-        lines = {f"sweep {row['sweep']}": _describe_sweep(row) for row in sweeps}
-        lines |= {f"device {row['device']}": _describe_device(row) for row in devices}
+    for snapshot in _look_until_done(session):
+        lines = {f"sweep {row['sweep']}": _describe_sweep(row) for row in snapshot.sweeps}
+        lines |= {
+            f"device {row['device']}": _describe_device(row, snapshot) for row in snapshot.devices
+        }
         for subject, line in lines.items():
             if printed.get(subject) != line:
                 out.print(f"{subject}: {line}", soft_wrap=True)
@@ -68,26 +66,66 @@ def _describe_sweep(row: Row) -> str:
     )
 
 
-def _describe_device(row: Row) -> str:
-    user = f"in use by {row['used_by']}" if row["used_by"] else row["state"]
-    return f"{user}, {row['queued']} queued, {row['measured']} measured."
+def _describe_device(row: Row, snapshot: WorkSnapshot) -> str:
+    user = snapshot.users.get(row["device"])
+    state = f"in use by {user}" if user else row["state"]
+    return f"{state}, {row['queued']} queued, {row['measured']} measured."
 
 
-def _look_until_done(session: Session) -> Iterator[tuple[Sequence[Row], Sequence[Row]]]:
+def _look_until_done(session: Session) -> Iterator[WorkSnapshot]:
     """Yield the sweeps and the devices that have or had work left, until none has."""
-    queries = load_named_queries()
     followed: set[str] = set()
+    measured_before: dict[str, int] = {}
     is_busy = True
     while is_busy:
-        sweeps = run_query(session.reader, queries["sweeps"].sql).records()
-        devices = run_query(session.reader, queries["devices"].sql).records()
+        started = time.monotonic()
+        sweeps, devices, users = _read_lists(session)
+        for row in devices:
+            measured_before.setdefault(row["device"], row["measured"])
         busy = {f"sweep {row['sweep']}" for row in sweeps if row["waiting"]}
-        busy |= {f"device {row['device']}" for row in devices if row["queued"] or row["used_by"]}
+        busy |= {f"device {row['device']}" for row in devices if row["queued"]}
+        busy |= {f"device {device}" for device in users}
         followed |= busy
-        yield (
-            [row for row in sweeps if f"sweep {row['sweep']}" in followed],
-            [row for row in devices if f"device {row['device']}" in followed],
+        yield _take_snapshot(
+            session,
+            sweeps=[row for row in sweeps if f"sweep {row['sweep']}" in followed],
+            devices=[row for row in devices if f"device {row['device']}" in followed],
+            users=users,
+            measured_before=measured_before,
         )
         is_busy = bool(busy)
         if is_busy:
-            time.sleep(_PAUSE_S)
+            time.sleep(max(_PAUSE_S, _REST * (time.monotonic() - started)))
+
+
+def _read_lists(session: Session) -> tuple[list[Row], list[Row], dict[str, str]]:
+    queries = load_named_queries()
+    return (
+        [*run_query(session.reader, queries["sweeps"].sql).records()],
+        [*run_query(session.reader, queries["devices"].sql).records()],
+        WorkRows(session.reader).list_users(),
+    )
+
+
+def _take_snapshot(
+    session: Session,
+    *,
+    sweeps: list[Row],
+    devices: list[Row],
+    users: Mapping[str, str],
+    measured_before: Mapping[str, int],
+) -> WorkSnapshot:
+    rows = WorkRows(session.reader)
+    names = [row["sweep"] for row in sweeps]
+    return WorkSnapshot(
+        now(),
+        sweeps=sweeps,
+        devices=devices,
+        users=users,
+        measured_before=dict(measured_before),
+        ended={name: rows.list_ended_trials(name) for name in names},
+        pending=rows.list_pending(),
+        measurements=rows.list_latest_measurements(),
+        cases_per_trial=rows.count_cases_per_trial(names),
+        artifacts=rows.count_artifacts(names, users),
+    )

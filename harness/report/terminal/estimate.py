@@ -1,7 +1,8 @@
-"""How long training and measuring still take, judging by the trials and cases that have ended."""
+"""Estimates of what is left to train and to measure, from the trials and cases that have ended."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 from harness.core.units import format_seconds
@@ -17,7 +18,7 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class DeviceRest:
-    """What a device has to measure, and how long a case takes on it, if one has ended.
+    """The cases that a device has left, and how long one takes on it, if one has ended.
 
     `future` cases are those of trials that have not ended, and `latest` of them come with the last
     trial. A device that trains, too, starts when training is over.
@@ -64,6 +65,32 @@ def estimate_training(
     rests = [_estimate_rest(trial, typical_s) for trial in running]
     shared_s = (sum(rests) + waiting * typical_s) / max(1, len(running))
     return max(shared_s, *rests, 0.0)
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """A trial that has ended so many seconds ago, after a worker was busy with it for `work_s`."""
+
+    seconds_ago: float
+    work_s: float
+
+
+def estimate_from_ends(ends: Sequence[TrialEnd], waiting: int) -> float | None:
+    """Return how long so many trials take in seconds, judging by when others ended.
+
+    `ends` are in their order. Between two, no more than the later one's work can have been done:
+    the rest is a pause of the training.
+    """
+    if not waiting:
+        return 0.0
+    if not ends:
+        return None
+    gaps = [
+        min(earlier.seconds_ago - later.seconds_ago, later.work_s)
+        for earlier, later in pairwise(ends)
+    ]
+    pace_s = fmean(gaps) if gaps else ends[0].work_s
+    return max(0.0, pace_s * waiting - min(pace_s, ends[-1].seconds_ago))
 
 
 def _estimate_rest(trial: RunningTrial, typical_s: float) -> float:

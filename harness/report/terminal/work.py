@@ -15,7 +15,7 @@ _QUIET_S = 30.0
 
 
 class _Output(Protocol):
-    """Where the lines go that do not belong to the table."""
+    """The place for lines that do not belong to the table."""
 
     def result(self, line: str) -> None:
         """Print a result, with how much is done."""

@@ -45,7 +45,7 @@ class _TrialState:
 
 
 class TrainingState:
-    """How far the trials of a sweep are; times are of the clock, in seconds."""
+    """The progress of a sweep's trials; times are of the clock, in seconds."""
 
     def __init__(self, plan: TrainingPlan, clock: Callable[[], float]) -> None:
         self.plan = plan
@@ -90,7 +90,7 @@ class TrainingState:
             for state in self._running.values()
         ]
         waiting = max(0, self.trials_left - len(running))
-        return estimate_training(self._finished_s, running, waiting)
+        return estimate_training(self._finished_s, running, waiting=waiting)
 
     def view(self) -> SweepView:
         now = self._clock()

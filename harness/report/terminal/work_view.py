@@ -1,4 +1,4 @@
-"""What people see of work under way: training, artifacts, devices, and a search's best points.
+"""The view of work under way: trials, artifacts, devices, and a search's best points.
 
 A view is data; `render_view` makes the table of it. `submit`, `bench` and `status --follow` share
 both.
@@ -20,7 +20,7 @@ from harness.report.terminal.estimate import UNKNOWN, Remaining
 MAX_TRIALS, MAX_DEVICES, MAX_POINTS = 8, 20, 5
 _MIN_ROWS = 3
 # The largest shares of the screen that the names of trials and of devices get.
-_NAME_WIDTH, _ID_WIDTH = 0.5, 0.3
+_NAME_WIDTH, _ID_WIDTH = 0.6, 0.3
 _MIN_WIDTH = 8
 
 
@@ -37,7 +37,7 @@ class TrialView:
 
 @dataclass(frozen=True)
 class SweepView:
-    """How far the training of a sweep is: `running` trials are neither done nor failed."""
+    """The progress of a sweep's training: `running` trials are neither done nor failed."""
 
     name: str
     total: int
@@ -55,7 +55,7 @@ class SweepView:
 
 @dataclass(frozen=True)
 class ArtifactsView:
-    """How many artifacts wait for their twins, are in a queue, and are being measured."""
+    """The number of artifacts that wait for their twins, are in a queue, and are being measured."""
 
     waiting: int = 0
     queued: int = 0
@@ -71,7 +71,7 @@ class ArtifactsView:
 
 
 class DeviceState(IntEnum):
-    """What a device does; the first ones are shown where not all have room."""
+    """The state of a device; the first ones are shown where not all have room."""
 
     TROUBLED = 0
     MEASURING = 1
@@ -139,16 +139,16 @@ def render_view(view: WorkView, width: int, height: int) -> Group:
     running: list[TrialView] = []
     for sweep in view.sweeps:
         running += sweep.running
-    room = _allot(view, len(running), height)
+    room = _allot(view, len(running), height=height)
     parts: list[RenderableType] = [_make_line(_describe_sweep(sweep)) for sweep in view.sweeps]
     if running and room.trials:
-        parts += _list_trials(running, room.trials, width)
+        parts += _list_trials(running, room.trials, width=width)
     if view.artifacts is not None:
         parts.append(_make_line(str(view.artifacts)))
     if view.devices and room.devices:
-        parts += _list_devices(view.devices, room.devices, width)
+        parts += _list_devices(view.devices, room.devices, width=width)
     if view.front and room.points:
-        parts += _list_points(view, room.points, width)
+        parts += _list_points(view, room.points, width=width)
     parts.append(_make_line(_summarise(view)))
     return Group(*parts)
 
@@ -156,11 +156,10 @@ def render_view(view: WorkView, width: int, height: int) -> Group:
 def _allot(view: WorkView, running: int, height: int) -> _Room:
     """Share the lines of the screen out: a heading and the line for hidden rows are spared."""
     lines = height - 2 - len(view.sweeps) - (view.artifacts is not None)
-    wanted = (min(running, MAX_TRIALS), min(len(view.front), MAX_POINTS))
     lines -= 2 * (bool(running) + bool(view.devices) + bool(view.front))
-    points = min(wanted[1], max(_MIN_ROWS, lines // 4))
+    points = min(len(view.front), MAX_POINTS, max(_MIN_ROWS, lines // 4))
     devices = min(len(view.devices), MAX_DEVICES)
-    trials = min(wanted[0], max(_MIN_ROWS, lines // 3, lines - points - devices))
+    trials = min(running, MAX_TRIALS, max(_MIN_ROWS, lines // 3, lines - points - devices))
     return _Room(trials, max(1, min(devices, lines - points - trials)), points=points)
 
 
@@ -181,7 +180,7 @@ def _list_trials(running: Sequence[TrialView], room: int, width: int) -> list[Re
         for trial in running[:room]
     ]
     columns = {"trial": _NAME_WIDTH, "epoch": None, "time": None, "": 1.0}
-    return [_make_table(columns, rows, width), *_count_more(len(running) - room, "trial")]
+    return [_make_table(columns, rows, width=width), *_count_more(len(running) - room, "trial")]
 
 
 def _list_devices(devices: Sequence[DeviceView], room: int, width: int) -> list[RenderableType]:
@@ -200,7 +199,7 @@ def _list_devices(devices: Sequence[DeviceView], room: int, width: int) -> list[
     columns = {"device": _ID_WIDTH, "°C": None, "done": None, "left": None, "doing": 1.0}
     hidden = [device for device in devices if device.id not in chosen]
     return [
-        _make_table(columns, rows, width),
+        _make_table(columns, rows, width=width),
         *([_make_line(_count_hidden(hidden))] if hidden else []),
     ]
 
@@ -224,7 +223,7 @@ def _list_points(view: WorkView, room: int, width: int) -> list[RenderableType]:
     rows = [(point.point, *point.objectives) for point in view.front[:room]]
     columns: dict[str, float | None] = {"best so far": 1.0}
     columns |= dict.fromkeys(view.headings)
-    return [_make_table(columns, rows, width), *_count_more(len(view.front) - room, "point")]
+    return [_make_table(columns, rows, width=width), *_count_more(len(view.front) - room, "point")]
 
 
 def _count_more(hidden: int, noun: str) -> list[RenderableType]:
@@ -257,7 +256,8 @@ def _make_table(
     without one have numbers, which are never cut off, and one of 1 gets what the others leave.
     """
     table = Table(header_style="bold", box=None, pad_edge=False)
-    columns_of_text = zip(columns, *rows, strict=True)
+    cells = [list(map(_join_lines, row)) for row in rows]
+    columns_of_text = zip(columns, *cells, strict=True)
     longest = [max(map(cell_len, texts)) for texts in columns_of_text]
     shares = list(columns.values())
     widths = [
@@ -266,8 +266,8 @@ def _make_table(
     ]
     if 1.0 in shares:
         number = shares.index(1.0)
-        taken = sum(widths) - widths[number] + 2 * (len(widths) - 1)
-        widths[number] = max(_MIN_WIDTH, min(widths[number], width - taken))
+        other_widths = sum(widths) - widths[number] + 2 * (len(widths) - 1)
+        widths[number] = max(_MIN_WIDTH, min(widths[number], width - other_widths))
     for (heading, share), column_width in zip(columns.items(), widths, strict=True):
         table.add_column(
             heading,
@@ -276,9 +276,13 @@ def _make_table(
             overflow="ellipsis",
             width=column_width,
         )
-    for row in rows:
+    for row in cells:
         table.add_row(*map(Text, row))
     return table
+
+
+def _join_lines(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _make_line(text: str) -> Text:

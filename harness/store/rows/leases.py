@@ -115,7 +115,7 @@ class Leases:
         """
         with write_transaction(self._engine) as connection:
             _take_turns(connection)
-            clock = _read_clock(connection)
+            clock = read_clock(connection)
             _delete_dead(connection, clock)
             is_ours = leases.c.token.in_(tokens.values())
             connection.execute(update(leases).where(is_ours).values(expires=clock + self._seconds))
@@ -185,7 +185,7 @@ def _find_position(line: list[tuple[str, str]], token: str) -> LeasePosition:
     return LeasePosition(first == token, holder, waiting=waiting)
 
 
-def _read_clock(connection: Connection) -> float:
+def read_clock(connection: Connection) -> float:
     """Return the database's time, which all its users share; a SQLite file's is this machine's."""
     if connection.dialect.name != "postgresql":
         return time.time()

@@ -53,7 +53,7 @@ class WorkProgress:
         """Print why the trial will be tried again, and show it as waiting."""
         with self._state.lock:
             if self._state.training is not None:
-                self._state.training.wait(trial)
+                self._state.training.requeue(trial)
         self._output.note(line)
 
     def end(self, trial: str, line: str, *, is_failed: bool = False) -> None:

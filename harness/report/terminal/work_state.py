@@ -62,7 +62,7 @@ class TrainingState:
         state = self._running[trial]
         state.epoch, state.note = completed, note
 
-    def wait(self, trial: str) -> None:
+    def requeue(self, trial: str) -> None:
         """Note that a trial will be tried again, after the others."""
         self._running.pop(trial, None)
 

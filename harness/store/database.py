@@ -19,7 +19,7 @@ from harness.store.sqlite_file import can_write, connect_to_read, fold_log
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0010"  # the newest migration; a test compares this with db/migrations
+HEAD = "0011"  # the newest migration; a test compares this with db/migrations
 _BUSY_MS = 60_000
 _WRITER_PRAGMAS = (
     f"busy_timeout={_BUSY_MS}",

@@ -141,6 +141,32 @@ forms = Table(
     Column("built_at", String(32), nullable=False),
 )
 
+# What the search of a sweep looks for, as it was last submitted.
+searches = Table(
+    "searches",
+    metadata,
+    Column("sweep", String(200), primary_key=True),
+    Column("method", String(16), nullable=False),
+    Column("trials", Integer),
+    Column("space", Text),
+    Column("submitted_at", String(32), nullable=False),
+)
+
+# The objectives of a search and its constraints, which have `at_most`. A metric of a device has a
+# row for each device of its place; another has one row without a device.
+search_metrics = Table(
+    "search_metrics",
+    metadata,
+    Column("sweep", ForeignKey("searches.sweep"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("device", String(200), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("metric", String(16), nullable=False),
+    Column("place", String(200)),
+    Column("threads", Integer),
+    Column("at_most", Float),
+)
+
 cases = Table(
     "cases",
     metadata,

@@ -1,15 +1,18 @@
 """Train a sweep's new trials, and store each one's rows and files as soon as it ends."""
 
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from harness import data
+from harness.core.device import Device
 from harness.core.errors import DataUnavailable, Reason
 from harness.core.sweep import Failure, Sweep, Trial
 from harness.data import Dataset
 from harness.store.files.artifacts import ArtifactFiles, FileState
 from harness.store.files.checkpoints import CheckpointFiles
+from harness.store.rows.searches import SearchRows
 from harness.store.rows.trials import TrialRows, TrialState
 from harness.training import ray_cluster
 from harness.training.events import (
@@ -37,6 +40,7 @@ class TrainingStores:
     rows: TrialRows
     files: ArtifactFiles
     checkpoints: CheckpointFiles
+    searches: SearchRows
 
 
 def train(
@@ -45,11 +49,12 @@ def train(
     search: AdaptiveSearch | None,
     address: str | None,
     stores: TrainingStores,
+    places: Mapping[str, Sequence[Device]] = MappingProxyType({}),
 ) -> Generator[SweepEvent, None, None]:
     """Train the sweep's new trials, or the points that its `search` chooses.
 
-    Each event is stored before it is yielded, so that none is lost. Between events, a Quiet comes
-    several times a second.
+    `places` are the devices of each `on` in the sweep's search. Each event is stored before it is
+    yielded, so that none is lost. Between events, a Quiet comes several times a second.
     """
     unfinished = {trial.id: trial for trial in new_trials}
     events = _run(sweep, new_trials, search=search, address=address, checkpoints=stores.checkpoints)
@@ -58,6 +63,7 @@ def train(
             case ClusterReady():
                 # Not earlier: a request that Ray refuses must leave no trace.
                 stores.rows.submit(sweep, new_trials)
+                stores.searches.save(sweep, places)
                 yield event
             case PointStarted():
                 stores.rows.submit_point(sweep.name, event.point, sampled=event.trials)

@@ -38,6 +38,7 @@ from harness.core.observations import (
     Role,
 )
 from harness.core.recipe import Recipe
+from harness.core.search import ACCURACY, Objective, Search
 from harness.core.sweep import (
     Anatomy,
     Artifact,
@@ -59,6 +60,7 @@ from harness.store.rows.devices import DeviceRows
 from harness.store.rows.forms import FormRows
 from harness.store.rows.leases import Leases
 from harness.store.rows.observations import ObservationRows
+from harness.store.rows.searches import SearchRows
 from harness.store.rows.trials import TrialRows
 from harness.store.tables import metadata
 
@@ -249,6 +251,10 @@ def fill(engine: Engine) -> None:
     form = make_form(diverged)
     FormRows(engine).fail(form, Failure(Reason.CONVERSION, "LCE can't convert it."))
     FormRows(engine).link({diverged.id: form})
+    search = Search(
+        "optuna", trials=3, space={"units": (64,)}, objectives=(ACCURACY, Objective("size"))
+    )
+    SearchRows(engine).save(replace(make_sweep(), search=search), places={})
 
 
 def look_first(engine: Engine) -> str:

@@ -23,6 +23,7 @@ _FILE_ROWS = 1_000_000
 
 def query(
     question: str | None,
+    value: str | None,
     settings: Sequence[str],
     *,
     format: str,
@@ -36,10 +37,21 @@ def query(
         make_console().print(_list_queries(load_named_queries().values()))
         return
     named = find_named_query(question)
+    if value is not None:
+        settings = (f"{_first_parameter(named, question, value=value)}={value}", *settings)
     is_table = format == "table" and out is None
     max_rows = limit if limit is not None else _TABLE_ROWS if is_table else _FILE_ROWS
     limits = QueryLimits(max_rows or inf, timeout or inf)
     _write(_run_query(named, question, settings=settings, limits=limits), format, out=out)
+
+
+def _first_parameter(named: NamedQuery | None, question: str, value: str) -> str:
+    """Return the name of the parameter that has the value. Raises RequestError if there is none."""
+    if named is None:
+        raise RequestError(f"{value!r} follows the SQL; put SQL into quotes, as one argument.")
+    if not named.parameters:
+        raise RequestError(f"{question} {value}: the query {question!r} takes no value.")
+    return next(iter(named.parameters))
 
 
 def _list_queries(queries: Iterable[NamedQuery]) -> Table:

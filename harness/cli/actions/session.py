@@ -22,6 +22,7 @@ from harness.store.rows.history import History
 from harness.store.rows.jobs import JobRows
 from harness.store.rows.leases import Leases
 from harness.store.rows.observations import ObservationRows
+from harness.store.rows.searches import SearchRows
 from harness.store.rows.trials import TrialRows
 
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ class Session:
     @property
     def forms(self) -> FormRows:
         return FormRows(self.engine)
+
+    @property
+    def searches(self) -> SearchRows:
+        return SearchRows(self.engine)
 
     @property
     def jobs(self) -> JobRows:

@@ -86,7 +86,12 @@ def submit(
             session, artifacts, selection=selection, options=options, uses_reference=True
         )
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
-    stores = TrainingStores(session.trials, session.files, checkpoints=session.checkpoints)
+    stores = TrainingStores(
+        session.trials,
+        session.files,
+        checkpoints=session.checkpoints,
+        searches=session.searches,
+    )
     events = train(sweep, missing, search=search, address=address, stores=stores)
     devices = [device.id for device in selection.devices] if selection is not None else []
     with show_work(out, training, devices=devices) as progress, closing(events):

@@ -304,6 +304,13 @@ def query(
             autocompletion=_query_names,
         ),
     ] = None,
+    value: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[VALUE]",
+            help="The first parameter of a named query, as in `harness query search NAME`.",
+        ),
+    ] = None,
     param: Annotated[
         list[str] | None,
         typer.Option(
@@ -331,7 +338,7 @@ def query(
     """Query the database; it is opened read-only."""
     from harness.cli.actions.ask import query as run
 
-    run(question, param or [], format=format, out=out, limit=limit, timeout=timeout)
+    run(question, value, settings=param or [], format=format, out=out, limit=limit, timeout=timeout)
 
 
 @app.command()

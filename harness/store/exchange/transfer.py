@@ -45,6 +45,8 @@ from harness.store.tables import (
     published,
     queue,
     runs,
+    search_metrics,
+    searches,
     sweep_trials,
     trial_artifacts,
     trials,
@@ -104,6 +106,8 @@ def select_sweep(name: str) -> RowSelection:
     device_ids = select(cases.c.device).where(cases.c.artifact.in_(hashes))
     return {
         sweep_trials: sweep_trials.c.sweep == name,
+        searches: searches.c.sweep == name,
+        search_metrics: search_metrics.c.sweep == name,
         trials: trials.c.id.in_(trial_ids),
         epochs: epochs.c.trial_id.in_(trial_ids),
         artifacts: artifacts.c.sha256.in_(hashes),
@@ -138,6 +142,7 @@ def merge(source: Connection, target: Connection, selection: RowSelection) -> di
         for rows in read_chunks(table):
             insert_missing(target, table, *rows)
     _merge_curves(read_chunks, target, trial_ids=trial_ids)
+    _merge_searches(read_chunks, target)
     new_numbers = {
         table: _merge_numbered(read_chunks, target, table=table, key=key)
         for table, key in _KEYS.items()
@@ -178,6 +183,17 @@ def _merge_curves(read_chunks: ChunkReader, target: Connection, trial_ids: set[s
     """
     for rows in read_chunks(epochs):
         insert_missing(target, epochs, *(row for row in rows if row["trial_id"] in trial_ids))
+
+
+def _merge_searches(read_chunks: ChunkReader, target: Connection) -> None:
+    """Copy the searches that `target` lacks, each with all of its metrics.
+
+    A sweep that both have may have been submitted with another search in each.
+    """
+    sweeps = set(target.scalars(select(searches.c.sweep)))
+    for table in (searches, search_metrics):
+        for rows in read_chunks(table):
+            insert_missing(target, table, *(row for row in rows if row["sweep"] not in sweeps))
 
 
 def _merge_numbered(

@@ -32,6 +32,7 @@ points AS MATERIALIZED (
             WHEN 'done' THEN 5 ELSE 4
         END) AS stage,
         min(r.message) AS message,
+        min(r.submitted_at) AS tried_at,
         avg(ta.accuracy) AS accuracy,
         avg(CAST(a.size_bytes AS FLOAT)) AS size_bytes,
         sum(r.train_s) AS train_s,
@@ -169,7 +170,7 @@ SELECT
         WHEN w.verdict = 1 OR w.complete = 0 THEN 'undecided'
         ELSE 'kept'
     END AS verdict,
-    w.first_look, p.train_s, p.finished_at, p.message
+    w.first_look, p.train_s, p.tried_at, p.finished_at, p.message
 FROM points AS p
 JOIN states AS s ON s.sweep = p.sweep AND s.point = p.point
 LEFT JOIN beaten AS b ON b.sweep = p.sweep AND b.point = p.point

@@ -79,7 +79,9 @@ class StoredSearch:
         FormRows(self.engine).link({trial.id: make_form(trial) for trial in trials})
         return trials
 
-    def make_trial_at(self, units: int, learning_rate: float, precision: Precision) -> Trial:
+    def make_trial_at(
+        self, units: int, learning_rate: float, precision: Precision = Precision.BINARY
+    ) -> Trial:
         trial = make_trial(precision=precision)
         return replace(
             trial,

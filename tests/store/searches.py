@@ -69,7 +69,8 @@ class StoredSearch:
     def begin(self, units: int, learning_rate: float = 0.01) -> tuple[Trial, ...]:
         """Store the trials of a point as planned, each with its form."""
         trials = tuple(
-            self.make_trial_at(units, learning_rate, precision) for precision in self.precisions
+            self.make_trial_at(units, learning_rate, precision=precision)
+            for precision in self.precisions
         )
         point = {"model.units": units, "train.learning_rate": learning_rate}
         _await_next_millisecond()  # the order of points is that of their times

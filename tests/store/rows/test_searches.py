@@ -189,11 +189,11 @@ def test_an_objective_is_the_mean_of_a_points_trials_and_a_limit_holds_for_each(
         for trial, size, accuracy in zip(stored.begin(units), sizes, (0.8, 0.9), strict=True):
             stored.finish(trial, accuracy, size=size)
     rows = by_metric(engine)
-    kept, exceeded = rows[1, str(limit)], rows[2, str(limit)]
-    assert kept["accuracy"] == pytest.approx(0.85)
-    assert (kept["size_bytes"], kept["value"], kept["unit"]) == (120.0, 140.0, "bytes")
-    assert (kept["verdict"], kept["state"], kept["train_s"]) == ("kept", "done", 20.0)
-    assert (exceeded["verdict"], exceeded["state"]) == ("exceeded", "infeasible")
+    small, large = rows[1, str(limit)], rows[2, str(limit)]
+    assert small["accuracy"] == pytest.approx(0.85)
+    assert (small["size_bytes"], small["value"], small["unit"]) == (120.0, 140.0, "bytes")
+    assert (small["verdict"], small["state"], small["train_s"]) == ("kept", "done", 20.0)
+    assert (large["verdict"], large["state"]) == ("exceeded", "infeasible")
 
 
 def test_the_front_is_what_no_other_feasible_point_beats(engine: Engine) -> None:

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0011"  # the newest migration; a test compares this with db/migrations
-_BUSY_MS = 60_000
+_PATIENCE_S = 60.0  # with another process that holds a lock
 _WRITER_PRAGMAS = (
-    f"busy_timeout={_BUSY_MS}",
     "journal_mode=WAL",
     "foreign_keys=ON",
     "synchronous=NORMAL",
@@ -30,6 +29,7 @@ _WRITER_PRAGMAS = (
 _READ_CACHE_KB = 200_000  # at most; a query over a million runs reads every page once
 _BACKENDS = ("sqlite", "postgresql")
 _WRITING = "harness_writing"
+_PATIENCE = "harness_patience_s"
 _READING = (
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,
@@ -44,14 +44,17 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def open_database(url: str | URL, migrations: Path | None = None) -> Engine:
+def open_database(
+    url: str | URL, migrations: Path | None = None, patience_s: float = _PATIENCE_S
+) -> Engine:
     """Open the database; create it or upgrade it to this version if necessary.
 
     An older SQLite file is copied first. One that this user may only read is opened as it is, and
-    `write_transaction` then refuses to write. Raises WorkspaceError if the database cannot be
+    `write_transaction` then refuses to write. Whatever waits for another process's lock on a
+    SQLite file waits for `patience_s` at most. Raises WorkspaceError if the database cannot be
     opened, was created by a newer version, or is older and may only be read.
     """
-    engine = _create_engine(_parse_url(url))
+    engine = _create_engine(_parse_url(url), patience_s)
     with ExitStack() as on_failure:
         on_failure.callback(engine.dispose)
         with _translate_errors(engine), _lock_file(engine):
@@ -127,20 +130,20 @@ def _translate_errors(engine: Engine) -> Iterator[None]:
         ) from error
 
 
-def _create_engine(url: URL) -> Engine:
+def _create_engine(url: URL, patience_s: float) -> Engine:
     file = _file_of(url)
     if file is None:
         return create_engine(url)
     if not can_write(file):
         engine = create_engine(url, creator=lambda: connect_to_read(file))
-        _configure_sqlite(engine, pragmas=(f"busy_timeout={_BUSY_MS}",))
+        _configure_sqlite(engine, patience_s)
         return engine
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_create(error) from error
     engine = create_engine(url)
-    _configure_sqlite(engine, pragmas=_WRITER_PRAGMAS)
+    _configure_sqlite(engine, patience_s, pragmas=_WRITER_PRAGMAS)
     return engine
 
 
@@ -174,11 +177,13 @@ def _parse_url(url: str | URL) -> URL:
     return parsed
 
 
-def _configure_sqlite(engine: Engine, pragmas: Sequence[str]) -> None:
+def _configure_sqlite(engine: Engine, patience_s: float, pragmas: Sequence[str] = ()) -> None:
+    engine.update_execution_options(**{_PATIENCE: patience_s})
+
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # `begin` starts transactions, not the driver
-        for pragma in pragmas:
+        for pragma in (f"busy_timeout={round(patience_s * 1000)}", *pragmas):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -193,23 +198,25 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     """Begin a transaction that writes, and commit it at the end.
 
     On SQLite it waits for its turn before it reads: otherwise it would fail if another process had
-    written in between. Raises DatabaseBusy if its turn does not come within a minute, and
+    written in between. Raises DatabaseBusy if its turn does not come in time, and
     WorkspaceError if this user may only read.
     """
     try:
         with engine.execution_options(**{_WRITING: True}).begin() as connection:
             yield connection
     except (OperationalError, ProgrammingError) as error:
-        refusal = _explain_refusal(_describe(engine), str(error.orig))
+        refusal = _explain_refusal(engine, str(error.orig))
         if refusal is None:
             raise
         raise refusal from error
 
 
-def _explain_refusal(database: str, message: str) -> HarnessError | None:
+def _explain_refusal(engine: Engine, message: str) -> HarnessError | None:
+    database = _describe(engine)
     if "database is locked" in message:
+        patience_s = engine.get_execution_options()[_PATIENCE]
         return DatabaseBusy(
-            f"Another process has locked the database {database} for {_BUSY_MS // 1000} s; "
+            f"Another process has locked the database {database} for {patience_s:g} s; "
             "stop that process and repeat the command. All stored results are kept."
         )
     if any(sign in message for sign in ("permission denied", "readonly database")):
@@ -352,7 +359,7 @@ def _load_plain_numbers(connection: Any, _record: object) -> None:
 
 def _read_only_sqlite(file: Path) -> sqlite3.Connection:
     connection = connect_to_read(file)
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    connection.execute(f"PRAGMA busy_timeout={round(_PATIENCE_S * 1000)}")
     connection.execute(f"PRAGMA cache_size=-{_READ_CACHE_KB}")
     connection.execute("PRAGMA query_only=ON")
     # On its first use, SQLite sets up json_each by a write to its schema in memory, which the

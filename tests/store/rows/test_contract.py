@@ -27,7 +27,6 @@ from harness.core.observations import (
 )
 from harness.core.published import PublishedLatency
 from harness.core.sweep import Failure, Precision
-from harness.store import database
 from harness.store.database import open_database, write_transaction
 from harness.store.reading import read_results
 from harness.store.rows.cases import CaseRows
@@ -302,12 +301,9 @@ def test_a_row_that_refers_to_a_missing_one_is_refused(engine: Engine) -> None:
     assert read_everything(engine) == before
 
 
-def test_a_database_that_stays_locked_is_an_error_of_ours(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "_BUSY_MS", 50)
-    engine, other = open_database(sqlite_url), open_database(sqlite_url)
-    with write_transaction(other), pytest.raises(DatabaseBusy, match=r"harness\.db"):
+def test_a_database_that_stays_locked_is_an_error_of_ours(sqlite_url: str) -> None:
+    engine, other = open_database(sqlite_url, patience_s=0.05), open_database(sqlite_url)
+    with write_transaction(other), pytest.raises(DatabaseBusy, match=r"harness\.db for 0\.05 s"):
         DeviceRows(engine).mark_ready(SHELF, {})
     DeviceRows(engine).mark_ready(SHELF, {})
     engine.dispose()

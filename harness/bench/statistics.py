@@ -337,7 +337,7 @@ def _signed_rank_probabilities(count: int) -> Floats:
     return probabilities
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _rank_sum_probabilities(smaller: int, larger: int) -> Floats:
     """Return the probability of each Mann-Whitney count if all orders are equally likely.
 

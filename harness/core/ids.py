@@ -14,6 +14,8 @@ from typing import Any
 ID_LENGTH = 16
 _CHUNK_BYTES = 1 << 20
 _SCALARS = (str, int, float)
+# Made once, as `json.dumps` would make one for each of the very many values.
+_CANONICAL_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def content_id(value: object) -> str:
@@ -22,7 +24,7 @@ def content_id(value: object) -> str:
 
 
 def canonical_json(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL_JSON.encode(value)
 
 
 def sha256_of(data: bytes) -> str:

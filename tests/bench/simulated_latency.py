@@ -140,14 +140,12 @@ def simulate_session(
     batch = rng.bytes(8).hex()
     counted: dict[str, Counted] = {case: {} for case in factors}
     disturbed = dict.fromkeys(factors, 0)
+    unfinished = [case for case in factors if case != reference]
     for block in count():
         unfinished = [
             case
-            for case in factors
-            if case != reference
-            and needs_another_process(
-                protocol, [*counted[case].values()], disturbed=disturbed[case]
-            )
+            for case in unfinished
+            if needs_another_process(protocol, [*counted[case].values()], disturbed=disturbed[case])
         ]
         if not unfinished:
             return counted

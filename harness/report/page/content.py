@@ -12,12 +12,15 @@ import pandas as pd
 from harness.core.errors import RequestError
 from harness.core.units import count_noun
 from harness.report.frames import find_twins, open_reader, read_results, run_query
+from harness.report.searches import SearchResult, read_searches
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 MAX_DEVICES, MAX_RESULTS, MAX_SWEEPS, MAX_TRIALS = 12, 300, 6, 200
 """Devices and sweeps per page, results per device, trials per sweep; the newest are shown."""
+MAX_SEARCHES = 3
+"""Searches per page; the last submitted are shown."""
 _DEVICES = """
 WITH selected AS (SELECT device, measured_at FROM results WHERE :sweep = '' OR sweep = :sweep),
 all_devices AS (SELECT id AS device FROM devices UNION SELECT device FROM cases)
@@ -47,6 +50,8 @@ class PageContent:
     measured: pd.DataFrame
     coverage: pd.DataFrame
     curves: pd.DataFrame
+    searches: tuple[SearchResult, ...]
+    first_looks: pd.DataFrame
     canaries: pd.DataFrame
     profile: pd.DataFrame
     devices: pd.DataFrame
@@ -72,7 +77,8 @@ def read_content(
 def _read_content(reader: "Engine", sweep: str, device: str) -> PageContent:
     ask = partial(run_query, reader)
     devices = ask(_DEVICES, sweep=sweep, device=device)
-    if not devices["results"].sum() and (sweep or device):
+    searches = () if device else read_searches(reader, sweep=sweep or None, newest=MAX_SEARCHES)
+    if not devices["results"].sum() and (device or (sweep and not searches)):
         selection = " on ".join(name for name in (sweep, device) if name)
         raise RequestError(
             f"Nothing was measured for {selection}. `harness status` lists sweeps and devices."
@@ -89,6 +95,8 @@ def _read_content(reader: "Engine", sweep: str, device: str) -> PageContent:
         measured=all_results[["device", "artifact"]],
         coverage=_select_devices(ask("coverage", sweep=sweep, device=device), shown_devices),
         curves=curves,
+        searches=tuple(searches),
+        first_looks=_select_devices(ask("first_looks", device=device), shown_devices),
         canaries=_select_devices(ask("canaries", device=device), shown_devices),
         profile=_select_profile(ask("op_profile", device=device), results),
         devices=_select_devices(ask(_FACTS), shown_devices),

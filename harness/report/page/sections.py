@@ -9,8 +9,9 @@ from plotly.io import from_json
 
 from harness.core.comparison import Basis
 from harness.core.units import count_noun
-from harness.report import figures, health
+from harness.report import figures, health, search_figures
 from harness.report.page.content import PageContent
+from harness.report.searches import SearchResult
 
 RowGroups = list[tuple[str, pd.DataFrame]]
 
@@ -38,6 +39,7 @@ def build_sections(content: PageContent) -> list[Section]:
     """Return all sections of figures, in the order of the page."""
     return [
         _build_trade_offs(content),
+        *_build_searches(content),
         _build_binary_against_float(content),
         _build_training(content),
         _build_fleet(content),
@@ -71,6 +73,55 @@ def _build_trade_offs(content: PageContent) -> Section:
             ),
         ),
     )
+
+
+def _build_searches(content: PageContent) -> Iterator[Section]:
+    """Yield the section of the searches, if there is one."""
+    if not content.searches:
+        return
+    plots: list[Plot] = []
+    for result in content.searches:
+        plots += _plot_search(result)
+    looks = search_figures.first_looks(content.first_looks)
+    if looks.data:
+        caption = "First looks: how far the latency of untrained networks was off"
+        plots.append(_make_plot(caption, looks))
+    yield Section(
+        "search",
+        "Search",
+        lead="Each circle is a feasible point of the search, from the first that was tried to the "
+        "last. Crosses are infeasible; the thin ones at the bottom were never trained. "
+        "The dashed line is the front: no other feasible point is better in both respects. "
+        "Dotted lines are the front after a quarter, half and three quarters of the points. "
+        "The hypervolume is the share of the space of objectives that the front beats.",
+        plots=tuple(plots),
+    )
+
+
+def _plot_search(result: SearchResult) -> Iterator[Plot]:
+    name, reference = result.sweep, result.reference
+    yield _make_plot(
+        f"The front of {name}: {_count_points(result)}", search_figures.search_front(result)
+    )
+    if reference is not None:
+        for over, title in (("worker_s", "work of trainings"), ("wall_s", "time")):
+            caption = f"Hypervolume by {title}: {name}, from {reference}"
+            yield _make_plot(caption, search_figures.search_hypervolume(result, over))
+    for objective in result.names:
+        caption = f"What decides {objective}: {name}"
+        yield _make_plot(caption, search_figures.search_importance(result, objective))
+
+
+def _count_points(result: SearchResult) -> str:
+    """Return text such as `24 points, 9 infeasible, 5 on the front`."""
+    states = result.points["state"]
+    counts = [(f"{state}", (states == state).sum()) for state in _OTHER_STATES]
+    parts = [f"{count} {state}" for state, count in counts if count]
+    front = f"{result.points['on_front'].sum()} on the front"
+    return ", ".join([count_noun(len(states), "point"), *parts, front])
+
+
+_OTHER_STATES = ("infeasible", "failed", "stopped", "open", "planned")
 
 
 def _build_binary_against_float(content: PageContent) -> Section:

@@ -163,7 +163,6 @@ SELECT
         WHEN k.metric = 'latency' THEN 'us' WHEN k.metric = 'energy' THEN 'uj'
         WHEN k.metric IS NOT NULL THEN 'bytes'
     END AS unit,
-    k.at_most,
     CASE
         WHEN k.at_most IS NULL OR w.value IS NULL THEN NULL
         WHEN w.verdict = 2 THEN 'exceeded'

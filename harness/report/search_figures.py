@@ -3,7 +3,7 @@
 Each function returns a figure with a sentence if there is nothing to draw.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ _NO_LOOKS = (
 )
 
 
-def search_front(result: SearchResult) -> go.Figure:
+def search_front(result: SearchResult | None) -> go.Figure:
     """Plot the points of a search and its front, with a panel for each objective but the first.
 
     A point's colour is the place in which it was tried. The dashed line is the front of the panel's
@@ -81,12 +81,12 @@ def search_front(result: SearchResult) -> go.Figure:
     the thin ones at the bottom were never trained. A search with one objective is plotted by order.
 
     Args:
-        result: A search.
+        result: A search; None if there is none.
 
     Returns:
         The figure; accuracy is in %, a latency in s, an energy in J, a size or a memory in B.
     """
-    if result.points.empty:
+    if result is None:
         return make_message(_NO_SEARCH)
     if len(result.objectives) == 1:
         return _plot_progress(result)
@@ -262,14 +262,14 @@ def _plot_progress(result: SearchResult) -> go.Figure:
     return add_legend(figure, _STYLES)
 
 
-def search_hypervolume(result: SearchResult, over: str = "worker_s") -> go.Figure:
+def search_hypervolume(result: SearchResult | None, over: str = "worker_s") -> go.Figure:
     """Plot how the hypervolume of a search grew.
 
     It is a share of the space between the worst and the best values: what the feasible points beat.
     It is 0 at the reference, and 1 for a point that is the best in all objectives.
 
     Args:
-        result: A search.
+        result: A search; None if there is none.
         over: `worker_s` for the work of all trainings, `wall_s` for the time since the start.
 
     Returns:
@@ -279,6 +279,8 @@ def search_hypervolume(result: SearchResult, over: str = "worker_s") -> go.Figur
         KeyError: `over` is neither.
     """
     title = _TIMES[over]
+    if result is None:
+        return make_message(_NO_SEARCH)
     growth = hypervolume_over_time(result)
     if growth.empty:
         return make_message(_NO_FEASIBLE)
@@ -304,40 +306,40 @@ def search_hypervolume(result: SearchResult, over: str = "worker_s") -> go.Figur
     return merge_legend(figure)
 
 
-def search_importance(result: SearchResult, objective: str) -> go.Figure:
-    """Plot how much each swept key decides an objective.
+def search_importance(result: SearchResult | None, objective: str | None = None) -> go.Figure:
+    """Plot how much each swept key decides an objective, with a panel for each objective.
 
     Args:
-        result: A search.
-        objective: The objective's name, one of `result.names`.
+        result: A search; None if there is none.
+        objective: The name of the only objective to plot, one of `result.names`.
 
     Returns:
         The figure: a bar for each key with its share of the objective's variance (%).
-
-    Raises:
-        StopIteration: The search has no such objective.
     """
-    sought = next(each for each in result.objectives if each.name == objective)
+    if result is None:
+        return make_message(_NO_SEARCH)
+    sought = [each for each in result.objectives if objective in (None, each.name)]
     try:
-        shares = compute_importance(result, sought)
+        shares = {each.name: compute_importance(result, each) for each in sought}
     except RequestError as error:  # Optuna is not installed
         return make_message(str(error))
-    if not shares:
+    if not any(shares.values()):
         return make_message(_NO_IMPORTANCE)
-    keys = list(shares)
-    figure = make_grid([objective], columns=1, row_px=_ROW_PX * len(keys) + _FRAME_PX)
-    figure.add_trace(
-        go.Bar(
-            y=keys,
-            x=[100 * share for share in shares.values()],
-            orientation="h",
-            marker={"color": BLUE},
-            hovertemplate="%{y}: %{x:.3~g} %<extra></extra>",
-        )
+    figure = make_grid(list(shares), columns=1, row_px=_ROW_PX * len(result.keys) + _FRAME_PX)
+    for index, panel in enumerate(shares.values()):
+        figure.add_trace(_make_share_bars(panel), **locate_panel(figure, index))
+    figure.update_yaxes(category_axis(result.keys, result.keys))
+    return merge_legend(figure.update_xaxes(title_text="share of the variance (%)", range=[0, 105]))
+
+
+def _make_share_bars(shares: Mapping[str, float]) -> go.Bar:
+    return go.Bar(
+        y=list(shares),
+        x=[100 * share for share in shares.values()],
+        orientation="h",
+        marker={"color": BLUE},
+        hovertemplate="%{y}: %{x:.3~g} %<extra></extra>",
     )
-    figure.update_yaxes(category_axis(keys, keys))
-    figure.update_xaxes(title_text="share of the variance (%)", range=[0, 100])
-    return merge_legend(figure)
 
 
 def first_looks(looks: pd.DataFrame) -> go.Figure:

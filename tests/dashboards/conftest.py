@@ -1,5 +1,6 @@
 """A sample workspace, its page, and a browser that opens it."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +12,7 @@ from harness.report.page.content import PageContent, read_content
 from harness.report.page.page import render_page
 from tests.browser import open_browser
 from tests.sample import write_sample
+from tests.sample_search import write_search
 
 MADE_AT = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
@@ -21,6 +23,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("sample")
     write_sample(home)
     return home
+
+
+@pytest.fixture(scope="session")
+def searched_home(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the sample workspace with a search, which tests must not change."""
+    searched_home = tmp_path_factory.mktemp("searched") / "workspace"
+    shutil.copytree(home, searched_home)
+    write_search(searched_home)
+    return searched_home
 
 
 @pytest.fixture(scope="session")

@@ -39,9 +39,9 @@ def test_there_is_a_notebook_for_each_subject() -> None:
 @pytest.mark.full
 @every_notebook
 def test_it_runs_from_top_to_bottom_and_shows_something_in_each_cell(
-    file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, searched_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    monkeypatch.setenv(HOME_VARIABLE, str(searched_home))
     monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
     book = nbformat.read(file, as_version=4)
     NotebookClient(book, timeout=300, resources={"metadata": {"path": str(file.parent)}}).execute()

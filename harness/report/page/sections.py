@@ -105,7 +105,7 @@ def _plot_search(result: SearchResult) -> Iterator[Plot]:
     )
     if reference is not None:
         for over, title in (("worker_s", "work of trainings"), ("wall_s", "time")):
-            caption = f"Hypervolume by {title}: {name}, from {reference}"
+            caption = f"Hypervolume by {title}: {name}; it is 0 at {reference}"
             yield _make_plot(caption, search_figures.search_hypervolume(result, over))
     for objective in result.names:
         caption = f"What decides {objective}: {name}"

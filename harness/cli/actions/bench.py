@@ -511,8 +511,9 @@ def name_case(case: Case, names: Mapping[str, str] = NO_NAMES) -> str:
 
 
 def describe_case(case: Case, names: Mapping[str, str]) -> str:
-    """Return a case's model and threads, beside the name of its device."""
-    return f"{_name_input(case, names)}, {count_noun(case.protocol.threads, 'thread')}"
+    """Return a case's model and threads, as short as a table beside its device needs it."""
+    short_names = {artifact: Path(name).name for artifact, name in names.items()}
+    return f"{_name_input(case, short_names)}, {count_noun(case.protocol.threads, 'thread')}"
 
 
 def _name_input(case: Case, names: Mapping[str, str]) -> str:

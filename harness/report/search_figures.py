@@ -13,6 +13,7 @@ from plotly.colors import sample_colorscale
 
 from harness.core.errors import RequestError
 from harness.core.search import Metric, format_metric
+from harness.core.units import count_noun
 from harness.report.figures import find_pareto_front
 from harness.report.importance import MIN_POINTS, compute_importance
 from harness.report.searches import SearchResult, SoughtMetric, hypervolume_over_time
@@ -355,7 +356,8 @@ def first_looks(looks: pd.DataFrame) -> go.Figure:
         return make_message(_NO_LOOKS)
     has_threads = looks["threads"].nunique() > 1
     names = [
-        f"{row.device}, {row.model}" + (f", {row.threads} threads" if has_threads else "")
+        f"{row.device}, {row.model}"
+        + (f", {count_noun(row.threads, 'thread')}" if has_threads else "")
         for row in looks.itertuples()
     ]
     figure = make_grid([""], columns=1, row_px=_ROW_PX * len(names) + _FRAME_PX)

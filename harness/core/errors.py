@@ -60,6 +60,7 @@ class Reason(str, Enum):
     LOST = "lost"
     OUTCLASSED = "outclassed"
     BUDGET = "budget"
+    INFEASIBLE = "infeasible"
     TIMEOUT = "timeout"
     NOT_STARTED = "not_started"
     CRASHED = "crashed"
@@ -135,6 +136,10 @@ FAILURE_HELP: Final[Mapping[Reason, FailureHelp]] = {
     ),
     Reason.BUDGET: FailureHelp(
         "The search's `budget_s` was used up.", "Raise `search.budget_s`, and submit again."
+    ),
+    Reason.INFEASIBLE: FailureHelp(
+        "The untrained network broke a constraint of the search, so it was not trained.",
+        "Nothing, or raise `at_most` of the constraint, and submit again.",
     ),
     Reason.TIMEOUT: FailureHelp(
         "A run exceeded its time limit and was ended.",

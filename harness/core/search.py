@@ -123,7 +123,7 @@ class Objective:
         _check_device(self)
 
     def __str__(self) -> str:
-        return _name_metric(self)
+        return name_metric(self)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Constraint:
         _check_device(self)
 
     def __str__(self) -> str:
-        return f"{_name_metric(self)}, at most {format_metric(self.metric, self.at_most)}"
+        return f"{name_metric(self)}, at most {format_metric(self.metric, self.at_most)}"
 
 
 SearchMetric = Objective | Constraint
@@ -165,7 +165,8 @@ def _check_device(metric: SearchMetric) -> None:
         raise ValueError(f"{metric.metric} is the same on all devices; remove on and threads")
 
 
-def _name_metric(metric: SearchMetric) -> str:
+def name_metric(metric: SearchMetric) -> str:
+    """Return such as `latency on pi4 with 2 threads`."""
     place = "" if metric.on is None else f" on {metric.on}"
     threads = "" if metric.threads is None else f" with {count_noun(metric.threads, 'thread')}"
     return f"{metric.metric}{place}{threads}"

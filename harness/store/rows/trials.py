@@ -37,6 +37,7 @@ from harness.store.tables import (
 _LONGEST_NAME = 200
 _CHUNK = 1_000
 DONE, FAILED, PLANNED, STOPPED = "done", "failed", "planned", "stopped"
+INFEASIBLE = "infeasible"
 
 
 @dataclass(frozen=True)
@@ -201,9 +202,10 @@ class TrialRows:
             return {row.sha256: row.size_bytes for row in connection.execute(query)}
 
     def stop(self, trial_id: str, failure: Failure) -> None:
-        """Store that the trial was ended early, without a fault of its own."""
+        """Store that the trial was ended early or never begun, without a fault of its own."""
+        is_infeasible = failure.reason is Reason.INFEASIBLE
         values = {
-            "status": STOPPED,
+            "status": INFEASIBLE if is_infeasible else STOPPED,
             "reason": str(failure.reason),
             "message": failure.message,
             "finished_at": now(),

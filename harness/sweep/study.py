@@ -42,6 +42,11 @@ class Study(Protocol):
         """The number of points that `ask` still returns; adopted ones have been counted."""
         ...
 
+    @property
+    def draws_blindly(self) -> bool:
+        """Return whether the next point does not depend on the results of earlier ones."""
+        ...
+
     def ask(self) -> SearchPoint | None:
         """Return the next point; None if none is left."""
         ...
@@ -86,6 +91,10 @@ class OptunaStudy:
             points = min(points, size)
         return max(0, points - len(self._identities))
 
+    @property
+    def draws_blindly(self) -> bool:
+        return self._proposals.draws_blindly
+
     def ask(self) -> SearchPoint | None:
         with self._lock:
             if not self.remaining:
@@ -111,16 +120,16 @@ class OptunaStudy:
         """Return an untried point: the sampler may like one so much that it proposes it again."""
         for _ in range(_PATIENCE):
             proposal = self._proposals.propose()
-            if _identify(proposal.values) not in self._identities:
+            if identify_point(proposal.values) not in self._identities:
                 return proposal
             self._proposals.fail(proposal.number)
         seed = self._search.seed + len(self._identities)
         draws = draw_points(replace(self._search, seed=seed % 2**32, trials=_MAX_DRAWS))
-        untried = next(values for values in draws if _identify(values) not in self._identities)
+        untried = next(values for values in draws if identify_point(values) not in self._identities)
         return self._proposals.adopt(untried)
 
     def _build_point(self, proposal: Proposal) -> SearchPoint:
-        self._identities.add(_identify(proposal.values))
+        self._identities.add(identify_point(proposal.values))
         trials = tuple(self._build_trials(proposal.values))
         return SearchPoint(proposal.number, proposal.values, trials=trials)
 
@@ -132,8 +141,8 @@ class ListedStudy:
     """
 
     def __init__(self, points: Iterable[Config], build_trials: TrialBuilder) -> None:
-        self._build_trials = build_trials
-        by_identity = {_identify(values): values for values in points}
+        self.build_trials = build_trials
+        by_identity = {identify_point(values): values for values in points}
         self._numbers = {identity: number for number, identity in enumerate(by_identity)}
         self._waiting = deque(by_identity.values())
         self._lock = Lock()
@@ -142,16 +151,20 @@ class ListedStudy:
     def remaining(self) -> int:
         return len(self._waiting)
 
+    @property
+    def draws_blindly(self) -> bool:
+        return True
+
     def ask(self) -> SearchPoint | None:
         with self._lock:
             return self._build_point(self._waiting.popleft()) if self._waiting else None
 
     def adopt(self, values: Config) -> SearchPoint:
-        identity = _identify(values)
+        identity = identify_point(values)
         with self._lock:
             self._numbers.setdefault(identity, len(self._numbers))
             self._waiting = deque(
-                waiting for waiting in self._waiting if _identify(waiting) != identity
+                waiting for waiting in self._waiting if identify_point(waiting) != identity
             )
             return self._build_point(values)
 
@@ -167,11 +180,11 @@ class ListedStudy:
         pass
 
     def _build_point(self, values: Config) -> SearchPoint:
-        number = self._numbers[_identify(values)]
-        return SearchPoint(number, values, trials=tuple(self._build_trials(values)))
+        number = self._numbers[identify_point(values)]
+        return SearchPoint(number, values, trials=tuple(self.build_trials(values)))
 
 
-def _identify(values: Config) -> str:
+def identify_point(values: Config) -> str:
     """Return a text that two points have in common only if they are the same."""
     return canonical_json({key: _round(value) for key, value in values.items()})
 

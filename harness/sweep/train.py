@@ -1,9 +1,10 @@
 """Train a sweep's new trials, and store each one's rows and files as soon as it ends."""
 
 import traceback
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 from harness import data
 from harness.core.device import Device
@@ -25,7 +26,8 @@ from harness.training.events import (
     Stopped,
     SweepEvent,
 )
-from harness.training.search import AdaptiveSearch, FixedUnits, UnitSource
+from harness.training.points import PointSource
+from harness.training.search import FixedUnits, SearchedUnits, UnitSource
 from harness.training.unit import group_trials
 
 # A training that ended for one of these may have left a checkpoint, from which the next submission
@@ -43,21 +45,48 @@ class TrainingStores:
     searches: SearchRows
 
 
+class RunningSearch(PointSource, Protocol):
+    """A search that gives out points while it hears of the events of others."""
+
+    @property
+    def units(self) -> SearchedUnits:
+        """Return what a worker needs to build the units of a point."""
+        ...
+
+    def note(self, event: SweepEvent) -> None:
+        """Learn from an event, which has been stored."""
+        ...
+
+
 def train(
     sweep: Sweep,
     new_trials: Sequence[Trial],
-    search: AdaptiveSearch | None,
+    search: RunningSearch | None,
     address: str | None,
     stores: TrainingStores,
     places: Mapping[str, Sequence[Device]] = MappingProxyType({}),
 ) -> Generator[SweepEvent, None, None]:
     """Train the sweep's new trials, or the points that its `search` chooses.
 
-    `places` are the devices of each `on` in the sweep's search. Each event is stored before it is
-    yielded, so that none is lost. Between events, a Quiet comes several times a second.
+    `places` are the devices of each `on` in the sweep's search. Each event is stored before the
+    search and the caller hear of it, so that none is lost. Between events, a Quiet comes several
+    times a second.
     """
-    unfinished = {trial.id: trial for trial in new_trials}
     events = _run(sweep, new_trials, search=search, address=address, checkpoints=stores.checkpoints)
+    for event in _store_events(events, sweep, new_trials=new_trials, stores=stores, places=places):
+        if search is not None:
+            search.note(event)
+        yield event
+
+
+def _store_events(
+    events: Iterable[Event],
+    sweep: Sweep,
+    new_trials: Sequence[Trial],
+    stores: TrainingStores,
+    places: Mapping[str, Sequence[Device]],
+) -> Iterator[SweepEvent]:
+    unfinished = {trial.id: trial for trial in new_trials}
     for event in events:
         match event:
             case ClusterReady():
@@ -86,7 +115,7 @@ def train(
 def _run(
     sweep: Sweep,
     new_trials: Sequence[Trial],
-    search: AdaptiveSearch | None,
+    search: RunningSearch | None,
     address: str | None,
     checkpoints: CheckpointFiles,
 ) -> Iterator[Event]:
@@ -99,8 +128,7 @@ def _run(
         unit_source = FixedUnits(group_trials(new_trials, contents))
         names = {trial.dataset for trial in new_trials}
     else:
-        contents = checkpoints.load({trial.training for trial in search.tried_trials()})
-        unit_source = replace(search, checkpoints=contents)
+        unit_source = search.units
         names = set(sweep.sources)
     return ray_cluster.train(
         unit_source,
@@ -109,6 +137,7 @@ def _run(
         search=sweep.search,
         address=address,
         load_checkpoints=checkpoints.load,
+        points=search,
     )
 
 

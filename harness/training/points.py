@@ -9,7 +9,7 @@ _POLL_S = 0.05
 
 
 class PointSource(Protocol):
-    """A search as Ray Tune needs it. Its thread calls both members."""
+    """A search as Ray Tune needs it; both members are used in Tune's thread."""
 
     def take(self) -> Config | None:
         """Return the next point to train; None if there is none yet, or none any more."""
@@ -19,6 +19,14 @@ class PointSource(Protocol):
     def is_exhausted(self) -> bool:
         """Return whether `take` will never return a point again."""
         ...
+
+
+def search_settings(points: PointSource | None, budget_s: float | None) -> dict[str, Any]:
+    """Return the arguments of `tune.TuneConfig` that make Tune take its configs from `points`."""
+    if points is None:
+        return {}
+    deadline = float("inf") if budget_s is None else time.monotonic() + budget_s
+    return {"search_alg": build_searcher(points, deadline), "num_samples": -1}
 
 
 def build_searcher(points: PointSource, deadline: float) -> Any:
@@ -37,14 +45,17 @@ def build_searcher(points: PointSource, deadline: float) -> Any:
         def suggest(self, trial_id: str) -> Any:
             """Return a point, Searcher.FINISHED, or None while other trials run.
 
-            Without one that runs, Tune would look again only after a second, and its time budget
-            would not end the search. So this waits.
+            It waits if none runs: Tune would look again only after a second, and would not end the
+            search in time.
             """
             while (config := self._take()) is None and not self._live:
                 time.sleep(_POLL_S)
-            if config not in (None, Searcher.FINISHED):
+            if isinstance(config, dict):
                 self._live.add(trial_id)
             return config
+
+        def on_trial_complete(self, trial_id: str, result: Any = None, **_: Any) -> None:
+            self._live.discard(trial_id)
 
         def _take(self) -> Any:
             if time.monotonic() >= deadline:
@@ -53,12 +64,8 @@ def build_searcher(points: PointSource, deadline: float) -> Any:
                 return dict(config)
             return Searcher.FINISHED if points.is_exhausted else None
 
-        def on_trial_complete(
-            self, trial_id: str, result: Any = None, *, error: bool = False
-        ) -> None:
-            self._live.discard(trial_id)
-
-        def __getstate__(self) -> dict[str, Any]:
-            return {}  # Tune stores its searcher to restore it; a search continues from its rows
+        def __reduce__(self) -> Any:
+            # Tune pickles its searcher to restore it. A search continues from its rows instead.
+            return Searcher, ()
 
     return TakenPoints()

@@ -7,6 +7,9 @@ from typing import Any, Literal, NamedTuple
 from harness.core.search import Objective, Range, Search
 from harness.training.search import Config
 
+_RANDOM_POINTS = 10
+"""Optuna's default: so many points are drawn at random before it learns."""
+
 
 class Proposal(NamedTuple):
     """A point that Optuna proposed, or that it was asked to adopt, by Optuna's number."""
@@ -40,6 +43,12 @@ class Proposals:
         self._has_sampler = False
         self._trials: dict[int, Any] = {}
         self._lock = Lock()
+        self._learned = 0
+
+    @property
+    def draws_blindly(self) -> bool:
+        """Return whether points are random, as there are too few results to learn from."""
+        return self._learned < _RANDOM_POINTS
 
     def propose(self) -> Proposal:
         """Return the next point, which may be one that is known already."""
@@ -82,7 +91,9 @@ class Proposals:
         import optuna
 
         # With the same seed, a resumed search would draw the same points again.
-        return optuna.samplers.TPESampler(seed=self._seed + self._adopted, constant_liar=True)
+        return optuna.samplers.TPESampler(
+            seed=self._seed + self._adopted, constant_liar=True, n_startup_trials=_RANDOM_POINTS
+        )
 
     def _ask(self) -> Any:
         trial = self._study.ask(self._distributions)
@@ -90,11 +101,14 @@ class Proposals:
         return trial
 
     def _end(self, number: int, violations: Mapping[str, float], **result: Any) -> None:
+        from optuna.trial import TrialState
+
         with self._lock:
             trial = self._trials.pop(number)
             for constraint, violation in violations.items():
                 trial.set_constraint(constraint, violation)
-            self._study.tell(trial, **result)
+            ended = self._study.tell(trial, **result)
+            self._learned += ended.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def _find_direction(objective: Objective) -> Literal["maximize", "minimize"]:

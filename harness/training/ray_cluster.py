@@ -22,6 +22,7 @@ from harness.data import Dataset
 from harness.models.custom import find_user_modules
 from harness.training import ray_private
 from harness.training.events import ClusterReady, Event, Failed, NodeLost, Retried
+from harness.training.points import PointSource
 from harness.training.ray_address import check_listening
 from harness.training.ray_tune import (
     find_fitting_nodes,
@@ -52,9 +53,11 @@ def train(
     search: Search = Search(),  # noqa: B008  (frozen)
     address: str | None = None,
     load_checkpoints: CheckpointLoader = lambda _: {},
+    points: PointSource | None = None,
 ) -> Iterator[Event]:
     """Train all units and yield the events; each trial ends with a Finished, Failed or Stopped.
 
+    `points` gives out the points to train if a search chooses them.
     Ray starts on this machine if `address` is None. It copies `datasets`, the trials' data sets by
     name, to its nodes. A Failure in place of a data set fails the trials that need it.
     A trial that runs out of memory is tried once more after the others, alone on its node. One that
@@ -72,7 +75,7 @@ def train(
         started = time.monotonic()
         run = partial(run_tune, datasets=references, conditions=conditions)
         retries = _Retries()
-        yield from retries.sort_out(run(unit_source, search, share=share))
+        yield from retries.sort_out(run(unit_source, search, share=share, points=points))
         while trials := retries.take():
             checkpoints = load_checkpoints({trial.training for trial in trials})
             yield from retries.sort_out(

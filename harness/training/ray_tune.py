@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError, Reason
+from harness.core.ids import canonical_json
 from harness.core.search import Search
 from harness.core.sweep import Failure, Trial
 from harness.training.events import (
@@ -26,7 +27,8 @@ from harness.training.events import (
     Stopped,
     UnitEvent,
 )
-from harness.training.search import FixedUnits, UnitSource, scheduler_settings
+from harness.training.points import PointSource, search_settings
+from harness.training.search import FixedUnits, SearchedUnits, UnitSource, scheduler_settings
 from harness.training.unit import Conditions, trials_in
 from harness.training.worker_input import WorkerInput
 
@@ -64,10 +66,12 @@ def run_tune(
     share: Mapping[str, float],
     datasets: Mapping[str, Any],
     conditions: Conditions,
+    points: PointSource | None = None,
 ) -> Iterator[PointStarted | Quiet | UnitEvent | NodeLost]:
     """Run Tune in a thread and yield the events, so that Ctrl-C reaches their reader.
 
-    `datasets` holds Ray references, and `share` the CPUs and GPUs of one trial.
+    `datasets` holds Ray references, and `share` the CPUs and GPUs of one trial. The configs are
+    those of `unit_source`, or come from `points`.
     Raises HarnessError if Tune broke down and no trial was unfinished.
     """
     worker_input = WorkerInput(
@@ -78,7 +82,10 @@ def run_tune(
         submitted_at=time.time(),
         reports_epochs=search.asha is not None or search.budget_s is not None,
     )
-    threading.Thread(target=_tune, args=(worker_input, search, share), daemon=True).start()
+    settings = search_settings(points, search.budget_s)
+    threading.Thread(
+        target=_tune, args=(worker_input, search, share, settings), daemon=True
+    ).start()
     yield from _read_events(worker_input, search, share=share)
 
 
@@ -104,17 +111,29 @@ def _has_other_nodes() -> bool:
     return any(node["NodeID"] != get_driver_node() for node in nodes())
 
 
-def _tune(worker_input: WorkerInput, search: Search, share: Mapping[str, float]) -> None:
+def _tune(
+    worker_input: WorkerInput,
+    search: Search,
+    share: Mapping[str, float],
+    settings: Mapping[str, Any],
+) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="harness-tune-") as folder:
-            _build_tuner(worker_input, search, share=share, folder=folder).fit()
+            tuner = _build_tuner(
+                worker_input, search, share=share, settings=settings, folder=folder
+            )
+            tuner.fit()
         worker_input.channel.put(_TuneEnded())
     except Exception:  # noqa: BLE001  (the reader of the events fails the unfinished trials)
         worker_input.channel.put(_TuneEnded(traceback.format_exc()))
 
 
 def _build_tuner(
-    worker_input: WorkerInput, search: Search, share: Mapping[str, float], folder: str
+    worker_input: WorkerInput,
+    search: Search,
+    share: Mapping[str, float],
+    settings: Mapping[str, Any],
+    folder: str,
 ) -> Any:
     from ray import tune
 
@@ -127,7 +146,7 @@ def _build_tuner(
         tune_config=tune.TuneConfig(
             reuse_actors=True,
             time_budget_s=search.budget_s,
-            **worker_input.unit_source.tuner_settings(search),
+            **settings,
             **scheduler_settings(search.asha),
         ),
         run_config=tune.RunConfig(
@@ -152,6 +171,10 @@ def _build_callback(worker_input: WorkerInput) -> Any:
             self, iteration: int, trials: list[Any], trial: Any, **info: Any
         ) -> None:
             failure = _explain_death(Path(trial.error_file).read_text(errors="replace"))
+            if isinstance(worker_input.unit_source, SearchedUnits):
+                # Its worker may have died before it could do so.
+                started = PointStarted(trial.config, tuple(_trials_at(worker_input, trial.config)))
+                worker_input.channel.put(started)
             for unfinished in _trials_at(worker_input, trial.config):
                 worker_input.channel.put(Failed(unfinished, failure))
 
@@ -197,11 +220,16 @@ def _read_events(
     unit_source = worker_input.unit_source
     unfinished: dict[str, Trial] = {}
     starts: dict[str, Started] = {}
+    points: set[str] = set()
     if isinstance(unit_source, FixedUnits):
         unfinished = {trial.id: trial for trial in trials_in(unit_source.units)}
     messages = _receive(worker_input.channel, share)
     while not isinstance(event := next(messages), _TuneEnded):
         if isinstance(event, PointStarted):
+            point = canonical_json(dict(event.point))
+            if point in points:
+                continue
+            points.add(point)
             unfinished.update({trial.id: trial for trial in event.trials})
         if isinstance(event, Started):
             starts[event.trial.id] = event

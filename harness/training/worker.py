@@ -12,12 +12,11 @@ from harness.core.sweep import Failure
 from harness.training.events import (
     EpochEnded,
     Failed,
-    Finished,
     PointStarted,
     Started,
     UnitEvent,
 )
-from harness.training.search import AdaptiveSearch, TrialResult, compute_objectives
+from harness.training.search import SearchedUnits
 from harness.training.trial import Stopwatch, warm_up
 from harness.training.unit import run_unit, trials_in
 from harness.training.worker_input import WorkerInput
@@ -51,7 +50,6 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         self._folder.cleanup()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._finished: list[Finished] = []
         self._events = self._run(config)
 
     def step(self) -> dict[str, Any]:
@@ -60,15 +58,13 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             self._input.channel.put(
                 replace(event, node_id=self._node_id) if isinstance(event, Started) else event
             )
-            if isinstance(event, Finished):
-                self._finished.append(event)
-            elif isinstance(event, EpochEnded) and self._input.reports_epochs:
+            if isinstance(event, EpochEnded) and self._input.reports_epochs:
                 return {"epoch": event.epoch.number, "accuracy": event.epoch.validation_accuracy}
-        return {"done": True, "ended": True, **compute_objectives(map(_result, self._finished))}
+        return {"done": True, "ended": True}
 
     def _run(self, config: dict[str, Any]) -> Iterator[PointStarted | UnitEvent]:
         units = self._input.unit_source.units_at(config)
-        if isinstance(self._input.unit_source, AdaptiveSearch):
+        if isinstance(self._input.unit_source, SearchedUnits):
             yield PointStarted(config, tuple(trials_in(units)))
         import_s = self._watch.seconds.get("import_s", 0.0)
         waiting_s = time.time() - self._input.submitted_at - import_s
@@ -82,10 +78,3 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                 yield from run_unit(
                     unit, dataset, conditions=self._input.conditions, watch=self._watch
                 )
-
-
-def _result(finished: Finished) -> TrialResult:
-    artifact = finished.outcome.artifacts[0]
-    return TrialResult(
-        finished.trial.recipe, finished.outcome.curve, size_bytes=artifact.size_bytes
-    )

@@ -1,4 +1,4 @@
-"""A search resumes from the points that its rows hold."""
+"""A search reads the points that it tried before from their rows."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +10,10 @@ from harness.core.errors import Reason
 from harness.core.sweep import Failure
 from harness.store.database import open_database
 from harness.store.rows.trials import TrialRows
-from harness.sweep.resume import resume_search
+from harness.sweep.resume import read_tried_points
+from harness.sweep.scores import Score, compute_score
+from harness.sweep.search import resume_search
 from harness.sweep.trials import build_trials_at
-from harness.training.search import ENDED_EARLY
 from tests.store.examples import make_outcome
 
 SWEEP = """\
@@ -58,13 +59,18 @@ def test_points_are_finished_ended_early_or_interrupted(tmp_path: Path, rows: Tr
     rows.finish(outcome)
     rows.stop(outclassed.id, Failure(Reason.OUTCLASSED, "Others did better."))
 
-    search = resume_search("found", point, rows=rows)
+    tried_points = read_tried_points("found", point, rows=rows)
 
-    assert [tried.point for tried in search.tried_points] == [FIRST, SECOND, THIRD]
-    expected = (0.7, outcome.artifacts[0].size_bytes)
-    assert [tried.objectives for tried in search.tried_points] == [expected, ENDED_EARLY, None]
-    assert search.count_remaining(point.values.search) == 7
-    assert resume_search("another", point, rows=rows).tried_points == ()
+    assert [tried.values for tried in tried_points] == [FIRST, SECOND, THIRD]
+    assert [tried.is_outclassed for tried in tried_points] == [False, True, False]
+    assert [tried.is_interrupted for tried in tried_points] == [False, False, True]
+    size = outcome.artifacts[0].size_bytes
+    score = compute_score(point.values.search, tried_points[0].results)
+    assert score == Score((0.7, size), {})
+    search = resume_search("found", point, rows=rows)
+    assert search.remaining == 7
+    assert search.take() == THIRD
+    assert read_tried_points("another", point, rows=rows) == ()
 
 
 @pytest.mark.parametrize(
@@ -73,11 +79,31 @@ def test_points_are_finished_ended_early_or_interrupted(tmp_path: Path, rows: Tr
         "model.layers=2",
         "search.space={model.units: [64], train.learning_rate: [0.01]}",
         "search.space={model.units: [8]}",
+        "search.space={model.units: {low: 5, high: 65, step: 5}, train.learning_rate: [0.01]}",
+        "search.space={model.units: [8], train.learning_rate: {low: 0.02, high: 0.1}}",
     ],
-    ids=["other trials", "other choices", "other keys"],
+    ids=["other trials", "other choices", "other keys", "other steps", "another range"],
 )
 def test_points_that_the_present_file_would_not_try_are_left_out(
     tmp_path: Path, rows: TrialRows, setting: str
 ) -> None:
     rows.submit_point("found", FIRST, sampled=build_trials_at(base(tmp_path), FIRST))
-    assert resume_search("found", base(tmp_path, setting), rows=rows).tried_points == ()
+    assert read_tried_points("found", base(tmp_path, setting), rows=rows) == ()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "search.space={model.units: {low: 4, high: 64, step: 4}, train.learning_rate: [0.01]}",
+        "search.space={model.units: {low: 4, high: 64}, train.learning_rate: [0.01]}",
+        "search.space={model.units: [8], train.learning_rate: {low: 0.002, high: 1, step: 0.002}}",
+    ],
+    ids=["steps", "whole numbers", "steps of floats"],
+)
+def test_points_that_the_present_file_would_try_are_kept(
+    tmp_path: Path, rows: TrialRows, setting: str
+) -> None:
+    point = base(tmp_path, setting)
+    rows.submit_point("found", FIRST, sampled=build_trials_at(point, FIRST))
+    search = resume_search("found", point, rows=rows)
+    assert search.take() == FIRST

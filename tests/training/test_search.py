@@ -1,6 +1,8 @@
-"""Searches on a real Ray: Optuna, successive halving, a time budget."""
+"""Searches on a real Ray: points of a source, successive halving, a time budget."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +12,19 @@ from harness.core.errors import HarnessError, Reason
 from harness.core.recipe import Recipe
 from harness.core.search import Asha, Objective, Range, Search
 from harness.core.sweep import Precision, Resources, Trial
-from harness.training.events import EpochEnded, Event, Finished, PointStarted, Stopped
+from harness.training.events import (
+    ClusterReady,
+    EpochEnded,
+    Event,
+    Failed,
+    Finished,
+    PointStarted,
+    Quiet,
+    Started,
+    Stopped,
+)
 from harness.training.ray_cluster import train
-from harness.training.search import ENDED_EARLY, AdaptiveSearch, FixedUnits, TriedPoint
+from harness.training.search import FixedUnits, SearchedUnits
 from harness.training.unit import group_trials
 
 DATASETS = {"digits": data.load("digits")}
@@ -39,47 +51,83 @@ def of_kind(events: list[Event], kind: type) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 
 
+class Source:
+    """A source that gives out its points only while the test lets it."""
+
+    def __init__(self, *points: Mapping[str, Any]) -> None:
+        self.waiting = deque(points)
+        self.is_released = True
+        self.refusals = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        return not self.waiting
+
+    def take(self) -> Mapping[str, Any] | None:
+        if not self.is_released:
+            self.refusals += 1
+            return None
+        return self.waiting.popleft() if self.waiting else None
+
+
 SEARCH = Search(
     "optuna",
-    trials=6,
+    trials=4,
     space={"rate": Range(1e-3, 0.1, log=True), "units": (8, 64)},
     objectives=(Objective("accuracy"), Objective("size")),
 )
+POINTS = [{"rate": rate, "units": 8} for rate in (0.01, 0.02, 0.03)]
+
+
+def train_points(points: Source, cluster: str, search: Search = SEARCH) -> Iterator[Event]:
+    return train(
+        SearchedUnits(trials_at),
+        DATASETS,
+        resources=Resources(cpu=2),
+        search=search,
+        address=cluster,
+        points=points,
+    )
 
 
 @pytest.mark.full
-def test_a_search_of_two_objectives_skips_tried_points_and_starts_with_interrupted_ones(
-    cluster: str,
-) -> None:
-    good, bad, interrupted = (
-        {"rate": 0.05, "units": 64},
-        {"rate": 0.001, "units": 8},
-        {"rate": 0.02, "units": 64},
-    )
-    tried = (
-        TriedPoint(good, (0.95, 20_000.0)),
-        TriedPoint(bad, (0.1, 5_000.0)),
-        TriedPoint(interrupted),
-        TriedPoint(bad, ENDED_EARLY),
-    )
-    unit_source = AdaptiveSearch(trials_at, tried)
-    assert unit_source.count_remaining(SEARCH) == 3, (
-        "a point that was ended early is not tried again"
-    )
-
-    events = list(
-        train(unit_source, DATASETS, resources=Resources(cpu=2), search=SEARCH, address=cluster)
-    )
-
-    points = [event.point for event in of_kind(events, PointStarted)]
-    assert len(points) == 3
-    assert points[0] == interrupted
-    assert all(point not in (good, bad) for point in points)
-    assert all(1e-3 <= point["rate"] <= 0.1 and point["units"] in (8, 64) for point in points)
-    assert [event.trial.id for event in of_kind(events, Finished)] == [
-        trials_at(point)[0].id for point in points
+def test_workers_train_the_points_of_a_source_that_has_none_for_a_while(cluster: str) -> None:
+    source = Source(*POINTS)
+    events: list[Event] = []
+    refusals = 0
+    for event in train_points(source, cluster):
+        events.append(event)
+        if isinstance(event, PointStarted) and event.point == POINTS[0]:
+            source.is_released = False
+        if isinstance(event, Finished) and not source.is_released:
+            refusals = refusals or source.refusals
+        if isinstance(event, Quiet) and refusals and source.refusals > refusals + 3:
+            source.is_released = True
+    assert source.is_exhausted
+    assert refusals > 0, "Tune asked while it trained"
+    assert [event.point for event in of_kind(events, PointStarted)] == POINTS
+    assert [event.trial for event in of_kind(events, Finished)] == [
+        trials_at(point)[0] for point in POINTS
     ]
-    assert not of_kind(events, Stopped)
+    assert len({event.pid for event in of_kind(events, Started)}) == 1, "the worker is kept"
+    assert not of_kind(events, Failed) + of_kind(events, Stopped)
+
+
+@pytest.mark.full
+def test_a_search_ends_without_a_point(cluster: str) -> None:
+    assert [type(event) for event in train_points(Source(), cluster) if not is_quiet(event)] == [
+        ClusterReady
+    ]
+    endless = Source(*POINTS)
+    endless.is_released = False
+    search = replace(SEARCH, budget_s=1.0)
+    events = train_points(endless, cluster, search=search)
+    assert [type(event) for event in events if not is_quiet(event)] == [ClusterReady]
+    assert endless.refusals > 0
+
+
+def is_quiet(event: Event) -> bool:
+    return isinstance(event, Quiet)
 
 
 @pytest.mark.full
@@ -120,11 +168,20 @@ def test_halving_ends_outclassed_trials_and_a_budget_ends_slow_ones(cluster: str
 
 
 @pytest.mark.full
-def test_a_search_that_cannot_build_a_point_reports_the_reason() -> None:
-    def impossible(point: Mapping[str, Any]) -> tuple[Trial, ...]:
-        raise ValueError(f"no trial has a rate of {point['rate']}")
+def test_a_source_that_breaks_down_is_reported() -> None:
+    class Broken(Source):
+        def take(self) -> Mapping[str, Any] | None:
+            raise ValueError("no trial has a rate of 0.01")
 
     with pytest.raises(
-        HarnessError, match=r"ended unexpectedly: ValueError: no trial has a rate of 0\.\d+"
+        HarnessError, match=r"ended unexpectedly: ValueError: no trial has a rate of 0\.01"
     ):
-        list(train(AdaptiveSearch(impossible), DATASETS, resources=Resources(cpu=2), search=SEARCH))
+        list(
+            train(
+                SearchedUnits(trials_at),
+                DATASETS,
+                resources=Resources(cpu=2),
+                search=SEARCH,
+                points=Broken(),
+            )
+        )

@@ -25,22 +25,55 @@ search:
 
 
 @pytest.mark.parametrize(
-    ("setting", "metric"),
+    ("setting", "options", "problem"),
     [
-        ("search.objectives=[accuracy, {metric: latency, on: pi4}]", "latency on pi4"),
-        ("search.constraints=[{metric: size, at_most: 1 MB}]", "size, at most 1.00 MB"),
+        (
+            "search.objectives=[accuracy, {metric: latency, on: pi4}]",
+            (),
+            "search asks for latency on pi4; add --bench, so that the device measures it.",
+        ),
+        (
+            "search.objectives=[accuracy, {metric: latency, on: pi4}]",
+            ("--bench",),
+            "no device has this id or tag; choose from: here, board, boards.",
+        ),
+        (
+            "search.constraints=[{metric: latency, on: here, at_most: 1 ms}]",
+            ("--bench",),
+            "search asks here, which trains, too, so that its numbers would come late",
+        ),
+        (
+            "search.constraints=[{metric: latency, on: board, at_most: 5}]",
+            ("--bench",),
+            "search.constraints",
+        ),
+        (
+            "search.constraints=[{metric: latency, on: board, at_most: 5 mJ}]",
+            ("--dry-run", "--measure"),
+            "search.constraints",
+        ),
+        ("train.epochs=1", ("--measure",), "--measure trains nothing; add --dry-run."),
+        ("train.epochs=1", ("--dry-run", "--measure"), "search has no metric of a device"),
+        (
+            "search.constraints=[{metric: energy, on: here, at_most: 5 mJ}]",
+            ("--dry-run", "--measure"),
+            "search asks for energy on here, which has no power sensor",
+        ),
     ],
 )
-def test_metrics_that_no_search_uses_yet_are_refused(
-    cli: Cli, tmp_path: Path, setting: str, metric: str
+def test_what_devices_cannot_answer_is_refused_before_anything_starts(
+    cli: Cli, tmp_path: Path, setting: str, options: tuple[str, ...], problem: str
 ) -> None:
-    sweep = tmp_path / "found.yaml"
+    sweep, registry = tmp_path / "found.yaml", tmp_path / "devices.yaml"
     sweep.write_text(SEARCH)
-    for option in ("--dry-run", "--detach"):
-        refused = cli.run("submit", "sweep", sweep, "--set", setting, option)
-        assert refused.returncode == 2
-        assert f"{sweep}: search asks for {metric}, which searches can't use yet" in refused.stderr
-    assert not cli.home.exists()
+    registry.write_text(
+        "devices:\n  - {id: here, kind: local}\n"
+        "  - {id: board, kind: ssh, host: 192.0.2.1, tags: [boards]}\n"
+    )
+    refused = cli.run("submit", "sweep", sweep, "--set", setting, *options, "--devices", registry)
+    assert refused.returncode == 2, refused.stdout
+    assert problem in refused.stderr
+    assert "Starting Ray" not in refused.stdout
 
 
 @pytest.mark.full
@@ -75,6 +108,8 @@ def test_a_search_continues_from_its_tried_points(cli: Cli, cluster: str, tmp_pa
         cluster,
         "--set",
         "search.trials=2",
+        "--set",
+        "search.constraints=[{metric: size, at_most: 1 kB}]",
         "--bench",
         "--set",
         "bench.protocol=quick",

@@ -68,7 +68,8 @@ class BenchOptions:
 
     `protocols` has one protocol for each thread count. The counts in a device's entry take
     precedence unless `threads_given`. `choices` are for the inputs of models,
-    and `settings` (`KEY=VALUE`) are the parameters of functions that build one.
+    and `settings` (`KEY=VALUE`) are the parameters of functions that build one. `limits` are those
+    of a search (see `FleetRequest`).
     """
 
     protocols: tuple[Protocol, ...]
@@ -80,6 +81,7 @@ class BenchOptions:
     check_answers: bool = False
     choices: InputChoices = field(default_factory=InputChoices)
     settings: Sequence[str] = ()
+    limits: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     def protocols_for(self, device: Device) -> tuple[Protocol, ...]:
         if self.threads_given or device.threads is None:
@@ -104,6 +106,7 @@ class BenchOptions:
             check_answers=self.check_answers,
             inputs=inputs,
             uses_reference=uses_reference,
+            limits=self.limits,
         )
 
 

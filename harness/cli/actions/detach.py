@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from harness.cli.actions.bench import select_bench_devices
 from harness.cli.actions.jobs import log_of, refresh_jobs
+from harness.cli.actions.search import find_search_devices
 from harness.cli.actions.session import Session, make_console
 from harness.config.sweep_file import read_sweep
 from harness.core.errors import RequestError
-from harness.core.search import Search
 from harness.store.database import now
 from harness.store.files.workspace import DATABASE_VARIABLE, HOME_VARIABLE, format_path
 from harness.store.rows.jobs import JobRow
@@ -45,7 +45,7 @@ def detach(
 ) -> None:
     """Check the request, submit it as a job to Ray, and print how to follow it."""
     sweep = build_sweep(read_sweep(file, settings))
-    refuse_device_metrics(file, sweep.search)
+    find_search_devices(file, sweep, registry=registry, bench=bench)
     if bench:
         select_bench_devices(registry, fleet=fleet)
     session = Session.from_environment()
@@ -127,15 +127,6 @@ def refuse_second_job(session: Session, sweep: str) -> None:
                 f"{sweep} is already running as {job.id} on {job.node}; "
                 "follow it with `harness status --follow`."
             )
-
-
-def refuse_device_metrics(file: Path, search: Search) -> None:
-    """Raise RequestError if the search asks for what no search takes into account yet."""
-    for metric in (*search.device_metrics, *search.constraints):
-        raise RequestError(
-            f"{file}: search asks for {metric}, which searches can't use yet; remove it, "
-            "and choose with `harness query` after a bench."
-        )
 
 
 def _make_script(session: Session, job_id: str, command: Sequence[str]) -> str:

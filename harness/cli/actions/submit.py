@@ -9,32 +9,33 @@ from rich.table import Table
 
 from harness.cli.actions.bench import (
     BenchOptions,
-    BenchReporter,
     DeviceSelection,
     bench_artifacts,
     open_bench,
     select_bench_devices,
     show_results,
 )
-from harness.cli.actions.detach import refuse_device_metrics, refuse_second_job
+from harness.cli.actions.detach import refuse_second_job
+from harness.cli.actions.pipeline import PipelineReporter
+from harness.cli.actions.search import find_search_devices
 from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.submit_search import submit_search
 from harness.cli.actions.training import TrainingReporter, describe_model
 from harness.config.search import list_corners
 from harness.config.sweep_file import read_sweep
 from harness.core.ids import to_plain
 from harness.core.sweep import Sweep, Trial
 from harness.core.units import count_noun
-from harness.pipeline.run import DeviceTrains, Pipeline, PipelineEvent
+from harness.pipeline.run import Pipeline
 from harness.report.terminal.tables import tabulate
-from harness.report.terminal.work import WorkProgress, show_work
+from harness.report.terminal.work import show_work
 from harness.report.terminal.work_state import TrainingPlan
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
-from harness.sweep.resume import resume_search
+from harness.sweep.resume import read_tried_points
+from harness.sweep.search import SweepSearch, list_tried_trials, resume_search
 from harness.sweep.train import TrainingStores, check_artifact_files, train
 from harness.sweep.trials import build_sweep
-from harness.training.events import TrialEvent
-from harness.training.search import AdaptiveSearch
 
 _MAX_ROWS = 1_000
 
@@ -56,12 +57,28 @@ def submit(
     """
     points = read_sweep(file, settings)
     sweep = build_sweep(points)
-    refuse_device_metrics(file, sweep.search)
+    search_devices = find_search_devices(file, sweep, registry=registry, bench=bench or dry_run)
     selection = select_bench_devices(registry, fleet=fleet) if bench or dry_run else None
     session = Session.from_environment()
+    if search_devices is not None and not dry_run:
+        refuse_second_job(session, sweep.name)
+        return submit_search(
+            session,
+            points,
+            sweep=sweep,
+            devices=search_devices,
+            fleet=selection if fleet else None,
+            address=address,
+            mlflow_log=MlflowLog(mlflow, sweep.name) if mlflow is not None else None,
+        )
     plans = _plan_trials(session, sweep)
     search = (
-        resume_search(sweep.name, points[0], rows=session.trials)
+        resume_search(
+            sweep.name,
+            points[0],
+            rows=session.trials,
+            load_checkpoints=session.checkpoints.load,
+        )
         if sweep.search.method == "optuna"
         else None
     )
@@ -106,13 +123,14 @@ def submit(
             bench_reporter,
         ):
             pipeline = Pipeline(running, selection.devices)
+            pipeline_reporter = PipelineReporter(progress, reporter, bench=bench_reporter)
             for pipeline_event in pipeline.run(events, artifacts, planned=missing):
-                _report(pipeline_event, progress, training=reporter, bench=bench_reporter)
+                pipeline_reporter.report(pipeline_event)
     reporter.summarise()
     trials = (
         sweep.trials
         if search is None
-        else resume_search(sweep.name, points[0], rows=session.trials).tried_trials()
+        else list_tried_trials(read_tried_points(sweep.name, points[0], rows=session.trials))
     )
     show_results(
         session,
@@ -120,36 +138,18 @@ def submit(
         devices=devices,
         out=out,
     )
-    return reporter.failures + bench_reporter.failures
-
-
-def _report(
-    event: PipelineEvent,
-    progress: WorkProgress,
-    *,
-    training: TrainingReporter,
-    bench: BenchReporter,
-) -> None:
-    match event:
-        case DeviceTrains(device=device):
-            progress.hold(
-                device.id, f"{device.id}: trains, too, so it is measured when training is over."
-            )
-        case _ if isinstance(event, TrialEvent):
-            training.report(event)
-        case _:
-            bench.report(event)
+    return pipeline_reporter.failures
 
 
 def _plan_training(
     sweep: Sweep,
     missing: Sequence[Trial],
-    search: AdaptiveSearch | None,
+    search: SweepSearch | None,
     selection: DeviceSelection | None,
 ) -> TrainingPlan:
     trials, artifacts = len(missing), _count_formats(missing)
     if search is not None:
-        points, point_trials = search.count_remaining(sweep.search), _sample_point(sweep, search)
+        points, point_trials = search.remaining, _sample_point(sweep, search)
         trials, artifacts = points * len(point_trials), points * _count_formats(point_trials)
     options = BenchOptions(sweep.protocols)
     devices = selection.devices if selection is not None else ()
@@ -161,7 +161,7 @@ def _plan_training(
     )
 
 
-def _sample_point(sweep: Sweep, search: AdaptiveSearch) -> Sequence[Trial]:
+def _sample_point(sweep: Sweep, search: SweepSearch) -> Sequence[Trial]:
     """Return the trials of some point; each point has as many as any other."""
     return search.build_trials(next(list_corners(sweep.search)))
 
@@ -178,7 +178,7 @@ def _show_plan(
     sweep: Sweep,
     *,
     plans: Sequence[TrialPlan],
-    search: AdaptiveSearch | None,
+    search: SweepSearch | None,
     selection: DeviceSelection,
 ) -> int:
     out = make_console()
@@ -240,7 +240,7 @@ def _flatten(key: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def _forecast_artifacts(
-    session: Session, sweep: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None
+    session: Session, sweep: Sweep, plans: Sequence[TrialPlan], search: SweepSearch | None
 ) -> tuple[list[str], int]:
     """Return the artifacts that exist, and how many more the sweep will make."""
     if search is None:
@@ -249,9 +249,8 @@ def _forecast_artifacts(
             if not plan.reason:
                 artifacts += plan.artifacts.values()
         return artifacts, _count_formats(plan.trial for plan in plans if plan.reason)
-    point_trials = _sample_point(sweep, search)
-    future_artifacts = search.count_remaining(sweep.search) * _count_formats(point_trials)
-    return _list_artifacts(session, search.tried_trials()), future_artifacts
+    future_artifacts = search.remaining * _count_formats(_sample_point(sweep, search))
+    return _list_artifacts(session, list_tried_trials(search.tried_points)), future_artifacts
 
 
 def _count_formats(trials: Iterable[Trial]) -> int:
@@ -265,9 +264,9 @@ def _list_artifacts(session: Session, trials: Sequence[Trial]) -> list[str]:
     return artifacts
 
 
-def _summarise_plan(sweep: Sweep, plans: Sequence[TrialPlan], search: AdaptiveSearch | None) -> str:
+def _summarise_plan(sweep: Sweep, plans: Sequence[TrialPlan], search: SweepSearch | None) -> str:
     if search is not None:
-        remaining = count_noun(search.count_remaining(sweep.search), "point")
+        remaining = count_noun(search.remaining, "point")
         return (
             f"{sweep.name}: {remaining} of its search to try, "
             f"{len(search.tried_points)} already tried."

@@ -102,9 +102,22 @@ def sweep(
         ),
     ] = None,
     dry_run: DryRun = False,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="With --dry-run: measure untrained networks of a search on its devices, and "
+            "show which points are feasible.",
+        ),
+    ] = False,
     devices: DevicesFile = DEVICES_FILE,
 ) -> None:
     """Train the trials that are missing, then convert, evaluate and optionally benchmark them."""
+    if measure:
+        from harness.cli.actions.measure_search import measure_search
+
+        end(measure_search(file, settings or [], registry=devices, dry_run=dry_run))
+        return
     if detach and not dry_run:
         from harness.cli.actions.detach import detach as run
 

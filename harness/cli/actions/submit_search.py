@@ -1,0 +1,140 @@
+"""The implementation of `harness submit sweep` for a search that hears devices."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+
+from harness.cli.actions.bench import (
+    BenchOptions,
+    DeviceSelection,
+    open_bench,
+    show_results,
+)
+from harness.cli.actions.pipeline import PipelineReporter
+from harness.cli.actions.search import open_search, refuse_missing_sensors, select_devices_for
+from harness.cli.actions.search_report import SearchReporter
+from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.training import TrainingReporter
+from harness.config.sweep_file import Point
+from harness.core.device import Device
+from harness.core.sweep import Sweep, Trial
+from harness.core.units import count_noun
+from harness.pipeline.point_rows import StoredPoints
+from harness.pipeline.run import Pipeline
+from harness.pipeline.search_setup import SearchDevices, find_limits
+from harness.report.terminal.work import show_work
+from harness.report.terminal.work_state import TrainingPlan
+from harness.sweep.mlflow import MlflowLog
+from harness.sweep.points import SweepStudy, open_study
+from harness.sweep.study import SearchPoint
+from harness.sweep.train import TrainingStores, train
+from harness.sweep.trials import build_trials
+from harness.training.search import SearchedUnits
+
+
+def submit_search(
+    session: Session,
+    points: Sequence[Point],
+    sweep: Sweep,
+    *,
+    devices: SearchDevices,
+    fleet: DeviceSelection | None,
+    address: str | None,
+    mlflow_log: MlflowLog | None,
+) -> int:
+    """Search with the devices, and return how many trials, cases and devices failed."""
+    out = make_console()
+    devices.refuse_training()
+    refuse_missing_sensors(session, sweep.search, devices=devices)
+    study = open_study(sweep.name, points, rows=session.trials)
+    tried = [study.study.adopt(values) for values in study.tried_points]
+    remaining = count_noun(study.study.remaining, "point")
+    out.print(f"{sweep.name}: {remaining} of its search to try, {len(tried)} already tried.")
+    out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
+    selection = select_devices_for(devices, fleet)
+    options = BenchOptions(sweep.protocols, limits=find_limits(sweep.search, devices.targets))
+    stores = TrainingStores(
+        session.trials,
+        session.files,
+        checkpoints=session.checkpoints,
+        searches=session.searches,
+    )
+    ids = [device.id for device in selection.devices]
+    left = study.study.remaining + len(tried)
+    plan = _plan_training(sweep, points, left=left, devices=selection.devices)
+    with (
+        show_work(out, plan, devices=ids) as progress,
+        open_bench(session, selection, options=options, out=out, progress=progress) as (
+            running,
+            bench_reporter,
+        ),
+        open_search(
+            session,
+            sweep,
+            study=study.study,
+            units=_make_units(session, study, tried=tried),
+            devices=devices,
+            bench=running,
+            rows=StoredPoints(sweep.name, session.trials, forms=session.forms),
+        ) as hearing,
+    ):
+        hearing.search.adopt(tried)
+        reporter = PipelineReporter(
+            progress,
+            TrainingReporter(out, progress, mlflow_log=mlflow_log),
+            bench=bench_reporter,
+            search=SearchReporter(sweep.search, progress),
+        )
+        # Its points have rows of their own, so that the file's trials are planned one by one.
+        empty = replace(sweep, trials=())
+        events = train(
+            empty,
+            (),
+            search=hearing.search,
+            address=address,
+            stores=stores,
+            places=devices.by_place,
+        )
+        pipeline = Pipeline(running, selection.devices, hearing=hearing)
+        with closing(events):
+            for event in pipeline.run(events, _list_artifacts(session, tried), planned=()):
+                reporter.report(event)
+    reporter.summarise(out)
+    artifacts = session.trials.get_sweep_artifacts(sweep.name)
+    show_results(session, artifacts, devices=ids, out=out)
+    return reporter.failures
+
+
+def _make_units(session: Session, study: SweepStudy, tried: Sequence[SearchPoint]) -> SearchedUnits:
+    """Return the units of the points, with the checkpoints that interrupted ones left."""
+    trainings = {trial.training for trial in _list_trials(tried)}
+    return SearchedUnits(study.build_trials, session.checkpoints.load(trainings))
+
+
+def _list_trials(points: Sequence[SearchPoint]) -> list[Trial]:
+    trials: list[Trial] = []
+    for point in points:
+        trials += point.trials
+    return trials
+
+
+def _list_artifacts(session: Session, points: Sequence[SearchPoint]) -> list[str]:
+    artifacts: list[str] = []
+    for state in session.trials.get_states(_list_trials(points)).values():
+        artifacts += state.artifacts.values()
+    return artifacts
+
+
+def _plan_training(
+    sweep: Sweep, points: Sequence[Point], left: int, devices: Sequence[Device]
+) -> TrainingPlan:
+    """Return the most that may be trained; each point has as many trials as any other."""
+    options, trials = BenchOptions(sweep.protocols), build_trials(points[0])
+    formats = sum(len(trial.convert.formats) for trial in trials) / len(trials)
+    return TrainingPlan(
+        sweep.name,
+        left * len(trials),
+        cases_per_trial={
+            device.id: formats * len(options.protocols_for(device)) for device in devices
+        },
+    )

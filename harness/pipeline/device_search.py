@@ -29,7 +29,7 @@ from harness.pipeline.search_events import (
     SearchEvent,
 )
 from harness.sweep.study import SearchPoint, Study
-from harness.training.events import SweepEvent
+from harness.training.events import Failed, SweepEvent
 from harness.training.search import SearchedUnits
 
 Config = Mapping[str, Any]
@@ -123,8 +123,11 @@ class DeviceSearch:
         """Take note of an event of the fleet, after it is stored."""
         self._readings.note(event)
 
-    def advance(self) -> Iterator[SearchEvent]:
-        """Do all that can be done now: order measurements, release, tell and propose points."""
+    def advance(self) -> Iterator[SearchEvent | Failed]:
+        """Do all that can be done now: order measurements, release, tell and propose points.
+
+        A trial whose network can't be built ends with a Failed.
+        """
         self._looks.collect()
         yield from self._checks.find_misleading()
         for opened in self._open.copy():
@@ -174,7 +177,7 @@ class DeviceSearch:
         self._open.append(opened)
         return opened
 
-    def _settle(self, opened: _OpenPoint) -> Iterator[SearchEvent]:
+    def _settle(self, opened: _OpenPoint) -> Iterator[SearchEvent | Failed]:
         """Take a point as far as it can go now."""
         self._order(opened)
         if opened.stage is Stage.LOOKING:
@@ -195,7 +198,7 @@ class DeviceSearch:
             self._readings.ask(missing)
             self._measure(missing)
 
-    def _judge(self, opened: _OpenPoint) -> Iterator[SearchEvent]:
+    def _judge(self, opened: _OpenPoint) -> Iterator[SearchEvent | Failed]:
         """Release a point that keeps the constraints, and end one that does not."""
         if failure := self._networks.find_failure(opened.point):
             yield from self._fail(opened, failure)
@@ -274,11 +277,12 @@ class DeviceSearch:
         if self._counts == _Counts(feasible=0, infeasible=FEW_POINTS):
             yield NothingFeasible(FEW_POINTS, self._nearest[1])
 
-    def _fail(self, opened: _OpenPoint, failure: Failure) -> Iterator[SearchEvent]:
+    def _fail(self, opened: _OpenPoint, failure: Failure) -> Iterator[SearchEvent | Failed]:
         """End a point of which a network can't be built."""
         for trial in opened.point.trials:
             if not self._networks.is_trained(trial):
                 self._rows.fail(trial, failure)
+                yield Failed(trial, failure)
         self._study.fail(opened.point.number)
         self._open.remove(opened)
         yield PointFailed(opened.point, failure)

@@ -104,7 +104,7 @@ class Pipeline:
             self._hearing.search.note_fleet(event)
         yield event
 
-    def _advance(self) -> Iterator[SearchEvent]:
+    def _advance(self) -> Iterator[SearchEvent | Failed]:
         if self._hearing is not None:
             yield from self._hearing.search.advance()
 
@@ -124,7 +124,9 @@ class Pipeline:
                 self._twins.end(trial, (), now_s=time.monotonic())
 
 
-def measure_points(search: DeviceSearch, bench: FleetBench) -> Iterator[FleetEvent | SearchEvent]:
+def measure_points(
+    search: DeviceSearch, bench: FleetBench
+) -> Iterator[FleetEvent | SearchEvent | Failed]:
     """Measure the untrained networks of a search's points, and yield the events; train none."""
     while not search.is_exhausted:
         yield from search.advance()

@@ -1,4 +1,4 @@
-"""Artifacts are measured while other trials are still being trained."""
+"""Artifacts are measured while other trials are still being trained, and some even before."""
 
 import json
 from pathlib import Path
@@ -24,6 +24,15 @@ bench:
      answers: false}
 """
 PROCESSES = 6
+# The latency of a network is 1 µs for each byte of its file.
+SIZED = """
+for argument; do case $argument in --graph=*) us=$(wc -c <"${argument#--graph=}");; esac; done
+echo "count=50 first=$us curr=$us min=$us max=$us avg=$us std=1"
+"""
+LIMITED = """
+grid: {model.units: [8, 512]}
+search: {constraints: [{metric: latency, on: far, at_most: 10 ms}]}
+"""
 
 
 @pytest.fixture
@@ -44,7 +53,8 @@ def fleet(cli: Cli, sshd: Sshd, tmp_path: Path) -> Cli:
     file = tmp_path / "devices.yaml"
     file.write_text(json.dumps({"devices": boards}))
     fleet = Cli(cli.home, {"HARNESS_DEVICES": str(file)})
-    added = fleet.run("tools", "add", "tool", "--file", tools.write_script(tmp_path / "tool"))
+    script = tools.write_script(tmp_path / "tool", SIZED)
+    added = fleet.run("tools", "add", "tool", "--file", script)
     assert added.returncode == 0, added.stderr
     return fleet
 
@@ -83,3 +93,39 @@ def test_a_board_measures_a_trial_while_the_next_one_trains(
     again = fleet.run("submit", "sweep", sweep, "--bench", "--fleet")
     assert "0 to train, 4 already done" in again.stdout
     assert "0 to measure, 4 already done" in again.stdout
+
+
+@pytest.mark.full
+def test_what_is_too_slow_on_a_board_is_not_trained_until_the_limit_is_raised(
+    fleet: Cli, cluster: str, tmp_path: Path
+) -> None:
+    sweep = tmp_path / "limited.yaml"
+    lines = [line for line in SWEEP.splitlines() if not line.startswith("points:")]
+    sweep.write_text("\n".join(lines) + LIMITED)
+    looked = fleet.run("submit", "sweep", sweep, "--dry-run", "--measure")
+    assert looked.returncode == 0, looked.stdout + looked.stderr
+    assert "1 of 2 points keep the constraints." in looked.stdout
+    assert fleet.rows("SELECT * FROM trials") == []
+    submit = ("submit", "sweep", sweep, "--bench", "--address", cluster)
+    ended = fleet.run(*submit)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 trials done" in ended.stdout
+    trials = fleet.rows("SELECT parameters, status, message FROM trials")
+    assert sorted(row["status"] for row in trials) == ["done", "done", "infeasible", "infeasible"]
+    for row in trials:
+        if row["status"] == "infeasible":
+            assert "512" in row["parameters"]
+            assert "mlp float32 on far: latency" in row["message"]
+            assert row["message"].endswith("the limit is 10.0 ms.")
+    again = fleet.run(*submit)
+    assert "0 points of its search to try, 2 already tried" in again.stdout
+    assert "0 trials done" in again.stdout
+    raised = "search.constraints=[{metric: latency, on: far, at_most: 100 s}]"
+    ended = fleet.run(*submit, "--set", raised)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 trials done" in ended.stdout
+    measured = fleet.rows("SELECT case_id FROM measurements WHERE valid")
+    assert len({row["case_id"] for row in measured}) == 8, "4 untrained networks, 4 trained ones"
+    listed = fleet.run("query", "search", "both", "--format", "json")
+    states = [json.loads(line)["state"] for line in listed.stdout.splitlines()]
+    assert set(states) == {"done"}, listed.stdout + listed.stderr

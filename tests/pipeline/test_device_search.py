@@ -33,7 +33,7 @@ from harness.pipeline.search_events import (
 from harness.pipeline.search_setup import SearchDevices, find_limits
 from harness.store.reading import read_results
 from harness.sweep.study import ListedStudy
-from harness.training.events import ClusterReady, Finished, PointStarted, Quiet, SweepEvent
+from harness.training.events import ClusterReady, Failed, Finished, PointStarted, Quiet, SweepEvent
 from harness.training.search import SearchedUnits
 from tests import tools
 from tests.fleet.shelf import MODELS, Shelf, make_request
@@ -236,6 +236,7 @@ def test_a_network_that_cannot_be_built_fails_without_training(world: World) -> 
     world.run(at(49, 3))
     assert world.trained == [3]
     assert world.states()[49] == ("failed", "it has no converter.")
+    assert [event.failure.reason for event in world.of_kind(Failed)] == [Reason.CONVERSION]
     (failed,) = world.of_kind(PointFailed)
     assert failed.point.values == {"ms": 49}
 

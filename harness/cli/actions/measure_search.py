@@ -28,13 +28,14 @@ from harness.report.terminal.tables import tabulate
 from harness.report.terminal.work import show_work
 from harness.sweep.points import list_study
 from harness.sweep.trials import build_sweep
+from harness.training.events import Failed
 from harness.training.search import SearchedUnits
 
 
 def measure_search(file: Path, settings: Sequence[str], *, registry: Path, dry_run: bool) -> int:
     """Measure the untrained networks of a search's points, print which are feasible, train none.
 
-    Return how many cases and devices failed.
+    Return how many points, cases and devices failed.
     """
     if not dry_run:
         raise RequestError("--measure trains nothing; add --dry-run.")
@@ -84,11 +85,11 @@ def _measure(
         for event in measure_points(hearing.search, running):
             if isinstance(event, SearchEvent):
                 ends.append(event)
-            else:
+            elif not isinstance(event, Failed):  # a point that failed has an event of its own
                 reporter.report(event)
     out.print(_tabulate(sweep.search, ends))
     out.print(_summarise(_list_ends(ends)))
-    return reporter.failures
+    return reporter.failures + sum(isinstance(event, PointFailed) for event in ends)
 
 
 _End = PointFeasible | PointInfeasible | PointFailed

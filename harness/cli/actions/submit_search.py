@@ -60,7 +60,7 @@ def submit_search(
         searches=session.searches,
     )
     ids = [device.id for device in selection.devices]
-    left = study.study.remaining + len(tried)
+    left = study.study.remaining + len(_list_interrupted(session, tried))
     plan = _plan_training(sweep, points, left=left, devices=selection.devices)
     with (
         show_work(out, plan, devices=ids) as progress,
@@ -109,6 +109,12 @@ def _make_units(session: Session, study: SweepStudy, tried: Sequence[SearchPoint
     """Return the units of the points, with the checkpoints that interrupted ones left."""
     trainings = {trial.training for trial in _list_trials(tried)}
     return SearchedUnits(study.build_trials, session.checkpoints.load(trainings))
+
+
+def _list_interrupted(session: Session, points: Sequence[SearchPoint]) -> list[SearchPoint]:
+    """Return the points of which some trial is not done."""
+    states = session.trials.get_states(_list_trials(points))
+    return [point for point in points if any(not states[trial.id].done for trial in point.trials)]
 
 
 def _list_trials(points: Sequence[SearchPoint]) -> list[Trial]:

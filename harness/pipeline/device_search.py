@@ -109,7 +109,10 @@ class DeviceSearch:
     def adopt(self, tried: Iterable[SearchPoint]) -> None:
         """Continue points that an earlier process began, from whatever the rows hold of them."""
         for point in tried:
-            self._begin(point)
+            if self._rows.was_outclassed(point.trials):
+                self._study.prune(point.number, {})
+            else:
+                self._begin(point)
 
     def take(self) -> Config | None:
         """Return a point to train, or None if none is ready yet."""

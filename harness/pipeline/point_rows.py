@@ -49,6 +49,10 @@ class PointRows(Protocol):
         """Return the results of those trials that are done, by trial."""
         ...
 
+    def was_outclassed(self, trials: Sequence[Trial]) -> bool:
+        """Return whether a trial was ended early because others did better."""
+        ...
+
     def begin(self, point: SearchPoint, forms: Mapping[str, Form]) -> None:
         """Store a point and its trials as planned, with the forms of the trials."""
         ...
@@ -93,6 +97,9 @@ class StoredPoints:
             for trial in done
         }
 
+    def was_outclassed(self, trials: Sequence[Trial]) -> bool:
+        return any(state.outclassed for state in self._trials.get_states(trials).values())
+
     def begin(self, point: SearchPoint, forms: Mapping[str, Form]) -> None:
         self._trials.submit_point(self._sweep, point.values, sampled=point.trials)
         self._forms.link(forms)
@@ -115,6 +122,9 @@ class UnstoredPoints:
 
     def read_trained(self, trials: Sequence[Trial]) -> dict[str, TrainedNetwork]:
         return {}
+
+    def was_outclassed(self, trials: Sequence[Trial]) -> bool:
+        return False
 
     def begin(self, point: SearchPoint, forms: Mapping[str, Form]) -> None:
         pass

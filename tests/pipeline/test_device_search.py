@@ -343,3 +343,12 @@ def test_objectives_of_devices_are_told_with_the_others(world: World) -> None:
         3: {"accuracy": 0.5, "latency on board": 3_000.0},
         20: {"accuracy": 0.5, "latency on board": 20_000.0},
     }
+
+
+def test_a_point_that_others_outclassed_is_not_tried_again(world: World) -> None:
+    world.run(at(3), break_after=0)
+    (trial,) = trial_at({"ms": 3})
+    with world.shelf.open_session() as session:
+        session.trials.stop(trial.id, Failure(Reason.OUTCLASSED, "Others did better."))
+    world.run(at(3), adopt=True)
+    assert world.trained == []

@@ -1,6 +1,6 @@
 """The implementation of `harness submit sweep` for a search that hears devices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -24,6 +24,7 @@ from harness.pipeline.run import Pipeline
 from harness.pipeline.search_setup import SearchDevices, find_limits
 from harness.report.terminal.work import show_work
 from harness.report.terminal.work_state import TrainingPlan
+from harness.store.rows.trials import TrialState
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.points import SweepStudy, open_study
 from harness.sweep.study import SearchPoint
@@ -114,7 +115,11 @@ def _make_units(session: Session, study: SweepStudy, tried: Sequence[SearchPoint
 def _list_interrupted(session: Session, points: Sequence[SearchPoint]) -> list[SearchPoint]:
     """Return the points of which some trial is not done."""
     states = session.trials.get_states(_list_trials(points))
-    return [point for point in points if any(not states[trial.id].done for trial in point.trials)]
+    return [point for point in points if not _is_done(point, states)]
+
+
+def _is_done(point: SearchPoint, states: Mapping[str, TrialState]) -> bool:
+    return all(trial.id in states and states[trial.id].done for trial in point.trials)
 
 
 def _list_trials(points: Sequence[SearchPoint]) -> list[Trial]:

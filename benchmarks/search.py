@@ -182,9 +182,9 @@ def search_waiting(simulation: Simulation, study: Study) -> None:
     def start() -> None:
         point = study.ask()
         if point is not None:
-            simulation.train(point.values, lambda network: wait(point, network))
+            simulation.train(point.values, lambda network: await_latency(point, network))
 
-    def wait(point: SearchPoint, network: Network) -> None:
+    def await_latency(point: SearchPoint, network: Network) -> None:
         simulation.measure(lambda waited_s: end(point, network, waited_s=waited_s))
 
     def end(point: SearchPoint, network: Network, waited_s: float) -> None:

@@ -28,7 +28,7 @@ def find_search_devices(
 ) -> SearchDevices | None:
     """Return the devices that the sweep's search asks; None if it asks none.
 
-    Raises RequestError if they can't be monitored.
+    Raises RequestError if they can't be asked.
     """
     metrics = sweep.search.device_metrics
     if not metrics:

@@ -1,7 +1,7 @@
 """The implementation of `harness submit sweep`."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +20,12 @@ from harness.cli.actions.pipeline import PipelineReporter
 from harness.cli.actions.search import find_search_devices
 from harness.cli.actions.session import Session, make_console
 from harness.cli.actions.submit_search import submit_search
+from harness.cli.actions.sweep_work import (
+    count_formats,
+    list_artifacts,
+    make_training_stores,
+    plan_training,
+)
 from harness.cli.actions.training import TrainingReporter, describe_model
 from harness.config.search import list_corners
 from harness.config.sweep_file import read_sweep
@@ -34,7 +40,7 @@ from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
 from harness.sweep.resume import read_tried_points
 from harness.sweep.search import SweepSearch, list_tried_trials, resume_search
-from harness.sweep.train import TrainingStores, check_artifact_files, train
+from harness.sweep.train import check_artifact_files, train
 from harness.sweep.trials import build_sweep
 
 _MAX_ROWS = 1_000
@@ -103,12 +109,7 @@ def submit(
             session, artifacts, selection=selection, options=options, uses_reference=True
         )
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
-    stores = TrainingStores(
-        session.trials,
-        session.files,
-        checkpoints=session.checkpoints,
-        searches=session.searches,
-    )
+    stores = make_training_stores(session)
     events = train(sweep, missing, search=search, address=address, stores=stores)
     devices = [device.id for device in selection.devices] if selection is not None else []
     with show_work(out, training, devices=devices) as progress, closing(events):
@@ -134,7 +135,7 @@ def submit(
     )
     show_results(
         session,
-        _list_artifacts(session, trials),
+        list_artifacts(session, trials),
         devices=devices,
         out=out,
     )
@@ -147,18 +148,11 @@ def _plan_training(
     search: SweepSearch | None,
     selection: DeviceSelection | None,
 ) -> TrainingPlan:
-    trials, artifacts = len(missing), _count_formats(missing)
-    if search is not None:
-        points, point_trials = search.remaining, _sample_point(sweep, search)
-        trials, artifacts = points * len(point_trials), points * _count_formats(point_trials)
-    options = BenchOptions(sweep.protocols)
     devices = selection.devices if selection is not None else ()
-    cases = {device.id: artifacts * len(options.protocols_for(device)) for device in devices}
-    return TrainingPlan(
-        sweep.name,
-        trials,
-        cases_per_trial={id: count / max(1, trials) for id, count in cases.items()},
-    )
+    if search is None:
+        return plan_training(sweep, missing, devices=devices)
+    point_trials = _sample_point(sweep, search)
+    return plan_training(sweep, point_trials, devices=devices, repeats=search.remaining)
 
 
 def _sample_point(sweep: Sweep, search: SweepSearch) -> Sequence[Trial]:
@@ -248,20 +242,9 @@ def _forecast_artifacts(
         for plan in plans:
             if not plan.reason:
                 artifacts += plan.artifacts.values()
-        return artifacts, _count_formats(plan.trial for plan in plans if plan.reason)
-    future_artifacts = search.remaining * _count_formats(_sample_point(sweep, search))
-    return _list_artifacts(session, list_tried_trials(search.tried_points)), future_artifacts
-
-
-def _count_formats(trials: Iterable[Trial]) -> int:
-    return sum(len(trial.convert.formats) for trial in trials)
-
-
-def _list_artifacts(session: Session, trials: Sequence[Trial]) -> list[str]:
-    artifacts: list[str] = []
-    for state in session.trials.get_states(trials).values():
-        artifacts += state.artifacts.values()
-    return artifacts
+        return artifacts, count_formats(plan.trial for plan in plans if plan.reason)
+    future_artifacts = search.remaining * count_formats(_sample_point(sweep, search))
+    return list_artifacts(session, list_tried_trials(search.tried_points)), future_artifacts
 
 
 def _summarise_plan(sweep: Sweep, plans: Sequence[TrialPlan], search: SweepSearch | None) -> str:

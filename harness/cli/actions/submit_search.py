@@ -14,21 +14,20 @@ from harness.cli.actions.pipeline import PipelineReporter
 from harness.cli.actions.search import open_search, refuse_missing_sensors, select_devices_for
 from harness.cli.actions.search_report import SearchReporter
 from harness.cli.actions.session import Session, make_console
+from harness.cli.actions.sweep_work import list_artifacts, make_training_stores, plan_training
 from harness.cli.actions.training import TrainingReporter
 from harness.config.sweep_file import Point
-from harness.core.device import Device
 from harness.core.sweep import Sweep, Trial
 from harness.core.units import count_noun
 from harness.pipeline.point_rows import StoredPoints
 from harness.pipeline.run import Pipeline
 from harness.pipeline.search_setup import SearchDevices, find_limits
 from harness.report.terminal.work import show_work
-from harness.report.terminal.work_state import TrainingPlan
 from harness.store.rows.trials import TrialState
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.points import SweepStudy, open_study
 from harness.sweep.study import SearchPoint
-from harness.sweep.train import TrainingStores, train
+from harness.sweep.train import train
 from harness.sweep.trials import build_trials
 from harness.training.search import SearchedUnits
 
@@ -54,15 +53,11 @@ def submit_search(
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
     selection = select_devices_for(devices, fleet)
     options = BenchOptions(sweep.protocols, limits=find_limits(sweep.search, devices.targets))
-    stores = TrainingStores(
-        session.trials,
-        session.files,
-        checkpoints=session.checkpoints,
-        searches=session.searches,
-    )
+    stores = make_training_stores(session)
     ids = [device.id for device in selection.devices]
     left = study.study.remaining + len(_list_interrupted(session, tried))
-    plan = _plan_training(sweep, points, left=left, devices=selection.devices)
+    # Each point has as many trials as any other.
+    plan = plan_training(sweep, build_trials(points[0]), devices=selection.devices, repeats=left)
     with (
         show_work(out, plan, devices=ids) as progress,
         open_bench(session, selection, options=options, out=out, progress=progress) as (
@@ -98,7 +93,9 @@ def submit_search(
         )
         pipeline = Pipeline(running, selection.devices, hearing=hearing)
         with closing(events):
-            for event in pipeline.run(events, _list_artifacts(session, tried), planned=()):
+            for event in pipeline.run(
+                events, list_artifacts(session, _list_trials(tried)), planned=()
+            ):
                 reporter.report(event)
     reporter.summarise(out)
     artifacts = session.trials.get_sweep_artifacts(sweep.name)
@@ -127,25 +124,3 @@ def _list_trials(points: Sequence[SearchPoint]) -> list[Trial]:
     for point in points:
         trials += point.trials
     return trials
-
-
-def _list_artifacts(session: Session, points: Sequence[SearchPoint]) -> list[str]:
-    artifacts: list[str] = []
-    for state in session.trials.get_states(_list_trials(points)).values():
-        artifacts += state.artifacts.values()
-    return artifacts
-
-
-def _plan_training(
-    sweep: Sweep, points: Sequence[Point], left: int, devices: Sequence[Device]
-) -> TrainingPlan:
-    """Return the most that may be trained; each point has as many trials as any other."""
-    options, trials = BenchOptions(sweep.protocols), build_trials(points[0])
-    formats = sum(len(trial.convert.formats) for trial in trials) / len(trials)
-    return TrainingPlan(
-        sweep.name,
-        left * len(trials),
-        cases_per_trial={
-            device.id: formats * len(options.protocols_for(device)) for device in devices
-        },
-    )

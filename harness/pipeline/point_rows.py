@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from harness.core.forms import Form
 from harness.core.sweep import Failure, Trial, TrialOutcome, validation_accuracy
@@ -37,10 +37,6 @@ class TrainedNetwork:
 class PointRows(Protocol):
     """The rows that a search stores of its points, and reads of earlier ones."""
 
-    def list_points(self) -> list[dict[str, Any]]:
-        """Return the values of the points that were begun before, the earliest first."""
-        ...
-
     def read_distrusted(self) -> set[str]:
         """Return the architectures whose untrained networks misled before."""
         ...
@@ -73,9 +69,6 @@ class StoredPoints:
         self._sweep = sweep
         self._trials = trials
         self._forms = forms
-
-    def list_points(self) -> list[dict[str, Any]]:
-        return self._trials.list_points(self._sweep)
 
     def read_distrusted(self) -> set[str]:
         # Latencies of different batches would also show how the device drifted between them.
@@ -113,9 +106,6 @@ class StoredPoints:
 
 class UnstoredPoints:
     """Points of a dry run, which leave no rows: only their forms and measurements are stored."""
-
-    def list_points(self) -> list[dict[str, Any]]:
-        return []
 
     def read_distrusted(self) -> set[str]:
         return set()

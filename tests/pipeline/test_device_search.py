@@ -158,7 +158,8 @@ class World:
                 rows=rows,
             )
             if adopt:
-                hearing.adopt([study.adopt(values) for values in rows.list_points()])
+                tried_points = session.trials.list_points("study")
+                hearing.adopt([study.adopt(values) for values in tried_points])
             pipeline = Pipeline(
                 bench, registry, hearing=HearingSearch(hearing, SearchDevices({}, 1))
             )

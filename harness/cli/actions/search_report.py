@@ -1,6 +1,6 @@
 """The output of a search that hears devices: its points as they end, and its front."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.core.front import find_front
@@ -44,7 +44,7 @@ class SearchReporter:
                     self._objectives[point.number] = objectives
                     self._progress.set_front(self._list_front(), self._name_objectives())
                 end = "" if is_feasible else "; infeasible once trained"
-                self._print(point, f"{', '.join(self._format(objectives))}{end}")
+                self._print(point, f"{self._join(self._format(objectives))}{end}")
             case NothingFeasible(points=points, nearest=nearest):
                 self._progress.note(
                     f"None of the first {points} points keeps the constraints. The nearest is "
@@ -61,35 +61,33 @@ class SearchReporter:
         trained = count_noun(len(self._objectives), "feasible point")
         failed = f", {self._failed} failed" if self._failed else ""
         yield f"{trained} trained, {self._infeasible} infeasible{failed}."
-        for number in find_front(self._objectives, self._search.objectives):
-            objectives = ", ".join(self._format(self._objectives[number]))
-            yield f"  on the front: {describe_point(self._points[number].values)}: {objectives}"
+        for best in self._list_front():
+            yield f"  on the front: {best.point}: {self._join(best.objectives)}"
 
     def _list_front(self) -> list[FrontPoint]:
         return [
-            FrontPoint(describe_point(self._points[number].values), self._list_values(number))
+            FrontPoint(
+                describe_point(self._points[number].values), self._format(self._objectives[number])
+            )
             for number in find_front(self._objectives, self._search.objectives)
         ]
 
     def _name_objectives(self) -> list[str]:
         return list(map(str, self._search.objectives))
 
-    def _list_values(self, number: int) -> tuple[str, ...]:
-        values = self._objectives[number]
-        return tuple(
-            format_metric(objective.metric, values[str(objective)])
-            for objective in self._search.objectives
-        )
-
     def _print(self, point: SearchPoint, line: str) -> None:
         self._progress.note(f"{describe_point(point.values)}: {line}")
 
-    def _format(self, objectives: Mapping[str, float]) -> list[str]:
-        """Return such as `accuracy 92 %`, `latency on pi4 3.2 ms`."""
-        return [
-            f"{objective} {format_metric(objective.metric, objectives[str(objective)])}"
+    def _format(self, objectives: Mapping[str, float]) -> tuple[str, ...]:
+        return tuple(
+            format_metric(objective.metric, objectives[str(objective)])
             for objective in self._search.objectives
-        ]
+        )
+
+    def _join(self, values: Sequence[str]) -> str:
+        """Return such as `accuracy 92 %, latency on pi4 3.2 ms`."""
+        pairs = zip(self._name_objectives(), values, strict=True)
+        return ", ".join(f"{name} {value}" for name, value in pairs)
 
 
 def describe_point(values: Mapping[str, Any]) -> str:

@@ -17,7 +17,8 @@ from tflite.utils import BUILTIN_OPCODE2NAME
 from harness.conversion.loops import count_runs, order_by_calls
 from harness.conversion.shapes import resolve_shapes
 from harness.conversion.work import BINARY_CONVOLUTION, OperatorOptions, count_macs
-from harness.core.sweep import Anatomy
+from harness.core.ids import sha256_of
+from harness.core.sweep import Anatomy, Artifact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,6 +107,15 @@ class Graph:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     runs: int | None = 1
+
+
+def describe_file(flatbuffer: bytes) -> Artifact:
+    """Return the artifact of a file that nothing is known of but its content.
+
+    Raises ValueError like `read_anatomy`.
+    """
+    anatomy = read_anatomy(flatbuffer)
+    return Artifact(sha256_of(flatbuffer), "tflite", size_bytes=len(flatbuffer), anatomy=anatomy)
 
 
 def read_anatomy(flatbuffer: bytes) -> Anatomy:

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
-from harness.conversion.anatomy import read_anatomy
+from harness.conversion.anatomy import describe_file
 from harness.conversion.convert import name_converter
 from harness.core.forms import Form
-from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact, Failure, Trial
 from harness.data import Dataset
 from harness.store.files.artifacts import ArtifactFiles, FileState
@@ -56,7 +55,7 @@ class FirstLooks:
         sha256 = self._rows.get_artifacts([form]).get(form.id)
         if sha256 is None or self._files.state(sha256) is not FileState.INTACT:
             return False
-        self.artifacts[form.id] = _describe(self._files.path(sha256).read_bytes())
+        self.artifacts[form.id] = describe_file(self._files.path(sha256).read_bytes())
         return True
 
     def _store(self, form: Form, built: Built) -> None:
@@ -65,11 +64,6 @@ class FirstLooks:
             self.failures[form.id] = built
             return
         self._files.save(built)
-        artifact = _describe(built)
+        artifact = describe_file(built)
         self._rows.save(form, artifact)
         self.artifacts[form.id] = artifact
-
-
-def _describe(content: bytes) -> Artifact:
-    anatomy = read_anatomy(content)
-    return Artifact(sha256_of(content), "tflite", size_bytes=len(content), anatomy=anatomy)

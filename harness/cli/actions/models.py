@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.overrides import parse_override
-from harness.conversion.anatomy import read_anatomy
+from harness.conversion.anatomy import describe_file
 from harness.conversion.convert import name_converter
 from harness.core.errors import RequestError
 from harness.core.forms import Form
-from harness.core.ids import sha256_of
 from harness.core.sweep import Artifact, Failure, Precision
 from harness.models.custom import identify
 from harness.store.files.workspace import format_path
@@ -107,8 +106,7 @@ def _describe(
     name: str, content: bytes, file_name: str = "", form: Form | None = None
 ) -> LoadedModel:
     try:
-        anatomy = read_anatomy(content)
+        artifact = describe_file(content)
     except ValueError as error:
         raise RequestError(f"{name}: {error}; give a .tflite file.") from error
-    artifact = Artifact(sha256_of(content), "tflite", size_bytes=len(content), anatomy=anatomy)
     return LoadedModel(name, file_name or name, content=content, artifact=artifact, form=form)

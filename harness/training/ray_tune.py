@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 from harness.core.errors import HarnessError, Reason
 from harness.core.ids import canonical_json
 from harness.core.search import Search
@@ -46,6 +48,7 @@ _NO_NODE = Failure(
 NODE_PATIENCE_S = 300.0
 """How long trials wait for a node that could train them, when the last such node was lost."""
 _QUIET_S = 0.2
+_CHANNEL_ATTEMPTS = 3
 _LOOK_S = 10.0
 
 
@@ -90,12 +93,26 @@ def run_tune(
 
 
 def create_channel() -> Any:
-    """Return a queue on the driver's node: on another one, every trial would end with that node."""
+    """Return a queue on the driver's node: on another one, every trial would end with that node.
+
+    The queue has started. On a busy machine, Ray now and then ends one that has not, as if nobody
+    held it. Raises RayError if it did so each time.
+    """
+    from ray.exceptions import ActorDiedError
     from ray.util.queue import Queue
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     pinned = NodeAffinitySchedulingStrategy(get_driver_node(), soft=False)
-    return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": pinned})
+    attempts = Retrying(
+        retry=retry_if_exception_type(ActorDiedError),
+        stop=stop_after_attempt(_CHANNEL_ATTEMPTS),
+        reraise=True,
+    )
+    for attempt in attempts:
+        with attempt:
+            channel = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": pinned})
+            channel.qsize()
+    return channel
 
 
 def get_driver_node() -> str:

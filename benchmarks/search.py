@@ -32,7 +32,7 @@ from harness import data
 from harness.config.search import draw_points
 from harness.core.feasibility import Interval, compute_violation
 from harness.core.forms import Form
-from harness.core.rating import CaseKey, Reading, Targets
+from harness.core.rating import CaseKey, CaseReading, Targets
 from harness.core.recipe import Recipe
 from harness.core.search import Constraint, Objective, Search
 from harness.core.sweep import (
@@ -229,7 +229,7 @@ def search_with_device(simulation: Simulation, study: Study) -> None:
 
     def take_reading(artifact: str, _seconds: float) -> None:
         us = compute_latency_us(points[artifact])
-        reading = Reading(Interval(us, us, high=us), processes=20)
+        reading = CaseReading(Interval(us, us, high=us), processes=20)
         readings.by_case[CaseKey(artifact, BOARD, threads=1)] = reading
         go_on()
 

@@ -5,12 +5,12 @@ from typing import TypeVar
 
 from harness.core.search import Objective
 
-Point = TypeVar("Point")
+Candidate = TypeVar("Candidate")
 
 
 def find_front(
-    points: Mapping[Point, Mapping[str, float]], objectives: Sequence[Objective]
-) -> list[Point]:
+    points: Mapping[Candidate, Mapping[str, float]], objectives: Sequence[Objective]
+) -> list[Candidate]:
     """Return the points that no other one beats, best first in the first objective.
 
     `points` have their values by the text of the objective. Of equal points, all are returned.

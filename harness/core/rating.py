@@ -31,7 +31,7 @@ class CaseKey(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class CaseReading:
     """The numbers of one measured case, in µs, µJ and bytes; None if the device reports none.
 
     `failure` says why there is no measurement.
@@ -49,7 +49,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Network:
+class RatedNetwork:
     """A network of a point: its words, and its artifact, of which None is known yet."""
 
     name: str
@@ -105,9 +105,9 @@ class _Judgement(NamedTuple):
 
 def rate(
     search: Search,
-    networks: Sequence[Network],
+    networks: Sequence[RatedNetwork],
     targets: Targets,
-    readings: Mapping[CaseKey, Reading],
+    readings: Mapping[CaseKey, CaseReading],
 ) -> Rating:
     """Rate a point by the readings of its networks.
 
@@ -141,9 +141,9 @@ def rate(
 
 def _judge(
     constraint: Constraint,
-    networks: Sequence[Network],
+    networks: Sequence[RatedNetwork],
     targets: Targets,
-    readings: Mapping[CaseKey, Reading],
+    readings: Mapping[CaseKey, CaseReading],
 ) -> list[_Judgement]:
     if not is_of_device(constraint):
         return [_judge_size(constraint, network) for network in networks]
@@ -156,7 +156,7 @@ def _judge(
     return judgements
 
 
-def _judge_size(constraint: Constraint, network: Network) -> _Judgement:
+def _judge_size(constraint: Constraint, network: RatedNetwork) -> _Judgement:
     if network.size_bytes is None:
         return _Judgement(Feasibility.UNDECIDED)
     size = float(network.size_bytes)
@@ -169,7 +169,7 @@ def _judge_size(constraint: Constraint, network: Network) -> _Judgement:
 
 
 def _judge_reading(
-    constraint: Constraint, network: Network, device: str, reading: Reading | None
+    constraint: Constraint, network: RatedNetwork, device: str, reading: CaseReading | None
 ) -> _Judgement:
     if reading is None:
         return _Judgement(Feasibility.UNDECIDED, missing=device)
@@ -204,9 +204,9 @@ def _limit(constraint: Constraint) -> str:
 
 def _measure_objectives(
     search: Search,
-    networks: Sequence[Network],
+    networks: Sequence[RatedNetwork],
     targets: Targets,
-    readings: Mapping[CaseKey, Reading],
+    readings: Mapping[CaseKey, CaseReading],
 ) -> tuple[dict[str, float], set[str], str]:
     """Return the objectives that are complete, the devices that are missing, and a failure."""
     complete: dict[str, float] = {}
@@ -236,9 +236,9 @@ class _Worst(NamedTuple):
 
 def _find_worst(
     objective: Objective,
-    network: Network,
+    network: RatedNetwork,
     targets: Targets,
-    readings: Mapping[CaseKey, Reading],
+    readings: Mapping[CaseKey, CaseReading],
 ) -> _Worst:
     values: list[float] = []
     missing: set[str] = set()
@@ -258,10 +258,10 @@ def _find_worst(
 
 def _list_readings(
     metric: SearchMetric,
-    network: Network,
+    network: RatedNetwork,
     targets: Targets,
-    readings: Mapping[CaseKey, Reading],
-) -> Iterator[tuple[str, Reading | None]]:
+    readings: Mapping[CaseKey, CaseReading],
+) -> Iterator[tuple[str, CaseReading | None]]:
     """Yield each device of a metric with its reading of the network, if there is one."""
     for device in targets.devices[metric.on or ""]:
         key = CaseKey(network.artifact or "", device, threads=metric.threads or targets.threads)

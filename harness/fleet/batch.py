@@ -294,9 +294,10 @@ class BatchRunner:
             waited_s = round(self._gates.waited_s, 3)
             self.batch = replace(self.batch, waited_s=waited_s, waited_for=self._gates.waited_for)
             self.emit(BatchEnded(self.session.device, self.batch))
-        # Of a killed bench, references may have runs that are too few for a measurement.
+        # Of a killed bench, references may have runs that are too few for a measurement. They come
+        # first, as whoever hears of a case compares it through them.
         ended = [case for case in self.references if not self._needs_more(case)]
-        for case in (*self.cases, *ended):
+        for case in (*ended, *self.cases):
             if case.id not in self._failed:
                 self._end_case(case)
 

@@ -1,11 +1,10 @@
 """A search that hears devices: networks are measured first, and only feasible ones are trained."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
-from typing import Any
 
 from harness.core.errors import Reason
 from harness.core.feasibility import Feasibility
@@ -30,9 +29,8 @@ from harness.pipeline.search_events import (
 )
 from harness.sweep.study import SearchPoint, Study
 from harness.training.events import Failed, SweepEvent
-from harness.training.search import SearchedUnits
+from harness.training.search import Config, SearchedUnits
 
-Config = Mapping[str, Any]
 FEW_POINTS = 10
 """After this many infeasible points and no other, people hear that nothing may be feasible."""
 

@@ -52,13 +52,23 @@ class LookChecks:
     def find_misleading(self) -> Iterator[LookMisled]:
         """Yield each architecture that is not trusted from now on, with the reason."""
         for check in self._waiting.copy():
-            look = self._compare(check)
-            if look is None:
+            complaint = self._find_complaint(check)
+            if complaint is None:
                 continue
             self._waiting.remove(check)
-            if find_wrong_looks([look]) and self.trusts(check.architecture):
+            if complaint and self.trusts(check.architecture):
                 self._distrusted.add(check.architecture)
-                yield LookMisled(check.architecture, look.device, message=_describe(look))
+                yield LookMisled(check.architecture, check.trained.device, message=complaint)
+
+    def _find_complaint(self, check: _Check) -> str | None:
+        """Return how the look misled, "" if it did not, or None until both are measured."""
+        if failure := self._readings.find_failure(check.trained):
+            ran = self._readings.find_latency(check.untrained) is not None
+            return f"it ran untrained, but trained: {failure}" if ran else ""
+        look = self._compare(check)
+        if look is None:
+            return None
+        return _describe(look) if find_wrong_looks([look]) else ""
 
     def _compare(self, check: _Check) -> SecondLook | None:
         """Return both latencies as of the untrained one's batch, or None until both are there."""

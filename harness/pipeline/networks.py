@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from statistics import fmean
 
 from harness.core.forms import Form
-from harness.core.rating import Network
+from harness.core.rating import RatedNetwork
 from harness.core.sweep import Artifact, Failure, Trial
 from harness.pipeline.first_looks import FirstLooks
 from harness.pipeline.look_checks import LookChecks
@@ -75,7 +75,7 @@ class Networks:
         built = [artifact.sha256 for artifact in artifacts if artifact is not None]
         return built if len(built) == len(forms) else None
 
-    def list_networks(self, point: SearchPoint) -> list[Network]:
+    def list_networks(self, point: SearchPoint) -> list[RatedNetwork]:
         """Return the networks by which a point is rated.
 
         Their devices measure untrained ones as long as first looks are trusted. Their sizes are
@@ -95,7 +95,7 @@ class Networks:
             means["accuracy"] = fmean(accuracies)
         return means
 
-    def _find_network(self, trial: Trial) -> Network:
+    def _find_network(self, trial: Trial) -> RatedNetwork:
         name = f"{trial.architecture} {trial.precision}"
         trained, untrained = self._trained.get(trial.id), self._find_untrained(trial)
         if self.expects_look(trial):
@@ -103,7 +103,7 @@ class Networks:
         else:
             artifact = trained.artifact if trained else None
         size = trained or untrained
-        return Network(name, artifact, size_bytes=size.size_bytes if size else None)
+        return RatedNetwork(name, artifact, size_bytes=size.size_bytes if size else None)
 
     def expects_look(self, trial: Trial) -> bool:
         """Return whether the numbers of a trial are those of its untrained network."""

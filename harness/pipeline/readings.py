@@ -7,7 +7,7 @@ from typing import Any
 from harness.core.bench import Case, Measurement, Summary
 from harness.core.feasibility import Interval
 from harness.core.forms import Latency
-from harness.core.rating import CaseKey, Reading
+from harness.core.rating import CaseKey, CaseReading
 from harness.fleet.events import (
     CaseGivenUp,
     CaseMeasured,
@@ -34,7 +34,7 @@ class Readings:
         self._requested: list[str] = []  # artifacts
         self._latencies: dict[_BatchKey, dict[str, float]] = {}  # of artifacts
         self._batches: dict[CaseKey, _BatchKey] = {}
-        self.by_case: dict[CaseKey, Reading] = {}
+        self.by_case: dict[CaseKey, CaseReading] = {}
         self.absent: set[str] = set()
 
     def ask(self, artifacts: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ class Readings:
             case CaseMeasured(measurement=measurement):
                 self._add(measurement, is_new=not event.is_reference)
             case CaseGivenUp(case=case, failure=failure, is_reference=False):
-                self.by_case[_key_of(case)] = Reading(failure=str(failure))
+                self.by_case[_key_of(case)] = CaseReading(failure=str(failure))
             case DeviceSetAside(device=device):
                 self.absent.add(device.id)
                 self._read_stored(device.id, self._requested)
@@ -81,6 +81,11 @@ class Readings:
             None if low is None else low * factor,
             high_us=None if high is None else high * factor,
         )
+
+    def find_failure(self, case: CaseKey) -> str:
+        """Return why a case can't be measured, or "" if it may be."""
+        reading = self.by_case.get(case)
+        return reading.failure if reading else ""
 
     def _read_measured(self, device: str, cases: Sequence[Case]) -> None:
         by_id = {case.id: case for case in cases}
@@ -112,8 +117,8 @@ def _key_of(case: Case) -> CaseKey:
     return CaseKey(case.artifact, case.device, threads=case.protocol.threads)
 
 
-def _read_summary(summary: Summary) -> Reading:
-    return Reading(
+def _read_summary(summary: Summary) -> CaseReading:
+    return CaseReading(
         Interval(summary.latency_low_us, summary.latency_us, high=summary.latency_high_us),
         _make_interval(summary.energy_low_uj, summary.energy_uj, high=summary.energy_high_uj),
         memory=_make_interval(None, summary.peak_memory_bytes, high=None),
@@ -121,8 +126,8 @@ def _read_summary(summary: Summary) -> Reading:
     )
 
 
-def _read_row(row: Mapping[str, Any]) -> Reading:
-    return Reading(
+def _read_row(row: Mapping[str, Any]) -> CaseReading:
+    return CaseReading(
         Interval(row["latency_low_us"], row["latency_us"], high=row["latency_high_us"]),
         _make_interval(row["energy_low_uj"], row["energy_uj"], high=row["energy_high_uj"]),
         memory=_make_interval(None, row["peak_memory_bytes"], high=None),

@@ -1,7 +1,7 @@
 """A search that learns from trainings alone, as Ray Tune's workers and the driver see it."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import Lock
@@ -17,14 +17,13 @@ from harness.sweep.scores import TrialResult, compute_score
 from harness.sweep.study import OptunaStudy, SearchPoint, Study, TrialBuilder
 from harness.sweep.trials import build_trials_at
 from harness.training.events import Failed, Finished, Stopped, SweepEvent
-from harness.training.search import Config, SearchedUnits
+from harness.training.search import CheckpointLoader, Config, SearchedUnits
 
-CheckpointLoader: TypeAlias = Callable[[set[str]], Mapping[str, bytes]]
 _End: TypeAlias = Finished | Failed | Stopped
 
 
 @dataclass
-class _OpenPoint:
+class _PointUnderWay:
     """A point under way, with the ends of its trials so far, by id."""
 
     point: SearchPoint
@@ -57,7 +56,7 @@ class SweepSearch:
         self._study = study
         self._load_checkpoints = load_checkpoints
         self._interrupted: deque[SearchPoint] = deque()
-        self._open: dict[int, _OpenPoint] = {}
+        self._open: dict[int, _PointUnderWay] = {}
         self._lock = Lock()
         for tried in self.tried_points:
             self._adopt(tried)
@@ -86,7 +85,7 @@ class SweepSearch:
             point = self._interrupted.popleft() if self._interrupted else self._study.ask()
             if point is None:
                 return None
-            self._open[point.number] = _OpenPoint(point)
+            self._open[point.number] = _PointUnderWay(point)
             return point.values
 
     def note(self, event: SweepEvent) -> None:
@@ -95,7 +94,7 @@ class SweepSearch:
                 for number, open_point in list(self._open.items()):
                     self._note_end(number, open_point, event=event)
 
-    def _note_end(self, number: int, open_point: _OpenPoint, event: _End) -> None:
+    def _note_end(self, number: int, open_point: _PointUnderWay, event: _End) -> None:
         if event.trial.id not in {trial.id for trial in open_point.point.trials}:
             return
         open_point.ends[event.trial.id] = event

@@ -8,11 +8,11 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from harness.config.search import list_corners
 from harness.core.errors import HarnessError, Reason, RequestError, first_line
@@ -30,7 +30,7 @@ from harness.training.ray_tune import (
     get_live_nodes,
     run_tune,
 )
-from harness.training.search import FixedUnits, UnitSource
+from harness.training.search import CheckpointLoader, FixedUnits, UnitSource
 from harness.training.unit import Conditions, Unit, group_trials, trials_in
 
 _ENVIRONMENT = {
@@ -43,7 +43,6 @@ _ENVIRONMENT = {
 _ANSWER_S = 10.0
 MAX_TRIES = 3
 """How often a trial is started whose node is lost every time."""
-CheckpointLoader: TypeAlias = Callable[[set[str]], Mapping[str, bytes]]
 
 
 def train(

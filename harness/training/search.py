@@ -10,6 +10,8 @@ from harness.training.unit import Unit, group_trials
 
 _EPOCH_LIMIT = 1_000_000  # more than any training has
 Config = Mapping[str, Any]
+CheckpointLoader = Callable[[set[str]], Mapping[str, bytes]]
+"""Return the checkpoints of these trainings, by training, where there are any."""
 
 
 class UnitSource(Protocol):

@@ -4,14 +4,14 @@ import pytest
 
 from harness.core.feasibility import Feasibility, Interval
 from harness.core.front import find_front
-from harness.core.rating import CaseKey, Network, Rating, Reading, Targets, rate
+from harness.core.rating import CaseKey, CaseReading, RatedNetwork, Rating, Targets, rate
 from harness.core.search import Constraint, Objective, Range, Search
 
 TARGETS = Targets({"pi4": ["pi4"], "phones": ["pixel", "moto"]}, threads=1)
 SPACE = {"model.units": Range(1, 9)}
 BINARY, FLOAT = (
-    Network("mlp binary", "b", size_bytes=100),
-    Network("mlp float32", "f", size_bytes=900),
+    RatedNetwork("mlp binary", "b", size_bytes=100),
+    RatedNetwork("mlp float32", "f", size_bytes=900),
 )
 
 
@@ -21,11 +21,11 @@ def search(
     return Search("optuna", trials=1, space=SPACE, objectives=objectives, constraints=constraints)
 
 
-def reading(low: float, value: float, high: float) -> Reading:
-    return Reading(Interval(low, value, high=high), processes=20)
+def reading(low: float, value: float, high: float) -> CaseReading:
+    return CaseReading(Interval(low, value, high=high), processes=20)
 
 
-def rate_on(request: Search, readings: dict[tuple[str, str], Reading]) -> Rating:
+def rate_on(request: Search, readings: dict[tuple[str, str], CaseReading]) -> Rating:
     by_case = {CaseKey(artifact, id, threads=1): item for (artifact, id), item in readings.items()}
     return rate(request, [BINARY, FLOAT], targets=TARGETS, readings=by_case)
 
@@ -77,7 +77,7 @@ def test_an_interval_around_the_limit_does_not_keep_it() -> None:
 
 
 def test_a_case_that_failed_has_its_reason() -> None:
-    failed = Reading(failure="its tool has no operator LceBconv2d")
+    failed = CaseReading(failure="its tool has no operator LceBconv2d")
     rating = rate_on(search(LATENCY), {("b", "pi4"): failed})
     assert rating.verdict is Feasibility.INFEASIBLE
     assert rating.complaint == "mlp binary on pi4: its tool has no operator LceBconv2d"

@@ -43,11 +43,11 @@ from tests.store.examples import make_outcome, make_trial
 TOOL = """
 for argument; do case $argument in --graph=*) graph=${argument#--graph=};; esac; done
 ms=$(($(wc -c <"$graph") - BASE))
-[ $ms = 13 ] && { echo 'ERROR: unresolved operator LceBconv2d'; exit 1; }
+[ $ms = 17 ] && { echo 'ERROR: unresolved operator LceBconv2d'; exit 1; }
 us=${ms}000
 echo "count=50 first=$us curr=$us min=$us max=$us avg=$us std=1"
 """.replace("BASE", str(len(MODELS[0])))
-PROTOCOL = Protocol("plain", processes=6)
+PROTOCOL = Protocol("plain", processes=6, order="interleaved")
 SEARCH = Search(
     "random",
     trials=4,
@@ -137,7 +137,11 @@ class World:
     ) -> list[PipelineEvent]:
         registry = self.shelf.make_devices(devices)
         targets = Targets({"board": ["board"], "boards": list(devices)}, threads=1)
-        request = replace(make_request(devices, PROTOCOL), limits=find_limits(search, targets))
+        request = replace(
+            make_request(devices, PROTOCOL),
+            limits=find_limits(search, targets),
+            uses_reference=True,
+        )
         study = ListedStudy(points, trial_at)
         with self.shelf.open(request) as bench, self.shelf.open_session() as session:
             rows = StoredPoints("study", session.trials, forms=session.forms)
@@ -220,14 +224,14 @@ def test_each_form_is_built_and_measured_once_whatever_seeds_share_it(world: Wor
     world.run([{"ms": 3, "seed": 0}, {"ms": 3, "seed": 1}, {"ms": 20, "seed": 0}])
     assert len(world.built) == 2
     assert world.trained == [3, 3]
-    rows = world.shelf.rows("SELECT count(*) AS n FROM measurements")
+    rows = world.shelf.rows("SELECT count(DISTINCT case_id) AS n FROM measurements")
     assert rows[0]["n"] == 3, "two untrained networks, and the trained one that both seeds became"
 
 
 def test_a_missing_operator_makes_a_point_infeasible_with_that_reason(world: World) -> None:
-    world.run(at(13, 3))
+    world.run(at(17, 3))
     assert world.trained == [3]
-    state, message = world.states()[13]
+    state, message = world.states()[17]
     assert state == "infeasible"
     assert message is not None
     assert "LceBconv2d" in message

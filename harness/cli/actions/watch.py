@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 
 from harness.cli.actions.session import Session, make_console
 from harness.core.units import count_noun
-from harness.report.terminal.work_rows import WorkSnapshot, view_rows
+from harness.report.terminal.work_rows import Row, WorkSnapshot, view_rows
 from harness.report.terminal.work_view import render_view
 from harness.store.database import now
 from harness.store.queries import load_named_queries
@@ -18,7 +17,6 @@ from harness.store.rows.work import WorkRows
 
 _PAUSE_S = 2.0
 _REST = 4  # a look at a large database is followed by a pause of so many times its length
-Row = Mapping[str, Any]
 
 
 def watch_work(session: Session) -> int:

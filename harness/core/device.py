@@ -17,6 +17,7 @@ DEVICES_FILE = Path("devices.yaml")
 MAX_CPUS = 1024
 SSH_PORT = 22
 _ADB_PORT = 5555
+DEFAULT_PYTHON = "python3"
 ABI: TypeAlias = Literal["aarch64", "aarch32", "android-arm64", "x86_64"]
 Threads: TypeAlias = Annotated[int, Ge(1), Le(MAX_THREADS)]
 Port: TypeAlias = Annotated[int, Ge(1), Le(65535)]
@@ -46,7 +47,7 @@ class _Device:
         ),
     ] = None
     python: Annotated[Text, KeyHelp("The Python on the device that has an interpreter.")] = (
-        "python3"
+        DEFAULT_PYTHON
     )
     threads: Annotated[
         Annotated[tuple[Threads, ...], MinLen(1)] | None,

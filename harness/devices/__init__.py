@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.core.device import AdbDevice, Device, LocalDevice, SshDevice, hops_of
+from harness.core.device import DEFAULT_PYTHON, AdbDevice, Device, LocalDevice, SshDevice, hops_of
 from harness.devices.adb import AdbLink
 from harness.devices.link import Link
 from harness.devices.local import LocalLink
@@ -77,7 +77,7 @@ def open_transport(
     `local_folder` is the working folder of a device of kind local without a `folder`.
     """
     folder = device.folder or _DEFAULT_FOLDERS.get(device.kind, str(local_folder))
-    is_default_python = device.kind == "local" and device.python == "python3"
+    is_default_python = device.kind == "local" and device.python == DEFAULT_PYTHON
     python = sys.executable if is_default_python else device.python
     return Transport(
         device.id,

@@ -8,7 +8,7 @@ from harness.bench.elf import abis_of
 from harness.bench.facts import abi_of, build_facts_script, read_facts
 from harness.bench.tools import NO_INTERPRETER, PYTHON_RUNNER, RUNNER_FILE
 from harness.core.bench import Tool
-from harness.core.device import Device
+from harness.core.device import DEFAULT_PYTHON, AdbDevice, Device
 from harness.core.errors import LONGEST_QUOTE, CaseFailed, Reason, ToolFileError
 from harness.core.ids import sha256_of_file
 from harness.devices import RunResult, Transport
@@ -52,6 +52,34 @@ def install_tool(
     return _install_binary(device, transport, abi=abi, tool_file=tool_file)
 
 
+def refuse_missing_tool(device: Device, tools: Mapping[str, ToolFile]) -> None:
+    """Raise CaseFailed if the device surely gets no tool: wrong_abi, no_interpreter.
+
+    Only its entry and the added tools are looked at. A board may have an interpreter, which its
+    facts tell; a phone has none unless its entry says where.
+    """
+    tool_file = _choose_tool_file(device, device.abi, tools=tools)
+    if tool_file is not None:
+        _refuse_other_abi(device, device.abi, tool_file=tool_file)
+    elif _is_phone_without_tool(device, tools):
+        abi = device.abi or "android-arm64"
+        message = (
+            f"device {device.id}: no tool was added for {abi}; "
+            f"run `harness tools add {_name_binary(abi)}`, or set `python` in its entry to a "
+            "Python that has an interpreter."
+        )
+        raise CaseFailed(Reason.NO_INTERPRETER, message)
+
+
+def _is_phone_without_tool(device: Device, tools: Mapping[str, ToolFile]) -> bool:
+    """Return whether it is a phone that is left to a Python, which no phone comes with.
+
+    If its ABI is unknown, any tool may fit.
+    """
+    is_phone = isinstance(device, AdbDevice) and device.tool is None
+    return is_phone and device.python == DEFAULT_PYTHON and (device.abi is not None or not tools)
+
+
 def resolve_abi(device: Device, facts: Mapping[str, str]) -> str | None:
     """Return the ABI of the device's programs, or None if unknown. Raises CaseFailed: wrong_abi.
 
@@ -93,12 +121,22 @@ def _choose_tool_file(
             )
             raise CaseFailed(Reason.NO_INTERPRETER, message)
         return tools[device.tool]
-    return tools.get(f"lce_benchmark_model_{abi.replace('-', '_')}") if abi else None
+    return tools.get(_name_binary(abi)) if abi else None
+
+
+def _name_binary(abi: str) -> str:
+    return f"lce_benchmark_model_{abi.replace('-', '_')}"
 
 
 def _install_binary(
     device: Device, transport: Transport, abi: str | None, tool_file: ToolFile
 ) -> DeviceTool:
+    _refuse_other_abi(device, abi, tool_file=tool_file)
+    program = transport.push(tool_file.path, tool_file.sha256, name=tool_file.name)
+    return DeviceTool(Tool(tool_file.name, tool_file.sha256), (program,))
+
+
+def _refuse_other_abi(device: Device, abi: str | None, tool_file: ToolFile) -> None:
     try:
         tool_abis = abis_of(tool_file.path)
     except ToolFileError as error:
@@ -111,8 +149,6 @@ def _install_binary(
             f"{' or '.join(sorted(tool_abis))}: add one for {abi}."
         )
         raise CaseFailed(Reason.WRONG_ABI, message)
-    program = transport.push(tool_file.path, tool_file.sha256, name=tool_file.name)
-    return DeviceTool(Tool(tool_file.name, tool_file.sha256), (program,))
 
 
 def _install_python_runner(device: Device, transport: Transport) -> DeviceTool:

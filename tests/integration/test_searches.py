@@ -35,7 +35,7 @@ search:
         (
             "search.objectives=[accuracy, {metric: latency, on: pi4}]",
             ("--bench",),
-            "no device has this id or tag; choose from: here, board, boards.",
+            "no device has this id or tag; choose from: here, board, phone, boards.",
         ),
         (
             "search.constraints=[{metric: latency, on: here, at_most: 1 ms}]",
@@ -59,6 +59,18 @@ search:
             ("--dry-run", "--measure"),
             "search asks for energy on here, which has no power sensor",
         ),
+        (
+            "search.constraints=[{metric: latency, on: boards, at_most: 5 ms}]",
+            ("--bench",),
+            "device board: its tool 'fast' was not found "
+            "(available: python_runner); add it with `harness tools add fast --file …`.",
+        ),
+        (
+            "search.constraints=[{metric: latency, on: phone, at_most: 5 ms}]",
+            ("--dry-run", "--measure"),
+            "no tool was added for android-arm64; "
+            "run `harness tools add lce_benchmark_model_android_arm64`, or set `python`",
+        ),
     ],
 )
 def test_what_devices_cannot_answer_is_refused_before_anything_starts(
@@ -68,7 +80,8 @@ def test_what_devices_cannot_answer_is_refused_before_anything_starts(
     sweep.write_text(SEARCH)
     registry.write_text(
         "devices:\n  - {id: here, kind: local}\n"
-        "  - {id: board, kind: ssh, host: 192.0.2.1, tags: [boards]}\n"
+        "  - {id: board, kind: ssh, host: 192.0.2.1, tags: [boards], tool: fast}\n"
+        "  - {id: phone, kind: adb, serial: 1A051FDF6007}\n"
     )
     refused = cli.run("submit", "sweep", sweep, "--set", setting, *options, "--devices", registry)
     assert refused.returncode == 2, refused.stdout

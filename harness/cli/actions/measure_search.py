@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from harness.cli.actions.bench import BenchOptions, DeviceSelection, open_bench
-from harness.cli.actions.search import find_search_devices, open_search, refuse_missing_sensors
+from harness.cli.actions.search import find_search_devices, open_search, refuse_unfit_devices
 from harness.cli.actions.search_report import describe_point
 from harness.cli.actions.session import Session, make_console
 from harness.config.sweep_file import Point, read_sweep
@@ -53,7 +53,7 @@ def measure_search(file: Path, settings: Sequence[str], *, registry: Path, dry_r
 def _measure(
     session: Session, points: Sequence[Point], sweep: Sweep, devices: SearchDevices
 ) -> int:
-    refuse_missing_sensors(session, sweep.search, devices=devices)
+    refuse_unfit_devices(session, sweep.search, devices=devices)
     out, study = make_console(), list_study(points)
     ids = [device.id for device in devices.devices]
     out.print(

@@ -14,6 +14,7 @@ from harness.core.errors import CaseFailed, RequestError
 from harness.core.search import Search, name_metric
 from harness.core.sweep import Sweep
 from harness.fleet.device_check import DeviceAccess, check_device, map_devices
+from harness.fleet.device_tool import refuse_missing_tool
 from harness.fleet.run import FleetBench
 from harness.pipeline.point_rows import PointRows
 from harness.pipeline.run import HearingSearch
@@ -41,7 +42,18 @@ def find_search_devices(
     return SearchDevices.resolve(sweep, read_devices(registry))
 
 
-def refuse_missing_sensors(session: Session, search: Search, *, devices: SearchDevices) -> None:
+def refuse_unfit_devices(session: Session, search: Search, *, devices: SearchDevices) -> None:
+    """Raise RequestError if a device that the search asks has no tool, or not the sensor for it."""
+    tools = session.tools.newest_by_name()
+    for device in devices.devices:
+        try:
+            refuse_missing_tool(device, tools)
+        except CaseFailed as failure:
+            raise RequestError(str(failure)) from failure
+    _refuse_missing_sensors(session, search, devices=devices)
+
+
+def _refuse_missing_sensors(session: Session, search: Search, *, devices: SearchDevices) -> None:
     """Raise RequestError if a device that is monitored for energy has no sensor of it.
 
     A device that does not answer is not refused: it may come back during the search.

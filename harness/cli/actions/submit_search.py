@@ -11,7 +11,7 @@ from harness.cli.actions.bench import (
     show_results,
 )
 from harness.cli.actions.pipeline import PipelineReporter
-from harness.cli.actions.search import open_search, refuse_missing_sensors, select_devices_for
+from harness.cli.actions.search import open_search, refuse_unfit_devices, select_devices_for
 from harness.cli.actions.search_report import SearchReporter
 from harness.cli.actions.session import Session, make_console
 from harness.cli.actions.sweep_work import list_artifacts, make_training_stores, plan_training
@@ -45,7 +45,7 @@ def submit_search(
     """Search with the devices, and return how many trials, cases and devices failed."""
     out = make_console()
     devices.refuse_training()
-    refuse_missing_sensors(session, sweep.search, devices=devices)
+    refuse_unfit_devices(session, sweep.search, devices=devices)
     study = open_study(sweep.name, points, rows=session.trials)
     tried = [study.study.adopt(values) for values in study.tried_points]
     remaining = count_noun(study.study.remaining, "point")

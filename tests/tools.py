@@ -31,6 +31,13 @@ def write_slow_tool(path: Path, folder: Path, seconds: float) -> Path:
     )
 
 
+def write_noisy_tool(path: Path, starts: Path) -> Path:
+    """Write a tool whose average alternates between 9 and 11 µs, and that notes its starts."""
+    average = f"$((9 + 2 * ($(wc -l <'{starts}') % 2)))"
+    numbers = f'echo "count=50 first=12 curr=10 min=9 max=12 avg={average} std=1"'
+    return write_script(path, f"echo started >>'{starts}'\n{numbers}")
+
+
 def count_lines(file: Path) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
 

@@ -79,7 +79,10 @@ def _family_of(case: Case) -> Protocol:
 
 
 def needs_more_runs(protocol: Protocol, runs: Sequence[Run], limit_us: float | None = None) -> bool:
-    """Return whether a case needs another process, for itself or to be told from its limit."""
+    """Return whether a case needs another process to be precise and told from its limit.
+
+    A case that is surely above its limit need not be precise.
+    """
     undisturbed = [run.log.inference.avg_us for run in runs if not run.disturbed]
     disturbed = len(runs) - len(undisturbed)
     return needs_another_process(protocol, undisturbed, disturbed=disturbed, limit=limit_us)

@@ -18,7 +18,8 @@ class FleetRequest:
 
     `uses_reference` repeats a measured case in each batch, so that cases of different batches can
     be compared. `limits` are latencies in microseconds, by device and threads. A case is measured
-    until its interval lies on one side of its limit, or its most processes are reached.
+    until its interval lies on one side of its limit, or its most processes are reached. Above the
+    limit, its interval may be wide.
     """
 
     artifacts: tuple[str, ...]

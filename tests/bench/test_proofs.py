@@ -228,26 +228,27 @@ def test_the_95_interval_holds_when_luck_largely_decides_the_end_of_measuring(
 @pytest.mark.parametrize("noise", [0.01, 0.05])
 @pytest.mark.parametrize("protocol", [PROTOCOLS["quick"], STANDARD], ids=lambda each: each.name)
 @pytest.mark.parametrize(
-    ("slower", "share"),
+    ("distance", "share"),
     [
         pytest.param(0.0, 0.12, id="exactly at its limit"),
-        pytest.param(0.01, 0.03, id="a percent slower"),
+        pytest.param(0.01, 0.03, id="a percent off"),
     ],
 )
-def test_a_case_is_rarely_called_faster_than_a_limit_that_it_does_not_meet(
-    protocol: Protocol, noise: float, slower: float, share: float
+@pytest.mark.parametrize("side", [1, -1], ids=["called faster", "called slower"])
+def test_a_case_is_rarely_called_to_be_on_the_wrong_side_of_its_limit(
+    protocol: Protocol, noise: float, distance: float, share: float, side: int
 ) -> None:
     """Measuring ends once the interval leaves out the limit: there are many chances to err."""
-    rng = make_generator("limit", protocol.name, noise, slower)
+    rng = make_generator("limit", protocol.name, noise, side * distance)
 
-    def is_called_faster() -> bool:
+    def is_called_wrongly() -> bool:
         counted: list[float] = []
         while needs_another_process(protocol, counted, disturbed=0, limit=1.0):
-            counted.append((1 + slower) * rng.lognormal(0, noise))
+            counted.append((1 + side * distance) * rng.lognormal(0, noise))
         interval = median_interval(counted)
-        return interval is not None and interval[1] < 1.0
+        return interval is not None and (interval[1] < 1.0 if side > 0 else interval[0] > 1.0)
 
-    assert share_of(is_called_faster() for _ in range(2000)) < share
+    assert share_of(is_called_wrongly() for _ in range(2000)) < share
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ FIXED = Protocol("fixed", processes=10)
 CASES = [f"case{number}" for number in range(6)]
 STEADY = [100.0] * 100
 NOISY = [100.0, 150.0] * 100
+WIDE = [100.0, 300.0] * 100
 
 
 @given(st.text(), st.integers(0), st.sets(st.text(), min_size=1))
@@ -94,6 +95,9 @@ def test_a_case_needs_another_process_until_it_has_enough(
         pytest.param([90.0] * 20 + [110.0] * 20, 100.0, False, id="the most processes"),
         pytest.param([100.0] * 10, 100.0, True, id="exactly at its limit"),
         pytest.param(STEADY[:9], 200.0, True, id="too few processes"),
+        pytest.param(NOISY[:9], 50.0, True, id="too few processes above its limit"),
+        pytest.param(WIDE[:10], 50.0, False, id="however wide above its limit"),
+        pytest.param(WIDE[:10], 500.0, True, id="too wide below its limit"),
     ],
 )
 def test_a_case_is_measured_until_its_interval_leaves_out_its_limit(

@@ -11,6 +11,7 @@ from harness.core.bench import Case, Protocol, Tool
 from harness.fleet.events import CaseGivenUp, CaseMeasured, FleetEvent, RunEnded
 from harness.fleet.plan import FleetRequest, plan_cases
 from harness.fleet.references import References
+from tests import tools
 from tests.fleet.shelf import PLAIN, Shelf, make_request, receive_all, receive_until_idle
 
 INTERLEAVED = replace(PLAIN, order="interleaved", processes=3)
@@ -146,6 +147,27 @@ def test_a_case_is_measured_until_it_can_be_told_from_its_limit(
     limits: dict[Any, float] = {("another", 1): 10.0, ("pi4", 2): 10.0}
     if limit_us is not None:
         limits["pi4", 1] = limit_us
+    request = replace(make_request(["pi4"], protocol), limits=limits)
+    bench_in_turn(own_shelf, request, artifacts=own_shelf.artifacts[:1])
+    assert len(own_shelf.rows("SELECT * FROM runs")) == processes
+
+
+@pytest.mark.parametrize(
+    ("limit_us", "processes"),
+    [
+        pytest.param(20.0, 9, id="below its limit"),
+        pytest.param(5.0, 6, id="above its limit"),
+        pytest.param(None, 9, id="no limit"),
+    ],
+)
+def test_a_case_above_its_limit_need_not_be_precise(
+    own_shelf: Shelf, limit_us: float | None, processes: int
+) -> None:
+    with own_shelf.open_session() as session:
+        noisy = tools.write_noisy_tool(own_shelf.folder / "noisy", own_shelf.folder / "starts")
+        session.tools.add("tool", noisy.read_bytes())
+    protocol = replace(INTERLEAVED, processes=6, max_processes=9, target=0.01)
+    limits = {} if limit_us is None else {("pi4", 1): limit_us}
     request = replace(make_request(["pi4"], protocol), limits=limits)
     bench_in_turn(own_shelf, request, artifacts=own_shelf.artifacts[:1])
     assert len(own_shelf.rows("SELECT * FROM runs")) == processes

@@ -1,7 +1,7 @@
 """A search that hears devices: networks are measured first, and only feasible ones are trained."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
@@ -27,6 +27,7 @@ from harness.pipeline.search_events import (
     PointTold,
     SearchEvent,
 )
+from harness.sweep.results import PointResults
 from harness.sweep.study import SearchPoint, Study
 from harness.training.events import Failed, SweepEvent
 from harness.training.search import Config, SearchedUnits
@@ -104,13 +105,12 @@ class DeviceSearch:
         self._nearest: tuple[float, PointInfeasible] | None = None
         self._is_closed = False
 
-    def adopt(self, tried: Iterable[SearchPoint]) -> None:
-        """Continue points that an earlier process began, from whatever the rows hold of them."""
-        for point in tried:
-            if self._rows.was_outclassed(point.trials):
-                self._study.prune(point.number, {})
-            else:
-                self._begin(point)
+    def adopt(self, point: SearchPoint, results: PointResults) -> None:
+        """Continue a point that an earlier process began, from whatever the rows hold of it."""
+        if results.is_outclassed:
+            self._study.prune(point.number, {})
+        else:
+            self._begin(point, results)
 
     def take(self) -> Config | None:
         """Return a point to train, or None if none is ready yet."""
@@ -134,7 +134,7 @@ class DeviceSearch:
         for opened in self._open.copy():
             yield from self._settle(opened)
         while self._wants_point() and (point := self._study.ask()) is not None:
-            opened = self._begin(point)
+            opened = self._begin(point, self._rows.read_results(point.trials))
             yield PointProposed(point)
             yield from self._settle(opened)
         self.is_exhausted = not (self._study.remaining or self._count(Stage.LOOKING) or self._ready)
@@ -168,8 +168,8 @@ class DeviceSearch:
     def _count(self, stage: Stage) -> int:
         return sum(opened.stage is stage for opened in self._open)
 
-    def _begin(self, point: SearchPoint) -> _OpenPoint:
-        forms = self._networks.begin(point, self._rows.read_trained(point.trials))
+    def _begin(self, point: SearchPoint, results: PointResults) -> _OpenPoint:
+        forms = self._networks.begin(point, results.networks)
         is_trained = all(map(self._networks.is_trained, point.trials))
         opened = _OpenPoint(point, Stage.TRAINED if is_trained else Stage.LOOKING)
         if not is_trained:

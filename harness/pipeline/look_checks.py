@@ -7,9 +7,9 @@ from harness.core.forms import SecondLook, find_wrong_looks
 from harness.core.rating import CaseKey, Targets
 from harness.core.sweep import Artifact, Trial
 from harness.core.units import format_us
-from harness.pipeline.point_rows import TrainedNetwork
 from harness.pipeline.readings import Readings
 from harness.pipeline.search_events import LookMisled
+from harness.sweep.results import TrainedNetwork
 
 
 class _Check(NamedTuple):

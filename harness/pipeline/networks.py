@@ -1,14 +1,13 @@
 """The networks of a search's trials: untrained ones at first, trained ones in the end."""
 
 from collections.abc import Callable, Mapping
-from statistics import fmean
 
 from harness.core.forms import Form
 from harness.core.rating import RatedNetwork
 from harness.core.sweep import Artifact, Failure, Trial
 from harness.pipeline.first_looks import FirstLooks
 from harness.pipeline.look_checks import LookChecks
-from harness.pipeline.point_rows import TrainedNetwork
+from harness.sweep.results import TrainedNetwork, compute_means
 from harness.sweep.study import SearchPoint
 from harness.training.events import Failed, Finished, Stopped, SweepEvent
 
@@ -84,16 +83,8 @@ class Networks:
         return [self._find_network(trial) for trial in point.trials]
 
     def average(self, point: SearchPoint) -> dict[str, float]:
-        """Return the mean size and validation accuracy of a trained point.
-
-        The accuracy is missing if a network has none.
-        """
-        networks = [self._trained[trial.id] for trial in point.trials]
-        means = {"size": fmean(network.size_bytes for network in networks)}
-        accuracies = [network.accuracy for network in networks if network.accuracy is not None]
-        if len(accuracies) == len(networks):
-            means["accuracy"] = fmean(accuracies)
-        return means
+        """Return the means of a trained point (see `compute_means`)."""
+        return compute_means([self._trained[trial.id] for trial in point.trials])
 
     def _find_network(self, trial: Trial) -> RatedNetwork:
         name = f"{trial.architecture} {trial.precision}"

@@ -9,7 +9,7 @@ from harness.config.search import draw_points
 from harness.config.sweep_file import Point
 from harness.core.sweep import Trial
 from harness.store.rows.trials import TrialRows
-from harness.sweep.resume import read_tried_points
+from harness.sweep.resume import TriedPoint, read_tried_point, read_tried_points
 from harness.sweep.study import ListedStudy, OptunaStudy, Study, TrialBuilder, identify_point
 from harness.sweep.trials import build_trials, build_trials_at
 from harness.training.search import Config
@@ -30,7 +30,7 @@ class SweepStudy(NamedTuple):
 
     study: Study
     build_trials: TrialBuilder
-    tried_points: Sequence[Config]
+    tried_points: tuple[TriedPoint, ...]
 
 
 def open_study(sweep: str, points: Sequence[Point], rows: TrialRows) -> SweepStudy:
@@ -39,15 +39,16 @@ def open_study(sweep: str, points: Sequence[Point], rows: TrialRows) -> SweepStu
     if search.method == "optuna":
         adaptive = partial(build_trials_at, points[0])
         tried_points = read_tried_points(sweep, points[0], rows=rows)
-        return SweepStudy(
-            OptunaStudy(search, adaptive),
-            adaptive,
-            tried_points=[tried.values for tried in tried_points],
-        )
+        return SweepStudy(OptunaStudy(search, adaptive), adaptive, tried_points=tried_points)
     trials = _list_trials(points)
-    tried = [values for values in rows.list_points(sweep) if identify_point(values) in trials]
     builder = ListedTrials(trials)
-    return SweepStudy(ListedStudy(map(_list_values, points), builder), builder, tried_points=tried)
+    tried_points = tuple(
+        read_tried_point(values, builder(values), rows=rows)
+        for values in rows.list_points(sweep)
+        if identify_point(values) in trials
+    )
+    listed = ListedStudy(map(_list_values, points), builder)
+    return SweepStudy(listed, builder, tried_points=tried_points)
 
 
 def list_study(points: Sequence[Point]) -> ListedStudy:

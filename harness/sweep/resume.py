@@ -1,14 +1,14 @@
 """The points that a search has tried before, read from their rows."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.config.sweep_file import Point
 from harness.core.search import Range, Search
 from harness.core.sweep import Trial
-from harness.store.rows.trials import TrialRows, TrialState
-from harness.sweep.scores import TrialResult
+from harness.store.rows.trials import TrialRows
+from harness.sweep.results import PointResults, read_point_results
 from harness.sweep.trials import build_trials_at
 
 _ROUNDING = 1e-8  # of a step, as Optuna allows
@@ -16,20 +16,19 @@ _ROUNDING = 1e-8  # of a step, as Optuna allows
 
 @dataclass(frozen=True)
 class TriedPoint:
-    """A point that the search has started before.
+    """A point that the search has started before, with its results so far.
 
-    It has the `results` of its trials if all have finished. It was interrupted if it has none, and
-    was not ended early because others did better.
+    It was interrupted if a trial is not done, and none was ended because others did better.
     """
 
     values: Mapping[str, Any]
     trials: tuple[Trial, ...]
-    results: tuple[TrialResult, ...] = ()
-    is_outclassed: bool = False
+    results: PointResults = field(default_factory=PointResults)
 
     @property
     def is_interrupted(self) -> bool:
-        return not self.results and not self.is_outclassed
+        is_done = all(trial.id in self.results.networks for trial in self.trials)
+        return not is_done and not self.results.is_outclassed
 
 
 def read_tried_points(sweep: str, base: Point, rows: TrialRows) -> tuple[TriedPoint, ...]:
@@ -40,12 +39,24 @@ def read_tried_points(sweep: str, base: Point, rows: TrialRows) -> tuple[TriedPo
     tried_points = []
     for values in rows.list_points(sweep):
         if _is_in_space(values, base.values.search):
-            trials = build_trials_at(base, values)
-            states = rows.get_states(trials)
-            # There are fewer if the rest of the sweep file has changed: these are other trials.
-            if len(states) == len({trial.id for trial in trials}):
-                tried_points.append(_read_tried_point(values, trials, states=states, rows=rows))
+            tried = read_tried_point(values, build_trials_at(base, values), rows=rows)
+            if tried.results.is_stored:  # else these are other trials, of another sweep file
+                tried_points.append(tried)
     return tuple(tried_points)
+
+
+def read_tried_point(
+    values: Mapping[str, Any], trials: tuple[Trial, ...], rows: TrialRows
+) -> TriedPoint:
+    return TriedPoint(values, trials, results=read_point_results(trials, rows))
+
+
+def list_tried_trials(tried_points: Iterable[TriedPoint]) -> list[Trial]:
+    """Return the trials of the points, in their order."""
+    trials: list[Trial] = []
+    for tried in tried_points:
+        trials += tried.trials
+    return trials
 
 
 def _is_in_space(values: Mapping[str, Any], search: Search) -> bool:
@@ -66,30 +77,3 @@ def _is_allowed(value: Any, choices: Sequence[Any] | Range) -> bool:
         return True
     steps = (value - choices.low) / step
     return bool(abs(steps - round(steps)) < _ROUNDING)
-
-
-def _read_tried_point(
-    values: Mapping[str, Any],
-    trials: tuple[Trial, ...],
-    states: Mapping[str, TrialState],
-    rows: TrialRows,
-) -> TriedPoint:
-    if any(state.outclassed for state in states.values()):
-        return TriedPoint(values, trials, is_outclassed=True)
-    if not all(state.done for state in states.values()):
-        return TriedPoint(values, trials)
-    return TriedPoint(values, trials, results=_read_results(trials, states, rows=rows))
-
-
-def _read_results(
-    trials: Sequence[Trial], states: Mapping[str, TrialState], rows: TrialRows
-) -> tuple[TrialResult, ...]:
-    artifacts = {
-        trial_id: next(iter(state.artifacts.values())) for trial_id, state in states.items()
-    }
-    curves = rows.get_curves(trials)
-    sizes = rows.get_artifact_sizes(artifacts.values())
-    return tuple(
-        TrialResult(trial.recipe, curves[trial.id], size_bytes=sizes[artifacts[trial.id]])
-        for trial in trials
-    )

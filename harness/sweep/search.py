@@ -10,10 +10,9 @@ from typing import TypeAlias
 from harness.config.sweep_file import Point
 from harness.core.errors import Reason
 from harness.core.search import Search
-from harness.core.sweep import Trial
 from harness.store.rows.trials import TrialRows
+from harness.sweep.results import TrainedNetwork, compute_score
 from harness.sweep.resume import TriedPoint, read_tried_points
-from harness.sweep.scores import TrialResult, compute_score
 from harness.sweep.study import OptunaStudy, SearchPoint, Study, TrialBuilder
 from harness.sweep.trials import build_trials_at
 from harness.training.events import Failed, Finished, Stopped, SweepEvent
@@ -109,30 +108,29 @@ class SweepSearch:
         elif any(isinstance(end, Failed) for end in ends):
             self._study.fail(number)
         elif not stops:  # else the time was up, and the point is continued by a later process
-            self._tell(number, [_read_result(end) for end in ends if isinstance(end, Finished)])
+            finished = [end for end in ends if isinstance(end, Finished)]
+            self._tell(number, [_read_network(end) for end in finished])
 
     def _adopt(self, tried: TriedPoint) -> None:
         point = self._study.adopt(tried.values)
         if tried.is_interrupted:
             self._interrupted.append(point)
-        elif tried.is_outclassed:
+        elif tried.results.is_outclassed:
             self._study.prune(point.number, {})
         else:
-            self._tell(point.number, tried.results)
+            networks = tried.results.networks
+            self._tell(point.number, [networks[trial.id] for trial in tried.trials])
 
-    def _tell(self, number: int, results: Sequence[TrialResult]) -> None:
-        score = compute_score(self._search, results)
+    def _tell(self, number: int, networks: Sequence[TrainedNetwork]) -> None:
+        score = compute_score(self._search, networks)
         if score is None:
             self._study.fail(number)
         else:
             self._study.tell(number, score.objectives, violations=score.violations)
 
 
-def _read_result(finished: Finished) -> TrialResult:
-    artifact = finished.outcome.artifacts[0]
-    return TrialResult(
-        finished.trial.recipe, finished.outcome.curve, size_bytes=artifact.size_bytes
-    )
+def _read_network(finished: Finished) -> TrainedNetwork:
+    return TrainedNetwork.of_outcome(finished.trial, finished.outcome)
 
 
 def resume_search(
@@ -151,11 +149,3 @@ def resume_search(
         tried_points=read_tried_points(sweep, base, rows=rows),
         load_checkpoints=load_checkpoints,
     )
-
-
-def list_tried_trials(tried_points: Iterable[TriedPoint]) -> list[Trial]:
-    """Return the trials of the points, in their order."""
-    trials: list[Trial] = []
-    for tried in tried_points:
-        trials += tried.trials
-    return trials

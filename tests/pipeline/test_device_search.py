@@ -162,8 +162,9 @@ class World:
                 rows=rows,
             )
             if adopt:
-                tried_points = session.trials.list_points("study")
-                hearing.adopt([study.adopt(values) for values in tried_points])
+                for values in session.trials.list_points("study"):
+                    point = study.adopt(values)
+                    hearing.adopt(point, rows.read_results(point.trials))
             pipeline = Pipeline(
                 bench, registry, hearing=HearingSearch(hearing, SearchDevices({}, 1))
             )

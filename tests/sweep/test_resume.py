@@ -10,8 +10,8 @@ from harness.core.errors import Reason
 from harness.core.sweep import Failure
 from harness.store.database import open_database
 from harness.store.rows.trials import TrialRows
+from harness.sweep.results import Score, compute_score
 from harness.sweep.resume import read_tried_points
-from harness.sweep.scores import Score, compute_score
 from harness.sweep.search import resume_search
 from harness.sweep.trials import build_trials_at
 from tests.store.examples import make_outcome
@@ -62,10 +62,10 @@ def test_points_are_finished_ended_early_or_interrupted(tmp_path: Path, rows: Tr
     tried_points = read_tried_points("found", point, rows=rows)
 
     assert [tried.values for tried in tried_points] == [FIRST, SECOND, THIRD]
-    assert [tried.is_outclassed for tried in tried_points] == [False, True, False]
+    assert [tried.results.is_outclassed for tried in tried_points] == [False, True, False]
     assert [tried.is_interrupted for tried in tried_points] == [False, False, True]
     size = outcome.artifacts[0].size_bytes
-    score = compute_score(point.values.search, tried_points[0].results)
+    score = compute_score(point.values.search, [*tried_points[0].results.networks.values()])
     assert score == Score((0.7, size), {})
     search = resume_search("found", point, rows=rows)
     assert search.remaining == 7

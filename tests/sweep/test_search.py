@@ -17,8 +17,8 @@ from harness.core.search import ACCURACY, Constraint, Objective, Range, Search
 from harness.core.sweep import Failure, Trial
 from harness.store.database import open_database
 from harness.store.rows.trials import TrialRows
+from harness.sweep.results import PointResults, TrainedNetwork
 from harness.sweep.resume import TriedPoint
-from harness.sweep.scores import TrialResult
 from harness.sweep.search import SweepSearch, resume_search
 from harness.sweep.study import SearchPoint
 from harness.sweep.trials import build_trials_at
@@ -138,15 +138,26 @@ def test_a_point_without_an_objective_has_failed() -> None:
     assert study.reports == [("fail 0", None)]
 
 
+def test_an_accuracy_is_that_of_all_trials_or_unknown() -> None:
+    study = RecordedStudy([FIRST])
+    search = open_search(study)
+    search.take()
+    binary, float_twin = build_trials(FIRST)
+    search.note(finish(binary))
+    search.note(finish(float_twin, accuracy=None))
+    assert study.reports == [("fail 0", None)]
+
+
 def test_earlier_points_are_reported_and_interrupted_ones_come_first() -> None:
     study = RecordedStudy([{"units": 64, "rate": 0.2}])
     trials = build_trials(FIRST)
-    results = tuple(
-        TrialResult(trial.recipe, finish(trial).outcome.curve, size_bytes=50) for trial in trials
-    )
+    networks = {
+        trial.id: TrainedNetwork.of_outcome(trial, finish(trial).outcome) for trial in trials
+    }
+    outclassed = PointResults({trials[0].id: networks[trials[0].id]}, is_outclassed=True)
     tried = (
-        TriedPoint(FIRST, trials, results=results),
-        TriedPoint(SECOND, build_trials(SECOND), is_outclassed=True),
+        TriedPoint(FIRST, trials, results=PointResults(networks)),
+        TriedPoint(SECOND, build_trials(SECOND), results=outclassed),
         TriedPoint(THIRD, build_trials(THIRD)),
     )
     loaded: list[set[str]] = []

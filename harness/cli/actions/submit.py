@@ -38,8 +38,8 @@ from harness.report.terminal.work import show_work
 from harness.report.terminal.work_state import TrainingPlan
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
-from harness.sweep.resume import read_tried_points
-from harness.sweep.search import SweepSearch, list_tried_trials, resume_search
+from harness.sweep.resume import list_tried_trials, read_tried_points
+from harness.sweep.search import SweepSearch, resume_search
 from harness.sweep.train import check_artifact_files, train
 from harness.sweep.trials import build_sweep
 

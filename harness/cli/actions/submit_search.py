@@ -1,6 +1,6 @@
 """The implementation of `harness submit sweep` for a search that hears devices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -17,16 +17,15 @@ from harness.cli.actions.session import Session, make_console
 from harness.cli.actions.sweep_work import list_artifacts, make_training_stores, plan_training
 from harness.cli.actions.training import TrainingReporter
 from harness.config.sweep_file import Point
-from harness.core.sweep import Sweep, Trial
+from harness.core.sweep import Sweep
 from harness.core.units import count_noun
 from harness.pipeline.point_rows import StoredPoints
 from harness.pipeline.run import Pipeline
 from harness.pipeline.search_setup import SearchDevices, find_limits
 from harness.report.terminal.work import show_work
-from harness.store.rows.trials import TrialState
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.points import SweepStudy, open_study
-from harness.sweep.study import SearchPoint
+from harness.sweep.resume import list_tried_trials
 from harness.sweep.train import train
 from harness.sweep.trials import build_trials
 from harness.training.search import SearchedUnits
@@ -47,15 +46,16 @@ def submit_search(
     devices.refuse_training()
     refuse_unfit_devices(session, sweep.search, devices=devices)
     study = open_study(sweep.name, points, rows=session.trials)
-    tried = [study.study.adopt(values) for values in study.tried_points]
+    tried_points = study.tried_points
+    adopted = [study.study.adopt(tried.values) for tried in tried_points]
     remaining = count_noun(study.study.remaining, "point")
-    out.print(f"{sweep.name}: {remaining} of its search to try, {len(tried)} already tried.")
+    out.print(f"{sweep.name}: {remaining} of its search to try, {len(adopted)} already tried.")
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
     selection = select_devices_for(devices, fleet)
     options = BenchOptions(sweep.protocols, limits=find_limits(sweep.search, devices.targets))
     stores = make_training_stores(session)
     ids = [device.id for device in selection.devices]
-    left = study.study.remaining + len(_list_interrupted(session, tried))
+    left = study.study.remaining + sum(tried.is_interrupted for tried in tried_points)
     # Each point has as many trials as any other.
     plan = plan_training(sweep, build_trials(points[0]), devices=selection.devices, repeats=left)
     with (
@@ -68,13 +68,14 @@ def submit_search(
             session,
             sweep,
             study=study.study,
-            units=_make_units(session, study, tried=tried),
+            units=_make_units(session, study),
             devices=devices,
             bench=running,
             rows=StoredPoints(sweep.name, session.trials, forms=session.forms),
         ) as hearing,
     ):
-        hearing.search.adopt(tried)
+        for point, tried in zip(adopted, tried_points, strict=True):
+            hearing.search.adopt(point, tried.results)
         reporter = PipelineReporter(
             progress,
             TrainingReporter(out, progress, mlflow_log=mlflow_log),
@@ -94,7 +95,7 @@ def submit_search(
         pipeline = Pipeline(running, selection.devices, hearing=hearing)
         with closing(events):
             for event in pipeline.run(
-                events, list_artifacts(session, _list_trials(tried)), planned=()
+                events, list_artifacts(session, list_tried_trials(tried_points)), planned=()
             ):
                 reporter.report(event)
     reporter.summarise(out)
@@ -103,24 +104,7 @@ def submit_search(
     return reporter.failures
 
 
-def _make_units(session: Session, study: SweepStudy, tried: Sequence[SearchPoint]) -> SearchedUnits:
+def _make_units(session: Session, study: SweepStudy) -> SearchedUnits:
     """Return the units of the points, with the checkpoints that interrupted ones left."""
-    trainings = {trial.training for trial in _list_trials(tried)}
+    trainings = {trial.training for trial in list_tried_trials(study.tried_points)}
     return SearchedUnits(study.build_trials, session.checkpoints.load(trainings))
-
-
-def _list_interrupted(session: Session, points: Sequence[SearchPoint]) -> list[SearchPoint]:
-    """Return the points of which some trial is not done."""
-    states = session.trials.get_states(_list_trials(points))
-    return [point for point in points if not _is_done(point, states)]
-
-
-def _is_done(point: SearchPoint, states: Mapping[str, TrialState]) -> bool:
-    return all(trial.id in states and states[trial.id].done for trial in point.trials)
-
-
-def _list_trials(points: Sequence[SearchPoint]) -> list[Trial]:
-    trials: list[Trial] = []
-    for point in points:
-        trials += point.trials
-    return trials

@@ -75,15 +75,16 @@ class World:
     """
 
     shelf: Shelf
+    sweep: str = "study"
     log: Path | None = None
     built: list[str] = field(default_factory=list)
     trained: list[int] = field(default_factory=list)
     events: list[PipelineEvent] = field(default_factory=list)
 
     @classmethod
-    def make(cls, shelf: Shelf) -> "World":
+    def make(cls, shelf: Shelf, tool: str = TOOL) -> "World":
         with shelf.open_session() as session:
-            script = tools.write_script(shelf.folder / "tool", TOOL)
+            script = tools.write_script(shelf.folder / "tool", tool)
             session.tools.add("tool", script.read_bytes())
         return cls(shelf)
 
@@ -168,7 +169,7 @@ class World:
             uses_reference=True,
         )
         with self.shelf.open(request) as bench, self.shelf.open_session() as session:
-            rows = StoredPoints("study", session.trials, forms=session.forms)
+            rows = StoredPoints(self.sweep, session.trials, forms=session.forms)
             hearing = DeviceSearch(
                 study,
                 SearchedUnits(trial_at, {}),
@@ -186,7 +187,7 @@ class World:
                 rows=rows,
             )
             if adopt:
-                for values in session.trials.list_points("study"):
+                for values in session.trials.list_points(self.sweep):
                     point = study.adopt(values)
                     hearing.adopt(point, rows.read_results(point.trials))
             pipeline = Pipeline(

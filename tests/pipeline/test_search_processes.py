@@ -1,8 +1,10 @@
-"""A search with devices that `kill -9` ends at any moments tries, trains and measures all once."""
+"""Searches with devices in processes of their own: killed at any moment, or two on one board."""
 
 import random
 import signal
+from dataclasses import replace
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,16 @@ from harness.core.search import Constraint, Objective, Range, Search
 from harness.pipeline.search_events import PointInfeasible, PointTold
 from harness.sweep.study import OptunaStudy
 from tests.fleet.shelf import Shelf
-from tests.pipeline.played_search import World, separate_devices, trial_at
+from tests.pipeline.played_search import TOOL, World, separate_devices, trial_at
 
 KILLS = 30
 LONGEST_S = 3.0
+TRIALS = 12
+FEW = 5
 SEED = 20261127
 SEARCH = Search(
     "optuna",
-    trials=12,
+    trials=TRIALS,
     space={"ms": Range(1, 12), "seed": (0, 1)},
     objectives=(Objective("accuracy"), Objective("latency", on="board")),
     constraints=(Constraint("latency", at_most=5_000.0, on="board"),),
@@ -26,13 +30,19 @@ SEARCH = Search(
 _CONTEXT = get_context("forkserver")
 
 
-def run_search(shelf: Shelf, trainings: Path) -> World:
-    """Go on with the search, and note each training in a file once its trial is stored."""
-    world = World(shelf, log=trainings)
+def run_search(world: World, trials: int = TRIALS) -> World:
+    """Begin the search of a sweep, or go on with it."""
+    search = replace(SEARCH, trials=trials)
     with pytest.MonkeyPatch.context() as patch:
         separate_devices(patch)
-        world.run_study(OptunaStudy(SEARCH, trial_at), SEARCH, adopt=True)
+        world.run_study(OptunaStudy(search, trial_at), search, adopt=True)
     return world
+
+
+def start_search(world: World, trials: int = TRIALS) -> BaseProcess:
+    process = _CONTEXT.Process(target=run_search, args=(world, trials), daemon=True)
+    process.start()
+    return process
 
 
 def test_a_search_that_is_killed_again_and_again_does_nothing_twice(
@@ -44,20 +54,19 @@ def test_a_search_that_is_killed_again_and_again_does_nothing_twice(
     moments = random.Random(SEED)
     kills = 0
     for _ in range(KILLS):
-        process = _CONTEXT.Process(target=run_search, args=(shelf, trainings), daemon=True)
-        process.start()
+        process = start_search(World(shelf, log=trainings))
         process.join(moments.uniform(0, LONGEST_S))
         process.kill()
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         kills += process.exitcode != 0
     assert kills > KILLS / 2, "most of them were cut short"
-    world = run_search(shelf, trainings)
+    world = run_search(World(shelf, log=trainings))
 
-    assert len(world.shelf.rows("SELECT DISTINCT point FROM sweep_trials")) == SEARCH.trials
+    assert len(world.shelf.rows("SELECT DISTINCT point FROM sweep_trials")) == TRIALS
     ends = [event for event in world.events if isinstance(event, PointTold | PointInfeasible)]
     numbers = [event.point.number for event in ends]
-    assert len(numbers) == len(set(numbers)) == SEARCH.trials, "each point is told once"
+    assert len(numbers) == len(set(numbers)) == TRIALS, "each point is told once"
     lines = trainings.read_text().splitlines()
     assert len(lines) == len(set(lines)), "no stored trial was trained again"
     for row in shelf.rows("SELECT parameters, status FROM trials"):
@@ -69,3 +78,22 @@ def test_a_search_that_is_killed_again_and_again_does_nothing_twice(
     assert len(often) <= 1, "only the reference is measured again"
     for leftover in ("pending_runs", "queue", "failures"):
         assert shelf.rows(f"SELECT * FROM {leftover}") == []
+
+
+def test_two_searches_on_one_board_take_turns(shelf: Shelf, tmp_path: Path) -> None:
+    shelf = shelf.copy(tmp_path / "copy")
+    busy = tmp_path / "busy"
+    alone = f"mkdir {busy} || echo overlap >>{tmp_path}/overlaps"
+    World.make(shelf, tool=f"{alone}\n{TOOL}\nrmdir {busy}")
+    searches = [start_search(World(shelf, sweep=name), trials=FEW) for name in ("one", "two")]
+    for search in searches:
+        search.join()
+        assert search.exitcode == 0
+    assert not (tmp_path / "overlaps").exists()
+    for sweep in ("one", "two"):
+        points = f"SELECT DISTINCT point FROM sweep_trials WHERE sweep = '{sweep}'"
+        assert len(shelf.rows(points)) == FEW
+    assert {row["status"] for row in shelf.rows("SELECT status FROM trials")} == {
+        "done",
+        "infeasible",
+    }

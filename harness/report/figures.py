@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from harness.core.front import find_unbeaten
 from harness.core.quality import OK, name_warnings, parse_quality
 from harness.core.units import format_bytes, format_percent, format_us
 from harness.report.frames import to_records
@@ -118,13 +119,8 @@ def name_variants(rows: pd.DataFrame) -> Any:
 
 
 def find_pareto_front(costs: Any, gains: Any) -> Any:
-    """Return the positions of the points that no other point beats, by increasing cost.
-
-    A point beats another if it is better in one respect and at least as good in the other.
-    """
-    order = np.lexsort((-gains, costs))
-    best = np.maximum.accumulate(gains[order])
-    return order[np.concatenate(([True], best[1:] > best[:-1]))]
+    """Return the positions of the points that no other point beats, by increasing cost."""
+    return find_unbeaten(np.column_stack([costs, -gains]).tolist())
 
 
 # Names of earlier versions, which notebooks may import.

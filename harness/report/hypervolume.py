@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.core.front import find_unbeaten
+
 
 def compute_hypervolume(gains: Any) -> float:
     """Return the volume between the origin and the points, of any number of dimensions.
@@ -21,21 +23,15 @@ def compute_hypervolume(gains: Any) -> float:
         return 0.0
     if points.shape[1] == 1:
         return float(points.max())
-    front = points[find_unbeaten(points)]
-    ordered = front[np.argsort(-front[:, -1], kind="stable")]
+    ordered = points[np.argsort(-points[:, -1], kind="stable")]
     depths = ordered[:, -1] - np.append(ordered[1:, -1], 0.0)
+    if points.shape[1] == 2:
+        return float(np.maximum.accumulate(ordered[:, 0]) @ depths)
     return sum(
         float(depth) * compute_hypervolume(ordered[: index + 1, :-1])
         for index, depth in enumerate(depths)
         if depth > 0
     )
-
-
-def find_unbeaten(gains: Any) -> Any:
-    """Return a mask of the rows that no other row beats; equal rows beat neither each other."""
-    at_least = (gains[:, None, :] <= gains[None, :, :]).all(axis=2)
-    better = (gains[:, None, :] < gains[None, :, :]).any(axis=2)
-    return ~(at_least & better).any(axis=1)
 
 
 def accumulate_hypervolume(gains: Any) -> Iterator[float]:
@@ -45,6 +41,6 @@ def accumulate_hypervolume(gains: Any) -> Iterator[float]:
     for row in gains:
         if not np.isnan(row).any():
             front = np.vstack([front, row])
-            front = front[find_unbeaten(front)]
+            front = front[find_unbeaten((-front).tolist())]
             volume = compute_hypervolume(front)
         yield volume

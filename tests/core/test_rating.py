@@ -3,7 +3,6 @@
 import pytest
 
 from harness.core.feasibility import Feasibility, Interval
-from harness.core.front import find_front
 from harness.core.rating import CaseKey, CaseReading, RatedNetwork, Rating, Targets, rate
 from harness.core.search import Constraint, Objective, Range, Search
 
@@ -102,15 +101,3 @@ def test_sizes_need_no_device() -> None:
     rating = rate_on(search(Constraint("size", at_most=500.0)), {})
     assert rating.verdict is Feasibility.INFEASIBLE
     assert rating.complaint == "mlp float32: size 900 B, the limit is 500 B."
-
-
-def test_the_front_has_the_points_that_no_other_beats() -> None:
-    objectives = (Objective("accuracy"), Objective("size"))
-    points = {
-        "best": {"accuracy": 0.9, "size": 300.0},
-        "small": {"accuracy": 0.7, "size": 100.0},
-        "beaten": {"accuracy": 0.7, "size": 200.0},
-        "equal": {"accuracy": 0.7, "size": 100.0},
-    }
-    assert find_front(points, objectives) == ["best", "small", "equal"]
-    assert find_front({}, objectives) == []

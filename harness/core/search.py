@@ -107,6 +107,15 @@ def format_metric(metric: Metric, value: float) -> str:
             return format_bytes(round(value))
 
 
+def describe_point(values: Mapping[str, Any]) -> str:
+    """Return the values of a point as people read them, such as `model.units=128`."""
+    words = []
+    for key, value in values.items():
+        text = f"{value:.4g}" if isinstance(value, float) else value
+        words.append(f"{key}={text}")
+    return " ".join(words)
+
+
 @dataclass(frozen=True)
 class Objective:
     """A metric that makes a point good: accuracy by being high, any other by being low.

@@ -13,6 +13,7 @@ from harness.store.rows.devices import DeviceRows
 from harness.store.rows.trials import TrialRows
 from tests.harness_cli import Cli, wait_for_line
 from tests.store.examples import make_case, make_measurement, make_outcome, make_sweep, make_trial
+from tests.store.searches import StoredSearch
 
 
 @pytest.fixture
@@ -47,6 +48,23 @@ def test_each_change_is_a_line_until_nothing_is_under_way(cli: Cli, engine: Engi
         "device pi4: ready, 0 queued, 1 measured.",
         "Nothing is under way.",
     ]
+
+
+def test_the_front_of_a_search_is_a_line_once_it_has_one(cli: Cli, engine: Engine) -> None:
+    search = StoredSearch(engine)
+    search.submit()
+    (first,), (last,) = search.begin(64), search.begin(512)
+    search.look(first, "pixel6", latency_us=900.0)
+    watch = cli.start("status", "--follow")
+    wait_for_line(watch, "sweep search")
+    search.measure(search.finish(first, accuracy=0.6), "pi4", latency_us=1000.0)
+    assert wait_for_line(watch, "search search") == (
+        "search search: 1 point on the front; the first is model.units=64: "
+        "accuracy 60.0 %, latency on pi4 1.00 ms.\n"
+    )
+    search.rule_out(last, "it is too slow")
+    output, problems = watch.communicate()
+    assert (watch.returncode, output.splitlines()[-1]) == (0, "Nothing is under way."), problems
 
 
 def test_an_idle_workspace_says_so_at_once(cli: Cli, engine: Engine) -> None:

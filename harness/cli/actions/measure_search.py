@@ -7,12 +7,11 @@ from rich.table import Table
 
 from harness.cli.actions.bench import BenchOptions, DeviceSelection, open_bench
 from harness.cli.actions.search import find_search_devices, open_search, refuse_unfit_devices
-from harness.cli.actions.search_report import describe_point
 from harness.cli.actions.session import Session, make_console
 from harness.config.sweep_file import Point, read_sweep
 from harness.core.errors import RequestError
 from harness.core.rating import Rating
-from harness.core.search import Search, format_metric, name_metric
+from harness.core.search import Search, describe_point, format_metric, name_metric
 from harness.core.sweep import Sweep
 from harness.core.units import count_noun
 from harness.pipeline.point_rows import UnstoredPoints

@@ -1,10 +1,9 @@
 """The output of a search that hears devices: its points as they end, and its front."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from harness.core.front import find_front
-from harness.core.search import Search, format_metric
+from harness.core.search import Search, describe_point, format_metric
 from harness.core.units import count_noun
 from harness.pipeline.search_events import (
     LookMisled,
@@ -88,12 +87,3 @@ class SearchReporter:
         """Return such as `accuracy 92 %, latency on pi4 3.2 ms`."""
         pairs = zip(self._name_objectives(), values, strict=True)
         return ", ".join(f"{name} {value}" for name, value in pairs)
-
-
-def describe_point(values: Mapping[str, Any]) -> str:
-    """Return the values of a point as people read them."""
-    words = []
-    for key, value in values.items():
-        text = f"{value:.4g}" if isinstance(value, float) else value
-        words.append(f"{key}={text}")
-    return " ".join(words)

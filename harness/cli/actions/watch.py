@@ -1,13 +1,14 @@
 """The implementation of `harness status --follow` where no job runs: the work under way, live."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
 
 from harness.cli.actions.session import Session, make_console
 from harness.core.units import count_noun
+from harness.report.terminal.front_rows import SearchSnapshot
 from harness.report.terminal.work_rows import Row, WorkSnapshot, view_rows
 from harness.report.terminal.work_view import render_view
 from harness.store.database import now
@@ -50,6 +51,7 @@ def _print_changes(out: Console, session: Session) -> None:
         lines |= {
             f"device {row['device']}": _describe_device(row, snapshot) for row in snapshot.devices
         }
+        lines |= {f"search {search.sweep}": line for search, line in _list_fronts(snapshot)}
         for subject, line in lines.items():
             if printed.get(subject) != line:
                 out.print(f"{subject}: {line}", soft_wrap=True)
@@ -68,6 +70,16 @@ def _describe_device(row: Row, snapshot: WorkSnapshot) -> str:
     user = snapshot.users.get(row["device"])
     state = f"in use by {user}" if user else row["state"]
     return f"{state}, {row['queued']} queued, {row['measured']} measured."
+
+
+def _list_fronts(snapshot: WorkSnapshot) -> Iterator[tuple[SearchSnapshot, str]]:
+    """Yield a line about the front of each search that has one."""
+    for search in snapshot.searches:
+        if front := search.list_front():
+            count, best = count_noun(len(front), "point"), front[0]
+            values = zip(search.objectives, best.objectives, strict=True)
+            text = ", ".join(f"{name} {value}" for name, value in values)
+            yield search, f"{count} on the front; the first is {best.point}: {text}."
 
 
 def _look_until_done(session: Session) -> Iterator[WorkSnapshot]:
@@ -126,4 +138,14 @@ def _take_snapshot(
         measurements=rows.list_latest_measurements(),
         cases_per_trial=rows.count_cases_per_trial(names),
         artifacts=rows.count_artifacts(names, users),
+        searches=[*read_searches(session, names)],
     )
+
+
+def read_searches(session: Session, sweeps: Sequence[str]) -> Iterator[SearchSnapshot]:
+    """Yield the searches of those of the sweeps that have one."""
+    query = load_named_queries()["search"]
+    for sweep in sweeps:
+        if objectives := WorkRows(session.reader).list_objectives(sweep):
+            points = run_query(session.reader, query.sql, values={"sweep": sweep})
+            yield SearchSnapshot(sweep, objectives, rows=points.records())

@@ -12,10 +12,12 @@ from harness.report.terminal.estimate import (
     estimate_from_ends,
     estimate_whole,
 )
+from harness.report.terminal.front_rows import SearchSnapshot
 from harness.report.terminal.work_view import (
     ArtifactsView,
     DeviceState,
     DeviceView,
+    FrontPoint,
     SweepView,
     WorkView,
 )
@@ -29,7 +31,8 @@ class WorkSnapshot:
     """The rows of the work under way at a moment, `now` (ISO 8601, UTC).
 
     `sweeps` and `devices` have the columns of the named queries, and `users` who uses each device.
-    `measured_before` is how many cases each device had when the view was opened.
+    `measured_before` is how many cases each device had when the view was opened. `searches` are
+    those of the sweeps, the last submitted first.
     """
 
     now: str
@@ -42,6 +45,7 @@ class WorkSnapshot:
     measurements: Sequence[MeasuredCase]
     cases_per_trial: Mapping[str, float]
     artifacts: QueueCounts
+    searches: Sequence[SearchSnapshot] = ()
 
 
 def view_rows(snapshot: WorkSnapshot) -> WorkView:
@@ -62,6 +66,7 @@ def view_rows(snapshot: WorkSnapshot) -> WorkView:
             )
         )
     counts = snapshot.artifacts
+    headings, front = _find_front(snapshot.searches)
     return WorkView(
         sweeps,
         ArtifactsView(counts.waiting, queued=counts.queued, measuring=counts.measuring)
@@ -70,8 +75,20 @@ def view_rows(snapshot: WorkSnapshot) -> WorkView:
         devices=tuple(
             _view_device(row, snapshot, pace=paces[row["device"]]) for row in snapshot.devices
         ),
+        front=front,
+        headings=headings,
         remaining=estimate_whole(training_s, rests),
     )
+
+
+def _find_front(
+    searches: Sequence[SearchSnapshot],
+) -> tuple[tuple[str, ...], tuple[FrontPoint, ...]]:
+    """Return the objectives and the front of the latest search that has one."""
+    for search in searches:
+        if front := search.list_front():
+            return tuple(search.objectives), front
+    return (), ()
 
 
 def _combine(estimates: Sequence[float | None]) -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, Select, and_, distinct, func, select
 
+from harness.core.search import Metric
 from harness.store.rows.leases import is_dead, read_clock
 from harness.store.rows.trials import DONE, PLANNED
 from harness.store.rows.values import is_any_of
@@ -15,6 +16,7 @@ from harness.store.tables import (
     pending_runs,
     queue,
     runs,
+    search_metrics,
     sweep_trials,
     trial_artifacts,
     trials,
@@ -99,6 +101,17 @@ class WorkRows:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return [EndedTrial(row.finished_at, row.work_s) for row in reversed(rows)]
+
+    def list_objectives(self, sweep: str) -> dict[str, Metric]:
+        """Return the metrics of a search's objectives by their names; none without a search."""
+        columns = search_metrics.c
+        query = (
+            select(columns.name, columns.metric)
+            .where(columns.sweep == sweep, columns.at_most.is_(None))
+            .order_by(columns.number)
+        )
+        with self._engine.connect() as connection:
+            return {row.name: row.metric for row in connection.execute(query)}
 
     def list_pending(self) -> dict[str, PendingCases]:
         """Return the cases that have not ended, by device."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.report.terminal.estimate import Remaining
+from harness.report.terminal.front_rows import SearchSnapshot
 from harness.report.terminal.work_rows import WorkSnapshot, view_rows
-from harness.report.terminal.work_view import ArtifactsView, DeviceState
+from harness.report.terminal.work_view import ArtifactsView, DeviceState, FrontPoint
 from harness.store.rows.work import EndedTrial, MeasuredCase, PendingCases, QueueCounts
 
 NOW = "2026-11-27T10:00:00.000Z"
@@ -94,3 +95,13 @@ def test_without_a_bench_no_artifact_waits_for_twins() -> None:
     view = view_rows(make_snapshot())
     assert view.artifacts is None
     assert view.remaining == Remaining(180.0)
+
+
+def test_the_front_is_that_of_the_latest_search_that_has_one() -> None:
+    row = {"number": 1, "point": '{"model.units": 8}', "size_bytes": 100.0, "on_front": 1}
+    searches = [
+        SearchSnapshot("latest", {"accuracy": "accuracy"}, rows=[]),
+        SearchSnapshot("digits", {"size": "size"}, rows=[{**row, "metric": None, "value": None}]),
+    ]
+    view = view_rows(make_snapshot(BOARD, searches=searches))
+    assert (view.headings, view.front) == (("size",), (FrontPoint("model.units=8", ("100 B",)),))

@@ -186,7 +186,9 @@ class World:
                 measure=partial(bench.add, devices=targets.list_devices()),
                 rows=rows,
             )
+            trained: list[str] = []
             if adopt:
+                trained = session.trials.get_sweep_artifacts(self.sweep)
                 for values in session.trials.list_points(self.sweep):
                     point = study.adopt(values)
                     hearing.adopt(point, rows.read_results(point.trials))
@@ -195,7 +197,7 @@ class World:
             )
             self.events = []
             try:
-                for event in pipeline.run(self.train(hearing, **training), (), planned=()):
+                for event in pipeline.run(self.train(hearing, **training), trained, planned=()):
                     self.events.append(event)
             except KeyboardInterrupt:
                 pass

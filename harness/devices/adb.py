@@ -11,7 +11,7 @@ from harness.core.device import AdbDevice
 from harness.core.errors import LONGEST_QUOTE, Unreachable
 from harness.core.exit_codes import NOT_EXECUTABLE, NOT_FOUND
 from harness.devices.link import CommandResult, Link
-from harness.devices.shell import has_output, run_in_sh
+from harness.devices.shell import has_begun, has_output, run_in_sh
 
 _TIMEOUT_S = 30.0
 _REFUSALS = {
@@ -113,7 +113,8 @@ class AdbLink:
         """
         result = self._run_adb("shell", command, timeout_s=timeout_s, stdin=stdin)
         if not has_output(result.stdout):
-            error_text = (result.stderr or result.stdout).decode(errors="replace")
+            printed = b"" if has_begun(result.stdout) else result.stdout
+            error_text = (result.stderr or printed).decode(errors="replace")
             raise _explain_refusal(error_text or "the connection was lost during a command")
         return result
 

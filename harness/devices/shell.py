@@ -29,6 +29,7 @@ _PROGRAM = (
 # Inside single quotes, csh replaces `!` and ends at a new line, and fish reads `\'` and `\\`.
 _UNSAFE = re.compile(rb"[^ -~]|['!\\]")
 _TOKEN = rb"harness-[0-9a-f]{16}-[0-9a-f]{16}"
+_START = re.compile(_TOKEN + b":")
 _END_OF_OUTPUT = re.compile(_TOKEN + b">")
 _END_OF_ERRORS = re.compile(_TOKEN + rb"\)")
 
@@ -103,6 +104,11 @@ def is_answered(stdout: bytes, stderr: bytes = b"") -> bool:
     """Return whether a script of ours has sent its whole answer, with whichever mark."""
     has_errors = any(_END_OF_ERRORS.search(text) for text in (stderr, stdout))
     return has_errors and has_output(stdout)
+
+
+def has_begun(stdout: bytes) -> bool:
+    """Return whether a script of ours has started, with whichever mark."""
+    return _START.search(stdout) is not None
 
 
 def has_output(stdout: bytes) -> bool:

@@ -239,3 +239,10 @@ def test_a_phone_that_has_not_answered_is_told() -> None:
     host = FixedHost(CommandResult(1, b"", stderr=b"error: device offline\n"))
     with pytest.raises(Unreachable, match="offline"):
         AdbLink(AdbDevice(id="phone", serial="R58M"), host).execute("true", 1)
+
+
+def test_a_phone_that_is_unplugged_during_a_command_is_told_without_our_marks() -> None:
+    begun = b"harness-0123456789abcdef-0123456789abcdef:\n"
+    host = FixedHost(CommandResult(1, begun, stderr=b""))
+    with pytest.raises(Unreachable, match="connection was lost during a command"):
+        AdbLink(AdbDevice(id="phone", serial="R58M"), host).execute("true", 1)

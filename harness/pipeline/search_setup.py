@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 
 from harness import data
+from harness.bench.quality import MIN_RUNS
 from harness.core.device import Device
 from harness.core.errors import DataUnavailable, RequestError
 from harness.core.forms import Form
 from harness.core.places import resolve_places
 from harness.core.rating import Targets
-from harness.core.search import Search
+from harness.core.search import Search, name_metric
 from harness.core.sweep import Sweep, Trial
 from harness.data import Dataset
 from harness.fleet.run import FleetBench
@@ -40,7 +41,11 @@ class SearchDevices:
 
     @classmethod
     def resolve(cls, sweep: Sweep, registry: Sequence[Device]) -> "SearchDevices":
-        """Find the devices of a search. Raises RequestError if one is unknown or disabled."""
+        """Find the devices of a search.
+
+        Raises RequestError if one is unknown or disabled, or can't decide a limit.
+        """
+        _refuse_few_processes(sweep)
         threads = [protocol.threads for protocol in sweep.protocols]
         return cls(
             resolve_places(sweep.search, registry, threads=threads),
@@ -70,6 +75,17 @@ class SearchDevices:
                 "and be disturbed; name another device, or measure without training: "
                 "`--dry-run --measure`."
             )
+
+
+def _refuse_few_processes(sweep: Sweep) -> None:
+    """Raise RequestError if no case has an interval, which decides whether it keeps a limit."""
+    limited = [limit for limit in sweep.search.constraints if limit.metric in ("latency", "energy")]
+    fewest = min(protocol.process_limit for protocol in sweep.protocols)
+    if limited and fewest < MIN_RUNS:
+        raise RequestError(
+            f"search limits {name_metric(limited[0])}, but bench.protocol has {fewest} processes "
+            f"at most, and an interval needs {MIN_RUNS}; raise max_processes."
+        )
 
 
 def _ids_of(devices: Sequence[Device]) -> list[str]:

@@ -52,6 +52,15 @@ search:
             ("--dry-run", "--measure"),
             "search.constraints",
         ),
+        (
+            "bench={protocol: {base: quick, processes: 2, max_processes: 2}}",
+            (
+                "--bench",
+                "--set",
+                "search.constraints=[{metric: latency, on: board, at_most: 5 ms}]",
+            ),
+            "bench.protocol has 2 processes at most, and an interval needs 6; raise max_processes.",
+        ),
         ("train.epochs=1", ("--measure",), "--measure trains nothing; add --dry-run."),
         ("train.epochs=1", ("--dry-run", "--measure"), "search has no metric of a device"),
         (

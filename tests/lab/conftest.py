@@ -10,6 +10,7 @@ from harness.config.device_file import read_devices
 from harness.core.device import Device
 from tests.harness_cli import Cli
 from tests.lab.lab import TOOL, Lab, find_real_tool
+from tests.sshd import find_free_port
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,10 @@ def cli(lab: Lab, tmp_path: Path) -> Cli:
     if (tool := find_real_tool()) is not None:
         assert cli.run("tools", "add", TOOL, "--file", tool).returncode == 0
     return cli
+
+
+@pytest.fixture
+def own_adb(cli: Cli) -> Cli:
+    """The command with its own adb server, which a test may kill."""
+    port = str(find_free_port())
+    return Cli(cli.home, {**cli.settings, "ANDROID_ADB_SERVER_PORT": port})

@@ -105,7 +105,6 @@ class Machine:
         self.folder = folder
         self._client_key = client_key
         self._link = f"lab-{kind.name}"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def name(self) -> str:
@@ -153,8 +152,6 @@ class Machine:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             wait_until(lambda: self._pid is None, f"{self.name} is down")
-        if self._process is not None:
-            self._process.wait()
 
     def reboot(self) -> None:
         self.stop()
@@ -289,15 +286,10 @@ class Machine:
             "-c",
             self._make_init(),
         ]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["ip", "netns", "exec", self._link, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        (self.folder / "pid").write_text(str(self._process.pid))
+        # It outlives the shell that starts it, and so this process.
+        detach = 'setsid "$@" </dev/null >>"$0/log" 2>&1 & echo "$!" >"$0/pid"'
+        in_namespace = ["ip", "netns", "exec", self._link, *command]
+        _do("sh", "-c", detach, str(self.folder), *in_namespace)
 
     def _make_init(self) -> str:
         """Return the script of its first process: mounts that end with it, then its service."""

@@ -4,7 +4,6 @@ import os
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -14,11 +13,10 @@ from tests import tools
 from tests.harness_cli import BARE, Cli
 from tests.lab.lab import Lab, find_real_tool
 from tests.lab.phones import make_stubborn_phone
-from tests.sshd import find_free_port
+from tests.lab.scripted import NOTES, make_slow_tool, read_notes, use_script_tool
 from tests.waiting import wait_until
 
 PROCESSES = 6  # the protocol's
-NOTES = "/tmp/notes"
 
 
 @pytest.fixture
@@ -26,35 +24,12 @@ def model(repository: Path) -> Path:
     return repository / "tests" / "data" / "models" / "float_64.tflite"
 
 
-@pytest.fixture
-def own_adb(cli: Cli) -> Cli:
-    """The command with its own adb server, which a test may kill."""
-    port = str(find_free_port())
-    return Cli(cli.home, {**cli.settings, "ANDROID_ADB_SERVER_PORT": port})
-
-
-def use_script_tool(cli: Cli, lab: Lab, folder: Path, body: str, **settings: Any) -> Cli:
-    """Return the command with a registry in which each lab device has a script as its tool."""
-    added = cli.run("tools", "add", "tool", "--file", tools.write_script(folder / "tool", body))
-    assert added.returncode == 0, added.stderr
-    registry = YAML().load(lab.devices_file.read_text())
-    for entry in registry["devices"]:
-        entry.update({"tool": "tool", "patience_s": 60, **settings})
-    with (folder / "devices.yaml").open("w") as file:
-        YAML().dump(registry, file)
-    return Cli(cli.home, {**cli.settings, "HARNESS_DEVICES": str(folder / "devices.yaml")})
-
-
 def make_bench_command(device: str, model: Path) -> list[str | Path]:
     return ["bench", "--device", device, "--protocol", BARE, model]
 
 
-def make_slow_tool(seconds: float) -> str:
-    return f"echo started >>{NOTES}\nsleep {seconds}\n{tools.NUMBERS}"
-
-
 def count_starts(lab: Lab, name: str) -> int:
-    return int(lab.machines[name].run("sh", "-c", f"cat {NOTES} 2>/dev/null | wc -l"))
+    return len(read_notes(lab, name))
 
 
 def assert_measured_once(cli: Cli) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from harness.core.errors import DataUnavailable
 from harness.data import DATASETS, identify, load
@@ -52,6 +53,21 @@ def test_digits_are_complete() -> None:
         assert split.labels.dtype == np.int64
         assert len(split) == len(split.images)
         assert set(split.labels.tolist()) == set(range(10))
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    digits, original = load("digits"), load_digits()
+    expected = sorted(
+        (label, image.tobytes())
+        for image, label in zip(original.images, original.target, strict=True)
+    )
+    splits = (digits.train, digits.test)
+    images = np.concatenate([split.images for split in splits])
+    labels = np.concatenate([split.labels for split in splits])
+    pixels = (images[..., 0].astype(np.float64) + 1) * 8
+    assert expected == sorted(
+        (label, image.tobytes()) for image, label in zip(pixels, labels, strict=True)
+    )
 
 
 def test_digits_are_the_same_every_time_and_no_test_image_is_trained_on() -> None:

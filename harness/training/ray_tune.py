@@ -19,6 +19,7 @@ from harness.core.errors import HarnessError, Reason
 from harness.core.ids import canonical_json
 from harness.core.search import Search
 from harness.core.sweep import Failure, Trial
+from harness.training import ray_private
 from harness.training.events import (
     Failed,
     Finished,
@@ -139,7 +140,8 @@ def _tune(
             tuner = _build_tuner(
                 worker_input, search, share=share, settings=settings, folder=folder
             )
-            tuner.fit()
+            with ray_private.skip_callback_census():
+                tuner.fit()
         worker_input.channel.put(_TuneEnded())
     except Exception:  # noqa: BLE001  (the reader of the events fails the unfinished trials)
         worker_input.channel.put(_TuneEnded(traceback.format_exc()))

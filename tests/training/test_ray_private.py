@@ -54,6 +54,7 @@ def find(module: str, name: str) -> Callable[..., Any]:
     [
         ("ray._private.worker", "print_to_stdstream", ({},), {"ignore_prefix": False}),
         ("ray._private.utils", "set_sigterm_handler", (print,), {}),
+        ("ray.air._internal.usage", "tag_callbacks", ([],), {}),
         ("ray._private.services", "canonicalize_bootstrap_address_or_die", ("auto",), {}),
         (
             "ray._private.authentication.authentication_token_setup",

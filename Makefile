@@ -1,5 +1,5 @@
 # Each target first sets up .venv if needed. HARNESS_HOME and HARNESS_DATABASE_URL are honoured.
-.PHONY: demo test test-all check docs lab lab-up lab-down setup lock clean help
+.PHONY: demo test test-all compiled check docs lab lab-up lab-down setup lock clean help
 
 comma := ,
 BIN := .venv/bin
@@ -28,12 +28,16 @@ demo: $(READY)
 # Keep the order that tests/workers.py gives: the slow group on Ray runs first.
 PYTEST := $(BIN)/pytest --no-loadscope-reorder --ignore=tests/lab
 
-test: $(READY)
+test: $(READY) compiled
 	$(PYTEST) -n 2 -m "not full"
 
 # Many of these wait for a device or a lock: more workers than cores keep the cores busy.
-test-all: $(READY)
+test-all: $(READY) compiled
 	$(PYTEST) -n 3 --durations=20 --cov --cov-report=term:skip-covered
+
+# The tests start very many processes. None compiles a module, even if Python writes no bytecode.
+compiled: $(READY)
+	@$(BIN)/python -m compileall -q harness tests
 
 lab: $(READY)
 	$(BIN)/pytest -n 2 tests/lab

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.harness_cli import Cli, end_commands
-from tests.ray_nodes import head_address, run_node
+from tests.ray_nodes import HEAD, head_address, run_node
 from tests.sshd import Sshd
 from tests.workers import make_scheduler, sort_key
 
@@ -42,10 +42,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     It needs no token, and only this machine reaches it.
     """
-    options = ("--head", "--port=0", "--node-ip-address=127.0.0.1", "--include-dashboard=false")
+    options = (*HEAD, "--node-ip-address=127.0.0.1", "--num-cpus=2")
     settings = {"RAY_AUTH_MODE": "disabled"}
     place = tmp_path_factory.mktemp("cluster") / "head"
-    with run_node(place, *options, "--num-cpus=2", settings=settings):
+    with run_node(place, *options, settings=settings):
         yield head_address(place)
 
 

@@ -17,6 +17,9 @@ from tests.waiting import wait_until
 # Ray needs a token by default; to join a cluster, a process must set its token and the mode.
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "for-this-test-" + 18 * "0"}
 RAY = Path(sys.executable).with_name("ray")
+# Without the processes of Ray that no test needs
+HEAD = ("--head", "--port=0", "--include-dashboard=false", "--no-monitor")
+_OPTIONS = ("--dashboard-agent-listen-port=0", "--include-log-monitor=false", "--num-cpus=1")
 _LOG = "ray.log"
 _UP = "Ray runtime started"
 _TRIES = 3
@@ -50,7 +53,6 @@ def run_node(
     """
     place.mkdir()
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    ports = ("--dashboard-agent-listen-port=0", "--num-cpus=1", "--block")
     # The path of pytest's own folder is too long for Ray's sockets
     with TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         environment = {
@@ -61,7 +63,7 @@ def run_node(
             **TOKEN,
             **(settings or {}),
         }
-        command = [str(RAY), "start", *ports, *options, f"--temp-dir={folder}"]
+        command = [str(RAY), "start", "--block", *_OPTIONS, *options, f"--temp-dir={folder}"]
         node = Node(Path(folder), _start(command, environment, place=place))
         try:
             yield node

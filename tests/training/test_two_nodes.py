@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from harness.store.files.artifacts import ArtifactFiles
 from tests.harness_cli import Cli
-from tests.ray_nodes import TOKEN, head_address, run_node
+from tests.ray_nodes import HEAD, TOKEN, head_address, run_node
 
 # Each worker writes a note, and waits until as many notes exist as workers must run at once.
 NETWORK = """
@@ -70,7 +70,7 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Yield a cluster that runs until the test ends."""
-    with run_node(tmp_path / "head", "--head", "--port=0", "--include-dashboard=false") as head:
+    with run_node(tmp_path / "head", *HEAD) as head:
         address = head_address(tmp_path / "head")
         with run_node(tmp_path / "second", f"--address={address}", "--num-gpus=1") as second:
             yield Cluster(address, (head.folder, second.folder))

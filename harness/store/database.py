@@ -19,7 +19,7 @@ from harness.store.sqlite_file import can_write, connect_to_read, fold_log
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0011"  # the newest migration; a test compares this with db/migrations
+HEAD = "0012"  # the newest migration; a test compares this with db/migrations
 _PATIENCE_S = 60.0  # with another process that holds a lock
 _WRITER_PRAGMAS = (
     "journal_mode=WAL",

@@ -96,6 +96,19 @@ epochs = Table(
     Column("seconds", Float, nullable=False),
 )
 
+# Trials that a process trains now. Its rows expire unless it renews them.
+running_trials = Table(
+    "running_trials",
+    metadata,
+    Column("trial_id", ForeignKey("trials.id"), primary_key=True),
+    Column("process", String(200), primary_key=True),
+    Column("started_at", String(32), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("epochs", Integer, nullable=False),
+    Column("loss", Float),
+    Column("expires", Float, nullable=False),
+)
+
 artifacts = Table(
     "artifacts",
     metadata,

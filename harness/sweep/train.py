@@ -2,19 +2,22 @@
 
 import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
 from harness import data
 from harness.core.device import Device
-from harness.core.errors import DataUnavailable, Reason
+from harness.core.errors import DatabaseBusy, DataUnavailable, Reason
 from harness.core.sweep import Failure, Sweep, Trial
 from harness.data import Dataset
 from harness.store.files.artifacts import ArtifactFiles, FileState
 from harness.store.files.checkpoints import CheckpointFiles
+from harness.store.rows.running import RunningRows
 from harness.store.rows.searches import SearchRows
 from harness.store.rows.trials import TrialRows, TrialState
+from harness.sweep.progress import StoredProgress
 from harness.training import ray_cluster
 from harness.training.events import (
     Checkpoint,
@@ -43,6 +46,7 @@ class TrainingStores:
     files: ArtifactFiles
     checkpoints: CheckpointFiles
     searches: SearchRows
+    running: RunningRows
 
 
 class RunningSearch(PointSource, Protocol):
@@ -72,11 +76,19 @@ def train(
     search and the caller hear of it, so that none is lost. Between events, a Quiet comes several
     times a second.
     """
+    progress = StoredProgress(stores.running)
     events = _run(sweep, new_trials, search=search, address=address, checkpoints=stores.checkpoints)
-    for event in _store_events(events, sweep, new_trials=new_trials, stores=stores, places=places):
-        if search is not None:
-            search.note(event)
-        yield event
+    try:
+        for event in _store_events(
+            events, sweep, new_trials=new_trials, stores=stores, places=places
+        ):
+            progress.note(event)
+            if search is not None:
+                search.note(event)
+            yield event
+    finally:
+        with suppress(DatabaseBusy):  # the rows expire
+            progress.end()
 
 
 def _store_events(

@@ -10,6 +10,7 @@ from harness.core.device import LocalDevice
 from harness.store.database import close_database, open_database
 from harness.store.rows.cases import CaseRows
 from harness.store.rows.devices import DeviceRows
+from harness.store.rows.running import RunningRows, TrialProgress
 from harness.store.rows.trials import TrialRows
 from tests.harness_cli import Cli, wait_for_line
 from tests.store.examples import make_case, make_measurement, make_outcome, make_sweep, make_trial
@@ -31,6 +32,11 @@ def test_each_change_is_a_line_until_nothing_is_under_way(cli: Cli, engine: Engi
     watch = cli.start("status", "--follow")
     line = wait_for_line(watch, "sweep both")
     assert line == "sweep both: 0 of 1 trial done, 0 cases measured.\n"
+
+    progress = TrialProgress(trial.id, "2026-11-27T09:00:00.000Z", epoch=1, epochs=2, loss=0.25)
+    RunningRows(engine).replace([progress])
+    line = wait_for_line(watch, "sweep both")
+    assert line == "sweep both: 0 of 1 trial done, 1 in training, 0 cases measured.\n"
 
     outcome = make_outcome(trial)
     case = make_case(outcome.artifacts[0].sha256, device="pi4")

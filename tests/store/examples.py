@@ -60,6 +60,7 @@ from harness.store.rows.devices import DeviceRows
 from harness.store.rows.forms import FormRows
 from harness.store.rows.leases import Leases
 from harness.store.rows.observations import ObservationRows
+from harness.store.rows.running import RunningRows, TrialProgress
 from harness.store.rows.searches import SearchRows
 from harness.store.rows.trials import TrialRows
 from harness.store.tables import metadata
@@ -255,6 +256,7 @@ def fill(engine: Engine) -> None:
         "optuna", trials=3, space={"units": (64,)}, objectives=(ACCURACY, Objective("size"))
     )
     SearchRows(engine).save(replace(make_sweep(), search=search), places={})
+    RunningRows(engine).replace([TrialProgress(diverged.id, now(), epoch=0, epochs=5)])
 
 
 def look_first(engine: Engine) -> str:

@@ -22,6 +22,7 @@ from harness.store.rows.history import History
 from harness.store.rows.jobs import JobRows
 from harness.store.rows.leases import Leases
 from harness.store.rows.observations import ObservationRows
+from harness.store.rows.running import RunningRows
 from harness.store.rows.searches import SearchRows
 from harness.store.rows.trials import TrialRows
 
@@ -92,6 +93,10 @@ class Session:
     @property
     def searches(self) -> SearchRows:
         return SearchRows(self.engine)
+
+    @property
+    def running(self) -> RunningRows:
+        return RunningRows(self.engine)
 
     @property
     def jobs(self) -> JobRows:

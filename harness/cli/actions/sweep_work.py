@@ -16,6 +16,7 @@ def make_training_stores(session: Session) -> TrainingStores:
         session.files,
         checkpoints=session.checkpoints,
         searches=session.searches,
+        running=session.running,
     )
 
 

@@ -14,6 +14,7 @@ from harness.report.terminal.work_view import render_view
 from harness.store.database import now
 from harness.store.queries import load_named_queries
 from harness.store.reading import run_query
+from harness.store.rows.running import RunningRows
 from harness.store.rows.work import WorkRows
 
 _PAUSE_S = 2.0
@@ -47,7 +48,7 @@ def _render(snapshot: WorkSnapshot, out: Console) -> Group:
 def _print_changes(out: Console, session: Session) -> None:
     printed: dict[str, str] = {}
     for snapshot in _look_until_done(session):
-        lines = {f"sweep {row['sweep']}": _describe_sweep(row) for row in snapshot.sweeps}
+        lines = {f"sweep {row['sweep']}": _describe_sweep(row, snapshot) for row in snapshot.sweeps}
         lines |= {
             f"device {row['device']}": _describe_device(row, snapshot) for row in snapshot.devices
         }
@@ -58,12 +59,12 @@ def _print_changes(out: Console, session: Session) -> None:
         printed |= lines
 
 
-def _describe_sweep(row: Row) -> str:
+def _describe_sweep(row: Row, snapshot: WorkSnapshot) -> str:
     failed = f", {row['failed']} failed" if row["failed"] else ""
-    trials = count_noun(row["trials"], "trial")
-    return (
-        f"{row['done']} of {trials} done{failed}, {count_noun(row['measured'], 'case')} measured."
-    )
+    count = len(snapshot.running.get(row["sweep"], ()))
+    running = f", {count} in training" if count else ""
+    done = f"{row['done']} of {count_noun(row['trials'], 'trial')} done"
+    return f"{done}{failed}{running}, {count_noun(row['measured'], 'case')} measured."
 
 
 def _describe_device(row: Row, snapshot: WorkSnapshot) -> str:
@@ -139,6 +140,7 @@ def _take_snapshot(
         cases_per_trial=rows.count_cases_per_trial(names),
         artifacts=rows.count_artifacts(names, users),
         searches=[*read_searches(session, names)],
+        running={name: RunningRows(session.reader).list_sweep(name) for name in names},
     )
 
 

@@ -1,7 +1,8 @@
 """The view of work that other processes do, from rows alone."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,8 +20,10 @@ from harness.report.terminal.work_view import (
     DeviceView,
     FrontPoint,
     SweepView,
+    TrialView,
     WorkView,
 )
+from harness.store.rows.running import TrialInTraining
 from harness.store.rows.work import EndedTrial, MeasuredCase, PendingCases, QueueCounts
 
 Row = Mapping[str, Any]
@@ -32,7 +35,7 @@ class WorkSnapshot:
 
     `sweeps` and `devices` have the columns of the named queries, and `users` who uses each device.
     `measured_before` is how many cases each device had when the view was opened. `searches` are
-    those of the sweeps, the last submitted first.
+    those of the sweeps, the last submitted first. `running` has the trials in training by sweep.
     """
 
     now: str
@@ -46,6 +49,7 @@ class WorkSnapshot:
     cases_per_trial: Mapping[str, float]
     artifacts: QueueCounts
     searches: Sequence[SearchSnapshot] = ()
+    running: Mapping[str, Sequence[TrialInTraining]] = field(default_factory=dict)
 
 
 def view_rows(snapshot: WorkSnapshot) -> WorkView:
@@ -108,7 +112,22 @@ def _view_sweep(row: Row, snapshot: WorkSnapshot) -> SweepView:
         row["trials"] - ended_early,
         done=row["done"],
         failed=row["failed"],
+        running=tuple(
+            _view_trial(trial, snapshot.now) for trial in snapshot.running.get(row["sweep"], ())
+        ),
         remaining_s=estimate_from_ends(ends, row["waiting"]),
+    )
+
+
+def _view_trial(trial: TrialInTraining, moment: str) -> TrialView:
+    progress = trial.progress
+    parameters = [f"{key}={value}" for key, value in json.loads(trial.parameters).items()]
+    return TrialView(
+        " ".join([progress.trial_id, trial.model, *parameters, trial.precision]),
+        progress.epoch,
+        epochs=progress.epochs,
+        seconds=max(0.0, _seconds_between(progress.started_at, moment)),
+        note="starting" if progress.loss is None else f"loss {progress.loss:.3f}",
     )
 
 

@@ -44,6 +44,7 @@ from harness.store.tables import (
     pending_runs,
     published,
     queue,
+    running_trials,
     runs,
     search_metrics,
     searches,
@@ -52,7 +53,7 @@ from harness.store.tables import (
     trials,
 )
 
-LOCAL_TABLES = frozenset({devices, identity, jobs, leases, pending_runs, queue})
+LOCAL_TABLES = frozenset({devices, identity, jobs, leases, pending_runs, queue, running_trials})
 """The tables about the harness's own devices and jobs, which are not transferred."""
 MOVED_TABLES = tuple(table for table in metadata.sorted_tables if table not in LOCAL_TABLES)
 _IDENTIFIED_BY_CONTENT = (

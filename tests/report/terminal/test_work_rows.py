@@ -1,12 +1,14 @@
 """The view of rows: what other processes do."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.report.terminal.estimate import Remaining
 from harness.report.terminal.front_rows import SearchSnapshot
 from harness.report.terminal.work_rows import WorkSnapshot, view_rows
-from harness.report.terminal.work_view import ArtifactsView, DeviceState, FrontPoint
+from harness.report.terminal.work_view import ArtifactsView, DeviceState, FrontPoint, TrialView
+from harness.store.rows.running import TrialInTraining, TrialProgress
 from harness.store.rows.work import EndedTrial, MeasuredCase, PendingCases, QueueCounts
 
 NOW = "2026-11-27T10:00:00.000Z"
@@ -89,6 +91,17 @@ def test_a_device_that_nobody_uses_says_why() -> None:
         (DeviceState.DONE, "done"),
         (DeviceState.WAITING, "not in use"),
     ]
+
+
+def test_trials_in_training_are_shown_with_their_words_and_epochs() -> None:
+    progress = TrialProgress("0c6d6f1e", "2026-11-27T09:59:30.000Z", epoch=2, epochs=5, loss=0.25)
+    trial = TrialInTraining(progress, "mlp", parameters='{"units": 8}', precision="binary")
+    started = replace(trial, progress=replace(progress, epoch=0, loss=None))
+    view = view_rows(make_snapshot(running={"digits": [trial, started], "another": [trial]}))
+    assert view.sweeps[0].running == (
+        TrialView("0c6d6f1e mlp units=8 binary", 2, epochs=5, seconds=30.0, note="loss 0.250"),
+        TrialView("0c6d6f1e mlp units=8 binary", 0, epochs=5, seconds=30.0, note="starting"),
+    )
 
 
 def test_without_a_bench_no_artifact_waits_for_twins() -> None:

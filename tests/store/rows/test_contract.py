@@ -36,6 +36,7 @@ from harness.store.rows.jobs import DONE, JobRow, JobRows
 from harness.store.rows.leases import Leases
 from harness.store.rows.observations import ObservationRows
 from harness.store.rows.published import PublishedRows
+from harness.store.rows.running import RunningRows, TrialProgress
 from harness.store.rows.trials import TrialRows
 from tests.store.examples import (
     TOOL,
@@ -175,6 +176,9 @@ WRITES: dict[str, Callable[[Engine], object]] = {
     "delete a job": lambda engine: JobRows(engine).delete(JOB.id),
     "renew leases": lambda engine: Leases(engine).renew({"shelf": "a token", "pi4": "another"}),
     "release leases": lambda engine: Leases(engine).release(["a token"]),
+    "replace the trials in training": lambda engine: RunningRows(engine).replace(
+        [TrialProgress(FAILED.id, "2026-01-01T00:00:00.000Z", epoch=1, epochs=2)]
+    ),
     "publish": lambda engine: PublishedRows(engine).add([LATENCY, replace(LATENCY, threads=1)]),
     "begin a batch": lambda engine: ObservationRows(engine).begin_batch(BATCH),
     "end a batch": lambda engine: ObservationRows(engine).end_batch(replace(BATCH, id="a batch")),

@@ -1,11 +1,11 @@
 """The implementation of `harness submit sweep`."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.table import Table
+from rich.console import Console
 
 from harness.cli.actions.bench import (
     BenchOptions,
@@ -26,15 +26,15 @@ from harness.cli.actions.sweep_work import (
     make_training_stores,
     plan_training,
 )
-from harness.cli.actions.training import TrainingReporter, describe_model
+from harness.cli.actions.training import TrainingReporter
+from harness.cli.actions.trial_table import tabulate_plans
 from harness.config.search import list_corners
-from harness.config.sweep_file import read_sweep
-from harness.core.ids import to_plain
+from harness.config.sweep_file import Point, read_sweep
+from harness.core.device import Device
 from harness.core.sweep import Sweep, Trial
 from harness.core.units import count_noun
 from harness.pipeline.run import Pipeline
-from harness.report.terminal.tables import tabulate
-from harness.report.terminal.work import show_work
+from harness.report.terminal.work import WorkProgress, show_work
 from harness.report.terminal.work_state import TrainingPlan
 from harness.sweep.mlflow import MlflowLog
 from harness.sweep.plan import TrialPlan, plan_trials
@@ -42,8 +42,41 @@ from harness.sweep.resume import list_tried_trials, read_tried_points
 from harness.sweep.search import SweepSearch, resume_search
 from harness.sweep.train import check_artifact_files, train
 from harness.sweep.trials import build_sweep
+from harness.training.events import SweepEvent
 
 _MAX_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class _Submission:
+    """A sweep with the plans of its trials, or with its search; `selection` measures it."""
+
+    session: Session
+    sweep: Sweep
+    points: Sequence[Point]
+    plans: Sequence[TrialPlan]
+    search: SweepSearch | None
+    selection: DeviceSelection | None
+
+    @property
+    def missing(self) -> list[Trial]:
+        """The planned trials that are to be trained."""
+        return [plan.trial for plan in self.plans if plan.reason]
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        return self.selection.devices if self.selection is not None else ()
+
+    @property
+    def options(self) -> BenchOptions:
+        return BenchOptions(self.sweep.protocols)
+
+    def list_trials(self) -> Sequence[Trial]:
+        """Return the sweep's trials, or those of the points that its search has tried until now."""
+        if self.search is None:
+            return self.sweep.trials
+        rows = self.session.trials
+        return list_tried_trials(read_tried_points(self.sweep.name, self.points[0], rows=rows))
 
 
 def submit(
@@ -66,8 +99,11 @@ def submit(
     search_devices = find_search_devices(file, sweep, registry=registry, bench=bench or dry_run)
     selection = select_bench_devices(registry, fleet=fleet) if bench or dry_run else None
     session = Session.from_environment()
-    if search_devices is not None and not dry_run:
-        refuse_second_job(session, sweep.name)
+    if dry_run and selection is not None:
+        return _show_plan(_plan(session, points, sweep=sweep, selection=selection), selection)
+    refuse_second_job(session, sweep.name)
+    mlflow_log = MlflowLog(mlflow, sweep.name) if mlflow is not None else None
+    if search_devices is not None:
         return submit_search(
             session,
             points,
@@ -75,82 +111,121 @@ def submit(
             devices=search_devices,
             fleet=selection if fleet else None,
             address=address,
-            mlflow_log=MlflowLog(mlflow, sweep.name) if mlflow is not None else None,
+            mlflow_log=mlflow_log,
         )
-    plans = _plan_trials(session, sweep)
-    search = (
-        resume_search(
-            sweep.name,
-            points[0],
-            rows=session.trials,
-            load_checkpoints=session.checkpoints.load,
-        )
-        if sweep.search.method == "optuna"
-        else None
+    submission = _plan(session, points, sweep=sweep, selection=selection)
+    return _submit(submission, address=address, mlflow_log=mlflow_log)
+
+
+def _plan(
+    session: Session, points: Sequence[Point], sweep: Sweep, selection: DeviceSelection | None
+) -> _Submission:
+    states = session.trials.get_states(sweep.trials)
+    files = check_artifact_files(list(states.values()), session.files)
+    search = None
+    if sweep.search.method == "optuna":
+        load = session.checkpoints.load
+        search = resume_search(sweep.name, points[0], rows=session.trials, load_checkpoints=load)
+    return _Submission(
+        session,
+        sweep,
+        points=points,
+        plans=plan_trials(sweep, states, files=files),
+        search=search,
+        selection=selection,
     )
-    if dry_run and selection is not None:
-        return _show_plan(session, sweep, plans=plans, search=search, selection=selection)
-    refuse_second_job(session, sweep.name)
-    mlflow_log = MlflowLog(mlflow, sweep.name) if mlflow is not None else None
+
+
+def _submit(submission: _Submission, *, address: str | None, mlflow_log: MlflowLog | None) -> int:
     out = make_console()
-    out.print(_summarise_plan(sweep, plans, search=search))
-    for plan in plans:
+    out.print(_summarise_plan(submission))
+    for plan in submission.plans:
         if plan.artifacts and plan.reason:
             out.print(f"  trial {plan.trial.id} is trained again: {plan.reason}.")
-    artifacts, _ = _forecast_artifacts(session, sweep, plans=plans, search=search)
-    missing = [plan.trial for plan in plans if plan.reason]
-    training = _plan_training(sweep, missing, search=search, selection=selection)
-    options = BenchOptions(sweep.protocols)
+    training = _plan_training(submission)
     if not training.trials:
-        session.trials.submit(sweep, missing)
-        if selection is None:
-            return 0
-        return bench_artifacts(
-            session, artifacts, selection=selection, options=options, uses_reference=True
-        )
+        return _bench_trained(submission)
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
-    stores = make_training_stores(session)
-    events = train(sweep, missing, search=search, address=address, stores=stores)
-    devices = [device.id for device in selection.devices] if selection is not None else []
-    with show_work(out, training, devices=devices) as progress, closing(events):
+    return _train(submission, training, out=out, address=address, mlflow_log=mlflow_log)
+
+
+def _bench_trained(submission: _Submission) -> int:
+    """Store the sweep, of which all is trained, and bench its artifacts on request."""
+    submission.session.trials.submit(submission.sweep, [])
+    if submission.selection is None:
+        return 0
+    artifacts, _ = _forecast_artifacts(submission)
+    return bench_artifacts(
+        submission.session,
+        artifacts,
+        selection=submission.selection,
+        options=submission.options,
+        uses_reference=True,
+    )
+
+
+def _train(
+    submission: _Submission,
+    training: TrainingPlan,
+    out: Console,
+    address: str | None,
+    mlflow_log: MlflowLog | None,
+) -> int:
+    events = train(
+        submission.sweep,
+        submission.missing,
+        search=submission.search,
+        address=address,
+        stores=make_training_stores(submission.session),
+    )
+    ids = [device.id for device in submission.devices]
+    with show_work(out, training, devices=ids) as progress, closing(events):
         reporter = TrainingReporter(out, progress, mlflow_log=mlflow_log)
-        if selection is None:
+        if submission.selection is None:
             for event in events:
                 reporter.report(event)
-            reporter.summarise()
-            return reporter.failures
-        with open_bench(session, selection, options=options, out=out, progress=progress) as (
-            running,
-            bench_reporter,
-        ):
-            pipeline = Pipeline(running, selection.devices)
-            pipeline_reporter = PipelineReporter(progress, reporter, bench=bench_reporter)
-            for pipeline_event in pipeline.run(events, artifacts, planned=missing):
-                pipeline_reporter.report(pipeline_event)
+            failures = reporter.failures
+        else:
+            failures = _bench_events(
+                submission,
+                events,
+                selection=submission.selection,
+                out=out,
+                progress=progress,
+                reporter=reporter,
+            )
     reporter.summarise()
-    trials = (
-        sweep.trials
-        if search is None
-        else list_tried_trials(read_tried_points(sweep.name, points[0], rows=session.trials))
-    )
-    show_results(
-        session,
-        list_artifacts(session, trials),
-        devices=devices,
-        out=out,
-    )
+    if submission.selection is not None:
+        artifacts = list_artifacts(submission.session, submission.list_trials())
+        show_results(submission.session, artifacts, devices=ids, out=out)
+    return failures
+
+
+def _bench_events(
+    submission: _Submission,
+    events: Iterable[SweepEvent],
+    *,
+    selection: DeviceSelection,
+    out: Console,
+    progress: WorkProgress,
+    reporter: TrainingReporter,
+) -> int:
+    """Bench the artifacts of a training while it runs, and return the failures of both."""
+    artifacts, _ = _forecast_artifacts(submission)
+    with open_bench(
+        submission.session, selection, options=submission.options, out=out, progress=progress
+    ) as (running, bench_reporter):
+        pipeline = Pipeline(running, selection.devices)
+        pipeline_reporter = PipelineReporter(progress, reporter, bench=bench_reporter)
+        for event in pipeline.run(events, artifacts, planned=submission.missing):
+            pipeline_reporter.report(event)
     return pipeline_reporter.failures
 
 
-def _plan_training(
-    sweep: Sweep,
-    missing: Sequence[Trial],
-    search: SweepSearch | None,
-    selection: DeviceSelection | None,
-) -> TrainingPlan:
-    devices = selection.devices if selection is not None else ()
+def _plan_training(submission: _Submission) -> TrainingPlan:
+    sweep, search, devices = submission.sweep, submission.search, submission.devices
     if search is None:
-        return plan_training(sweep, missing, devices=devices)
+        return plan_training(sweep, submission.missing, devices=devices)
     point_trials = _sample_point(sweep, search)
     return plan_training(sweep, point_trials, devices=devices, repeats=search.remaining)
 
@@ -160,107 +235,45 @@ def _sample_point(sweep: Sweep, search: SweepSearch) -> Sequence[Trial]:
     return search.build_trials(next(list_corners(sweep.search)))
 
 
-def _plan_trials(session: Session, sweep: Sweep) -> tuple[TrialPlan, ...]:
-    states = session.trials.get_states(sweep.trials)
-    return plan_trials(
-        sweep, states, files=check_artifact_files(list(states.values()), session.files)
-    )
-
-
-def _show_plan(
-    session: Session,
-    sweep: Sweep,
-    *,
-    plans: Sequence[TrialPlan],
-    search: SweepSearch | None,
-    selection: DeviceSelection,
-) -> int:
-    out = make_console()
+def _show_plan(submission: _Submission, selection: DeviceSelection) -> int:
+    out, plans = make_console(), submission.plans
     if plans:
-        out.print(_tabulate_plans(plans[:_MAX_ROWS]))
+        out.print(tabulate_plans(plans[:_MAX_ROWS]))
     if len(plans) > _MAX_ROWS:
         out.print(f"… and {len(plans) - _MAX_ROWS:,} more trials.")
-    out.print(_summarise_plan(sweep, plans, search=search))
-    artifacts, future_artifacts = _forecast_artifacts(session, sweep, plans=plans, search=search)
+    out.print(_summarise_plan(submission))
+    artifacts, future_artifacts = _forecast_artifacts(submission)
     return bench_artifacts(
-        session,
+        submission.session,
         artifacts,
         selection=selection,
-        options=BenchOptions(sweep.protocols, dry_run=True),
+        options=replace(submission.options, dry_run=True),
         future_artifacts=future_artifacts,
     )
 
 
-def _tabulate_plans(plans: Sequence[TrialPlan]) -> Table:
-    settings = _list_differences([plan.trial for plan in plans])
-    differ = any(settings)
-    headings = ["trial", "model", *(["settings"] if differ else []), "precision", "seed", "state"]
-    rows: list[list[object]] = []
-    for plan, setting in zip(plans, settings, strict=True):
-        trial = plan.trial
-        row = [trial.id, describe_model(trial), *([setting] if differ else [])]
-        state = plan.reason or "done"
-        rows.append([*row, trial.precision, trial.seed, state, _format_artifacts(plan)])
-    return tabulate([*headings, "artifacts"], rows)
-
-
-def _list_differences(trials: Sequence[Trial]) -> list[str]:
-    """Describe each trial by the settings that it does not have in common with all others.
-
-    Its model, precision and seed are left out.
-    """
-    settings = [dict(_list_settings(trial)) for trial in trials]
-    common = set.intersection(*(set(of_trial.items()) for of_trial in settings))
-    differences = []
-    for of_trial in settings:
-        words = [f"{key}={value}" for key, value in of_trial.items() if (key, value) not in common]
-        differences.append(" ".join(words))
-    return differences
-
-
-def _list_settings(trial: Trial) -> Iterator[tuple[str, str]]:
-    yield "dataset", trial.dataset
-    yield from _flatten("train", to_plain(trial.recipe))
-    yield from _flatten("convert", to_plain(trial.convert))
-
-
-def _flatten(key: str, value: object) -> Iterator[tuple[str, str]]:
-    """Yield each key with its dots, and its value as in a sweep file."""
-    if not isinstance(value, dict):
-        yield key, value if isinstance(value, str) else json.dumps(value)
-        return
-    for name, below in value.items():
-        yield from _flatten(f"{key}.{name}", below)
-
-
-def _forecast_artifacts(
-    session: Session, sweep: Sweep, plans: Sequence[TrialPlan], search: SweepSearch | None
-) -> tuple[list[str], int]:
+def _forecast_artifacts(submission: _Submission) -> tuple[list[str], int]:
     """Return the artifacts that exist, and how many more the sweep will make."""
+    search = submission.search
     if search is None:
         artifacts: list[str] = []
-        for plan in plans:
+        for plan in submission.plans:
             if not plan.reason:
                 artifacts += plan.artifacts.values()
-        return artifacts, count_formats(plan.trial for plan in plans if plan.reason)
-    future_artifacts = search.remaining * count_formats(_sample_point(sweep, search))
-    return list_artifacts(session, list_tried_trials(search.tried_points)), future_artifacts
+        return artifacts, count_formats(submission.missing)
+    future_artifacts = search.remaining * count_formats(_sample_point(submission.sweep, search))
+    tried_trials = list_tried_trials(search.tried_points)
+    return list_artifacts(submission.session, tried_trials), future_artifacts
 
 
-def _summarise_plan(sweep: Sweep, plans: Sequence[TrialPlan], search: SweepSearch | None) -> str:
+def _summarise_plan(submission: _Submission) -> str:
+    name, search = submission.sweep.name, submission.search
     if search is not None:
         remaining = count_noun(search.remaining, "point")
-        return (
-            f"{sweep.name}: {remaining} of its search to try, "
-            f"{len(search.tried_points)} already tried."
-        )
-    missing = sum(bool(plan.reason) for plan in plans)
+        tried = len(search.tried_points)
+        return f"{name}: {remaining} of its search to try, {tried} already tried."
+    trials, missing = len(submission.plans), len(submission.missing)
     return (
-        f"{sweep.name}: {count_noun(len(plans), 'trial')}, {missing} to train, "
-        f"{len(plans) - missing} already done."
+        f"{name}: {count_noun(trials, 'trial')}, {missing} to train, "
+        f"{trials - missing} already done."
     )
-
-
-def _format_artifacts(plan: TrialPlan) -> str:
-    artifacts = [f"{format} {sha256[:12]}" for format, sha256 in plan.artifacts.items()]
-    return ", ".join(artifacts) or "none yet"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from harness.bench.statistics import (
     ALPHA,
     CHANCE_ALPHA,
+    TREND_ALPHA,
     adjust_p_values,
     decide_verdict,
     estimate_accuracy_difference,
@@ -133,6 +134,21 @@ def test_a_trend_is_the_change_from_first_to_last(
     values: list[float], change: float | None
 ) -> None:
     assert find_trend(values) == (None if change is None else pytest.approx(change, rel=0.05))
+
+
+@pytest.mark.parametrize("rounding_us", [0, 20])
+@pytest.mark.parametrize("change", [0.0, 0.03, 0.1])
+def test_a_trend_is_that_of_scipy(change: float, rounding_us: float) -> None:
+    rng = np.random.default_rng(3)
+    for count in (*range(2, 12), 33, 34, 50):
+        values = rng.lognormal(7, 0.02, count) * np.linspace(1, 1 + change, count)
+        if rounding_us:
+            values = np.round(values / rounding_us) * rounding_us
+        expected = None
+        if scipy.stats.kendalltau(range(count), values).pvalue < TREND_ALPHA:
+            slope = scipy.stats.theilslopes(values).slope
+            expected = pytest.approx(slope * (count - 1) / median(values))
+        assert find_trend(values.tolist()) == expected
 
 
 def test_noise_rarely_has_a_trend() -> None:
@@ -288,6 +304,9 @@ def test_unknown_p_values_stay_unknown_and_the_others_are_adjusted(ps: list[floa
     for adjusted_p, p in zip(adjusted_ps, ps, strict=True):
         assert (adjusted_p is None) == (p is None)
         assert adjusted_p is None or p is None or adjusted_p >= p
+    known_ps = [p for p in ps if p is not None]
+    expected = scipy.stats.false_discovery_control(known_ps).tolist() if known_ps else []
+    assert [p for p in adjusted_ps if p is not None] == expected
 
 
 def test_the_adjustment_is_the_published_one() -> None:

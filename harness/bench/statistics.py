@@ -12,7 +12,7 @@ from statistics import NormalDist, median
 from typing import TypeAlias
 
 import numpy as np
-import scipy.special  # not `stats`, whose import takes a second
+import scipy  # its parts load when first used; `stats` would take a second
 from numpy.typing import NDArray
 
 from harness.core.comparison import Estimate, Verdict

@@ -306,7 +306,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--look-s", type=float, default=2.0)
-    options = parse_options(parser, seeds=1, points=4)
+    options = parse_options(parser, seeds=1, points=2)
     warm_up(threads=1, use_gpu=False)
     ways = ("random", "optuna", "waiting", "harness")
     runs: dict[str, list[Simulation]] = {}

@@ -18,6 +18,7 @@ dataset: digits
 model: {name: mlp, layers: 2, units: 16}
 precision: [float32]
 train: {epochs: 2, optimizer: sgd, learning_rate: 0.01}
+resources: {cpu: 2}
 points:
   - {train.learning_rate: 0.01}
   - {train.learning_rate: 1.0e+30}

@@ -106,6 +106,9 @@ def test_what_is_too_slow_on_a_board_is_not_trained_until_the_limit_is_raised(
     assert looked.returncode == 0, looked.stdout + looked.stderr
     assert "1 of 2 points keep the constraints." in looked.stdout
     assert fleet.rows("SELECT * FROM trials") == []
+    planned = fleet.run("submit", "sweep", sweep, "--dry-run")
+    assert "far: 4 cases" in planned.stdout, planned.stdout + planned.stderr
+    assert "near" not in planned.stdout
     submit = ("submit", "sweep", sweep, "--bench", "--address", cluster)
     ended = fleet.run(*submit)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -17,7 +17,7 @@ from harness.cli.actions.bench import (
 )
 from harness.cli.actions.detach import refuse_second_job
 from harness.cli.actions.pipeline import PipelineReporter
-from harness.cli.actions.search import find_search_devices
+from harness.cli.actions.search import find_search_devices, select_devices_for
 from harness.cli.actions.session import Session, make_console
 from harness.cli.actions.submit_search import submit_search
 from harness.cli.actions.sweep_work import (
@@ -98,18 +98,20 @@ def submit(
     sweep = build_sweep(points)
     search_devices = find_search_devices(file, sweep, registry=registry, bench=bench or dry_run)
     selection = select_bench_devices(registry, fleet=fleet) if bench or dry_run else None
+    if search_devices is not None:
+        selection = select_devices_for(search_devices, selection if fleet else None)
     session = Session.from_environment()
     if dry_run and selection is not None:
         return _show_plan(_plan(session, points, sweep=sweep, selection=selection), selection)
     refuse_second_job(session, sweep.name)
     mlflow_log = MlflowLog(mlflow, sweep.name) if mlflow is not None else None
-    if search_devices is not None:
+    if search_devices is not None and selection is not None:
         return submit_search(
             session,
             points,
             sweep=sweep,
             devices=search_devices,
-            fleet=selection if fleet else None,
+            selection=selection,
             address=address,
             mlflow_log=mlflow_log,
         )

@@ -11,7 +11,7 @@ from harness.cli.actions.bench import (
     show_results,
 )
 from harness.cli.actions.pipeline import PipelineReporter
-from harness.cli.actions.search import open_search, refuse_unfit_devices, select_devices_for
+from harness.cli.actions.search import open_search, refuse_unfit_devices
 from harness.cli.actions.search_report import SearchReporter
 from harness.cli.actions.session import Session, make_console
 from harness.cli.actions.sweep_work import list_artifacts, make_training_stores, plan_training
@@ -37,11 +37,14 @@ def submit_search(
     sweep: Sweep,
     *,
     devices: SearchDevices,
-    fleet: DeviceSelection | None,
+    selection: DeviceSelection,
     address: str | None,
     mlflow_log: MlflowLog | None,
 ) -> int:
-    """Search with the devices, and return how many trials, cases and devices failed."""
+    """Search with the devices, and return how many trials, cases and devices failed.
+
+    The `selection` has these devices, and the others that measure the sweep.
+    """
     out = make_console()
     devices.refuse_training()
     refuse_unfit_devices(session, sweep.search, devices=devices)
@@ -51,7 +54,6 @@ def submit_search(
     remaining = count_noun(study.study.remaining, "point")
     out.print(f"{sweep.name}: {remaining} of its search to try, {len(adopted)} already tried.")
     out.print("Starting Ray …" if address is None else f"Joining the Ray cluster at {address} …")
-    selection = select_devices_for(devices, fleet)
     options = BenchOptions(sweep.protocols, limits=find_limits(sweep.search, devices.targets))
     stores = make_training_stores(session)
     ids = [device.id for device in selection.devices]

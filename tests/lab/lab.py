@@ -18,6 +18,7 @@ from tests.sshd import make_key
 
 TOOL_VARIABLE = "LAB_LCE_BENCHMARK_AARCH64"
 TOOL = "lce_benchmark_model_aarch64"
+_TAGS = {"aarch64": ("boards",), "android-arm64": ("phones",)}
 _BENCHED = ("arm1", "arm2", "x86", "phone1", "phone2")
 
 
@@ -111,7 +112,7 @@ class Lab:
         )
         common = {
             "abi": kind.abi,
-            "tags": ["lab"],
+            "tags": ["lab", *_TAGS.get(kind.abi, ())],
             "enabled": kind.name in _BENCHED,
             "timeout_s": 300,
             **tool,

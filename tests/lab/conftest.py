@@ -1,6 +1,7 @@
 """Fixtures for the lab."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,11 @@ def cli(lab: Lab, tmp_path: Path) -> Cli:
 
 
 @pytest.fixture
-def own_adb(cli: Cli) -> Cli:
+def own_adb(cli: Cli) -> Iterator[Cli]:
     """The command with its own adb server, which a test may kill."""
     port = str(find_free_port())
-    return Cli(cli.home, {**cli.settings, "ANDROID_ADB_SERVER_PORT": port})
+    with_server = Cli(cli.home, {**cli.settings, "ANDROID_ADB_SERVER_PORT": port})
+    yield with_server
+    subprocess.run(
+        ["adb", "kill-server"], env=with_server.environment, capture_output=True, check=False
+    )

@@ -138,11 +138,14 @@ def _limit_retries(search: Search, elapsed_s: float) -> Search:
 
 @contextmanager
 def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
-    """Start Ray, or join the cluster at `address`, whose workers get the code at `code_paths`."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    """Start Ray, or join the cluster at `address`, whose workers get the code at `code_paths`.
+
+    Variables that Ray sets are gone afterwards: they would keep it from joining another cluster.
+    """
     if address is not None:
         _check_cluster(address)
+    environment = dict(os.environ)
+    os.environ.update({**_ENVIRONMENT, **environment})
     import ray
 
     # The harness reports as events what Ray logs and prints of a trial.
@@ -154,6 +157,8 @@ def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
         finally:
             ray.shutdown()
             logging.disable(logging.NOTSET)
+            os.environ.clear()
+            os.environ.update(environment)
 
 
 def _init_ray(ray: Any, address: str | None, code_paths: Sequence[str]) -> None:

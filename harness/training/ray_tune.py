@@ -4,6 +4,7 @@ Workers report their own events through a channel. Tune reports the trials whose
 those that it ended early.
 """
 
+import os
 import tempfile
 import threading
 import time
@@ -13,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-
-from harness.core.errors import HarnessError, Reason
+from harness.core.errors import HarnessError, Reason, RequestError
 from harness.core.ids import canonical_json
 from harness.core.search import Search
 from harness.core.sweep import Failure, Trial
@@ -49,7 +48,6 @@ _NO_NODE = Failure(
 NODE_PATIENCE_S = 300.0
 """How long trials wait for a node that could train them, when the last such node was lost."""
 _QUIET_S = 0.2
-_CHANNEL_ATTEMPTS = 3
 _LOOK_S = 10.0
 
 
@@ -96,23 +94,23 @@ def run_tune(
 def create_channel() -> Any:
     """Return a queue on the driver's node: on another one, every trial would end with that node.
 
-    The queue has started. On a busy machine, Ray now and then ends one that has not, as if nobody
-    held it. Raises RayError if it did so each time.
+    The queue has started. Raises RequestError if the cluster, which asks this process whether it
+    still holds the queue, can't do so.
     """
     from ray.exceptions import ActorDiedError
     from ray.util.queue import Queue
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     pinned = NodeAffinitySchedulingStrategy(get_driver_node(), soft=False)
-    attempts = Retrying(
-        retry=retry_if_exception_type(ActorDiedError),
-        stop=stop_after_attempt(_CHANNEL_ATTEMPTS),
-        reraise=True,
-    )
-    for attempt in attempts:
-        with attempt:
-            channel = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": pinned})
-            channel.qsize()
+    channel = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": pinned})
+    try:
+        channel.qsize()
+    except ActorDiedError as error:
+        mode = os.environ.get("RAY_AUTH_MODE", "not set")
+        raise RequestError(
+            "The Ray cluster's head node can't reach this process; set RAY_AUTH_MODE, which is "
+            f"{mode} here, as it is on the head node."
+        ) from error
     return channel
 
 

@@ -168,6 +168,18 @@ def test_a_wrong_request_starts_nothing(
 
 
 @pytest.mark.full
+def test_a_cluster_that_authenticates_in_another_way_is_told(
+    tmp_path: Path, cluster: str, repository: Path
+) -> None:
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-another-cluster" + 16 * "0"}
+    sweep = repository / "jobs" / "quickstart.yaml"
+    refused = Cli(tmp_path / "workspace", token).run("submit", "sweep", sweep, "--address", cluster)
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert "set RAY_AUTH_MODE, which is token here" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.full
 def test_a_missing_data_set_names_the_folder_to_put_it_into(
     tmp_path: Path, cluster: str, repository: Path
 ) -> None:

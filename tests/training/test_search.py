@@ -1,5 +1,6 @@
 """Searches on a real Ray: points of a source, successive halving, a time budget."""
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -177,6 +178,7 @@ def test_a_source_that_breaks_down_is_reported() -> None:
         def take(self) -> Mapping[str, Any] | None:
             raise ValueError("no trial has a rate of 0.01")
 
+    environment = dict(os.environ)
     with pytest.raises(
         HarnessError, match=r"ended unexpectedly: ValueError: no trial has a rate of 0\.01"
     ):
@@ -189,3 +191,4 @@ def test_a_source_that_breaks_down_is_reported() -> None:
                 points=Broken(),
             )
         )
+    assert dict(os.environ) == environment, "what Ray sets would keep it from joining a cluster"

@@ -124,11 +124,11 @@ def test_a_device_that_is_set_aside_leaves_its_points_open_for_the_next_submissi
 
 
 def test_what_was_measured_counts_although_the_device_is_away(world: World) -> None:
-    world.run(at(3, 20), break_after=0)
+    world.run(at(20, 3), break_after=0)  # which is when the second one may be trained
     folder = world.shelf.folder / "devices"
     (folder / "board").rename(folder / "away")
     (folder / "board").write_text("a file where the folder should be")
-    world.run(at(3, 20), adopt=True)
+    world.run(at(20, 3), adopt=True)
     assert world.trained == [3]
 
 

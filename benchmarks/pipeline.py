@@ -1,4 +1,4 @@
-"""A sweep that a board measures while it trains, beside the longer of its two halves alone.
+"""A sweep that a board measures while it trains, beside the longer of its two halves.
 
     python -m benchmarks.pipeline [--trials 24] [--epochs 20] [--process-s 1,0.05]
 
@@ -12,8 +12,9 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -38,7 +39,7 @@ SELECT finished_at, data_s + fit_s + convert_s + evaluate_s AS work_s, artifact
 FROM trials JOIN trial_artifacts ON trial_id = trials.id ORDER BY finished_at
 """
 RUNS = """
-SELECT runs.started_at, runs.seconds, cases.artifact FROM runs
+SELECT runs.started_at, runs.seconds, cases.artifact, runs.batch FROM runs
 JOIN measurements ON measurements.id = measurement_id JOIN cases ON cases.id = case_id
 ORDER BY runs.started_at
 """
@@ -106,31 +107,56 @@ def report(file: Path) -> None:
     works = [work_s for _, work_s, _ in trials]
     began = min(end - work for end, work in zip(ends, works, strict=True))
     training_s = max(ends) - began
-    measuring_s = sum(seconds for _, seconds, _ in runs)
-    last_at, last_s, _ = runs[-1]
-    whole_s = max(*ends, read_time(last_at) + last_s) - began
+    batches = list_batches(runs)
+    measuring_s = sum(batch.end - batch.start for batch in batches)
+    tool_s = sum(run[1] for run in runs)
+    whole_s = max(*ends, *(batch.end for batch in batches)) - began
     longer_s = max(training_s, measuring_s)
     share = sum(works) / (min(os.cpu_count() or 1, len(trials)) * training_s)
     print(f"  {share:.0%} of the workers' time is work")
-    print(f"  training {training_s:.1f} s, processes on the board {measuring_s:.1f} s")
-    print(f"  both {whole_s:.1f} s: {whole_s / longer_s:.2f} of the longer half")
-    waits = list_waits(trials, runs)
     print(
-        "  from a trial's end to its first process on the idle board: "
-        f"median {median(waits):.2f} s, at most {max(waits):.2f} s, {len(waits)} times"
+        f"  training {training_s:.1f} s; measuring {measuring_s:.1f} s in {len(batches)} batches, "
+        f"of which {tool_s:.1f} s in the tool"
+    )
+    print(f"  both {whole_s:.1f} s: {whole_s / longer_s:.2f} of the longer half")
+    trained_at = {artifact: read_time(finished_at) for finished_at, _, artifact in trials}
+    delays = list_delays(batches, trained_at)
+    print(
+        "  from a new artifact and an idle board to the first process: "
+        f"median {median(delays):.2f} s, at most {max(delays):.2f} s"
     )
 
 
-def list_waits(trials: Sequence[Any], runs: Sequence[Any]) -> list[float]:
-    """Return the seconds from a trial's end to its first process, where the board was idle."""
-    waits: list[float] = []
-    for finished_at, _, artifact in trials:
-        end = read_time(finished_at)
-        earlier = [read_time(at) + seconds for at, seconds, _ in runs if read_time(at) < end]
-        if not earlier or max(earlier) < end:
-            first = next(read_time(at) for at, _, measured in runs if measured == artifact)
-            waits.append(first - end)
-    return waits
+@dataclass
+class BoardBatch:
+    """A batch on the board: its first process's start, its last one's end, and what it measured."""
+
+    start: float
+    end: float
+    artifacts: set[str]
+
+
+def list_batches(runs: Sequence[Any]) -> list[BoardBatch]:
+    batches: dict[str, BoardBatch] = {}
+    for started_at, seconds, artifact, name in runs:
+        start = read_time(started_at)
+        batch = batches.setdefault(name, BoardBatch(start, start, artifacts=set()))
+        batch.end = start + seconds
+        batch.artifacts.add(artifact)
+    return list(batches.values())
+
+
+def list_delays(batches: Sequence[BoardBatch], trained_at: Mapping[str, float]) -> list[float]:
+    """Return how long after there was a new artifact, and an idle board, each batch began."""
+    delays: list[float] = []
+    idle_from = 0.0
+    measured: set[str] = set()
+    for batch in batches:
+        new = batch.artifacts - measured
+        delays.append(batch.start - max(idle_from, min(trained_at[artifact] for artifact in new)))
+        measured |= new
+        idle_from = batch.end
+    return delays
 
 
 def read_time(text: str) -> float:

@@ -67,7 +67,8 @@ def sweep(
     bench: Annotated[
         bool,
         typer.Option(
-            "--bench", help="Benchmark the artifacts on this machine, once training is over."
+            "--bench",
+            help="Measure on the devices that a search asks, else here once training is over.",
         ),
     ] = False,
     fleet: Annotated[

@@ -157,8 +157,9 @@ def _join_ray(address: str | None, code_paths: Sequence[str]) -> Iterator[Any]:
         finally:
             ray.shutdown()
             logging.disable(logging.NOTSET)
-            os.environ.clear()
-            os.environ.update(environment)
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            os.environ.update(environment)  # never empty: lanes start programs meanwhile
 
 
 def _init_ray(ray: Any, address: str | None, code_paths: Sequence[str]) -> None:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from math import inf
 
+from harness.core.errors import DatabaseBusy
 from harness.store.database import now
 from harness.store.rows.running import RunningRows, TrialProgress
 from harness.training.events import (
@@ -62,5 +64,6 @@ class StoredProgress:
         )
 
     def _store(self) -> None:
-        self._rows.replace(self._running.values())
+        with suppress(DatabaseBusy):  # a training does not end for that: the rows expire
+            self._rows.replace(self._running.values())
         self._stored_at_s, self._is_changed = self._clock(), False

@@ -2,14 +2,13 @@
 
 import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
 from harness import data
 from harness.core.device import Device
-from harness.core.errors import DatabaseBusy, DataUnavailable, Reason
+from harness.core.errors import DataUnavailable, Reason
 from harness.core.sweep import Failure, Sweep, Trial
 from harness.data import Dataset
 from harness.store.files.artifacts import ArtifactFiles, FileState
@@ -87,8 +86,7 @@ def train(
                 search.note(event)
             yield event
     finally:
-        with suppress(DatabaseBusy):  # the rows expire
-            progress.end()
+        progress.end()
 
 
 def _store_events(
